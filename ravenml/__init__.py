@@ -1,0 +1,3 @@
+"""ravenML: train vision models from the command line."""
+
+__version__ = "0.1.0"

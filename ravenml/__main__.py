@@ -1,0 +1,5 @@
+"""``python -m ravenml`` is ``raven``."""
+
+from ravenml.cli import main
+
+main()

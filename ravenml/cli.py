@@ -1,0 +1,110 @@
+"""The front door: ``raven`` loads a command group only when it is called, and words every error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from ravenml.errors import RavenError
+
+ROOMS = {
+    "train": ("ravenml.train.commands", "Train a model with one of the installed plugins."),
+    "runs": ("ravenml.runs.commands", "List and show trainings."),
+    "data": ("ravenml.data.commands", "Look at datasets, and make a demo one."),
+    "config": ("ravenml.config.commands", "Show and change what every command takes as its default."),
+}
+ARGV = "ravenml.argv"  # where the context keeps the command line, for folds and for the record
+
+
+class Rooms(click.Group):
+    """A group that knows its commands by name and imports a module when its command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(ROOMS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in ROOMS:
+            return None
+        import importlib
+
+        command = getattr(importlib.import_module(ROOMS[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help) for name, (_, help) in ROOMS.items()])
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
+        command_line = list(args)
+        context = super().make_context(info_name, args, *more, **extra)
+        context.meta[ARGV] = command_line
+        return context
+
+
+def _version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from ravenml import __version__
+
+        click.echo(f"raven {__version__}")
+        context.exit()
+
+
+@click.group(cls=Rooms, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version.")
+def raven() -> None:
+    """Train vision models: from a folder of annotated images to a trained, scored, stored model.
+
+    \b
+    New here?    raven data demo my_demo                    writes a small dataset
+                 raven train --dataset my_demo unet train   trains on it
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run ``raven`` and exit: 0 done, 1 failed, 2 unusable input, 130 interrupted.
+
+    Errors are one sentence on stderr; ``RAVENML_DEBUG=1`` shows the traceback.
+    """
+    debug = os.environ.get("RAVENML_DEBUG", "") not in ("", "0")
+    try:
+        raven.main(args=None if argv is None else list(argv), prog_name="raven", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except RavenError as error:
+        _show(error, debug)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone; say nothing
+        sys.exit(141)
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(
+            f"Error: {type(error).__name__}: {error}\n"
+            "This should not have happened; RAVENML_DEBUG=1 shows where it did.",
+            err=True,
+        )
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _show(error: RavenError, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    prefix = "" if error.exit_code >= 128 else "Error: "
+    click.echo(f"{prefix}{error}", err=True)
+
+

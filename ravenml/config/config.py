@@ -1,0 +1,128 @@
+"""The user's configuration: one YAML file in ravenML's home."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ravenml.config.home import home
+from ravenml.errors import InputError
+from ravenml.files import write_bytes
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Config(BaseModel):
+    """What the user has chosen for every command; each field has a default that needs no file."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    dataset: str | None = Field(None, description="The dataset that is used where none is named.")
+    datasets: dict[str, str] = Field(default_factory=dict, description="Names for datasets: name to folder.")
+    cache_gib: float = Field(20.0, gt=0, description="How large the cache of decoded images may grow, in GiB.")
+
+
+def config_path() -> Path:
+    """Where the configuration rests; the file need not exist."""
+    return home() / "config.yaml"
+
+
+def load_config() -> Config:
+    """Read the configuration; without a file, the defaults.
+
+    Raises:
+        InputError: the file is no YAML, has an unknown field or a wrong value; the sentence names it.
+    """
+    path = config_path()
+    if not path.exists():
+        return Config()
+    return validated(Config, read_yaml(path), str(path))
+
+
+def save_config(config: Config) -> None:
+    """Write the configuration atomically, readable by its owner alone."""
+    path = config_path()
+    content = yaml.safe_dump(config.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True)
+    write_bytes(path, content.encode() if config.model_dump(exclude_defaults=True) else b"{}\n")
+    path.chmod(0o600)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML (or JSON) mapping.
+
+    Raises:
+        InputError: no such file, no YAML (with the line), or no mapping at its top.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from None
+    try:
+        value = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark is not None else ""
+        raise InputError(f"{path} is not valid YAML{where}: {getattr(error, 'problem', error)}.") from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InputError(f"{path} must hold fields with values, such as `dataset: my_project`.")
+    return value
+
+
+def validated(
+    model: type[Model],
+    values: dict[str, Any],
+    where: str,
+    spelled: Mapping[tuple[str, ...], str] | None = None,
+) -> Model:
+    """Build ``model`` from ``values``; each fault becomes a sentence with its place and field.
+
+    Args:
+        model: what the values should be.
+        values: nested plain values.
+        where: the file (or command) that the values come from.
+        spelled: for fields given on the command line, the option that gave them.
+
+    Raises:
+        InputError: an unknown field (with the nearest known one), a wrong type, a value out of range.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise InputError("\n".join(_sentence(model, fault, where, spelled or {}) for fault in error.errors())) from None
+
+
+def _sentence(model: type[BaseModel], fault: Any, where: str, spelled: Mapping[tuple[str, ...], str]) -> str:
+    field = ".".join(str(part) for part in fault["loc"])
+    option = spelled.get(tuple(str(part) for part in fault["loc"]))
+    place = option if option else f"{where}: `{field}`" if field else f"{where}:"
+    if fault["type"] == "extra_forbidden":
+        known = list(_fields_at(model, fault["loc"][:-1]))
+        close = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
+        mend = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(sorted(known))}."
+        return f"{where}: `{field}` is no known field; {mend}"
+    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ").rstrip(".")
+    if fault["type"] == "missing":
+        return f"{place} is missing."
+    if fault["type"].startswith("value_error"):
+        return f"{place} {message}."
+    return f"{place} should be {message}, not {fault['input']!r}."
+
+
+def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """The names of the fields of the (nested) model at ``location``."""
+    current: Any = model
+    for part in location:
+        field = getattr(current, "model_fields", {}).get(str(part))
+        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
+        current = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+    return list(getattr(current, "model_fields", {}))

@@ -1,0 +1,35 @@
+"""Where ravenML keeps its things on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The folder of runs, models, datasets, caches and the configuration.
+
+    ``$RAVENML_STORAGE_PATH``, or ``~/.ravenML``.  It is not created here.
+    """
+    configured = os.environ.get("RAVENML_STORAGE_PATH")
+    return Path(configured).expanduser().absolute() if configured else Path.home() / ".ravenML"
+
+
+def runs_dir() -> Path:
+    """Where every run has its folder."""
+    return home() / "runs"
+
+
+def cache_dir() -> Path:
+    """Where derived data rests; it may be deleted at any time."""
+    return home() / "cache"
+
+
+def datasets_dir() -> Path:
+    """Where datasets that ravenML fetched or made for the user rest, a folder each."""
+    return home() / "datasets"
+
+
+def store_dir() -> Path:
+    """The root of the local store: finished models and what belongs to them."""
+    return home() / "store"

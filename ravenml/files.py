@@ -1,0 +1,74 @@
+"""Writing files so that a process killed at any instant leaves nothing half-written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ravenml.errors import RavenError
+
+
+@contextmanager
+def write_beside(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file in the folder of ``path``; rename it to ``path`` when the block ends well.
+
+    Folders are made.  If the block raises, the temporary file is removed and ``path`` is untouched.
+
+    Raises:
+        RavenError: the disk is full or the folder may not be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise explain(error, path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def explain(error: OSError, path: Path) -> RavenError:
+    """Turn an operating system's error about ``path`` into a sentence that says what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RavenError(f"{path}: the disk is full; free some space and start again.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return RavenError(f"{path} may not be written by this user; choose another folder.")
+    return RavenError(f"{path}: {error.strerror or error}.")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path``, whole or not at all."""
+    with write_beside(path) as file:
+        file.write(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, whole or not at all."""
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        RavenError: the file is missing or is no JSON; the sentence names the line.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RavenError(f"{path} does not exist.") from None
+    except OSError as error:
+        raise RavenError(f"{path} cannot be read: {error.strerror}.") from error
+    except json.JSONDecodeError as error:
+        raise RavenError(f"{path} is not valid JSON: {error.msg} in line {error.lineno}.") from None
+    except UnicodeDecodeError:
+        raise RavenError(f"{path} is not valid JSON: it is no UTF-8 text.") from None

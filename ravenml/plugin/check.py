@@ -1,0 +1,50 @@
+"""Importing each plugin in a process of its own, to see which of them work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from ravenml.plugin.discovery import IMPORT_LIMIT, TRAIN, plugins
+
+_CHILD = """
+import sys
+from ravenml.errors import RavenError
+from ravenml.plugin.discovery import find_plugin
+import click
+plugin = find_plugin(sys.argv[1])
+try:
+    command = plugin.load()
+except RavenError as error:
+    sys.exit(str(error))
+if not isinstance(command, click.Command):
+    sys.exit(f"The plugin {plugin.name!r} of the distribution {plugin.distribution} {plugin.version} is no "
+             f"Click command but a {type(command).__name__}.")
+"""
+
+
+def check_plugins() -> dict[str, str]:
+    """Import every training plugin in a child process; what is wrong with each broken one, by name."""
+    limit = float(os.environ.get("RAVENML_IMPORT_TIMEOUT", IMPORT_LIMIT))
+
+    def check(name: str) -> str:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", _CHILD, name],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=limit + 10,
+            )
+        except subprocess.TimeoutExpired:
+            return f"The plugin {name!r} cannot be loaded: its import did not end within {limit:g} s."
+        if done.returncode == 0:
+            return ""
+        lines = done.stderr.strip().splitlines()
+        return lines[-1] if lines else f"The plugin {name!r} cannot be loaded: its import ended the process."
+
+    names = list(plugins(TRAIN))
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        return {name: fault for name, fault in zip(names, pool.map(check, names), strict=True) if fault}

@@ -1,0 +1,162 @@
+"""Finding plugins by their entry points, without importing any that is not called.
+
+Listing must stay as fast as the interpreter allows: this module imports nothing but importlib-metadata
+and click, and reads names only.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from ravenml.errors import RavenError
+
+if TYPE_CHECKING:
+    from importlib_metadata import EntryPoint
+
+TRAIN = "ravenml.plugins.train"
+SETTINGS = "ravenml.plugins.settings"
+PREDICT = "ravenml.plugins.predict"
+IMPORT_LIMIT = 60.0  # seconds; RAVENML_IMPORT_TIMEOUT sets another
+
+
+class PluginError(RavenError):
+    """A plugin cannot be used; the sentence says which distribution is at fault, and why."""
+
+
+class Plugin:
+    """One entry point: a name, and where its object is.
+
+    Attributes:
+        name: as the command line spells it.
+        entry_point: what the distribution declared.
+        rivals: the other distributions that declare the same name.
+    """
+
+    def __init__(self, entry_point: EntryPoint, rivals: list[EntryPoint]) -> None:
+        self.name: str = entry_point.name
+        self.entry_point = entry_point
+        self.rivals = rivals
+
+    @property
+    def distribution(self) -> str:
+        """The distribution's name, as pip spells it."""
+        dist = self.entry_point.dist
+        return str(dist.name) if dist is not None else "an unknown distribution"
+
+    @property
+    def version(self) -> str:
+        """The distribution's version."""
+        dist = self.entry_point.dist
+        return str(dist.version) if dist is not None else "?"
+
+    def fault(self, taken: frozenset[str] = frozenset()) -> str | None:
+        """What metadata alone shows to be wrong, as a short phrase.
+
+        Args:
+            taken: names of the core's own commands, which a plugin may not have.
+        """
+        if self.name in taken:
+            return f"its name belongs to the command `raven train {self.name}`"
+        if self.rivals:
+            others = ", ".join(sorted({rival.dist.name for rival in self.rivals}))
+            return f"{others} declares the same name"
+        if not module_exists(self.entry_point.module):
+            return f"its module {self.entry_point.module} cannot be found"
+        return None
+
+    def load(self) -> Any:
+        """Import the plugin's object.
+
+        Raises:
+            PluginError: another distribution has the same name, or the import fails or takes too long.
+        """
+        if self.rivals:
+            others = " and ".join(sorted({self.distribution, *(rival.dist.name for rival in self.rivals)}))
+            raise PluginError(f"The name {self.name!r} is declared by {others}; uninstall all but one of them.")
+        limit = float(os.environ.get("RAVENML_IMPORT_TIMEOUT", IMPORT_LIMIT))
+        try:
+            with _time_limit(limit):
+                return self.entry_point.load()
+        except KeyboardInterrupt:
+            raise
+        except TimeoutError as error:
+            raise PluginError(
+                f"The plugin {self.name!r} of the distribution {self.distribution} {self.version} cannot be loaded: "
+                f"its import did not end within {limit:g} s."
+            ) from error
+        except BaseException as error:  # SystemExit too: importing must not end the command
+            reason = f"{type(error).__name__}: {error}".strip().rstrip(":.")
+            raise PluginError(
+                f"The plugin {self.name!r} of the distribution {self.distribution} {self.version} cannot be loaded: "
+                f"{reason}."
+            ) from error
+
+
+def plugins(group: str = TRAIN) -> dict[str, Plugin]:
+    """The installed plugins by name, sorted."""
+    from importlib_metadata import entry_points
+
+    found: dict[str, list[EntryPoint]] = {}
+    for entry_point in entry_points(group=group):
+        found.setdefault(entry_point.name, []).append(entry_point)
+    return {name: Plugin(same[0], same[1:]) for name, same in sorted(found.items())}
+
+
+def find_plugin(name: str, group: str = TRAIN) -> Plugin | None:
+    """The plugin called ``name``; underscores and dashes are the same."""
+    known = plugins(group)
+    if name in known:
+        return known[name]
+    return next((plugin for key, plugin in known.items() if key.replace("_", "-") == name.replace("_", "-")), None)
+
+
+def module_exists(dotted: str) -> bool:
+    """Whether a module can be found, decided without importing it or its packages."""
+    path = None
+    for name in _prefixes(dotted):
+        spec = None
+        for finder in sys.meta_path:
+            find = getattr(finder, "find_spec", None)
+            spec = find(name, path) if find is not None else None
+            if spec is not None:
+                break
+        if spec is None:
+            return False
+        path = spec.submodule_search_locations
+        if path is None and name != dotted:
+            return False
+    return True
+
+
+def _prefixes(dotted: str) -> Iterator[str]:
+    parts = dotted.split(".")
+    for end in range(1, len(parts) + 1):
+        yield ".".join(parts[:end])
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the block after ``seconds``; outside the main thread there is no limit."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def late(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    before: Callable[..., Any] | int | None = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+

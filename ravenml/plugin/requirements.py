@@ -1,0 +1,225 @@
+"""Compiling a plugin's ``requirements.in`` into pins that a user elsewhere can install.
+
+``python -m ravenml.plugin.requirements compile`` (``make requirements``) compiles whatever is out of date,
+``… check`` only says what is, ``… cpu-index`` prints the package index of torch's CPU builds if it answers.
+
+One set of pins holds the core and all plugins to each other: ``plugins/constraints.txt`` is compiled from
+``setup.py`` and every ``requirements.in`` together, and each plugin's files are compiled under it.  Whether a
+compiled file is out of date is decided by a hash of what it was made from, recorded in its first lines, and
+not by file times, which a fresh clone does not keep.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ravenml.errors import InputError, RavenError
+from ravenml.files import write_bytes
+
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
+
+
+def wanted_by(source: Path) -> list[str]:
+    """What a ``.in`` file asks for, comments left out; another file that it includes (``-r``) is followed.
+
+    Raises:
+        InputError: the file, or one that it includes, does not exist.
+    """
+    if not source.is_file():
+        raise InputError(f"{source} does not exist; the requirements cannot be compiled without it.")
+    wanted: list[str] = []
+    for line in source.read_text(encoding="utf-8").splitlines():
+        text = line.split(" #")[0].strip()
+        if text.startswith("-r "):
+            wanted += wanted_by(source.parent / text[3:].strip())
+        elif text and not text.startswith("#"):
+            wanted.append(text)
+    return wanted
+
+
+def wanted_by_core(root: Path) -> list[str]:
+    """The ranges of ``install_requires`` in ``setup.py``, read without running it.
+
+    Raises:
+        InputError: there is no such list of plain strings in it.
+    """
+    setup = root / "setup.py"
+    if setup.is_file():
+        for node in ast.walk(ast.parse(setup.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "install_requires":
+                return list(ast.literal_eval(node.value))
+    raise InputError(
+        f"{setup} has no list install_requires; run this from the root of a checkout of ravenML."
+    )
+
+
+def digest(wanted: Sequence[str]) -> str:
+    """The SHA-256 of requirements in their order."""
+    return hashlib.sha256("".join(f"{line}\n" for line in wanted).encode()).hexdigest()
+
+
+def is_current(compiled: Path, wanted: Sequence[str]) -> bool:
+    """Whether ``compiled`` was made from just these requirements."""
+    if not compiled.is_file():
+        return False
+    return f"# inputs: sha256={digest(wanted)}\n" in compiled.read_text(encoding="utf-8")
+
+
+def clean(lines: str) -> str:
+    """What pip-compile printed, less all that is true on one machine only.
+
+    A local version (``torch==2.13.0+cpu``) loses its label: no public index has it, and ``==2.13.0``
+    accepts it.  Options (``--find-links …``), comments and blank lines go, and so does ``pip``, which a
+    requirements file must not change under the feet of the pip that reads it.
+
+    Raises:
+        RavenError: a line is no pin, such as a path or an address: nobody else could install it.
+    """
+    pins = []
+    for line in lines.splitlines():
+        text = line.split(" #")[0].rstrip()
+        if not text or text.startswith(("#", "-")):
+            continue
+        pin = _PIN.match(text)
+        if not pin or " @ " in text or "/" in text.split(";")[0]:
+            raise RavenError(
+                f"pip-compile gave '{text}', which is no pin that others could install; mend the .in file."
+            )
+        name, version = pin.groups()
+        if name.lower() != "pip":
+            pins.append(f"{name}=={version.split('+')[0]}{text[pin.end() :]}")
+    return "".join(f"{pin}\n" for pin in pins)
+
+
+def cpu_index(environment: Mapping[str, str] = os.environ, seconds: float = 2.0) -> str | None:
+    """The index that offers torch built for the CPU, or None where the default index has to serve.
+
+    ``RAVENML_TORCH_INDEX`` overrides it unasked (empty: none).  Otherwise it is PyTorch's own, if that
+    answers within ``seconds``; the name look-up counts, which no socket timeout limits, hence the thread.
+    """
+    if "RAVENML_TORCH_INDEX" in environment:
+        return environment["RAVENML_TORCH_INDEX"] or None
+    return TORCH_CPU_INDEX if answers(f"{TORCH_CPU_INDEX}/torch/", seconds) else None
+
+
+def answers(address: str, seconds: float) -> bool:
+    """Whether ``address`` gives a good HTTP answer within ``seconds``."""
+    good = threading.Event()
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds):
+                good.set()
+        except (OSError, ValueError):
+            pass
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return good.is_set()
+
+
+def pip_compile(wanted: Sequence[str], constraints: Path | None, gpu: bool) -> str:
+    """The pins that pip-compile finds for ``wanted`` under ``constraints``, cleaned.
+
+    For the GPU, what this machine adds to pip's search (wheels in a folder, further indexes) is left out, so
+    that torch's public builds are found, which name their CUDA packages.
+
+    Raises:
+        RavenError: pip-compile is missing or finds no solution, or found CUDA where the CPU was meant.
+    """
+    environment = dict(os.environ)
+    command = [sys.executable, "-m", "piptools", "compile", "--quiet", "--strip-extras", "--allow-unsafe"]
+    command += ["--no-header", "--no-annotate", "--no-emit-options", "--output-file=-", "-"]
+    if gpu:
+        environment |= {"PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": "", "PIP_CONFIG_FILE": os.devnull}
+    elif index := cpu_index():
+        command += ["--extra-index-url", index]
+    if constraints is not None:
+        command += ["--constraint", str(constraints)]
+    done = subprocess.run(command, input="\n".join(wanted), env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RavenError(f"pip-compile failed:\n{done.stderr.strip()}")
+    pins = clean(done.stdout)
+    if not gpu and re.search(r"^nvidia-", pins, re.MULTILINE):
+        raise RavenError(
+            "pip found no CPU build of torch; set RAVENML_TORCH_INDEX or PIP_FIND_LINKS to where one is."
+        )
+    return pins
+
+
+def compile_all(root: Path, only_check: bool = False, force: bool = False) -> list[Path]:
+    """Compile what is out of date below ``root``; the files that were, are given back.
+
+    Args:
+        root: the checkout, with ``setup.py`` and ``plugins/``.
+        only_check: write nothing.
+        force: take everything as out of date, to move to the newest versions.
+
+    Raises:
+        RavenError: a source is missing, or pip-compile finds no solution.
+    """
+    constraints = root / "plugins" / "constraints.txt"
+    plugins = sorted(root.glob("plugins/*/requirements*.in"))
+    stale: list[Path] = []
+
+    def bring_up(compiled: Path, wanted: list[str], under: Path | None, gpu: bool, made_from: str) -> None:
+        inputs = wanted + (wanted_by(under) if under else [])
+        if not force and is_current(compiled, inputs):
+            return
+        stale.append(compiled)
+        if only_check:
+            return
+        header = f"# Compiled from {made_from} by `make requirements`; do not edit.\n"
+        pins = pip_compile(wanted, under, gpu)
+        write_bytes(compiled, f"{header}# inputs: sha256={digest(inputs)}\n{pins}".encode())
+
+    of_all = wanted_by_core(root)
+    for source in plugins:
+        if source.stem == "requirements":
+            of_all += wanted_by(source)
+    bring_up(constraints, of_all, None, gpu=False, made_from="setup.py and plugins/*/requirements.in")
+    if not constraints.is_file():
+        return stale
+    for source in plugins:
+        compiled, gpu = source.with_suffix(".txt"), source.stem.endswith("-gpu")
+        made_from = f"{source.name} under ../constraints.txt"
+        bring_up(compiled, wanted_by(source), constraints, gpu=gpu, made_from=made_from)
+    return stale
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line of this file; it is for ``make`` and ``install.sh``, not for people."""
+    action, *rest = arguments or [""]
+    root = Path.cwd()
+    if action == "cpu-index":
+        print(cpu_index() or "", end="")
+        return 0
+    if action not in ("compile", "check"):
+        print(
+            "usage: python -m ravenml.plugin.requirements compile [--all] | check | cpu-index",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        stale = compile_all(root, only_check=action == "check", force="--all" in rest)
+    except RavenError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    for path in stale:
+        print(f"{path.relative_to(root)} {'is out of date' if action == 'check' else 'compiled'}")
+    return 1 if stale and action == "check" else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

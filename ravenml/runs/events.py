@@ -1,0 +1,137 @@
+"""Events: the one way in which a training says anything.  One line of JSON each, append only.
+
+``docs/events.md`` lists every type with its fields.  The form is the one that Supervisely's plugins
+print; ravenML's own writer adds ``v``, ``step``, ``attempt`` and ``seq``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ravenml.files import explain
+
+SCHEMA = 1
+LINE_LIMIT = 1 << 20  # bytes; a longer line is shortened by its writer
+_NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
+
+
+def timestamp(seconds: float | None = None) -> str:
+    """ISO 8601 in UTC with milliseconds, such as ``2019-03-26T11:14:04.577Z``."""
+    now = time.time() if seconds is None else seconds
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+
+
+def number(value: Any) -> float | int | str:
+    """A JSON value for a number: NaN and infinities are strings, as JSON has no word for them."""
+    if isinstance(value, int):
+        return value
+    result = float(value)
+    return result if math.isfinite(result) else _NON_FINITE.get(result, "NaN")
+
+
+class EventWriter:
+    """Appends events to a file.  Threads may share one; processes may not."""
+
+    def __init__(self, path: Path, attempt: int = 1) -> None:
+        self.path = path
+        self.attempt = attempt
+        self._lock = threading.Lock()
+        try:
+            self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise explain(error, path) from error
+        size = os.fstat(self._file).st_size
+        if size and os.pread(self._file, 1, size - 1) != b"\n":
+            os.write(self._file, b"\n")  # the writer before us was killed in mid-line
+        self._seq = _last_seq(path) if size else 0
+
+    def write(self, message: str, event_type: str, fields: Mapping[str, Any], level: str = "info") -> None:
+        """Append one event; it is in the file when this returns.
+
+        Raises:
+            RavenError: the disk is full or the folder is gone.
+        """
+        with self._lock:
+            self._seq += 1
+            event = {
+                "message": message,
+                "event_type": f"EventType.{event_type}",
+                **fields,
+                "timestamp": timestamp(),
+                "level": level,
+                "v": SCHEMA,
+                "attempt": self.attempt,
+                "seq": self._seq,
+            }
+            line = orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY, default=str)
+            if len(line) > LINE_LIMIT:
+                kept = {k: v for k, v in event.items() if not isinstance(v, str | list | dict) or len(str(v)) < 1024}
+                kept["message"] = message[: LINE_LIMIT // 8] + " … (shortened: the event was over 1 MiB)"
+                line = orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE, default=str)
+            try:
+                os.write(self._file, line)
+            except OSError as error:
+                raise explain(error, self.path) from error
+
+    def close(self) -> None:
+        """Close the file; nothing more can be written."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _last_seq(path: Path) -> int:
+    return max((event["seq"] for event in read_events(path) if isinstance(event.get("seq"), int)), default=0)
+
+
+class EventReader:
+    """Reads what has been added to an events file since the last time; the file need not exist yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = 0
+
+    def read_new(self) -> list[dict[str, Any]]:
+        """The events whose lines are complete.  A line that is no JSON object is passed over."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                content = file.read()
+        except FileNotFoundError:
+            return []
+        end = content.rfind(b"\n") + 1
+        self._offset += end
+        return [event for line in content[:end].splitlines() if (event := parse(line)) is not None]
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    """The event in a line, or None where it holds none."""
+    try:
+        event = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
+    """Every event of a file in order, a torn last line tolerated."""
+    yield from EventReader(path).read_new()
+
+
+def effective(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Drop what a resumed run has overtaken: events of earlier attempts beyond the step it resumed from."""
+    kept: list[dict[str, Any]] = []
+    for event in events:
+        if event.get("event_type") == "EventType.RESUMED":
+            limit = event.get("step", 0)
+            kept = [e for e in kept if not isinstance(e.get("step"), int) or e["step"] <= limit]
+        kept.append(event)
+    return kept

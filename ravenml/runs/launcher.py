@@ -1,0 +1,60 @@
+"""Starting a training as a process of its own: the one way in which folds are run."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ravenml.runs.layout import CONSOLE
+
+PARENT = "RAVENML_PARENT_RUN"  # in a child's environment: the folder of the run that it is a fold of
+FOLD = "RAVENML_FOLD"
+
+
+@dataclass
+class Child:
+    """A training in a process of its own, which writes the run in ``folder``."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM: the training may save what resuming needs."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL, for it and for what it started."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+def launch(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Child:
+    """Start ``raven`` with ``arguments``; all that it prints goes to ``folder/console.log``.
+
+    The child leads a process group of its own, so that Ctrl-C on the terminal reaches the parent alone,
+    which then asks its children to stop.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / CONSOLE).open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ravenml", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            start_new_session=True,
+        )
+    return Child(folder, process)
+
+
+def end_with_parent() -> None:
+    """In a child: be asked to stop when the parent dies, however it dies (Linux; elsewhere nothing)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

@@ -1,0 +1,62 @@
+"""Where things lie in a run's folder, and how runs are named and found."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ravenml.config.home import runs_dir
+from ravenml.errors import InputError
+
+RUN_JSON = "run.json"
+EVENTS = "events.jsonl"
+CONSOLE = "console.log"
+LOCK = "run.lock"
+CONTROL = "control.json"
+SUMMARY = "summary.json"
+SCORES = "scores.npz"
+CHECKPOINTS = "checkpoints"
+INFO = "info"
+PREVIEWS = "previews"
+ARTIFACTS = "artifacts"
+FOLDS = "folds"
+MODEL_STATE = "model-state.tar"
+TRAIN_ARGS = f"{CHECKPOINTS}/train_args.json"
+
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # no letters that read like digits
+
+
+def new_id() -> str:
+    """A name for a run: sorts by time (UTC), and is unique across machines."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%d-%H%M%S}-" + "".join(secrets.choice(_ALPHABET) for _ in range(5))
+
+
+def run_ids() -> list[str]:
+    """The runs of this home, oldest first."""
+    folder = runs_dir()
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if (entry / RUN_JSON).is_file())
+
+
+def find_run(prefix: str | None) -> Path:
+    """The folder of the run that ``prefix`` names; without one, the newest run's.
+
+    Raises:
+        InputError: no run, or more than one, begins like that.
+    """
+    known = run_ids()
+    if not known:
+        raise InputError(f"There are no runs in {runs_dir()} yet; `raven train` makes one.")
+    if prefix is None:
+        return runs_dir() / known[-1]
+    matches = [name for name in known if name.startswith(prefix)]
+    if prefix in matches:
+        matches = [prefix]
+    if not matches:
+        raise InputError(f"No run begins with {prefix!r}; `raven runs list` shows them.")
+    if len(matches) > 1:
+        raise InputError(f"{len(matches)} runs begin with {prefix!r}: {', '.join(matches[:5])}; give more letters.")
+    return runs_dir() / matches[0]

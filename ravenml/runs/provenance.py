@@ -1,0 +1,141 @@
+"""Where a run came from: code, versions, machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ravenml.files import write_bytes
+from ravenml.runs.secrets import SECRET_FILES, redacted_text
+
+DIFF_LIMIT = 1 << 20  # bytes
+_GIT_TIME = 20.0  # seconds
+
+
+def provenance(checkouts: Mapping[str, Path], folder: Path | None) -> dict[str, Any]:
+    """Describe the code, the packages and the machine.
+
+    Args:
+        checkouts: places by name (``core``, ``plugin``, ``working folder``); those that lie in a git
+            checkout are recorded with commit and uncommitted changes, each checkout once.
+        folder: where the diffs are written as ``<name>.diff``; None records none.
+    """
+    return {
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "packages": packages(),
+        "code": code(checkouts, folder),
+        "machine": machine(),
+    }
+
+
+def packages() -> dict[str, str]:
+    """Every installed distribution with its version."""
+    from importlib_metadata import distributions
+
+    found = {dist.name: dist.version for dist in distributions() if dist.name}
+    return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
+
+
+def code(checkouts: Mapping[str, Path], folder: Path | None) -> dict[str, Any]:
+    """Commit, branch and uncommitted changes of each place that lies in a git checkout."""
+    if shutil.which("git") is None:
+        return {}
+    result: dict[str, Any] = {}
+    seen: dict[Path, str] = {}
+    for name, place in checkouts.items():
+        top = _git(place, "rev-parse", "--show-toplevel")
+        if top is None:
+            continue
+        root = Path(top.strip())
+        if root in seen:
+            result[name] = {"same_as": seen[root]}
+            continue
+        seen[root] = name
+        result[name] = _checkout(root, name, folder)
+    return result
+
+
+def _checkout(root: Path, name: str, folder: Path | None) -> dict[str, Any]:
+    excluded = [f":(exclude,glob,icase)**/{pattern}" for pattern in SECRET_FILES]
+    commit = _git(root, "rev-parse", "HEAD")
+    state: dict[str, Any] = {
+        "root": str(root),
+        "commit": commit.strip() if commit else None,
+        "branch": (_git(root, "rev-parse", "--abbrev-ref", "HEAD") or "").strip() or None,
+    }
+    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "--", ".", *excluded) or ""
+    if untracked:
+        state["untracked"] = untracked.splitlines()[:1000]
+    diff = (_git(root, "diff", "--binary", "HEAD", "--", ".", *excluded) if commit else None) or ""
+    if diff and folder is not None:
+        content = redacted_text(diff).encode(errors="surrogateescape")
+        if len(content) > DIFF_LIMIT:
+            state["diff"] = f"not recorded: its {len(content):,} bytes are over the limit of {DIFF_LIMIT:,}"
+        else:
+            target = folder / f"{name.replace(' ', '_')}.diff"
+            write_bytes(target, content)
+            state["diff"] = f"{folder.name}/{target.name}"
+    return state
+
+
+def _git(place: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(place), *arguments],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_GIT_TIME,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else None
+
+
+def machine() -> dict[str, Any]:
+    """Host, system, processor, memory and GPUs."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    return {
+        "host": socket.gethostname(),
+        "system": platform.platform(),
+        "cpu": _cpu_name(),
+        "cores": usable_cores(),
+        "memory_bytes": memory,
+        "gpus": gpus(),
+    }
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def gpus() -> list[str]:
+    """Name, memory and driver of each NVIDIA GPU, as ``nvidia-smi`` tells them."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.strip().splitlines() if done.returncode == 0 else []

@@ -1,0 +1,52 @@
+"""``run.json``: reading it, and deriving a run's status from it."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from ravenml.errors import RavenError
+from ravenml.files import read_json
+from ravenml.runs.layout import EVENTS, RUN_JSON
+from ravenml.runs.lock import is_locked
+
+SCHEMA = 1
+SILENCE = 300.0  # seconds without an event after which a run on another machine counts as lost
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The content of ``run.json``.
+
+    Raises:
+        RavenError: missing, broken, or written by a newer ravenML.
+    """
+    record = read_json(folder / RUN_JSON)
+    if not isinstance(record, dict):
+        raise RavenError(f"{folder / RUN_JSON} is no record of a run.")
+    if int(record.get("v", SCHEMA)) > SCHEMA:
+        raise RavenError(
+            f"{folder / RUN_JSON} was written by a newer ravenML (schema {record['v']}, known here up to {SCHEMA}); "
+            "upgrade ravenML to open it."
+        )
+    return record
+
+
+def status(folder: Path, record: dict[str, Any]) -> str:
+    """``running``, ``completed``, ``failed``, ``interrupted``, or ``lost`` (its process is gone, unsealed).
+
+    Derived, not trusted: a run that says nothing of its end runs only while its lock is held on this
+    machine, or, on another machine, while its events are younger than five minutes.
+    """
+    if record.get("process", {}).get("host", "") == socket.gethostname():
+        if is_locked(folder):
+            return "running"
+    elif not record.get("result"):
+        try:
+            silence = time.time() - (folder / EVENTS).stat().st_mtime
+        except OSError:
+            return "lost"
+        return "running" if silence < SILENCE else "lost"
+    result = record.get("result")
+    return str(result["status"]) if result else "lost"

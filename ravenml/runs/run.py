@@ -1,0 +1,207 @@
+"""A run as its training sees it: the writer of the run's folder."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ravenml.errors import RavenError
+from ravenml.files import explain, write_beside, write_json
+from ravenml.runs import layout
+from ravenml.runs.events import EventWriter, effective, number, read_events, timestamp
+from ravenml.runs.lock import RunLock
+from ravenml.runs.record import SCHEMA, read_record
+from ravenml.runs.stop import StopFlag
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Run:
+    """The one writer of a run's folder.
+
+    ``Run.begin`` makes the folder (or opens it again for a further attempt), ``seal`` writes how it
+    ended.  Everything in between goes through the methods below, each of which appends one event.
+
+    Attributes:
+        id: the run's name; a fold's is ``<parent's id>-f<fold>``.
+        path: the run's folder, laid out as ``docs/architecture.md`` says.
+        attempt: 1, and one more each time the run is resumed.
+    """
+
+    def __init__(self, path: Path, record: dict[str, Any], lock: RunLock) -> None:
+        self.path = path
+        self.record = record
+        self.id: str = record["id"]
+        self.attempt: int = len(record["attempts"])
+        self.stop = StopFlag()
+        self.sealed = False
+        self._lock = lock
+        self._events = EventWriter(path / layout.EVENTS, self.attempt)
+        self._placed = self.attempt == 1  # whether readers know from which step this attempt goes on
+
+    @classmethod
+    def begin(cls, path: Path, run_id: str, fields: Mapping[str, Any]) -> Run:
+        """Make the run's folder, or open it for one more attempt, and hold its lock.
+
+        Args:
+            path: the folder; made with its parents.
+            run_id: the run's name.
+            fields: what else ``run.json`` records (plugin, config, dataset, provenance …).
+
+        Raises:
+            RavenError: another process writes this run, or the disk is full or read-only.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise explain(error, path) from error
+        lock = RunLock(path)
+        resumed = (path / layout.RUN_JSON).exists()
+        record = read_record(path) if resumed else {"v": SCHEMA, "id": run_id, "created": timestamp(), "attempts": []}
+        record |= fields
+        record["result"] = None
+        record["process"] = {"host": socket.gethostname(), "pid": os.getpid()}
+        record["attempts"] = [*record["attempts"], {"started": timestamp()}]
+        write_json(path / layout.RUN_JSON, record)
+        run = cls(path, record, lock)
+        if not resumed:
+            run._write("started", "TASK_STARTED", {"run": run.id})
+        return run
+
+    # What a plugin says.
+
+    def metrics(self, type: str, epoch: float, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Report numbers of one kind (``train`` or ``val``) at a moment in epochs.
+
+        A metric is addressed as ``<type>/<name>``, such as ``val/miou``.  NaN and infinities are kept.
+        """
+        if not self._placed:
+            self.resumed(0, 0.0)  # the plugin started over: earlier attempts' steps no longer count
+        fields: dict[str, Any] = {"type": type, "epoch": epoch, "metrics": {k: number(v) for k, v in metrics.items()}}
+        if step is not None:
+            fields["step"] = step
+        self._write("metrics", "METRICS", fields)
+
+    def progress(self, subtask: str, current: int, total: int, **extra: Any) -> None:
+        """Report that ``current`` of ``total`` units of ``subtask`` are done (``Epoch``, ``Iteration``, …).
+
+        ``images=`` with ``Iteration`` says how many images of this epoch are done; rates come from it.
+        """
+        self._write("progress", "PROGRESS", {"subtask": subtask, "current": current, "total": total, **extra})
+
+    def checkpoint(
+        self,
+        step: int,
+        files: Sequence[Path],
+        best_now: bool = False,
+        epoch: float | None = None,
+        optional: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Announce a checkpoint whose ``files`` are already in place: it exists from this event on."""
+        self._write(
+            "checkpoint",
+            "CHECKPOINT",
+            {
+                "id": step,
+                "step": step,
+                "epoch": epoch,
+                "subdir": layout.CHECKPOINTS,
+                "files": [file.name for file in files],
+                "sizeb": sum(file.stat().st_size for file in files),
+                "best_now": best_now,
+                "optional": dict(optional) if optional else None,
+            },
+        )
+
+    def image(
+        self,
+        name: str,
+        image: NDArray[np.uint8] | Path,
+        epoch: float | None = None,
+        step: int | None = None,
+    ) -> Path:
+        """Keep a picture as ``previews/<name>.png`` and announce it.
+
+        Args:
+            name: may hold ``/`` to make folders.
+            image: uint8 RGB of shape ``(H, W, 3)``, or a picture file, which is copied.
+            epoch: the moment that it shows.
+            step: the training step that it shows.
+
+        Returns:
+            The picture's path.
+        """
+        if isinstance(image, Path):
+            content, suffix = image.read_bytes(), image.suffix
+        else:
+            import cv2
+
+            content, suffix = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes(), ".png"
+        target = self.path / layout.PREVIEWS / f"{name}{suffix}"
+        if not target.resolve().is_relative_to((self.path / layout.PREVIEWS).resolve()):
+            raise RavenError(f"The picture's name {name!r} leaves the run's folder; name it without `..`.")
+        with write_beside(target) as file:
+            file.write(content)
+        fields = {"name": name, "file": target.relative_to(self.path).as_posix(), "epoch": epoch, "step": step}
+        self._write("image", "IMAGE", {k: v for k, v in fields.items() if v is not None})
+        return target
+
+    def text(self, message: str, level: str = "info") -> None:
+        """Say something in words; ``level`` is ``debug``, ``info``, ``warning`` or ``error``."""
+        self._write(message, "TEXT", {}, level)
+
+    def resumed(self, step: int, epoch: float) -> None:
+        """Say from which step this attempt goes on; readers drop later steps of earlier attempts."""
+        self._placed = True
+        self._write("resumed", "RESUMED", {"step": step, "epoch": epoch})
+
+    def should_stop(self) -> bool:
+        """True after Ctrl-C, SIGTERM or a request in ``control.json``.  Cheap enough for every step.
+
+        A training that sees it saves what resuming needs and returns.
+        """
+        return self.stop.poll(self.path)
+
+    # What the core says.
+
+    def update(self, **fields: Any) -> None:
+        """Add fields to ``run.json``."""
+        self.record |= fields
+        write_json(self.path / layout.RUN_JSON, self.record)
+
+    def last_metrics(self) -> dict[str, float]:
+        """The newest value of each metric that was reported, by its address (``val/miou``)."""
+        newest: dict[str, float] = {}
+        for event in effective(list(read_events(self.path / layout.EVENTS))):
+            if event.get("event_type") == "EventType.METRICS":
+                newest |= {f"{event['type']}/{name}": value for name, value in event["metrics"].items()}
+        return newest
+
+    def seal(self, status: str, **result: Any) -> None:
+        """Write how the run ended and let its lock go; only the first call counts.
+
+        Args:
+            status: ``completed``, ``failed`` or ``interrupted``.
+            result: what else ``run.json`` keeps under ``result``.
+        """
+        if self.sealed:
+            return
+        self.sealed = True
+        ended = timestamp()
+        self.record["attempts"][-1] |= {"ended": ended, "status": status}
+        self.record["result"] = {"status": status, "finished": ended, **result}
+        kinds = {"completed": "TASK_FINISHED", "interrupted": "TASK_STOPPED"}
+        try:
+            self._write(status, kinds.get(status, "TASK_CRASHED"), {"status": status})
+            write_json(self.path / layout.RUN_JSON, self.record)
+        finally:
+            self._events.close()
+            self._lock.release()
+
+    def _write(self, message: str, event_type: str, fields: Mapping[str, Any], level: str = "info") -> None:
+        self._events.write(message, event_type, fields, level)

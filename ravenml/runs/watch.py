@@ -1,0 +1,115 @@
+"""What a run's events add up to at this moment: a reader for progress displays."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ravenml.runs.events import EventReader
+from ravenml.runs.layout import EVENTS
+
+
+@dataclass
+class Progress:
+    """How far one subtask (``Epoch``, ``Iteration`` …) has come."""
+
+    current: int = 0
+    total: int = 0
+
+
+@dataclass
+class Watched:
+    """A run that is being read.
+
+    Attributes:
+        label: how displays call it (``fold 0``).
+        subtasks: the progress of each subtask that was announced.
+        metrics: the newest value of each metric, by address.
+        images_per_second: over the last seconds; None before it is known.
+    """
+
+    label: str
+    folder: Path
+    subtasks: dict[str, Progress] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    images_per_second: float | None = None
+    resumed_at: float | None = None
+    began: float = field(default_factory=time.monotonic)
+    ended: bool = False
+    _first_epoch: float | None = None
+    _images: tuple[float, int] | None = None
+
+    def __post_init__(self) -> None:
+        self._reader = EventReader(self.folder / EVENTS)
+        if (self.folder / EVENTS).exists():
+            self._reader.read_new()  # what earlier attempts said is history, not progress
+
+    def read(self) -> list[dict[str, Any]]:
+        """Take in what is new, and return it."""
+        new = self._reader.read_new()
+        for event in new:
+            self._take(event)
+        return new
+
+    def _take(self, event: dict[str, Any]) -> None:
+        kind = str(event.get("event_type", "")).removeprefix("EventType.")
+        if kind == "PROGRESS":
+            progress = self.subtasks.setdefault(str(event.get("subtask")), Progress())
+            progress.current, progress.total = int(event.get("current", 0)), int(event.get("total", 0))
+            if event.get("subtask") == "Epoch" and self._first_epoch is None:
+                self._first_epoch = float(progress.current)
+            if isinstance(event.get("images"), int):
+                self._rate(event["images"], _seconds(event.get("timestamp")))
+        elif kind == "METRICS":
+            self.metrics |= {f"{event.get('type')}/{name}": value for name, value in event.get("metrics", {}).items()}
+        elif kind == "RESUMED":
+            self.resumed_at = float(event.get("epoch") or 0)
+        elif kind in ("TASK_FINISHED", "TASK_STOPPED", "TASK_CRASHED"):
+            self.ended = True
+
+    def _rate(self, images: int, now: float) -> None:
+        """Smooth the images per second over what has passed since the last count of the same epoch.
+
+        The events' own times count: several of them may be read at once.
+        """
+        if self._images is not None:
+            then, before = self._images
+            if images > before and now - then < 0.05:
+                return  # too close to each other to tell; the next count spans more
+            if images > before:
+                rate = (images - before) / (now - then)
+                old = self.images_per_second
+                self.images_per_second = rate if old is None else 0.7 * old + 0.3 * rate
+        self._images = (now, images)
+
+    def done(self) -> float | None:
+        """The share of the training that is done, 0…1; None before it is known."""
+        epochs, iterations = self.subtasks.get("Epoch"), self.subtasks.get("Iteration")
+        if epochs is None or not epochs.total:
+            return None
+        within = iterations.current / iterations.total if iterations and iterations.total else 0.0
+        return min(1.0, (epochs.current + (within if within < 1 else 0.0)) / epochs.total)
+
+    def seconds_left(self) -> float | None:
+        """An estimate from what was done since this attempt began; None before it is known."""
+        done, epochs = self.done(), self.subtasks.get("Epoch")
+        if done is None or epochs is None:
+            return None
+        fresh = done - (self._first_epoch or 0.0) / epochs.total
+        elapsed = time.monotonic() - self.began
+        return elapsed * (1 - done) / fresh if fresh > 0.002 else None
+
+
+def _seconds(timestamp: object) -> float:
+    return datetime.fromisoformat(str(timestamp).replace("Z", "+00:00")).timestamp()
+
+
+def main_metrics(metrics: dict[str, Any], limit: int = 6) -> dict[str, Any]:
+    """Those that fit on a line: losses first, no classes one by one."""
+    short = {address: value for address, value in metrics.items() if address.count("/") == 1 and "_" not in address}
+    order = ("train/loss", "val/loss", "val/miou")
+    names = [name for name in order if name in short] + [n for n in short if n not in order and n.startswith("val/")]
+    return {name: short[name] for name in names[:limit]}

@@ -1,0 +1,128 @@
+"""``raven train``: the plugins as commands, and ``raven train list``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from ravenml.errors import RavenError
+from ravenml.plugin.discovery import SETTINGS, TRAIN, PluginError, find_plugin, plugins
+from ravenml.train.options import extend, keep
+
+
+class Plugins(click.Group):
+    """The core's own commands, and beside them every plugin, imported only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *(name for name in plugins(TRAIN) if name not in self.commands)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        plugin = find_plugin(cmd_name)
+        if plugin is None:
+            return None
+        command = plugin.load()
+        if not isinstance(command, click.Command):
+            raise PluginError(
+                f"The plugin {plugin.name!r} of the distribution {plugin.distribution} {plugin.version} cannot be "
+                f"used: {plugin.entry_point.value} is no Click command but a {type(command).__name__}."
+            )
+        ctx.meta["ravenml.plugin"] = plugin
+        extend(command, lambda: _settings_options(plugin.name, ctx))
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            known = ", ".join(name for name in plugins(TRAIN) if name not in self.commands) or "none"
+            raise click.UsageError(
+                f"No plugin is called {args[0]!r}; installed: {known}. `raven train list` shows them.", ctx
+            ) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super_rows = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
+        rows = [(p.name, f"{p.distribution} {p.version}") for p in plugins(TRAIN).values() if p.name not in self.commands]
+        with formatter.section("Commands"):
+            formatter.write_dl(super_rows)
+        if rows:
+            with formatter.section("Plugins"):
+                formatter.write_dl(rows)
+
+
+def _settings_options(name: str, context: click.Context) -> list[click.Option]:
+    published = find_plugin(name, SETTINGS)
+    if published is None:
+        return []
+    from ravenml.train.settings import settings_options
+
+    model = published.load()
+    context.meta["ravenml.settings_model"] = model
+    return settings_options(model, published.name)
+
+
+@click.group(cls=Plugins)
+@click.option("-c", "--config", type=click.Path(dir_okay=False), help="Take what is not given here from this file.")
+@click.option("--dataset", expose_value=False, callback=keep, help="The dataset: a folder or a name.")
+@click.option("--local", expose_value=False, callback=keep, metavar="PATH", help="Store the result in this folder.")
+@click.pass_context
+def train(context: click.Context, config: str | None) -> None:
+    """Train a model with one of the installed plugins.
+
+    \b
+    raven train list                                      what is installed
+    raven train --dataset DIR unet train --kfold          train with k-fold
+    raven train unet train --help                         the plugin's options
+    """
+    context.meta["ravenml.config"] = config
+
+
+@train.result_callback()
+@click.pass_context
+def _finish(context: click.Context, result: Any, **_: Any) -> Any:
+    """Store a ``TrainOutput`` that a command without ``@pass_train`` returned."""
+    if result is not None and "ravenml.train.interfaces" in sys.modules:
+        from ravenml.train.session import store_unclaimed
+
+        store_unclaimed(context, result)
+    return result
+
+
+@train.command("list")
+@click.option("--check", is_flag=True, help="Import each plugin in a process of its own, and report broken ones.")
+def list_(check: bool) -> None:
+    """List the installed plugins: name, distribution, version.
+
+    Piped, only the names are printed, a line each.
+    """
+    found = plugins(TRAIN)
+    taken = frozenset(train.commands)
+    faults = {name: fault for name, plugin in found.items() if (fault := plugin.fault(taken))}
+    if not sys.stdout.isatty():
+        click.echo("".join(f"{name}\n" for name in found if name not in taken), nl=False)
+        for name, fault in faults.items():
+            click.echo(f"Note: the plugin {name!r} of {found[name].distribution} cannot be used: {fault}.", err=True)
+    elif not found:
+        click.echo("No training plugin is installed; `./install_all.sh` installs those of this repository.")
+    else:
+        rows = [(p.name, p.distribution, p.version, faults.get(p.name, "")) for p in found.values()]
+        rows.insert(0, ("PLUGIN", "DISTRIBUTION", "VERSION", ""))
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        for row in rows:
+            cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
+            click.echo(f"{cells}  ! {row[3]}" if row[3] else cells.rstrip())
+    if check:
+        from ravenml.plugin.check import check_plugins
+
+        broken = check_plugins()
+        for fault in broken.values():
+            click.echo(fault, err=True)
+        if broken or faults:
+            raise RavenError(f"{len(broken.keys() | faults.keys())} of {len(found)} plugins cannot be used.")
+        click.echo(f"All {len(found)} plugins load.", err=True)

@@ -1,0 +1,83 @@
+"""What a training is asked to do: the file of ``raven train -c`` and a run's ``train_args.json`` in one form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from ravenml.config.config import read_yaml, validated
+
+SCHEMA = 1
+
+
+class Metadata(BaseModel):
+    """Who trained, and why; further fields of the user's own are kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+    created_by: str | None = Field(None, description="Who trained.")
+    comments: str | None = Field(None, description="What is worth remembering of this training.")
+
+
+class KFold(BaseModel):
+    """How the images are divided for k-fold cross-validation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    folds: int = Field(5, ge=2, description="How many folds.")
+    by: str = Field("random", description="random, dataset, or a regular expression that groups names.")
+    seed: int = Field(0, ge=0, description="The seed of the division.")
+    tag: str | None = Field(None, description="Only images with this tag.")
+
+
+class SplitFiles(BaseModel):
+    """A split that is read from two files."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    train: Path
+    val: Path
+
+
+class TrainConfig(BaseModel):
+    """The effective config of a training.
+
+    ``plugin`` holds the settings of the plugin, in the form of its published model where it has one.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    v: int = Field(SCHEMA, le=SCHEMA, description="The schema of this file.")
+    dataset: str | None = None
+    artifact_path: str | None = None
+    overwrite_local: bool = False
+    metadata: Metadata = Field(default_factory=Metadata)
+    kfold: KFold | None = None
+    split: SplitFiles | None = None
+    split_seed: int = Field(0, ge=0)
+    preset: str | None = None
+    jobs: int = Field(1, ge=1)
+    plugin: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("kfold", mode="before")
+    @classmethod
+    def _switch(cls, value: Any) -> Any:
+        """``kfold: true`` means five random folds, ``kfold: false`` none."""
+        return {} if value is True else None if value is False else value
+
+
+def read_train_config(path: Path) -> dict[str, Any]:
+    """Read a config file as plain values, checked against :class:`TrainConfig`; relative paths of its
+    split are taken from where the file lies.
+
+    Raises:
+        InputError: no such file, no YAML, an unknown field (with the nearest known), a wrong value.
+    """
+    values = read_yaml(path)
+    validated(TrainConfig, values, str(path))
+    split = values.get("split")
+    if isinstance(split, dict):
+        values["split"] = {name: str(path.parent / str(file)) for name, file in split.items()}
+    return values

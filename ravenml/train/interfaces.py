@@ -1,0 +1,128 @@
+"""What a training plugin is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from ravenml.config.home import cache_dir
+from ravenml.data.project import Project
+from ravenml.data.split import Split
+from ravenml.errors import RavenError
+from ravenml.runs import layout
+from ravenml.runs.run import Run
+from ravenml.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from ravenml.train.scores import Scores
+
+
+class TrainInput:
+    """All that a plugin needs for one training.
+
+    The dataset is opened, and the run's folder made, when they are first used: a command that uses
+    nothing leaves nothing.
+
+    Attributes:
+        plugin: the plugin's name.
+        settings: the plugin's published settings, validated; None where it publishes none.
+        config: the effective config as plain values (the form of ``raven train -c FILE``).
+        plugin_config: its ``plugin`` section.
+        metadata: who trained and why; the plugin may add to it.
+        plugin_metadata: what the plugin wants to be stored about itself; starts empty.
+        fold: the fold that is trained, counted from 0; None without k-fold.
+        resume_from: the folder of the run to go on from (``run.path`` again), or None.
+    """
+
+    def __init__(
+        self,
+        plugin: str,
+        config: TrainConfig,
+        settings: BaseModel | None = None,
+        fold: int | None = None,
+        resume_from: Path | None = None,
+        *,
+        open_dataset: Callable[[], Project],
+        make_split: Callable[[Project], Split],
+        begin_run: Callable[[TrainInput], Run],
+    ) -> None:
+        self.plugin = plugin
+        self.settings = settings
+        self.config: dict[str, Any] = config.model_dump(mode="json")
+        self.plugin_config: dict[str, Any] = self.config["plugin"]
+        self.metadata: dict[str, Any] = self.config["metadata"]
+        self.plugin_metadata: dict[str, Any] = {}
+        self.fold = fold
+        self.resume_from = resume_from
+        self._open_dataset = open_dataset
+        self._make_split = make_split
+        self._begin_run = begin_run
+
+    @cached_property
+    def dataset(self) -> Project:
+        """The dataset.
+
+        Raises:
+            InputError: none was named and none is configured, or it is no readable project.
+        """
+        return self._open_dataset()
+
+    @cached_property
+    def split(self) -> Split:
+        """Which images train and which validate; a fold's own with k-fold."""
+        return self._make_split(self.dataset)
+
+    @cached_property
+    def run(self) -> Run:
+        """The run's writer; its folder is made at the first use."""
+        return self._begin_run(self)
+
+    @property
+    def artifact_path(self) -> Path:
+        """A folder for what the plugin makes; all in it is stored with the result."""
+        path = self.run.path / layout.ARTIFACTS
+        path.mkdir(exist_ok=True)
+        return path
+
+    @property
+    def plugin_cache(self) -> Path:
+        """A folder for what the plugin wants to keep between trainings; it may be deleted at any time."""
+        path = cache_dir() / "plugins" / self.plugin
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def local_mode(self) -> bool:
+        """Whether the result goes to a folder that the user named, and not to the configured store."""
+        return self.config["artifact_path"] is not None
+
+
+@dataclass
+class TrainOutput:
+    """What a training has made.  All is optional: a bare one stores what the run's folder holds.
+
+    Attributes:
+        model_path: the model's file, by custom ``model-state.tar`` in the run's folder.
+        extra_files: further files that are stored with it.
+        metadata: what is stored about it beside what ravenML knows.
+        artifact_path: a folder that is stored with it.
+        scores: additive statistics per validation image; k-fold's out-of-fold score comes from them.
+    """
+
+    model_path: Path | None = None
+    extra_files: Sequence[Path] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+    artifact_path: Path | None = None
+    scores: Scores | None = None
+
+    def __post_init__(self) -> None:
+        self.model_path = None if self.model_path is None else Path(self.model_path)
+        self.extra_files = [Path(file) for file in self.extra_files]
+        self.metadata = dict(self.metadata or {})
+        for path in (self.model_path, self.artifact_path, *self.extra_files):
+            if path is not None and not Path(path).exists():
+                raise RavenError(f"The plugin returned {path}, which does not exist.")

@@ -1,0 +1,144 @@
+"""k-fold cross-validation: a process per fold, one score in which every image counts once."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ravenml.data.cache import default_cache
+from ravenml.data.project import Project
+from ravenml.data.split import Split
+from ravenml.errors import RavenError
+from ravenml.files import write_json
+from ravenml.runs import layout
+from ravenml.runs.launcher import FOLD, PARENT, Child, launch
+from ravenml.runs.provenance import usable_cores
+from ravenml.runs.record import read_record, status
+from ravenml.runs.run import Run
+from ravenml.runs.watch import Watched
+from ravenml.train.interfaces import TrainInput
+from ravenml.train.outcome import Outcome
+from ravenml.train.request import Request
+from ravenml.train.session import Session, run_once
+from ravenml.train.summary import summarise, why
+
+GRACE = 60.0  # seconds that a fold has to stop in good order
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def run_folds(request: Request, call: Callable[[TrainInput], Any]) -> None:
+    """Train every fold that is not done yet, then score and store them as one run.
+
+    Raises:
+        RavenError: a fold failed; the others were trained, and the message says how to go on.
+    """
+    with Session(request) as session:
+        train = session.make_input()
+        plan = request.make_folds(train.dataset)
+        run = train.run
+        record_plan(run, plan)
+        todo = [fold for fold in range(len(plan)) if not is_done(run.path, fold)]
+        if request.in_process:
+            _train_here(request, call, run, todo)
+        else:
+            warm_cache(train.dataset, plan, session)
+            _train(request, run, session, todo)
+        if run.stop.reason is not None:
+            raise KeyboardInterrupt
+        session.stop_display()
+        summary = summarise(run.path, train.dataset, plan)
+        write_json(run.path / layout.SUMMARY, summary.as_json())
+        for line in summary.table():
+            session.say(line)
+        session.outcome = Outcome(summary.headline(), summary.models(), summary.metadata())
+        failed = summary.failed()
+        if failed:
+            raise RavenError(_failure(request, run, failed))
+        session.store(train)
+    session.tell()
+
+
+def record_plan(run: Run, plan: Sequence[Split]) -> None:
+    """Write which images each fold trains on and validates with; its folds read it."""
+    write_json(
+        run.path / layout.INFO / "folds.json",
+        {"v": 1, "folds": [{"train": [i.key for i in one.train], "val": [i.key for i in one.val]} for one in plan]},
+    )
+    run.update(kfold={"folds": len(plan), "images": sum(len(one.val) for one in plan)})
+
+
+def is_done(folder: Path, fold: int) -> bool:
+    """Whether the fold was trained to its end."""
+    place = folder / layout.FOLDS / str(fold)
+    return (place / layout.RUN_JSON).exists() and status(place, read_record(place)) == "completed"
+
+
+def warm_cache(project: Project, plan: Sequence[Split], session: Session) -> None:
+    """Decode every image once, before folds that run side by side would each do so."""
+    items = {item.key: item for one in plan for item in (*one.train, *one.val)}
+    default_cache().warm(project, list(items.values()), threads=usable_cores())
+
+
+def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) -> None:
+    """Keep ``jobs`` folds running until all are done or the user asks to stop."""
+    jobs = min(request.config.jobs, len(todo))
+    waiting, running = deque(todo), dict[int, Child]()
+    threads = str(max(1, usable_cores() // max(1, jobs)))
+    shared = {name: threads for name in _THREADS} if jobs > 1 else {}
+    asked_at: float | None = None
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs and not run.should_stop():
+                fold = waiting.popleft()
+                place = run.path / layout.FOLDS / str(fold)
+                place.mkdir(parents=True, exist_ok=True)
+                session.watch(Watched(f"fold {fold}", place))
+                running[fold] = launch(request.arguments, place, {PARENT: str(run.path), FOLD: str(fold), **shared})
+            if run.should_stop():
+                waiting.clear()
+                if asked_at is None:
+                    asked_at = time.monotonic()
+                    for child in running.values():
+                        child.ask_to_stop()
+                elif time.monotonic() - asked_at > GRACE:
+                    for child in running.values():
+                        child.kill()
+            for fold in [fold for fold, child in running.items() if child.process.poll() is not None]:
+                _note_end(run, fold, running.pop(fold), session)
+            time.sleep(0.05)
+    finally:
+        for child in running.values():  # only where something unforeseen ended the loop
+            child.kill()
+
+
+def _note_end(run: Run, fold: int, child: Child, session: Session) -> None:
+    """Say so at once when a fold has failed; the others go on."""
+    code = child.process.returncode
+    if code == 0 or run.stop.reason is not None:
+        return
+    session.say(f"fold {fold} failed: {why(child.folder, code)}")
+    run.text(f"fold {fold} failed", level="error")
+
+
+def _train_here(request: Request, call: Callable[[TrainInput], Any], run: Run, todo: Sequence[int]) -> None:
+    """Train the folds one after another in this process, so that a debugger sees them."""
+    for fold in todo:
+        try:
+            run_once(replace(request, fold=fold, parent=run.path, resumed=None), call)
+        except RavenError as error:
+            if run.stop.reason is not None:
+                raise
+            run.text(f"fold {fold} failed: {error}", level="error")
+
+
+def _failure(request: Request, run: Run, failed: dict[int, str]) -> str:
+    lines = [f"{len(failed)} of {run.record['kfold']['folds']} folds failed."]
+    lines += [f"  fold {fold}: {reason}" for fold, reason in failed.items()]
+    lines.append(f"Train only those again with: {request.command} --resume {run.id}")
+    return "\n".join(lines)
+
+

@@ -1,0 +1,115 @@
+"""What plugin authors put on their commands: ``@pass_train`` and ``@kfold_opt``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+MARK = "__ravenml_pass_train__"
+META = "ravenml.options"  # where the context keeps the values of the core's options
+
+kfold_opt = click.option("--kfold", is_flag=True, help="Train with k-fold cross-validation.")
+
+
+def pass_train(function: Function) -> Function:
+    """Give a command the context's ``TrainInput`` as its first argument, and the core's options.
+
+    The ``TrainOutput`` that the command returns is stored; a command that returns nothing stores
+    nothing.  With ``--kfold`` the command is not called here but once per fold, in processes of their
+    own.
+    """
+
+    @functools.wraps(function)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        from ravenml.train.session import run_command
+
+        context = click.get_current_context()
+        return run_command(context, lambda train: context.invoke(function, train, *args, **kwargs))
+
+    setattr(command, MARK, True)
+    return command  # type: ignore[return-value]
+
+
+def core_options() -> list[click.Option]:
+    """New instances of the options that every marked command has."""
+
+    def option(name: str, help: str, **more: Any) -> click.Option:
+        variable = "RAVENML_" + name.removeprefix("--").upper().replace("-", "_")
+        return click.Option([name], help=help, expose_value=False, callback=keep, envvar=variable, **more)
+
+    return [
+        option("--dataset", "The dataset: a folder or a name (see `raven data list`)."),
+        option("--kfold", "Train with k-fold cross-validation.", is_flag=True),
+        option("--folds", "How many folds (default 5); implies --kfold.", type=int, metavar="N"),
+        option("--fold-by", "What stays together: random, dataset, or a regular expression on names."),
+        option("--fold-seed", "The seed of folds and of a random split (default 0).", type=int, metavar="SEED"),
+        option("--fold-from", "Use only images with this tag for k-fold.", metavar="TAG"),
+        option("--fold", "Train one fold alone, counted from 0.", type=int, metavar="I"),
+        option("--jobs", "How many folds to train side by side (default 1).", type=int, metavar="N"),
+        option("--resume", "Go on with a run that was interrupted, or with a k-fold run's missing folds.", metavar="ID"),
+        option("--preset", "Start from one of the plugin's presets.", metavar="TITLE"),
+        option("--local", "Store the result in this folder instead of the configured store.", metavar="PATH"),
+        option("--in-process", "Run folds in this process, for a debugger.", is_flag=True, hidden=True),
+    ]
+
+
+def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Remember an option's value with its source; a deeper command's wins over an outer one's."""
+    name = parameter.name or ""
+    source = context.get_parameter_source(name)
+    if source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
+        given = context.meta.setdefault(META, {})
+        rank = source == ParameterSource.COMMANDLINE
+        if name not in given or given[name][0] <= rank:
+            given[name] = (rank, value)
+
+
+def given_options(context: click.Context) -> dict[str, Any]:
+    """The core's options that were given, on whichever level, and whoever declared them.
+
+    An option that the plugin declares itself under one of the core's names is read from the command
+    that has it.  The command line beats the environment; deeper beats outer.
+    """
+    given: dict[str, tuple[bool, Any]] = dict(context.meta.get(META, {}))
+    known = {option.name for option in core_options()}
+    level: click.Context | None = context
+    for name in known:
+        level = context
+        while level is not None:
+            source = level.get_parameter_source(name) if name in level.params else None
+            if source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
+                rank = source == ParameterSource.COMMANDLINE
+                if name not in given or given[name][0] < rank:
+                    given[name] = (rank, level.params[name])
+            level = level.parent
+    return {str(name): value for name, (_, value) in given.items() if value is not None and value is not False}
+
+
+def extend(command: click.Command, settings_options: Callable[[], list[click.Option]]) -> None:
+    """Give every marked command at or below ``command`` the core's and the settings' options.
+
+    A name or a parameter that the plugin has taken is left to it.  Calling twice changes nothing.
+
+    Args:
+        command: what a plugin's entry point names.
+        settings_options: makes the options of the plugin's settings; called only where they are needed.
+    """
+    if isinstance(command, click.Group):
+        for inner in list(command.commands.values()):
+            extend(inner, settings_options)
+        return
+    if not getattr(command.callback, MARK, False) or getattr(command, "_ravenml_extended", False):
+        return
+    command._ravenml_extended = True  # type: ignore[attr-defined]
+    taken = {spelling for parameter in command.params for spelling in (*parameter.opts, *parameter.secondary_opts)}
+    names = {parameter.name for parameter in command.params}
+    for option in [*settings_options(), *core_options()]:
+        if option.name not in names and not taken.intersection([*option.opts, *option.secondary_opts]):
+            command.params.append(option)
+            taken.update([*option.opts, *option.secondary_opts])

@@ -1,0 +1,106 @@
+"""Keeping what a training returned: in the run's folder first, then in the store."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ravenml.errors import RavenError
+from ravenml.runs import layout
+from ravenml.runs.events import timestamp
+from ravenml.runs.run import Run
+from ravenml.store.model_state import read_config
+from ravenml.store.results import store_result
+from ravenml.train.interfaces import TrainInput, TrainOutput
+
+if TYPE_CHECKING:
+    from ravenml.train.request import Request
+
+
+@dataclass
+class Outcome:
+    """What ``run.json`` keeps of a training's result.
+
+    Attributes:
+        metrics: the final scores, by address.
+        models: the models' files within the run's folder, by suffix to the run's id.
+        metadata: what the plugin says about them.
+        stored: where the result was stored; None as long as it was not.
+    """
+
+    metrics: dict[str, Any] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    stored: str | None = None
+
+    def as_result(self) -> dict[str, Any]:
+        """Plain values, with ``model`` for the common case of a single one."""
+        return {**asdict(self), "model": self.models.get("")}
+
+
+def keep_output(run: Run, output: TrainOutput) -> Outcome:
+    """Bring all that ``output`` names into the run's folder."""
+    model = output.model_path
+    if model is None and (run.path / layout.MODEL_STATE).exists():
+        model = run.path / layout.MODEL_STATE
+    metrics: dict[str, Any] = run.last_metrics()
+    if output.scores is not None:
+        output.scores.save(run.path / layout.SCORES)
+        metrics |= {f"val/{name}": value for name, value in output.scores.values().items()}
+    for path in (*output.extra_files, *([output.artifact_path] if output.artifact_path else [])):
+        _bring(path, run.path)
+    models = {"": _bring(model, run.path)} if model is not None else {}
+    return Outcome(metrics, models, output.metadata)
+
+
+def _bring(path: Path, folder: Path) -> str:
+    """The name of ``path`` within the run's folder; copied to ``artifacts/`` if it lies elsewhere."""
+    if path.resolve().is_relative_to(folder.resolve()):
+        return path.resolve().relative_to(folder.resolve()).as_posix()
+    target = folder / layout.ARTIFACTS / path.name
+    target.parent.mkdir(exist_ok=True)
+    if path.is_dir():
+        shutil.copytree(path, target, dirs_exist_ok=True)
+    else:
+        shutil.copy2(path, target)
+    return target.relative_to(folder).as_posix()
+
+
+def store_outcome(request: Request, run: Run, outcome: Outcome, train: TrainInput) -> None:
+    """Put the run's result into the user's folder or the store, and note where.
+
+    Raises:
+        RavenError: it cannot be stored; nothing is lost, the result stays in the run's folder.
+    """
+    models = {suffix: run.path / name for suffix, name in outcome.models.items()}
+    local = Path(request.config.artifact_path) if request.config.artifact_path else None
+    record = run.record
+    description = {
+        "v": 1,
+        "id": run.id,
+        "created": record["created"],
+        "finished": timestamp(),
+        **{name: record.get(name) for name in ("plugin", "plugin_version", "dataset", "config")},
+        "metrics": outcome.metrics,
+        "code": record.get("provenance", {}).get("code", {}),
+        **{name: value for name, value in train.metadata.items() if value is not None},
+        "plugin_metadata": {**train.plugin_metadata, **outcome.metadata},
+    }
+    try:
+        stored = store_result(run.path, run.id, architecture(models), models, description, local)
+    except (RavenError, OSError) as error:
+        raise RavenError(f"The training is done and kept in {run.path}, but could not be stored: {error}") from error
+    outcome.stored = str(stored)
+
+
+def architecture(models: dict[str, Path]) -> str:
+    """The first part of a stored model's name: what its own config says, else ``model``."""
+    for path in models.values():
+        if path.suffix == ".tar":
+            try:
+                return str(read_config(path).get("settings", {}).get("architecture") or "model")
+            except RavenError:
+                return "model"
+    return "model"

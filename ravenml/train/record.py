@@ -1,0 +1,58 @@
+"""What a training's folder says of where it came from, written before anything is trained."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ravenml.data.split import write_split
+from ravenml.files import write_json
+from ravenml.runs import layout
+from ravenml.runs.provenance import provenance
+from ravenml.runs.run import Run
+from ravenml.runs.secrets import redacted, redacted_arguments
+
+if TYPE_CHECKING:
+    from ravenml.train.interfaces import TrainInput
+    from ravenml.train.request import Request
+
+
+def identity(request: Request) -> dict[str, Any]:
+    """What ``run.json`` says from its first moment on."""
+    fields: dict[str, Any] = {
+        "plugin": request.plugin_name,
+        "plugin_distribution": request.plugin.distribution if request.plugin else None,
+        "plugin_version": request.plugin.version if request.plugin else None,
+        "command": ["raven", *redacted_arguments(request.arguments)],
+        "config": redacted(request.config.model_dump(mode="json")),
+    }
+    if request.fold is not None:
+        fields["fold"] = request.fold
+    if request.parent is not None:
+        fields["parent"] = request.parent.name
+    return fields
+
+
+def record_inputs(request: Request, run: Run, train: TrainInput) -> None:
+    """Write the effective settings, the dataset, the split and the provenance."""
+    effective = redacted(request.config.model_dump(mode="json"))
+    write_json(run.path / layout.TRAIN_ARGS, effective)
+    write_json(run.path / layout.INFO / "ui_state.json", {"plugin": request.plugin_name, **effective})
+    known: dict[str, Any] = {"config": effective}
+    if request.config.dataset is not None:
+        project = train.dataset
+        known["dataset"] = {"name": project.name, "path": str(project.root), "images": len(project.items)}
+        if not request.wants_folds:
+            write_split(train.split, run.path / layout.INFO)
+            known["split"] = {"train": len(train.split.train), "val": len(train.split.val)}
+    if request.parent is None:
+        known["provenance"] = provenance(_checkouts(request), run.path / "provenance")
+    run.update(**known)
+
+
+def _checkouts(request: Request) -> dict[str, Path]:
+    places = {"core": Path(__file__).parent, "working folder": Path.cwd()}
+    package = request.plugin.entry_point.module.partition(".")[0] if request.plugin else ""
+    file = getattr(sys.modules.get(package), "__file__", None)
+    return places | ({"plugin": Path(file).parent} if file else {})

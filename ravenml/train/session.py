@@ -1,0 +1,235 @@
+"""One training from its request to its sealed, stored run."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import click
+
+from ravenml.config.home import runs_dir
+from ravenml.errors import Interrupted, RavenError
+from ravenml.files import explain
+from ravenml.runs import layout
+from ravenml.runs.console import recorded
+from ravenml.runs.display import Display
+from ravenml.runs.launcher import end_with_parent
+from ravenml.runs.run import Run
+from ravenml.runs.stop import Terminated
+from ravenml.runs.watch import Watched
+from ravenml.store.local import check_destination
+from ravenml.train.interfaces import TrainInput, TrainOutput
+from ravenml.train.outcome import Outcome, keep_output, store_outcome
+from ravenml.train.record import identity, record_inputs
+from ravenml.train.request import Request, make_request
+
+META = "ravenml.train_input"
+
+
+def run_command(context: click.Context, call: Callable[[TrainInput], Any]) -> Any:
+    """Call a plugin's training command with its ``TrainInput``; seal and store what it did.
+
+    Args:
+        context: the command's context.
+        call: the command itself.
+
+    Returns:
+        What the command returned; None where k-fold called it in other processes.
+    """
+    request = make_request(context)
+    if request.config.artifact_path is not None and request.parent is None:
+        check_destination(Path(request.config.artifact_path), request.config.overwrite_local)
+    if request.wants_folds:
+        from ravenml.train.kfold import run_folds
+
+        run_folds(request, call)
+        return None
+    if request.parent is not None:
+        end_with_parent()
+    return run_once(request, call, context)
+
+
+def run_once(request: Request, call: Callable[[TrainInput], Any], context: click.Context | None = None) -> Any:
+    """One training in this process; returns what ``call`` returns."""
+    with Session(request) as session:
+        train = context.meta.get(META) if context is not None else None
+        train = train or session.make_input()
+        if context is not None:
+            context.meta[META] = train
+        output = call(train)
+        if isinstance(output, TrainOutput):
+            session.keep(train, output)
+    session.tell()
+    return output
+
+
+def store_unclaimed(context: click.Context, result: Any) -> None:
+    """Store the ``TrainOutput`` of a command that has no ``@pass_train``."""
+    if isinstance(result, TrainOutput) and META not in context.meta:
+        run_once(make_request(context), lambda train: result, context)
+
+
+class Session:
+    """Begins a run when it is first used, and seals it whatever ends the block.
+
+    Attributes:
+        run: the run, once it was begun.
+        outcome: what the training returned, once it has.
+        display: what shows the run's progress; folds have none, their parent shows them.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.run: Run | None = None
+        self.outcome: Outcome | None = None
+        self.display: Display | None = None
+        self._stack = ExitStack()
+        self._shown = ExitStack()
+
+    def make_input(self) -> TrainInput:
+        """The ``TrainInput`` of the request.
+
+        A dataset that was named is opened now, so that a wrong one is reported before anything heavy is
+        imported.
+        """
+        request = self.request
+        known = request.fold_folder or request.resumed
+        train = TrainInput(
+            request.plugin_name,
+            request.config,
+            request.settings,
+            request.fold,
+            known if known is not None and (known / layout.RUN_JSON).exists() else None,
+            open_dataset=request.open_dataset,
+            make_split=request.make_split,
+            begin_run=self.begin,
+        )
+        if request.config.dataset is not None:
+            _ = train.dataset if request.wants_folds else train.split
+        return train
+
+    def begin(self, train: TrainInput) -> Run:
+        """Make the run's folder with all that is known before training, and show its progress."""
+        request = self.request
+        folder = request.fold_folder or request.resumed or runs_dir() / layout.new_id()
+        run_id = f"{request.parent.name}-f{request.fold}" if request.parent is not None else folder.name
+        watched = Watched("", folder)
+        self.run = Run.begin(folder, run_id, identity(request))
+        record_inputs(request, self.run, train)
+        self._stack.enter_context(self.run.stop.listening())
+        if request.parent is None:
+            tees = self._stack.enter_context(recorded(folder / layout.CONSOLE))
+            self._stack.enter_context(self._shown)
+            self.display = self._shown.enter_context(Display(tees[0].stream, tees))
+            if not request.wants_folds:
+                self.display.watch(watched)
+        return self.run
+
+    def keep(self, train: TrainInput, output: TrainOutput) -> None:
+        """Keep what the training returned, and store it unless a parent does."""
+        self.outcome = keep_output(train.run, output)
+        if self.request.parent is None:
+            self.store(train)
+
+    def store(self, train: TrainInput) -> None:
+        """Store the outcome.
+
+        Raises:
+            RavenError: it cannot be stored; the run is sealed as completed all the same.
+        """
+        assert self.run is not None and self.outcome is not None
+        self.stop_display()
+        try:
+            store_outcome(self.request, self.run, self.outcome, train)
+        except RavenError:
+            self.run.seal("completed", **self.outcome.as_result())
+            raise
+
+    def say(self, line: str) -> None:
+        """Print a line above whatever shows the progress."""
+        if self.display is not None:
+            self.display.say(line)
+        else:
+            click.echo(line)
+
+    def stop_display(self) -> None:
+        """Show the last state of the progress, and give the terminal back."""
+        self._shown.close()
+        self.display = None
+
+    def watch(self, run: Watched) -> None:
+        """Show the progress of one more run."""
+        if self.display is not None:
+            self.display.watch(run)
+
+    def tell(self) -> None:
+        """Say in a few lines where the result lies."""
+        if self.run is None or self.outcome is None or self.request.parent is not None:
+            return
+        for name in self.outcome.models.values():
+            click.echo(f"Model:     {self.run.path / name}")
+        if any(self.run.path.glob(f"**/{layout.PREVIEWS}/*")):
+            folds = f"{layout.FOLDS}/*/" if (self.run.path / layout.FOLDS).is_dir() else ""
+            click.echo(f"Previews:  {self.run.path}/{folds}{layout.PREVIEWS}")
+        click.echo(f"Run:       {self.run.path}")
+        if self.outcome.stored:
+            click.echo(f"Stored:    {self.outcome.stored}")
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self.run is not None:
+                self._seal(self.run, error)
+        finally:
+            self._stack.close()
+
+    def _seal(self, run: Run, error: BaseException | None) -> None:
+        """Write how the run ended; what the user should read instead of ``error`` is raised."""
+        if error is None:
+            if run.stop.reason is not None and self.outcome is None:
+                raise self._interrupted(run, terminated=run.stop.reason == "SIGTERM")
+            run.seal("completed", **(self.outcome or Outcome(metrics=run.last_metrics())).as_result())
+        elif isinstance(error, KeyboardInterrupt | click.Abort | Interrupted):
+            raise self._interrupted(run, isinstance(error, Terminated)) from None
+        elif isinstance(error, click.exceptions.Exit | SystemExit):
+            code = error.exit_code if isinstance(error, click.exceptions.Exit) else error.code
+            run.seal("failed" if code else "completed", **Outcome(metrics=run.last_metrics()).as_result())
+        elif isinstance(error, click.ClickException):
+            self._failed(run, error.format_message())
+        elif isinstance(error, RavenError):
+            self._failed(run, str(error))
+        elif isinstance(error, OSError) and error.errno is not None:
+            told = explain(error, Path(str(error.filename or run.path)))
+            self._failed(run, str(told))
+            raise told from error
+        else:
+            self._failed(run, f"{type(error).__name__}: {error}")
+            log = run.path / layout.CONSOLE
+            with log.open("a", encoding="utf-8") as file:
+                traceback.print_exception(error, file=file)
+            raise RavenError(
+                f"The plugin {self.request.plugin_name!r} failed with {type(error).__name__}: {error}\n"
+                f"The traceback is at the end of {log}."
+            ) from error
+
+    def _failed(self, run: Run, message: str) -> None:
+        run.seal("failed", error=message, **(self.outcome or Outcome(metrics=run.last_metrics())).as_result())
+
+    def _interrupted(self, run: Run, terminated: bool) -> Interrupted:
+        reason = run.stop.reason or ("SIGTERM" if terminated else "Ctrl-C")
+        run.seal("interrupted", reason=reason, **Outcome(metrics=run.last_metrics()).as_result())
+        message = f"Interrupted by {reason}; the run is kept in {run.path}."
+        states = sorted(run.path.glob(f"{layout.CHECKPOINTS}/state_*")) or sorted(run.path.glob("folds/*/checkpoints/state_*"))
+        message += f"\nThe last checkpoint: {states[-1].relative_to(run.path)}." if states else ""
+        message += f"\nGo on with: {self.request.command} --resume {run.id}"
+        stopped = Interrupted(message)
+        stopped.exit_code = 143 if terminated else 130
+        return stopped

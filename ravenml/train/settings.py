@@ -1,0 +1,164 @@
+"""A plugin's settings: one pydantic model, from which options, checks, presets and forms are made."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin
+
+import click
+from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
+
+from ravenml.errors import InputError
+from ravenml.files import read_json
+
+PRESETS = "predefined_run_configs.json"
+META = "ravenml.settings"  # where the context keeps what was given on the command line
+
+
+class TrainSettings(BaseModel):
+    """The base of a plugin's settings; publish the subclass under ``ravenml.plugins.settings``.
+
+    Each leaf field becomes an option of the plugin's training command: ``input_size.width`` becomes
+    ``--input-size-width`` unless ``Field(json_schema_extra={"option": "--input-width"})`` names it.
+
+    Attributes:
+        best_metric: the address of the metric that decides which checkpoint is best.
+        best_mode: ``max`` or ``min``.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    best_metric: ClassVar[str] = "val/loss"
+    best_mode: ClassVar[str] = "min"
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A field that holds a value: its place in the model, and how the command line spells it."""
+
+    path: tuple[str, ...]
+    field: FieldInfo
+
+    @property
+    def option(self) -> str:
+        extra = self.field.json_schema_extra
+        named = extra.get("option") if isinstance(extra, dict) else None
+        return str(named) if named else "--" + "-".join(self.path).replace("_", "-")
+
+    @property
+    def default(self) -> Any:
+        return self.field.get_default(call_default_factory=True)
+
+
+def leaves(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[Leaf]:
+    """The fields of ``model`` and of the models within it, in the order of their definition."""
+    for name, field in model.model_fields.items():
+        nested = _plain(field.annotation)
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            yield from leaves(nested, (*above, name))
+        else:
+            yield Leaf((*above, name), field)
+
+
+def _plain(annotation: Any) -> Any:
+    """``int`` from ``int | None``."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        others = [a for a in get_args(annotation) if a is not type(None)]
+        return others[0] if len(others) == 1 else annotation
+    return annotation
+
+
+def settings_options(model: type[BaseModel], plugin: str) -> list[click.Option]:
+    """The options that a plugin's settings become; their values are kept for :func:`given_settings`."""
+    return [_option(leaf, plugin, _default_of(model, leaf)) for leaf in leaves(model)]
+
+
+def _default_of(model: type[BaseModel], leaf: Leaf) -> Any:
+    """The default as the whole model has it: an outer field's default may override an inner one's."""
+    head = model.model_fields[leaf.path[0]]
+    if len(leaf.path) == 1 or head.is_required():
+        return None if leaf.field.is_required() else leaf.default
+    value: Any = head.get_default(call_default_factory=True)
+    for name in leaf.path[1:]:
+        value = getattr(value, name, None)
+    return value
+
+
+def _option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
+    annotation = _plain(leaf.field.annotation)
+    kind: click.ParamType = click.STRING
+    declaration = leaf.option
+    is_list = get_origin(annotation) in (list, tuple)
+    if annotation is bool:
+        kind, declaration = click.BOOL, f"{leaf.option}/--no-{leaf.option.removeprefix('--')}"
+    elif get_origin(annotation) is Literal:
+        kind = click.Choice([str(choice) for choice in get_args(annotation)])
+    elif annotation in (int, float):
+        kind = click.INT if annotation is int else click.FLOAT
+
+    def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        source = context.get_parameter_source(parameter.name or "")
+        if source in (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT):
+            parts = [part.strip() for part in value.split(",") if part.strip()] if is_list else value
+            context.meta.setdefault(META, {})[leaf.path] = (leaf.option, parts)
+
+    shown = ",".join(map(str, default)) if is_list and default else default
+    return click.Option(
+        [declaration, "setting_" + "_".join(leaf.path)],
+        type=kind,
+        default=shown if shown != [] and shown != () else None,
+        show_default=shown is not None and shown != [],
+        expose_value=False,
+        callback=keep,
+        envvar=f"RAVENML_{plugin}_{'_'.join(leaf.path)}".upper().replace("-", "_"),
+        help=leaf.field.description,
+        metavar="A,B,…" if is_list else None,
+    )
+
+
+def given_settings(context: click.Context) -> dict[str, Any]:
+    """What was given on the command line or in the environment, nested as the model is."""
+    result: dict[str, Any] = {}
+    for path, (_, value) in context.meta.get(META, {}).items():
+        inner = result
+        for name in path[:-1]:
+            inner = inner.setdefault(name, {})
+        inner[path[-1]] = value
+    return result
+
+
+def merged(*layers: dict[str, Any]) -> dict[str, Any]:
+    """Later layers win, field by field, within nested mappings too."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            below = result.get(name)
+            result[name] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return result
+
+
+def preset(model: type[BaseModel], title: str, plugin: str) -> dict[str, Any]:
+    """The settings of the preset ``title`` in the plugin's ``predefined_run_configs.json``.
+
+    Raises:
+        InputError: the plugin has no such preset; the sentence lists those that it has.
+    """
+    known = presets(model)
+    for one in known:
+        if one.get("title", "").lower() == title.lower():
+            return dict(one.get("config", {}))
+    titles = ", ".join(repr(one.get("title")) for one in known)
+    raise InputError(f"--preset: {plugin} has no preset {title!r}; " + (f"it has {titles}." if known else "it has none."))
+
+
+def presets(model: type[BaseModel]) -> list[dict[str, Any]]:
+    """The presets for training that lie beside the module of ``model``."""
+    import importlib.resources
+
+    package = model.__module__.rpartition(".")[0] or model.__module__
+    with importlib.resources.as_file(importlib.resources.files(package) / PRESETS) as path:
+        found = read_json(Path(path)) if path.exists() else []
+    return [one for one in found if one.get("type", "train") == "train"]

@@ -1,0 +1,199 @@
+"""What the folds of a k-fold run add up to: ``summary.json`` and the printed table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ravenml.data.project import Project
+from ravenml.data.split import Split
+from ravenml.errors import RavenError
+from ravenml.infer.out_of_fold import predict_segmentation
+from ravenml.runs import layout
+from ravenml.runs.record import read_record, status
+from ravenml.train.scores import Scores
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """How one fold ended.
+
+    Attributes:
+        metrics: its final scores, by address; empty unless it is completed.
+        model: its model's name within the k-fold run's folder.
+        error: why it failed.
+    """
+
+    fold: int
+    status: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    model: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A k-fold run's scores.
+
+    Attributes:
+        out_of_fold: the scores over all images, each predicted once, by the model that never saw it;
+            None where they cannot be had.
+        source: where they come from: ``scores`` (the plugin's own statistics), ``predictor``, or None.
+        images: over how many images.
+        why_not: why there is no out-of-fold score.
+    """
+
+    folds: list[FoldResult]
+    out_of_fold: dict[str, float] | None
+    source: str | None
+    images: int
+    why_not: str | None = None
+
+    def failed(self) -> dict[int, str]:
+        """Why each fold that is not completed is not."""
+        return {one.fold: one.error or one.status for one in self.folds if one.status != "completed"}
+
+    def names(self) -> list[str]:
+        """Every metric that a completed fold has, plain ones before classes."""
+        found = dict.fromkeys(name for one in self.folds for name in one.metrics)
+        plain = [name for name in found if name.count("/") < 2]
+        return plain + [name for name in found if name.count("/") >= 2]
+
+    def values(self, name: str) -> list[float]:
+        """A metric's finite values over the completed folds."""
+        given = (one.metrics.get(name) for one in self.folds)
+        return [float(value) for value in given if isinstance(value, int | float) and math.isfinite(value)]
+
+    def mean(self, name: str) -> float | None:
+        """The mean over the completed folds that have it."""
+        values = self.values(name)
+        return sum(values) / len(values) if values else None
+
+    def std(self, name: str) -> float | None:
+        """The sample standard deviation (n - 1); None with fewer than two values."""
+        values = self.values(name)
+        if len(values) < 2:
+            return None
+        mean = sum(values) / len(values)
+        return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+    def headline(self) -> dict[str, float]:
+        """The scores that stand for the whole run: out of fold where there are any, else the means."""
+        means = {name: mean for name in self.names() if (mean := self.mean(name)) is not None}
+        return means | {f"val/{name}": value for name, value in (self.out_of_fold or {}).items()}
+
+    def models(self) -> dict[str, str]:
+        """The folds' models by suffix to the run's id."""
+        return {f"-f{one.fold}": one.model for one in self.folds if one.model is not None}
+
+    def metadata(self) -> dict[str, Any]:
+        """What is stored about the run beside its scores."""
+        return {"kfold": self.as_json()}
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of ``summary.json``."""
+        names = self.names()
+        return {
+            "v": SCHEMA,
+            "folds": [{k: v for k, v in vars(one).items() if v not in (None, {}) and k != "metadata"} for one in self.folds],
+            "mean": {name: self.mean(name) for name in names},
+            "std": {name: self.std(name) for name in names},
+            "out_of_fold": self.out_of_fold,
+            "out_of_fold_source": self.source,
+            "out_of_fold_images": self.images,
+        }
+
+    def table(self) -> list[str]:
+        """The summary as lines for a terminal: a row per metric, a column per fold."""
+        names = [name for name in self.names() if name.startswith("val/")] or self.names()
+        scores = {f"val/{name}": value for name, value in (self.out_of_fold or {}).items()}
+        header = ["", *(f"fold {one.fold}" for one in self.folds), "mean", "std", "out of fold"]
+        rows = [header]
+        for name in names:
+            cells = [_cell(one.metrics.get(name)) for one in self.folds]
+            rows.append([name, *cells, _cell(self.mean(name)), _cell(self.std(name)), _cell(scores.get(name))])
+        widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+        lines = [_line(row, widths) for row in rows]
+        lines.insert(1, "─" * len(lines[0]))
+        if self.out_of_fold is not None:
+            lines.append(f"Out of fold: {self.images} images, each predicted once, by the model that never saw it.")
+        else:
+            lines.append(f"There is no out-of-fold score: {self.why_not}.")
+        return lines
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+    return "  ".join([row[0].ljust(widths[0]), *cells])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def summarise(folder: Path, project: Project, plan: Sequence[Split]) -> Summary:
+    """Gather the folds of the run in ``folder`` and score its images out of fold."""
+    folds = [fold_result(folder, fold) for fold in range(len(plan))]
+    missing = [one.fold for one in folds if one.status != "completed"]
+    if missing:
+        listed = ", ".join(map(str, missing))
+        return Summary(folds, None, None, 0, f"of fold{'s' * (len(missing) > 1)} {listed} there is no model")
+    scores, source, why_not = _scores(folder, project, plan)
+    if scores is None:
+        return Summary(folds, None, None, 0, why_not)
+    return Summary(folds, scores.values(), source, len(scores.items))
+
+
+def _scores(folder: Path, project: Project, plan: Sequence[Split]) -> tuple[Scores | None, str | None, str | None]:
+    """The statistics of all folds together, and where they come from; or why there are none."""
+    places = [folder / layout.FOLDS / str(fold) for fold in range(len(plan))]
+    if all((place / layout.SCORES).exists() for place in places):
+        return Scores.together([Scores.load(place / layout.SCORES) for place in places]), "scores", None
+    try:
+        parts = [
+            predict_segmentation(place / layout.MODEL_STATE, project, one.val)
+            for place, one in zip(places, plan, strict=True)
+        ]
+    except RavenError as error:
+        return None, None, f"the plugin returns no scores, and its models cannot be asked ({str(error).rstrip('.')})"
+    return Scores.together([Scores.segmentation(*part) for part in parts]), "predictor", None
+
+
+def fold_result(folder: Path, fold: int) -> FoldResult:
+    """How a fold stands now."""
+    place = folder / layout.FOLDS / str(fold)
+    if not (place / layout.RUN_JSON).exists():
+        return FoldResult(fold, "missing", error=why(place))
+    record = read_record(place)
+    now = status(place, record)
+    if now != "completed":
+        return FoldResult(fold, now, error=why(place))
+    result = record["result"]
+    model = f"{layout.FOLDS}/{fold}/{result['model']}" if result.get("model") else None
+    return FoldResult(fold, now, result.get("metrics", {}), model, result.get("metadata", {}))
+
+
+def why(place: Path, code: int | None = None) -> str:
+    """Why a fold failed, in one line.
+
+    Args:
+        place: the fold's folder.
+        code: its process's exit code where that is known; negative for a signal.
+    """
+    log = place / layout.CONSOLE
+    if code is not None and code < 0:
+        return f"its process was ended by signal {-code}; see {log}"
+    record = read_record(place) if (place / layout.RUN_JSON).exists() else {}
+    error = (record.get("result") or {}).get("error")
+    if error:
+        return str(error).splitlines()[0]
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1].removeprefix("Error: ") if lines else "it was not trained"
