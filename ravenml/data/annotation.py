@@ -1,0 +1,181 @@
+"""One image's annotation, as Supervisely writes it: `<image>.json` in the dataset's folder `ann`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ravenml.data.bitmap import decode_bitmap
+from ravenml.data.faults import Fault, Report, raise_fault, suggestion
+from ravenml.data.geometry import Bitmap, Geometry, Polygon, Rectangle
+from ravenml.data.images import read_bytes
+from ravenml.data.shapes import BadShape, bitmap_origin, outline, rectangle
+
+_EXPORT_AGAIN = "export this image's annotation again"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Object:
+    """One annotated thing: its class, its own tags and its shape."""
+
+    class_title: str
+    tags: frozenset[str]
+    geometry: Geometry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Annotation:
+    """What is known about one image; ``objects`` in the file's order, which is the order of drawing.
+
+    ``left_out`` counts, per shape, the objects that cannot become a mask (points, lines, …).
+    """
+
+    size: tuple[int, int]  # (height, width) of the image
+    tags: frozenset[str]
+    objects: list[Object]
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def read_annotation(
+    path: Path, shapes: Mapping[str, str] | None = None, report: Report = raise_fault
+) -> Annotation:
+    """Read an annotation file.
+
+    Args:
+        shapes: class title to shape of the project; None allows any title.
+        report: called with each `Fault`; where it returns, the object is left out and reading goes on.
+
+    Raises:
+        Fault: (by default) the file or a field is missing or broken, a class is unknown, or a bitmap
+            reaches outside the image.
+    """
+    return parse_annotation(read_bytes(path), path, shapes, report)
+
+
+def parse_annotation(
+    content: bytes, path: Path, shapes: Mapping[str, str] | None = None, report: Report = raise_fault
+) -> Annotation:
+    """Parse an annotation file's content; see `read_annotation`."""
+    data = parse_object(content, path)
+    size = _size(data, path)
+    annotation = Annotation(size, names_of(data.get("tags"), path, "tags"), [])
+    objects = data.get("objects", [])
+    if not isinstance(objects, list):
+        raise Fault(path, "objects", "is no list", _EXPORT_AGAIN)
+    for number, entry in enumerate(objects):
+        where = f"objects[{number}]"
+        try:
+            _add(annotation, entry, path, where, shapes)
+        except BadShape as bad:
+            report(Fault(path, f"{where}.{bad.field}", bad.problem, bad.mend or _EXPORT_AGAIN))
+        except Fault as fault:
+            report(fault)
+    return annotation
+
+
+def image_tags(path: Path) -> frozenset[str]:
+    """Read only the image's tags."""
+    return names_of(parse_object(read_bytes(path), path).get("tags"), path, "tags")
+
+
+def parse_object(content: bytes, path: Path) -> dict[str, Any]:
+    """Parse a file that must hold a JSON object.
+
+    Raises:
+        Fault: it does not; names the line.
+    """
+    try:
+        data = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Fault(path, where, f"is not valid JSON ({error.msg})", "export it again") from None
+    if not isinstance(data, dict):
+        raise Fault(path, "", "holds no JSON object", "export it again")
+    return data
+
+
+def names_of(tags: Any, path: Path, where: str) -> frozenset[str]:
+    """The names in a list of tags; each is a name, or an object with a ``name`` (and often a value)."""
+    if tags is None:
+        return frozenset()
+    if isinstance(tags, list):
+        given = [tag.get("name") if isinstance(tag, dict) else tag for tag in tags]
+        names = frozenset(name for name in given if isinstance(name, str))
+        if all(isinstance(name, str) for name in given):
+            return names
+    raise Fault(path, where, "is no list of tags with a name each", _EXPORT_AGAIN)
+
+
+def _size(data: dict[str, Any], path: Path) -> tuple[int, int]:
+    size = data.get("size")
+    if isinstance(size, dict):
+        height, width = size.get("height"), size.get("width")
+        if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
+            return height, width
+    problem = "is missing" if size is None else "is no object with a positive height and width"
+    raise Fault(path, "size", problem, _EXPORT_AGAIN)
+
+
+def _add(
+    annotation: Annotation, entry: Any, path: Path, where: str, shapes: Mapping[str, str] | None
+) -> None:
+    title = entry.get("classTitle") if isinstance(entry, dict) else None
+    if not isinstance(title, str):
+        raise Fault(path, f"{where}.classTitle", "is missing", _EXPORT_AGAIN)
+    if shapes is not None and title not in shapes:
+        raise Fault(
+            path,
+            f"{where}.classTitle",
+            f'the class "{title}" is not in meta.json',
+            f"add it there or correct the name ({suggestion(title, list(shapes))})",
+        )
+    kind = _kind(entry, shapes.get(title, "") if shapes else "")
+    geometry: Geometry
+    if kind == "bitmap":
+        geometry = _bitmap(entry.get("bitmap"), annotation.size)
+    elif kind == "polygon":
+        exterior, interior = outline(entry)
+        geometry = Polygon(exterior, interior)
+    elif kind == "rectangle":
+        geometry = Rectangle(*rectangle(entry))
+    else:
+        annotation.left_out[kind] += 1
+        return
+    tags = names_of(entry.get("tags"), path, f"{where}.tags")
+    annotation.objects.append(Object(title, tags, geometry))
+
+
+def _kind(entry: dict[str, Any], shape: str) -> str:
+    """The object's shape: what it says itself, else what its class says in meta.json."""
+    said = entry.get("geometryType") or entry.get("shape")
+    if isinstance(said, str):
+        return said
+    if shape and shape not in ("any", "any_geometry"):
+        return shape
+    return "bitmap" if "bitmap" in entry else "any"
+
+
+def _bitmap(entry: Any, size: tuple[int, int]) -> Bitmap:
+    if not isinstance(entry, dict):
+        raise BadShape("bitmap", "is missing")
+    data = entry.get("data")
+    if not isinstance(data, str):
+        raise BadShape("bitmap.data", "is missing")
+    x, y = bitmap_origin(entry)
+    try:
+        mask = decode_bitmap(data)
+    except ValueError as error:
+        raise BadShape("bitmap.data", str(error)) from None
+    height, width = mask.shape
+    if x < 0 or y < 0 or x + width > size[1] or y + height > size[0]:
+        raise BadShape(
+            "bitmap",
+            f"reaches outside the image: {width}×{height} pixels at ({x}, {y}) in {size[1]}×{size[0]}",
+            "correct its origin or cut it to the image",
+        )
+    return Bitmap((x, y), mask)

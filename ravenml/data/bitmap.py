@@ -1,0 +1,109 @@
+"""The bitmap's text form: base64 of zlib of a PNG, as Supervisely writes it into annotations."""
+
+from __future__ import annotations
+
+import binascii
+import zlib
+
+import cv2
+import numpy as np
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+# What stands between the header chunk and the data in every bitmap that Supervisely's SDK writes: a
+# palette of black and white, of which black is transparent.
+_PALETTE = bytes.fromhex("00000006504c5445000000ffffffa5d99fdd")
+_TRANSPARENCY = bytes.fromhex("0000000174524e530040e6d866")
+_BODY = 33
+_DATA = _BODY + len(_PALETTE) + len(_TRANSPARENCY)
+
+
+def decode_bitmap(data: str | bytes) -> np.ndarray:
+    """Decode base64(zlib(PNG)) into a bool mask (height, width).
+
+    A pixel is set where the PNG is not transparent; in a PNG without transparency, where it is not
+    black.  A PNG that was not compressed once more with zlib is accepted too.
+
+    Raises:
+        ValueError: not base64, zlib or PNG; the message says which.
+    """
+    try:
+        packed = binascii.a2b_base64(data, strict_mode=True)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"is not valid base64 ({str(error).lower()})") from None
+    if packed.startswith(PNG_SIGNATURE):
+        return decode_png(packed)
+    try:
+        png = zlib.decompress(packed)
+    except zlib.error as error:
+        raise ValueError(f"is not valid zlib data ({str(error).lower()})") from None
+    return decode_png(png)
+
+
+def decode_png(png: bytes) -> np.ndarray:
+    """Decode a PNG of any kind into a bool mask (height, width).
+
+    Raises:
+        ValueError: not a whole PNG.
+    """
+    if not png.startswith(PNG_SIGNATURE) or b"IEND" not in png[-32:]:
+        raise ValueError("is not a whole PNG")
+    if png[24:26] == b"\x01\x03" and png[28] == 0 and png[_BODY:_DATA] == _PALETTE + _TRANSPARENCY:
+        return _decode_one_bit(png)
+    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("is a damaged PNG")
+    if pixels.ndim == 3:
+        pixels = pixels[:, :, 3] if pixels.shape[2] == 4 else pixels.max(axis=2)
+    return np.not_equal(pixels, 0)
+
+
+def _decode_one_bit(png: bytes) -> np.ndarray:
+    """Decode Supervisely's usual bitmap three times as fast as OpenCV alone does.
+
+    PNG filters work on bytes, whatever the depth.  So the same data under a header that says "grey, 8
+    bit, an eighth as wide" decodes to the packed bits, without a four-channel picture in between.
+    """
+    width = int.from_bytes(png[16:20], "big")
+    header = b"IHDR" + ((width + 7) // 8).to_bytes(4, "big") + png[20:24] + b"\x08\x00\x00\x00\x00"
+    packed = png[:12] + header + zlib.crc32(header).to_bytes(4, "big") + png[_DATA:]
+    rows = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if rows is None:
+        raise ValueError("is a damaged PNG")
+    return np.unpackbits(rows.view(np.uint8), axis=1, count=width).view(bool)
+
+
+def encode_bitmap(mask: np.ndarray) -> str:
+    """Encode a mask (height, width), set where it is not zero, as base64(zlib(PNG)).
+
+    The PNG is what Supervisely's SDK writes: one bit, black and white, black transparent.
+
+    Raises:
+        ValueError: the mask has no pixels.
+    """
+    if mask.ndim != 2 or 0 in mask.shape:
+        raise ValueError(f"a bitmap needs a mask of (height, width), not one of {mask.shape}")
+    height, width = mask.shape
+    bits = np.packbits(np.ascontiguousarray(mask != 0), axis=1)
+    rows = np.zeros((height, bits.shape[1] + 1), np.uint8)  # each row begins with its filter: 0, none
+    rows[:, 1:] = bits
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x01\x03\x00\x00\x00"
+    png = PNG_SIGNATURE + _chunk(b"IHDR", header) + _PALETTE + _TRANSPARENCY
+    png += _chunk(b"IDAT", zlib.compress(rows.tobytes(), 6)) + _chunk(b"IEND", b"")
+    return binascii.b2a_base64(zlib.compress(png), newline=False).decode()
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+
+
+def trim(mask: np.ndarray) -> tuple[tuple[int, int], np.ndarray]:
+    """Cut a mask (height, width) down to its set pixels: the origin (x, y) and the part.
+
+    Raises:
+        ValueError: no pixel is set.
+    """
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask != 0).view(np.uint8))
+    if width == 0:
+        raise ValueError("the mask has no set pixel")
+    return (x, y), mask[y : y + height, x : x + width] != 0

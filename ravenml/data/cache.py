@@ -1,0 +1,295 @@
+"""Decoding happens once: decoded images and masks rest on disk, keyed by content."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ravenml.data import cache_file
+from ravenml.data.decoding import decode, decode_bytes
+from ravenml.data.digests import Digests, write_derived
+from ravenml.data.notices import Notice, to_stderr
+from ravenml.data.project import Item, Project
+from ravenml.errors import InputError
+
+DEFAULT_BYTES = 20 * 1024**3
+_TOUCH_AGAIN_S = 600.0  # how often a file in use is marked as such
+_STALE_S = 3600.0  # a temporary file this old was left by a process that died
+
+
+class DecodedCache:
+    """Decoded items below ``root``, never more than ``max_bytes`` of them.
+
+    A file's name is the digest of the image's bytes, the annotation's bytes and the project's classes:
+    whatever changes, the old file is simply no longer asked for.  Files are written beside their place
+    and renamed, so that any number of processes may share one cache.  What was least recently used goes
+    first; but what this very cache object has used stays, so that a training on more data than fits
+    keeps a part cached instead of pushing out all of it once an epoch.
+
+    A disk that is full or may not be written turns only the writing off, with a notice.  ``max_bytes``
+    0 turns the cache off.
+    """
+
+    def __init__(self, root: Path, max_bytes: int, notice: Notice = to_stderr) -> None:
+        self.root = Path(root)
+        self.max_bytes = max_bytes
+        self._notice = notice
+        self._writing = max_bytes > 0
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self._digests: dict[Path, Digests] = {}
+        self._used: dict[str, float] = {}  # file name -> when it was last marked as used
+        self._total: int | None = None  # bytes on disk when last counted, plus what was written since
+        self._uncounted = 0
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For data loaders' workers: where the cache is, without what this process remembers."""
+        return {name: getattr(self, name) for name in ("root", "max_bytes", "_notice", "_writing")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._prepare()
+
+    def load(self, project: Project, item: Item) -> tuple[np.ndarray, np.ndarray]:
+        """An item's image, uint8 RGB (height, width, 3), and mask (height, width) in project order.
+
+        Both are read-only.  The mask is 0 for none and ``i + 1`` for ``project.classes[i]``; uint8, or
+        uint16 from 256 classes on.
+
+        Raises:
+            Fault: one of the item's files is missing or broken (told anew each time; faults are not kept).
+        """
+        if self.max_bytes <= 0:
+            return _read_only(*decode(project, item))
+        digests = self._digests_of(project)
+        image_digest, annotation_digest = digests.get(item.image_path), digests.get(item.annotation_path)
+        if image_digest and annotation_digest:
+            found = self._find(self._name(project, image_digest, annotation_digest))
+            if found is not None:
+                return found
+        image_content, image_digest = digests.compute(item.image_path)
+        annotation_content, annotation_digest = digests.compute(item.annotation_path)
+        name = self._name(project, image_digest, annotation_digest)
+        found = self._find(name)
+        if found is not None:
+            return found
+        image, mask = decode_bytes(project, item, image_content, annotation_content)
+        self._store(name, image, mask)
+        self._guarded(lambda: digests.save(at_least=512))
+        return _read_only(image, mask)
+
+    def warm(
+        self,
+        project: Project,
+        items: Sequence[Item],
+        threads: int,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """Decode, in ``threads`` threads, those of the items that are not in the cache yet.
+
+        ``progress`` is called with (done, total) after each.
+
+        Raises:
+            Fault: the first that an item has; the rest is left.
+        """
+        with ThreadPoolExecutor(max(threads, 1), thread_name_prefix="decode") as pool:
+            waiting = [pool.submit(self._warm_one, project, item) for item in items]
+            try:
+                for done, future in enumerate(as_completed(waiting), 1):
+                    future.result()
+                    progress(done, len(items))
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        if self.max_bytes > 0:
+            self._guarded(lambda: self._digests_of(project).save())
+
+    def size(self) -> tuple[int, int]:
+        """How many items the cache holds and how many bytes they take."""
+        sizes = [status.st_size for _, status in self._files()]
+        return len(sizes), sum(sizes)
+
+    def clear(self) -> int:
+        """Remove everything; the number of bytes freed.  Other processes go on by decoding."""
+        freed = 0
+        for folder, _, names in os.walk(self.root, topdown=False):
+            for name in names:
+                path = Path(folder, name)
+                try:
+                    size = path.stat().st_size
+                    path.unlink()
+                    freed += size
+                except OSError:
+                    continue
+            try:
+                os.rmdir(folder)
+            except OSError:
+                continue
+        self._prepare()
+        return freed
+
+    def _warm_one(self, project: Project, item: Item) -> None:
+        self.load(project, item)
+
+    def _digests_of(self, project: Project) -> Digests:
+        digests = self._digests.get(project.root)
+        if digests is None:
+            name = hashlib.sha256(str(project.root).encode()).hexdigest()[:16]
+            with self._lock:
+                digests = self._digests.setdefault(
+                    project.root, Digests(self.root / "digests" / f"{name}.json")
+                )
+        return digests
+
+    def _name(self, project: Project, image_digest: str, annotation_digest: str) -> str:
+        key = hashlib.sha256(project.fingerprint + image_digest.encode() + annotation_digest.encode())
+        return key.hexdigest()[:40]
+
+    def _path(self, name: str) -> Path:
+        return self.root / name[:2] / f"{name}.raw"
+
+    def _find(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+        marked = self._used.get(name)
+        path = self._path(name)
+        # Once in a process the content is checked; from then on the file cannot change, only go.
+        found = cache_file.read(path, verify=marked is None)
+        now = time.monotonic()
+        if found is not None and (marked is None or now - marked > _TOUCH_AGAIN_S):
+            self._used[name] = now
+            with contextlib.suppress(OSError):  # a cache that may only be read still serves
+                os.utime(path)
+        return found
+
+    def _store(self, name: str, image: np.ndarray, mask: np.ndarray) -> None:
+        if not self._writing:
+            return
+        parts = cache_file.pack(image, mask)
+        needed = sum(memoryview(part).nbytes for part in parts)
+        if not self._make_room(needed):
+            return
+        if self._guarded(lambda: write_derived(self._path(name), parts)):
+            self._used[name] = time.monotonic()
+
+    def _guarded(self, write: Callable[[], None]) -> bool:
+        """Write, or turn writing off with a notice where the disk does not allow it."""
+        if not self._writing:
+            return False
+        try:
+            write()
+        except OSError as error:
+            with self._lock:
+                first, self._writing = self._writing, False
+            if first:
+                reason = error.strerror or str(error)
+                self._notice(
+                    f"{self.root} cannot be written ({reason}), so images are decoded anew each time; "
+                    "free some space, or set RAVENML_STORAGE_PATH to another disk."
+                )
+            return False
+        return True
+
+    def _make_room(self, needed: int) -> bool:
+        """Remove the least recently used files until ``needed`` more bytes fit; False where they cannot."""
+        with self._lock:
+            # Other processes write too, so what they added is counted anew from time to time.
+            if self._total is None or self._uncounted + needed > self.max_bytes // 16:
+                self._count()
+            if self._total is not None and self._total + needed > self.max_bytes:
+                self._evict(self.max_bytes - needed)
+            if self._total is None or self._total + needed > self.max_bytes:
+                return False
+            self._total += needed
+            self._uncounted += needed
+            return True
+
+    def _count(self) -> None:
+        self._total = sum(status.st_size for _, status in self._files())
+        self._uncounted = 0
+
+    def _evict(self, allowed: int) -> None:
+        """Remove files that this object has not used, oldest use first, until ``allowed`` bytes are left."""
+        files = sorted(self._files(), key=lambda file: file[1].st_mtime_ns)
+        total = sum(status.st_size for _, status in files)
+        # A little more than asked for, so that not every further file means looking through all.
+        target = min(allowed, self.max_bytes - self.max_bytes // 32) if total > allowed else allowed
+        for path, status in files:
+            if total <= target:
+                break
+            if path.stem in self._used:
+                continue
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                pass
+            except OSError:
+                continue
+            total -= status.st_size
+        self._total = total
+        self._uncounted = 0
+
+    def _files(self) -> list[tuple[Path, os.stat_result]]:
+        """The cached items; temporary files left by processes that died are removed on the way."""
+        found = []
+        for path in self.root.glob("??/*.raw"):
+            try:
+                found.append((path, path.stat()))
+            except OSError:
+                continue
+        for path in self.root.glob("??/.*.tmp"):
+            try:
+                if time.time() - path.stat().st_mtime > _STALE_S:
+                    path.unlink()
+            except OSError:
+                continue
+        return found
+
+
+def default_cache(notice: Notice = to_stderr) -> DecodedCache:
+    """The cache below ravenML's home, as large as ``$RAVENML_CACHE_BYTES`` or the configuration allows.
+
+    Raises:
+        InputError: the variable is no size, or the configuration is broken.
+    """
+    from ravenml.config.home import cache_dir
+
+    return DecodedCache(cache_dir() / "decoded", _allowed_bytes(), notice)
+
+
+def _allowed_bytes() -> int:
+    said = os.environ.get("RAVENML_CACHE_BYTES")
+    if said:
+        return parse_bytes(said, "RAVENML_CACHE_BYTES")
+    from ravenml.config.config import load_config
+
+    return int(getattr(load_config(), "cache_gib", DEFAULT_BYTES / 1024**3) * 1024**3)
+
+
+def parse_bytes(text: str, where: str) -> int:
+    """A size such as ``5000000``, ``500M`` or ``20GiB`` (powers of 1024), in bytes.
+
+    Raises:
+        InputError: it is none.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise InputError(f"{where} is {text!r}, which is no size; write bytes, or something like 20G.")
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
+
+
+def _read_only(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As from a mapped file, so that code which writes into them fails at once and not the second time."""
+    image.flags.writeable = False
+    mask.flags.writeable = False
+    return image, mask

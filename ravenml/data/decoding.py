@@ -1,0 +1,47 @@
+"""From an item's two files to an image and its mask."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ravenml.data.annotation import Annotation
+from ravenml.data.faults import Fault
+from ravenml.data.images import decode_image, read_bytes
+from ravenml.data.masks import draw_mask
+from ravenml.data.project import Item, Project
+
+
+def decode(project: Project, item: Item) -> tuple[np.ndarray, np.ndarray]:
+    """Read an item: the image, uint8 RGB (height, width, 3), and its mask (height, width) in project order.
+
+    The mask is 0 for none and ``i + 1`` for ``project.classes[i]``; uint8, or uint16 from 256 classes on.
+
+    Raises:
+        Fault: one of the files is missing or broken, or they differ in size.
+    """
+    return decode_bytes(project, item, read_bytes(item.image_path), read_bytes(item.annotation_path))
+
+
+def decode_bytes(
+    project: Project, item: Item, image_content: bytes, annotation_content: bytes
+) -> tuple[np.ndarray, np.ndarray]:
+    """`decode`, where the files' contents have been read already."""
+    annotation = project.parse(annotation_content, item)
+    image = decode_image(image_content, item.image_path)
+    check_size(annotation, image, item)
+    return image, draw_mask(annotation, project.titles)
+
+
+def check_size(annotation: Annotation, image: np.ndarray, item: Item) -> None:
+    """Check that an annotation belongs to an image of this size.
+
+    Raises:
+        Fault: it does not; says so where only the EXIF orientation stands between them.
+    """
+    height, width = image.shape[:2]
+    if annotation.size == (height, width):
+        return
+    said = f"says {annotation.size[1]}×{annotation.size[0]}, but {item.image_path} is {width}×{height}"
+    if annotation.size == (width, height):
+        said += " (turned as its EXIF orientation demands)"
+    raise Fault(item.annotation_path, "size", said, "annotate this image anew, or put the right image back")

@@ -1,0 +1,43 @@
+"""The three shapes that become masks.
+
+Coordinates are pixels with x to the right and y down, ``(0, 0)`` being the top left pixel, as in
+Supervisely's annotation format (https://docs.supervisely.com/data-organization/00_ann_format_navi).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+Points = np.ndarray  # int32 (N, 2), rows of (x, y)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bitmap:
+    """A mask with its place: ``mask`` is bool (height, width), ``origin`` the (x, y) of its top left."""
+
+    origin: tuple[int, int]
+    mask: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Polygon:
+    """An outline and its holes, each int32 (N, 2) of (x, y); the outline's own pixels belong to it,
+    those of a hole's outline to the hole."""
+
+    exterior: Points
+    interior: tuple[Points, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """Corner pixels, both inclusive: a rectangle from 2 to 4 is three pixels wide."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+Geometry = Bitmap | Polygon | Rectangle

@@ -1,0 +1,107 @@
+"""Reading images: whatever the file holds, out comes 8-bit RGB the right way up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ravenml.data.faults import Fault
+
+# OpenCV prints on its own what is raised here as a sentence.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".mpo", ".bmp", ".tif", ".tiff", ".webp"})
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+_COPY_AGAIN = "copy the image again from where it came"
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read a PNG, JPEG, BMP, TIFF or WebP file as uint8 RGB (height, width, 3).
+
+    Grey is repeated in the three channels, transparency is dropped, 16 bits are scaled to 8 (the high
+    byte is kept).  The EXIF orientation is applied, as Supervisely does: the array stands as a viewer
+    shows it, and annotations are in its coordinates.
+
+    Raises:
+        Fault: the file is missing, empty, cut off, damaged or of another format.
+    """
+    return decode_image(read_bytes(path), path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file of a project.
+
+    Raises:
+        Fault: it is missing or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        problem = "does not exist" if missing else f"cannot be read ({error.strerror})"
+        raise Fault(path, "", problem, "put it back, or make it readable") from None
+
+
+def decode_image(content: bytes, path: Path) -> np.ndarray:
+    """Decode an image file's content as `read_image` does; ``path`` is for the message alone."""
+    problem = _cut_off(content)
+    if problem:
+        raise Fault(path, "", problem, _COPY_AGAIN)
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), _RGB)
+    except cv2.error:
+        image = None
+    if image is None:
+        if _known(content):
+            raise Fault(path, "", "the image is damaged or cut off", _COPY_AGAIN)
+        raise Fault(path, "", "is no PNG, JPEG, BMP, TIFF or WebP image", "convert it to one of these")
+    return image if _RGB != cv2.IMREAD_COLOR else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+_RGB: int = getattr(cv2, "IMREAD_COLOR_RGB", cv2.IMREAD_COLOR)  # OpenCV before 4.11 knows BGR alone
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Encode uint8 RGB (height, width, 3) or grey (height, width) as PNG."""
+    pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return bytes(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1])
+
+
+def _known(content: bytes) -> bool:
+    return content.startswith((_PNG, _JPEG, b"BM", b"II*\0", b"MM\0*", b"RIFF"))
+
+
+def _cut_off(content: bytes) -> str:
+    """Say what shows that the file's end is missing, or an empty string.
+
+    Decoders differ by version in what they let pass (libjpeg paints the missing part grey), so the
+    formats' own end marks and lengths are looked at first.
+    """
+    if not content:
+        return "the file is empty"
+    problem = "the image is cut off"
+    if content.startswith(_PNG):
+        return "" if b"IEND" in content[-64:] or b"IEND" in content else problem
+    if content.startswith(_JPEG):
+        # A camera's thumbnail has an end mark of its own; only one behind the start of the scan counts.
+        return "" if content.rfind(b"\xff\xd9") > _start_of_scan(content) else problem
+    if content.startswith(b"RIFF"):
+        return "" if len(content) >= int.from_bytes(content[4:8], "little") + 8 else problem
+    return ""
+
+
+def _start_of_scan(content: bytes) -> int:
+    """Where a JPEG's image data begins, found by stepping over the segments before it."""
+    position = 2
+    while position + 4 <= len(content) and content[position] == 0xFF:
+        if content[position + 1] == 0xDA:
+            return position
+        if content[position + 1] == 0xFF:  # a fill byte
+            position += 1
+            continue
+        position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
+    return len(content)

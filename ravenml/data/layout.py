@@ -1,0 +1,104 @@
+"""Where a Supervisely project keeps its images and annotations.
+
+A dataset is a folder with `img/` and `ann/`; datasets nest as `<dataset>/datasets/<child>/`, and plain
+folders around them (`a/b/img`) are names too.  An image's annotation is `ann/<image name>.json`, or, in
+old projects, `ann/<stem>.json`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ravenml.data.faults import Fault, Report
+from ravenml.data.images import EXTENSIONS
+
+_NESTED = "datasets"
+_CONTENT = frozenset({"img", "ann", "meta", "img_info", "seg", "blob", _NESTED})
+_LITTER = frozenset({"thumbs.db", "desktop.ini"})
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An image and its annotation; nested datasets are named ``outer/inner``."""
+
+    dataset: str
+    name: str
+    image_path: Path
+    annotation_path: Path
+
+    @property
+    def key(self) -> str:
+        """``dataset/name``, by which the project knows the item."""
+        return f"{self.dataset}/{self.name}"
+
+
+def find_items(root: Path, report: Report) -> tuple[list[str], list[Item]]:
+    """Find a project's datasets and items, both sorted by name, whatever the order on disk.
+
+    ``report`` is called for each image without an annotation and each annotation without an image.
+    """
+    folders: dict[str, Path] = {}
+    for name, folder in _datasets(root, (), frozenset()):
+        if name in folders:
+            problem = f'is a second dataset named "{name}" beside {folders[name]}'
+            report(Fault(folder, "", problem, "rename it"))
+        folders.setdefault(name, folder)
+    names = sorted(folders)
+    return names, [item for name in names for item in _items(name, folders[name], report)]
+
+
+def _datasets(folder: Path, names: tuple[str, ...], above: frozenset[str]) -> Iterator[tuple[str, Path]]:
+    """Every dataset at or below ``folder``, with its name; ``above`` guards against links in circles."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    children = sorted(entry.name for entry in os.scandir(folder) if _is_folder(entry))
+    if names and ("img" in children or "ann" in children):
+        yield "/".join(names), folder
+    for child in children:
+        # `datasets` in a dataset is no name of its own; at the project's root it is one like any other.
+        if names and child == _NESTED:
+            yield from _datasets(folder / child, names, above | {real}) if _is_wrapper(folder / child) else ()
+        elif child not in _CONTENT or (not names and child == _NESTED):
+            yield from _datasets(folder / child, (*names, child), above | {real})
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return not entry.name.startswith(".") and entry.is_dir()
+
+
+def _is_wrapper(folder: Path) -> bool:
+    return not (folder / "img").is_dir()
+
+
+def _items(dataset: str, folder: Path, report: Report) -> Iterator[Item]:
+    images = _files(folder / "img")
+    annotations = _files(folder / "ann")
+    unused = {name for name in annotations if name.endswith(".json")}
+    for name in images:
+        stem, extension = os.path.splitext(name)
+        wanted = next((n for n in (f"{name}.json", f"{stem}.json") if n in unused), None)
+        image, annotation = folder / "img" / name, folder / "ann" / (wanted or f"{name}.json")
+        if extension.lower() not in EXTENSIONS:
+            problem = f'images of the kind "{extension}" are not read'
+            report(Fault(image, "", problem, "convert it to PNG or JPEG"))
+        elif wanted is None:
+            report(Fault(image, "", f"has no annotation {annotation}", "annotate the image or remove it"))
+        else:
+            yield Item(dataset, name, image, annotation)
+        unused.discard(wanted or "")
+    for name in sorted(unused):
+        image = folder / "img" / name.removesuffix(".json")
+        mend = "put the image back or remove the file"
+        report(Fault(folder / "ann" / name, "", f"has no image {image}", mend))
+
+
+def _files(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_file()]
+    return sorted(name for name in names if not name.startswith(".") and name.lower() not in _LITTER)

@@ -1,0 +1,108 @@
+"""A project's `meta.json`: its classes and the names of its tags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ravenml.data.annotation import parse_object
+from ravenml.data.faults import Fault, Report, raise_fault
+from ravenml.data.images import read_bytes
+
+_EXPORT_AGAIN = "export the project again"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjClass:
+    """A class of objects: its title, the shape its objects are drawn with, and its colour ``#RRGGBB``."""
+
+    title: str
+    shape: str
+    color: str
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        """The colour as (red, green, blue), 0 to 255."""
+        value = int(self.color[1:], 16)
+        return value >> 16, value >> 8 & 255, value & 255
+
+
+@dataclass(frozen=True, slots=True)
+class TagMeta:
+    """A tag for images and objects; ``value_type`` is none, any_string, any_number or oneof_string."""
+
+    name: str
+    value_type: str = "none"
+    color: str = "#808080"
+
+
+def read_meta(path: Path, report: Report = raise_fault) -> tuple[list[ObjClass], list[TagMeta]]:
+    """Read `meta.json`: classes and tags, in the file's order.
+
+    Tags stand under ``tags``, or (in older projects) under ``tags_images`` and ``tags_objects``, as
+    objects or as bare names.
+
+    Raises:
+        Fault: the file is missing, is no JSON, or one of its fields is unusable.
+    """
+    if not path.is_file():
+        raise Fault(path, "", "is missing, so this is no Supervisely project", "name a project's own folder")
+    data = parse_object(read_bytes(path), path)
+    entries = data.get("classes")
+    if not isinstance(entries, list):
+        raise Fault(path, "classes", "is missing or no list", _EXPORT_AGAIN)
+    classes: dict[str, ObjClass] = {}
+    for number, entry in enumerate(entries):
+        where = f"classes[{number}]"
+        try:
+            made = _class(entry, path, where)
+            if made.title in classes:
+                raise Fault(path, f"{where}.title", f'"{made.title}" is there twice', "rename one of them")
+            classes[made.title] = made
+        except Fault as fault:
+            report(fault)
+    tags: dict[str, TagMeta] = {}
+    for where, entry in _tag_entries(data, path):
+        try:
+            tag = _tag(entry, path, where)
+            tags.setdefault(tag.name, tag)
+        except Fault as fault:
+            report(fault)
+    return list(classes.values()), list(tags.values())
+
+
+def _class(entry: Any, path: Path, where: str) -> ObjClass:
+    title = entry.get("title") if isinstance(entry, dict) else None
+    if not isinstance(title, str) or not title:
+        raise Fault(path, f"{where}.title", "is missing", _EXPORT_AGAIN)
+    shape = entry.get("shape")
+    if not isinstance(shape, str):
+        raise Fault(path, f"{where}.shape", "is missing", _EXPORT_AGAIN)
+    return ObjClass(title, shape, _color(entry.get("color", "#808080"), path, f"{where}.color"))
+
+
+def _tag_entries(data: dict[str, Any], path: Path) -> Iterator[tuple[str, Any]]:
+    for field in ("tags", "tags_images", "tags_objects"):
+        entries = data.get(field) or []
+        if not isinstance(entries, list):
+            raise Fault(path, field, "is no list", _EXPORT_AGAIN)
+        yield from ((f"{field}[{number}]", entry) for number, entry in enumerate(entries))
+
+
+def _tag(entry: Any, path: Path, where: str) -> TagMeta:
+    if isinstance(entry, str):
+        return TagMeta(entry)
+    name = entry.get("name") if isinstance(entry, dict) else None
+    if not isinstance(name, str) or not name:
+        raise Fault(path, f"{where}.name", "is missing", _EXPORT_AGAIN)
+    color = _color(entry.get("color", "#808080"), path, f"{where}.color")
+    return TagMeta(name, str(entry.get("value_type", "none")), color)
+
+
+def _color(value: Any, path: Path, where: str) -> str:
+    if isinstance(value, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", value):
+        return value.upper()
+    raise Fault(path, where, f"{value!r} is no colour", 'write it as "#RRGGBB"')

@@ -1,0 +1,119 @@
+"""A Supervisely project on disk: classes, tags, datasets and items."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+from ravenml.data.annotation import Annotation, image_tags, parse_annotation, read_annotation
+from ravenml.data.faults import Fault, Report, raise_fault, suggestion
+from ravenml.data.layout import Item, find_items
+from ravenml.data.meta import ObjClass, TagMeta, read_meta
+from ravenml.errors import InputError
+
+__all__ = ["Item", "ObjClass", "Project", "TagMeta"]
+
+
+class Project:
+    """A project that opened: its structure is whole, while each image is only looked at when it is read.
+
+    ``items`` are sorted by dataset and name; ``classes`` and ``tags`` stand in `meta.json`'s order.
+    Masks number the classes in that order: 0 is none, ``i + 1`` is ``classes[i]``.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        classes: list[ObjClass],
+        tags: list[TagMeta],
+        datasets: list[str],
+        items: list[Item],
+    ) -> None:
+        self.root = root
+        self.name = root.name
+        self.classes = classes
+        self.tags = tags
+        self.datasets = datasets
+        self.items = items
+        self._shapes = {known.title: known.shape for known in classes}
+        self._items = {item.key: item for item in items}
+        self._tags: dict[str, frozenset[str]] = {}
+
+    @classmethod
+    def open(cls, root: Path) -> Project:
+        """Open the project in the folder ``root``.
+
+        Raises:
+            InputError: no such folder, no project, a broken `meta.json`, no images, or an image or
+                annotation without its partner.  Names the first; `ravenml.data.inspection` finds all.
+        """
+        faults: list[Fault] = []
+        project = cls.read(root, faults.append)
+        if faults:
+            more = f"  (and {len(faults) - 1} more: raven data inspect {root})" if len(faults) > 1 else ""
+            raise InputError(f"{faults[0]}{more}")
+        if not project.items:
+            raise InputError(f"{root} holds no images; a dataset is a folder in it with img/ and ann/.")
+        return project
+
+    @classmethod
+    def read(cls, root: Path, report: Report = raise_fault) -> Project:
+        """Open what can be opened; ``report`` is called for each fault of the structure.
+
+        Raises:
+            InputError: no such folder, or no usable `meta.json`.
+        """
+        root = Path(root).expanduser().absolute()
+        if not root.exists():
+            raise InputError(f"{root} does not exist; name a project's folder.")
+        if not root.is_dir():
+            raise InputError(f"{root} is a file; name a project's folder.")
+        classes, tags = read_meta(root / "meta.json", report)
+        datasets, items = find_items(root, report)
+        return cls(root, classes, tags, datasets, items)
+
+    def __repr__(self) -> str:
+        return f"Project({str(self.root)!r}: {len(self.items)} images, {len(self.classes)} classes)"
+
+    @property
+    def titles(self) -> list[str]:
+        """The classes' titles, in the order that masks number them."""
+        return [known.title for known in self.classes]
+
+    @functools.cached_property
+    def fingerprint(self) -> bytes:
+        """What of `meta.json` decides how annotations become masks, as a digest."""
+        said = "\0".join(f"{known.title}\1{known.shape}" for known in self.classes)
+        return hashlib.sha256(said.encode()).digest()
+
+    def annotation(self, item: Item, report: Report = raise_fault) -> Annotation:
+        """Read an item's annotation; see `ravenml.data.annotation.read_annotation`."""
+        return read_annotation(item.annotation_path, self._shapes, report)
+
+    def parse(self, content: bytes, item: Item) -> Annotation:
+        """Parse the content of an item's annotation file, where it has been read already."""
+        return parse_annotation(content, item.annotation_path, self._shapes)
+
+    def item(self, key: str) -> Item:
+        """The item named ``dataset/name``.
+
+        Raises:
+            InputError: there is none.
+        """
+        try:
+            return self._items[key]
+        except KeyError:
+            hint = suggestion(key, list(self._items))
+            raise InputError(f'{self.root} has no item "{key}"; {hint}.') from None
+
+    def tags_of(self, item: Item) -> frozenset[str]:
+        """The names of an image's tags; read once.
+
+        Raises:
+            Fault: the annotation is broken.
+        """
+        tags = self._tags.get(item.key)
+        if tags is None:
+            tags = self._tags[item.key] = image_tags(item.annotation_path)
+        return tags

@@ -1,0 +1,70 @@
+"""Coordinates out of an annotation's JSON, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_REDRAW = "redraw or remove the object"
+
+
+class BadShape(Exception):
+    """A field of an object's shape is unusable; the caller knows the file and the object."""
+
+    def __init__(self, field: str, problem: str, mend: str = "") -> None:
+        super().__init__(problem)
+        self.field = field
+        self.problem = problem
+        self.mend = mend
+
+
+def points(value: Any, field: str, least: int) -> np.ndarray:
+    """A list of at least ``least`` pairs [x, y], as int32 (N, 2).
+
+    Fractions are rounded down, as in Supervisely's SDK: a coordinate names the pixel that it lies in.
+    """
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise BadShape(field, "is no list of points [x, y]") from None
+    if isinstance(value, list) and len(value) < least:
+        raise BadShape(field, f"has {len(value)} of at least {least} points", _REDRAW)
+    if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
+        raise BadShape(field, "is no list of points [x, y]")
+    if np.abs(array).max() > 1e6:
+        raise BadShape(field, "has a coordinate beyond a million pixels", _REDRAW)
+    return np.floor(array).astype(np.int32)
+
+
+def outline(entry: dict[str, Any]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """A polygon's exterior and holes, each int32 (N, 2) of (x, y)."""
+    given = _points_of(entry)
+    interior = given.get("interior") or []
+    if not isinstance(interior, list):
+        raise BadShape("points.interior", "is no list of holes")
+    holes = (points(hole, f"points.interior[{i}]", 3) for i, hole in enumerate(interior))
+    return points(given.get("exterior"), "points.exterior", 3), tuple(holes)
+
+
+def rectangle(entry: dict[str, Any]) -> tuple[int, int, int, int]:
+    """A rectangle's left, top, right and bottom; the two corners may come in any order."""
+    corners = points(_points_of(entry).get("exterior"), "points.exterior", 2)
+    (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+    return int(left), int(top), int(right), int(bottom)
+
+
+def bitmap_origin(entry: dict[str, Any]) -> tuple[int, int]:
+    """A bitmap's place (x, y)."""
+    origin = entry.get("origin")
+    if isinstance(origin, list) and len(origin) == 2 and all(isinstance(v, int | float) for v in origin):
+        x, y = points([origin], "bitmap.origin", 1)[0]
+        return int(x), int(y)
+    raise BadShape("bitmap.origin", "is no pair [x, y]")
+
+
+def _points_of(entry: dict[str, Any]) -> dict[str, Any]:
+    given = entry.get("points")
+    if not isinstance(given, dict):
+        raise BadShape("points", "is missing")
+    return given
