@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -124,19 +125,11 @@ class DecodedCache:
     def clear(self) -> int:
         """Remove everything; the number of bytes freed.  Other processes go on by decoding."""
         freed = 0
-        for folder, _, names in os.walk(self.root, topdown=False):
-            for name in names:
-                path = Path(folder, name)
-                try:
-                    size = path.stat().st_size
-                    path.unlink()
-                    freed += size
-                except OSError:
-                    continue
-            try:
-                os.rmdir(folder)
-            except OSError:
-                continue
+        # Only what a cache writes, by name: whoever points it at a folder of his own loses nothing else.
+        for path, status in (*self._entries("??", "*.raw"), *self._entries("digests", "*.json")):
+            with contextlib.suppress(OSError):
+                path.unlink()
+                freed += status.st_size
         self._prepare()
         return freed
 
@@ -241,19 +234,28 @@ class DecodedCache:
 
     def _files(self) -> list[tuple[Path, os.stat_result]]:
         """The cached items; temporary files left by processes that died are removed on the way."""
-        found = []
-        for path in self.root.glob("??/*.raw"):
-            try:
-                found.append((path, path.stat()))
-            except OSError:
-                continue
-        for path in self.root.glob("??/.*.tmp"):
-            try:
-                if time.time() - path.stat().st_mtime > _STALE_S:
+        for path, status in self._entries("??", ".*.tmp"):
+            if time.time() - status.st_mtime > _STALE_S:
+                with contextlib.suppress(OSError):
                     path.unlink()
-            except OSError:
-                continue
+        return self._entries("??", "*.raw")
+
+    def _entries(self, folders: str, names: str) -> list[tuple[Path, os.stat_result]]:
+        """Files and their sizes and times; other processes may be removing some meanwhile."""
+        found = []
+        for folder in _scan(self.root, folders):
+            for entry in _scan(folder, names):
+                with contextlib.suppress(OSError):
+                    found.append((Path(entry.path), entry.stat()))
         return found
+
+
+def _scan(folder: Path | os.DirEntry[str], pattern: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if fnmatchcase(entry.name, pattern)]
+    except OSError:
+        return []
 
 
 def default_cache(notice: Notice = to_stderr) -> DecodedCache:

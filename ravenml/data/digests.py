@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -90,14 +91,19 @@ def write_derived(path: Path, parts: list[bytes] | list[bytes | memoryview]) -> 
         OSError: the disk is full or may not be written; nothing is left behind.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with temporary.open("wb", buffering=0) as file:
+        try:
+            file = temporary.open("wb", buffering=0)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = temporary.open("wb", buffering=0)
+        with file:
             for part in parts:
                 view = memoryview(part).cast("B")
                 while view:
                     view = view[file.write(view) :]
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise

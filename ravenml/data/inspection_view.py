@@ -77,7 +77,8 @@ def print_rich(found: Inspection) -> None:
 
     console = Console(highlight=False)
     console.print()
-    console.print(Text(found.project.name, "bold"), Text(f"  {found.project.root}", "dim"), sep="")
+    name, where = (found.project.name, "bold"), (f"  {found.project.root}", "dim")
+    console.print(Text.assemble(name, where, f"  {len(found.project.items)} images"), soft_wrap=True)
     for table in tables(found):
         if not table.rows:
             continue
@@ -93,7 +94,8 @@ def print_rich(found: Inspection) -> None:
         console.print(
             Text.assemble(
                 ("✗ ", "bold red"), (where, "bold"), f": {fault.problem}; ", (f"{fault.mend}.", "green")
-            )
+            ),
+            soft_wrap=True,  # so that a path can be copied whole
         )
     console.print(Text(("✗ " if found.faults else "✓ ") + summary(found), "red" if found.faults else "green"))
 
