@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -95,6 +95,9 @@ def validated(
     Raises:
         InputError: an unknown field (with the nearest known one), a wrong type, a value out of range.
     """
+    unknown = [{"type": "extra_forbidden", "loc": place} for place in _unknown(model, values)]
+    if unknown:
+        raise InputError("\n".join(_sentence(model, fault, where, spelled or {}) for fault in unknown))
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -118,11 +121,30 @@ def _sentence(model: type[BaseModel], fault: Any, where: str, spelled: Mapping[t
     return f"{place} should be {message}, not {fault['input']!r}."
 
 
+def _unknown(
+    model: type[BaseModel], values: dict[str, Any], above: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
+    """The places of values that no field takes, in nested models too, which pydantic passes over by itself."""
+    if model.model_config.get("extra") == "allow":
+        return
+    aliases = {field.alias for field in model.model_fields.values() if field.alias}
+    for name, value in values.items():
+        if name not in model.model_fields and name not in aliases:
+            yield (*above, str(name))
+        elif isinstance(value, dict) and (nested := _nested_model(model, name)) is not None:
+            yield from _unknown(nested, value, (*above, name))
+
+
+def _nested_model(model: Any, name: str) -> type[BaseModel] | None:
+    """The model that a field holds, also behind ``| None``."""
+    field = getattr(model, "model_fields", {}).get(name)
+    candidates = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
 def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     """The names of the fields of the (nested) model at ``location``."""
     current: Any = model
     for part in location:
-        field = getattr(current, "model_fields", {}).get(str(part))
-        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
-        current = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+        current = _nested_model(current, str(part))
     return list(getattr(current, "model_fields", {}))

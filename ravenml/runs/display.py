@@ -138,6 +138,8 @@ def _table(runs: list[Watched]) -> Any:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
+    for _ in range(5):
+        table.add_column(no_wrap=True)
     for run in runs:
         epochs, iterations = run.subtasks.get("Epoch"), run.subtasks.get("Iteration")
         where = f"epoch {epochs.current}/{epochs.total}" if epochs else "starting"
@@ -153,7 +155,7 @@ def _table(runs: list[Watched]) -> Any:
 def _speed(run: Watched) -> str:
     parts = [f"{run.images_per_second:.1f} images/s"] if run.images_per_second else []
     left = run.seconds_left()
-    if left is not None:
+    if left is not None and left >= 1:
         parts.append(f"{duration(left)} left")
     return " · ".join(parts)
 

@@ -40,6 +40,7 @@ class Run:
         self.attempt: int = len(record["attempts"])
         self.stop = StopFlag()
         self.sealed = False
+        self.said_anything = False  # whether a metric or a checkpoint was reported
         self._lock = lock
         self._events = EventWriter(path / layout.EVENTS, self.attempt)
         self._placed = self.attempt == 1  # whether readers know from which step this attempt goes on
@@ -80,6 +81,7 @@ class Run:
 
         A metric is addressed as ``<type>/<name>``, such as ``val/miou``.  NaN and infinities are kept.
         """
+        self.said_anything = True
         if not self._placed:
             self.resumed(0, 0.0)  # the plugin started over: earlier attempts' steps no longer count
         fields: dict[str, Any] = {"type": type, "epoch": epoch, "metrics": {k: number(v) for k, v in metrics.items()}}
@@ -103,6 +105,7 @@ class Run:
         optional: Mapping[str, Any] | None = None,
     ) -> None:
         """Announce a checkpoint whose ``files`` are already in place: it exists from this event on."""
+        self.said_anything = True
         self._write(
             "checkpoint",
             "CHECKPOINT",
@@ -191,6 +194,7 @@ class Run:
         """
         if self.sealed:
             return
+        self.stop.sealing = True
         self.sealed = True
         ended = timestamp()
         self.record["attempts"][-1] |= {"ended": ended, "status": status}

@@ -31,6 +31,7 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.sealing = False  # once the run's end is being written, nothing may interrupt that
         self._asked_at = -RECENT
         self._looked_at = 0.0
 
@@ -64,6 +65,8 @@ class StopFlag:
                 signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.sealing:
+            return
         first = self.reason is None
         self.reason = self.reason or ("Ctrl-C" if number == signal.SIGINT else "SIGTERM")
         if first and self.polled:

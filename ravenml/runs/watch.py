@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -47,12 +48,11 @@ class Watched:
         if (self.folder / EVENTS).exists():
             self._reader.read_new()  # what earlier attempts said is history, not progress
 
-    def read(self) -> list[dict[str, Any]]:
-        """Take in what is new, and return it."""
-        new = self._reader.read_new()
-        for event in new:
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Take in what is new, one event after the other; each is yielded once it counts."""
+        for event in self._reader.read_new():
             self._take(event)
-        return new
+            yield event
 
     def _take(self, event: dict[str, Any]) -> None:
         kind = str(event.get("event_type", "")).removeprefix("EventType.")

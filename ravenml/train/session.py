@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from ravenml.config.home import runs_dir
-from ravenml.errors import Interrupted, RavenError
+from ravenml.errors import InputError, Interrupted, RavenError
 from ravenml.files import explain
 from ravenml.runs import layout
 from ravenml.runs.console import recorded
@@ -187,6 +188,7 @@ class Session:
     ) -> None:
         try:
             if self.run is not None:
+                self.run.stop.sealing = True
                 self._seal(self.run, error)
         finally:
             self._stack.close()
@@ -206,6 +208,8 @@ class Session:
             self._failed(run, error.format_message())
         elif isinstance(error, RavenError):
             self._failed(run, str(error))
+            if isinstance(error, InputError) and run.attempt == 1 and not run.said_anything:
+                shutil.rmtree(run.path)  # refused before it began: there is nothing to keep
         elif isinstance(error, OSError) and error.errno is not None:
             told = explain(error, Path(str(error.filename or run.path)))
             self._failed(run, str(told))

@@ -1,0 +1,49 @@
+"""What the tests of all rooms share: a home of their own, ``raven`` as a process, throwaway plugins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from throwaway import LEARNS, SETTINGS, write_plugin
+from simple_project import write_simple_project
+from as_user import Raven
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A ravenML home that is empty, and is the one that the test's own process uses."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("RAVENML_STORAGE_PATH", str(folder))
+    return folder
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder on the path of :class:`Raven`'s processes, for throwaway plugins."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def raven(home: Path, site: Path, tmp_path: Path) -> Raven:
+    """``raven`` as a process, in a folder that is no git checkout."""
+    cwd = tmp_path / "here"
+    cwd.mkdir()
+    return Raven(home, site, cwd)
+
+
+@pytest.fixture
+def learner(site: Path) -> Path:
+    """The plugin ``learner``, which reports, checkpoints, resumes and scores without learning anything."""
+    write_plugin(site, "learner", LEARNS, settings=SETTINGS)
+    return site
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Twelve small images in a Supervisely project: nine tagged ``train``, three tagged ``val``."""
+    return write_simple_project(tmp_path / "project", images=12, val=3)
+
+
