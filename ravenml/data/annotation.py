@@ -16,6 +16,7 @@ from ravenml.data.geometry import Bitmap, Geometry, Polygon, Rectangle
 from ravenml.data.images import read_bytes
 from ravenml.data.shapes import BadShape, bitmap_origin, outline, rectangle
 
+_DRAWN = ("bitmap", "polygon", "rectangle")
 _EXPORT_AGAIN = "export this image's annotation again"
 
 
@@ -78,9 +79,17 @@ def parse_annotation(
     return annotation
 
 
-def image_tags(path: Path) -> frozenset[str]:
-    """Read only the image's tags."""
-    return names_of(parse_object(read_bytes(path), path).get("tags"), path, "tags")
+def read_head(path: Path, shapes: Mapping[str, str]) -> tuple[frozenset[str], Counter[str]]:
+    """Read only the image's tags, and count per shape the objects that cannot become a mask.
+
+    Raises:
+        Fault: the file or its tags are broken; objects are not checked.
+    """
+    data = parse_object(read_bytes(path), path)
+    objects = data.get("objects")
+    entries = [entry for entry in objects if isinstance(entry, dict)] if isinstance(objects, list) else []
+    kinds = (_kind(entry, shapes.get(str(entry.get("classTitle")), "")) for entry in entries)
+    return names_of(data.get("tags"), path, "tags"), Counter(kind for kind in kinds if kind not in _DRAWN)
 
 
 def parse_object(content: bytes, path: Path) -> dict[str, Any]:

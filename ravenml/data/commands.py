@@ -15,7 +15,7 @@ def data() -> None:
     """
 
 
-@data.command()
+@data.command(short_help="Say what is in a dataset, and what is wrong with it.")
 @click.argument("dataset", metavar="[PATH_OR_NAME]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 @click.pass_context
@@ -56,7 +56,7 @@ def inspect(ctx: click.Context, dataset: str | None, as_json: bool) -> None:
     ctx.exit(1 if found.faults else 0)
 
 
-@data.command()
+@data.command(short_help="Write a small, made-up project to try things on.")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--images", default=30, show_default=True, help="How many images to paint.")
 @click.option("--seed", default=0, show_default=True, help="The same seed paints the same pictures.")
@@ -74,7 +74,7 @@ def demo(directory: Path, images: int, seed: int) -> None:
     click.echo(f"Train on it: raven train --dataset {directory} unet train")
 
 
-@data.command()
+@data.command(short_help="Show or clear the cache of decoded images.")
 @click.option("--clear", is_flag=True, help="Remove all of it; it is made again when it is needed.")
 def cache(clear: bool) -> None:
     """Say how large the cache of decoded images is and where it lies, or clear it.
@@ -94,7 +94,7 @@ def cache(clear: bool) -> None:
     click.echo(f"{images} images, {_size(used)} (limit {limit}), in {decoded.root}")
 
 
-@data.command("list")
+@data.command("list", short_help="List the datasets that have a name.")
 def list_() -> None:
     """List the datasets that have a name, with their images and folders.
 

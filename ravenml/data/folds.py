@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ravenml.data.notices import Notice, to_stderr
 from ravenml.data.project import Item, Project
-from ravenml.data.split import Split, rank
+from ravenml.data.split import Split, rank, tell_left_out
 from ravenml.errors import InputError
 
 
@@ -29,7 +29,8 @@ def make_folds(
             the images in whose names it matches the same text stay together (in all datasets).
         seed: folds are a pure function of it and of the images' names.
         only_tag: take only images with this tag.
-        notice: called with a sentence where random folds would part what looks like one sequence.
+        notice: called with a sentence where random folds would part what looks like one sequence, and
+            where objects cannot become masks.
 
     Folds are balanced: the largest group goes first, each to the fold that has the fewest images so far.
 
@@ -62,6 +63,7 @@ def make_folds(
                 f"{project.root} has {len(groups)} {what}, fewer than {n} folds; "
                 "ask for fewer folds or group more finely."
             )
+    tell_left_out(project, items, notice)
     number = _deal(groups, n, seed)
     return [
         Split(

@@ -29,7 +29,7 @@ def tables(found: Inspection) -> Iterator[Table]:
         rows.append((known.title, known.shape, str(count.objects), str(count.images), share))
         colors.append(known.color)
     rows.append(("(background)", "", "", "", f"{100 * found.background_share:.2f} %"))
-    yield Table("Classes", ("class", "shape", "objects", "images", "pixels"), rows, (*colors, "#000000"))
+    yield Table("Classes", ("class", "shape", "objects", "images", "pixels"), rows, (*colors, "#808080"))
     yield _counted("Shapes that become masks", "shape", found.shapes)
     yield _counted("Shapes that cannot become masks and are left out", "shape", found.left_out)
     yield _counted("Image tags", "tag", found.image_tags)
@@ -72,31 +72,29 @@ def print_rich(found: Inspection) -> None:
     """For a terminal."""
     from rich import box
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table as RichTable
     from rich.text import Text
 
     console = Console(highlight=False)
-    console.print()
-    name, where = (found.project.name, "bold"), (f"  {found.project.root}", "dim")
-    console.print(Text.assemble(name, where, f"  {len(found.project.items)} images"), soft_wrap=True)
+    title = Text.assemble(("\n" + found.project.name, "bold"), (f"  {found.project.root}", "dim"))
+    console.print(title, Text(f"{len(found.project.items)} images"), sep="\n", soft_wrap=True)
     for table in tables(found):
         if not table.rows:
             continue
-        shown = RichTable(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-        for index, name in enumerate(table.header):
-            shown.add_column(name, justify="left" if index < (2 if table.colors else 1) else "right")
+        shown = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
+        for index, header in enumerate(table.header):
+            shown.add_column(header, justify="left" if index < (2 if table.colors else 1) else "right")
         for number, row in enumerate(table.rows):
-            first = Text("■ ", table.colors[number]) + Text(row[0]) if table.colors else Text(row[0])
-            shown.add_row(first, *row[1:])
-        console.print(shown)
+            swatch = [("■ ", table.colors[number])] if table.colors else []
+            shown.add_row(Text.assemble(*swatch, row[0]), *row[1:])
+        console.print(Text("\n" + table.title, "bold"))
+        console.print(Padding(shown, (0, 0, 0, 2), expand=False))
+    console.print()
     for fault in found.faults:
         where = f"{fault.file}{f', {fault.field}' if fault.field else ''}"
-        console.print(
-            Text.assemble(
-                ("✗ ", "bold red"), (where, "bold"), f": {fault.problem}; ", (f"{fault.mend}.", "green")
-            ),
-            soft_wrap=True,  # so that a path can be copied whole
-        )
+        parts = ("✗ ", "bold red"), (where, "bold"), f": {fault.problem}; ", (f"{fault.mend}.", "green")
+        console.print(Text.assemble(*parts), soft_wrap=True)  # so that a path can be copied whole
     console.print(Text(("✗ " if found.faults else "✓ ") + summary(found), "red" if found.faults else "green"))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from ravenml.data.annotation import Annotation, image_tags, parse_annotation, read_annotation
+from ravenml.data.annotation import Annotation, parse_annotation, read_annotation, read_head
 from ravenml.data.faults import Fault, Report, raise_fault, suggestion
 from ravenml.data.layout import Item, find_items
 from ravenml.data.meta import ObjClass, TagMeta, read_meta
@@ -38,7 +41,7 @@ class Project:
         self.items = items
         self._shapes = {known.title: known.shape for known in classes}
         self._items = {item.key: item for item in items}
-        self._tags: dict[str, frozenset[str]] = {}
+        self._heads: dict[str, tuple[frozenset[str], Counter[str]]] = {}
 
     @classmethod
     def open(cls, root: Path) -> Project:
@@ -113,7 +116,21 @@ class Project:
         Raises:
             Fault: the annotation is broken.
         """
-        tags = self._tags.get(item.key)
-        if tags is None:
-            tags = self._tags[item.key] = image_tags(item.annotation_path)
-        return tags
+        return self._head(item)[0]
+
+    def left_out(self, items: Sequence[Item]) -> Counter[str]:
+        """Per shape, how many of the items' objects cannot become a mask (points, lines, …).
+
+        An annotation that is broken is passed over here: it is told when the item is read.
+        """
+        total: Counter[str] = Counter()
+        for item in items:
+            with contextlib.suppress(Fault):
+                total += self._head(item)[1]
+        return total
+
+    def _head(self, item: Item) -> tuple[frozenset[str], Counter[str]]:
+        head = self._heads.get(item.key)
+        if head is None:
+            head = self._heads[item.key] = read_head(item.annotation_path, self._shapes)
+        return head

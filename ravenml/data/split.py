@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ def default_split(
 ) -> Split:
     """By the image tags `train` and `val` where both are used, else ``val_fraction`` by chance.
 
-    With tags, an image without either joins train, with a notice.  Chance is a pure function of the seed
+    With tags, an image without either joins train, with a notice.  Objects that cannot become masks are
+    told in a notice as well.  Chance is a pure function of the seed
     and the images' names: neither the order on disk nor other images change where an image's name ranks.
 
     Raises:
@@ -37,6 +38,7 @@ def default_split(
         Fault: an annotation is broken.
     """
     tagged = {item.key: project.tags_of(item) & {TRAIN, VAL} for item in project.items}
+    tell_left_out(project, project.items, notice)
     if {TRAIN, VAL} <= frozenset().union(*tagged.values()):
         return _by_tags(project, tagged, notice)
     if len(project.items) < 2:
@@ -60,6 +62,14 @@ def _by_tags(project: Project, tagged: dict[str, frozenset[str]], notice: Notice
         what = "1 image is" if untagged == 1 else f"{untagged} images are"
         notice(f"{what} tagged neither `{TRAIN}` nor `{VAL}` and joined {TRAIN}.")
     return _divide(project.items, {key for key, tags in tagged.items() if VAL in tags})
+
+
+def tell_left_out(project: Project, items: Sequence[Item], notice: Notice) -> None:
+    """Give notice of objects that cannot become masks; silent where there are none."""
+    found = project.left_out(items)
+    if found:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in found.most_common())
+        notice(f"of the annotated objects {kinds} cannot become masks and are left out.")
 
 
 def read_split(project: Project, train_file: Path, val_file: Path) -> Split:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -194,6 +195,19 @@ def test_untagged_images_join_train_with_a_notice(tmp_path: Path) -> None:
     assert len(split.train) == 3 and said == ["1 image is tagged neither `train` nor `val` and joined train."]
 
 
+def test_objects_that_cannot_become_masks_are_told_with_splits_and_folds(tmp_path: Path) -> None:
+    write_project(tmp_path, images=5, val=2)
+    path = tmp_path / "scenes/ann/scene_000.png.json"
+    annotation = json.loads(path.read_text())
+    point = {"classTitle": "box", "geometryType": "point", "points": {"exterior": [[1, 1]], "interior": []}}
+    annotation["objects"] += [point, point, point | {"geometryType": "line"}]
+    path.write_text(json.dumps(annotation))
+    said: list[str] = []
+    default_split(Project.open(tmp_path), notice=said.append)
+    make_folds(Project.open(tmp_path), 2, notice=said.append)
+    assert said == ["of the annotated objects 2 point, 1 line cannot become masks and are left out."] * 2
+
+
 def test_an_image_tagged_both_is_refused(tmp_path: Path) -> None:
     write_project(tmp_path, images=5, val=2)
     path = tmp_path / "scenes/ann/scene_004.png.json"
@@ -205,7 +219,7 @@ def test_an_image_tagged_both_is_refused(tmp_path: Path) -> None:
 @given(st.sets(names, min_size=2, max_size=50), st.integers(0, 5), st.floats(0.01, 0.99))
 def test_without_tags_a_share_is_held_out_by_seed(found: set[str], seed: int, share: float) -> None:
     project = project_of(found)
-    project._tags = dict.fromkeys(found, frozenset())
+    project._heads = dict.fromkeys(found, (frozenset(), Counter()))
     split = default_split(project, seed, share, notice=silent)
     assert keys(split.train) | keys(split.val) == found and not keys(split.train) & keys(split.val)
     assert len(split.val) == min(max(round(len(found) * share), 1), len(found) - 1)
