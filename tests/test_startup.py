@@ -1,0 +1,51 @@
+"""Start-up is a feature: what every command would have to pay for is not imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+
+FRAMEWORKS = {"torch", "tensorflow", "keras", "lightning_fabric"}
+HEAVY = FRAMEWORKS | {"numpy", "boto3", "pydantic", "cv2", "yaml", "rich.table"}
+
+CHILD = """
+import sys
+from ravenml.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as done:
+    assert not done.code, done.code
+print(*sys.modules, file=sys.stderr)
+"""
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """The names of all modules that a fresh Python holds after ``raven <arguments>``."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_listing_the_plugins_imports_nothing_heavy_and_no_plugin():
+    modules = modules_after("train", "list")
+    assert "ravenml.train.commands" in modules
+    assert not modules & HEAVY
+    assert not [name for name in modules if name.startswith("ravenml_")]
+
+
+def test_the_help_of_the_command_line_imports_no_room():
+    rooms = {name for name in modules_after("--help") if name.startswith("ravenml.")}
+    assert rooms <= {"ravenml.cli", "ravenml.errors", "ravenml.__main__"}
+
+
+@pytest.mark.skipif(
+    "unet" not in entry_points(group="ravenml.plugins.train").names,
+    reason="the U-Net plugin is not installed",
+)
+def test_the_help_of_a_plugins_command_imports_no_framework():
+    assert not modules_after("train", "unet", "train", "--help") & FRAMEWORKS
