@@ -1,0 +1,52 @@
+"""Scores of a segmentation from one confusion matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from ravenml.infer.metrics import confusion_matrix, segmentation_metrics
+
+TITLES = ["__bg__", "a", "b"]
+
+
+def test_a_worked_example() -> None:
+    confusion = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
+    scores = segmentation_metrics(confusion, TITLES)
+    assert scores["iou/__bg__"] == pytest.approx(6 / 9)
+    assert scores["iou/a"] == pytest.approx(3 / 6)
+    assert scores["dice/a"] == pytest.approx(6 / 9)
+    assert scores["miou"] == pytest.approx((6 / 9 + 3 / 6) / 2)
+    assert scores["miou_fg"] == pytest.approx(3 / 6)
+    assert scores["pixel_accuracy"] == pytest.approx(9 / 12)
+
+
+def test_a_class_in_neither_truth_nor_prediction_is_left_out_of_the_mean() -> None:
+    scores = segmentation_metrics(np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]]), TITLES)
+    assert "iou/b" not in scores
+    predicted_only = segmentation_metrics(np.array([[6, 2, 1], [1, 3, 0], [0, 0, 0]]), TITLES)
+    assert predicted_only["iou/b"] == 0.0
+
+
+def test_no_pixels_have_no_scores() -> None:
+    assert segmentation_metrics(np.zeros((3, 3), dtype=int), TITLES) == {}
+
+
+@given(
+    arrays(np.uint8, (5, 7), elements=st.integers(0, 2)), arrays(np.uint8, (5, 7), elements=st.integers(0, 2))
+)
+def test_the_confusion_matrix_counts_every_pixel_where_it_belongs(truth: np.ndarray, prediction: np.ndarray) -> None:
+    counts = confusion_matrix(truth, prediction, 3)
+    assert counts.sum() == truth.size
+    for t in range(3):
+        for p in range(3):
+            assert counts[t, p] == ((truth == t) & (prediction == p)).sum()
+
+
+@given(arrays(np.uint8, (5, 7), elements=st.integers(0, 2)))
+def test_a_perfect_prediction_scores_one(truth: np.ndarray) -> None:
+    scores = segmentation_metrics(confusion_matrix(truth, truth, 3), TITLES)
+    assert all(value == 1.0 for value in scores.values())

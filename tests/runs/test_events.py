@@ -1,0 +1,94 @@
+"""Events: one line of JSON each, whatever is written and whenever the writer is killed."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ravenml.errors import RavenError
+from ravenml.runs.events import LINE_LIMIT, EventReader, EventWriter, effective, number, read_events, timestamp
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_every_number_survives_json(value: float) -> None:
+    written = json.loads(json.dumps(number(value)))
+    if math.isnan(value):
+        assert written == "NaN"
+    elif math.isinf(value):
+        assert written == ("Infinity" if value > 0 else "-Infinity")
+    else:
+        assert written == value
+
+
+def test_an_event_carries_schema_attempt_sequence_and_time(tmp_path: Path) -> None:
+    writer = EventWriter(tmp_path / "events.jsonl", attempt=3)
+    for _ in range(2):
+        writer.write("metrics", "METRICS", {"type": "val", "metrics": {"miou": 0.5}})
+    first, second = read_events(tmp_path / "events.jsonl")
+    assert (first["v"], first["attempt"], first["seq"], second["seq"]) == (1, 3, 1, 2)
+    assert first["event_type"] == "EventType.METRICS" and first["level"] == "info"
+
+
+def test_time_is_utc_with_milliseconds() -> None:
+    assert timestamp(1553598844.5774) == "2019-03-26T11:14:04.577Z"
+
+
+def test_the_next_writer_ends_a_torn_line_and_counts_on(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    EventWriter(path).write("one", "TEXT", {})
+    with path.open("ab") as file:
+        file.write(b'{"message": "torn off he')
+    EventWriter(path, attempt=2).write("two", "TEXT", {})
+    assert [(event["message"], event["seq"]) for event in read_events(path)] == [("one", 1), ("two", 2)]
+
+
+def test_a_reader_takes_a_line_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    reader = EventReader(path)
+    assert reader.read_new() == []
+    path.write_bytes(b'{"message": "a"}\n{"mess')
+    assert [event["message"] for event in reader.read_new()] == ["a"]
+    with path.open("ab") as file:
+        file.write(b'age": "b"}\nno json\n[1]\n')
+    assert [event["message"] for event in reader.read_new()] == ["b"]
+    assert reader.read_new() == []
+
+
+def test_a_line_is_at_most_a_mebibyte(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    EventWriter(path).write("x" * (2 * LINE_LIMIT), "TEXT", {"more": "y" * LINE_LIMIT})
+    assert len(path.read_bytes()) <= LINE_LIMIT
+    (event,) = read_events(path)
+    assert "shortened" in event["message"]
+
+
+def test_threads_may_share_a_writer(tmp_path: Path) -> None:
+    writer = EventWriter(tmp_path / "events.jsonl")
+    threads = [
+        threading.Thread(target=lambda: [writer.write("m", "TEXT", {}) for _ in range(200)]) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(event["seq"] for event in read_events(tmp_path / "events.jsonl")) == list(range(1, 1601))
+
+
+def test_later_steps_of_an_attempt_that_was_overtaken_no_longer_count() -> None:
+    def metrics(step: int, attempt: int) -> dict:
+        return {"event_type": "EventType.METRICS", "step": step, "attempt": attempt}
+
+    events = [metrics(1, 1), metrics(2, 1), metrics(3, 1), {"event_type": "EventType.RESUMED", "step": 2}, metrics(3, 2)]
+    counted = [(event["step"], event["attempt"]) for event in effective(events) if "attempt" in event]
+    assert counted == [(1, 1), (2, 1), (3, 2)]
+
+
+def test_a_folder_that_is_gone_gets_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(RavenError, match=r"events\.jsonl: No such file"):
+        EventWriter(tmp_path / "gone" / "events.jsonl")
