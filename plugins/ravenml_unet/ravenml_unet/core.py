@@ -1,0 +1,29 @@
+"""The command ``raven train unet train``.  torch is imported only when it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ravenml.train.options import kfold_opt, pass_train
+
+if TYPE_CHECKING:
+    from ravenml.train.interfaces import TrainInput, TrainOutput
+
+
+@click.group(help="Semantic segmentation with U-Nets (PyTorch).")
+@click.pass_context
+@kfold_opt
+def unet(ctx: click.Context, kfold: bool) -> None:
+    """The plugin's group; ``--kfold`` is read by the core."""
+
+
+@unet.command(help="Train a U-Net on a Supervisely project.")
+@pass_train
+@click.pass_context
+def train(ctx: click.Context, train: TrainInput) -> TrainOutput | None:
+    """Train one network on one split."""
+    from ravenml_unet.training import run_training
+
+    return run_training(train)

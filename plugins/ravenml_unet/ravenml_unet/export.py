@@ -1,0 +1,44 @@
+"""The finished model in one file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ravenml.data.project import ObjClass
+from ravenml.store.model_state import pack_model
+from ravenml_unet import __version__
+from ravenml_unet.preprocessing import MEAN, STD
+from ravenml_unet.settings import UNetSettings
+from ravenml_unet.weights import bare_state, save_torch
+
+WEIGHTS = "model.pth"
+
+
+def described(classes: Sequence[ObjClass]) -> list[dict[str, str]]:
+    """The classes in index order, as ``info/model_classes.json`` and ``config.json`` list them."""
+    return [{"title": c.title, "shape": c.shape, "color": c.color} for c in classes]
+
+
+def export_model(path: Path, model: nn.Module, settings: UNetSettings, classes: Sequence[ObjClass]) -> Path:
+    """Write ``model-state.tar``: all that inference needs.  Returns ``path``."""
+    config: dict[str, Any] = {
+        "settings": {
+            "plugin": "unet",
+            "plugin_version": __version__,
+            "architecture": settings.model,
+            "input_size": {"width": settings.input_size.width, "height": settings.input_size.height},
+            "normalization": {"mean": list(MEAN), "std": list(STD)},
+            "weights": WEIGHTS,
+        },
+        "out_classes": described(classes),
+        "class_title_to_idx": {c.title: index for index, c in enumerate(classes)},
+    }
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+        weights = save_torch(Path(folder) / WEIGHTS, bare_state(model))
+        pack_model(path, config, [weights])
+    return path

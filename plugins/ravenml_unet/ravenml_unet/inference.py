@@ -1,0 +1,46 @@
+"""From an image of any size to its probabilities at that size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional as F
+
+from ravenml_unet.preprocessing import normalised, resize_image
+
+
+@torch.inference_mode()
+def probabilities(
+    model: nn.Module, images: NDArray[np.uint8], width: int, height: int, device: torch.device
+) -> torch.Tensor:
+    """Predict images of one size.
+
+    Args:
+        model: in evaluation mode; gives log-probabilities.
+        images: uint8 RGB ``(N, H, W, 3)``.
+        width: the network's input width; the images are resized bilinearly.
+        height: its input height.
+        device: where the model is.
+
+    Returns:
+        float32 ``(N, C, H, W)`` on the device, resized bilinearly back to the images' own size; at
+        every pixel they add up to 1 (a single class stands for itself).
+    """
+    resized = np.stack([resize_image(image, width, height) for image in images])
+    result = model(normalised(torch.from_numpy(resized), device)).float().exp()
+    if result.shape[-2:] != images.shape[1:3]:
+        result = F.interpolate(result, size=images.shape[1:3], mode="bilinear", align_corners=False)
+    return result
+
+
+def most_likely(result: torch.Tensor) -> NDArray[Any]:
+    """The class of every pixel: ``(N, H, W)`` for probabilities ``(N, C, H, W)``.
+
+    A single class is told from everything else at one half: 1 is the class, 0 is not.
+    """
+    labels = (result[:, 0] > 0.5).long() if result.shape[1] == 1 else result.argmax(dim=1)
+    return labels.cpu().numpy().astype(np.uint8 if result.shape[1] <= 256 else np.uint16)

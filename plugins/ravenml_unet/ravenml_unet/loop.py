@@ -1,0 +1,257 @@
+"""The training loop: epochs, steps, validation and checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from ravenml.errors import RavenError
+from ravenml.infer.metrics import segmentation_metrics
+from ravenml.runs.run import Run
+from ravenml_unet.checkpoints import Best, State, moment, remove_others, save_state
+from ravenml_unet.confusion import confusion_per_image
+from ravenml_unet.data import Loader, ResizedSamples
+from ravenml_unet.evaluation import Evaluation, evaluate
+from ravenml_unet.loss import segmentation_loss
+from ravenml_unet.models.network import SegmentationNetwork
+from ravenml_unet.optimizers import make_optimizer
+from ravenml_unet.preprocessing import normalised
+from ravenml_unet.randomness import STEP, derived_seed, epoch_order
+from ravenml_unet.settings import UNetSettings
+from ravenml_unet.weights import bare_state, load_weights, save_torch
+
+REPORT_SECONDS = 0.2  # the shortest time between two progress events of one kind
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The images of one training, and what their labels mean.
+
+    Attributes:
+        train: what is learned from.
+        val: what is measured on.
+        titles: the classes' names in index order.
+    """
+
+    train: ResizedSamples
+    val: ResizedSamples
+    titles: Sequence[str]
+
+
+class TrainingLoop:
+    """Trains one network; ``fit`` may be called once.
+
+    Attributes:
+        model: the network, without Fabric's wrapping.
+        best: the best validated moment so far.
+        epoch: how many epochs are complete.
+        step: how many steps are done in all.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        settings: UNetSettings,
+        fold: int | None,
+        fabric: Fabric,
+        model: SegmentationNetwork,
+        data: TrainingData,
+        loader: Loader,
+        identity: dict[str, Any],
+        after_epoch: Callable[[int], None] = lambda epoch: None,
+    ) -> None:
+        self.run, self.settings, self.fold, self.fabric = run, settings, fold, fabric
+        self.data, self.loader, self.identity, self.after_epoch = data, loader, identity, after_epoch
+        if fabric.device.type != "mps":
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.to(fabric.device)
+        self._optimizer = make_optimizer(self.model, settings, fabric.device)
+        self.wrapped, self._stepper = fabric.setup(self.model, self._optimizer)
+        self.steps_per_epoch = math.ceil(len(data.train) / settings.batch_size.train)
+        self.folder = run.path / "checkpoints"
+        self.folder.mkdir(exist_ok=True)
+        self.best: Best | None = None
+        self.epoch = self.batch = self.step = 0
+        self._sums = self._no_sums()
+        self._reported: dict[str, float] = {}
+
+    # Going on.
+
+    def restore(self, state: State) -> None:
+        """Stand where ``state`` stood."""
+        load_weights(self.model, self.folder / state.weights, self.settings.model)
+        self._optimizer.load_state_dict(state.optimizer)
+        self.fabric.strategy.precision.load_state_dict(state.precision)
+        self.epoch, self.batch, self.step = state.epoch, state.batch, state.step
+        self.best = Best(**state.best) if state.best else None
+        self._sums = {name: value.to(self.fabric.device) for name, value in state.sums.items()}
+        self.run.resumed(self.step, self._epochs_done)
+
+    # Training.
+
+    def fit(self) -> bool:
+        """Train up to the last epoch.
+
+        Returns:
+            False where the run was asked to stop before; what resuming needs is saved then.
+
+        Raises:
+            RavenError: the loss is no number any more.
+        """
+        epochs = self.settings.epochs
+        self.wrapped.train()
+        self.run.progress("Epoch", self.epoch, epochs)
+        while self.epoch < epochs:
+            if not self._train_epoch():
+                self._save_position(f"model_{moment(self.epoch, self.batch)}_last.pth")
+                return False
+            self.epoch, self.batch = self.epoch + 1, 0
+            self._sums = self._no_sums()
+            if self.epoch == epochs:
+                self._save_position(f"model_{self.epoch:03d}_last.pth")
+            elif self.epoch % self.settings.checkpoint_every == 0:
+                self._save_position(f"model_{self.epoch:03d}.pth")
+            self.run.progress("Epoch", self.epoch, epochs)
+            self.after_epoch(self.epoch)
+        return True
+
+    def _train_epoch(self) -> bool:
+        """Do the steps of the running epoch that are left, and its validations; False to stop."""
+        size = self.settings.batch_size.train
+        order = epoch_order(len(self.data.train), self.settings.seed, self.fold, self.epoch)
+        for batch in self.loader.batches(self.data.train, order[self.batch * size :], size):
+            if self.run.should_stop():
+                return False
+            self._train_step(batch.images, batch.labels)
+            self.batch, self.step = self.batch + 1, self.step + 1
+            done = min(self.batch * size, len(self.data.train))
+            self._report("Iteration", self.batch, self.steps_per_epoch, images=done)
+            if self.batch == self.steps_per_epoch:
+                self._finish_training_metrics()
+            if self._validation_is_due():
+                self._validate()
+        return True
+
+    def _train_step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        # Whatever draws random numbers in a step (dropout, say) draws this step's, come what may.
+        torch.manual_seed(derived_seed(self.settings.seed, self.fold, STEP, self.epoch, self.batch))
+        device = self.fabric.device
+        labels = labels.to(device, non_blocking=True).long()
+        output = self.wrapped(normalised(images, device))
+        loss = segmentation_loss(output, labels)
+        self._stepper.zero_grad()
+        self.fabric.backward(loss)
+        self._stepper.step()
+        with torch.no_grad():
+            counts = confusion_per_image(labels, output.argmax(dim=1), len(self.data.titles))
+            self._sums["confusion"] += counts.sum(dim=0)
+            self._sums["loss"] += loss.detach() * len(images)
+
+    def _finish_training_metrics(self) -> None:
+        loss = float(self._sums["loss"]) / len(self.data.train)
+        scores = segmentation_metrics(self._sums["confusion"].cpu().numpy(), self.data.titles)
+        lr = float(self._optimizer.param_groups[0]["lr"])
+        self.run.metrics("train", self._epochs_done, {"loss": loss, "lr": lr, **scores}, step=self.step)
+        if not math.isfinite(loss):
+            raise RavenError(
+                f"The loss is no number any more in epoch {self.epoch + 1}; "
+                f"train with a smaller --lr than {lr:g}, or with --precision 32."
+            )
+
+    def _no_sums(self) -> dict[str, torch.Tensor]:
+        classes, device = len(self.data.titles), self.fabric.device
+        # MPS has no float64; float32 is enough for the mean of an epoch's losses.
+        return {
+            "loss": torch.zeros((), dtype=torch.float32, device=device),
+            "confusion": torch.zeros((classes, classes), dtype=torch.int64, device=device),
+        }
+
+    # Validation.
+
+    def _validation_is_due(self) -> bool:
+        interval = max(self.settings.val_every * self.steps_per_epoch, 1.0)
+        passed = math.floor(self.step / interval + 1e-9) > math.floor((self.step - 1) / interval + 1e-9)
+        return passed or self.step == self.settings.epochs * self.steps_per_epoch
+
+    def evaluate(self) -> Evaluation:
+        """Measure the network as it stands on the validation images."""
+        return evaluate(
+            self.wrapped,
+            self.loader,
+            self.data.val,
+            self.settings.batch_size.val,
+            self.data.titles,
+            self.fabric.device,
+            lambda done, total: self._report("Validation", done, total),
+        )
+
+    def _validate(self) -> None:
+        metrics = self.evaluate().metrics()
+        self.run.metrics("val", self._epochs_done, metrics, step=self.step)
+        value = metrics.get(self.settings.best_metric.removeprefix("val/"), -math.inf)
+        if not math.isfinite(value) or (self.best is not None and value <= self.best.value):
+            return
+        # Within an epoch, as at its end, the name carries the number of the epoch that is running.
+        number = math.ceil(self._epochs_done)
+        path = save_torch(self.folder / f"model_{number:03d}_best.pth", bare_state(self.model))
+        self.best = Best(value, self._epochs_done, path.name)
+        metric = {self.settings.best_metric: value}
+        self.run.checkpoint(self.step, [path], best_now=True, epoch=self._epochs_done, optional=metric)
+        remove_others(self.folder, "model_*_best.pth", {path.name})
+
+    # Checkpoints.
+
+    def _save_position(self, weights_name: str) -> None:
+        weights = save_torch(self.folder / weights_name, bare_state(self.model))
+        state = State(
+            epoch=self.epoch,
+            batch=self.batch,
+            step=self.step,
+            weights=weights.name,
+            optimizer=self._optimizer.state_dict(),
+            precision=self.fabric.strategy.precision.state_dict(),
+            sums={name: value.cpu() for name, value in self._sums.items()},
+            identity=self.identity,
+            machine=machine(self.fabric),
+            best=asdict(self.best) if self.best else None,
+        )
+        path = save_state(self.folder, state)
+        self.run.checkpoint(self.step, [weights, path], epoch=self._epochs_done)
+        remove_others(self.folder, "state_*.pt", {path.name})
+        remove_others(self.folder, "model_*_last.pth", {weights.name})
+        periodic = sorted(self.folder.glob("model_*[0-9].pth"), key=lambda p: int(p.stem.split("_")[1]))
+        if self.settings.max_keep_checkpoints:
+            for old in periodic[: -self.settings.max_keep_checkpoints]:
+                if old != weights:
+                    old.unlink(missing_ok=True)
+
+    # Reporting.
+
+    @property
+    def _epochs_done(self) -> float:
+        return self.step / self.steps_per_epoch
+
+    def _report(self, subtask: str, done: int, total: int, **extra: Any) -> None:
+        """Tell about progress, but not more often than a person can read; the end always."""
+        now = time.monotonic()
+        if done == total or now - self._reported.get(subtask, -math.inf) >= REPORT_SECONDS:
+            self._reported[subtask] = now
+            self.run.progress(subtask, done, total, **extra)
+
+
+def machine(fabric: Fabric) -> dict[str, Any]:
+    """What decides, beside the settings, whether a computation gives the same bits again."""
+    return {
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "threads": torch.get_num_threads(),
+        "device": str(fabric.device.type),
+        "precision": str(fabric.strategy.precision.precision),
+    }

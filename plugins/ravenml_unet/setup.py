@@ -1,0 +1,39 @@
+"""The U-Net plugin of ravenML."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = next(
+    line.split('"')[1]
+    for line in (here / "ravenml_unet" / "__init__.py").read_text().splitlines()
+    if line.startswith("__version__")
+)
+
+setup(
+    name="ravenml-unet",
+    version=version,
+    description="Semantic segmentation with five U-Net architectures, for ravenML.",
+    long_description=(here / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["ravenml_unet", "ravenml_unet.*"]),
+    package_data={"ravenml_unet": ["py.typed", "predefined_run_configs.json"]},
+    install_requires=[
+        "ravenml",
+        "click>=8.1,<9",
+        "numpy>=1.26",
+        "opencv-python-headless>=4.10",
+        "pydantic>=2.7,<3",
+        "torch>=2.4",
+        # Exactly this one: Fabric's loop is ours, but its precision and device plugins are not.
+        "lightning-fabric==2.6.6",
+    ],
+    entry_points={
+        "ravenml.plugins.train": ["unet=ravenml_unet.core:unet"],
+        "ravenml.plugins.settings": ["unet=ravenml_unet.settings:UNetSettings"],
+        "ravenml.plugins.predict": ["unet=ravenml_unet.predict:load"],
+    },
+)

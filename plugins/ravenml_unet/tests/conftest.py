@@ -1,0 +1,81 @@
+"""A tiny project, and trainings on it that take a second each."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from unet_support import MakeInput, small_settings, write_project
+
+import ravenml_unet.models.unet
+from ravenml.data.project import Project
+from ravenml.data.split import Split
+from ravenml.runs.run import Run
+from ravenml.train.config import TrainConfig
+from ravenml.train.interfaces import TrainInput
+from ravenml_unet.settings import UNetSettings
+
+
+@pytest.fixture(scope="session")
+def state_dict_keys() -> dict[str, dict[str, list[int]]]:
+    """Parameter names and shapes as Supervisely's U-Net app saves them."""
+    default = Path(__file__).resolve().parents[4] / "shared" / "data"
+    path = Path(os.environ.get("RAVENML_TEST_DATA", default)) / "unet_state_dict_keys.json"
+    if not path.exists():
+        pytest.skip(f"{path} is not there; set RAVENML_TEST_DATA to the folder of the test data")
+    keys: dict[str, dict[str, list[int]]] = json.loads(path.read_text())
+    return keys
+
+
+@pytest.fixture(scope="session")
+def project_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_project(tmp_path_factory.mktemp("data") / "shapes_project")
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing of the user's own ravenML is read or written."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("RAVENML_STORAGE_PATH", str(home))
+    return home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tests often share the machine; threads that wait for each other would then take minutes."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def slim_unet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vanilla U-Net with an eighth of its filters: the loop does not care, and it trains in moments."""
+    monkeypatch.setattr(ravenml_unet.models.unet, "FILTERS", (4, 8, 16, 32, 64))
+
+
+@pytest.fixture
+def make_input(project_path: Path, tmp_path: Path) -> MakeInput:
+    """Make the ``TrainInput`` of a training on four images, validated on the other two."""
+
+    def make(
+        settings: UNetSettings | None = None,
+        folder: str = "run",
+        resume: bool = False,
+        make_run: Callable[..., Run] = Run.begin,
+    ) -> TrainInput:
+        path = tmp_path / folder
+        return TrainInput(
+            "unet",
+            TrainConfig(v=1, split_seed=0, jobs=1),
+            settings or small_settings(),
+            None,
+            path if resume else None,
+            open_dataset=lambda: Project.open(project_path),
+            make_split=lambda project: Split(project.items[:4], project.items[4:]),
+            begin_run=lambda _: make_run(path, folder, {}),
+        )
+
+    return make

@@ -1,0 +1,84 @@
+"""Reading and writing weights."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from unet_support import small_settings
+
+from ravenml.data.project import ObjClass
+from ravenml.errors import InputError
+from ravenml_unet.export import export_model
+from ravenml_unet.models.registry import create_model
+from ravenml_unet.weights import bare_state, load_initial_weights, load_weights, save_torch
+
+
+def test_saved_weights_are_plain_and_come_back_the_same(tmp_path: Path) -> None:
+    model = create_model("UNet", 2).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    path = save_torch(tmp_path / "model_001.pth", bare_state(model))
+    saved = torch.load(path, weights_only=True)
+    assert all(value.is_contiguous() and value.dtype == torch.float32 for value in saved.values())
+    other = create_model("UNet", 2)
+    load_weights(other, path, "UNet")
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    assert [p.name for p in tmp_path.iterdir()] == ["model_001.pth"]
+
+
+def test_weights_under_two_names_are_written_once(tmp_path: Path) -> None:
+    model = create_model("AlbuNet", 2).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    path = save_torch(tmp_path / "model.pth", bare_state(model))
+    parameters = sum(p.numel() for p in model.parameters())
+    assert path.stat().st_size < 4.1 * parameters
+    assert torch.load(path, weights_only=True).keys() == model.state_dict().keys()
+
+
+def test_another_networks_weights_are_refused_by_the_first_name_that_differs(tmp_path: Path) -> None:
+    path = save_torch(tmp_path / "unet.pth", bare_state(create_model("UNet", 2)))
+    with pytest.raises(InputError, match=r"unet\.pth does not fit LinkNet34: it lacks firstconv\.weight"):
+        load_initial_weights(create_model("LinkNet34", 2), path, "LinkNet34")
+
+
+def test_another_number_of_classes_is_refused_by_its_shape(tmp_path: Path) -> None:
+    path = save_torch(tmp_path / "unet.pth", bare_state(create_model("UNet", 2)))
+    with pytest.raises(InputError, match=r"conv_final\.weight has the shape \[2, 32, 1, 1\] instead of \[3,"):
+        load_initial_weights(create_model("UNet", 3), path, "UNet")
+
+
+def test_a_packed_model_is_a_beginning_too(tmp_path: Path) -> None:
+    model = create_model("UNet", 2)
+    classes = [ObjClass("__bg__", "bitmap", "#000000"), ObjClass("cat", "bitmap", "#FF0000")]
+    path = export_model(tmp_path / "model-state.tar", model, small_settings(), classes)
+    other = create_model("UNet", 2)
+    load_initial_weights(other, path, "UNet")
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    with pytest.raises(InputError, match=r"holds a UNet and not a UNet11"):
+        load_initial_weights(create_model("UNet11", 2), path, "UNet11")
+    assert [p.name for p in tmp_path.iterdir()] == ["model-state.tar"]
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Harmful:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "harm",))
+
+    path = tmp_path / "model.pth"
+    path.write_bytes(pickle.dumps(Harmful()))
+    with pytest.raises(InputError, match=r"cannot be read safely|holds no weights"):
+        load_initial_weights(create_model("UNet", 2), path, "UNet")
+    assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04 torn"])
+def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.pth"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"model\.pth holds no weights"):
+        load_initial_weights(create_model("UNet", 2), path, "UNet")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing\.pth does not exist"):
+        load_initial_weights(create_model("UNet", 2), tmp_path / "nothing.pth", "UNet")
