@@ -55,7 +55,9 @@ def _version(context: click.Context, parameter: click.Parameter, value: bool) ->
 
 
 @click.group(cls=Rooms, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version.")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
+)
 def raven() -> None:
     """Train vision models: from a folder of annotated images to a trained, scored, stored model.
 
@@ -106,5 +108,3 @@ def _show(error: RavenError, debug: bool) -> None:
         traceback.print_exception(error)
     prefix = "" if error.exit_code >= 128 else "Error: "
     click.echo(f"{prefix}{error}", err=True)
-
-

@@ -30,7 +30,9 @@ class Raven:
         mine = {"RAVENML_STORAGE_PATH": str(self.home), "PYTHONPATH": str(self.site), "COLUMNS": "120"}
         return {**CLEAN, **mine, **self.environment, **more}
 
-    def __call__(self, *arguments: str | Path, timeout: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, *arguments: str | Path, timeout: float = 120, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "ravenml", *map(str, arguments)],
             capture_output=True,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from throwaway import LEARNS, SETTINGS, write_plugin
-from simple_project import write_simple_project
 from as_user import Raven
+from simple_project import write_simple_project
+from throwaway import LEARNS, SETTINGS, write_plugin
 
 
 @pytest.fixture(autouse=True)
@@ -45,5 +45,3 @@ def learner(site: Path) -> Path:
 def project(tmp_path: Path) -> Path:
     """Twelve small images in a Supervisely project: nine tagged ``train``, three tagged ``val``."""
     return write_simple_project(tmp_path / "project", images=12, val=3)
-
-

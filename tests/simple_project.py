@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 
 
-def write_simple_project(folder: Path, images: int = 12, val: int = 3, name: str = "meadow{:02d}.png") -> Path:
-    """Grey 32×24 pictures with a bright rectangle of the class ``thing``; the last ``val`` are tagged ``val``."""
+def write_simple_project(
+    folder: Path, images: int = 12, val: int = 3, name: str = "meadow{:02d}.png"
+) -> Path:
+    """Grey 32×24 pictures with a bright rectangle of the class ``thing``; the last ``val`` ones validate."""
     (folder / "ds" / "img").mkdir(parents=True)
     (folder / "ds" / "ann").mkdir()
     meta = {

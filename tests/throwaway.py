@@ -1,4 +1,4 @@
-"""Making throwaway plugins for tests: a module and the metadata of a distribution, in a folder on the path."""
+"""Throwaway plugins for tests: a module and the metadata of a distribution, in a folder on the path."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def train(ctx, train: TrainInput):
     counts = np.array([[[len(key), 1], [2, sum(map(ord, key)) % 50]] for key in items])
     if s.without_scores:
         return TrainOutput()
-    return TrainOutput(scores=Scores.segmentation(items, counts, ["__bg__", "thing"]), metadata={"note": "learned"})
+    scores = Scores.segmentation(items, counts, ["__bg__", "thing"])
+    return TrainOutput(scores=scores, metadata={"note": "learned"})
 """
 )
 
@@ -121,7 +122,10 @@ def write_plugin(
     package.mkdir(parents=True, exist_ok=True)
     (package / "__init__.py").write_text("")
     (package / "core.py").write_text(dedent(source))
-    lines = ["[ravenml.plugins.train]", f"{name} = {target if ':' in target else f'{distribution}.core:{target}'}"]
+    lines = [
+        "[ravenml.plugins.train]",
+        f"{name} = {target if ':' in target else f'{distribution}.core:{target}'}",
+    ]
     if settings is not None:
         (package / "settings.py").write_text(dedent(settings))
         lines += ["[ravenml.plugins.settings]", f"{name} = {distribution}.settings:Settings"]

@@ -14,7 +14,6 @@ from ravenml.config.home import home
 from ravenml.errors import InputError
 from ravenml.files import write_bytes
 
-
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -25,7 +24,9 @@ class Config(BaseModel):
 
     dataset: str | None = Field(None, description="The dataset that is used where none is named.")
     datasets: dict[str, str] = Field(default_factory=dict, description="Names for datasets: name to folder.")
-    cache_gib: float = Field(20.0, gt=0, description="How large the cache of decoded images may grow, in GiB.")
+    cache_gib: float = Field(
+        20.0, gt=0, description="How large the cache of decoded images may grow, in GiB."
+    )
 
 
 def config_path() -> Path:
@@ -41,7 +42,7 @@ def load_config() -> Config:
     """
     path = config_path()
     if not path.exists():
-        return Config()
+        return Config.model_validate({})
     return validated(Config, read_yaml(path), str(path))
 
 
@@ -101,7 +102,9 @@ def validated(
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InputError("\n".join(_sentence(model, fault, where, spelled or {}) for fault in error.errors())) from None
+        raise InputError(
+            "\n".join(_sentence(model, fault, where, spelled or {}) for fault in error.errors())
+        ) from None
 
 
 def _sentence(model: type[BaseModel], fault: Any, where: str, spelled: Mapping[tuple[str, ...], str]) -> str:
@@ -124,7 +127,7 @@ def _sentence(model: type[BaseModel], fault: Any, where: str, spelled: Mapping[t
 def _unknown(
     model: type[BaseModel], values: dict[str, Any], above: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, ...]]:
-    """The places of values that no field takes, in nested models too, which pydantic passes over by itself."""
+    """The places of values that no field takes, in nested models too, where pydantic passes over them."""
     if model.model_config.get("extra") == "allow":
         return
     aliases = {field.alias for field in model.model_fields.values() if field.alias}

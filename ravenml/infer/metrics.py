@@ -65,7 +65,9 @@ class SegmentationScores:
         return segmentation_metrics(sums["confusion"].astype(np.int64), self.titles, self.background)
 
 
-def confusion_matrix(truth: NDArray[np.integer], prediction: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+def confusion_matrix(
+    truth: NDArray[np.integer], prediction: NDArray[np.integer], classes: int
+) -> NDArray[np.int64]:
     """Count pixels by true and predicted class: shape ``(classes, classes)``, truth in rows.
 
     Both maps have the same shape and values in ``0 … classes - 1``.

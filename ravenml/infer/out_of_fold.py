@@ -33,7 +33,9 @@ def predict_segmentation(
     """
     predictor = load_predictor(model)
     if predictor.task != "segmentation":
-        raise RavenError(f"{model} is a model for {predictor.task}; only segmentation can be scored like this.")
+        raise RavenError(
+            f"{model} is a model for {predictor.task}; only segmentation can be scored like this."
+        )
     titles = list(predictor.classes)
     samples = Samples(project, items, titles)
     counts = np.zeros((len(items), len(titles), len(titles)), dtype=np.int64)

@@ -55,12 +55,16 @@ def load_predictor(model: Path, device: str = "auto") -> Predictor:
     config = read_config(model)
     name = config.get("settings", {}).get("plugin")
     if not name:
-        raise RavenError(f"{model}: config.json does not say under `settings.plugin` which plugin made the model.")
+        raise RavenError(
+            f"{model}: config.json does not say under `settings.plugin` which plugin made the model."
+        )
     plugin = find_plugin(str(name), PREDICT)
     if plugin is None:
-        raise RavenError(f"{model} was made by the plugin {name!r}, which is not installed here or cannot predict.")
+        raise RavenError(
+            f"{model} was made by the plugin {name!r}, which is not installed here or cannot predict."
+        )
     load = plugin.load()
     if model.is_dir():
-        return load(model, device)  # type: ignore[no-any-return]
+        return load(model, device)
     with tempfile.TemporaryDirectory(prefix="ravenml-model-") as folder:
-        return load(unpack_model(model, Path(folder)), device)  # type: ignore[no-any-return]
+        return load(unpack_model(model, Path(folder)), device)

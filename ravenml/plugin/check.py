@@ -20,8 +20,7 @@ try:
 except RavenError as error:
     sys.exit(str(error))
 if not isinstance(command, click.Command):
-    sys.exit(f"The plugin {plugin.name!r} of the distribution {plugin.distribution} {plugin.version} is no "
-             f"Click command but a {type(command).__name__}.")
+    sys.exit(str(plugin.unusable(f"{plugin.entry_point.value} is no Click command")))
 """
 
 

@@ -47,8 +47,7 @@ class Plugin:
     @property
     def distribution(self) -> str:
         """The distribution's name, as pip spells it."""
-        dist = self.entry_point.dist
-        return str(dist.name) if dist is not None else "an unknown distribution"
+        return _distribution(self.entry_point)
 
     @property
     def version(self) -> str:
@@ -65,7 +64,7 @@ class Plugin:
         if self.name in taken:
             return f"its name belongs to the command `raven train {self.name}`"
         if self.rivals:
-            others = ", ".join(sorted({rival.dist.name for rival in self.rivals}))
+            others = ", ".join(sorted({_distribution(rival) for rival in self.rivals}))
             return f"{others} declares the same name"
         if not module_exists(self.entry_point.module):
             return f"its module {self.entry_point.module} cannot be found"
@@ -78,8 +77,10 @@ class Plugin:
             PluginError: another distribution has the same name, or the import fails or takes too long.
         """
         if self.rivals:
-            others = " and ".join(sorted({self.distribution, *(rival.dist.name for rival in self.rivals)}))
-            raise PluginError(f"The name {self.name!r} is declared by {others}; uninstall all but one of them.")
+            others = " and ".join(sorted({self.distribution, *map(_distribution, self.rivals)}))
+            raise PluginError(
+                f"The name {self.name!r} is declared by {others}; uninstall all but one of them."
+            )
         limit = float(os.environ.get("RAVENML_IMPORT_TIMEOUT", IMPORT_LIMIT))
         try:
             with _time_limit(limit):
@@ -87,16 +88,22 @@ class Plugin:
         except KeyboardInterrupt:
             raise
         except TimeoutError as error:
-            raise PluginError(
-                f"The plugin {self.name!r} of the distribution {self.distribution} {self.version} cannot be loaded: "
-                f"its import did not end within {limit:g} s."
-            ) from error
+            raise self.unusable(f"its import did not end within {limit:g} s") from error
         except BaseException as error:  # SystemExit too: importing must not end the command
             reason = f"{type(error).__name__}: {error}".strip().rstrip(":.")
-            raise PluginError(
-                f"The plugin {self.name!r} of the distribution {self.distribution} {self.version} cannot be loaded: "
-                f"{reason}."
-            ) from error
+            raise self.unusable(reason) from error
+
+    def unusable(self, reason: str) -> PluginError:
+        """The error that says which distribution is at fault, and why."""
+        return PluginError(
+            f"The plugin {self.name!r} of the distribution {self.distribution} {self.version} "
+            f"cannot be loaded: {reason}."
+        )
+
+
+def _distribution(entry_point: EntryPoint) -> str:
+    dist = entry_point.dist
+    return str(dist.name) if dist is not None else "an unknown distribution"
 
 
 def plugins(group: str = TRAIN) -> dict[str, Plugin]:
@@ -114,7 +121,9 @@ def find_plugin(name: str, group: str = TRAIN) -> Plugin | None:
     known = plugins(group)
     if name in known:
         return known[name]
-    return next((plugin for key, plugin in known.items() if key.replace("_", "-") == name.replace("_", "-")), None)
+    return next(
+        (plugin for key, plugin in known.items() if key.replace("_", "-") == name.replace("_", "-")), None
+    )
 
 
 def module_exists(dotted: str) -> bool:
@@ -158,5 +167,3 @@ def _time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-

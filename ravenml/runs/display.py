@@ -107,7 +107,11 @@ class _Live:
 
         self._console = Console(file=stream, highlight=False)
         self._live = Live(
-            console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False, transient=True
+            console=self._console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            transient=True,
         )
 
     def start(self) -> None:
@@ -124,7 +128,11 @@ class _Live:
     def event(self, run: Watched, event: dict[str, Any]) -> None:
         if event.get("event_type") == "EventType.TEXT":
             self.line(" ".join(filter(None, [run.label, str(event.get("message"))])))
-        ended = event.get("event_type") in ("EventType.TASK_FINISHED", "EventType.TASK_STOPPED", "EventType.TASK_CRASHED")
+        ended = event.get("event_type") in (
+            "EventType.TASK_FINISHED",
+            "EventType.TASK_STOPPED",
+            "EventType.TASK_CRASHED",
+        )
         if ended:
             self.line(epoch_line(run))
 
@@ -145,9 +153,15 @@ def _table(runs: list[Watched]) -> Any:
         where = f"epoch {epochs.current}/{epochs.total}" if epochs else "starting"
         if iterations:
             where += f" · iteration {iterations.current}/{iterations.total}"
-        row: list[Any] = [run.label or "training", ProgressBar(total=1.0, completed=run.done() or 0.0, width=24), where]
+        row: list[Any] = [
+            run.label or "training",
+            ProgressBar(total=1.0, completed=run.done() or 0.0, width=24),
+            where,
+        ]
         row.append(_speed(run))
-        row.append("  ".join(f"{name} {_short(value)}" for name, value in main_metrics(run.metrics, 3).items()))
+        row.append(
+            "  ".join(f"{name} {_short(value)}" for name, value in main_metrics(run.metrics, 3).items())
+        )
         table.add_row(*row)
     return table
 
@@ -183,5 +197,3 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d} min"
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
-
-

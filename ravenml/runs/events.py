@@ -71,9 +71,15 @@ class EventWriter:
                 "attempt": self.attempt,
                 "seq": self._seq,
             }
-            line = orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY, default=str)
+            line = orjson.dumps(
+                event, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY, default=str
+            )
             if len(line) > LINE_LIMIT:
-                kept = {k: v for k, v in event.items() if not isinstance(v, str | list | dict) or len(str(v)) < 1024}
+                kept = {
+                    k: v
+                    for k, v in event.items()
+                    if not isinstance(v, str | list | dict) or len(str(v)) < 1024
+                }
                 kept["message"] = message[: LINE_LIMIT // 8] + " … (shortened: the event was over 1 MiB)"
                 line = orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE, default=str)
             try:

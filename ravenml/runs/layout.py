@@ -58,5 +58,7 @@ def find_run(prefix: str | None) -> Path:
     if not matches:
         raise InputError(f"No run begins with {prefix!r}; `raven runs list` shows them.")
     if len(matches) > 1:
-        raise InputError(f"{len(matches)} runs begin with {prefix!r}: {', '.join(matches[:5])}; give more letters.")
+        raise InputError(
+            f"{len(matches)} runs begin with {prefix!r}: {', '.join(matches[:5])}; give more letters."
+        )
     return runs_dir() / matches[0]

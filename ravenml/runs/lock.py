@@ -29,7 +29,9 @@ class RunLock:
         except OSError:
             holder = os.pread(self._file, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
-            raise RavenError(f"The run in {folder} is still being written by process {holder}; stop it first.") from None
+            raise RavenError(
+                f"The run in {folder} is still being written by process {holder}; stop it first."
+            ) from None
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 

@@ -18,7 +18,7 @@ _SHOWN = ("val/miou", "val/mdice", "val/pixel_accuracy", "val/loss", "train/loss
 
 def overview(limit: int | None = None) -> list[dict[str, Any]]:
     """One flat record per run, newest first; a run whose record is broken says so."""
-    found = []
+    found: list[dict[str, Any]] = []
     for name in layout.run_ids()[::-1][:limit]:
         folder = runs_dir() / name
         try:
@@ -90,16 +90,29 @@ def details(folder: Path) -> list[str]:
         ("Status", status(folder, record)),
         ("Why", result.get("error") or result.get("reason")),
         ("Plugin", f"{record.get('plugin')} {record.get('plugin_version') or ''}".strip()),
-        ("Dataset", f"{dataset['name']} ({dataset['images']} images, {dataset['path']})" if dataset else None),
+        (
+            "Dataset",
+            f"{dataset['name']} ({dataset['images']} images, {dataset['path']})" if dataset else None,
+        ),
         ("Split", _split(record)),
         ("Begun", _local_time(record.get("created"))),
         ("Ended", _local_time(result.get("finished")) if result.get("finished") else None),
         ("Attempts", str(len(record["attempts"])) if len(record["attempts"]) > 1 else None),
         ("Command", " ".join(record.get("command") or [])),
-        ("Commit", f"{core['commit'][:12]}{' with changes' if core.get('diff') else ''}" if core.get("commit") else None),
+        (
+            "Commit",
+            f"{core['commit'][:12]}{' with changes' if core.get('diff') else ''}"
+            if core.get("commit")
+            else None,
+        ),
         ("Folder", str(folder)),
         ("Stored", result.get("stored") or "no"),
-        ("Resume", f"--resume {record['id']}" if status(folder, record) in ("interrupted", "failed", "lost") else None),
+        (
+            "Resume",
+            f"--resume {record['id']}"
+            if status(folder, record) in ("interrupted", "failed", "lost")
+            else None,
+        ),
     ]
     lines = [f"{name + ':':10s} {value}" for name, value in facts if value]
     metrics = result.get("metrics") or newest_metrics(folder)
@@ -115,7 +128,9 @@ def newest_metrics(folder: Path) -> dict[str, Any]:
     newest: dict[str, Any] = {}
     for event in effective(list(read_events(folder / layout.EVENTS))):
         if event.get("event_type") == "EventType.METRICS":
-            newest |= {f"{event.get('type')}/{name}": value for name, value in event.get("metrics", {}).items()}
+            newest |= {
+                f"{event.get('type')}/{name}": value for name, value in event.get("metrics", {}).items()
+            }
     return newest
 
 
@@ -147,5 +162,3 @@ def _local_time(timestamp: str | None) -> str:
     if not timestamp:
         return "-"
     return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M")
-
-

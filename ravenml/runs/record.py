@@ -27,8 +27,8 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise RavenError(f"{folder / RUN_JSON} is no record of a run.")
     if int(record.get("v", SCHEMA)) > SCHEMA:
         raise RavenError(
-            f"{folder / RUN_JSON} was written by a newer ravenML (schema {record['v']}, known here up to {SCHEMA}); "
-            "upgrade ravenML to open it."
+            f"{folder / RUN_JSON} was written by a newer ravenML (schema {record['v']}, known here up to "
+            f"{SCHEMA}); upgrade ravenML to open it."
         )
     return record
 

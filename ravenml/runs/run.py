@@ -63,8 +63,10 @@ class Run:
             raise explain(error, path) from error
         lock = RunLock(path)
         resumed = (path / layout.RUN_JSON).exists()
-        record = read_record(path) if resumed else {"v": SCHEMA, "id": run_id, "created": timestamp(), "attempts": []}
-        record |= fields
+        record: dict[str, Any] = {"v": SCHEMA, "id": run_id, "created": timestamp(), "attempts": []}
+        if resumed:
+            record = read_record(path)
+        record.update(fields)
         record["result"] = None
         record["process"] = {"host": socket.gethostname(), "pid": os.getpid()}
         record["attempts"] = [*record["attempts"], {"started": timestamp()}]
@@ -84,7 +86,11 @@ class Run:
         self.said_anything = True
         if not self._placed:
             self.resumed(0, 0.0)  # the plugin started over: earlier attempts' steps no longer count
-        fields: dict[str, Any] = {"type": type, "epoch": epoch, "metrics": {k: number(v) for k, v in metrics.items()}}
+        fields: dict[str, Any] = {
+            "type": type,
+            "epoch": epoch,
+            "metrics": {k: number(v) for k, v in metrics.items()},
+        }
         if step is not None:
             fields["step"] = step
         self._write("metrics", "METRICS", fields)
@@ -144,13 +150,21 @@ class Run:
         else:
             import cv2
 
-            content, suffix = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes(), ".png"
+            content, suffix = (
+                cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes(),
+                ".png",
+            )
         target = self.path / layout.PREVIEWS / f"{name}{suffix}"
         if not target.resolve().is_relative_to((self.path / layout.PREVIEWS).resolve()):
             raise RavenError(f"The picture's name {name!r} leaves the run's folder; name it without `..`.")
         with write_beside(target) as file:
             file.write(content)
-        fields = {"name": name, "file": target.relative_to(self.path).as_posix(), "epoch": epoch, "step": step}
+        fields = {
+            "name": name,
+            "file": target.relative_to(self.path).as_posix(),
+            "epoch": epoch,
+            "step": step,
+        }
         self._write("image", "IMAGE", {k: v for k, v in fields.items() if v is not None})
         return target
 

@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-_SECRET = re.compile(r"passw|passphrase|secret|token|api_?-?key|access_?-?key|private_?-?key|credential", re.IGNORECASE)
+_SECRET = re.compile(
+    r"passw|passphrase|secret|token|api_?-?key|access_?-?key|private_?-?key|credential", re.IGNORECASE
+)
 _ASSIGNED = re.compile(
     r"(?P<name>[\w.-]*(?:passw|passphrase|secret|token|api_?-?key|access_?-?key|private_?-?key|credential)[\w.-]*)"
     r"(?P<sign>[\"']?\s*[:=]\s*)(?P<value>[\"'][^\"'\n]*[\"']|[^\s,;)}\]]+)",
@@ -16,7 +18,18 @@ _URL = re.compile(r"(?P<scheme>\w+://[^\s/:@]+:)[^\s/@]+@")
 HIDDEN = "***"
 
 # Files that never enter a recorded diff, as git pathspecs.
-SECRET_FILES = (".env*", "*.pem", "*.key", "*.p12", "*.pfx", "id_*", ".netrc", ".pypirc", "credentials*", "*.kdbx")
+SECRET_FILES = (
+    ".env*",
+    "*.pem",
+    "*.key",
+    "*.p12",
+    "*.pfx",
+    "id_*",
+    ".netrc",
+    ".pypirc",
+    "credentials*",
+    "*.kdbx",
+)
 
 
 def is_secret(name: str) -> bool:

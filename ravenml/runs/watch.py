@@ -64,7 +64,9 @@ class Watched:
             if isinstance(event.get("images"), int):
                 self._rate(event["images"], _seconds(event.get("timestamp")))
         elif kind == "METRICS":
-            self.metrics |= {f"{event.get('type')}/{name}": value for name, value in event.get("metrics", {}).items()}
+            self.metrics |= {
+                f"{event.get('type')}/{name}": value for name, value in event.get("metrics", {}).items()
+            }
         elif kind == "RESUMED":
             self.resumed_at = float(event.get("epoch") or 0)
         elif kind in ("TASK_FINISHED", "TASK_STOPPED", "TASK_CRASHED"):
@@ -109,7 +111,11 @@ def _seconds(timestamp: object) -> float:
 
 def main_metrics(metrics: dict[str, Any], limit: int = 6) -> dict[str, Any]:
     """Those that fit on a line: losses first, no classes one by one."""
-    short = {address: value for address, value in metrics.items() if address.count("/") == 1 and "_" not in address}
+    short = {
+        address: value for address, value in metrics.items() if address.count("/") == 1 and "_" not in address
+    }
     order = ("train/loss", "val/loss", "val/miou")
-    names = [name for name in order if name in short] + [n for n in short if n not in order and n.startswith("val/")]
+    names = [name for name in order if name in short] + [
+        n for n in short if n not in order and n.startswith("val/")
+    ]
     return {name: short[name] for name in names[:limit]}

@@ -26,8 +26,8 @@ def check_destination(folder: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise InputError(
-            f"--local: {folder} is not empty; name another folder, or set `overwrite_local: true` in the file of "
-            "`raven train -c` to replace what ravenML wrote there earlier."
+            f"--local: {folder} is not empty; name another folder, or set `overwrite_local: true` in the "
+            "file of `raven train -c` to replace what ravenML wrote there."
         )
 
 
@@ -49,7 +49,9 @@ def publish(files: Mapping[str, Path], folder: Path) -> None:
     for name in files:
         target = folder / name
         if target.exists() and (name not in ours or _digest(target) != ours[name]):
-            raise InputError(f"{target} was not written by ravenML (or was changed since); it is not replaced.")
+            raise InputError(
+                f"{target} was not written by ravenML (or was changed since); it is not replaced."
+            )
     written: dict[str, str] = {}
     for name, source in files.items():
         written[name] = _copy(source, folder / name)
@@ -83,7 +85,9 @@ def _ours(folder: Path) -> dict[str, str]:
     content = read_json(folder / MANIFEST)
     files = content.get("files") if isinstance(content, dict) else None
     if not isinstance(files, dict):
-        raise RavenError(f"{folder / MANIFEST} is broken; remove it, and ravenML treats the folder's files as yours.")
+        raise RavenError(
+            f"{folder / MANIFEST} is broken; remove it, and ravenML treats the folder's files as yours."
+        )
     return {str(name): str(digest) for name, digest in files.items()}
 
 

@@ -85,11 +85,15 @@ def unpack_model(path: Path, directory: Path) -> Path:
     with _open(path) as tar:
         members = tar.getmembers()
         if sum(m.size for m in members) > UNPACKED_LIMIT:
-            raise RavenError(f"{path} would unpack to more than {UNPACKED_LIMIT >> 30} GiB; it is not unpacked.")
+            raise RavenError(
+                f"{path} would unpack to more than {UNPACKED_LIMIT >> 30} GiB; it is not unpacked."
+            )
         for member in members:
             name = _clean(member.name)
             if not (member.isfile() or member.isdir()) or name.is_absolute() or ".." in name.parts:
-                raise RavenError(f"{path}: the member {member.name!r} is not allowed in a model; nothing was unpacked.")
+                raise RavenError(
+                    f"{path}: the member {member.name!r} is not allowed in a model; nothing was unpacked."
+                )
         for member in members:
             target = directory / _clean(member.name)
             if member.isdir():

@@ -58,13 +58,21 @@ def store_result(
     files = run_files(folder)
     metadata_file = folder / "metadata.json"
     if local is not None:
-        write_json(metadata_file, metadata | {"models": {s: p.relative_to(folder).as_posix() for s, p in models.items()}})
+        write_json(
+            metadata_file,
+            metadata | {"models": {s: p.relative_to(folder).as_posix() for s, p in models.items()}},
+        )
         publish({**files, "metadata.json": metadata_file}, local)
         return local
-    names = {suffix: f"models/{architecture}_{run_id}{suffix}{path.suffix}" for suffix, path in models.items()}
+    names = {
+        suffix: f"models/{architecture}_{run_id}{suffix}{path.suffix}" for suffix, path in models.items()
+    }
     inside = {path for path in models.values()}
     put({names[suffix]: path for suffix, path in models.items()}, store_dir())
-    put({f"extras/{run_id}/{n}": p for n, p in files.items() if p not in inside and p != metadata_file}, store_dir())
+    put(
+        {f"extras/{run_id}/{n}": p for n, p in files.items() if p not in inside and p != metadata_file},
+        store_dir(),
+    )
     write_json(metadata_file, metadata | {"models": names})
     key = f"models/metadata_{run_id}.json"
     put({key: metadata_file}, store_dir())

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ravenml.errors import RavenError
-from ravenml.plugin.discovery import SETTINGS, TRAIN, PluginError, find_plugin, plugins
+from ravenml.plugin.discovery import SETTINGS, TRAIN, find_plugin, plugins
 from ravenml.train.options import extend, keep
 
 
@@ -27,10 +27,8 @@ class Plugins(click.Group):
             return None
         command = plugin.load()
         if not isinstance(command, click.Command):
-            raise PluginError(
-                f"The plugin {plugin.name!r} of the distribution {plugin.distribution} {plugin.version} cannot be "
-                f"used: {plugin.entry_point.value} is no Click command but a {type(command).__name__}."
-            )
+            kind = type(command).__name__
+            raise plugin.unusable(f"{plugin.entry_point.value} is no Click command but a {kind}")
         ctx.meta["ravenml.plugin"] = plugin
         extend(command, lambda: _settings_options(plugin.name, ctx))
         return command
@@ -48,7 +46,11 @@ class Plugins(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super_rows = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
-        rows = [(p.name, f"{p.distribution} {p.version}") for p in plugins(TRAIN).values() if p.name not in self.commands]
+        rows = [
+            (p.name, f"{p.distribution} {p.version}")
+            for p in plugins(TRAIN).values()
+            if p.name not in self.commands
+        ]
         with formatter.section("Commands"):
             formatter.write_dl(super_rows)
         if rows:
@@ -68,9 +70,13 @@ def _settings_options(name: str, context: click.Context) -> list[click.Option]:
 
 
 @click.group(cls=Plugins)
-@click.option("-c", "--config", type=click.Path(dir_okay=False), help="Take what is not given here from this file.")
+@click.option(
+    "-c", "--config", type=click.Path(dir_okay=False), help="Take what is not given here from this file."
+)
 @click.option("--dataset", expose_value=False, callback=keep, help="The dataset: a folder or a name.")
-@click.option("--local", expose_value=False, callback=keep, metavar="PATH", help="Store the result in this folder.")
+@click.option(
+    "--local", expose_value=False, callback=keep, metavar="PATH", help="Store the result in this folder."
+)
 @click.pass_context
 def train(context: click.Context, config: str | None) -> None:
     """Train a model with one of the installed plugins.
@@ -95,7 +101,9 @@ def _finish(context: click.Context, result: Any, **_: Any) -> Any:
 
 
 @train.command("list")
-@click.option("--check", is_flag=True, help="Import each plugin in a process of its own, and report broken ones.")
+@click.option(
+    "--check", is_flag=True, help="Import each plugin in a process of its own, and report broken ones."
+)
 def list_(check: bool) -> None:
     """List the installed plugins: name, distribution, version.
 
@@ -107,7 +115,9 @@ def list_(check: bool) -> None:
     if not sys.stdout.isatty():
         click.echo("".join(f"{name}\n" for name in found if name not in taken), nl=False)
         for name, fault in faults.items():
-            click.echo(f"Note: the plugin {name!r} of {found[name].distribution} cannot be used: {fault}.", err=True)
+            click.echo(
+                f"Note: the plugin {name!r} of {found[name].distribution} cannot be used: {fault}.", err=True
+            )
     elif not found:
         click.echo("No training plugin is installed; `./install_all.sh` installs those of this repository.")
     else:

@@ -1,4 +1,4 @@
-"""What a training is asked to do: the file of ``raven train -c`` and a run's ``train_args.json`` in one form."""
+"""What a training is asked to do, as ``raven train -c FILE`` and a run's ``train_args.json`` say it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TrainConfig(BaseModel):
     dataset: str | None = None
     artifact_path: str | None = None
     overwrite_local: bool = False
-    metadata: Metadata = Field(default_factory=Metadata)
+    metadata: Metadata = Metadata.model_validate({})
     kfold: KFold | None = None
     split: SplitFiles | None = None
     split_seed: int = Field(0, ge=0)

@@ -66,7 +66,10 @@ def record_plan(run: Run, plan: Sequence[Split]) -> None:
     """Write which images each fold trains on and validates with; its folds read it."""
     write_json(
         run.path / layout.INFO / "folds.json",
-        {"v": 1, "folds": [{"train": [i.key for i in one.train], "val": [i.key for i in one.val]} for one in plan]},
+        {
+            "v": 1,
+            "folds": [{"train": [i.key for i in one.train], "val": [i.key for i in one.val]} for one in plan],
+        },
     )
     run.update(kfold={"folds": len(plan), "images": sum(len(one.val) for one in plan)})
 
@@ -97,7 +100,9 @@ def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) ->
                 place = run.path / layout.FOLDS / str(fold)
                 place.mkdir(parents=True, exist_ok=True)
                 session.watch(Watched(f"fold {fold}", place))
-                running[fold] = launch(request.arguments, place, {PARENT: str(run.path), FOLD: str(fold), **shared})
+                running[fold] = launch(
+                    request.arguments, place, {PARENT: str(run.path), FOLD: str(fold), **shared}
+                )
             if run.should_stop():
                 waiting.clear()
                 if asked_at is None:
@@ -140,5 +145,3 @@ def _failure(request: Request, run: Run, failed: dict[int, str]) -> str:
     lines += [f"  fold {fold}: {reason}" for fold, reason in failed.items()]
     lines.append(f"Train only those again with: {request.command} --resume {run.id}")
     return "\n".join(lines)
-
-

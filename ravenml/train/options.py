@@ -48,11 +48,17 @@ def core_options() -> list[click.Option]:
         option("--kfold", "Train with k-fold cross-validation.", is_flag=True),
         option("--folds", "How many folds (default 5); implies --kfold.", type=int, metavar="N"),
         option("--fold-by", "What stays together: random, dataset, or a regular expression on names."),
-        option("--fold-seed", "The seed of folds and of a random split (default 0).", type=int, metavar="SEED"),
+        option(
+            "--fold-seed", "The seed of folds and of a random split (default 0).", type=int, metavar="SEED"
+        ),
         option("--fold-from", "Use only images with this tag for k-fold.", metavar="TAG"),
         option("--fold", "Train one fold alone, counted from 0.", type=int, metavar="I"),
         option("--jobs", "How many folds to train side by side (default 1).", type=int, metavar="N"),
-        option("--resume", "Go on with a run that was interrupted, or with a k-fold run's missing folds.", metavar="ID"),
+        option(
+            "--resume",
+            "Go on with a run that was interrupted, or with a k-fold run's missing folds.",
+            metavar="ID",
+        ),
         option("--preset", "Start from one of the plugin's presets.", metavar="TITLE"),
         option("--local", "Store the result in this folder instead of the configured store.", metavar="PATH"),
         option("--in-process", "Run folds in this process, for a debugger.", is_flag=True, hidden=True),
@@ -88,7 +94,9 @@ def given_options(context: click.Context) -> dict[str, Any]:
                 if name not in given or given[name][0] < rank:
                     given[name] = (rank, level.params[name])
             level = level.parent
-    return {str(name): value for name, (_, value) in given.items() if value is not None and value is not False}
+    return {
+        str(name): value for name, (_, value) in given.items() if value is not None and value is not False
+    }
 
 
 def extend(command: click.Command, settings_options: Callable[[], list[click.Option]]) -> None:
@@ -107,7 +115,9 @@ def extend(command: click.Command, settings_options: Callable[[], list[click.Opt
     if not getattr(command.callback, MARK, False) or getattr(command, "_ravenml_extended", False):
         return
     command._ravenml_extended = True  # type: ignore[attr-defined]
-    taken = {spelling for parameter in command.params for spelling in (*parameter.opts, *parameter.secondary_opts)}
+    taken = {
+        spelling for parameter in command.params for spelling in (*parameter.opts, *parameter.secondary_opts)
+    }
     names = {parameter.name for parameter in command.params}
     for option in [*settings_options(), *core_options()]:
         if option.name not in names and not taken.intersection([*option.opts, *option.secondary_opts]):

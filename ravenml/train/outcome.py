@@ -91,7 +91,9 @@ def store_outcome(request: Request, run: Run, outcome: Outcome, train: TrainInpu
     try:
         stored = store_result(run.path, run.id, architecture(models), models, description, local)
     except (RavenError, OSError) as error:
-        raise RavenError(f"The training is done and kept in {run.path}, but could not be stored: {error}") from error
+        raise RavenError(
+            f"The training is done and kept in {run.path}, but could not be stored: {error}"
+        ) from error
     outcome.stored = str(stored)
 
 

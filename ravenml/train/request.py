@@ -87,7 +87,8 @@ class Request:
                 ]
             except KeyError as error:
                 raise InputError(
-                    f"{recorded} names the image {error}, which {project.root} no longer has; start a new run."
+                    f"{recorded} names the image {error}, which {project.root} has no longer; "
+                    "start a new run."
                 ) from None
         return make_folds(project, kfold.folds, kfold.by, kfold.seed, kfold.tag, notice=self.notice)
 
@@ -96,7 +97,9 @@ class Request:
         if self.fold is not None:
             folds = self.make_folds(project)
             if not 0 <= self.fold < len(folds):
-                raise InputError(f"--fold {self.fold}: there are {len(folds)} folds, counted from 0 to {len(folds) - 1}.")
+                raise InputError(
+                    f"--fold {self.fold}: the {len(folds)} folds are counted from 0 to {len(folds) - 1}."
+                )
             return folds[self.fold]
         files = self.config.split
         if files is None and self.resumed is not None:
@@ -182,14 +185,24 @@ _SPELLED = {
 def _from_options(options: dict[str, Any]) -> dict[str, Any]:
     """The core's options in the form of the config file."""
     values: dict[str, Any] = {}
-    for option, name in (("dataset", "dataset"), ("preset", "preset"), ("jobs", "jobs"), ("fold_seed", "split_seed")):
+    for option, name in (
+        ("dataset", "dataset"),
+        ("preset", "preset"),
+        ("jobs", "jobs"),
+        ("fold_seed", "split_seed"),
+    ):
         if option in options:
             values[name] = options[option]
     if "local" in options:
         values["artifact_path"] = str(Path(options["local"]).expanduser().absolute())
     kfold = {
         name: options[option]
-        for option, name in (("folds", "folds"), ("fold_by", "by"), ("fold_from", "tag"), ("fold_seed", "seed"))
+        for option, name in (
+            ("folds", "folds"),
+            ("fold_by", "by"),
+            ("fold_from", "tag"),
+            ("fold_seed", "seed"),
+        )
         if option in options
     }
     wants = {"kfold", "folds", "fold_by", "fold_from", "fold"} & options.keys()
@@ -212,7 +225,9 @@ def _resumed(prefix: str | None, plugin: Plugin | None) -> Path | None:
     folder = layout.find_run(prefix)
     record = read_record(folder)
     if plugin is not None and record.get("plugin") != plugin.name:
-        raise InputError(f"--resume: {folder.name} is a run of {record.get('plugin')!r}, not of {plugin.name!r}.")
+        raise InputError(
+            f"--resume: {folder.name} is a run of {record.get('plugin')!r}, not of {plugin.name!r}."
+        )
     if status(folder, record) == "running":
         raise InputError(f"--resume: {folder.name} is still running; stop it first.")
     if not (folder / layout.TRAIN_ARGS).exists():
@@ -232,7 +247,9 @@ def _choose_dataset(ask: Callable[..., Any] = click.prompt) -> str:
         listed = f" (known here: {', '.join(known)})" if known else ""
         raise InputError(f"No dataset is named; {hint}{listed}.")
     if not known:
-        raise InputError(f"No dataset is named, and none is known; {hint}; `raven data demo my_demo` writes one.")
+        raise InputError(
+            f"No dataset is named, and none is known; {hint}; `raven data demo my_demo` writes one."
+        )
     click.echo("Which dataset?")
     for name, path in known.items():
         click.echo(f"  {name:20s} {path}")

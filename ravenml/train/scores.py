@@ -37,10 +37,14 @@ class Scores:
     def __post_init__(self) -> None:
         for name, array in self.statistics.items():
             if len(array) != len(self.items):
-                raise RavenError(f"Scores: {name!r} has {len(array)} rows for {len(self.items)} images; one each is due.")
+                raise RavenError(
+                    f"Scores: {name!r} has {len(array)} rows for {len(self.items)} images; one each is due."
+                )
 
     @classmethod
-    def segmentation(cls, items: Sequence[str], confusion: NDArray[np.integer], titles: Sequence[str]) -> Scores:
+    def segmentation(
+        cls, items: Sequence[str], confusion: NDArray[np.integer], titles: Sequence[str]
+    ) -> Scores:
         """Scores of a segmentation from a confusion matrix per image.
 
         Args:
@@ -48,7 +52,9 @@ class Scores:
             confusion: shape ``(N, C, C)``; pixels, truth in rows and prediction in columns.
             titles: the ``C`` classes' names.
         """
-        return cls(items, {"confusion": np.asarray(confusion, dtype=np.int64)}, SegmentationScores(tuple(titles)))
+        return cls(
+            items, {"confusion": np.asarray(confusion, dtype=np.int64)}, SegmentationScores(tuple(titles))
+        )
 
     def values(self) -> dict[str, float]:
         """The scores over all images together."""
@@ -87,12 +93,16 @@ class Scores:
             twice = sorted({item for item in items if items.count(item) > 1})
             raise RavenError(f"Scores: {twice[0]!r} was scored by more than one fold.")
         names = parts[0].statistics
-        return cls(items, {n: np.concatenate([part.statistics[n] for part in parts]) for n in names}, parts[0].reduce)
+        return cls(
+            items, {n: np.concatenate([part.statistics[n] for part in parts]) for n in names}, parts[0].reduce
+        )
 
 
 def _reference(reduce: Reduce) -> dict[str, Any]:
     target = type(reduce) if is_dataclass(reduce) else reduce
-    arguments = asdict(reduce) if is_dataclass(reduce) and not isinstance(reduce, type) else {}
+    arguments: dict[str, Any] = {}
+    if is_dataclass(reduce) and not isinstance(reduce, type):
+        arguments = asdict(reduce)
     name = getattr(target, "__qualname__", "")
     if not name or "<" in name:
         raise RavenError("Scores: `reduce` must be a function or a dataclass at the top level of a module.")
@@ -106,6 +116,8 @@ def _resolve(reference: dict[str, Any], path: Path) -> Reduce:
         for part in name.split("."):
             target = getattr(target, part)
     except (ImportError, AttributeError) as error:
-        raise RavenError(f"{path}: the scores need {reference['callable']}, which is not installed: {error}.") from None
+        raise RavenError(
+            f"{path}: the scores need {reference['callable']}, which is not installed: {error}."
+        ) from None
     arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in reference["arguments"].items()}
     return target(**arguments) if isinstance(target, type) else target

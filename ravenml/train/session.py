@@ -54,7 +54,9 @@ def run_command(context: click.Context, call: Callable[[TrainInput], Any]) -> An
     return run_once(request, call, context)
 
 
-def run_once(request: Request, call: Callable[[TrainInput], Any], context: click.Context | None = None) -> Any:
+def run_once(
+    request: Request, call: Callable[[TrainInput], Any], context: click.Context | None = None
+) -> Any:
     """One training in this process; returns what ``call`` returns."""
     with Session(request) as session:
         train = context.meta.get(META) if context is not None else None
@@ -231,7 +233,9 @@ class Session:
         reason = run.stop.reason or ("SIGTERM" if terminated else "Ctrl-C")
         run.seal("interrupted", reason=reason, **Outcome(metrics=run.last_metrics()).as_result())
         message = f"Interrupted by {reason}; the run is kept in {run.path}."
-        states = sorted(run.path.glob(f"{layout.CHECKPOINTS}/state_*")) or sorted(run.path.glob("folds/*/checkpoints/state_*"))
+        states = sorted(run.path.glob(f"{layout.CHECKPOINTS}/state_*")) or sorted(
+            run.path.glob("folds/*/checkpoints/state_*")
+        )
         message += f"\nThe last checkpoint: {states[-1].relative_to(run.path)}." if states else ""
         message += f"\nGo on with: {self.request.command} --resume {run.id}"
         stopped = Interrupted(message)

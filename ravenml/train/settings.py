@@ -136,7 +136,9 @@ def merged(*layers: dict[str, Any]) -> dict[str, Any]:
     for layer in layers:
         for name, value in layer.items():
             below = result.get(name)
-            result[name] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+            result[name] = (
+                merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+            )
     return result
 
 
@@ -151,7 +153,9 @@ def preset(model: type[BaseModel], title: str, plugin: str) -> dict[str, Any]:
         if one.get("title", "").lower() == title.lower():
             return dict(one.get("config", {}))
     titles = ", ".join(repr(one.get("title")) for one in known)
-    raise InputError(f"--preset: {plugin} has no preset {title!r}; " + (f"it has {titles}." if known else "it has none."))
+    raise InputError(
+        f"--preset: {plugin} has no preset {title!r}; " + (f"it has {titles}." if known else "it has none.")
+    )
 
 
 def presets(model: type[BaseModel]) -> list[dict[str, Any]]:

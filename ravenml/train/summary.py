@@ -101,7 +101,10 @@ class Summary:
         names = self.names()
         return {
             "v": SCHEMA,
-            "folds": [{k: v for k, v in vars(one).items() if v not in (None, {}) and k != "metadata"} for one in self.folds],
+            "folds": [
+                {k: v for k, v in vars(one).items() if v not in (None, {}) and k != "metadata"}
+                for one in self.folds
+            ],
             "mean": {name: self.mean(name) for name in names},
             "std": {name: self.std(name) for name in names},
             "out_of_fold": self.out_of_fold,
@@ -117,12 +120,16 @@ class Summary:
         rows = [header]
         for name in names:
             cells = [_cell(one.metrics.get(name)) for one in self.folds]
-            rows.append([name, *cells, _cell(self.mean(name)), _cell(self.std(name)), _cell(scores.get(name))])
+            rows.append(
+                [name, *cells, _cell(self.mean(name)), _cell(self.std(name)), _cell(scores.get(name))]
+            )
         widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
         lines = [_line(row, widths) for row in rows]
         lines.insert(1, "─" * len(lines[0]))
         if self.out_of_fold is not None:
-            lines.append(f"Out of fold: {self.images} images, each predicted once, by the model that never saw it.")
+            lines.append(
+                f"Out of fold: {self.images} images, each predicted once, by the model that never saw it."
+            )
         else:
             lines.append(f"There is no out-of-fold score: {self.why_not}.")
         return lines
@@ -152,7 +159,9 @@ def summarise(folder: Path, project: Project, plan: Sequence[Split]) -> Summary:
     return Summary(folds, scores.values(), source, len(scores.items))
 
 
-def _scores(folder: Path, project: Project, plan: Sequence[Split]) -> tuple[Scores | None, str | None, str | None]:
+def _scores(
+    folder: Path, project: Project, plan: Sequence[Split]
+) -> tuple[Scores | None, str | None, str | None]:
     """The statistics of all folds together, and where they come from; or why there are none."""
     places = [folder / layout.FOLDS / str(fold) for fold in range(len(plan))]
     if all((place / layout.SCORES).exists() for place in places):
@@ -163,7 +172,11 @@ def _scores(folder: Path, project: Project, plan: Sequence[Split]) -> tuple[Scor
             for place, one in zip(places, plan, strict=True)
         ]
     except RavenError as error:
-        return None, None, f"the plugin returns no scores, and its models cannot be asked ({str(error).rstrip('.')})"
+        return (
+            None,
+            None,
+            f"the plugin returns no scores, and its models cannot be asked ({str(error).rstrip('.')})",
+        )
     return Scores.together([Scores.segmentation(*part) for part in parts]), "predictor", None
 
 

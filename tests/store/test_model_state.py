@@ -20,7 +20,8 @@ def packed(tmp_path: Path) -> Path:
 
 
 def test_what_is_packed_is_unpacked_and_config_comes_first(packed: Path, tmp_path: Path) -> None:
-    assert tarfile.open(packed).getnames() == ["config.json", "model.pth"]
+    with tarfile.open(packed) as tar:
+        assert tar.getnames() == ["config.json", "model.pth"]
     assert read_config(packed) == {"v": 1, "settings": {"plugin": "x"}}
     folder = unpack_model(packed, tmp_path / "out")
     assert (folder / "model.pth").read_bytes() == b"weights"
@@ -51,7 +52,8 @@ def test_members_that_leave_the_folder_are_refused_and_nothing_is_unpacked(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"), [(b"no tar at all", "is no readable tar"), (None, "does not exist"), (b"", "no readable tar")]
+    ("content", "sentence"),
+    [(b"no tar at all", "is no readable tar"), (None, "does not exist"), (b"", "no readable tar")],
 )
 def test_what_is_no_model_gets_a_sentence(tmp_path: Path, content: bytes | None, sentence: str) -> None:
     path = tmp_path / "model.tar"

@@ -40,9 +40,14 @@ def test_each_image_validates_once_and_the_score_is_that_of_the_summed_statistic
     expected = segmentation_metrics(np.asarray(total), ["__bg__", "thing"])
     out = summary(run)["out_of_fold"]
     assert out == pytest.approx(expected)
-    means = [segmentation_metrics(p.statistics["confusion"].sum(axis=0), ["__bg__", "thing"])["miou"] for p in parts]
+    means = [
+        segmentation_metrics(p.statistics["confusion"].sum(axis=0), ["__bg__", "thing"])["miou"]
+        for p in parts
+    ]
     assert not math.isclose(out["miou"], sum(means) / 3)
-    assert f"{expected['miou']:.4f}" in next(line for line in shown.splitlines() if line.startswith("val/miou "))
+    assert f"{expected['miou']:.4f}" in next(
+        line for line in shown.splitlines() if line.startswith("val/miou ")
+    )
 
 
 def test_mean_and_deviation_are_over_the_folds(raven: Raven, learner: Path, project: Path) -> None:
@@ -54,18 +59,24 @@ def test_mean_and_deviation_are_over_the_folds(raven: Raven, learner: Path, proj
     assert found["std"]["val/miou"] == pytest.approx(np.std(values, ddof=1))
 
 
-def test_each_fold_is_a_run_of_its_own_in_a_process_of_its_own(raven: Raven, learner: Path, project: Path) -> None:
+def test_each_fold_is_a_run_of_its_own_in_a_process_of_its_own(
+    raven: Raven, learner: Path, project: Path
+) -> None:
     train(raven, project)
     (run,) = raven.runs()
     records = [json.loads((run / "folds" / str(fold) / "run.json").read_text()) for fold in range(3)]
     assert [record["id"] for record in records] == [f"{run.name}-f{fold}" for fold in range(3)]
-    pids = {record["process"]["pid"] for record in records} | {json.loads((run / "run.json").read_text())["process"]["pid"]}
+    pids = {record["process"]["pid"] for record in records} | {
+        json.loads((run / "run.json").read_text())["process"]["pid"]
+    }
     assert len(pids) == 4
     for fold in range(3):
         assert "training on 8 images" in (run / "folds" / str(fold) / "console.log").read_text()
 
 
-def test_the_groups_option_works_on_the_plugins_group_as_well(raven: Raven, learner: Path, project: Path) -> None:
+def test_the_groups_option_works_on_the_plugins_group_as_well(
+    raven: Raven, learner: Path, project: Path
+) -> None:
     raven.ok("train", "learner", "--kfold", "train", "--dataset", project, "--folds", "2")
     (run,) = raven.runs()
     assert sorted(path.name for path in (run / "folds").iterdir()) == ["0", "1"]
@@ -101,12 +112,16 @@ def test_folds_side_by_side_share_the_cores(raven: Raven, learner: Path, project
     assert (run / "folds" / "0" / "threads.txt").read_text() != "free"
 
 
-def test_one_fold_alone_is_an_ordinary_run_with_that_folds_split(raven: Raven, learner: Path, project: Path) -> None:
+def test_one_fold_alone_is_an_ordinary_run_with_that_folds_split(
+    raven: Raven, learner: Path, project: Path
+) -> None:
     train(raven, project)
     raven.ok("train", "--dataset", project, "learner", "train", "--folds", "3", "--fold", "1")
     whole, alone = raven.runs()
     names = ("info/train_set.json", "info/val_set.json")
-    assert [(whole / "folds" / "1" / n).read_text() for n in names] == [(alone / n).read_text() for n in names]
+    assert [(whole / "folds" / "1" / n).read_text() for n in names] == [
+        (alone / n).read_text() for n in names
+    ]
     assert json.loads((alone / "run.json").read_text())["fold"] == 1
 
 
@@ -118,9 +133,13 @@ def test_a_fold_beyond_the_last_is_refused(raven: Raven, learner: Path, project:
 def test_a_failing_fold_is_reported_the_others_go_on_and_resume_trains_only_what_is_missing(
     raven: Raven, learner: Path, project: Path
 ) -> None:
-    done = raven("train", "--dataset", project, "learner", "train", "--kfold", "--folds", "3", "--fail-fold", "1")
+    done = raven(
+        "train", "--dataset", project, "learner", "train", "--kfold", "--folds", "3", "--fail-fold", "1"
+    )
     assert done.returncode == 1
-    assert "1 of 3 folds failed" in done.stderr and "the fold broke" in done.stderr and "--resume" in done.stderr
+    assert (
+        "1 of 3 folds failed" in done.stderr and "the fold broke" in done.stderr and "--resume" in done.stderr
+    )
     assert "There is no out-of-fold score" in done.stdout
     (run,) = raven.runs()
     before = (run / "folds" / "0" / "run.json").read_text()
@@ -131,11 +150,26 @@ def test_a_failing_fold_is_reported_the_others_go_on_and_resume_trains_only_what
     assert (run / "folds" / "0" / "run.json").read_text() == before
 
 
-def test_a_fold_killed_in_mid_training_is_reported_and_resumed(raven: Raven, learner: Path, project: Path) -> None:
+def test_a_fold_killed_in_mid_training_is_reported_and_resumed(
+    raven: Raven, learner: Path, project: Path
+) -> None:
     parent = raven.start(
-        "train", "--dataset", project, "learner", "train", "--kfold", "--folds", "2", "--seconds", "0.6", "--epochs", "4"
+        "train",
+        "--dataset",
+        project,
+        "learner",
+        "train",
+        "--kfold",
+        "--folds",
+        "2",
+        "--seconds",
+        "0.6",
+        "--epochs",
+        "4",
     )
-    record = wait_for(lambda: next(iter(raven.home.glob("runs/*/folds/0/checkpoints/state_epoch.txt")), None)).parents[1]
+    record = wait_for(
+        lambda: next(iter(raven.home.glob("runs/*/folds/0/checkpoints/state_epoch.txt")), None)
+    ).parents[1]
     pid = json.loads((record / "run.json").read_text())["process"]["pid"]
     os.kill(pid, signal.SIGKILL)
     out, err = parent.communicate(timeout=60)
@@ -144,12 +178,25 @@ def test_a_fold_killed_in_mid_training_is_reported_and_resumed(raven: Raven, lea
     raven.ok("train", "learner", "train", "--resume", run.name)
     fold = json.loads((run / "folds" / "0" / "run.json").read_text())
     assert len(fold["attempts"]) == 2
-    assert any(e["event_type"] == "EventType.RESUMED" for e in read_events(run / "folds" / "0" / "events.jsonl"))
+    assert any(
+        e["event_type"] == "EventType.RESUMED" for e in read_events(run / "folds" / "0" / "events.jsonl")
+    )
 
 
 def test_ctrl_c_stops_the_folds_and_resume_finishes_them(raven: Raven, learner: Path, project: Path) -> None:
     parent = raven.start(
-        "train", "--dataset", project, "learner", "train", "--kfold", "--folds", "2", "--seconds", "1", "--epochs", "5"
+        "train",
+        "--dataset",
+        project,
+        "learner",
+        "train",
+        "--kfold",
+        "--folds",
+        "2",
+        "--seconds",
+        "1",
+        "--epochs",
+        "5",
     )
     wait_for(lambda: next(iter(raven.home.glob("runs/*/folds/0/checkpoints/state_epoch.txt")), None))
     parent.send_signal(signal.SIGINT)
@@ -166,7 +213,9 @@ def test_the_parents_death_ends_its_folds(raven: Raven, learner: Path, project: 
     parent = raven.start(
         "train", "--dataset", project, "learner", "train", "--kfold", "--folds", "2", "--seconds", "20"
     )
-    fold = wait_for(lambda: next(iter(raven.home.glob("runs/*/folds/0/threads.txt")), None) or running_fold(raven))
+    fold = wait_for(
+        lambda: next(iter(raven.home.glob("runs/*/folds/0/threads.txt")), None) or running_fold(raven)
+    )
     parent.kill()
     parent.communicate(timeout=30)
     wait_for(lambda: json.loads((fold / "run.json").read_text())["result"])
@@ -183,7 +232,9 @@ def test_in_process_folds_give_the_same_scores(raven: Raven, learner: Path, proj
 def test_without_scores_and_predictor_the_table_says_that_there_is_no_score(
     raven: Raven, learner: Path, project: Path
 ) -> None:
-    assert "There is no out-of-fold score: the plugin returns no scores" in train(raven, project, "--without-scores")
+    assert "There is no out-of-fold score: the plugin returns no scores" in train(
+        raven, project, "--without-scores"
+    )
     assert summary(raven.runs()[0])["out_of_fold"] is None
 
 

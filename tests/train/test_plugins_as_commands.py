@@ -8,9 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from throwaway import AS_WRITTEN_TODAY, GROUP, LEARNS, SETTINGS, write_plugin
-
 from as_user import Raven
+from throwaway import AS_WRITTEN_TODAY, GROUP, LEARNS, SETTINGS, write_plugin
 
 
 def test_piped_the_list_is_bare_names_a_line_each(raven: Raven, site: Path) -> None:
@@ -22,7 +21,9 @@ def test_piped_the_list_is_bare_names_a_line_each(raven: Raven, site: Path) -> N
 
 
 def test_on_a_terminal_the_list_shows_distribution_and_version(raven: Raven, site: Path) -> None:
-    write_plugin(site, "first", AS_WRITTEN_TODAY, distribution="acme-first", version="4.5", target="acme_first.core:x")
+    write_plugin(
+        site, "first", AS_WRITTEN_TODAY, distribution="acme-first", version="4.5", target="acme_first.core:x"
+    )
     shown = on_a_terminal(raven, "train", "list")
     line = next(line for line in shown.splitlines() if line.startswith("first"))
     assert line.split()[:3] == ["first", "acme-first", "4.5"]
@@ -33,7 +34,9 @@ def test_listing_imports_no_plugin(raven: Raven, site: Path) -> None:
     assert "loud" in raven.ok("train", "list").splitlines()
 
 
-def test_the_list_marks_two_distributions_with_one_name_and_calling_it_names_both(raven: Raven, site: Path) -> None:
+def test_the_list_marks_two_distributions_with_one_name_and_calling_it_names_both(
+    raven: Raven, site: Path
+) -> None:
     write_plugin(site, "twin", AS_WRITTEN_TODAY, distribution="one")
     write_plugin(site, "twin", AS_WRITTEN_TODAY, distribution="other")
     done = raven("train", "list")
@@ -58,7 +61,9 @@ def test_a_plugin_called_list_is_reported_and_never_shadows_the_command(raven: R
     assert "its name belongs to the command `raven train list`" in done.stderr
 
 
-def test_a_broken_plugin_is_named_with_its_distribution_and_reason_and_others_go_on(raven: Raven, site: Path) -> None:
+def test_a_broken_plugin_is_named_with_its_distribution_and_reason_and_others_go_on(
+    raven: Raven, site: Path
+) -> None:
     write_plugin(site, "broken", "import a_module_that_is_missing")
     write_plugin(site, "exits", "raise SystemExit(3)")
     write_plugin(site, "good", AS_WRITTEN_TODAY)
@@ -157,7 +162,10 @@ def test_an_option_that_the_plugin_declares_itself_wins_and_the_core_reads_it(
     own = LEARNS.replace(
         "@my_plugin.command()\n@pass_train",
         "@my_plugin.command()\n@click.option('--dataset', help='Mine.')\n@pass_train",
-    ).replace("def train(ctx, train: TrainInput):", "def train(ctx, train: TrainInput, dataset):\n    print('own:', dataset)")
+    ).replace(
+        "def train(ctx, train: TrainInput):",
+        "def train(ctx, train: TrainInput, dataset):\n    print('own:', dataset)",
+    )
     write_plugin(site, "own", own, settings=SETTINGS)
     assert "Mine." in raven.ok("train", "own", "train", "--help")
     assert f"own: {project}" in raven.ok("train", "own", "train", "--dataset", project)
@@ -165,13 +173,22 @@ def test_an_option_that_the_plugin_declares_itself_wins_and_the_core_reads_it(
 
 def test_help_shows_settings_with_types_defaults_and_choices(raven: Raven, learner: Path) -> None:
     shown = raven.ok("train", "learner", "train", "--help")
-    for part in ("--epochs INTEGER", "--input-width INTEGER", "[sgd|adam]", "[default: 0.1]", "--fold-by", "--resume"):
+    for part in (
+        "--epochs INTEGER",
+        "--input-width INTEGER",
+        "[sgd|adam]",
+        "[default: 0.1]",
+        "--fold-by",
+        "--resume",
+    ):
         assert part in shown
 
 
 def test_the_command_has_a_second_name() -> None:
     for name in ("raven", "ravenml"):
-        done = subprocess.run([Path(sys.executable).parent / name, "--version"], capture_output=True, text=True)
+        done = subprocess.run(
+            [Path(sys.executable).parent / name, "--version"], capture_output=True, text=True
+        )
         assert done.returncode == 0 and done.stdout.startswith("raven ")
 
 
@@ -179,7 +196,11 @@ def on_a_terminal(raven: Raven, *arguments: str) -> str:
     """What ``raven`` prints on a pseudo-terminal."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "ravenml", *arguments], stdout=theirs, stderr=theirs, env=raven.env(), cwd=raven.cwd
+        [sys.executable, "-m", "ravenml", *arguments],
+        stdout=theirs,
+        stderr=theirs,
+        env=raven.env(),
+        cwd=raven.cwd,
     )
     os.close(theirs)
     shown = b""

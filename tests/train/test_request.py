@@ -16,7 +16,9 @@ def effective(run: Path) -> dict:
 
 @pytest.fixture
 def presets(site: Path) -> None:
-    runs = [{"title": "Quick", "type": "train", "config": {"epochs": 1, "lr": 0.7, "input_size": {"width": 10}}}]
+    runs = [
+        {"title": "Quick", "type": "train", "config": {"epochs": 1, "lr": 0.7, "input_size": {"width": 10}}}
+    ]
     files = {"predefined_run_configs.json": json.dumps(runs)}
     write_plugin(site, "learner", LEARNS, settings=SETTINGS, files=files)
 
@@ -25,7 +27,9 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(
     raven: Raven, learner: Path, project: Path
 ) -> None:
     file = raven.cwd / "train.yaml"
-    file.write_text(f"dataset: {project}\nplugin:\n  epochs: 4\n  lr: 0.4\n  optimizer: adam\n  input_size: {{width: 4}}\n")
+    file.write_text(
+        f"dataset: {project}\nplugin: {{epochs: 4, lr: 0.4, optimizer: adam, input_size: {{width: 4}}}}\n"
+    )
     raven.ok(
         "train", "-c", file, "learner", "train", "--epochs", "1",
         RAVENML_LEARNER_EPOCHS="3", RAVENML_LEARNER_LR="0.3",
@@ -57,7 +61,8 @@ def test_a_runs_train_args_can_be_given_as_the_file(raven: Raven, learner: Path,
 
 def test_the_file_can_ask_for_folds_and_say_who_trained(raven: Raven, learner: Path, project: Path) -> None:
     (raven.cwd / "train.yaml").write_text(
-        f"dataset: {project}\nkfold: {{folds: 2, seed: 3}}\nmetadata: {{created_by: Ada, comments: first try}}\n"
+        f"dataset: {project}\nkfold: {{folds: 2, seed: 3}}\n"
+        "metadata: {created_by: Ada, comments: first try}\n"
     )
     raven.ok("train", "-c", "train.yaml", "learner", "train")
     (stored,) = (raven.home / "store" / "models").glob("metadata_*.json")
@@ -73,7 +78,9 @@ def test_a_preset_lies_between_the_file_and_the_flags(raven: Raven, presets: Non
     assert plugin["input_size"] == {"width": 10, "height": 48}
 
 
-def test_an_unknown_preset_is_answered_with_the_known_ones(raven: Raven, presets: None, project: Path) -> None:
+def test_an_unknown_preset_is_answered_with_the_known_ones(
+    raven: Raven, presets: None, project: Path
+) -> None:
     done = raven("train", "--dataset", project, "learner", "train", "--preset", "slow")
     assert done.returncode == 2 and "no preset 'slow'; it has 'Quick'" in done.stderr
 
@@ -84,7 +91,9 @@ def test_a_split_can_be_read_from_files(raven: Raven, learner: Path, project: Pa
     for name in ("train", "val"):
         names = json.loads((info / f"{name}_set.json").read_text())
         (raven.cwd / f"{name}.json").write_text(json.dumps(names[:2]))
-    (raven.cwd / "train.yaml").write_text(f"dataset: {project}\nsplit: {{train: train.json, val: val.json}}\n")
+    (raven.cwd / "train.yaml").write_text(
+        f"dataset: {project}\nsplit: {{train: train.json, val: val.json}}\n"
+    )
     raven.ok("train", "-c", "train.yaml", "learner", "train")
     assert json.loads((raven.runs()[1] / "run.json").read_text())["split"] == {"train": 2, "val": 2}
 
@@ -152,7 +161,9 @@ def test_a_dataset_that_is_not_there_is_refused_before_anything_is_made(raven: R
     assert raven.runs() == []
 
 
-def test_a_run_of_another_plugin_is_not_resumed(raven: Raven, learner: Path, site: Path, project: Path) -> None:
+def test_a_run_of_another_plugin_is_not_resumed(
+    raven: Raven, learner: Path, site: Path, project: Path
+) -> None:
     write_plugin(site, "other", LEARNS, settings=SETTINGS)
     raven.ok("train", "--dataset", project, "learner", "train")
     done = raven("train", "other", "train", "--resume", raven.runs()[0].name)

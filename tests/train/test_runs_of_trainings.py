@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from as_user import Raven, wait_for
-from throwaway import GROUP, LEARNS, SETTINGS, write_plugin
+from throwaway import GROUP, write_plugin
 
 from ravenml.runs.events import read_events
 from ravenml.runs.record import read_record, status
@@ -42,7 +42,11 @@ def test_a_training_ends_with_its_model_metadata_split_settings_and_events(
 
 
 def test_piped_a_plain_line_per_epoch_is_printed(raven: Raven, learner: Path, project: Path) -> None:
-    lines = [line for line in train(raven, project, "--epochs", "3").stdout.splitlines() if line.startswith("epoch")]
+    lines = [
+        line
+        for line in train(raven, project, "--epochs", "3").stdout.splitlines()
+        if line.startswith("epoch")
+    ]
     assert [line.split()[1] for line in lines] == ["1/3", "2/3", "3/3"]
     assert "val/miou 0.3000" in lines[2]
 
@@ -54,7 +58,9 @@ def test_a_failing_plugin_is_sealed_as_failed_and_its_traceback_is_in_the_log(
     write_plugin(site, "breaks", source)
     done = raven("train", "--dataset", project, "breaks", "train")
     assert done.returncode == 1
-    assert "The plugin 'breaks' failed with ZeroDivisionError" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        "The plugin 'breaks' failed with ZeroDivisionError" in done.stderr and "Traceback" not in done.stderr
+    )
     (run,) = raven.runs()
     assert read_record(run)["result"]["status"] == "failed"
     assert "1 / 0" in (run / "console.log").read_text()
@@ -94,7 +100,9 @@ def test_the_second_ctrl_c_ends_a_plugin_that_asks_but_does_not_stop(
 
 
 def test_a_killed_run_is_lost_and_can_be_resumed(raven: Raven, learner: Path, project: Path) -> None:
-    process = raven.start("train", "--dataset", project, "learner", "train", "--epochs", "9", "--seconds", "0.3")
+    process = raven.start(
+        "train", "--dataset", project, "learner", "train", "--epochs", "9", "--seconds", "0.3"
+    )
     wait_for_checkpoint(raven)
     (run,) = raven.runs()
     assert status(run, read_record(run)) == "running"
@@ -104,12 +112,16 @@ def test_a_killed_run_is_lost_and_can_be_resumed(raven: Raven, learner: Path, pr
     process.communicate(timeout=30)
     assert status(run, read_record(run)) == "lost"
     raven.ok("train", "learner", "train", "--resume", run.name, "--seconds", "0")
-    resumed = [event for event in read_events(run / "events.jsonl") if event["event_type"] == "EventType.RESUMED"]
+    resumed = [
+        event for event in read_events(run / "events.jsonl") if event["event_type"] == "EventType.RESUMED"
+    ]
     assert len(resumed) == 1 and resumed[0]["step"] >= 1 and resumed[0]["attempt"] == 2
 
 
 def test_a_request_in_control_json_stops_a_polite_plugin(raven: Raven, learner: Path, project: Path) -> None:
-    process = raven.start("train", "--dataset", project, "learner", "train", "--epochs", "50", "--seconds", "0.5")
+    process = raven.start(
+        "train", "--dataset", project, "learner", "train", "--epochs", "50", "--seconds", "0.5"
+    )
     run = wait_for_checkpoint(raven)
     (run / "control.json").write_text('{"request": "stop"}')
     process.communicate(timeout=30)
@@ -124,7 +136,9 @@ def test_local_stores_in_the_named_folder_alone(raven: Raven, learner: Path, pro
     assert not (raven.home / "store").exists()
 
 
-def test_local_refuses_a_folder_that_is_not_empty_before_training(raven: Raven, learner: Path, project: Path) -> None:
+def test_local_refuses_a_folder_that_is_not_empty_before_training(
+    raven: Raven, learner: Path, project: Path
+) -> None:
     (raven.cwd / "out").mkdir()
     (raven.cwd / "out" / "mine.txt").write_text("mine")
     done = train(raven, project, "--local", "out")
@@ -145,9 +159,14 @@ def test_overwrite_local_replaces_what_we_wrote_and_never_the_users_files(
     assert (out / "mine.txt").read_text() == "mine"
     (out / "metadata.json").write_text("now it is mine")
     done = raven("train", "-c", "train.yaml", "learner", "train")
-    assert done.returncode == 1 and "metadata.json was not written by ravenML (or was changed since)" in done.stderr
+    assert (
+        done.returncode == 1
+        and "metadata.json was not written by ravenML (or was changed since)" in done.stderr
+    )
     assert (out / "metadata.json").read_text() == "now it is mine"
-    assert read_record(raven.runs()[-1])["result"] | {"stored": None} == read_record(raven.runs()[-1])["result"]
+    assert (
+        read_record(raven.runs()[-1])["result"] | {"stored": None} == read_record(raven.runs()[-1])["result"]
+    )
 
 
 def test_secrets_are_written_nowhere(raven: Raven, learner: Path, project: Path) -> None:
@@ -162,7 +181,7 @@ def test_secrets_are_written_nowhere(raven: Raven, learner: Path, project: Path)
 def test_a_full_disk_gets_a_sentence_and_the_run_is_not_lost(raven: Raven, site: Path, project: Path) -> None:
     source = GROUP + (
         "\n@my_plugin.command()\n@pass_train\ndef train(train):\n    run = train.run\n"
-        "    import errno, os\n    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run.path / 'big.bin'))\n"
+        "    import errno, os\n    full = errno.ENOSPC\n    raise OSError(full, os.strerror(full), str(run.path / 'big.bin'))\n"
     )
     write_plugin(site, "fills", source)
     done = raven("train", "--dataset", project, "fills", "train")
@@ -213,4 +232,6 @@ def test_a_diff_over_the_limit_is_named_and_not_recorded(raven: Raven, learner: 
 
 
 def wait_for_checkpoint(raven: Raven) -> Path:
-    return wait_for(lambda: next(iter(raven.home.glob("runs/*/checkpoints/state_epoch.txt")), None)).parents[1]
+    return wait_for(lambda: next(iter(raven.home.glob("runs/*/checkpoints/state_epoch.txt")), None)).parents[
+        1
+    ]
