@@ -38,7 +38,9 @@ def test_no_pixels_have_no_scores() -> None:
 @given(
     arrays(np.uint8, (5, 7), elements=st.integers(0, 2)), arrays(np.uint8, (5, 7), elements=st.integers(0, 2))
 )
-def test_the_confusion_matrix_counts_every_pixel_where_it_belongs(truth: np.ndarray, prediction: np.ndarray) -> None:
+def test_the_confusion_matrix_counts_every_pixel_where_it_belongs(
+    truth: np.ndarray, prediction: np.ndarray
+) -> None:
     counts = confusion_matrix(truth, prediction, 3)
     assert counts.sum() == truth.size
     for t in range(3):

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ravenml.errors import RavenError
-from ravenml.runs.events import LINE_LIMIT, EventReader, EventWriter, effective, number, read_events, timestamp
+from ravenml.runs.events import (
+    LINE_LIMIT,
+    EventReader,
+    EventWriter,
+    effective,
+    number,
+    read_events,
+    timestamp,
+)
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
@@ -84,7 +92,13 @@ def test_later_steps_of_an_attempt_that_was_overtaken_no_longer_count() -> None:
     def metrics(step: int, attempt: int) -> dict:
         return {"event_type": "EventType.METRICS", "step": step, "attempt": attempt}
 
-    events = [metrics(1, 1), metrics(2, 1), metrics(3, 1), {"event_type": "EventType.RESUMED", "step": 2}, metrics(3, 2)]
+    events = [
+        metrics(1, 1),
+        metrics(2, 1),
+        metrics(3, 1),
+        {"event_type": "EventType.RESUMED", "step": 2},
+        metrics(3, 2),
+    ]
     counted = [(event["step"], event["attempt"]) for event in effective(events) if "attempt" in event]
     assert counted == [(1, 1), (2, 1), (3, 2)]
 

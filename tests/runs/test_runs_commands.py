@@ -8,7 +8,9 @@ from pathlib import Path
 from as_user import Raven
 
 
-def test_runs_are_listed_newest_first_and_shown_by_any_beginning(raven: Raven, learner: Path, project: Path) -> None:
+def test_runs_are_listed_newest_first_and_shown_by_any_beginning(
+    raven: Raven, learner: Path, project: Path
+) -> None:
     raven.ok("train", "--dataset", project, "learner", "train")
     raven.ok("train", "--dataset", project, "learner", "train", "--folds", "2")
     lines = raven.ok("runs", "list").splitlines()

@@ -181,7 +181,8 @@ def test_secrets_are_written_nowhere(raven: Raven, learner: Path, project: Path)
 def test_a_full_disk_gets_a_sentence_and_the_run_is_not_lost(raven: Raven, site: Path, project: Path) -> None:
     source = GROUP + (
         "\n@my_plugin.command()\n@pass_train\ndef train(train):\n    run = train.run\n"
-        "    import errno, os\n    full = errno.ENOSPC\n    raise OSError(full, os.strerror(full), str(run.path / 'big.bin'))\n"
+        "    import errno, os\n    full = errno.ENOSPC\n"
+        "    raise OSError(full, os.strerror(full), str(run.path / 'big.bin'))\n"
     )
     write_plugin(site, "fills", source)
     done = raven("train", "--dataset", project, "fills", "train")
