@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 _REDRAW = "redraw or remove the object"
+_FARTHEST = 1e6
 
 
 class BadShape(Exception):
@@ -32,7 +34,7 @@ def points(value: Any, field: str, least: int) -> np.ndarray:
         raise BadShape(field, f"has {len(value)} of at least {least} points", _REDRAW)
     if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
         raise BadShape(field, "is no list of points [x, y]")
-    if np.abs(array).max() > 1e6:
+    if np.abs(array).max() > _FARTHEST:
         raise BadShape(field, "has a coordinate beyond a million pixels", _REDRAW)
     return np.floor(array).astype(np.int32)
 
@@ -58,8 +60,10 @@ def bitmap_origin(entry: dict[str, Any]) -> tuple[int, int]:
     """A bitmap's place (x, y)."""
     origin = entry.get("origin")
     if isinstance(origin, list) and len(origin) == 2 and all(isinstance(v, int | float) for v in origin):
-        x, y = points([origin], "bitmap.origin", 1)[0]
-        return int(x), int(y)
+        x, y = origin
+        if abs(x) <= _FARTHEST and abs(y) <= _FARTHEST:  # so that neither is infinite or no number
+            return math.floor(x), math.floor(y)
+        raise BadShape("bitmap.origin", "is beyond a million pixels", _REDRAW)
     raise BadShape("bitmap.origin", "is no pair [x, y]")
 
 

@@ -284,6 +284,13 @@ def test_a_cut_off_png_in_a_bitmap_is_an_error(one: MakeOne) -> None:
     assert "PNG" in faulty(one(broken(base64.b64encode(zlib.compress(bytes(damaged))).decode())))
 
 
+@pytest.mark.parametrize("origin", [None, [1], [1, "2"], [1e9, 0], [None, 1]])
+def test_a_broken_origin_of_a_bitmap_is_named(one: MakeOne, origin: Any) -> None:
+    entry = bitmap_of("blob", (0, 0), np.ones((3, 3)))
+    entry["bitmap"]["origin"] = origin
+    assert "objects[0].bitmap.origin: is " in faulty(one(entry))
+
+
 @pytest.mark.parametrize("origin", [(-1, 0), (0, -1), (46, 0), (0, 38)])
 def test_a_bitmap_that_reaches_outside_names_file_and_object(one: MakeOne, origin: tuple[int, int]) -> None:
     message = faulty(one(bitmap_of("blob", origin, np.ones((3, 3)))))
