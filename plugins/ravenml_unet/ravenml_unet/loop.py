@@ -148,6 +148,10 @@ class TrainingLoop:
         loss = segmentation_loss(output, labels)
         self._stepper.zero_grad()
         self.fabric.backward(loss)
+        if self.settings.max_grad_norm:
+            self.fabric.clip_gradients(
+                self.wrapped, self._stepper, max_norm=self.settings.max_grad_norm, error_if_nonfinite=False
+            )
         self._stepper.step()
         with torch.no_grad():
             counts = confusion_per_image(labels, output.argmax(dim=1), len(self.data.titles))

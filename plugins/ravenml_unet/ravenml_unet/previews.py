@@ -21,7 +21,7 @@ from ravenml_unet.data import ImagesAndLabels
 from ravenml_unet.inference import most_likely, probabilities
 
 MOMENTS = 10  # at most so many times in a training
-PANEL_WIDTH = 512  # a wider image is shown smaller
+WIDEST, NARROWEST = 512, 160  # pixels of a panel: images beyond are shown smaller or larger
 CAPTION_HEIGHT = 22
 GAP = 4
 
@@ -113,7 +113,8 @@ def side_by_side(
     Returns:
         uint8 RGB.
     """
-    scale = min(1.0, PANEL_WIDTH / image.shape[1])
+    width = image.shape[1]
+    scale = WIDEST / width if width > WIDEST else max(1, math.ceil(NARROWEST / width))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     panels = [
         image,
@@ -124,8 +125,9 @@ def side_by_side(
     for panel, text in zip(panels, ("image", "truth", caption), strict=True):
         head = np.full((CAPTION_HEIGHT, size[0], 3), 255, dtype=np.uint8)
         cv2.putText(head, text, (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (40, 40, 40), 1, cv2.LINE_AA)
-        shrunk = panel if scale == 1.0 else cv2.resize(panel, size, interpolation=cv2.INTER_AREA)
-        columns.append(np.vstack([head, shrunk]))
+        # A whole multiple of a small image keeps its pixels sharp.
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+        columns.append(np.vstack([head, panel if scale == 1 else cv2.resize(panel, size, interpolation=how)]))
     gap = np.full((columns[0].shape[0], GAP, 3), 255, dtype=np.uint8)
     return np.hstack([columns[0], gap, columns[1], gap, columns[2]])
 

@@ -80,6 +80,9 @@ class UNetSettings(TrainSettings):
     lr: float = Field(default=0.001, gt=0, le=100, description="Learning rate.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum; SGD only.")
     weight_decay: float = Field(default=0.0001, ge=0, lt=1, description="Weight decay.")
+    max_grad_norm: float = Field(
+        default=1.0, ge=0, description="Shrink larger gradients to this norm; 0 leaves them as they are."
+    )
     val_every: float = Field(
         default=1.0, gt=0, description="Validate every so many epochs (0.5: twice in each), and at the end."
     )

@@ -139,6 +139,7 @@ def what_may_not_change(
         "lr": settings.lr,
         "momentum": settings.momentum,
         "weight_decay": settings.weight_decay,
+        "max_grad_norm": settings.max_grad_norm,
         "seed": settings.seed,
         "fold": fold,
         "training images": hashlib.sha256(keys.encode()).hexdigest()[:16],

@@ -79,24 +79,26 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
 
 
 def test_a_preview_shows_image_truth_and_prediction_side_by_side() -> None:
-    image = np.full((30, 40, 3), 100, np.uint8)
-    truth, predicted = np.zeros((2, 30, 40), np.uint8)
-    truth[:, 20:] = predicted[:15] = 1
+    image = np.full((30, 160, 3), 100, np.uint8)
+    truth, predicted = np.zeros((2, 30, 160), np.uint8)
+    truth[:, 80:] = predicted[:15] = 1
     palette = np.array([[0, 0, 0], [255, 0, 0]], np.uint8)
     picture = side_by_side(image, truth, predicted, palette, background=0, caption="prediction")
-    assert picture.dtype == np.uint8 and picture.shape == (30 + 22, 3 * 40 + 2 * 4, 3)
+    assert picture.dtype == np.uint8 and picture.shape == (30 + 22, 3 * 160 + 2 * 4, 3)
     below = picture[22:]
-    assert (below[:, :40] == 100).all()
-    background, object_ = below[0, 44], below[0, 44 + 39]
+    assert (below[:, :160] == 100).all()
+    background, object_ = below[0, 164], below[0, 164 + 159]
     assert background[0] == background[1] < 100 and object_[0] > 150 > object_[1]
-    assert np.array_equal(below[0, 88], object_) and np.array_equal(below[29, 88], background)
+    assert np.array_equal(below[0, 328], object_) and np.array_equal(below[29, 328], background)
 
 
-def test_a_wide_image_is_shown_smaller() -> None:
-    image = np.zeros((100, 2048, 3), np.uint8)
-    labels = np.zeros((100, 2048), np.uint8)
+@pytest.mark.parametrize(("size", "shown"), [((100, 2048), (25, 512)), ((30, 40), (120, 160))])
+def test_a_large_image_is_shown_smaller_and_a_small_one_larger(
+    size: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    image, labels = np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8)
     picture = side_by_side(image, labels, labels, np.zeros((1, 3), np.uint8), 0, "prediction")
-    assert picture.shape == (25 + 22, 3 * 512 + 2 * 4, 3)
+    assert picture.shape == (shown[0] + 22, 3 * shown[1] + 2 * 4, 3)
 
 
 @pytest.mark.parametrize("module", ["core", "settings", "predict"])

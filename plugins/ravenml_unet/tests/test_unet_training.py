@@ -115,24 +115,21 @@ def test_it_tells_what_it_does_in_events(make_input: MakeInput, tmp_path: Path) 
 
 
 def test_the_network_learns_what_it_is_shown(make_input: MakeInput, tmp_path: Path) -> None:
-    settings = small_settings(epochs=25, checkpoint_every=25, val_every=25, batch_size={"train": 4, "val": 2})
+    settings = small_settings(epochs=60, lr=0.003, checkpoint_every=60, val_every=60)
     output = run_training(make_input(settings))
     losses = [e["metrics"]["loss"] for e in events(tmp_path / "run", "METRICS") if e["type"] == "train"]
     assert losses[-1] < 0.4 * losses[0]
     assert output is not None and output.scores is not None
-    assert output.scores.values()["miou_fg"] > 0.4
+    assert output.scores.values()["miou_fg"] > 0.5
 
 
-@pytest.mark.parametrize("model", ["UNet", "LinkNet34"])
+@pytest.mark.parametrize(("model", "epochs"), [("UNet", 3), ("LinkNet34", 1)])
 def test_the_same_seed_gives_the_same_bits_whatever_prepares_validates_or_shows(
-    make_input: MakeInput, tmp_path: Path, model: str
+    make_input: MakeInput, tmp_path: Path, model: str, epochs: int
 ) -> None:
-    run_training(
-        make_input(small_settings(model=model, input_size={"width": 64, "height": 32}), folder="plain")
-    )
-    busy = small_settings(
-        model=model, input_size={"width": 64, "height": 32}, workers=2, val_every=0.5, previews=2
-    )  # fmt: skip
+    same_in_both = {"model": model, "epochs": epochs, "input_size": {"width": 64, "height": 32}}
+    run_training(make_input(small_settings(**same_in_both), folder="plain"))
+    busy = small_settings(**same_in_both, workers=2, val_every=0.5, previews=2)
     run_training(make_input(busy, folder="busy"))
     assert same(last_weights(tmp_path / "plain"), last_weights(tmp_path / "busy"))
 
@@ -281,7 +278,7 @@ def test_a_gpu_that_is_not_there_is_said_so(make_input: MakeInput) -> None:
 
 
 def test_a_loss_that_is_no_number_ends_the_training_with_advice(make_input: MakeInput) -> None:
-    settings = small_settings(optimizer="SGD", lr=100, epochs=4)
+    settings = small_settings(optimizer="SGD", lr=100, max_grad_norm=0, epochs=4)
     with pytest.raises(RavenError, match="smaller --lr than 100"):
         run_training(make_input(settings))
 

@@ -65,7 +65,7 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "harm",))
 
     path = tmp_path / "model.pth"
-    path.write_bytes(pickle.dumps(Harmful()))
+    path.write_bytes(pickle.dumps(Harmful(), protocol=2))
     with pytest.raises(InputError, match=r"cannot be read safely|holds no weights"):
         load_initial_weights(create_model("UNet", 2), path, "UNet")
     assert not (tmp_path / "harm").exists()
