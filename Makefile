@@ -13,7 +13,7 @@ core := $(VENV)/.made/core-$(shell cat setup.py plugins/constraints.txt | cksum 
 dev := $(VENV)/.made/dev-$(shell cat setup.py | cksum | tr ' ' -)
 unet := $(VENV)/.made/unet-$(shell cd plugins/ravenml_unet && cat install.sh requirements.txt setup.py | cksum | tr ' ' -)
 demo := $(or $(RAVENML_STORAGE_PATH),$(HOME)/.ravenML)/datasets/demo
-demo_flags := --epochs 12 --input-height 96 --input-width 128
+demo_flags := --epochs 16 --batch-size 2 --input-height 96 --input-width 128
 # stamp NAME: remember that it is done, forget earlier ones of the same step
 stamp = @mkdir -p $(@D) && rm -f $(@D)/$(1)-* && touch $@
 
