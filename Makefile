@@ -22,7 +22,8 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
 demo: install ## install everything, write the demo project and train on it, in at most 5 minutes
-	@[ -d "$(demo)" ] || { rm -rf "$(demo).part" && $(BIN)/raven data demo "$(demo).part" && mv "$(demo).part" "$(demo)"; }
+	@[ -d "$(demo)" ] || { echo "Writing the demo project to $(demo)." && rm -rf "$(demo).part" && \
+		$(BIN)/raven data demo "$(demo).part" >/dev/null && mv "$(demo).part" "$(demo)"; }
 	@! $(BIN)/raven config show | grep -q '^dataset: (not set)' || $(BIN)/raven config update --dataset demo
 	$(BIN)/raven train --dataset "$(demo)" unet train --kfold --folds 2 $(demo_flags)
 

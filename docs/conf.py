@@ -1,6 +1,9 @@
 """How Sphinx builds the documentation; `make docs` runs it with warnings as errors."""
 
+import click
+
 from ravenml import __version__
+from ravenml.cli import raven
 
 project = "ravenML"
 author = "the ravenML authors"
@@ -15,3 +18,18 @@ nitpicky = True
 
 html_theme = "furo"
 html_title = "ravenML"
+
+
+def show_plugins(*names: str) -> None:
+    """Let sphinx-click see these plugins: it asks a group that has commands of its own for no others."""
+    with click.Context(raven) as outer:
+        train = raven.get_command(outer, "train")
+        assert isinstance(train, click.Group)
+        with click.Context(train, parent=outer) as context:
+            for name in names:
+                plugin = train.get_command(context, name)
+                assert plugin is not None, f"the plugin {name} is not installed"
+                train.add_command(plugin, name)
+
+
+show_plugins("unet")

@@ -3,8 +3,9 @@
     make demo
     .venv/bin/python docs/make_pictures.py [RUN]
 
-Takes the final validation previews of a k-fold run (the newest, if none is named), one of each fold, and puts
-them below each other into ``docs/images/prediction.png``.  No other data may be shown there.
+Takes the final validation previews of a k-fold run (the newest, if none is named), one of each fold and of
+different seasons, and puts them below each other into ``docs/images/prediction.png``.  No other data may be
+shown there.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def main() -> None:
     if dataset.name != "demo":
         sys.exit(f"{run} was trained on {dataset}; only the demo project may be shown.")
     previews = [
-        found[0]
-        for fold in sorted((run / "folds").iterdir())
+        found[number % len(found)]
+        for number, fold in enumerate(sorted((run / "folds").iterdir()))
         if (found := sorted(fold.glob("previews/val/*/final.png")))
     ]
     if not previews:
