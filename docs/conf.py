@@ -30,6 +30,9 @@ def show_plugins(*names: str) -> None:
                 plugin = train.get_command(context, name)
                 assert plugin is not None, f"the plugin {name} is not installed"
                 train.add_command(plugin, name)
+                assert isinstance(plugin, click.Group)
+                for command in plugin.commands.values():
+                    command.params = [one for one in command.params if not getattr(one, "hidden", False)]
 
 
 show_plugins("unet")
