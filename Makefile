@@ -12,6 +12,8 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 core := $(VENV)/.made/core-$(shell cat setup.py plugins/constraints.txt | cksum | tr ' ' -)
 dev := $(VENV)/.made/dev-$(shell cat setup.py | cksum | tr ' ' -)
 unet := $(VENV)/.made/unet-$(shell cd plugins/ravenml_unet && cat install.sh requirements.txt setup.py | cksum | tr ' ' -)
+# a plugin that was uninstalled by hand is to be installed again
+$(shell ls -d $(VENV)/lib/*/site-packages/ravenml_unet-*.dist-info >/dev/null 2>&1 || rm -f $(unet))
 demo := $(or $(RAVENML_STORAGE_PATH),$(HOME)/.ravenML)/datasets/demo
 demo_flags := --epochs 16 --batch-size 2 --input-height 96 --input-width 128
 # stamp NAME: remember that it is done, forget earlier ones of the same step
