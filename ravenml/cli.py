@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
+from ravenml.context import ARGV
 from ravenml.errors import RavenError
 
 ROOMS = {
@@ -17,7 +19,6 @@ ROOMS = {
     "data": ("ravenml.data.commands", "Look at datasets, and make a demo one."),
     "config": ("ravenml.config.commands", "Show and change what every command takes as its default."),
 }
-ARGV = "ravenml.argv"  # where the context keeps the command line, for folds and for the record
 
 
 class Rooms(click.Group):
@@ -44,6 +45,13 @@ class Rooms(click.Group):
         context = super().make_context(info_name, args, *more, **extra)
         context.meta[ARGV] = command_line
         return context
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.exceptions.Exit as done:
+            # Without Click's standalone mode an exit code would come back as if a command had returned it.
+            raise SystemExit(done.exit_code) from None
 
 
 def _version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -73,10 +81,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Errors are one sentence on stderr; ``RAVENML_DEBUG=1`` shows the traceback.
     """
     debug = os.environ.get("RAVENML_DEBUG", "") not in ("", "0")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without our letters is no reason to fail
     try:
         raven.main(args=None if argv is None else list(argv), prog_name="raven", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

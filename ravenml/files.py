@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
+import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ravenml.errors import RavenError
+
+_numbers = itertools.count()
+_NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 @contextmanager
@@ -22,7 +27,8 @@ def write_beside(path: Path) -> Iterator[BinaryIO]:
     Raises:
         RavenError: the disk is full or the folder may not be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Short whatever the name: file systems limit a name's length, and ours must not be what exceeds it.
+    temporary = path.with_name(f".{os.getpid()}-{next(_numbers)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -33,7 +39,8 @@ def write_beside(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise explain(error, path) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def explain(error: OSError, path: Path) -> RavenError:
@@ -52,8 +59,37 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON, whole or not at all."""
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    """Write ``value`` as indented JSON, whole or not at all.
+
+    Raises:
+        RavenError: a value has no form in JSON; the sentence names its place.
+    """
+    content = json.dumps(plain(value, path.name), indent=2, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, (content + "\n").encode(errors="surrogateescape"))
+
+
+def plain(value: Any, place: str) -> Any:
+    """``value`` as JSON knows it: numpy's scalars and arrays become numbers and lists, paths become text,
+    NaN and infinities become ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``.
+
+    Raises:
+        RavenError: something else; ``place`` and the keys down to it are named.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else _NON_FINITE.get(value, "NaN")
+    if isinstance(value, dict):
+        return {str(key): plain(inner, f"{place}: {key}") for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(inner, f"{place}[{index}]") for index, inner in enumerate(value)]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):  # numpy's scalars and arrays, and what behaves like them
+        return plain(value.tolist(), place)
+    raise RavenError(
+        f"{place} is a {type(value).__name__}, which cannot be written as JSON; give plain values."
+    )
 
 
 def read_json(path: Path) -> Any:

@@ -46,9 +46,9 @@ def train(ctx, train: TrainInput):
     print("training on", len(train.split.train), "images")
     run.progress("Epoch", start - 1, s.epochs)
     for epoch in range(start, s.epochs + 1):
-        if train.fold is not None and train.fold == s.fail_fold:
+        if str(train.fold) == os.environ.get("FAIL_FOLD"):
             raise ValueError("the fold broke")
-        for _ in range(int(s.seconds * 50)):
+        for _ in range(int(float(os.environ.get("SECONDS", s.seconds)) * 50)):
             if s.polite and run.should_stop() and not s.stubborn:
                 return None
             time.sleep(0.02)
@@ -87,7 +87,6 @@ class Settings(TrainSettings):
     seconds: float = 0.0
     polite: bool = True
     stubborn: bool = False
-    fail_fold: int = -1
     without_scores: bool = False
     api_token: str = ""
 """

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from ravenml.plugin.discovery import IMPORT_LIMIT, TRAIN, plugins
+from ravenml.plugin.discovery import TRAIN, import_limit, plugins
 
 _CHILD = """
 import sys
@@ -26,12 +26,12 @@ if not isinstance(command, click.Command):
 
 def check_plugins() -> dict[str, str]:
     """Import every training plugin in a child process; what is wrong with each broken one, by name."""
-    limit = float(os.environ.get("RAVENML_IMPORT_TIMEOUT", IMPORT_LIMIT))
+    limit = import_limit()
 
     def check(name: str) -> str:
         try:
             done = subprocess.run(
-                [sys.executable, "-c", _CHILD, name],
+                [sys.executable, "-P", "-c", _CHILD, name],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -41,8 +41,8 @@ def check_plugins() -> dict[str, str]:
             return f"The plugin {name!r} cannot be loaded: its import did not end within {limit:g} s."
         if done.returncode == 0:
             return ""
-        lines = done.stderr.strip().splitlines()
-        return lines[-1] if lines else f"The plugin {name!r} cannot be loaded: its import ended the process."
+        said = done.stderr.rpartition("The plugin ")[2]
+        return "The plugin " + " ".join(said.split()) if said else f"The plugin {name!r} ended its process."
 
     names = list(plugins(TRAIN))
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:

@@ -1,7 +1,7 @@
 """Finding plugins by their entry points, without importing any that is not called.
 
-Listing must stay as fast as the interpreter allows: this module imports nothing but importlib-metadata
-and click, and reads names only.
+Listing must stay as fast as the interpreter allows: this module imports nothing but importlib-metadata,
+and reads names only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from ravenml.errors import RavenError
+from ravenml.errors import InputError, RavenError
 
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
@@ -81,16 +81,16 @@ class Plugin:
             raise PluginError(
                 f"The name {self.name!r} is declared by {others}; uninstall all but one of them."
             )
-        limit = float(os.environ.get("RAVENML_IMPORT_TIMEOUT", IMPORT_LIMIT))
+        limit = import_limit()
         try:
             with _time_limit(limit):
                 return self.entry_point.load()
         except KeyboardInterrupt:
             raise
-        except TimeoutError as error:
+        except _TooLate as error:
             raise self.unusable(f"its import did not end within {limit:g} s") from error
         except BaseException as error:  # SystemExit too: importing must not end the command
-            reason = f"{type(error).__name__}: {error}".strip().rstrip(":.")
+            reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":.")
             raise self.unusable(reason) from error
 
     def unusable(self, reason: str) -> PluginError:
@@ -150,6 +150,23 @@ def _prefixes(dotted: str) -> Iterator[str]:
         yield ".".join(parts[:end])
 
 
+class _TooLate(BaseException):
+    """An import took too long; no plugin's ``except Exception`` should swallow it."""
+
+
+def import_limit() -> float:
+    """How long a plugin's import may take, in seconds: ``RAVENML_IMPORT_TIMEOUT``, or 60.
+
+    Raises:
+        InputError: the variable holds no number.
+    """
+    given = os.environ.get("RAVENML_IMPORT_TIMEOUT", str(IMPORT_LIMIT))
+    try:
+        return max(float(given), 0.001)
+    except ValueError:
+        raise InputError(f"RAVENML_IMPORT_TIMEOUT should be a number of seconds, not {given!r}.") from None
+
+
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
     """Raise TimeoutError in the block after ``seconds``; outside the main thread there is no limit."""
@@ -158,10 +175,10 @@ def _time_limit(seconds: float) -> Iterator[None]:
         return
 
     def late(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError
+        raise _TooLate
 
     before: Callable[..., Any] | int | None = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)  # again: an `except:` in a loop may swallow the first
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ def runs() -> None:
 
 @runs.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("-n", "limit", type=int, help="Only the newest N.", metavar="N")
+@click.option("-n", "limit", type=click.IntRange(min=1), help="Only the newest N.", metavar="N")
 def list_(as_json: bool, limit: int | None) -> None:
     """List the runs, newest first.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,7 +15,7 @@ from typing import Any, TextIO
 class Tee(io.TextIOBase):
     """A text stream that writes to a log as well as to the stream that it stands for."""
 
-    def __init__(self, stream: TextIO, log: TextIO, lock: threading.Lock) -> None:
+    def __init__(self, stream: TextIO, log: TextIO, lock: threading.RLock) -> None:
         self.stream = stream
         self.log = log
         self._lock = lock
@@ -23,19 +24,35 @@ class Tee(io.TextIOBase):
 
     def write(self, text: str) -> int:
         with self._lock:
-            self.log.write(text)
+            if not self.log.closed:  # a logging handler may outlive the run
+                self.log.write(text)
             if self.print_above is None:
-                self.stream.write(text)
+                self._pass_on(text)
             else:  # a live view may be pushed down by whole lines only
-                self._held += text
-                whole, newline, self._held = self._held.rpartition("\n")
-                if newline:
-                    self.print_above(whole.rpartition("\r")[2])
+                *whole, self._held = (self._held + text).split("\n")
+                for line in whole:
+                    self.print_above(line.rstrip("\r").rpartition("\r")[2])
         return len(text)
 
+    def release(self) -> None:
+        """Print straight to the stream again, what was held back of an unfinished line first."""
+        with self._lock:
+            self.print_above = None
+            held, self._held = self._held, ""
+            self._pass_on(held.rpartition("\r")[2])
+
+    def _pass_on(self, text: str) -> None:
+        """Write to the stream; whoever read it may have gone, which is no reason to end a training."""
+        try:
+            self.stream.write(text)
+        except BrokenPipeError:
+            self.stream = open(os.devnull, "w")  # noqa: SIM115
+
     def flush(self) -> None:
-        self.log.flush()
-        self.stream.flush()
+        if not self.log.closed:
+            self.log.flush()
+        with suppress(BrokenPipeError):
+            self.stream.flush()
 
     def writable(self) -> bool:
         return True
@@ -66,7 +83,7 @@ def recorded(path: Path) -> Iterator[tuple[Tee, Tee]]:
     has its whole output in its log.
     """
     out, err = sys.stdout, sys.stderr
-    lock = threading.Lock()
+    lock = threading.RLock()
     with path.open("a", encoding="utf-8", errors="replace", buffering=1) as log:
         tees = Tee(out, log, lock), Tee(err, log, lock)
         sys.stdout, sys.stderr = tees

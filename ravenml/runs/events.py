@@ -6,7 +6,7 @@ print; ravenML's own writer adds ``v``, ``step``, ``attempt`` and ``seq``.
 
 from __future__ import annotations
 
-import math
+import errno
 import os
 import threading
 import time
@@ -20,21 +20,12 @@ from ravenml.files import explain
 
 SCHEMA = 1
 LINE_LIMIT = 1 << 20  # bytes; a longer line is shortened by its writer
-_NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 def timestamp(seconds: float | None = None) -> str:
     """ISO 8601 in UTC with milliseconds, such as ``2019-03-26T11:14:04.577Z``."""
     now = time.time() if seconds is None else seconds
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
-
-
-def number(value: Any) -> float | int | str:
-    """A JSON value for a number: NaN and infinities are strings, as JSON has no word for them."""
-    if isinstance(value, int):
-        return value
-    result = float(value)
-    return result if math.isfinite(result) else _NON_FINITE.get(result, "NaN")
 
 
 class EventWriter:
@@ -82,10 +73,17 @@ class EventWriter:
                 }
                 kept["message"] = message[: LINE_LIMIT // 8] + " … (shortened: the event was over 1 MiB)"
                 line = orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE, default=str)
-            try:
-                os.write(self._file, line)
-            except OSError as error:
-                raise explain(error, self.path) from error
+            self._append(line)
+
+    def _append(self, line: bytes) -> None:
+        """Write a whole line, or nothing of it."""
+        try:
+            written = os.write(self._file, line)
+            if written < len(line):  # the disk is full: take the torn part back
+                os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise explain(error, self.path) from error
 
     def close(self) -> None:
         """Close the file; nothing more can be written."""
@@ -137,7 +135,20 @@ def effective(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     kept: list[dict[str, Any]] = []
     for event in events:
         if event.get("event_type") == "EventType.RESUMED":
-            limit = event.get("step", 0)
-            kept = [e for e in kept if not isinstance(e.get("step"), int) or e["step"] <= limit]
+            step, attempt = event.get("step", 0), event.get("attempt")
+            kept = [
+                e
+                for e in kept
+                if not isinstance(e.get("step"), int) or e["step"] <= step or e.get("attempt") == attempt
+            ]
         kept.append(event)
     return kept
+
+
+def newest_metrics(path: Path) -> dict[str, Any]:
+    """The newest value of each metric in an events file, by its address (``val/miou``)."""
+    newest: dict[str, Any] = {}
+    for event in effective(list(read_events(path))):
+        if event.get("event_type") == "EventType.METRICS" and isinstance(event.get("metrics"), dict):
+            newest |= {f"{event.get('type')}/{name}": value for name, value in event["metrics"].items()}
+    return newest

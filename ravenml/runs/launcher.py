@@ -15,6 +15,7 @@ from ravenml.runs.layout import CONSOLE
 
 PARENT = "RAVENML_PARENT_RUN"  # in a child's environment: the folder of the run that it is a fold of
 FOLD = "RAVENML_FOLD"
+PARENT_PID = "RAVENML_PARENT_PID"
 
 
 @dataclass
@@ -44,11 +45,12 @@ def launch(arguments: Sequence[str], folder: Path, environment: Mapping[str, str
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / CONSOLE).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ravenml", *arguments],
+            # -P: a module in the working folder must not stand in for one of Python's or ours.
+            [sys.executable, "-P", "-m", "ravenml", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT_PID: str(os.getpid()), **environment},
             start_new_session=True,
         )
     return Child(folder, process)
@@ -58,3 +60,5 @@ def end_with_parent() -> None:
     """In a child: be asked to stop when the parent dies, however it dies (Linux; elsewhere nothing)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    if str(os.getppid()) != os.environ.get(PARENT_PID, str(os.getppid())):
+        raise KeyboardInterrupt  # it died before we could ask to be told

@@ -24,13 +24,19 @@ FOLDS = "folds"
 MODEL_STATE = "model-state.tar"
 TRAIN_ARGS = f"{CHECKPOINTS}/train_args.json"
 
-_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # no letters that read like digits
+_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # ascending, and without letters that read like digits
 
 
 def new_id() -> str:
-    """A name for a run: sorts by time (UTC), and is unique across machines."""
+    """A name for a run: sorts by time (UTC), and is unique across machines.
+
+    The last six letters are two for the part of the second, in order, and four by chance.
+    """
     now = datetime.now(UTC)
-    return f"{now:%Y%m%d-%H%M%S}-" + "".join(secrets.choice(_ALPHABET) for _ in range(5))
+    base = len(_ALPHABET)
+    part = now.microsecond * base * base // 1_000_000
+    chance = "".join(secrets.choice(_ALPHABET) for _ in range(4))
+    return f"{now:%Y%m%d-%H%M%S}-{_ALPHABET[part // base]}{_ALPHABET[part % base]}{chance}"
 
 
 def run_ids() -> list[str]:

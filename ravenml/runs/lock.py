@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from ravenml.errors import RavenError
@@ -24,20 +25,33 @@ class RunLock:
             self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise explain(error, path) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not self._taken():
             holder = os.pread(self._file, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
             raise RavenError(
                 f"The run in {folder} is still being written by process {holder}; stop it first."
-            ) from None
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+            )
+        try:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            self.release()
+            raise explain(error, path) from error
+
+    def _taken(self) -> bool:
+        """Try for a moment: whoever asks for the status holds the lock for an instant."""
+        for _ in range(20):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except OSError:
+                time.sleep(0.025)
+        return False
 
     def release(self) -> None:
         """Let go; a second time does nothing."""
         if self._file >= 0:
+            fcntl.flock(self._file, fcntl.LOCK_UN)  # for children that were forked too
             os.close(self._file)
             self._file = -1
 

@@ -10,8 +10,9 @@ from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.files import read_json
 from ravenml.runs import layout
-from ravenml.runs.events import effective, read_events
+from ravenml.runs.events import newest_metrics
 from ravenml.runs.record import read_record, status
+from ravenml.runs.views import short
 
 _SHOWN = ("val/miou", "val/mdice", "val/pixel_accuracy", "val/loss", "train/loss")
 
@@ -115,23 +116,12 @@ def details(folder: Path) -> list[str]:
         ),
     ]
     lines = [f"{name + ':':10s} {value}" for name, value in facts if value]
-    metrics = result.get("metrics") or newest_metrics(folder)
+    metrics = result.get("metrics") or newest_metrics(folder / layout.EVENTS)
     if (folder / layout.SUMMARY).exists():
         lines += ["", *_fold_lines(read_json(folder / layout.SUMMARY))]
     elif metrics:
-        lines += ["", *(f"{name:32s} {_number(value)}" for name, value in metrics.items())]
+        lines += ["", *(f"{name:32s} {short(value)}" for name, value in metrics.items())]
     return lines
-
-
-def newest_metrics(folder: Path) -> dict[str, Any]:
-    """The newest value of each metric in a run's events."""
-    newest: dict[str, Any] = {}
-    for event in effective(list(read_events(folder / layout.EVENTS))):
-        if event.get("event_type") == "EventType.METRICS":
-            newest |= {
-                f"{event.get('type')}/{name}": value for name, value in event.get("metrics", {}).items()
-            }
-    return newest
 
 
 def _fold_lines(summary: dict[str, Any]) -> list[str]:
@@ -139,7 +129,7 @@ def _fold_lines(summary: dict[str, Any]) -> list[str]:
     lines = [f"{'metric':32s} {'mean':>8s} {'std':>8s} {'out of fold':>12s}"]
     for name, mean in summary["mean"].items():
         std, score = summary["std"].get(name), out.get(name.removeprefix("val/"))
-        lines.append(f"{name:32s} {_number(mean):>8s} {_number(std):>8s} {_number(score):>12s}")
+        lines.append(f"{name:32s} {short(mean):>8s} {short(std):>8s} {short(score):>12s}")
     for one in summary["folds"]:
         if one["status"] != "completed":
             lines.append(f"fold {one['fold']}: {one['status']}: {one.get('error', '')}")
@@ -152,10 +142,6 @@ def _split(record: dict[str, Any]) -> str | None:
     split = record.get("split")
     fold = f"fold {record['fold']}: " if record.get("fold") is not None else ""
     return f"{fold}{split['train']} train, {split['val']} val" if split else None
-
-
-def _number(value: Any) -> str:
-    return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _local_time(timestamp: str | None) -> str:

@@ -23,7 +23,8 @@ def read_record(folder: Path) -> dict[str, Any]:
         RavenError: missing, broken, or written by a newer ravenML.
     """
     record = read_json(folder / RUN_JSON)
-    if not isinstance(record, dict):
+    shape = {"id": str, "attempts": list, "process": dict}
+    if not isinstance(record, dict) or any(not isinstance(record.get(k), t) for k, t in shape.items()):
         raise RavenError(f"{folder / RUN_JSON} is no record of a run.")
     if int(record.get("v", SCHEMA)) > SCHEMA:
         raise RavenError(

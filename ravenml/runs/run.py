@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravenml.errors import RavenError
-from ravenml.files import explain, write_beside, write_json
+from ravenml.files import explain, plain, write_beside, write_json
 from ravenml.runs import layout
-from ravenml.runs.events import EventWriter, effective, number, read_events, timestamp
+from ravenml.runs.events import EventWriter, newest_metrics, timestamp
 from ravenml.runs.lock import RunLock
 from ravenml.runs.record import SCHEMA, read_record
 from ravenml.runs.stop import StopFlag
@@ -40,7 +41,7 @@ class Run:
         self.attempt: int = len(record["attempts"])
         self.stop = StopFlag()
         self.sealed = False
-        self.said_anything = False  # whether a metric or a checkpoint was reported
+        self.said_anything = False  # whether a metric, a checkpoint or a picture was reported
         self._lock = lock
         self._events = EventWriter(path / layout.EVENTS, self.attempt)
         self._placed = self.attempt == 1  # whether readers know from which step this attempt goes on
@@ -61,8 +62,18 @@ class Run:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise explain(error, path) from error
-        lock = RunLock(path)
         resumed = (path / layout.RUN_JSON).exists()
+        try:
+            return cls._begin(path, run_id, fields, resumed)
+        except RavenError:
+            if not resumed and not (path / layout.RUN_JSON).exists():
+                shutil.rmtree(path, ignore_errors=True)
+            raise
+
+    @classmethod
+    def _begin(cls, path: Path, run_id: str, fields: Mapping[str, Any], resumed: bool) -> Run:
+        lock = RunLock(path)
+        (path / layout.CONTROL).unlink(missing_ok=True)  # a request is for the attempt that it was made to
         record: dict[str, Any] = {"v": SCHEMA, "id": run_id, "created": timestamp(), "attempts": []}
         if resumed:
             record = read_record(path)
@@ -83,13 +94,11 @@ class Run:
 
         A metric is addressed as ``<type>/<name>``, such as ``val/miou``.  NaN and infinities are kept.
         """
-        self.said_anything = True
-        if not self._placed:
-            self.resumed(0, 0.0)  # the plugin started over: earlier attempts' steps no longer count
+        self._place()
         fields: dict[str, Any] = {
             "type": type,
             "epoch": epoch,
-            "metrics": {k: number(v) for k, v in metrics.items()},
+            "metrics": plain(dict(metrics), "metrics"),
         }
         if step is not None:
             fields["step"] = step
@@ -111,7 +120,7 @@ class Run:
         optional: Mapping[str, Any] | None = None,
     ) -> None:
         """Announce a checkpoint whose ``files`` are already in place: it exists from this event on."""
-        self.said_anything = True
+        self._place()
         self._write(
             "checkpoint",
             "CHECKPOINT",
@@ -165,6 +174,7 @@ class Run:
             "epoch": epoch,
             "step": step,
         }
+        self._place()
         self._write("image", "IMAGE", {k: v for k, v in fields.items() if v is not None})
         return target
 
@@ -176,6 +186,12 @@ class Run:
         """Say from which step this attempt goes on; readers drop later steps of earlier attempts."""
         self._placed = True
         self._write("resumed", "RESUMED", {"step": step, "epoch": epoch})
+
+    def _place(self) -> None:
+        """Before the first thing that has a step: a plugin that did not say where it resumed started over."""
+        self.said_anything = True
+        if not self._placed:
+            self.resumed(0, 0.0)
 
     def should_stop(self) -> bool:
         """True after Ctrl-C, SIGTERM or a request in ``control.json``.  Cheap enough for every step.
@@ -191,13 +207,9 @@ class Run:
         self.record |= fields
         write_json(self.path / layout.RUN_JSON, self.record)
 
-    def last_metrics(self) -> dict[str, float]:
+    def last_metrics(self) -> dict[str, Any]:
         """The newest value of each metric that was reported, by its address (``val/miou``)."""
-        newest: dict[str, float] = {}
-        for event in effective(list(read_events(self.path / layout.EVENTS))):
-            if event.get("event_type") == "EventType.METRICS":
-                newest |= {f"{event['type']}/{name}": value for name, value in event["metrics"].items()}
-        return newest
+        return newest_metrics(self.path / layout.EVENTS)
 
     def seal(self, status: str, **result: Any) -> None:
         """Write how the run ended and let its lock go; only the first call counts.
@@ -215,11 +227,13 @@ class Run:
         self.record["result"] = {"status": status, "finished": ended, **result}
         kinds = {"completed": "TASK_FINISHED", "interrupted": "TASK_STOPPED"}
         try:
-            self._write(status, kinds.get(status, "TASK_CRASHED"), {"status": status})
             write_json(self.path / layout.RUN_JSON, self.record)
-        finally:
-            self._events.close()
-            self._lock.release()
+        finally:  # a full disk may refuse the one and take the other
+            try:
+                self._write(status, kinds.get(status, "TASK_CRASHED"), {"status": status})
+            finally:
+                self._events.close()
+                self._lock.release()
 
     def _write(self, message: str, event_type: str, fields: Mapping[str, Any], level: str = "info") -> None:
         self._events.write(message, event_type, fields, level)

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-_SECRET = re.compile(
-    r"passw|passphrase|secret|token|api_?-?key|access_?-?key|private_?-?key|credential", re.IGNORECASE
-)
+_NAMES = r"passw|passphrase|secret|token|api_?-?key|access_?-?key|private_?-?key|credential"
+_SECRET = re.compile(_NAMES, re.IGNORECASE)
 _ASSIGNED = re.compile(
-    r"(?P<name>[\w.-]*(?:passw|passphrase|secret|token|api_?-?key|access_?-?key|private_?-?key|credential)[\w.-]*)"
-    r"(?P<sign>[\"']?\s*[:=]\s*)(?P<value>[\"'][^\"'\n]*[\"']|[^\s,;)}\]]+)",
+    rf"(?P<name>[\w.-]*(?:{_NAMES})[\w.-]*)"
+    r"(?P<sign>[\"']?(?:\s*:\s*[\w.\[\] |]+?)?\s*[:=]\s*)"  # a type may stand between name and value
+    r"(?P<value>[\"'][^\"'\n]*[\"']|[^\s,;)}\]]+)",
     re.IGNORECASE,
 )
-_URL = re.compile(r"(?P<scheme>\w+://[^\s/:@]+:)[^\s/@]+@")
+_BEARER = re.compile(r"(?P<word>\bBearer\s+)[\w.~+/=-]+", re.IGNORECASE)
+_URL = re.compile(r"(?P<scheme>\w+://)[^\s/@\"']+@")
 HIDDEN = "***"
 
 # Files that never enter a recorded diff, as git pathspecs.
 SECRET_FILES = (
-    ".env*",
-    "*.pem",
-    "*.key",
-    "*.p12",
-    "*.pfx",
-    "id_*",
-    ".netrc",
-    ".pypirc",
-    "credentials*",
-    "*.kdbx",
+    *(".env*", ".env*/**", ".netrc", ".pypirc", "credentials*"),
+    *("*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_*"),
 )
 
 
@@ -38,32 +31,52 @@ def is_secret(name: str) -> bool:
 
 
 def redacted(value: Any, name: str = "") -> Any:
-    """A copy of nested plain values in which everything whose name looks like a secret is hidden."""
+    """A copy of nested plain values in which every text whose name looks like a secret is hidden.
+
+    Numbers and switches stay: ``max_tokens: 128`` gives nothing away.
+    """
+    if is_secret(name) and value and isinstance(value, str | dict | list | tuple):
+        return HIDDEN
     if isinstance(value, dict):
         return {key: redacted(inner, str(key)) for key, inner in value.items()}
-    if is_secret(name) and value not in (None, "", False):
-        return HIDDEN
     if isinstance(value, list | tuple):
         return [redacted(inner) for inner in value]
     return redacted_text(value) if isinstance(value, str) else value
 
 
-def redacted_arguments(arguments: Sequence[str]) -> list[str]:
-    """A command line in which the values of options that look like secrets are hidden."""
+def without_hidden(value: Any) -> Any:
+    """What was written redacted, without the values that were hidden: they must be given anew."""
+    if isinstance(value, dict):
+        return {key: without_hidden(inner) for key, inner in value.items() if inner != HIDDEN}
+    return value
+
+
+def redacted_arguments(arguments: Sequence[str], secret_options: Collection[str] = ()) -> list[str]:
+    """A command line in which the values of options that look like secrets are hidden.
+
+    Args:
+        arguments: the command line.
+        secret_options: spellings that are known to be secrets whatever they look like (``-t``).
+    """
     result: list[str] = []
     hide_next = False
     for argument in arguments:
         name, sign, _ = argument.partition("=")
-        if hide_next and not argument.startswith("-"):
+        secret = name in secret_options or (name.startswith("-") and is_secret(name))
+        if hide_next:
             result.append(HIDDEN)
-        elif sign and is_secret(name):
+        elif secret and sign:
             result.append(f"{name}={HIDDEN}")
         else:
             result.append(redacted_text(argument))
-        hide_next = argument.startswith("-") and not sign and is_secret(argument)
+        hide_next = secret and not sign and not hide_next
     return result
 
 
 def redacted_text(text: str) -> str:
-    """Text in which ``name=value`` and ``name: value`` of secrets, and passwords in URLs, are hidden."""
-    return _URL.sub(rf"\g<scheme>{HIDDEN}@", _ASSIGNED.sub(rf"\g<name>\g<sign>{HIDDEN}", text))
+    """Text in which ``name=value`` and ``name: value`` of secrets, bearers' tokens and what URLs say before
+    ``@`` are hidden.
+    """
+    text = _URL.sub(rf"\g<scheme>{HIDDEN}@", text)
+    text = _BEARER.sub(rf"\g<word>{HIDDEN}", text)
+    return _ASSIGNED.sub(rf"\g<name>\g<sign>{HIDDEN}", text)

@@ -7,7 +7,6 @@ the first one where nobody polls, interrupts at once.
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -70,9 +69,7 @@ class StopFlag:
         first = self.reason is None
         self.reason = self.reason or ("Ctrl-C" if number == signal.SIGINT else "SIGTERM")
         if first and self.polled:
-            if sys.stderr.isatty():
-                sys.stderr.write("\nStopping in good order; press Ctrl-C again to stop at once.\n")
-            return
+            return  # nothing is printed here: the code that was interrupted may hold the stream's lock
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -58,17 +59,15 @@ class Watched:
         kind = str(event.get("event_type", "")).removeprefix("EventType.")
         if kind == "PROGRESS":
             progress = self.subtasks.setdefault(str(event.get("subtask")), Progress())
-            progress.current, progress.total = int(event.get("current", 0)), int(event.get("total", 0))
+            progress.current, progress.total = _count(event.get("current")), _count(event.get("total"))
             if event.get("subtask") == "Epoch" and self._first_epoch is None:
                 self._first_epoch = float(progress.current)
             if isinstance(event.get("images"), int):
                 self._rate(event["images"], _seconds(event.get("timestamp")))
-        elif kind == "METRICS":
-            self.metrics |= {
-                f"{event.get('type')}/{name}": value for name, value in event.get("metrics", {}).items()
-            }
+        elif kind == "METRICS" and isinstance(event.get("metrics"), dict):
+            self.metrics |= {f"{event.get('type')}/{name}": value for name, value in event["metrics"].items()}
         elif kind == "RESUMED":
-            self.resumed_at = float(event.get("epoch") or 0)
+            self.resumed_at = float(_count(event.get("epoch")))
         elif kind in ("TASK_FINISHED", "TASK_STOPPED", "TASK_CRASHED"):
             self.ended = True
 
@@ -103,6 +102,11 @@ class Watched:
         fresh = done - (self._first_epoch or 0.0) / epochs.total
         elapsed = time.monotonic() - self.began
         return elapsed * (1 - done) / fresh if fresh > 0.002 else None
+
+
+def _count(value: object) -> int:
+    """A whole number whatever stands there: a display must not fail over what a plugin reports."""
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
 def _seconds(timestamp: object) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from ravenml.errors import InputError, RavenError
 from ravenml.files import explain, read_json, write_beside, write_json
@@ -14,64 +15,84 @@ from ravenml.files import explain, read_json, write_beside, write_json
 MANIFEST = ".ravenml-files.json"
 
 
-def check_destination(folder: Path, overwrite: bool) -> None:
-    """Refuse, before any work is done, a folder that :func:`publish` would refuse.
+def check_destination(folder: Path, overwrite: bool, run_id: str | None = None) -> None:
+    """Refuse, before any work is done, a folder that is the user's own.
+
+    Args:
+        folder: it is made if need be, so that a place that may not be written is noticed now.
+        overwrite: whether what we wrote there earlier may be replaced.
+        run_id: a run that is gone on with; the folder may hold what was already stored of it.
 
     Raises:
-        InputError: the folder is not empty and ``overwrite`` is off, or it holds nothing of ours.
+        InputError: the folder is a file, or holds something and ``overwrite`` is off.
+        RavenError: it may not be written.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--local: {folder} is a file; name a folder.")
-    if not folder.is_dir() or not any(folder.iterdir()):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain(error, folder) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise RavenError(f"--local: {folder} may not be written by this user; choose another folder.")
+    if not any(folder.iterdir()) or overwrite:
         return
-    if not overwrite:
+    if run_id is None or _manifest(folder).get("run") != run_id:
         raise InputError(
             f"--local: {folder} is not empty; name another folder, or set `overwrite_local: true` in the "
             "file of `raven train -c` to replace what ravenML wrote there."
         )
 
 
-def publish(files: Mapping[str, Path], folder: Path) -> None:
+def publish(files: Mapping[str, Path], folder: Path, run_id: str) -> None:
     """Put ``files`` into a folder of the user's, each whole or not at all; what we wrote there is replaced.
 
-    A manifest in the folder remembers what is ours.  A file that is not, or that was changed since, is
-    the user's and is never touched.
+    A manifest in the folder remembers what is ours, by digest, from before the first file is written: a
+    process that is killed leaves nothing that the next one would take for the user's.  A file that is not
+    ours, or that was changed since, is never touched.
 
     Args:
         files: by name relative to ``folder`` (with ``/``), the file to copy.
         folder: made if need be.
+        run_id: the run that they come from.
 
     Raises:
         InputError: a name is taken by a file of the user's; nothing was written.
         RavenError: the disk is full or may not be written.
     """
-    ours = _ours(folder)
+    ours: dict[str, list[str]] = _manifest(folder).get("files", {})
     for name in files:
         target = folder / name
-        if target.exists() and (name not in ours or _digest(target) != ours[name]):
+        if target.exists() and _digest(target) not in ours.get(name, []):
             raise InputError(
                 f"{target} was not written by ravenML (or was changed since); it is not replaced."
             )
-    written: dict[str, str] = {}
+    new = {name: [_digest(source)] for name, source in files.items()}
+    both = {name: [*ours.get(name, []), *new.get(name, [])] for name in ours | new}
+    write_json(folder / MANIFEST, {"v": 1, "run": run_id, "files": both})
     for name, source in files.items():
-        written[name] = _copy(source, folder / name)
-        write_json(folder / MANIFEST, {"v": 1, "files": ours | written})
-    for name in ours.keys() - written.keys():
+        _copy(source, folder / name)
+    for name in ours.keys() - new.keys():
         stale = folder / name
-        if stale.exists() and _digest(stale) == ours[name]:
+        if stale.exists() and _digest(stale) in ours[name]:
             stale.unlink()
-    write_json(folder / MANIFEST, {"v": 1, "files": written})
+    write_json(folder / MANIFEST, {"v": 1, "run": run_id, "files": new})
 
 
-def put(files: Mapping[str, Path], folder: Path) -> None:
+def put(files: Mapping[str, Path], folder: Path, copied: Collection[str] = ()) -> None:
     """Put ``files`` into a folder that is ravenML's own: hard links where the file system can, else copies.
 
-    The files must not be changed in place afterwards (ravenML replaces, and never changes, what it wrote).
+    Args:
+        files: by name relative to ``folder``, the file to take.
+        folder: made if need be.
+        copied: bare names of files that change in place, and so are copied always.
     """
     for name, source in files.items():
         target = folder / name
-        beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        beside = target.with_name(f".{os.getpid()}-link.tmp")
         try:
+            if source.name in copied:
+                raise OSError("never linked")
             target.parent.mkdir(parents=True, exist_ok=True)
             os.link(source, beside)
             os.replace(beside, target)
@@ -79,29 +100,24 @@ def put(files: Mapping[str, Path], folder: Path) -> None:
             _copy(source, target)
 
 
-def _ours(folder: Path) -> dict[str, str]:
+def _manifest(folder: Path) -> dict[str, Any]:
     if not (folder / MANIFEST).exists():
         return {}
     content = read_json(folder / MANIFEST)
-    files = content.get("files") if isinstance(content, dict) else None
-    if not isinstance(files, dict):
+    if not isinstance(content, dict) or not isinstance(content.get("files"), dict):
         raise RavenError(
             f"{folder / MANIFEST} is broken; remove it, and ravenML treats the folder's files as yours."
         )
-    return {str(name): str(digest) for name, digest in files.items()}
+    return content
 
 
-def _copy(source: Path, target: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+def _copy(source: Path, target: Path) -> None:
     try:
         with source.open("rb") as reader, write_beside(target) as writer:
-            while chunk := reader.read(1 << 20):
-                digest.update(chunk)
-                writer.write(chunk)
+            shutil.copyfileobj(reader, writer, 1 << 20)
     except OSError as error:
         raise explain(error, target) from error
     shutil.copymode(source, target)
-    return digest.hexdigest()
 
 
 def _digest(path: Path) -> str:

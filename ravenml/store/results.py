@@ -15,19 +15,23 @@ from ravenml.files import write_json
 from ravenml.store.local import publish, put
 
 _PRIVATE = ("run.lock", "control.json", "run.json")
+_GROWING = ("events.jsonl", "console.log")  # appended to in place: copied, never linked
 
 
 def run_files(folder: Path) -> dict[str, Path]:
-    """What of a run's folder is stored, by its name within: all but locks and the states for resuming."""
-    return {
-        path.relative_to(folder).as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and not path.is_symlink()
-        and path.name not in _PRIVATE
-        and not path.name.startswith(".")
-        and not (path.name.startswith("state_") and path.suffix == ".pt")
-    }
+    """What of a run's folder is stored, by its name within.
+
+    All but what belongs to the run's work (``run.json``, locks, the states for resuming, hidden files);
+    everything that the plugin put into ``artifacts/``.
+    """
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
+    named = {path.relative_to(folder).as_posix(): path for path in files}
+    return {name: path for name, path in named.items() if "artifacts/" in name or not _is_private(path)}
+
+
+def _is_private(path: Path) -> bool:
+    state = path.name.startswith("state_") and path.suffix == ".pt"
+    return state or path.name in _PRIVATE or path.name.startswith(".")
 
 
 def store_result(
@@ -62,7 +66,7 @@ def store_result(
             metadata_file,
             metadata | {"models": {s: p.relative_to(folder).as_posix() for s, p in models.items()}},
         )
-        publish({**files, "metadata.json": metadata_file}, local)
+        publish({**files, "metadata.json": metadata_file}, local, run_id)
         return local
     names = {
         suffix: f"models/{architecture}_{run_id}{suffix}{path.suffix}" for suffix, path in models.items()
@@ -72,6 +76,7 @@ def store_result(
     put(
         {f"extras/{run_id}/{n}": p for n, p in files.items() if p not in inside and p != metadata_file},
         store_dir(),
+        copied=_GROWING,
     )
     write_json(metadata_file, metadata | {"models": names})
     key = f"models/metadata_{run_id}.json"

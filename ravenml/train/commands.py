@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ravenml.context import CONFIG_FILE, PLUGIN, SETTINGS_MODEL
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import SETTINGS, TRAIN, find_plugin, plugins
 from ravenml.train.options import extend, keep
@@ -29,7 +30,7 @@ class Plugins(click.Group):
         if not isinstance(command, click.Command):
             kind = type(command).__name__
             raise plugin.unusable(f"{plugin.entry_point.value} is no Click command but a {kind}")
-        ctx.meta["ravenml.plugin"] = plugin
+        ctx.meta[PLUGIN] = plugin
         extend(command, lambda: _settings_options(plugin.name, ctx))
         return command
 
@@ -62,10 +63,14 @@ def _settings_options(name: str, context: click.Context) -> list[click.Option]:
     published = find_plugin(name, SETTINGS)
     if published is None:
         return []
+    from pydantic import BaseModel
+
     from ravenml.train.settings import settings_options
 
     model = published.load()
-    context.meta["ravenml.settings_model"] = model
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise published.unusable(f"{published.entry_point.value} is no pydantic model")
+    context.meta[SETTINGS_MODEL] = model
     return settings_options(model, published.name)
 
 
@@ -86,7 +91,7 @@ def train(context: click.Context, config: str | None) -> None:
     raven train --dataset DIR unet train --kfold          train with k-fold
     raven train unet train --help                         the plugin's options
     """
-    context.meta["ravenml.config"] = config
+    context.meta[CONFIG_FILE] = config
 
 
 @train.result_callback()

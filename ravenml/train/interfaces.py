@@ -70,7 +70,9 @@ class TrainInput:
         Raises:
             InputError: none was named and none is configured, or it is no readable project.
         """
-        return self._open_dataset()
+        project = self._open_dataset()
+        self.config["dataset"] = self.config["dataset"] or str(project.root)
+        return project
 
     @cached_property
     def split(self) -> Split:
@@ -121,8 +123,9 @@ class TrainOutput:
 
     def __post_init__(self) -> None:
         self.model_path = None if self.model_path is None else Path(self.model_path)
+        self.artifact_path = None if self.artifact_path is None else Path(self.artifact_path)
         self.extra_files = [Path(file) for file in self.extra_files]
         self.metadata = dict(self.metadata or {})
         for path in (self.model_path, self.artifact_path, *self.extra_files):
-            if path is not None and not Path(path).exists():
+            if path is not None and not path.exists():
                 raise RavenError(f"The plugin returned {path}, which does not exist.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -9,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from ravenml.data.cache import default_cache
 from ravenml.data.project import Project
 from ravenml.data.split import Split
-from ravenml.errors import RavenError
+from ravenml.errors import Interrupted, RavenError
 from ravenml.files import write_json
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT, Child, launch
@@ -37,7 +41,7 @@ def run_folds(request: Request, call: Callable[[TrainInput], Any]) -> None:
         RavenError: a fold failed; the others were trained, and the message says how to go on.
     """
     with Session(request) as session:
-        train = session.make_input()
+        train = session.input
         plan = request.make_folds(train.dataset)
         run = train.run
         record_plan(run, plan)
@@ -52,7 +56,7 @@ def run_folds(request: Request, call: Callable[[TrainInput], Any]) -> None:
         session.stop_display()
         summary = summarise(run.path, train.dataset, plan)
         write_json(run.path / layout.SUMMARY, summary.as_json())
-        for line in summary.table():
+        for line in summary.table(shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
             session.say(line)
         session.outcome = Outcome(summary.headline(), summary.models(), summary.metadata())
         failed = summary.failed()
@@ -134,9 +138,9 @@ def _train_here(request: Request, call: Callable[[TrainInput], Any], run: Run, t
     for fold in todo:
         try:
             run_once(replace(request, fold=fold, parent=run.path, resumed=None), call)
-        except RavenError as error:
-            if run.stop.reason is not None:
-                raise
+        except Interrupted:
+            raise
+        except (RavenError, click.ClickException, SystemExit) as error:
             run.text(f"fold {fold} failed: {error}", level="error")
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from ravenml.context import OPTIONS
+from ravenml.runs.secrets import is_secret
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 MARK = "__ravenml_pass_train__"
-META = "ravenml.options"  # where the context keeps the values of the core's options
 
 kfold_opt = click.option("--kfold", is_flag=True, help="Train with k-fold cross-validation.")
 
@@ -70,7 +72,7 @@ def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None
     name = parameter.name or ""
     source = context.get_parameter_source(name)
     if source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
-        given = context.meta.setdefault(META, {})
+        given = context.meta.setdefault(OPTIONS, {})
         rank = source == ParameterSource.COMMANDLINE
         if name not in given or given[name][0] <= rank:
             given[name] = (rank, value)
@@ -79,24 +81,51 @@ def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None
 def given_options(context: click.Context) -> dict[str, Any]:
     """The core's options that were given, on whichever level, and whoever declared them.
 
-    An option that the plugin declares itself under one of the core's names is read from the command
+    An option that the plugin declares itself under one of the core's spellings is read from the command
     that has it.  The command line beats the environment; deeper beats outer.
     """
-    given: dict[str, tuple[bool, Any]] = dict(context.meta.get(META, {}))
-    known = {option.name for option in core_options()}
+    given: dict[str, tuple[bool, Any]] = dict(context.meta.get(OPTIONS, {}))
+    for name, level, parameter in _plugins_own(context):
+        source = level.get_parameter_source(parameter)
+        if source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
+            rank = source == ParameterSource.COMMANDLINE
+            if name not in given or given[name][0] < rank:
+                given[name] = (rank, level.params[parameter])
+    return {name: value for name, (_, value) in given.items() if value is not None and value is not False}
+
+
+def plugin_defaults(context: click.Context) -> dict[str, Any]:
+    """What the plugin's own declarations of the core's options say where nothing was given."""
+    defaults: dict[str, Any] = {}
+    for name, level, parameter in _plugins_own(context):
+        value = level.params[parameter]
+        if level.get_parameter_source(parameter) == ParameterSource.DEFAULT and value not in (None, False):
+            defaults.setdefault(name, value)
+    return defaults
+
+
+def _plugins_own(context: click.Context) -> Iterator[tuple[str, click.Context, str]]:
+    """The plugin's options that are spelled like one of the core's: the core's name, where, its own name."""
+    spellings = {option.opts[0]: str(option.name) for option in core_options()}
     level: click.Context | None = context
-    for name in known:
-        level = context
-        while level is not None:
-            source = level.get_parameter_source(name) if name in level.params else None
-            if source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
-                rank = source == ParameterSource.COMMANDLINE
-                if name not in given or given[name][0] < rank:
-                    given[name] = (rank, level.params[name])
-            level = level.parent
-    return {
-        str(name): value for name, (_, value) in given.items() if value is not None and value is not False
-    }
+    while level is not None:
+        for parameter in level.command.params:
+            name = next((spellings[opt] for opt in parameter.opts if opt in spellings), None)
+            if name is not None and parameter.name in level.params:
+                yield name, level, parameter.name
+        level = level.parent
+
+
+def secret_options(context: click.Context) -> list[str]:
+    """The spellings, short ones too, of the options whose names look like secrets."""
+    found: list[str] = []
+    level: click.Context | None = context
+    while level is not None:
+        found += [
+            opt for p in level.command.params if is_secret(f"{p.name} {' '.join(p.opts)}") for opt in p.opts
+        ]
+        level = level.parent
+    return found
 
 
 def extend(command: click.Command, settings_options: Callable[[], list[click.Option]]) -> None:

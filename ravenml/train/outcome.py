@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravenml.errors import RavenError
+from ravenml.files import plain
 from ravenml.runs import layout
 from ravenml.runs.events import timestamp
 from ravenml.runs.run import Run
+from ravenml.runs.secrets import redacted
 from ravenml.store.model_state import read_config
 from ravenml.store.results import store_result
 from ravenml.train.interfaces import TrainInput, TrainOutput
@@ -48,11 +51,12 @@ def keep_output(run: Run, output: TrainOutput) -> Outcome:
     metrics: dict[str, Any] = run.last_metrics()
     if output.scores is not None:
         output.scores.save(run.path / layout.SCORES)
-        metrics |= {f"val/{name}": value for name, value in output.scores.values().items()}
+        final = plain(output.scores.values(), "TrainOutput.scores")
+        metrics |= {f"val/{name}": value for name, value in final.items()}
     for path in (*output.extra_files, *([output.artifact_path] if output.artifact_path else [])):
         _bring(path, run.path)
     models = {"": _bring(model, run.path)} if model is not None else {}
-    return Outcome(metrics, models, output.metadata)
+    return Outcome(metrics, models, plain(output.metadata, "TrainOutput.metadata"))
 
 
 def _bring(path: Path, folder: Path) -> str:
@@ -61,8 +65,12 @@ def _bring(path: Path, folder: Path) -> str:
         return path.resolve().relative_to(folder.resolve()).as_posix()
     target = folder / layout.ARTIFACTS / path.name
     target.parent.mkdir(exist_ok=True)
+    number = 1
+    while target.exists():  # another file of the same name was returned too
+        number += 1
+        target = target.with_name(f"{path.stem}_{number}{path.suffix}")
     if path.is_dir():
-        shutil.copytree(path, target, dirs_exist_ok=True)
+        shutil.copytree(path, target)
     else:
         shutil.copy2(path, target)
     return target.relative_to(folder).as_posix()
@@ -77,7 +85,7 @@ def store_outcome(request: Request, run: Run, outcome: Outcome, train: TrainInpu
     models = {suffix: run.path / name for suffix, name in outcome.models.items()}
     local = Path(request.config.artifact_path) if request.config.artifact_path else None
     record = run.record
-    description = {
+    description: dict[str, Any] = {
         "v": 1,
         "id": run.id,
         "created": record["created"],
@@ -89,7 +97,7 @@ def store_outcome(request: Request, run: Run, outcome: Outcome, train: TrainInpu
         "plugin_metadata": {**train.plugin_metadata, **outcome.metadata},
     }
     try:
-        stored = store_result(run.path, run.id, architecture(models), models, description, local)
+        stored = store_result(run.path, run.id, architecture(models), models, redacted(description), local)
     except (RavenError, OSError) as error:
         raise RavenError(
             f"The training is done and kept in {run.path}, but could not be stored: {error}"
@@ -102,7 +110,8 @@ def architecture(models: dict[str, Path]) -> str:
     for path in models.values():
         if path.suffix == ".tar":
             try:
-                return str(read_config(path).get("settings", {}).get("architecture") or "model")
+                named = str(read_config(path).get("settings", {}).get("architecture") or "model")
+                return re.sub(r"[^\w.-]+", "_", named)
             except RavenError:
                 return "model"
     return "model"

@@ -24,7 +24,7 @@ def identity(request: Request) -> dict[str, Any]:
         "plugin": request.plugin_name,
         "plugin_distribution": request.plugin.distribution if request.plugin else None,
         "plugin_version": request.plugin.version if request.plugin else None,
-        "command": ["raven", *redacted_arguments(request.arguments)],
+        "command": ["raven", *redacted_arguments(request.arguments, request.secret_options)],
         "config": redacted(request.config.model_dump(mode="json")),
     }
     if request.fold is not None:

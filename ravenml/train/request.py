@@ -13,22 +13,22 @@ import click
 from pydantic import BaseModel
 
 from ravenml.config.config import load_config, validated
+from ravenml.context import ARGV, CONFIG_FILE, PLUGIN, SETTINGS, SETTINGS_MODEL
 from ravenml.data.folds import make_folds
 from ravenml.data.known import known_datasets, resolve_dataset
 from ravenml.data.project import Project
 from ravenml.data.split import Split, default_split, read_split
 from ravenml.errors import InputError
 from ravenml.files import read_json
-from ravenml.plugin.discovery import SETTINGS, Plugin, find_plugin
+from ravenml.plugin import discovery
+from ravenml.plugin.discovery import Plugin, find_plugin
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT
 from ravenml.runs.record import read_record, status
+from ravenml.runs.secrets import redacted, without_hidden
 from ravenml.train.config import KFold, TrainConfig, read_train_config
-from ravenml.train.options import given_options
-from ravenml.train.settings import META as SETTINGS_META
+from ravenml.train.options import given_options, plugin_defaults, secret_options
 from ravenml.train.settings import given_settings, merged, preset
-
-ARGV = "ravenml.argv"
 
 
 @dataclass
@@ -41,6 +41,8 @@ class Request:
         arguments: all that was typed behind ``raven``.
         parent: the folder of the k-fold run that this training is a fold of.
         resumed: the folder of the run to go on with.
+        can_ask: whether a person sits at the terminal.
+        secret_options: spellings of options whose values are written nowhere.
     """
 
     plugin: Plugin | None
@@ -52,7 +54,8 @@ class Request:
     in_process: bool = False
     parent: Path | None = None
     resumed: Path | None = None
-    notices: list[str] = field(default_factory=list)
+    can_ask: bool = False
+    secret_options: list[str] = field(default_factory=list)
 
     @property
     def plugin_name(self) -> str:
@@ -71,29 +74,22 @@ class Request:
     def open_dataset(self) -> Project:
         """Open the dataset that was named, is configured, or is now chosen."""
         if self.config.dataset is None:
-            self.config.dataset = _choose_dataset()
+            self.config.dataset = choose_dataset(self.can_ask)
         return Project.open(resolve_dataset(self.config.dataset))
 
     def make_folds(self, project: Project) -> list[Split]:
-        """The k-fold plan; a fold takes its parent's."""
-        kfold = self.config.kfold or KFold.model_validate({})
+        """The k-fold plan; a fold takes its parent's, a resumed run its own."""
         recorded = (self.parent or self.resumed or Path()) / layout.INFO / "folds.json"
         if (self.parent or self.resumed) and recorded.exists():
-            items = {item.key: item for item in project.items}
-            try:
-                return [
-                    Split([items[key] for key in one["train"]], [items[key] for key in one["val"]])
-                    for one in read_json(recorded)["folds"]
-                ]
-            except KeyError as error:
-                raise InputError(
-                    f"{recorded} names the image {error}, which {project.root} has no longer; "
-                    "start a new run."
-                ) from None
+            return _read_plan(recorded, project)
+        kfold = self.config.kfold or KFold.model_validate({})
         return make_folds(project, kfold.folds, kfold.by, kfold.seed, kfold.tag, notice=self.notice)
 
     def make_split(self, project: Project) -> Split:
-        """The images that train and validate."""
+        """The images that train and validate; a resumed run keeps those that it began with."""
+        info = (self.resumed or Path()) / layout.INFO
+        if self.resumed is not None and (info / "train_set.json").exists():
+            return read_split(project, info / "train_set.json", info / "val_set.json")
         if self.fold is not None:
             folds = self.make_folds(project)
             if not 0 <= self.fold < len(folds):
@@ -101,19 +97,27 @@ class Request:
                     f"--fold {self.fold}: the {len(folds)} folds are counted from 0 to {len(folds) - 1}."
                 )
             return folds[self.fold]
-        files = self.config.split
-        if files is None and self.resumed is not None:
-            info = self.resumed / layout.INFO
-            if (info / "train_set.json").exists():
-                return read_split(project, info / "train_set.json", info / "val_set.json")
-        if files is not None:
-            return read_split(project, files.train, files.val)
+        if self.config.split is not None:
+            return read_split(project, self.config.split.train, self.config.split.val)
         return default_split(project, seed=self.config.split_seed, notice=self.notice)
 
     def notice(self, text: str) -> None:
         """Tell the user something that is no error; a fold stays quiet, its parent has said it."""
         if self.parent is None:
             click.echo(f"Note: {text}", err=True)
+
+
+def _read_plan(path: Path, project: Project) -> list[Split]:
+    items = {item.key: item for item in project.items}
+    try:
+        return [
+            Split([items[key] for key in one["train"]], [items[key] for key in one["val"]])
+            for one in read_json(path)["folds"]
+        ]
+    except KeyError as error:
+        raise InputError(
+            f"{path} names the image {error}, which {project.root} has no longer; start a new run."
+        ) from None
 
 
 def make_request(context: click.Context) -> Request:
@@ -127,47 +131,68 @@ def make_request(context: click.Context) -> Request:
             written to; each names the option or the file and field.
     """
     options = given_options(context)
-    plugin: Plugin | None = context.meta.get("ravenml.plugin")
+    plugin: Plugin | None = context.meta.get(PLUGIN)
     parent = Path(os.environ[PARENT]) if os.environ.get(PARENT) else None
-    resumed = _resumed(options.get("resume"), plugin) if parent is None else None
-    base: dict[str, Any] = {}
-    if resumed is not None or parent is not None:
-        base = read_json((parent or resumed or Path()) / layout.TRAIN_ARGS)
-    file = context.meta.get("ravenml.config")
-    layers = [base, read_train_config(Path(file)) if file else {}, _from_options(options)]
-    values = merged(*layers)
-    settings_model = _settings_model(context, plugin)
-    settings = None
-    if settings_model is not None and plugin is not None:
-        title = values.get("preset") if not base or "preset" in options else None
-        chosen = preset(settings_model, title, plugin.name) if title else {}
-        below = merged(layers[0].get("plugin", {}), layers[1].get("plugin", {}))
-        below = merged(below, chosen) if "preset" in options else merged(chosen, below)
-        spelled = {path: option for path, (option, _) in context.meta.get(SETTINGS_META, {}).items()}
-        where = f"{file}: plugin" if file else f"the settings of {plugin.name}"
-        settings = validated(settings_model, merged(below, given_settings(context)), where, spelled)
+    resumed = resumable(options["resume"], plugin) if parent is None and "resume" in options else None
+    origin = parent or resumed
+    base = without_hidden(read_json(origin / layout.TRAIN_ARGS)) if origin is not None else {}
+    file = context.meta.get(CONFIG_FILE)
+    from_file = read_train_config(Path(file)) if file else {}
+    # What is switched on by itself (`kfold: true`) becomes a mapping, so that layers can be merged.
+    layers = [from_options(plugin_defaults(context)), base, from_file, from_options(options)]
+    values = merged(*({**one, "kfold": {}} if one.get("kfold") is True else one for one in layers))
+    if "fold_seed" in options and isinstance(values.get("kfold"), dict):
+        values["kfold"]["seed"] = options["fold_seed"]
+    settings = _settings(context, plugin, base, from_file, values, options)
+    if settings is not None:
         values["plugin"] = settings.model_dump(mode="json")
-    elif values.get("preset"):
-        raise InputError("--preset: this plugin publishes no settings, and so has no presets.")
-    if values.get("dataset") is None:
-        values["dataset"] = load_config().dataset
+    values["dataset"] = absolute_dataset(values.get("dataset") or load_config().dataset)
+    if values.get("artifact_path"):
+        values["artifact_path"] = str(Path(values["artifact_path"]).expanduser().absolute())
     config = validated(TrainConfig, values, "the command line", _SPELLED)
-    fold = os.environ.get(FOLD) if parent is not None else options.get("fold")
+    given = os.environ.get(FOLD) if parent is not None else options.get("fold")
+    fold = int(given) if given is not None else None
+    if resumed is not None:
+        fold = check_unchanged(resumed, config, fold)
     if fold is not None and config.kfold is None:
         config.kfold = KFold.model_validate({})
-    if resumed is not None and fold is None:
-        fold = read_record(resumed).get("fold")
     return Request(
         plugin=plugin,
         command=context.command_path,
         arguments=list(context.meta.get(ARGV, sys.argv[1:])),
+        secret_options=secret_options(context),
         config=config,
         settings=settings,
-        fold=int(fold) if fold is not None else None,
+        fold=fold,
         in_process=bool(options.get("in_process")),
         parent=parent,
         resumed=resumed,
+        can_ask=sys.stdin.isatty() and sys.stdout.isatty(),
     )
+
+
+def _settings(
+    context: click.Context,
+    plugin: Plugin | None,
+    base: dict[str, Any],
+    from_file: dict[str, Any],
+    values: dict[str, Any],
+    options: dict[str, Any],
+) -> BaseModel | None:
+    """The plugin's settings from preset, file and command line; None where it publishes none."""
+    model = _settings_model(context, plugin)
+    if model is None or plugin is None:
+        if values.get("preset"):
+            raise InputError("--preset: this plugin publishes no settings, and so has no presets.")
+        return None
+    title = values.get("preset") if not base or "preset" in options else None
+    chosen = preset(model, title, plugin.name) if title else {}
+    below = merged(base.get("plugin", {}), from_file.get("plugin", {}))
+    below = merged(below, chosen) if "preset" in options else merged(chosen, below)
+    spelled = {path: option for path, (option, _) in context.meta.get(SETTINGS, {}).items()}
+    file = context.meta.get(CONFIG_FILE)
+    where = f"{file}: plugin" if file else f"the settings of {plugin.name}"
+    return validated(model, merged(below, given_settings(context)), where, spelled)
 
 
 _SPELLED = {
@@ -182,7 +207,7 @@ _SPELLED = {
 }
 
 
-def _from_options(options: dict[str, Any]) -> dict[str, Any]:
+def from_options(options: dict[str, Any]) -> dict[str, Any]:
     """The core's options in the form of the config file."""
     values: dict[str, Any] = {}
     for option, name in (
@@ -194,7 +219,7 @@ def _from_options(options: dict[str, Any]) -> dict[str, Any]:
         if option in options:
             values[name] = options[option]
     if "local" in options:
-        values["artifact_path"] = str(Path(options["local"]).expanduser().absolute())
+        values["artifact_path"] = options["local"]
     kfold = {
         name: options[option]
         for option, name in (
@@ -212,16 +237,27 @@ def _from_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settings_model(context: click.Context, plugin: Plugin | None) -> type[BaseModel] | None:
-    model = context.meta.get("ravenml.settings_model")
+    model = context.meta.get(SETTINGS_MODEL)
     if model is None and plugin is not None:
-        published = find_plugin(plugin.name, SETTINGS)
+        published = find_plugin(plugin.name, discovery.SETTINGS)
         model = published.load() if published is not None else None
     return model
 
 
-def _resumed(prefix: str | None, plugin: Plugin | None) -> Path | None:
-    if prefix is None:
+def absolute_dataset(name: str | None) -> str | None:
+    """A folder's absolute path, so that the record holds elsewhere too; a name as it is."""
+    if name is None:
         return None
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.is_dir() else name
+
+
+def resumable(prefix: str, plugin: Plugin | None) -> Path:
+    """The folder of the run to go on with.
+
+    Raises:
+        InputError: no such run, another plugin's, one that is still running, or one without settings.
+    """
     folder = layout.find_run(prefix)
     record = read_record(folder)
     if plugin is not None and record.get("plugin") != plugin.name:
@@ -235,7 +271,36 @@ def _resumed(prefix: str | None, plugin: Plugin | None) -> Path | None:
     return folder
 
 
-def _choose_dataset(ask: Callable[..., Any] = click.prompt) -> str:
+def check_unchanged(folder: Path, config: TrainConfig, fold: int | None) -> int | None:
+    """What a resumed run must have kept, so that it stays one run: dataset, folds, and the settings of
+    folds that are done.
+
+    Returns:
+        The fold that the run trains; None for a run without k-fold, or for its parent.
+
+    Raises:
+        InputError: something was changed on the command line or in the file; the sentence names it.
+    """
+    before = TrainConfig.model_validate(read_json(folder / layout.TRAIN_ARGS))
+    was: int | None = read_record(folder).get("fold")
+    done = any((folder / layout.FOLDS).glob(f"*/{layout.RUN_JSON}"))
+    pairs: dict[str, tuple[Any, Any]] = {
+        "the dataset": (before.dataset, config.dataset),
+        "the folds": (before.kfold, config.kfold),
+        "the fold": (was, was if fold is None else fold),
+    }
+    if done:
+        settings = (without_hidden(before.plugin), without_hidden(redacted(config.plugin)))
+        pairs["the plugin's settings"] = settings
+    for what, (then, now) in pairs.items():
+        if then != now:
+            raise InputError(
+                f"--resume: {what} of {folder.name} cannot be changed; start a new run for that."
+            )
+    return was
+
+
+def choose_dataset(can_ask: bool, ask: Callable[..., Any] = click.prompt) -> str:
     """Let a person at a terminal choose among the known datasets.
 
     Raises:
@@ -243,7 +308,7 @@ def _choose_dataset(ask: Callable[..., Any] = click.prompt) -> str:
     """
     known = known_datasets()
     hint = "name one with `--dataset DIR`, or set a default with `raven config update --dataset NAME`"
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not can_ask:
         listed = f" (known here: {', '.join(known)})" if known else ""
         raise InputError(f"No dataset is named; {hint}{listed}.")
     if not known:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,12 +15,13 @@ from typing import Any
 import click
 
 from ravenml.config.home import runs_dir
+from ravenml.context import SESSION
 from ravenml.errors import InputError, Interrupted, RavenError
 from ravenml.files import explain
 from ravenml.runs import layout
 from ravenml.runs.console import recorded
 from ravenml.runs.display import Display
-from ravenml.runs.launcher import end_with_parent
+from ravenml.runs.launcher import PARENT, end_with_parent
 from ravenml.runs.run import Run
 from ravenml.runs.stop import Terminated
 from ravenml.runs.watch import Watched
@@ -28,11 +31,12 @@ from ravenml.train.outcome import Outcome, keep_output, store_outcome
 from ravenml.train.record import identity, record_inputs
 from ravenml.train.request import Request, make_request
 
-META = "ravenml.train_input"
-
 
 def run_command(context: click.Context, call: Callable[[TrainInput], Any]) -> Any:
     """Call a plugin's training command with its ``TrainInput``; seal and store what it did.
+
+    A command that is called by another one with ``@pass_train``, or that stands in a group that has it,
+    shares that one's ``TrainInput``; the outermost stores.
 
     Args:
         context: the command's context.
@@ -41,45 +45,40 @@ def run_command(context: click.Context, call: Callable[[TrainInput], Any]) -> An
     Returns:
         What the command returned; None where k-fold called it in other processes.
     """
-    request = make_request(context)
-    if request.config.artifact_path is not None and request.parent is None:
-        check_destination(Path(request.config.artifact_path), request.config.overwrite_local)
-    if request.wants_folds:
+    if os.environ.get(PARENT):
+        end_with_parent()
+    outer: Session | None = context.meta.get(SESSION)
+    if outer is not None and outer.calling:
+        return call(outer.input)
+    request = outer.request if outer is not None else make_request(context)
+    if request.wants_folds and not isinstance(context.command, click.Group):
         from ravenml.train.kfold import run_folds
 
         run_folds(request, call)
         return None
-    if request.parent is not None:
-        end_with_parent()
-    return run_once(request, call, context)
+    session = context.meta[SESSION] = outer or Session(request)
+    if isinstance(context.command, click.Group):  # its commands go on with what it does to the input
+        context.call_on_close(session.close)
+        return session.call(call)
+    return session.run_whole(call)
 
 
-def run_once(
-    request: Request, call: Callable[[TrainInput], Any], context: click.Context | None = None
-) -> Any:
+def run_once(request: Request, call: Callable[[TrainInput], Any]) -> Any:
     """One training in this process; returns what ``call`` returns."""
-    with Session(request) as session:
-        train = context.meta.get(META) if context is not None else None
-        train = train or session.make_input()
-        if context is not None:
-            context.meta[META] = train
-        output = call(train)
-        if isinstance(output, TrainOutput):
-            session.keep(train, output)
-    session.tell()
-    return output
+    return Session(request).run_whole(call)
 
 
 def store_unclaimed(context: click.Context, result: Any) -> None:
     """Store the ``TrainOutput`` of a command that has no ``@pass_train``."""
-    if isinstance(result, TrainOutput) and META not in context.meta:
-        run_once(make_request(context), lambda train: result, context)
+    if isinstance(result, TrainOutput) and SESSION not in context.meta:
+        run_once(make_request(context), lambda train: result)
 
 
 class Session:
     """Begins a run when it is first used, and seals it whatever ends the block.
 
     Attributes:
+        called, calling: whether the plugin's code has been called, and whether it is running now.
         run: the run, once it was begun.
         outcome: what the training returned, once it has.
         display: what shows the run's progress; folds have none, their parent shows them.
@@ -87,19 +86,51 @@ class Session:
 
     def __init__(self, request: Request) -> None:
         self.request = request
+        self.called = self.calling = False
         self.run: Run | None = None
         self.outcome: Outcome | None = None
         self.display: Display | None = None
         self._stack = ExitStack()
         self._shown = ExitStack()
 
+    def run_whole(self, call: Callable[[TrainInput], Any]) -> Any:
+        """Call, keep and store what comes back, seal, and say where it lies."""
+        with self:
+            output = self.call(call)
+            if isinstance(output, TrainOutput):
+                self.keep(self.input, output)
+        self.tell()
+        return output
+
+    def call(self, call: Callable[[TrainInput], Any]) -> Any:
+        """Call the plugin's code with the ``TrainInput``."""
+        train = self.input
+        self.called = self.calling = True
+        try:
+            return call(train)
+        finally:
+            self.calling = False
+
+    def close(self) -> None:
+        """Seal what nobody sealed: a group used its run, and none of its commands went on with it."""
+        if self.run is not None and not self.run.sealed:
+            self.__exit__(None, None, None)
+
+    @cached_property
+    def input(self) -> TrainInput:
+        """The ``TrainInput`` of the request, made at its first use."""
+        return self.make_input()
+
     def make_input(self) -> TrainInput:
-        """The ``TrainInput`` of the request.
+        """Make the ``TrainInput`` of the request.
 
         A dataset that was named is opened now, so that a wrong one is reported before anything heavy is
         imported.
         """
         request = self.request
+        if request.config.artifact_path is not None and request.parent is None:
+            resumed = request.resumed.name if request.resumed is not None else None
+            check_destination(Path(request.config.artifact_path), request.config.overwrite_local, resumed)
         known = request.fold_folder or request.resumed
         train = TrainInput(
             request.plugin_name,
@@ -118,16 +149,18 @@ class Session:
     def begin(self, train: TrainInput) -> Run:
         """Make the run's folder with all that is known before training, and show its progress."""
         request = self.request
+        if request.config.dataset is None and self.calling and request.can_ask:
+            _ = train.dataset  # the choice among datasets, before a live view takes the terminal
         folder = request.fold_folder or request.resumed or runs_dir() / layout.new_id()
         run_id = f"{request.parent.name}-f{request.fold}" if request.parent is not None else folder.name
         watched = Watched("", folder)
         self.run = Run.begin(folder, run_id, identity(request))
-        record_inputs(request, self.run, train)
         self._stack.enter_context(self.run.stop.listening())
+        record_inputs(request, self.run, train)
         if request.parent is None:
             tees = self._stack.enter_context(recorded(folder / layout.CONSOLE))
             self._stack.enter_context(self._shown)
-            self.display = self._shown.enter_context(Display(tees[0].stream, tees))
+            self.display = self._shown.enter_context(Display(tees[0].stream, tees, self.run.stop))
             if not request.wants_folds:
                 self.display.watch(watched)
         return self.run
@@ -157,7 +190,8 @@ class Session:
         if self.display is not None:
             self.display.say(line)
         else:
-            click.echo(line)
+            with suppress(BrokenPipeError):  # whoever read the output has gone; the training goes on
+                click.echo(line)
 
     def stop_display(self) -> None:
         """Show the last state of the progress, and give the terminal back."""
@@ -192,6 +226,8 @@ class Session:
             if self.run is not None:
                 self.run.stop.sealing = True
                 self._seal(self.run, error)
+            elif error is not None and self.called and _is_foreign(error):
+                raise self._plugin_failed(error) from error
         finally:
             self._stack.close()
 
@@ -199,18 +235,21 @@ class Session:
         """Write how the run ended; what the user should read instead of ``error`` is raised."""
         if error is None:
             if run.stop.reason is not None and self.outcome is None:
-                raise self._interrupted(run, terminated=run.stop.reason == "SIGTERM")
-            run.seal("completed", **(self.outcome or Outcome(metrics=run.last_metrics())).as_result())
+                raise self._interrupted(run)
+            run.seal("completed", **(self.outcome or Outcome(run.last_metrics())).as_result())
         elif isinstance(error, KeyboardInterrupt | click.Abort | Interrupted):
-            raise self._interrupted(run, isinstance(error, Terminated)) from None
+            if isinstance(error, Terminated):
+                run.stop.reason = "SIGTERM"
+            raise self._interrupted(run) from None
         elif isinstance(error, click.exceptions.Exit | SystemExit):
             code = error.exit_code if isinstance(error, click.exceptions.Exit) else error.code
-            run.seal("failed" if code else "completed", **Outcome(metrics=run.last_metrics()).as_result())
+            run.seal("failed" if code else "completed", **Outcome(run.last_metrics()).as_result())
         elif isinstance(error, click.ClickException):
             self._failed(run, error.format_message())
         elif isinstance(error, RavenError):
             self._failed(run, str(error))
-            if isinstance(error, InputError) and run.attempt == 1 and not run.said_anything:
+            fresh = run.attempt == 1 and not run.said_anything and self.request.parent is None
+            if isinstance(error, InputError) and fresh:
                 shutil.rmtree(run.path)  # refused before it began: there is nothing to keep
         elif isinstance(error, OSError) and error.errno is not None:
             told = explain(error, Path(str(error.filename or run.path)))
@@ -221,23 +260,33 @@ class Session:
             log = run.path / layout.CONSOLE
             with log.open("a", encoding="utf-8") as file:
                 traceback.print_exception(error, file=file)
-            raise RavenError(
-                f"The plugin {self.request.plugin_name!r} failed with {type(error).__name__}: {error}\n"
-                f"The traceback is at the end of {log}."
-            ) from error
+            raise self._plugin_failed(error, f"The traceback is at the end of {log}.") from error
+
+    def _plugin_failed(self, error: BaseException, where: str = "RAVENML_DEBUG=1 shows where.") -> RavenError:
+        return RavenError(
+            f"The plugin {self.request.plugin_name!r} failed with {type(error).__name__}: {error}\n{where}"
+        )
 
     def _failed(self, run: Run, message: str) -> None:
-        run.seal("failed", error=message, **(self.outcome or Outcome(metrics=run.last_metrics())).as_result())
+        run.seal("failed", error=message, **(self.outcome or Outcome(run.last_metrics())).as_result())
 
-    def _interrupted(self, run: Run, terminated: bool) -> Interrupted:
-        reason = run.stop.reason or ("SIGTERM" if terminated else "Ctrl-C")
-        run.seal("interrupted", reason=reason, **Outcome(metrics=run.last_metrics()).as_result())
+    def _interrupted(self, run: Run) -> Interrupted:
+        reason = run.stop.reason or "Ctrl-C"
+        run.seal("interrupted", reason=reason, **(self.outcome or Outcome(run.last_metrics())).as_result())
         message = f"Interrupted by {reason}; the run is kept in {run.path}."
-        states = sorted(run.path.glob(f"{layout.CHECKPOINTS}/state_*")) or sorted(
-            run.path.glob("folds/*/checkpoints/state_*")
-        )
-        message += f"\nThe last checkpoint: {states[-1].relative_to(run.path)}." if states else ""
-        message += f"\nGo on with: {self.request.command} --resume {run.id}"
+        if self.request.parent is None:
+            found = (
+                sorted(run.path.glob(f"{folds}{layout.CHECKPOINTS}/state_*")) for folds in ("", "folds/*/")
+            )
+            states = [state for several in found for state in several]
+            message += f"\nThe last checkpoint: {states[-1].relative_to(run.path)}." if states else ""
+            message += f"\nGo on with: {self.request.command} --resume {run.id}"
         stopped = Interrupted(message)
-        stopped.exit_code = 143 if terminated else 130
+        stopped.exit_code = 143 if reason == "SIGTERM" else 130
         return stopped
+
+
+def _is_foreign(error: BaseException) -> bool:
+    """Whether an error is a plugin's own, and not one that has its words already."""
+    ours = (RavenError, click.ClickException, click.Abort, click.exceptions.Exit)
+    return isinstance(error, Exception) and not isinstance(error, ours)

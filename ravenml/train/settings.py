@@ -12,11 +12,11 @@ import click
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
+from ravenml.context import SETTINGS
 from ravenml.errors import InputError
 from ravenml.files import read_json
 
 PRESETS = "predefined_run_configs.json"
-META = "ravenml.settings"  # where the context keeps what was given on the command line
 
 
 class TrainSettings(BaseModel):
@@ -103,7 +103,7 @@ def _option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
         source = context.get_parameter_source(parameter.name or "")
         if source in (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT):
             parts = [part.strip() for part in value.split(",") if part.strip()] if is_list else value
-            context.meta.setdefault(META, {})[leaf.path] = (leaf.option, parts)
+            context.meta.setdefault(SETTINGS, {})[leaf.path] = (leaf.option, parts)
 
     shown = ",".join(map(str, default)) if is_list and default else default
     return click.Option(
@@ -122,7 +122,7 @@ def _option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
 def given_settings(context: click.Context) -> dict[str, Any]:
     """What was given on the command line or in the environment, nested as the model is."""
     result: dict[str, Any] = {}
-    for path, (_, value) in context.meta.get(META, {}).items():
+    for path, (_, value) in context.meta.get(SETTINGS, {}).items():
         inner = result
         for name in path[:-1]:
             inner = inner.setdefault(name, {})

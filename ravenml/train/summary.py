@@ -11,9 +11,11 @@ from typing import Any
 from ravenml.data.project import Project
 from ravenml.data.split import Split
 from ravenml.errors import RavenError
+from ravenml.files import plain
 from ravenml.infer.out_of_fold import predict_segmentation
 from ravenml.runs import layout
 from ravenml.runs.record import read_record, status
+from ravenml.runs.views import short
 from ravenml.train.scores import Scores
 
 SCHEMA = 1
@@ -62,8 +64,8 @@ class Summary:
     def names(self) -> list[str]:
         """Every metric that a completed fold has, plain ones before classes."""
         found = dict.fromkeys(name for one in self.folds for name in one.metrics)
-        plain = [name for name in found if name.count("/") < 2]
-        return plain + [name for name in found if name.count("/") >= 2]
+        whole = [name for name in found if name.count("/") < 2]
+        return whole + [name for name in found if name.count("/") >= 2]
 
     def values(self, name: str) -> list[float]:
         """A metric's finite values over the completed folds."""
@@ -112,20 +114,28 @@ class Summary:
             "out_of_fold_images": self.images,
         }
 
-    def table(self) -> list[str]:
-        """The summary as lines for a terminal: a row per metric, a column per fold."""
+    def table(self, width: int | None = None) -> list[str]:
+        """The summary as lines for a terminal: a row per metric, a column per fold.
+
+        Folds that do not fit into ``width`` columns are left to ``summary.json``.
+        """
         names = [name for name in self.names() if name.startswith("val/")] or self.names()
         scores = {f"val/{name}": value for name, value in (self.out_of_fold or {}).items()}
-        header = ["", *(f"fold {one.fold}" for one in self.folds), "mean", "std", "out of fold"]
+        longest = max((len(name) for name in names), default=0)
+        room = len(self.folds) if width is None else max(0, (width - longest - 33) // 9)
+        shown = self.folds[:room]
+        header = ["", *(f"fold {one.fold}" for one in shown), "mean", "std", "out of fold"]
         rows = [header]
         for name in names:
-            cells = [_cell(one.metrics.get(name)) for one in self.folds]
+            cells = [short(one.metrics.get(name)) for one in shown]
             rows.append(
-                [name, *cells, _cell(self.mean(name)), _cell(self.std(name)), _cell(scores.get(name))]
+                [name, *cells, short(self.mean(name)), short(self.std(name)), short(scores.get(name))]
             )
         widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
         lines = [_line(row, widths) for row in rows]
         lines.insert(1, "─" * len(lines[0]))
+        if len(shown) < len(self.folds):
+            lines.append(f"{len(self.folds)} folds; each of them stands in summary.json.")
         if self.out_of_fold is not None:
             lines.append(
                 f"Out of fold: {self.images} images, each predicted once, by the model that never saw it."
@@ -140,12 +150,6 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([row[0].ljust(widths[0]), *cells])
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
 def summarise(folder: Path, project: Project, plan: Sequence[Split]) -> Summary:
     """Gather the folds of the run in ``folder`` and score its images out of fold."""
     folds = [fold_result(folder, fold) for fold in range(len(plan))]
@@ -153,31 +157,37 @@ def summarise(folder: Path, project: Project, plan: Sequence[Split]) -> Summary:
     if missing:
         listed = ", ".join(map(str, missing))
         return Summary(folds, None, None, 0, f"of fold{'s' * (len(missing) > 1)} {listed} there is no model")
-    scores, source, why_not = _scores(folder, project, plan)
-    if scores is None:
-        return Summary(folds, None, None, 0, why_not)
-    return Summary(folds, scores.values(), source, len(scores.items))
+    try:
+        scores, source = _scores(folder, project, plan)
+        values = scores.values()
+    except Exception as error:  # a plugin's code: the folds' own results must not be lost over it
+        reason = str(error) if isinstance(error, RavenError) else f"{type(error).__name__}: {error}"
+        return Summary(folds, None, None, 0, reason.rstrip("."))
+    return Summary(folds, plain(values, "the out-of-fold score"), source, len(scores.items))
 
 
-def _scores(
-    folder: Path, project: Project, plan: Sequence[Split]
-) -> tuple[Scores | None, str | None, str | None]:
-    """The statistics of all folds together, and where they come from; or why there are none."""
+def _scores(folder: Path, project: Project, plan: Sequence[Split]) -> tuple[Scores, str]:
+    """The statistics of all folds together, and where they come from.
+
+    Raises:
+        RavenError: there are none, or a fold scored other images than those that it validates with.
+    """
     places = [folder / layout.FOLDS / str(fold) for fold in range(len(plan))]
     if all((place / layout.SCORES).exists() for place in places):
-        return Scores.together([Scores.load(place / layout.SCORES) for place in places]), "scores", None
+        parts = [Scores.load(place / layout.SCORES) for place in places]
+        for fold, (part, one) in enumerate(zip(parts, plan, strict=True)):
+            if sorted(part.items) != sorted(item.key for item in one.val):
+                raise RavenError(f"fold {fold} scored other images than those that it validates with")
+        return Scores.together(parts), "scores"
     try:
-        parts = [
+        found = [
             predict_segmentation(place / layout.MODEL_STATE, project, one.val)
             for place, one in zip(places, plan, strict=True)
         ]
     except RavenError as error:
-        return (
-            None,
-            None,
-            f"the plugin returns no scores, and its models cannot be asked ({str(error).rstrip('.')})",
-        )
-    return Scores.together([Scores.segmentation(*part) for part in parts]), "predictor", None
+        reason = str(error).rstrip(".")
+        raise RavenError(f"the plugin returns no scores, and its models cannot be asked ({reason})") from None
+    return Scores.together([Scores.segmentation(*part) for part in found]), "predictor"
 
 
 def fold_result(folder: Path, fold: int) -> FoldResult:
@@ -205,8 +215,10 @@ def why(place: Path, code: int | None = None) -> str:
     if code is not None and code < 0:
         return f"its process was ended by signal {-code}; see {log}"
     record = read_record(place) if (place / layout.RUN_JSON).exists() else {}
-    error = (record.get("result") or {}).get("error")
-    if error:
-        return str(error).splitlines()[0]
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1].removeprefix("Error: ") if lines else "it was not trained"
+    result = record.get("result") or {}
+    said = result.get("error") or result.get("reason")
+    if said:
+        return str(said).splitlines()[0]
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    told = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
+    return told[-1] if told else f"its process ended; see {log}" if lines else "it was not trained"

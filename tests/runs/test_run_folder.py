@@ -29,7 +29,7 @@ def begin(home: Path, name: str = "20260101-000000-abcde") -> Run:
 def test_ids_sort_by_time_and_are_unique() -> None:
     ids = [new_id() for _ in range(500)]
     assert len(set(ids)) == 500
-    assert sorted(i[:15] for i in ids) == [i[:15] for i in ids]
+    assert sorted(i[:18] for i in ids) == [i[:18] for i in ids]
 
 
 def test_any_unique_beginning_of_an_id_will_do(home: Path) -> None:

@@ -133,9 +133,7 @@ def test_a_fold_beyond_the_last_is_refused(raven: Raven, learner: Path, project:
 def test_a_failing_fold_is_reported_the_others_go_on_and_resume_trains_only_what_is_missing(
     raven: Raven, learner: Path, project: Path
 ) -> None:
-    done = raven(
-        "train", "--dataset", project, "learner", "train", "--kfold", "--folds", "3", "--fail-fold", "1"
-    )
+    done = raven("train", "--dataset", project, "learner", "train", "--folds", "3", FAIL_FOLD="1")
     assert done.returncode == 1
     assert (
         "1 of 3 folds failed" in done.stderr and "the fold broke" in done.stderr and "--resume" in done.stderr
@@ -144,7 +142,7 @@ def test_a_failing_fold_is_reported_the_others_go_on_and_resume_trains_only_what
     (run,) = raven.runs()
     before = (run / "folds" / "0" / "run.json").read_text()
     assert summary(run)["folds"][2]["status"] == "completed"
-    raven.ok("train", "learner", "train", "--resume", run.name[:15], "--fail-fold", "-1")
+    raven.ok("train", "learner", "train", "--resume", run.name[:15])
     assert raven.runs() == [run]
     assert summary(run)["out_of_fold"] is not None
     assert (run / "folds" / "0" / "run.json").read_text() == before
@@ -205,7 +203,7 @@ def test_ctrl_c_stops_the_folds_and_resume_finishes_them(raven: Raven, learner: 
     assert parent.returncode == 130
     assert f"raven train learner train --resume {run.name}" in err
     assert json.loads((run / "folds" / "0" / "run.json").read_text())["result"]["status"] == "interrupted"
-    raven.ok("train", "learner", "train", "--resume", run.name, "--seconds", "0")
+    raven.ok("train", "learner", "train", "--resume", run.name, SECONDS="0")
     assert summary(run)["out_of_fold"] is not None
 
 

@@ -1,0 +1,156 @@
+"""How progress looks: in place on a terminal, line by line elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any, TextIO
+
+from ravenml.runs.watch import Watched, main_metrics
+
+_BAR = 24  # columns
+_ENDED = ("EventType.TASK_FINISHED", "EventType.TASK_STOPPED", "EventType.TASK_CRASHED")
+
+
+class PlainView:
+    """A line per epoch and run, for pipes and logs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._epochs: dict[str, int] = {}
+
+    def start(self) -> None:
+        """Nothing is prepared."""
+
+    def stop(self) -> None:
+        """Nothing is held."""
+
+    def show(self, runs: list[Watched]) -> None:
+        """Nothing is drawn between lines."""
+
+    def line(self, text: str) -> None:
+        """Print a line."""
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+    def event(self, run: Watched, event: dict[str, Any]) -> None:
+        """Print what an event says, if it is the end of an epoch or a text."""
+        if event.get("event_type") == "EventType.PROGRESS" and event.get("subtask") == "Epoch":
+            epoch = run.subtasks["Epoch"].current
+            if epoch > self._epochs.get(run.label, int(run.resumed_at or 0)):
+                self._epochs[run.label] = epoch
+                self.line(epoch_line(run))
+        elif event.get("event_type") == "EventType.TEXT":
+            self.line(said(run, event))
+
+
+class LiveView:
+    """A line per run that is redrawn in place."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(file=stream, highlight=False)
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            transient=True,
+        )
+
+    def start(self) -> None:
+        """Take the bottom of the terminal."""
+        self._live.start()
+
+    def stop(self) -> None:
+        """Give it back."""
+        self._live.stop()
+
+    def line(self, text: str) -> None:
+        """Print a line above the view."""
+        from rich.text import Text
+
+        self._console.print(Text(text))
+
+    def event(self, run: Watched, event: dict[str, Any]) -> None:
+        """Print what stays: texts, and how a run stood at its end."""
+        if event.get("event_type") == "EventType.TEXT":
+            self.line(said(run, event))
+        elif event.get("event_type") in _ENDED:
+            self.line(epoch_line(run))
+
+    def show(self, runs: list[Watched]) -> None:
+        """Redraw the runs that are under way."""
+        from rich.text import Text
+
+        width = self._console.width - 1
+        lines = [live_line(run, width) for run in runs if not run.ended]
+        self._live.update(Text("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
+
+
+def live_line(run: Watched, width: int) -> str:
+    """A run in at most ``width`` columns; where there is little room, the bar goes first."""
+    epochs, iterations = run.subtasks.get("Epoch"), run.subtasks.get("Iteration")
+    where = f"epoch {epochs.current}/{epochs.total}" if epochs else "starting"
+    within = f"iteration {iterations.current}/{iterations.total}" if iterations else ""
+    scores = "  ".join(f"{name} {short(value)}" for name, value in main_metrics(run.metrics, 3).items())
+    parts = {
+        "label": run.label or "training",
+        "bar": bar(run.done() or 0.0),
+        "where": where,
+        "within": within,
+        "speed": speed(run),
+        "scores": scores,
+    }
+    for dropped in ("", "bar", "within", "scores", "speed", "label"):
+        parts.pop(dropped, None)
+        line = "  ".join(part for part in parts.values() if part)
+        if len(line) <= width:
+            return line
+    return line[:width]
+
+
+def bar(done: float) -> str:
+    """A progress bar of a fixed width; ``done`` is 0…1."""
+    full = round(done * _BAR)
+    return "━" * full + "─" * (_BAR - full)
+
+
+def speed(run: Watched) -> str:
+    """Images per second and time left, as far as they are known."""
+    parts = [f"{run.images_per_second:.1f} images/s"] if run.images_per_second else []
+    left = run.seconds_left()
+    if left is not None and left >= 1:
+        parts.append(f"{duration(left)} left")
+    return " · ".join(parts)
+
+
+def said(run: Watched, event: dict[str, Any]) -> str:
+    """A text event on one line, with the run's label."""
+    return " ".join(filter(None, [run.label, str(event.get("message"))]))
+
+
+def epoch_line(run: Watched) -> str:
+    """The state of a run after an epoch on one line."""
+    epochs = run.subtasks.get("Epoch")
+    parts = [run.label] if run.label else []
+    if epochs:
+        parts.append(f"epoch {epochs.current}/{epochs.total}")
+    parts += [f"{name} {short(value)}" for name, value in main_metrics(run.metrics).items()]
+    rate = speed(run) if epochs and epochs.current < epochs.total else ""
+    return "  ".join([*parts, rate] if rate else parts)
+
+
+def short(value: Any) -> str:
+    """A metric in few letters; ``-`` where there is none."""
+    return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """``12 s``, ``3:05 min``, ``2:10 h``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
