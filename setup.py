@@ -19,8 +19,8 @@ install_requires = [
     "pydantic>=2.7,<3",
     "orjson>=3.10",
     "rich>=13.7",
-    "numpy>=1.26",
-    "opencv-python-headless>=4.10",
+    "numpy>=2.0",
+    "opencv-python-headless>=4.13",
     "boto3>=1.34",
     "pip-tools>=7.4",
 ]
