@@ -10,7 +10,8 @@ import click
 from ravenml.context import CONFIG_FILE, PLUGIN, SETTINGS_MODEL
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import SETTINGS, TRAIN, find_plugin, plugins
-from ravenml.train.options import extend, keep
+from ravenml.train.given import keep
+from ravenml.train.options import extend
 
 
 class Plugins(click.Group):
@@ -99,7 +100,7 @@ def train(context: click.Context, config: str | None) -> None:
 def _finish(context: click.Context, result: Any, **_: Any) -> Any:
     """Store a ``TrainOutput`` that a command without ``@pass_train`` returned."""
     if result is not None and "ravenml.train.interfaces" in sys.modules:
-        from ravenml.train.session import store_unclaimed
+        from ravenml.train.command import store_unclaimed
 
         store_unclaimed(context, result)
     return result

@@ -27,7 +27,7 @@ from ravenml.runs.watch import Watched
 from ravenml.train.interfaces import TrainInput
 from ravenml.train.outcome import Outcome
 from ravenml.train.request import Request
-from ravenml.train.session import Session, run_once
+from ravenml.train.session import Session
 from ravenml.train.summary import summarise, why
 
 GRACE = 60.0  # seconds that a fold has to stop in good order
@@ -137,7 +137,7 @@ def _train_here(request: Request, call: Callable[[TrainInput], Any], run: Run, t
     """Train the folds one after another in this process, so that a debugger sees them."""
     for fold in todo:
         try:
-            run_once(replace(request, fold=fold, parent=run.path, resumed=None), call)
+            Session(replace(request, fold=fold, parent=run.path, resumed=None)).run_whole(call)
         except Interrupted:
             raise
         except (RavenError, click.ClickException, SystemExit) as error:

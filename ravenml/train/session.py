@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import traceback
 from collections.abc import Callable
@@ -15,13 +14,11 @@ from typing import Any
 import click
 
 from ravenml.config.home import runs_dir
-from ravenml.context import SESSION
 from ravenml.errors import InputError, Interrupted, RavenError
 from ravenml.files import explain
 from ravenml.runs import layout
 from ravenml.runs.console import recorded
 from ravenml.runs.display import Display
-from ravenml.runs.launcher import PARENT, end_with_parent
 from ravenml.runs.run import Run
 from ravenml.runs.stop import Terminated
 from ravenml.runs.watch import Watched
@@ -29,49 +26,7 @@ from ravenml.store.local import check_destination
 from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.outcome import Outcome, keep_output, store_outcome
 from ravenml.train.record import identity, record_inputs
-from ravenml.train.request import Request, make_request
-
-
-def run_command(context: click.Context, call: Callable[[TrainInput], Any]) -> Any:
-    """Call a plugin's training command with its ``TrainInput``; seal and store what it did.
-
-    A command that is called by another one with ``@pass_train``, or that stands in a group that has it,
-    shares that one's ``TrainInput``; the outermost stores.
-
-    Args:
-        context: the command's context.
-        call: the command itself.
-
-    Returns:
-        What the command returned; None where k-fold called it in other processes.
-    """
-    if os.environ.get(PARENT):
-        end_with_parent()
-    outer: Session | None = context.meta.get(SESSION)
-    if outer is not None and outer.calling:
-        return call(outer.input)
-    request = outer.request if outer is not None else make_request(context)
-    if request.wants_folds and not isinstance(context.command, click.Group):
-        from ravenml.train.kfold import run_folds
-
-        run_folds(request, call)
-        return None
-    session = context.meta[SESSION] = outer or Session(request)
-    if isinstance(context.command, click.Group):  # its commands go on with what it does to the input
-        context.call_on_close(session.close)
-        return session.call(call)
-    return session.run_whole(call)
-
-
-def run_once(request: Request, call: Callable[[TrainInput], Any]) -> Any:
-    """One training in this process; returns what ``call`` returns."""
-    return Session(request).run_whole(call)
-
-
-def store_unclaimed(context: click.Context, result: Any) -> None:
-    """Store the ``TrainOutput`` of a command that has no ``@pass_train``."""
-    if isinstance(result, TrainOutput) and SESSION not in context.meta:
-        run_once(make_request(context), lambda train: result)
+from ravenml.train.request import Request
 
 
 class Session:
