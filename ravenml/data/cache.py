@@ -23,7 +23,6 @@ from ravenml.data.notices import Notice, to_stderr
 from ravenml.data.project import Item, Project
 from ravenml.errors import InputError
 
-DEFAULT_BYTES = 20 * 1024**3
 _TOUCH_AGAIN_S = 600.0  # how often a file in use is marked as such
 _STALE_S = 3600.0  # a temporary file this old was left by a process that died
 
@@ -275,7 +274,7 @@ def _allowed_bytes() -> int:
         return parse_bytes(said, "RAVENML_CACHE_BYTES")
     from ravenml.config.config import load_config
 
-    return int(getattr(load_config(), "cache_gib", DEFAULT_BYTES / 1024**3) * 1024**3)
+    return int(load_config().cache_gib * 1024**3)
 
 
 def parse_bytes(text: str, where: str) -> int:
