@@ -47,4 +47,5 @@ def update(dataset: str | None, cache_gib: float | None) -> None:
         raise click.UsageError("Name at least one field to change, such as --dataset NAME.")
     values = load_config().model_dump(exclude_defaults=True) | changes
     save_config(validated(Config, {k: v for k, v in values.items() if v != ""}, "raven config update"))
-    click.echo(f"Wrote {config_path()}.")
+    for name, value in changes.items():
+        click.echo(f"{name} is now {value if value != '' else 'not set'} ({config_path()}).")

@@ -113,10 +113,20 @@ def _sentence(model: type[BaseModel], fault: Any, where: str, spelled: Mapping[t
     place = option if option else f"{where}: `{field}`" if field else f"{where}:"
     if fault["type"] == "extra_forbidden":
         known = list(_fields_at(model, fault["loc"][:-1]))
-        close = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
+        wrong = str(fault["loc"][-1])
+        within = [name for name in known if wrong.endswith(f"_{name}")]
+        close = within or difflib.get_close_matches(wrong, known, n=1)
         mend = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(sorted(known))}."
         return f"{where}: `{field}` is no known field; {mend}"
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ").rstrip(".")
+    if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        inner = [name for name in _fields_at(model, fault["loc"])][:2]
+        form = "{" + ", ".join(f"{name}: …" for name in inner) + "}"
+        return f"{place} should hold fields, such as `{fault['loc'][-1]}: {form}`, not {fault['input']!r}."
+    if fault["type"] == "int_parsing":
+        return f"{place} should be a whole number, not {fault['input']!r}."
+    if fault["type"] == "float_parsing":
+        return f"{place} should be a number, not {fault['input']!r}."
     if fault["type"] == "missing":
         return f"{place} is missing."
     if fault["type"].startswith("value_error"):

@@ -99,7 +99,7 @@ def parse_object(content: bytes, path: Path) -> dict[str, Any]:
         Fault: it does not; names the line.
     """
     try:
-        data = orjson.loads(content)
+        data = orjson.loads(content.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise Fault(path, where, f"is not valid JSON ({error.msg})", "export it again") from None

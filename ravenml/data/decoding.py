@@ -36,12 +36,12 @@ def check_size(annotation: Annotation, image: np.ndarray, item: Item) -> None:
     """Check that an annotation belongs to an image of this size.
 
     Raises:
-        Fault: it does not; says so where only the EXIF orientation stands between them.
+        Fault: it does not; says so where width and height are only swapped.
     """
     height, width = image.shape[:2]
     if annotation.size == (height, width):
         return
     said = f"says {annotation.size[1]}×{annotation.size[0]}, but {item.image_path} is {width}×{height}"
     if annotation.size == (width, height):
-        said += " (turned as its EXIF orientation demands)"
+        said += ", the other way round (an EXIF orientation, where there is one, has been applied)"
     raise Fault(item.annotation_path, "size", said, "annotate this image anew, or put the right image back")

@@ -65,6 +65,8 @@ def make_folds(
             )
     tell_left_out(project, items, notice)
     number = _deal(groups, n, seed)
+    if by != "random":
+        notice(_told(groups, by, number, n))
     return [
         Split(
             [item for item in items if number[item.key] != fold],
@@ -96,6 +98,17 @@ def looks_like_sequences(items: Sequence[Item]) -> bool:
 
 _NUMBERED = re.compile(r"(?P<beginning>.*?[^0-9])(?:f|frame|fr)?0*\d+$", re.IGNORECASE)
 _SAYS_SO = re.compile(r"frame|video|clip|movie|drive|sequence|(^|[^a-z])(seq|vid|cam|frm)([^a-z]|$)")
+
+
+def _told(groups: dict[str, list[Item]], by: str, number: dict[str, int], n: int) -> str:
+    """How many groups there are, and how even the folds came out."""
+    largest = sorted(groups, key=lambda name: -len(groups[name]))
+    named = ", ".join(f"{name} ({len(groups[name])})" for name in largest[:5]) + (
+        ", …" if len(groups) > 5 else ""
+    )
+    sizes = [sum(fold == one for one in number.values()) for fold in range(n)]
+    what = "datasets" if by == "dataset" else f"groups by {by!r}"
+    return f"{len(groups)} {what}: {named}; the folds hold {', '.join(map(str, sizes))} images."
 
 
 def _likely_group(items: Sequence[Item]) -> str:

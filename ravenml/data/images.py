@@ -17,6 +17,7 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".mpo", ".bmp", ".tif"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _COPY_AGAIN = "copy the image again from where it came"
+_COPY_AGAIN_OR_CONVERT = "copy it again, or convert it to 8 or 16 bits of grey or RGB"
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -57,7 +58,12 @@ def decode_image(content: bytes, path: Path) -> np.ndarray:
         image = None
     if image is None:
         if _known(content):
-            raise Fault(path, "", "the image is damaged or cut off", _COPY_AGAIN)
+            raise Fault(
+                path,
+                "",
+                "the image is damaged, cut off, or of a kind that is not read",
+                _COPY_AGAIN_OR_CONVERT,
+            )
         raise Fault(path, "", "is no PNG, JPEG, BMP, TIFF or WebP image", "convert it to one of these")
     return image if _RGB != cv2.IMREAD_COLOR else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 

@@ -13,6 +13,7 @@ from ravenml.data.faults import Fault, Report, raise_fault
 from ravenml.data.images import read_bytes
 
 _EXPORT_AGAIN = "export the project again"
+_GREY = "#808080"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def read_meta(path: Path, report: Report = raise_fault) -> tuple[list[ObjClass],
     for number, entry in enumerate(entries):
         where = f"classes[{number}]"
         try:
-            made = _class(entry, path, where)
+            made = _class(entry, path, where, report)
             if made.title in classes:
                 raise Fault(path, f"{where}.title", f'"{made.title}" is there twice', "rename one of them")
             classes[made.title] = made
@@ -74,14 +75,19 @@ def read_meta(path: Path, report: Report = raise_fault) -> tuple[list[ObjClass],
     return list(classes.values()), list(tags.values())
 
 
-def _class(entry: Any, path: Path, where: str) -> ObjClass:
+def _class(entry: Any, path: Path, where: str, report: Report) -> ObjClass:
     title = entry.get("title") if isinstance(entry, dict) else None
     if not isinstance(title, str) or not title:
         raise Fault(path, f"{where}.title", "is missing", _EXPORT_AGAIN)
     shape = entry.get("shape")
     if not isinstance(shape, str):
         raise Fault(path, f"{where}.shape", "is missing", _EXPORT_AGAIN)
-    return ObjClass(title, shape, _color(entry.get("color", "#808080"), path, f"{where}.color"))
+    try:
+        color = _color(entry.get("color", _GREY), path, f"{where}.color")
+    except Fault as fault:  # the class is there all the same, and its objects are not at fault
+        report(fault)
+        color = _GREY
+    return ObjClass(title, shape, color)
 
 
 def _tag_entries(data: dict[str, Any], path: Path) -> Iterator[tuple[str, Any]]:

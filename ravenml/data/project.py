@@ -54,7 +54,7 @@ class Project:
         faults: list[Fault] = []
         project = cls.read(root, faults.append)
         if faults:
-            more = f"  (and {len(faults) - 1} more: raven data inspect {root})" if len(faults) > 1 else ""
+            more = f"  (and more: raven data inspect {root})" if len(faults) > 1 else ""
             raise InputError(f"{faults[0]}{more}")
         if not project.items:
             raise InputError(f"{root} holds no images; a dataset is a folder in it with img/ and ann/.")

@@ -64,8 +64,8 @@ class Plugin:
         if self.name in taken:
             return f"its name belongs to the command `raven train {self.name}`"
         if self.rivals:
-            others = ", ".join(sorted({_distribution(rival) for rival in self.rivals}))
-            return f"{others} declares the same name"
+            others = " and ".join(sorted({self.distribution, *map(_distribution, self.rivals)}))
+            return f"{others} declare the same name; uninstall all but one of them"
         if not module_exists(self.entry_point.module):
             return f"its module {self.entry_point.module} cannot be found"
         return None
@@ -79,7 +79,7 @@ class Plugin:
         if self.rivals:
             others = " and ".join(sorted({self.distribution, *map(_distribution, self.rivals)}))
             raise PluginError(
-                f"The name {self.name!r} is declared by {others}; uninstall all but one of them."
+                f"The plugin {self.name!r} is declared by {others}; uninstall all but one of them."
             )
         limit = import_limit()
         try:

@@ -45,6 +45,9 @@ def list_(as_json: bool, limit: int | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print all of run.json and summary.json as JSON.")
 def show(run: str | None, as_json: bool) -> None:
     """Show one run; without ID, the newest.  Any unique beginning of an ID will do."""
+    import shutil
+    import sys
+
     from ravenml.runs.layout import find_run
     from ravenml.runs.overview import details, full_record
 
@@ -54,5 +57,6 @@ def show(run: str | None, as_json: bool) -> None:
 
         click.echo(json.dumps(full_record(folder), indent=2))
         return
-    for line in details(folder):
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in details(folder, width):
         click.echo(line)

@@ -25,7 +25,7 @@ class Display:
     reaches a training.
 
     Args:
-        stream: where to show it; by custom stdout.
+        stream: where to show it; by custom stdout.  Lines go through it; a live view goes past a ``Tee``.
         tees: what the training prints through; on a terminal it is shown above the live view.
         stop: the run's flag; that it was raised is said.
     """
@@ -35,13 +35,14 @@ class Display:
     ) -> None:
         self.runs: list[Watched] = []
         self._stream = stream or sys.stdout
+        terminal = tees[0].stream if tees else self._stream
         self._tees = tees
         self._stop = stop
         self._told_of_stop = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="progress display", daemon=True)
         self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._view: LiveView | PlainView = LiveView(self._stream) if self._live else PlainView(self._stream)
+        self._view: LiveView | PlainView = LiveView(terminal) if self._live else PlainView(self._stream)
         self._lock = threading.Lock()
 
     def watch(self, run: Watched) -> None:
@@ -69,6 +70,10 @@ class Display:
         self._thread.join()
         self._round()
         with suppress(OSError, ValueError):
+            if isinstance(self._view, LiveView):
+                for run in self.runs:
+                    if not run.ended:  # it is sealed later, when its result is stored
+                        self._view.last_line(run)
             self._view.stop()
         for tee in self._tees:
             tee.release()

@@ -12,7 +12,9 @@ from ravenml.files import read_json
 from ravenml.runs import layout
 from ravenml.runs.events import newest_metrics
 from ravenml.runs.record import read_record, status
-from ravenml.runs.views import short
+from ravenml.runs.tables import fold_table, score_table
+from ravenml.runs.views import epoch_line
+from ravenml.runs.watch import Watched
 
 _SHOWN = ("val/miou", "val/mdice", "val/pixel_accuracy", "val/loss", "train/loss")
 
@@ -80,60 +82,60 @@ def full_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def details(folder: Path) -> list[str]:
-    """A run as lines of text: what, how it went, its scores, where things lie."""
+def details(folder: Path, width: int | None = None) -> list[str]:
+    """A run as lines of text: what, how it went, where things lie, its scores in ``width`` columns."""
     record = read_record(folder)
+    now = status(folder, record)
     result = record.get("result") or {}
-    dataset, code = record.get("dataset") or {}, (record.get("provenance") or {}).get("code", {})
-    core = code.get("working folder") or code.get("core") or {}
+    dataset = record.get("dataset") or {}
+    resume = record.get("resume") if now in ("interrupted", "failed", "lost") else None
     facts = [
         ("Run", record["id"]),
-        ("Status", status(folder, record)),
+        ("Status", now),
+        ("Now", _progress(folder) if now == "running" else None),
         ("Why", result.get("error") or result.get("reason")),
         ("Plugin", f"{record.get('plugin')} {record.get('plugin_version') or ''}".strip()),
-        (
-            "Dataset",
-            f"{dataset['name']} ({dataset['images']} images, {dataset['path']})" if dataset else None,
-        ),
+        ("Dataset", "{name} ({images} images, {path})".format(**dataset) if dataset else None),
         ("Split", _split(record)),
         ("Begun", _local_time(record.get("created"))),
         ("Ended", _local_time(result.get("finished")) if result.get("finished") else None),
         ("Attempts", str(len(record["attempts"])) if len(record["attempts"]) > 1 else None),
         ("Command", " ".join(record.get("command") or [])),
-        (
-            "Commit",
-            f"{core['commit'][:12]}{' with changes' if core.get('diff') else ''}"
-            if core.get("commit")
-            else None,
-        ),
+        ("Commit", _commit(record)),
         ("Folder", str(folder)),
+        *(("Model", str(folder / name)) for name in (result.get("models") or {}).values()),
+        ("Previews", next((str(path.parent) for path in folder.glob("previews/*")), None)),
         ("Stored", result.get("stored") or "no"),
-        (
-            "Resume",
-            f"--resume {record['id']}"
-            if status(folder, record) in ("interrupted", "failed", "lost")
-            else None,
-        ),
+        ("Go on with", resume),
     ]
-    lines = [f"{name + ':':10s} {value}" for name, value in facts if value]
+    lines = [f"{name + ':':11s} {value}" for name, value in facts if value]
     metrics = result.get("metrics") or newest_metrics(folder / layout.EVENTS)
     if (folder / layout.SUMMARY).exists():
-        lines += ["", *_fold_lines(read_json(folder / layout.SUMMARY))]
+        lines += ["", *fold_table(read_json(folder / layout.SUMMARY), width)]
     elif metrics:
-        lines += ["", *(f"{name:32s} {short(value)}" for name, value in metrics.items())]
+        lines += ["", *score_table(metrics)]
     return lines
 
 
-def _fold_lines(summary: dict[str, Any]) -> list[str]:
-    out = summary.get("out_of_fold") or {}
-    lines = [f"{'metric':32s} {'mean':>8s} {'std':>8s} {'out of fold':>12s}"]
-    for name, mean in summary["mean"].items():
-        std, score = summary["std"].get(name), out.get(name.removeprefix("val/"))
-        lines.append(f"{name:32s} {short(mean):>8s} {short(std):>8s} {short(score):>12s}")
-    for one in summary["folds"]:
-        if one["status"] != "completed":
-            lines.append(f"fold {one['fold']}: {one['status']}: {one.get('error', '')}")
-    return lines
+def _progress(folder: Path) -> str | None:
+    """The last line that a progress display would show of a run that is under way."""
+    places = sorted((folder / layout.FOLDS).glob("*")) or [folder]
+    lines = []
+    for place in places:
+        watched = Watched(f"fold {place.name}" if place != folder else "", place, from_start=True)
+        events = list(watched.read())
+        if events and not watched.ended:
+            lines.append(epoch_line(watched))
+    return "; ".join(line for line in lines if line) or None
+
+
+def _commit(record: dict[str, Any]) -> str | None:
+    code = (record.get("provenance") or {}).get("code", {})
+    for name in ("working folder", "core"):
+        state = code.get(name) or {}
+        if state.get("commit"):
+            return f"{state['commit'][:12]} of the {name}{', with changes' if state.get('diff') else ''}"
+    return None
 
 
 def _split(record: dict[str, Any]) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any, TextIO
 from ravenml.runs.watch import Watched, main_metrics
 
 _BAR = 24  # columns
+_SAID = ("EventType.TEXT", "EventType.RESUMED")
 _ENDED = ("EventType.TASK_FINISHED", "EventType.TASK_STOPPED", "EventType.TASK_CRASHED")
 
 
@@ -38,7 +39,9 @@ class PlainView:
             if epoch > self._epochs.get(run.label, int(run.resumed_at or 0)):
                 self._epochs[run.label] = epoch
                 self.line(epoch_line(run))
-        elif event.get("event_type") == "EventType.TEXT":
+        elif event.get("event_type") == "EventType.METRICS" and "Epoch" not in run.subtasks:
+            self.line(epoch_line(run))  # a plugin that does not count epochs says what it measures
+        elif event.get("event_type") in _SAID:
             self.line(said(run, event))
 
 
@@ -74,9 +77,14 @@ class LiveView:
 
     def event(self, run: Watched, event: dict[str, Any]) -> None:
         """Print what stays: texts, and how a run stood at its end."""
-        if event.get("event_type") == "EventType.TEXT":
+        if event.get("event_type") in _SAID:
             self.line(said(run, event))
         elif event.get("event_type") in _ENDED:
+            self.last_line(run)
+
+    def last_line(self, run: Watched) -> None:
+        """Leave on the terminal how a run stood at its end."""
+        if run.metrics:
             self.line(epoch_line(run))
 
     def show(self, runs: list[Watched]) -> None:
@@ -126,8 +134,11 @@ def speed(run: Watched) -> str:
 
 
 def said(run: Watched, event: dict[str, Any]) -> str:
-    """A text event on one line, with the run's label."""
-    return " ".join(filter(None, [run.label, str(event.get("message"))]))
+    """What an event says in words on one line, with the run's label."""
+    message = str(event.get("message"))
+    if event.get("event_type") == "EventType.RESUMED":
+        message = f"goes on from epoch {event.get('epoch')}, step {event.get('step')}"
+    return " ".join(filter(None, [run.label, message]))
 
 
 def epoch_line(run: Watched) -> str:

@@ -28,6 +28,7 @@ class Watched:
 
     Attributes:
         label: how displays call it (``fold 0``).
+        from_start: whether what is there already counts, too.
         subtasks: the progress of each subtask that was announced.
         metrics: the newest value of each metric, by address.
         images_per_second: over the last seconds; None before it is known.
@@ -35,6 +36,7 @@ class Watched:
 
     label: str
     folder: Path
+    from_start: bool = False
     subtasks: dict[str, Progress] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     images_per_second: float | None = None
@@ -46,7 +48,7 @@ class Watched:
 
     def __post_init__(self) -> None:
         self._reader = EventReader(self.folder / EVENTS)
-        if (self.folder / EVENTS).exists():
+        if not self.from_start and (self.folder / EVENTS).exists():
             self._reader.read_new()  # what earlier attempts said is history, not progress
 
     def read(self) -> Iterator[dict[str, Any]]:

@@ -15,13 +15,16 @@ from ravenml.files import explain, read_json, write_beside, write_json
 MANIFEST = ".ravenml-files.json"
 
 
-def check_destination(folder: Path, overwrite: bool, run_id: str | None = None) -> None:
+def check_destination(
+    folder: Path, overwrite: bool, run_id: str | None = None, usual: Collection[str] = ()
+) -> None:
     """Refuse, before any work is done, a folder that is the user's own.
 
     Args:
         folder: it is made if need be, so that a place that may not be written is noticed now.
         overwrite: whether what we wrote there earlier may be replaced.
         run_id: a run that is gone on with; the folder may hold what was already stored of it.
+        usual: names of files that every result has, which must not be taken by the user's own.
 
     Raises:
         InputError: the folder is a file, or holds something and ``overwrite`` is off.
@@ -35,7 +38,9 @@ def check_destination(folder: Path, overwrite: bool, run_id: str | None = None) 
         raise explain(error, folder) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RavenError(f"--local: {folder} may not be written by this user; choose another folder.")
-    if not any(folder.iterdir()) or overwrite:
+    if overwrite:
+        _refuse_taken([name for name in usual if (folder / name).is_file()], folder)
+    if overwrite or not any(folder.iterdir()):
         return
     if run_id is None or _manifest(folder).get("run") != run_id:
         raise InputError(
@@ -61,12 +66,7 @@ def publish(files: Mapping[str, Path], folder: Path, run_id: str) -> None:
         RavenError: the disk is full or may not be written.
     """
     ours: dict[str, list[str]] = _manifest(folder).get("files", {})
-    for name in files:
-        target = folder / name
-        if target.exists() and _digest(target) not in ours.get(name, []):
-            raise InputError(
-                f"{target} was not written by ravenML (or was changed since); it is not replaced."
-            )
+    _refuse_taken([name for name in files if (folder / name).exists()], folder)
     new = {name: [_digest(source)] for name, source in files.items()}
     both = {name: [*ours.get(name, []), *new.get(name, [])] for name in ours | new}
     write_json(folder / MANIFEST, {"v": 1, "run": run_id, "files": both})
@@ -98,6 +98,17 @@ def put(files: Mapping[str, Path], folder: Path, copied: Collection[str] = ()) -
             os.replace(beside, target)
         except OSError:  # another file system, or one without links
             _copy(source, target)
+
+
+def _refuse_taken(names: Collection[str], folder: Path) -> None:
+    """Raise where one of these files in ``folder`` is the user's own."""
+    ours: dict[str, list[str]] = _manifest(folder).get("files", {})
+    for name in names:
+        if _digest(folder / name) not in ours.get(name, []):
+            raise InputError(
+                f"{folder / name} was not written by ravenML (or was changed since), and is not replaced; "
+                "move it away, or name another folder with --local."
+            )
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

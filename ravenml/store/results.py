@@ -15,6 +15,14 @@ from ravenml.files import write_json
 from ravenml.store.local import publish, put
 
 _PRIVATE = ("run.lock", "control.json", "run.json")
+USUAL_FILES = (
+    "model-state.tar",
+    "metadata.json",
+    "events.jsonl",
+    "console.log",
+    "scores.npz",
+    "summary.json",
+)
 _GROWING = ("events.jsonl", "console.log")  # appended to in place: copied, never linked
 
 

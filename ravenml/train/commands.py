@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ravenml.context import CONFIG_FILE, PLUGIN, SETTINGS_MODEL
+from ravenml.context import PLUGIN, SETTINGS_MODEL
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import SETTINGS, TRAIN, find_plugin, plugins
 from ravenml.train.given import keep
@@ -49,7 +49,7 @@ class Plugins(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super_rows = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
         rows = [
-            (p.name, f"{p.distribution} {p.version}")
+            (p.name, f"cannot be used: {fault}" if (fault := p.fault()) else f"{p.distribution} {p.version}")
             for p in plugins(TRAIN).values()
             if p.name not in self.commands
         ]
@@ -77,14 +77,17 @@ def _settings_options(name: str, context: click.Context) -> list[click.Option]:
 
 @click.group(cls=Plugins)
 @click.option(
-    "-c", "--config", type=click.Path(dir_okay=False), help="Take what is not given here from this file."
+    *("-c", "--config"),
+    expose_value=False,
+    callback=keep,
+    metavar="FILE",
+    help="Take what is not given here from this YAML file, or from a run's train_args.json.",
 )
 @click.option("--dataset", expose_value=False, callback=keep, help="The dataset: a folder or a name.")
 @click.option(
     "--local", expose_value=False, callback=keep, metavar="PATH", help="Store the result in this folder."
 )
-@click.pass_context
-def train(context: click.Context, config: str | None) -> None:
+def train() -> None:
     """Train a model with one of the installed plugins.
 
     \b
@@ -92,7 +95,6 @@ def train(context: click.Context, config: str | None) -> None:
     raven train --dataset DIR unet train --kfold          train with k-fold
     raven train unet train --help                         the plugin's options
     """
-    context.meta[CONFIG_FILE] = config
 
 
 @train.result_callback()
@@ -113,17 +115,15 @@ def _finish(context: click.Context, result: Any, **_: Any) -> Any:
 def list_(check: bool) -> None:
     """List the installed plugins: name, distribution, version.
 
-    Piped, only the names are printed, a line each.
+    Piped, only the names of those that can be used are printed, a line each.
     """
     found = plugins(TRAIN)
     taken = frozenset(train.commands)
     faults = {name: fault for name, plugin in found.items() if (fault := plugin.fault(taken))}
     if not sys.stdout.isatty():
-        click.echo("".join(f"{name}\n" for name in found if name not in taken), nl=False)
+        click.echo("".join(f"{name}\n" for name in found if name not in faults), nl=False)
         for name, fault in faults.items():
-            click.echo(
-                f"Note: the plugin {name!r} of {found[name].distribution} cannot be used: {fault}.", err=True
-            )
+            click.echo(f"Note: the plugin {name!r} cannot be used: {fault}.", err=True)
     elif not found:
         click.echo("No training plugin is installed; `./install_all.sh` installs those of this repository.")
     else:
@@ -141,4 +141,4 @@ def list_(check: bool) -> None:
             click.echo(fault, err=True)
         if broken or faults:
             raise RavenError(f"{len(broken.keys() | faults.keys())} of {len(found)} plugins cannot be used.")
-        click.echo(f"All {len(found)} plugins load.", err=True)
+        click.echo("Every plugin loads.", err=True)

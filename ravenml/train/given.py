@@ -20,6 +20,13 @@ def core_options() -> list[click.Option]:
         return click.Option([name], help=help, expose_value=False, callback=keep, envvar=variable, **more)
 
     return [
+        click.Option(
+            ["-c", "--config"],
+            help="Take what is not given here from this file.",
+            metavar="FILE",
+            expose_value=False,
+            callback=keep,
+        ),
         option("--dataset", "The dataset: a folder or a name (see `raven data list`)."),
         option("--kfold", "Train with k-fold cross-validation.", is_flag=True),
         option("--folds", "How many folds (default 5); implies --kfold.", type=int, metavar="N"),
@@ -80,7 +87,8 @@ def plugin_defaults(context: click.Context) -> dict[str, Any]:
 
 def _plugins_own(context: click.Context) -> Iterator[tuple[str, click.Context, str]]:
     """The plugin's options that are spelled like one of the core's: the core's name, where, its own name."""
-    spellings = {option.opts[0]: str(option.name) for option in core_options()}
+    # A plugin's own --config is its own affair: the name is too common to mean ours.
+    spellings = {option.opts[0]: str(option.name) for option in core_options() if option.name != "config"}
     level: click.Context | None = context
     while level is not None:
         for parameter in level.command.params:

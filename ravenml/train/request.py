@@ -13,7 +13,7 @@ import click
 from pydantic import BaseModel
 
 from ravenml.config.config import load_config, validated
-from ravenml.context import ARGV, CONFIG_FILE, PLUGIN, SETTINGS, SETTINGS_MODEL
+from ravenml.context import ARGV, PLUGIN, SETTINGS, SETTINGS_MODEL
 from ravenml.data.folds import make_folds
 from ravenml.data.known import known_datasets, resolve_dataset
 from ravenml.data.project import Project
@@ -41,6 +41,7 @@ class Request:
         arguments: all that was typed behind ``raven``.
         parent: the folder of the k-fold run that this training is a fold of.
         resumed: the folder of the run to go on with.
+        default_dataset: whether the dataset was not named, but is the configured one.
         can_ask: whether a person sits at the terminal.
         secret_options: spellings of options whose values are written nowhere.
     """
@@ -54,6 +55,7 @@ class Request:
     in_process: bool = False
     parent: Path | None = None
     resumed: Path | None = None
+    default_dataset: bool = False
     can_ask: bool = False
     secret_options: list[str] = field(default_factory=list)
 
@@ -75,7 +77,14 @@ class Request:
         """Open the dataset that was named, is configured, or is now chosen."""
         if self.config.dataset is None:
             self.config.dataset = choose_dataset(self.can_ask)
-        return Project.open(resolve_dataset(self.config.dataset))
+        try:
+            return Project.open(resolve_dataset(self.config.dataset))
+        except InputError as error:
+            if not self.default_dataset:
+                raise
+            raise InputError(
+                f"{error}  It is the configured default; `raven config update --dataset NAME` sets another."
+            ) from None
 
     def make_folds(self, project: Project) -> list[Split]:
         """The k-fold plan; a fold takes its parent's, a resumed run its own."""
@@ -136,7 +145,7 @@ def make_request(context: click.Context) -> Request:
     resumed = resumable(options["resume"], plugin) if parent is None and "resume" in options else None
     origin = parent or resumed
     base = without_hidden(read_json(origin / layout.TRAIN_ARGS)) if origin is not None else {}
-    file = context.meta.get(CONFIG_FILE)
+    file = options.get("config")
     from_file = read_train_config(Path(file)) if file else {}
     # What is switched on by itself (`kfold: true`) becomes a mapping, so that layers can be merged.
     layers = [from_options(plugin_defaults(context)), base, from_file, from_options(options)]
@@ -146,7 +155,8 @@ def make_request(context: click.Context) -> Request:
     settings = _settings(context, plugin, base, from_file, values, options)
     if settings is not None:
         values["plugin"] = settings.model_dump(mode="json")
-    values["dataset"] = absolute_dataset(values.get("dataset") or load_config().dataset)
+    default_dataset = values.get("dataset") is None
+    values["dataset"] = absolute_dataset(load_config().dataset if default_dataset else values["dataset"])
     if values.get("artifact_path"):
         values["artifact_path"] = str(Path(values["artifact_path"]).expanduser().absolute())
     config = validated(TrainConfig, values, "the command line", _SPELLED)
@@ -167,6 +177,7 @@ def make_request(context: click.Context) -> Request:
         in_process=bool(options.get("in_process")),
         parent=parent,
         resumed=resumed,
+        default_dataset=default_dataset,
         can_ask=sys.stdin.isatty() and sys.stdout.isatty(),
     )
 
@@ -190,7 +201,7 @@ def _settings(
     below = merged(base.get("plugin", {}), from_file.get("plugin", {}))
     below = merged(below, chosen) if "preset" in options else merged(chosen, below)
     spelled = {path: option for path, (option, _) in context.meta.get(SETTINGS, {}).items()}
-    file = context.meta.get(CONFIG_FILE)
+    file = options.get("config")
     where = f"{file}: plugin" if file else f"the settings of {plugin.name}"
     return validated(model, merged(below, given_settings(context)), where, spelled)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -21,12 +22,16 @@ from ravenml.runs.console import recorded
 from ravenml.runs.display import Display
 from ravenml.runs.run import Run
 from ravenml.runs.stop import Terminated
+from ravenml.runs.tables import score_table
 from ravenml.runs.watch import Watched
 from ravenml.store.local import check_destination
+from ravenml.store.results import USUAL_FILES
 from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.outcome import Outcome, keep_output, store_outcome
 from ravenml.train.record import identity, record_inputs
 from ravenml.train.request import Request
+
+FULL = 64 * 2**20  # bytes; with less than this left, a failure is put down to the full disk
 
 
 class Session:
@@ -85,7 +90,8 @@ class Session:
         request = self.request
         if request.config.artifact_path is not None and request.parent is None:
             resumed = request.resumed.name if request.resumed is not None else None
-            check_destination(Path(request.config.artifact_path), request.config.overwrite_local, resumed)
+            local = Path(request.config.artifact_path)
+            check_destination(local, request.config.overwrite_local, resumed, USUAL_FILES)
         known = request.fold_folder or request.resumed
         train = TrainInput(
             request.plugin_name,
@@ -109,15 +115,16 @@ class Session:
         folder = request.fold_folder or request.resumed or runs_dir() / layout.new_id()
         run_id = f"{request.parent.name}-f{request.fold}" if request.parent is not None else folder.name
         watched = Watched("", folder)
-        self.run = Run.begin(folder, run_id, identity(request))
+        again = {"resume": f"{request.command} --resume {run_id}"}
+        self.run = Run.begin(folder, run_id, identity(request) | again)
         self._stack.enter_context(self.run.stop.listening())
         record_inputs(request, self.run, train)
-        if request.parent is None:
-            tees = self._stack.enter_context(recorded(folder / layout.CONSOLE))
-            self._stack.enter_context(self._shown)
-            self.display = self._shown.enter_context(Display(tees[0].stream, tees, self.run.stop))
-            if not request.wants_folds:
-                self.display.watch(watched)
+        # A fold that is a process of its own has its log as its output already.
+        tees = self._stack.enter_context(recorded(folder / layout.CONSOLE)) if request.parent is None else ()
+        self._stack.enter_context(self._shown)
+        self.display = self._shown.enter_context(Display(sys.stdout, tees, self.run.stop))
+        if not request.wants_folds:
+            self.display.watch(watched)
         return self.run
 
     def keep(self, train: TrainInput, output: TrainOutput) -> None:
@@ -162,6 +169,9 @@ class Session:
         """Say in a few lines where the result lies."""
         if self.run is None or self.outcome is None or self.request.parent is not None:
             return
+        if not self.request.wants_folds:
+            for line in score_table(self.outcome.metrics):
+                click.echo(line)
         for name in self.outcome.models.values():
             click.echo(f"Model:     {self.run.path / name}")
         if any(self.run.path.glob(f"**/{layout.PREVIEWS}/*")):
@@ -211,13 +221,20 @@ class Session:
             self._failed(run, str(told))
             raise told from error
         else:
-            self._failed(run, f"{type(error).__name__}: {error}")
             log = run.path / layout.CONSOLE
-            with log.open("a", encoding="utf-8") as file:
+            told = self._plugin_failed(error, f"The traceback is at the end of {log}.")
+            self._failed(run, str(told).splitlines()[0])
+            with suppress(OSError), log.open("a", encoding="utf-8") as file:
                 traceback.print_exception(error, file=file)
-            raise self._plugin_failed(error, f"The traceback is at the end of {log}.") from error
+            raise told from error
 
     def _plugin_failed(self, error: BaseException, where: str = "RAVENML_DEBUG=1 shows where.") -> RavenError:
+        if self.run is not None and shutil.disk_usage(self.run.path).free < FULL:
+            # Libraries word a full disk in many ways, few of which a person would recognise.
+            return RavenError(
+                f"The disk that holds {self.run.path} is full; free some space and go on with: "
+                f"{self.request.command} --resume {self.run.id}"
+            )
         return RavenError(
             f"The plugin {self.request.plugin_name!r} failed with {type(error).__name__}: {error}\n{where}"
         )

@@ -92,6 +92,7 @@ def _option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
     kind: click.ParamType = click.STRING
     declaration = leaf.option
     is_list = get_origin(annotation) in (list, tuple)
+    variable = f"RAVENML_{plugin}_{'_'.join(leaf.path)}".upper().replace("-", "_")
     if annotation is bool:
         kind, declaration = click.BOOL, f"{leaf.option}/--no-{leaf.option.removeprefix('--')}"
     elif get_origin(annotation) is Literal:
@@ -102,8 +103,9 @@ def _option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
     def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
         source = context.get_parameter_source(parameter.name or "")
         if source in (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT):
+            typed = leaf.option if source == click.core.ParameterSource.COMMANDLINE else variable
             parts = [part.strip() for part in value.split(",") if part.strip()] if is_list else value
-            context.meta.setdefault(SETTINGS, {})[leaf.path] = (leaf.option, parts)
+            context.meta.setdefault(SETTINGS, {})[leaf.path] = (typed, parts)
 
     shown = ",".join(map(str, default)) if is_list and default else default
     return click.Option(
@@ -113,7 +115,7 @@ def _option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
         show_default=shown is not None and shown != [],
         expose_value=False,
         callback=keep,
-        envvar=f"RAVENML_{plugin}_{'_'.join(leaf.path)}".upper().replace("-", "_"),
+        envvar=variable,
         help=leaf.field.description,
         metavar="A,B,…" if is_list else None,
     )

@@ -15,7 +15,7 @@ from ravenml.files import plain
 from ravenml.infer.out_of_fold import predict_segmentation
 from ravenml.runs import layout
 from ravenml.runs.record import read_record, status
-from ravenml.runs.views import short
+from ravenml.runs.tables import fold_table
 from ravenml.train.scores import Scores
 
 SCHEMA = 1
@@ -112,42 +112,12 @@ class Summary:
             "out_of_fold": self.out_of_fold,
             "out_of_fold_source": self.source,
             "out_of_fold_images": self.images,
+            "out_of_fold_missing": self.why_not,
         }
 
     def table(self, width: int | None = None) -> list[str]:
-        """The summary as lines for a terminal: a row per metric, a column per fold.
-
-        Folds that do not fit into ``width`` columns are left to ``summary.json``.
-        """
-        names = [name for name in self.names() if name.startswith("val/")] or self.names()
-        scores = {f"val/{name}": value for name, value in (self.out_of_fold or {}).items()}
-        longest = max((len(name) for name in names), default=0)
-        room = len(self.folds) if width is None else max(0, (width - longest - 33) // 9)
-        shown = self.folds[:room]
-        header = ["", *(f"fold {one.fold}" for one in shown), "mean", "std", "out of fold"]
-        rows = [header]
-        for name in names:
-            cells = [short(one.metrics.get(name)) for one in shown]
-            rows.append(
-                [name, *cells, short(self.mean(name)), short(self.std(name)), short(scores.get(name))]
-            )
-        widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-        lines = [_line(row, widths) for row in rows]
-        lines.insert(1, "─" * len(lines[0]))
-        if len(shown) < len(self.folds):
-            lines.append(f"{len(self.folds)} folds; each of them stands in summary.json.")
-        if self.out_of_fold is not None:
-            lines.append(
-                f"Out of fold: {self.images} images, each predicted once, by the model that never saw it."
-            )
-        else:
-            lines.append(f"There is no out-of-fold score: {self.why_not}.")
-        return lines
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-    return "  ".join([row[0].ljust(widths[0]), *cells])
+        """The summary as lines for a terminal; see :func:`ravenml.runs.tables.fold_table`."""
+        return fold_table(self.as_json(), width)
 
 
 def summarise(folder: Path, project: Project, plan: Sequence[Split]) -> Summary:
@@ -221,4 +191,9 @@ def why(place: Path, code: int | None = None) -> str:
         return str(said).splitlines()[0]
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     told = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
-    return told[-1] if told else f"its process ended; see {log}" if lines else "it was not trained"
+    nothing = (
+        "the command ended without using its run or returning anything"
+        if log.exists()
+        else "it was not trained"
+    )
+    return told[-1] if told else f"its process ended; see {log}" if lines else nothing

@@ -21,7 +21,7 @@ from hypothesis.extra import numpy as hnp
 from projects import real_data, write_project
 
 from ravenml.data import cache_file
-from ravenml.data.cache import DEFAULT_BYTES, DecodedCache, default_cache, parse_bytes
+from ravenml.data.cache import DecodedCache, default_cache, parse_bytes
 from ravenml.data.decoding import decode
 from ravenml.data.faults import Fault
 from ravenml.data.project import Project
@@ -327,7 +327,7 @@ def test_the_default_cache_takes_its_limit_from_the_environment(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert default_cache().root == home / "cache" / "decoded"
-    assert default_cache().max_bytes == DEFAULT_BYTES
+    assert default_cache().max_bytes == 20 * 1024**3
     monkeypatch.setenv("RAVENML_CACHE_BYTES", "1.5 MiB")
     assert default_cache().max_bytes == 1572864
     monkeypatch.setenv("RAVENML_CACHE_BYTES", "lots")

@@ -144,8 +144,9 @@ def test_the_demo_project_splits_and_folds_without_a_warning(demo: Project) -> N
     split = default_split(demo, notice=said.append)
     assert len(split.val) == 2 and len(split.train) == 8
     make_folds(demo, 5, notice=said.append)
-    make_folds(demo, 2, by="dataset", notice=said.append)
     assert not said
+    make_folds(demo, 2, by="dataset", notice=said.append)
+    assert said == ["2 datasets: autumn (5), spring (5); the folds hold 5, 5 images."]
 
 
 def test_the_demo_project_is_the_same_for_a_seed_and_another_for_another(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_random_folds_of_sequences_warn_and_others_do_not() -> None:
     make_folds(frames, 2, notice=said.append)
     assert len(said) == 1 and "--fold-by" in said[0]
     make_folds(frames, 2, r"^drive\d", notice=said.append)
-    assert len(said) == 1
+    assert len(said) == 2 and said[1].startswith("3 groups by") and "10, 5 images" in said[1]
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_unusable_options_get_a_sentence_that_names_them(
     [
         ("plugin: {epoch: 3}", "plugin: `epoch` is no known field; did you mean `epochs`?"),
         ("plugin: {input_size: {widht: 3}}", "`input_size.widht` is no known field; did you mean `width`?"),
-        ("plugin: {lr: fast}", "plugin: `lr` should be a valid number"),
+        ("plugin: {lr: fast}", "plugin: `lr` should be a number"),
         ("datset: here", "`datset` is no known field; did you mean `dataset`?"),
         ("kfold: {folds: 1}", "`kfold.folds` should be greater than or equal to 2"),
         ("v: 99", "`v` should be less than or equal to 1"),
