@@ -27,3 +27,14 @@ def train(ctx: click.Context, train: TrainInput) -> TrainOutput | None:
     from ravenml_unet.training import run_training
 
     return run_training(train)
+
+
+@unet.command(help="List the networks that --model knows by name.")
+def models() -> None:
+    """A line each: name and description; piped, names and descriptions are divided by a tab."""
+    import sys
+
+    from ravenml_unet.models.registry import model_descriptions
+
+    for name, description in model_descriptions().items():
+        click.echo(f"{name:12}  {description}" if sys.stdout.isatty() else f"{name}\t{description}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from torch import nn
 from ravenml.infer.metrics import segmentation_metrics
 from ravenml_unet.confusion import confusion_per_image
 from ravenml_unet.data import Loader, ResizedSamples
-from ravenml_unet.loss import segmentation_loss
+from ravenml_unet.loss import Loss, segmentation_loss
+from ravenml_unet.objective import Metric
 from ravenml_unet.preprocessing import normalised
 
 
@@ -22,18 +23,21 @@ class Evaluation:
     """What was measured, at the network's input size.
 
     Attributes:
-        loss: the mean over all pixels.
+        loss: the mean over all images.
         confusion: pixels per image, shape ``(N, C, C)``, truth in rows, int64.
         titles: the ``C`` classes.
+        own: means over all images of the user's own metrics.
     """
 
     loss: float
     confusion: NDArray[np.int64]
     titles: Sequence[str]
+    own: Mapping[str, float] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
         """The loss and the scores of all images' pixels together."""
-        return {"loss": self.loss, **segmentation_metrics(self.confusion.sum(axis=0), self.titles)}
+        scores = segmentation_metrics(self.confusion.sum(axis=0), self.titles)
+        return {"loss": self.loss, **scores, **self.own}
 
 
 def evaluate(
@@ -43,30 +47,39 @@ def evaluate(
     batch_size: int,
     titles: Sequence[str],
     device: torch.device,
+    loss: Loss = segmentation_loss,
+    own_metrics: Mapping[str, Metric] = {},
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Measure ``model`` on ``samples`` in their order, and leave it in the mode that it was in.
 
     Args:
+        loss: what ``Evaluation.loss`` is the mean of, over batches by their number of images.
+        own_metrics: the user's own, by name; their mean is taken in the same way.
         report: called with how many images are done, and how many there are.
     """
     was_training = model.training
     model.eval()
-    loss = torch.zeros((), dtype=torch.float64)
     parts: list[torch.Tensor] = []
-    losses: list[tuple[torch.Tensor, int]] = []
+    means: dict[str, list[torch.Tensor]] = {"": [], **{name: [] for name in own_metrics}}
+    counts: list[int] = []
     done = 0
     try:
         with torch.inference_mode():
             for batch in loader.batches(samples, np.arange(len(samples)), batch_size):
                 labels = batch.labels.to(device, non_blocking=True).long()
                 output = model(normalised(batch.images, device))
-                losses.append((segmentation_loss(output, labels), len(batch)))
+                for name, function in {"": loss, **own_metrics}.items():
+                    means[name].append(function(output, labels))
+                counts.append(len(batch))
                 parts.append(confusion_per_image(labels, output.argmax(dim=1), len(titles)))
                 done += len(batch)
                 report(done, len(samples))
     finally:
         model.train(was_training)
-    for value, count in losses:  # the device is asked for the first time here
-        loss += value.double().cpu() * count
-    return Evaluation(float(loss) / max(done, 1), torch.cat(parts).cpu().numpy(), titles)
+    # The device is asked for the first time here.
+    own = {
+        name: sum(float(v.double().cpu()) * n for v, n in zip(values, counts, strict=True)) / max(done, 1)
+        for name, values in means.items()
+    }
+    return Evaluation(own.pop(""), torch.cat(parts).cpu().numpy(), titles, own)
