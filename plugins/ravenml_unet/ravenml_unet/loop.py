@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,11 +23,14 @@ from ravenml_unet.loss import Loss, segmentation_loss
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.objective import Metric
 from ravenml_unet.optimizers import make_optimizer
-from ravenml_unet.preprocessing import normalised
-from ravenml_unet.randomness import STEP, derived_seed, epoch_order
+from ravenml_unet.preprocessing import normalised, standardised, unit_range
+from ravenml_unet.randomness import AUGMENTATION, STEP, derived_seed, epoch_order
 from ravenml_unet.schedule import learning_rate
 from ravenml_unet.settings import UNetSettings
 from ravenml_unet.weights import bare_state, load_weights, save_torch
+
+if TYPE_CHECKING:
+    from ravenml_unet.augmentation.augmenter import Augmenter
 
 REPORT_SECONDS = 0.2  # the shortest time between two progress events of one kind
 
@@ -69,10 +72,12 @@ class TrainingLoop:
         identity: dict[str, Any],
         loss: Loss = segmentation_loss,
         own_metrics: Mapping[str, Metric] = {},
+        augmenter: Augmenter | None = None,
         after_epoch: Callable[[int], None] = lambda epoch: None,
     ) -> None:
         self.run, self.settings, self.fold, self.fabric = run, settings, fold, fabric
         self.data, self.loader, self.identity = data, loader, identity
+        self.augmenter = augmenter
         self.loss, self.own_metrics, self.after_epoch = loss, own_metrics, after_epoch
         if fabric.device.type != "mps":
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -154,7 +159,13 @@ class TrainingLoop:
             group["lr"] = learning_rate(self.settings, self.step, self.steps_per_epoch)
         device = self.fabric.device
         labels = labels.to(device, non_blocking=True).long()
-        output = self.wrapped(normalised(images, device))
+        if self.augmenter is not None:
+            seed = derived_seed(self.settings.seed, self.fold, AUGMENTATION, self.epoch, self.batch)
+            changed, labels = self.augmenter(unit_range(images, device), labels, seed)
+            inputs = standardised(changed)
+        else:
+            inputs = normalised(images, device)
+        output = self.wrapped(inputs)
         loss = self.loss(output, labels)
         self._stepper.zero_grad()
         self.fabric.backward(loss)

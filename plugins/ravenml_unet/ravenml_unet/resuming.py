@@ -9,13 +9,14 @@ from typing import Any
 
 from ravenml.data.split import Split
 from ravenml.errors import InputError
+from ravenml_unet.augmentation.pipeline import Pipeline
 from ravenml_unet.checkpoints import State, newest_state
 from ravenml_unet.loop import TrainingLoop, machine
 from ravenml_unet.settings import UNetSettings
 
 
 def what_may_not_change(
-    settings: UNetSettings, titles: Sequence[str], fold: int | None, split: Split
+    settings: UNetSettings, titles: Sequence[str], fold: int | None, split: Split, pipeline: Pipeline
 ) -> dict[str, Any]:
     """What a training must have kept to be gone on with."""
     keys = "\n".join(item.key for item in split.train)
@@ -33,6 +34,7 @@ def what_may_not_change(
         "jaccard_weight": settings.jaccard_weight,
         "class_weights": settings.class_weights,
         "loss": settings.loss,
+        "augmentations": pipeline.plain(),
         "max_grad_norm": settings.max_grad_norm,
         "seed": settings.seed,
         "fold": fold,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from ravenml.errors import InputError
 from ravenml.train.settings import TrainSettings
+from ravenml_unet.augmentation.templates import NONE, TEMPLATES
 from ravenml_unet.joining import REFERENCE
 from ravenml_unet.models.registry import ARCHITECTURES, check_model_name
 
@@ -168,6 +169,12 @@ class UNetSettings(TrainSettings):
     metric: list[str] = Field(
         default=[],
         description="Metrics of your own, package.module:function of log-probabilities and labels.",
+    )
+
+    augmentations: str = Field(
+        default=NONE,
+        description=f"Change training images at random: {NONE}, {', '.join(TEMPLATES)}, a YAML file of "
+        "ours, or the JSON that ImgAug Studio writes.",
     )
 
     # What is measured, kept and shown.

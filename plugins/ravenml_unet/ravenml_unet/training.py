@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
+from ravenml.data.classes import BACKGROUND
 from ravenml.data.samples import Samples
 from ravenml.files import write_json
 from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.scores import Scores
+from ravenml_unet.augmentation.pipeline import Pipeline
+from ravenml_unet.augmentation.reading import read_augmentations
+from ravenml_unet.augmentation.recording import record_augmentations
 from ravenml_unet.checks import check_batches, check_best, check_class_weights, parts
 from ravenml_unet.classes import learned_classes
 from ravenml_unet.data import Loader, ResizedSamples
@@ -26,6 +31,9 @@ from ravenml_unet.resuming import say_what_differs, state_to_resume, what_may_no
 from ravenml_unet.settings import UNetSettings
 from ravenml_unet.starts import read_start
 from ravenml_unet.weights import load_encoder, load_initial_weights, load_weights
+
+if TYPE_CHECKING:
+    from ravenml_unet.augmentation.augmenter import Augmenter
 
 
 def run_training(train: TrainInput) -> TrainOutput | None:
@@ -50,6 +58,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     check_batches(settings, split)
     check_class_weights(settings, titles)
     own_metrics = make_metrics(settings)
+    pipeline = read_augmentations(settings.augmentations)
     check_best(settings, titles, own_metrics)
     torch.manual_seed(derived_seed(settings.seed, train.fold, INITIAL_WEIGHTS))
     model = create_model(settings.model, len(classes))
@@ -58,11 +67,12 @@ def run_training(train: TrainInput) -> TrainOutput | None:
         load_initial_weights(model, start, settings.model, replace_head=transfer)
     if settings.encoder_weights is not None and train.resume_from is None:
         load_encoder(model, Path(settings.encoder_weights), settings.model)
-    identity = what_may_not_change(settings, titles, train.fold, split)
+    identity = what_may_not_change(settings, titles, train.fold, split, pipeline)
     state = state_to_resume(train.resume_from, identity)
 
     run = train.run
     write_json(run.path / "info" / "model_classes.json", described(classes))
+    record_augmentations(run.path / "info", pipeline)
     original = {kind: Samples(project, items, titles) for kind, items in parts(split).items()}
     sized = {kind: ResizedSamples(samples, width, height) for kind, samples in original.items()}
     data = TrainingData(sized["train"], sized["val"], titles)
@@ -75,6 +85,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     with Loader(settings.workers, pin_memory=fabric.device.type == "cuda") as loader:
         loop = TrainingLoop(
             run, settings, train.fold, fabric, model, data, loader, identity, loss, own_metrics,
+            make_augmenter(pipeline, titles.index(BACKGROUND)),
             after_epoch=lambda epoch: previewer.after_epoch(loop.wrapped, epoch),
         )  # fmt: skip
         say_what_begins(loop, model)
@@ -107,6 +118,15 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             **machine(fabric),
         },
     )
+
+
+def make_augmenter(pipeline: Pipeline, background: int) -> Augmenter | None:
+    """The pipeline at work; None where there is nothing to do."""
+    if not pipeline.pipeline:
+        return None
+    from ravenml_unet.augmentation.augmenter import Augmenter  # kornia comes with it
+
+    return Augmenter(pipeline, background)
 
 
 def say_what_begins(loop: TrainingLoop, model: SegmentationNetwork) -> None:

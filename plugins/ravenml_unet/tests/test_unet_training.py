@@ -196,6 +196,7 @@ def test_a_run_that_was_stopped_before_any_checkpoint_begins_anew(
         ({"classes": ["red"]}, "classes: "),
         ({"input_size": {"width": 64, "height": 32}}, "input_size: "),
         ({"lr": 0.5}, "lr: "),
+        ({"augmentations": "colour"}, "augmentations: "),
     ],
 )
 def test_another_training_cannot_be_gone_on_with(
@@ -215,10 +216,11 @@ RICH: dict[str, Any] = {
     "metrics_period": 1,
     "optimizer": "SGD",
     "nesterov": True,
+    "augmentations": "colour+rotate+crop+fliplr+flipud",
 }
 
 
-def test_a_schedule_and_the_metrics_period_go_on_as_if_nothing_had_happened(
+def test_schedule_augmentations_and_metrics_period_go_on_as_if_nothing_had_happened(
     make_input: MakeInput, tmp_path: Path
 ) -> None:
     settings = small_settings(**RICH, batch_size={"train": 1, "val": 2})
@@ -323,6 +325,7 @@ def test_a_given_model_keeps_its_own_order_of_classes(make_input: MakeInput, tmp
         ({"classes": ["reed"]}, "reed"),
         ({"classes": []}, "no class to learn"),
         ({"weights": "nothing.pth"}, "nothing.pth"),
+        ({"augmentations": "nothing.yaml"}, "nothing.yaml"),
         ({"class_weights": {"rad": 2.0}}, "class_weights: there is no class 'rad'"),
         ({"best_by": "val/iou/rad"}, "best_by: no metric is called 'iou/rad'"),
         ({"precision": "16"}, "precision: 16 needs"),
