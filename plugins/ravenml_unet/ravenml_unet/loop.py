@@ -17,7 +17,7 @@ from ravenml.infer.metrics import segmentation_metrics
 from ravenml.runs.run import Run
 from ravenml_unet.checkpoints import Best, State, moment, remove_others, save_state
 from ravenml_unet.confusion import confusion_per_image
-from ravenml_unet.data import Loader, ResizedSamples
+from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples
 from ravenml_unet.evaluation import Evaluation, evaluate
 from ravenml_unet.loss import Loss, segmentation_loss
 from ravenml_unet.models.network import SegmentationNetwork
@@ -221,8 +221,8 @@ class TrainingLoop:
         passed = math.floor(self.step / interval + 1e-9) > math.floor((self.step - 1) / interval + 1e-9)
         return passed or self.step == self.settings.epochs * self.steps_per_epoch
 
-    def evaluate(self) -> Evaluation:
-        """Measure the network as it stands on the validation images."""
+    def evaluate(self, originals: ImagesAndLabels | None = None) -> Evaluation:
+        """Measure the network as it stands on the validation images (``originals``: at their sizes too)."""
         return evaluate(
             self.wrapped,
             self.loader,
@@ -233,6 +233,7 @@ class TrainingLoop:
             self.loss,
             self.own_metrics,
             lambda done, total: self._report("Validation", done, total),
+            originals,
         )
 
     def _validate(self) -> None:

@@ -21,12 +21,14 @@ from ravenml_unet.classes import learned_classes
 from ravenml_unet.data import Loader, ResizedSamples
 from ravenml_unet.device import make_fabric
 from ravenml_unet.export import described, export_model
+from ravenml_unet.gallery import evaluation_pictures
 from ravenml_unet.loop import TrainingData, TrainingLoop, machine
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.models.registry import create_model
 from ravenml_unet.objective import make_loss, make_metrics
 from ravenml_unet.previews import Previewer
 from ravenml_unet.randomness import INITIAL_WEIGHTS, derived_seed
+from ravenml_unet.report import write_evaluation
 from ravenml_unet.resuming import say_what_differs, state_to_resume, what_may_not_change
 from ravenml_unet.settings import UNetSettings
 from ravenml_unet.starts import read_start
@@ -98,17 +100,27 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             return None
         if loop.best is not None and (loop.folder / loop.best.file).exists():
             load_weights(loop.model, loop.folder / loop.best.file, settings.model)
-        evaluation = loop.evaluate()
+        evaluation = loop.evaluate(original["val"])
 
     best_epoch = loop.best.epoch if loop.best else float(loop.epoch)
     previewer.draw(loop.wrapped, "final", "prediction", best_epoch)
+    keys = [item.key for item in split.val]
+    size = {"width": width, "height": height}
+    about = {"architecture": settings.model, "input_size": size, "epoch": best_epoch}
+    write_evaluation(run.path / "evaluation.json", evaluation, keys, dataset=str(project.root), **about)
+    loop.wrapped.eval()
+    for name, picture in evaluation_pictures(
+        evaluation, original["val"], keys, previewer.palette, previewer.background,
+        lambda image: previewer.predict(loop.wrapped, image), run.path,
+    ):  # fmt: skip
+        run.image(f"evaluation/{name}", picture, epoch=best_epoch)
     metrics = evaluation.metrics()
     return TrainOutput(
         model_path=export_model(run.path / "model-state.tar", loop.model, settings, classes),
-        scores=Scores.segmentation([item.key for item in split.val], evaluation.confusion, titles),
+        scores=Scores.segmentation(keys, evaluation.confusion, titles),
         metadata={
             "architecture": settings.model,
-            "input_size": {"width": width, "height": height},
+            "input_size": size,
             "classes": titles,
             "epochs": settings.epochs,
             "best_epoch": best_epoch,

@@ -79,6 +79,18 @@ def test_a_training_with_a_network_and_tags_of_ones_own(
     assert config["model"] == "own_net:Tiny"
 
 
+def test_a_finished_model_is_evaluated(work: Path, project_path: Path, own_home: Path) -> None:
+    raven(work, "train", "--dataset", project_path, "unet", "train", *SMALL, "--model", "own_net:Tiny")
+    model = the_run(own_home) / "model-state.tar"
+    said = raven(work, "train", "unet", "evaluate", model, "--dataset", project_path, "--device", "cpu")
+    assert "miou" in said and str(Path("evaluation", "evaluation.json")) in said
+    found = json.loads((work / "evaluation" / "evaluation.json").read_text())
+    assert len(found["images"]) == 6 and found["architecture"] == "own_net:Tiny"
+    assert (work / "evaluation" / "confusion_matrix.png").is_file()
+    said = raven(work, "train", "unet", "evaluate", work / "nothing.tar", "--dataset", project_path, code=2)
+    assert "nothing.tar does not exist" in said and "Traceback" not in said
+
+
 def test_what_cannot_be_is_said_in_one_line(work: Path, project_path: Path) -> None:
     dataset = ("train", "--dataset", project_path, "unet", "train", *SMALL)
     said = raven(work, *dataset, "--model", "UNet12", code=2)

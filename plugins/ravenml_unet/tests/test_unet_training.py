@@ -289,7 +289,7 @@ def test_the_packed_model_predicts_as_the_training_did(make_input: MakeInput, tm
     assert output is not None and output.model_path is not None and output.scores is not None
     predictor = load_predictor(unpack_model(output.model_path, tmp_path / "unpacked"), "cpu")
     assert predictor.task == "segmentation" and predictor.input_size == (32, 32)
-    assert [c["title"] for c in predictor.classes] == ["__bg__", "red", "green"]
+    assert predictor.classes == ["__bg__", "red", "green"]
     image, truth = Samples(train.dataset, train.split.val, ["__bg__", "red", "green"])[0]
     labels = predictor.predict(resize_image(image, 32, 32)[None])[0]
     counted = confusion_matrix(resize_labels(truth, 32, 32), labels, 3)
