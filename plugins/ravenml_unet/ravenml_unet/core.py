@@ -31,7 +31,7 @@ def train(ctx: click.Context, train: TrainInput) -> TrainOutput | None:
 
 
 @unet.command(
-    help="Measure MODEL on a dataset: a model-state.tar, a run's folder, or a folder of Supervisely's U-Net app."
+    help="Measure MODEL on a dataset: a model-state.tar, a run's folder, or one of Supervisely's U-Net app."
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--dataset", help="The dataset: a folder or a name.  Default: the configured one.")

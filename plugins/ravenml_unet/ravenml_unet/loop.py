@@ -96,6 +96,8 @@ class TrainingLoop:
 
     def restore(self, state: State) -> None:
         """Stand where ``state`` stood."""
+        for path in self.folder.glob(".*.tmp"):  # what a kill cut off; nobody else writes here
+            path.unlink(missing_ok=True)
         load_weights(self.model, self.folder / state.weights, self.settings.model)
         self._optimizer.load_state_dict(state.optimizer)
         self.fabric.strategy.precision.load_state_dict(state.precision)
