@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from lightning_fabric import Fabric
 from ravenml.errors import RavenError
 from ravenml.infer.metrics import segmentation_metrics
 from ravenml.runs.run import Run
-from ravenml_unet.checkpoints import Best, State, moment, remove_others, save_state
+from ravenml_unet.checkpoints import Best, State, moment, remove_others, save_state, state_name
 from ravenml_unet.confusion import confusion_per_image
 from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples
 from ravenml_unet.evaluation import Evaluation, evaluate
@@ -105,6 +106,8 @@ class TrainingLoop:
         self.best = Best(**state.best) if state.best else None
         self._sums |= {name: value.to(self.fabric.device) for name, value in state.sums.items()}
         self.run.resumed(self.step, self._epochs_done)
+        # Once more: the kill may have come between the files and what was to follow them.
+        self._announce(self.folder / state.weights, self.folder / state_name(state))
 
     # Training.
 
@@ -271,8 +274,12 @@ class TrainingLoop:
             best=asdict(self.best) if self.best else None,
         )
         path = save_state(self.folder, state)
-        self.run.checkpoint(self.step, [weights, path], epoch=self._epochs_done)
-        remove_others(self.folder, "state_*.pt", {path.name})
+        self._announce(weights, path)
+
+    def _announce(self, weights: Path, state: Path) -> None:
+        """Say that a checkpoint is complete, and remove what it replaces."""
+        self.run.checkpoint(self.step, [weights, state], epoch=self._epochs_done)
+        remove_others(self.folder, "state_*.pt", {state.name})
         remove_others(self.folder, "model_*_last.pth", {weights.name})
         periodic = sorted(self.folder.glob("model_*[0-9].pth"), key=lambda p: int(p.stem.split("_")[1]))
         if self.settings.max_keep_checkpoints:
