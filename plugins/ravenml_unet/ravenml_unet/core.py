@@ -66,7 +66,7 @@ def evaluate(
     from ravenml.data.known import resolve_dataset
     from ravenml.data.project import Project
     from ravenml.errors import InputError
-    from ravenml.train.options import given_options
+    from ravenml.train.given import given_options
 
     named = dataset or given_options(context).get("dataset") or load_config().dataset
     if named is None:

@@ -31,7 +31,7 @@ from ravenml_unet.randomness import INITIAL_WEIGHTS, derived_seed
 from ravenml_unet.report import write_evaluation
 from ravenml_unet.resuming import say_what_differs, state_to_resume, what_may_not_change
 from ravenml_unet.settings import UNetSettings
-from ravenml_unet.starts import read_start
+from ravenml_unet.starts import Start, read_start
 from ravenml_unet.weights import load_encoder, load_initial_weights, load_weights
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             make_augmenter(pipeline, titles.index(BACKGROUND)),
             after_epoch=lambda epoch: previewer.after_epoch(loop.wrapped, epoch),
         )  # fmt: skip
-        say_what_begins(loop, model)
+        say_what_begins(loop, model, start)
         if state is not None:
             say_what_differs(loop, state)
             loop.restore(state)
@@ -141,8 +141,8 @@ def make_augmenter(pipeline: Pipeline, background: int) -> Augmenter | None:
     return Augmenter(pipeline, background)
 
 
-def say_what_begins(loop: TrainingLoop, model: SegmentationNetwork) -> None:
-    """One line about network, data, device and precision."""
+def say_what_begins(loop: TrainingLoop, model: SegmentationNetwork, start: Start | None) -> None:
+    """A line about network, data, device and precision, and one about weights that were given."""
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     there = machine(loop.fabric)
     loop.run.text(
@@ -150,3 +150,6 @@ def say_what_begins(loop: TrainingLoop, model: SegmentationNetwork) -> None:
         f"{len(loop.data.train)} images to learn from, {len(loop.data.val)} to validate; "
         f"{there['device']}, {there['precision']}, {there['threads']} threads."
     )
+    if start is not None:
+        again = loop.settings.weights_init_type == "transfer_learning" and model.head
+        loop.run.text(f"It begins with {start.path}{'; the last layer begins anew' if again else ''}.")
