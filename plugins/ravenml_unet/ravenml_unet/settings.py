@@ -254,6 +254,15 @@ class UNetSettings(TrainSettings):
                 raise ValueError(f"should be like package.module:function, not {reference!r}")
         return value
 
+    @field_validator("weights", "encoder_weights", "augmentations", mode="after")
+    @classmethod
+    def _whole_path(cls, value: str | None) -> str | None:
+        """Files are written down whole, so that a run can be gone on with from another folder."""
+        if value is None or value in (NONE, *TEMPLATES):
+            return value
+        path = Path(value).expanduser()
+        return str(path.absolute()) if path.exists() else value
+
     @field_validator("milestones", mode="after")
     @classmethod
     def _ascending(cls, value: list[int]) -> list[int]:

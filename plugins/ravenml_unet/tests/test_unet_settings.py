@@ -81,6 +81,16 @@ def test_class_weights_are_understood_as_the_command_line_writes_them() -> None:
     assert UNetSettings.model_validate({"class_weights": "balanced"}).class_weights == "balanced"
 
 
+def test_files_are_written_down_with_their_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.pth").touch()
+    monkeypatch.chdir(tmp_path)
+    assert UNetSettings(weights="mine.pth").weights == str(tmp_path / "mine.pth")
+    assert UNetSettings(weights="not_there.pth").weights == "not_there.pth"
+    assert UNetSettings(augmentations="colour").augmentations == "colour"
+
+
 def test_lists_may_come_as_the_command_line_cuts_them() -> None:
     assert UNetSettings.model_validate({"milestones": ["3", "7"]}).milestones == [3, 7]
 
