@@ -61,5 +61,5 @@ index=
 [ $requirements = requirements-gpu.txt ] || index=$(python -m ravenml.plugin.requirements cpu-index)
 python -m pip install -qq ${index:+--extra-index-url "$index"} -r "$here/$requirements"
 python -m pip install -qq --no-deps -e "$here"
-python -c "import $plugin.core, torch, lightning_fabric, cv2"
+python -c "import $plugin.core, torch, lightning_fabric, kornia, matplotlib, cv2"
 echo "$plugin is installed and loads."

@@ -30,6 +30,8 @@ setup(
         "torch>=2.4",
         # Exactly this one: Fabric's loop is ours, but its precision and device plugins are not.
         "lightning-fabric==2.6.6",
+        "kornia>=0.9,<0.10",
+        "matplotlib>=3.9",
     ],
     entry_points={
         "ravenml.plugins.train": ["unet=ravenml_unet.core:unet"],

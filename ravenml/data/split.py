@@ -25,22 +25,31 @@ class Split:
 
 
 def default_split(
-    project: Project, seed: int = 0, val_fraction: float = 0.2, notice: Notice = to_stderr
+    project: Project,
+    seed: int = 0,
+    val_fraction: float = 0.2,
+    notice: Notice = to_stderr,
+    tags: tuple[str, str] = (TRAIN, VAL),
 ) -> Split:
-    """By the image tags `train` and `val` where both are used, else ``val_fraction`` by chance.
+    """By the image tags ``tags`` (train, val) where both are used, else ``val_fraction`` by chance.
 
     With tags, an image without either joins train, with a notice.  Objects that cannot become masks are
     told in a notice as well.  Chance is a pure function of the seed
     and the images' names: neither the order on disk nor other images change where an image's name ranks.
 
     Raises:
-        InputError: an image is tagged with both, or there is only one image.
+        InputError: an image is tagged with both, there is only one image, or other tags than `train` and
+            `val` were named and one of them is not used.
         Fault: an annotation is broken.
     """
-    tagged = {item.key: project.tags_of(item) & {TRAIN, VAL} for item in project.items}
+    tagged = {item.key: project.tags_of(item) & set(tags) for item in project.items}
     tell_left_out(project, project.items, notice)
-    if {TRAIN, VAL} <= frozenset().union(*tagged.values()):
-        return _by_tags(project, tagged, notice)
+    if set(tags) <= frozenset().union(*tagged.values()):
+        return _by_tags(project, tagged, tags, notice)
+    if tags != (TRAIN, VAL):
+        used = frozenset().union(*tagged.values())
+        unused = next(tag for tag in tags if tag not in used)
+        raise InputError(f'{project.root}: no image is tagged "{unused}", which is to divide the images.')
     if len(project.items) < 2:
         raise InputError(
             f"{project.root} has {len(project.items)} image, which cannot be split; add more images, "
@@ -51,17 +60,20 @@ def default_split(
     return _divide(project.items, chosen)
 
 
-def _by_tags(project: Project, tagged: dict[str, frozenset[str]], notice: Notice) -> Split:
-    both = [key for key, tags in tagged.items() if len(tags) == 2]
+def _by_tags(
+    project: Project, tagged: dict[str, frozenset[str]], tags: tuple[str, str], notice: Notice
+) -> Split:
+    train, val = tags
+    both = [key for key, own in tagged.items() if len(own) == 2]
     if both:
         raise InputError(
-            f"{project.root}: {_named(both)} tagged both `{TRAIN}` and `{VAL}`; keep one of the two tags."
+            f"{project.root}: {_named(both)} tagged both `{train}` and `{val}`; keep one of the two tags."
         )
-    untagged = sum(not tags for tags in tagged.values())
+    untagged = sum(not own for own in tagged.values())
     if untagged:
         what = "1 image is" if untagged == 1 else f"{untagged} images are"
-        notice(f"{what} tagged neither `{TRAIN}` nor `{VAL}` and joined {TRAIN}.")
-    return _divide(project.items, {key for key, tags in tagged.items() if VAL in tags})
+        notice(f"{what} tagged neither `{train}` nor `{val}` and joined {train}.")
+    return _divide(project.items, {key for key, own in tagged.items() if val in own})
 
 
 def tell_left_out(project: Project, items: Sequence[Item], notice: Notice) -> None:

@@ -17,7 +17,7 @@ from ravenml.context import ARGV, PLUGIN, SETTINGS, SETTINGS_MODEL
 from ravenml.data.folds import make_folds
 from ravenml.data.known import known_datasets, resolve_dataset
 from ravenml.data.project import Project
-from ravenml.data.split import Split, default_split, read_split
+from ravenml.data.split import TRAIN, VAL, Split, default_split, read_split
 from ravenml.errors import InputError
 from ravenml.files import read_json
 from ravenml.plugin import discovery
@@ -108,7 +108,9 @@ class Request:
             return folds[self.fold]
         if self.config.split is not None:
             return read_split(project, self.config.split.train, self.config.split.val)
-        return default_split(project, seed=self.config.split_seed, notice=self.notice)
+        named = getattr(self.settings, "dataset_tags", None)  # a plugin's setting, under the contract's name
+        tags = (named.train, named.val) if named is not None else (TRAIN, VAL)
+        return default_split(project, seed=self.config.split_seed, notice=self.notice, tags=tags)
 
     def notice(self, text: str) -> None:
         """Tell the user something that is no error; a fold stays quiet, its parent has said it."""

@@ -208,6 +208,17 @@ def test_objects_that_cannot_become_masks_are_told_with_splits_and_folds(tmp_pat
     assert said == ["of the annotated objects 2 point, 1 line cannot become masks and are left out."] * 2
 
 
+def test_other_tags_divide_where_they_are_named(tmp_path: Path) -> None:
+    write_project(tmp_path, images=4, val=1)
+    for number, tag in enumerate(["learn", "learn", "learn", "check"]):
+        path = tmp_path / f"scenes/ann/scene_{number:03d}.png.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"tags": [tag]}))
+    split = default_split(Project.open(tmp_path), notice=silent, tags=("learn", "check"))
+    assert [item.name for item in split.val] == ["scene_003.png"]
+    with pytest.raises(InputError, match='no image is tagged "test", which is to divide the images'):
+        default_split(Project.open(tmp_path), notice=silent, tags=("learn", "test"))
+
+
 def test_an_image_tagged_both_is_refused(tmp_path: Path) -> None:
     write_project(tmp_path, images=5, val=2)
     path = tmp_path / "scenes/ann/scene_004.png.json"

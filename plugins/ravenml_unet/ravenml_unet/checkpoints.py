@@ -67,9 +67,14 @@ def moment(epoch: int, batch: int) -> str:
     return f"{epoch:03d}_{batch:05d}" if batch else f"{epoch:03d}"
 
 
+def state_name(state: State) -> str:
+    """The name of a state's file."""
+    return f"state_{moment(state.epoch, state.batch)}.pt"
+
+
 def save_state(folder: Path, state: State) -> Path:
     """Write ``state_*.pt``; older ones stay until :func:`remove_older_states`."""
-    return save_torch(folder / f"state_{moment(state.epoch, state.batch)}.pt", asdict(state))
+    return save_torch(folder / state_name(state), asdict(state))
 
 
 def states(folder: Path) -> list[Path]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,17 +16,22 @@ from lightning_fabric import Fabric
 from ravenml.errors import RavenError
 from ravenml.infer.metrics import segmentation_metrics
 from ravenml.runs.run import Run
-from ravenml_unet.checkpoints import Best, State, moment, remove_others, save_state
+from ravenml_unet.checkpoints import Best, State, moment, remove_others, save_state, state_name
 from ravenml_unet.confusion import confusion_per_image
-from ravenml_unet.data import Loader, ResizedSamples
+from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples
 from ravenml_unet.evaluation import Evaluation, evaluate
-from ravenml_unet.loss import segmentation_loss
+from ravenml_unet.loss import Loss, segmentation_loss
 from ravenml_unet.models.network import SegmentationNetwork
+from ravenml_unet.objective import Metric
 from ravenml_unet.optimizers import make_optimizer
-from ravenml_unet.preprocessing import normalised
-from ravenml_unet.randomness import STEP, derived_seed, epoch_order
+from ravenml_unet.preprocessing import normalised, standardised, unit_range
+from ravenml_unet.randomness import AUGMENTATION, STEP, derived_seed, epoch_order
+from ravenml_unet.schedule import learning_rate
 from ravenml_unet.settings import UNetSettings
 from ravenml_unet.weights import bare_state, load_weights, save_torch
+
+if TYPE_CHECKING:
+    from ravenml_unet.augmentation.augmenter import Augmenter
 
 REPORT_SECONDS = 0.2  # the shortest time between two progress events of one kind
 
@@ -65,10 +71,15 @@ class TrainingLoop:
         data: TrainingData,
         loader: Loader,
         identity: dict[str, Any],
+        loss: Loss = segmentation_loss,
+        own_metrics: Mapping[str, Metric] = {},
+        augmenter: Augmenter | None = None,
         after_epoch: Callable[[int], None] = lambda epoch: None,
     ) -> None:
         self.run, self.settings, self.fold, self.fabric = run, settings, fold, fabric
-        self.data, self.loader, self.identity, self.after_epoch = data, loader, identity, after_epoch
+        self.data, self.loader, self.identity = data, loader, identity
+        self.augmenter = augmenter
+        self.loss, self.own_metrics, self.after_epoch = loss, own_metrics, after_epoch
         if fabric.device.type != "mps":
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model = model.to(fabric.device)
@@ -86,13 +97,17 @@ class TrainingLoop:
 
     def restore(self, state: State) -> None:
         """Stand where ``state`` stood."""
+        for path in self.folder.glob(".*.tmp"):  # what a kill cut off; nobody else writes here
+            path.unlink(missing_ok=True)
         load_weights(self.model, self.folder / state.weights, self.settings.model)
         self._optimizer.load_state_dict(state.optimizer)
         self.fabric.strategy.precision.load_state_dict(state.precision)
         self.epoch, self.batch, self.step = state.epoch, state.batch, state.step
         self.best = Best(**state.best) if state.best else None
-        self._sums = {name: value.to(self.fabric.device) for name, value in state.sums.items()}
+        self._sums |= {name: value.to(self.fabric.device) for name, value in state.sums.items()}
         self.run.resumed(self.step, self._epochs_done)
+        # Once more: the kill may have come between the files and what was to follow them.
+        self._announce(self.folder / state.weights, self.folder / state_name(state))
 
     # Training.
 
@@ -105,7 +120,7 @@ class TrainingLoop:
         Raises:
             RavenError: the loss is no number any more.
         """
-        epochs = self.settings.epochs
+        epochs, settings = self.settings.epochs, self.settings
         self.wrapped.train()
         self.run.progress("Epoch", self.epoch, epochs)
         while self.epoch < epochs:
@@ -114,9 +129,9 @@ class TrainingLoop:
                 return False
             self.epoch, self.batch = self.epoch + 1, 0
             self._sums = self._no_sums()
-            if self.epoch == epochs:
+            if self.epoch == epochs and settings.save_last:
                 self._save_position(f"model_{self.epoch:03d}_last.pth")
-            elif self.epoch % self.settings.checkpoint_every == 0:
+            elif self.epoch % settings.checkpoint_every == 0:
                 self._save_position(f"model_{self.epoch:03d}.pth")
             self.run.progress("Epoch", self.epoch, epochs)
             self.after_epoch(self.epoch)
@@ -133,8 +148,11 @@ class TrainingLoop:
             self.batch, self.step = self.batch + 1, self.step + 1
             done = min(self.batch * size, len(self.data.train))
             self._report("Iteration", self.batch, self.steps_per_epoch, images=done)
+            period = self.settings.metrics_period
             if self.batch == self.steps_per_epoch:
                 self._finish_training_metrics()
+            elif period and self.batch % period == 0:
+                self._report_loss()
             if self._validation_is_due():
                 self._validate()
         return True
@@ -142,10 +160,18 @@ class TrainingLoop:
     def _train_step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
         # Whatever draws random numbers in a step (dropout, say) draws this step's, come what may.
         torch.manual_seed(derived_seed(self.settings.seed, self.fold, STEP, self.epoch, self.batch))
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, self.step, self.steps_per_epoch)
         device = self.fabric.device
         labels = labels.to(device, non_blocking=True).long()
-        output = self.wrapped(normalised(images, device))
-        loss = segmentation_loss(output, labels)
+        if self.augmenter is not None:
+            seed = derived_seed(self.settings.seed, self.fold, AUGMENTATION, self.epoch, self.batch)
+            changed, labels = self.augmenter(unit_range(images, device), labels, seed)
+            inputs = standardised(changed)
+        else:
+            inputs = normalised(images, device)
+        output = self.wrapped(inputs)
+        loss = self.loss(output, labels)
         self._stepper.zero_grad()
         self.fabric.backward(loss)
         if self.settings.max_grad_norm:
@@ -157,16 +183,31 @@ class TrainingLoop:
             counts = confusion_per_image(labels, output.argmax(dim=1), len(self.data.titles))
             self._sums["confusion"] += counts.sum(dim=0)
             self._sums["loss"] += loss.detach() * len(images)
+            if self.settings.metrics_period:
+                self._sums["recent"] += torch.stack(
+                    [loss.detach() * len(images), loss.new_tensor(len(images))]
+                )
+
+    def _report_loss(self) -> None:
+        """The mean loss since it was last told of."""
+        loss, images = self._sums["recent"].tolist()
+        self._sums["recent"].zero_()
+        metrics = {"loss": loss / images, "lr": self._lr}
+        self.run.metrics("train", self._epochs_done, metrics, step=self.step)
+
+    @property
+    def _lr(self) -> float:
+        return float(self._optimizer.param_groups[0]["lr"])
 
     def _finish_training_metrics(self) -> None:
         loss = float(self._sums["loss"]) / len(self.data.train)
         scores = segmentation_metrics(self._sums["confusion"].cpu().numpy(), self.data.titles)
-        lr = float(self._optimizer.param_groups[0]["lr"])
-        self.run.metrics("train", self._epochs_done, {"loss": loss, "lr": lr, **scores}, step=self.step)
+        metrics = {"loss": loss, "lr": self._lr, **scores}
+        self.run.metrics("train", self._epochs_done, metrics, step=self.step)
         if not math.isfinite(loss):
             raise RavenError(
                 f"The loss is no number any more in epoch {self.epoch + 1}; "
-                f"train with a smaller --lr than {lr:g}, or with --precision 32."
+                f"train with a smaller --lr than {self.settings.lr:g}, or with --precision 32."
             )
 
     def _no_sums(self) -> dict[str, torch.Tensor]:
@@ -174,6 +215,7 @@ class TrainingLoop:
         # MPS has no float64; float32 is enough for the mean of an epoch's losses.
         return {
             "loss": torch.zeros((), dtype=torch.float32, device=device),
+            "recent": torch.zeros(2, dtype=torch.float32, device=device),
             "confusion": torch.zeros((classes, classes), dtype=torch.int64, device=device),
         }
 
@@ -184,8 +226,8 @@ class TrainingLoop:
         passed = math.floor(self.step / interval + 1e-9) > math.floor((self.step - 1) / interval + 1e-9)
         return passed or self.step == self.settings.epochs * self.steps_per_epoch
 
-    def evaluate(self) -> Evaluation:
-        """Measure the network as it stands on the validation images."""
+    def evaluate(self, originals: ImagesAndLabels | None = None) -> Evaluation:
+        """Measure the network as it stands on the validation images (``originals``: at their sizes too)."""
         return evaluate(
             self.wrapped,
             self.loader,
@@ -193,20 +235,25 @@ class TrainingLoop:
             self.settings.batch_size.val,
             self.data.titles,
             self.fabric.device,
+            self.loss,
+            self.own_metrics,
             lambda done, total: self._report("Validation", done, total),
+            originals,
         )
 
     def _validate(self) -> None:
         metrics = self.evaluate().metrics()
         self.run.metrics("val", self._epochs_done, metrics, step=self.step)
-        value = metrics.get(self.settings.best_metric.removeprefix("val/"), -math.inf)
-        if not math.isfinite(value) or (self.best is not None and value <= self.best.value):
+        value = metrics.get(self.settings.best_name)
+        if not self.settings.save_best or value is None or not math.isfinite(value):
+            return
+        if self.best is not None and not self.settings.better(value, self.best.value):
             return
         # Within an epoch, as at its end, the name carries the number of the epoch that is running.
         number = math.ceil(self._epochs_done)
         path = save_torch(self.folder / f"model_{number:03d}_best.pth", bare_state(self.model))
         self.best = Best(value, self._epochs_done, path.name)
-        metric = {self.settings.best_metric: value}
+        metric = {f"val/{self.settings.best_name}": value}
         self.run.checkpoint(self.step, [path], best_now=True, epoch=self._epochs_done, optional=metric)
         remove_others(self.folder, "model_*_best.pth", {path.name})
 
@@ -227,8 +274,12 @@ class TrainingLoop:
             best=asdict(self.best) if self.best else None,
         )
         path = save_state(self.folder, state)
-        self.run.checkpoint(self.step, [weights, path], epoch=self._epochs_done)
-        remove_others(self.folder, "state_*.pt", {path.name})
+        self._announce(weights, path)
+
+    def _announce(self, weights: Path, state: Path) -> None:
+        """Say that a checkpoint is complete, and remove what it replaces."""
+        self.run.checkpoint(self.step, [weights, state], epoch=self._epochs_done)
+        remove_others(self.folder, "state_*.pt", {state.name})
         remove_others(self.folder, "model_*_last.pth", {weights.name})
         periodic = sorted(self.folder.glob("model_*[0-9].pth"), key=lambda p: int(p.stem.split("_")[1]))
         if self.settings.max_keep_checkpoints:

@@ -14,7 +14,14 @@ def make_optimizer(model: nn.Module, settings: UNetSettings, device: torch.devic
     fused = device.type in ("cpu", "cuda")
     lr, decay = settings.lr, settings.weight_decay
     if settings.optimizer == "SGD":
-        return torch.optim.SGD(parameters, lr=lr, momentum=settings.momentum, weight_decay=decay, fused=fused)
+        return torch.optim.SGD(
+            parameters,
+            lr=lr,
+            momentum=settings.momentum,
+            nesterov=settings.nesterov,
+            weight_decay=decay,
+            fused=fused,
+        )
     if settings.optimizer == "Adam":
         return torch.optim.Adam(parameters, lr=lr, weight_decay=decay, fused=fused)
     return torch.optim.AdamW(parameters, lr=lr, weight_decay=decay, fused=fused)

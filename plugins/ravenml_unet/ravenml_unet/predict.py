@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from ravenml.data.project import ObjClass
     from ravenml_unet.models.network import SegmentationNetwork
 
 
@@ -21,8 +22,12 @@ class UNetPredictor:
 
     Attributes:
         task: ``segmentation``.
-        classes: ``{"title", "shape", "color"}`` in index order.
+        classes: the classes' titles in index order.
+        obj_classes: the same with shape and colour.
         input_size: the network's ``(width, height)``; images of any size are resized to it and back.
+        architecture: as ``--model`` names it.
+        model: the network, in evaluation mode.
+        device: where it is.
     """
 
     task = "segmentation"
@@ -30,11 +35,14 @@ class UNetPredictor:
     def __init__(
         self,
         model: SegmentationNetwork,
-        classes: list[dict[str, str]],
+        obj_classes: list[ObjClass],
         input_size: tuple[int, int],
         device: torch.device,
+        architecture: str,
     ) -> None:
-        self._model, self.classes, self.input_size, self._device = model, classes, input_size, device
+        self.model, self.obj_classes, self.input_size, self.device = model, obj_classes, input_size, device
+        self.architecture = architecture
+        self.classes = [c.title for c in obj_classes]
 
     def predict(
         self, images: NDArray[np.uint8], want: Literal["labels", "probabilities"] = "labels"
@@ -52,7 +60,7 @@ class UNetPredictor:
         Raises:
             InputError: the images have another shape or type, or something else is wanted.
         """
-        from ravenml_unet.inference import most_likely, probabilities
+        from ravenml_unet.predicting import most_likely, probabilities
 
         if images.ndim != 4 or images.shape[-1] != 3 or images.dtype.name != "uint8":
             raise InputError(
@@ -60,7 +68,7 @@ class UNetPredictor:
             )
         if want not in ("labels", "probabilities"):
             raise InputError(f"want: {want!r} is not known; choose labels or probabilities.")
-        result = probabilities(self._model, images, *self.input_size, self._device)
+        result = probabilities(self.model, images, *self.input_size, self.device)
         return most_likely(result) if want == "labels" else result.cpu().numpy()
 
 
@@ -74,23 +82,44 @@ def load(model_dir: Path, device: str = "auto") -> UNetPredictor:
     Raises:
         RavenError: the folder holds no model of this plugin.
     """
+    from ravenml.data.project import ObjClass
+
+    model_dir = Path(model_dir)
+    config = read_config(model_dir)
+    try:
+        settings = config["settings"]
+        classes = [ObjClass(c["title"], c["shape"], c["color"]) for c in config["out_classes"]]
+        size = int(settings["input_size"]["width"]), int(settings["input_size"]["height"])
+        architecture, weights = settings["architecture"], model_dir / settings["weights"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{model_dir}: config.json describes no U-Net: {error!r} is missing.") from None
+    return make_predictor(architecture, weights, classes, size, device)
+
+
+def make_predictor(
+    architecture: str, weights: Path, classes: list[ObjClass], size: tuple[int, int], device: str = "auto"
+) -> UNetPredictor:
+    """Make a predictor from weights and what they are.
+
+    Args:
+        architecture: as ``--model`` names it.
+        weights: a state dict's file.
+        classes: in index order.
+        size: the input's width and height.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        InputError: the weights are another network's, or cannot be read.
+    """
     import torch
 
     from ravenml_unet.device import choose_device
     from ravenml_unet.models.registry import create_model
     from ravenml_unet.weights import load_weights
 
-    model_dir = Path(model_dir)
-    config = read_config(model_dir)
-    try:
-        settings, classes = config["settings"], list(config["out_classes"])
-        size = int(settings["input_size"]["width"]), int(settings["input_size"]["height"])
-        architecture, weights = settings["architecture"], model_dir / settings["weights"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{model_dir}: config.json describes no U-Net: {error!r} is missing.") from None
     model = create_model(architecture, len(classes))
     load_weights(model, weights, architecture)
     where = torch.device(choose_device(device))
     if where.type != "mps":
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return UNetPredictor(model.eval().to(where), classes, size, where)
+    return UNetPredictor(model.eval().to(where), classes, size, where, architecture)

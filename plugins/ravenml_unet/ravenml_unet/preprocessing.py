@@ -32,6 +32,18 @@ def resize_labels(labels: NDArray[Any], width: int, height: int) -> NDArray[Any]
     return resized
 
 
+def unit_range(images: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+    """Bring uint8 RGB ``(N, H, W, 3)`` to the device as float32 ``(N, 3, H, W)`` in 0 … 1."""
+    return images.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+
+
+def standardised(x: torch.Tensor) -> torch.Tensor:
+    """Take ImageNet's mean and deviation out of float32 ``(N, 3, H, W)`` in 0 … 1; channels last."""
+    mean = torch.tensor(MEAN, device=x.device).view(1, 3, 1, 1)
+    std = torch.tensor(STD, device=x.device).view(1, 3, 1, 1)
+    return x.sub(mean).div_(std).contiguous(memory_format=torch.channels_last)
+
+
 def normalised(images: torch.Tensor, device: torch.device | str) -> torch.Tensor:
     """Bring uint8 RGB ``(N, H, W, 3)`` to the device and make it what the networks expect.
 

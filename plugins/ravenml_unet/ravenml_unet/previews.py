@@ -18,7 +18,7 @@ from ravenml.data.project import Item, ObjClass
 from ravenml.files import write_json
 from ravenml.runs.run import Run
 from ravenml_unet.data import ImagesAndLabels
-from ravenml_unet.inference import most_likely, probabilities
+from ravenml_unet.predicting import most_likely, probabilities
 
 MOMENTS = 10  # at most so many times in a training
 WIDEST, NARROWEST = 512, 160  # pixels of a panel: images beyond are shown smaller or larger
@@ -83,13 +83,15 @@ class Previewer:
         try:
             for shown in self.shown:
                 image, truth = shown.samples[shown.index]
-                predicted = most_likely(
-                    probabilities(model, image[None], self.width, self.height, self.device)
-                )[0]
+                predicted = self.predict(model, image)
                 picture = side_by_side(image, truth, predicted, self.palette, self.background, caption)
                 self.run.image(f"{shown.name}/{name}", picture, epoch=epoch)
         finally:
             model.train(was_training)
+
+    def predict(self, model: nn.Module, image: NDArray[np.uint8]) -> NDArray[Any]:
+        """The classes of uint8 RGB ``(H, W, 3)``, at its own size; ``model`` is in evaluation mode."""
+        return most_likely(probabilities(model, image[None], self.width, self.height, self.device))[0]
 
 
 def side_by_side(

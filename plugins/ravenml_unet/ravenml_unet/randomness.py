@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # One number per purpose, so that no two purposes share their numbers.
-INITIAL_WEIGHTS, ORDER, STEP = 1, 2, 3
+INITIAL_WEIGHTS, ORDER, STEP, AUGMENTATION = 1, 2, 3, 4
 
 
 def derived_seed(seed: int, fold: int | None, purpose: int, *position: int) -> int:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ravenml.errors import InputError
 from ravenml.train.settings import TrainSettings
+from ravenml_unet.augmentation.templates import NONE, TEMPLATES
+from ravenml_unet.joining import REFERENCE
+from ravenml_unet.models.registry import ARCHITECTURES, check_model_name
 
-ModelName = Literal["UNet", "UNet11", "UNet16", "AlbuNet", "LinkNet34"]
+BALANCED = "balanced"
 
 
 def option(name: str) -> dict[str, Any]:
@@ -58,44 +63,149 @@ class BatchSize(BaseModel):
     )
 
 
+class DatasetTags(BaseModel):
+    """Which image tags divide the images."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    train: str = Field(
+        default="train",
+        min_length=1,
+        description="Images with this tag are learned from.",
+        json_schema_extra=option("--train-tag"),
+    )
+    val: str = Field(
+        default="val",
+        min_length=1,
+        description="Images with this tag are validated.",
+        json_schema_extra=option("--val-tag"),
+    )
+
+    @model_validator(mode="after")
+    def _two_tags(self) -> Self:
+        if self.train == self.val:
+            raise ValueError(f"are both {self.train!r}; name two different tags")
+        return self
+
+
 class UNetSettings(TrainSettings):
-    """The settings of the U-Net plugin.  ``val/miou``, the mean over all classes, decides what is best."""
+    """The settings of the U-Net plugin, under the names of Supervisely's contract and of its U-Net app.
+
+    ``best_by`` names the metric that decides which weights are best.
+    """
 
     best_metric: ClassVar[str] = "val/miou"
     best_mode: ClassVar[str] = "max"
 
-    model: ModelName = Field(default="UNet", description="The network's architecture.")
-    epochs: int = Field(default=20, ge=1, le=100_000, description="How often every training image is seen.")
-    input_size: InputSize = Field(default=InputSize(), description="The network's input size.")
-    batch_size: BatchSize = Field(default=BatchSize(), description="Images per step.")
+    # What is trained, on what.
+    model: str = Field(
+        default="UNet",
+        description=f"The network: {', '.join(ARCHITECTURES)}, one that another package offers "
+        "(`raven train unet models` lists them), or package.module:Class.",
+    )
     classes: list[str] | None = Field(
         default=None, description="Learn only these classes; the others become background.  Default: all."
     )
+    dataset_tags: DatasetTags = Field(default=DatasetTags(), description="The tags that divide the images.")
+    input_size: InputSize = Field(default=InputSize(), description="The network's input size.")
     weights: str | None = Field(
-        default=None, description="Begin with these weights: a .pth state dict or a model-state.tar."
+        default=None,
+        description="Begin with these weights: a .pth state dict, a model-state.tar, or a training's folder "
+        "(ours or of Supervisely's U-Net app).",
     )
+    weights_init_type: Literal["transfer_learning", "continue_training"] = Field(
+        default="transfer_learning",
+        description="With --weights: begin the last layer anew for this dataset's classes, or demand the "
+        "same classes and keep their order.",
+    )
+    encoder_weights: str | None = Field(
+        default=None,
+        description="Begin the encoder with these ImageNet weights: a local file in torchvision's format.",
+    )
+
+    # How it learns.
+    epochs: int = Field(default=20, ge=1, le=100_000, description="How often every training image is seen.")
+    batch_size: BatchSize = Field(default=BatchSize(), description="Images per step.")
     optimizer: Literal["SGD", "Adam", "AdamW"] = Field(
         default="AdamW", description="How weights are updated."
     )
     lr: float = Field(default=0.001, gt=0, le=100, description="Learning rate.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum; SGD only.")
+    nesterov: bool = Field(default=False, description="Nesterov's momentum; SGD only.")
     weight_decay: float = Field(default=0.0001, ge=0, lt=1, description="Weight decay.")
     max_grad_norm: float = Field(
         default=1.0, ge=0, description="Shrink larger gradients to this norm; 0 leaves them as they are."
     )
+    lr_schedule: Literal["none", "StepLR", "MultiStepLR", "ExponentialLR", "cosine"] = Field(
+        default="none", description="How the learning rate changes over the training."
+    )
+    warmup_epochs: float = Field(
+        default=0, ge=0, description="Let the learning rate grow from 0 over so many epochs, fractions too."
+    )
+    step_size: int = Field(default=5, ge=1, description="StepLR: epochs between two steps.")
+    milestones: list[Annotated[int, Field(ge=1)]] = Field(
+        default=[5, 10, 15], description="MultiStepLR: the epochs after which the rate is lowered."
+    )
+    gamma_step: float = Field(
+        default=0.1, gt=0, le=1, description="StepLR, MultiStepLR: the factor of each step."
+    )
+    gamma_exp: float = Field(default=0.9, gt=0, le=1, description="ExponentialLR: the factor of each epoch.")
+    min_lr: float = Field(default=0, ge=0, description="cosine: the learning rate at the end.")
+    jaccard_weight: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="w of the loss (1-w)·NLL - w·Σ log(soft Jaccard of a class); 0 is the plain NLL.",
+    )
+    class_weights: dict[str, Annotated[float, Field(ge=0)]] | Literal["balanced"] | None = Field(
+        default=None,
+        description="How much classes count in the NLL: sky=0.5,car=2 (others 1), or balanced, which makes "
+        "rare classes count more.",
+    )
+    loss: str | None = Field(
+        default=None,
+        description="A loss of your own, package.module:function of log-probabilities and labels.",
+    )
+    metric: list[str] = Field(
+        default=[],
+        description="Metrics of your own, package.module:function of log-probabilities and labels.",
+    )
+
+    augmentations: str = Field(
+        default=NONE,
+        description=f"Change training images at random: {NONE}, {', '.join(TEMPLATES)}, a YAML file of "
+        "ours, or the JSON that ImgAug Studio writes.",
+    )
+
+    # What is measured, kept and shown.
     val_every: float = Field(
         default=1.0, gt=0, description="Validate every so many epochs (0.5: twice in each), and at the end."
+    )
+    metrics_period: int = Field(
+        default=0, ge=0, description="Report the loss every so many steps too; 0: once per epoch."
     )
     checkpoint_every: int = Field(default=1, ge=1, description="Keep a checkpoint every so many epochs.")
     max_keep_checkpoints: int = Field(
         default=3, ge=0, description="How many of those stay, beside the best and the last; 0 keeps all."
     )
+    save_best: bool = Field(default=True, description="Keep the weights of the best validation.")
+    best_by: str = Field(
+        default="val/miou",
+        description="What is best: loss, miou, mdice, miou_fg, mdice_fg, pixel_accuracy, iou/CLASS or "
+        "dice/CLASS.",
+    )
+    best_is: Literal["auto", "max", "min"] = Field(
+        default="auto", description="Whether the best is the highest; auto: the lowest for losses only."
+    )
+    save_last: bool = Field(default=True, description="Keep the weights of the last step.")
     previews: int = Field(
         default=2,
         ge=0,
         le=100,
         description="How many images of each kind, train and val, to show predictions of.",
     )
+
+    # Where and how it is computed.
     seed: int = Field(
         default=0, ge=0, lt=2**63, description="Decides the first weights and the order of images."
     )
@@ -115,3 +225,89 @@ class UNetSettings(TrainSettings):
     def _precision_as_text(cls, value: Any) -> Any:
         """YAML reads ``precision: 32`` as a number."""
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _weights_from_text(cls, value: Any) -> Any:
+        """``sky=0.5,car=2``, as the command line has it."""
+        if not isinstance(value, str) or value == BALANCED:
+            return value
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        try:
+            return {title.strip(): float(weight) for title, _, weight in pairs}
+        except ValueError:
+            raise ValueError(f"should be {BALANCED}, or like sky=0.5,car=2, not {value!r}") from None
+
+    @field_validator("model", mode="after")
+    @classmethod
+    def _known_model(cls, value: str) -> str:
+        try:
+            return check_model_name(value)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("loss", "metric", mode="after")
+    @classmethod
+    def _named_functions(cls, value: str | list[str] | None) -> str | list[str] | None:
+        for reference in [value] if isinstance(value, str) else value or []:
+            if not REFERENCE.fullmatch(reference):
+                raise ValueError(f"should be like package.module:function, not {reference!r}")
+        return value
+
+    @field_validator("weights", "encoder_weights", "augmentations", mode="after")
+    @classmethod
+    def _whole_path(cls, value: str | None) -> str | None:
+        """Files are written down whole, so that a run can be gone on with from another folder."""
+        if value is None or value in (NONE, *TEMPLATES):
+            return value
+        path = Path(value).expanduser()
+        return str(path.absolute()) if path.exists() else value
+
+    @field_validator("milestones", mode="after")
+    @classmethod
+    def _ascending(cls, value: list[int]) -> list[int]:
+        if sorted(set(value)) != value:
+            raise ValueError(f"should grow from one to the next, not {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.nesterov and (self.optimizer != "SGD" or self.momentum == 0):
+            raise ValueError("nesterov needs optimizer SGD with a momentum above 0")
+        if self.loss is not None and (self.jaccard_weight or self.class_weights is not None):
+            raise ValueError("loss takes the place of jaccard_weight and class_weights; leave those out")
+        if self.lr_schedule == "cosine" and self.min_lr > self.lr:
+            raise ValueError(f"min_lr {self.min_lr:g} is above lr {self.lr:g}; cosine only lowers the rate")
+        return self
+
+    @model_validator(mode="after")
+    def _as_begun(self) -> Self:
+        """What trained weights say of architecture and input size holds where nothing else was asked for."""
+        if self.weights is not None and self.encoder_weights is not None:
+            raise ValueError("weights and encoder_weights exclude each other; give one of them")
+        wants_model = "model" not in self.model_fields_set
+        wants_size = not self.input_size.model_fields_set
+        if (
+            self.weights is None
+            or not (wants_model or wants_size)
+            or not Path(self.weights).expanduser().exists()
+        ):
+            return self
+        from ravenml_unet.starts import read_start  # OpenCV comes with it
+
+        start = read_start(Path(self.weights))
+        if wants_model and start.architecture is not None:
+            self.model = check_model_name(start.architecture)
+        if wants_size and start.size is not None:
+            self.input_size = InputSize(width=start.size[0], height=start.size[1])
+        return self
+
+    @property
+    def best_name(self) -> str:
+        """The metric that decides, without its ``val/``."""
+        return self.best_by.removeprefix("val/")
+
+    def better(self, value: float, than: float) -> bool:
+        """Whether ``value`` of the deciding metric is better; equal is not."""
+        lowest = self.best_is == "min" or (self.best_is == "auto" and self.best_name == "loss")
+        return value < than if lowest else value > than

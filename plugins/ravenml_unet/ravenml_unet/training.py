@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
+from ravenml.data.classes import BACKGROUND
 from ravenml.data.samples import Samples
-from ravenml.data.split import Split
-from ravenml.errors import InputError
 from ravenml.files import write_json
 from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.scores import Scores
-from ravenml_unet.checkpoints import State, newest_state
+from ravenml_unet.augmentation.pipeline import Pipeline
+from ravenml_unet.augmentation.reading import read_augmentations
+from ravenml_unet.augmentation.recording import record_augmentations
+from ravenml_unet.checks import check_batches, check_best, check_class_weights, parts
 from ravenml_unet.classes import learned_classes
 from ravenml_unet.data import Loader, ResizedSamples
 from ravenml_unet.device import make_fabric
 from ravenml_unet.export import described, export_model
+from ravenml_unet.gallery import evaluation_pictures
 from ravenml_unet.loop import TrainingData, TrainingLoop, machine
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.models.registry import create_model
+from ravenml_unet.objective import make_loss, make_metrics
 from ravenml_unet.previews import Previewer
 from ravenml_unet.randomness import INITIAL_WEIGHTS, derived_seed
+from ravenml_unet.report import write_evaluation
+from ravenml_unet.resuming import say_what_differs, state_to_resume, what_may_not_change
 from ravenml_unet.settings import UNetSettings
-from ravenml_unet.weights import load_initial_weights, load_weights
+from ravenml_unet.starts import Start, read_start
+from ravenml_unet.weights import load_encoder, load_initial_weights, load_weights
+
+if TYPE_CHECKING:
+    from ravenml_unet.augmentation.augmenter import Augmenter
 
 
 def run_training(train: TrainInput) -> TrainOutput | None:
@@ -43,23 +52,33 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     assert isinstance(settings, UNetSettings)  # the core validates against what we publish
     begun = time.monotonic()
     project, split = train.dataset, train.split
-    classes = learned_classes(project, settings)
+    start = read_start(Path(settings.weights)) if settings.weights is not None else None
+    classes = learned_classes(project, settings, start)
     titles = [c.title for c in classes]
     width, height = settings.input_size.width, settings.input_size.height
     fabric = make_fabric(settings)
     check_batches(settings, split)
+    check_class_weights(settings, titles)
+    own_metrics = make_metrics(settings)
+    pipeline = read_augmentations(settings.augmentations)
+    check_best(settings, titles, own_metrics)
     torch.manual_seed(derived_seed(settings.seed, train.fold, INITIAL_WEIGHTS))
     model = create_model(settings.model, len(classes))
-    if settings.weights is not None and train.resume_from is None:
-        load_initial_weights(model, Path(settings.weights), settings.model)
-    identity = what_may_not_change(settings, titles, train.fold, split)
+    if start is not None and train.resume_from is None:
+        transfer = settings.weights_init_type == "transfer_learning"
+        load_initial_weights(model, start, settings.model, replace_head=transfer)
+    if settings.encoder_weights is not None and train.resume_from is None:
+        load_encoder(model, Path(settings.encoder_weights), settings.model)
+    identity = what_may_not_change(settings, titles, train.fold, split, pipeline)
     state = state_to_resume(train.resume_from, identity)
 
     run = train.run
     write_json(run.path / "info" / "model_classes.json", described(classes))
+    record_augmentations(run.path / "info", pipeline)
     original = {kind: Samples(project, items, titles) for kind, items in parts(split).items()}
     sized = {kind: ResizedSamples(samples, width, height) for kind, samples in original.items()}
     data = TrainingData(sized["train"], sized["val"], titles)
+    loss = make_loss(settings, titles, sized["train"], fabric.device)
     previewer = Previewer(run, classes, width, height, settings.epochs, fabric.device)
     for kind, items in parts(split).items():
         if settings.previews:
@@ -67,10 +86,11 @@ def run_training(train: TrainInput) -> TrainOutput | None:
 
     with Loader(settings.workers, pin_memory=fabric.device.type == "cuda") as loader:
         loop = TrainingLoop(
-            run, settings, train.fold, fabric, model, data, loader, identity,
+            run, settings, train.fold, fabric, model, data, loader, identity, loss, own_metrics,
+            make_augmenter(pipeline, titles.index(BACKGROUND)),
             after_epoch=lambda epoch: previewer.after_epoch(loop.wrapped, epoch),
         )  # fmt: skip
-        say_what_begins(loop, model)
+        say_what_begins(loop, model, start)
         if state is not None:
             say_what_differs(loop, state)
             loop.restore(state)
@@ -80,17 +100,27 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             return None
         if loop.best is not None and (loop.folder / loop.best.file).exists():
             load_weights(loop.model, loop.folder / loop.best.file, settings.model)
-        evaluation = loop.evaluate()
+        evaluation = loop.evaluate(original["val"])
 
     best_epoch = loop.best.epoch if loop.best else float(loop.epoch)
     previewer.draw(loop.wrapped, "final", "prediction", best_epoch)
+    keys = [item.key for item in split.val]
+    size = {"width": width, "height": height}
+    about = {"architecture": settings.model, "input_size": size, "epoch": best_epoch}
+    write_evaluation(run.path / "evaluation.json", evaluation, keys, dataset=str(project.root), **about)
+    loop.wrapped.eval()
+    for name, picture in evaluation_pictures(
+        evaluation, original["val"], keys, previewer.palette, previewer.background,
+        lambda image: previewer.predict(loop.wrapped, image), run.path,
+    ):  # fmt: skip
+        run.image(f"evaluation/{name}", picture, epoch=best_epoch)
     metrics = evaluation.metrics()
     return TrainOutput(
         model_path=export_model(run.path / "model-state.tar", loop.model, settings, classes),
-        scores=Scores.segmentation([item.key for item in split.val], evaluation.confusion, titles),
+        scores=Scores.segmentation(keys, evaluation.confusion, titles),
         metadata={
             "architecture": settings.model,
-            "input_size": {"width": width, "height": height},
+            "input_size": size,
             "classes": titles,
             "epochs": settings.epochs,
             "best_epoch": best_epoch,
@@ -102,71 +132,17 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     )
 
 
-def parts(split: Split) -> dict[str, list[Any]]:
-    """The split's items by the name that files and metrics use."""
-    return {"train": list(split.train), "val": list(split.val)}
-
-
-def check_batches(settings: UNetSettings, split: Split) -> None:
-    """Refuse what cannot be trained.
-
-    Raises:
-        InputError: an empty part, or a batch of one image that batch norm can make nothing of.
-    """
-    for kind, items in parts(split).items():
-        if not items:
-            raise InputError(f"The {kind} part of the split is empty; give it at least one image.")
-    smallest = len(split.train) % settings.batch_size.train or settings.batch_size.train
-    tiny = settings.input_size.width <= 32 and settings.input_size.height <= 32
-    if settings.model == "LinkNet34" and tiny and smallest == 1:
-        raise InputError(
-            "batch_size.train: LinkNet34 shrinks an input of 32×32 to one pixel, which batch norm cannot "
-            "learn from in a batch of one image; choose a larger input size or another batch size."
-        )
-
-
-def what_may_not_change(
-    settings: UNetSettings, titles: list[str], fold: int | None, split: Split
-) -> dict[str, Any]:
-    """What a training must have kept to be gone on with."""
-    keys = "\n".join(item.key for item in split.train)
-    return {
-        "model": settings.model,
-        "classes": titles,
-        "input_size": settings.input_size.model_dump(),
-        "batch_size.train": settings.batch_size.train,
-        "optimizer": settings.optimizer,
-        "lr": settings.lr,
-        "momentum": settings.momentum,
-        "weight_decay": settings.weight_decay,
-        "max_grad_norm": settings.max_grad_norm,
-        "seed": settings.seed,
-        "fold": fold,
-        "training images": hashlib.sha256(keys.encode()).hexdigest()[:16],
-    }
-
-
-def state_to_resume(run_path: Path | None, identity: dict[str, Any]) -> State | None:
-    """The state to go on from, or None where there is none yet.
-
-    Raises:
-        InputError: the interrupted training was another one.
-    """
-    state = newest_state(run_path / "checkpoints") if run_path is not None else None
-    if state is None:
+def make_augmenter(pipeline: Pipeline, background: int) -> Augmenter | None:
+    """The pipeline at work; None where there is nothing to do."""
+    if not pipeline.pipeline:
         return None
-    for name, now in identity.items():
-        before = state.identity.get(name)
-        if before != now:
-            raise InputError(
-                f"{name}: the run in {run_path} was trained with {before!r} and cannot go on with {now!r}; "
-                "resume it with its own settings, or begin a new run."
-            )
-    return state
+    from ravenml_unet.augmentation.augmenter import Augmenter  # kornia comes with it
+
+    return Augmenter(pipeline, background)
 
 
-def say_what_begins(loop: TrainingLoop, model: SegmentationNetwork) -> None:
-    """One line about network, data, device and precision."""
+def say_what_begins(loop: TrainingLoop, model: SegmentationNetwork, start: Start | None) -> None:
+    """A line about network, data, device and precision, and one about weights that were given."""
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     there = machine(loop.fabric)
     loop.run.text(
@@ -174,15 +150,6 @@ def say_what_begins(loop: TrainingLoop, model: SegmentationNetwork) -> None:
         f"{len(loop.data.train)} images to learn from, {len(loop.data.val)} to validate; "
         f"{there['device']}, {there['precision']}, {there['threads']} threads."
     )
-
-
-def say_what_differs(loop: TrainingLoop, state: State) -> None:
-    """Warn where the machine is not the one that the interrupted training ran on."""
-    now = machine(loop.fabric)
-    changed = [f"{n} {state.machine.get(n)} → {now[n]}" for n in now if state.machine.get(n) != now[n]]
-    if changed:
-        loop.run.text(
-            f"This machine differs ({', '.join(changed)}): the result may differ in the last bits "
-            "from a training that was never interrupted.",
-            level="warning",
-        )
+    if start is not None:
+        again = loop.settings.weights_init_type == "transfer_learning" and model.head
+        loop.run.text(f"It begins with {start.path}{'; the last layer begins anew' if again else ''}.")

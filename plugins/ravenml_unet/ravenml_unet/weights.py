@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from torch import nn
 from ravenml.errors import InputError
 from ravenml.files import write_beside
 from ravenml.store.model_state import read_config, unpack_model
+from ravenml_unet.models.network import SegmentationNetwork
+from ravenml_unet.starts import Start
 
 
 def bare_state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -55,16 +57,31 @@ def load_torch(path: Path) -> Any:
         ) from error
 
 
-def load_weights(model: nn.Module, path: Path, name: str) -> None:
+def state_dict(path: Path) -> Mapping[str, torch.Tensor]:
+    """Read a state dict.
+
+    Raises:
+        InputError: the file cannot be read, or holds something else.
+    """
+    state = load_torch(path)
+    if not isinstance(state, Mapping) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise InputError(f"{path} is no state dict: it must map parameter names to tensors.")
+    return state
+
+
+def load_weights(model: nn.Module, path: Path, name: str, keep: Sequence[str] = ()) -> None:
     """Read a state dict into ``model``; ``name`` is what messages call the network.
+
+    Args:
+        keep: the names of layers that stay as they are, whatever the file says of them.
 
     Raises:
         InputError: the file cannot be read, or its parameters are not this network's; the sentence
             names the first that differs.
     """
-    state = load_torch(path)
-    if not isinstance(state, Mapping) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise InputError(f"{path} is no state dict: it must map parameter names to tensors.")
+    kept = tuple(f"{layer}." for layer in keep)
+    state = {key: value for key, value in state_dict(path).items() if not kept or not key.startswith(kept)}
+    state |= {key: value for key, value in model.state_dict().items() if kept and key.startswith(kept)}
     difference = first_difference(model.state_dict(), state)
     if difference:
         raise InputError(f"{path} does not fit {name}: {difference}.")
@@ -81,28 +98,62 @@ def first_difference(expected: Mapping[str, torch.Tensor], found: Mapping[str, t
     return next((f"it has {name}, which the network has not" for name in found if name not in expected), None)
 
 
-def is_packed_model(path: Path) -> bool:
-    """Whether ``path`` is a ``model-state.tar`` (by its name's end) rather than a bare state dict."""
-    return path.suffix == ".tar"
+def load_initial_weights(
+    model: SegmentationNetwork, start: Start, architecture: str, replace_head: bool = False
+) -> None:
+    """Begin with trained weights.
 
-
-def load_initial_weights(model: nn.Module, path: Path, architecture: str) -> None:
-    """Begin with the weights of a ``.pth`` file or a ``model-state.tar``.
+    Args:
+        model: freshly initialised.
+        start: where the weights are.
+        architecture: what ``model`` is.
+        replace_head: leave the last layer, which knows the classes, as it is (transfer learning).
 
     Raises:
         InputError: they are another architecture's, or cannot be read.
     """
-    if not path.is_file():
-        raise InputError(f"weights: {path} does not exist; give a .pth state dict or a model-state.tar.")
-    if not is_packed_model(path):
-        load_weights(model, path, architecture)
-        return
-    packed = read_config(path).get("settings", {})
-    if packed.get("architecture") != architecture:
+    if start.architecture not in (None, architecture):
         raise InputError(
-            f"weights: {path} holds a {packed.get('architecture')} and not a {architecture}; "
-            f"train with --model {packed.get('architecture')} or give other weights."
+            f"weights: {start.path} holds a {start.architecture} and not a {architecture}; "
+            f"train with --model {start.architecture} or give other weights."
         )
+    if not start.is_packed:
+        load_weights(model, start.path, architecture, keep=model.head if replace_head else ())
+        return
+    name = read_config(start.path).get("settings", {}).get("weights", "model.pth")
     with tempfile.TemporaryDirectory() as folder:
-        unpack_model(path, Path(folder))
-        load_weights(model, Path(folder) / packed.get("weights", "model.pth"), architecture)
+        unpack_model(start.path, Path(folder))
+        load_weights(model, Path(folder) / name, architecture, keep=model.head if replace_head else ())
+
+
+def load_encoder(model: SegmentationNetwork, path: Path, architecture: str) -> None:
+    """Begin the encoder with weights in torchvision's format (``resnet34-….pth``, ``vgg11-….pth`` …).
+
+    The classifier behind torchvision's encoder is not needed and passed over where the network has none.
+
+    Raises:
+        InputError: the network has no such encoder, or the file is another network's.
+    """
+    if not model.torchvision_encoder:
+        raise InputError(f"encoder_weights: {architecture} has no encoder of torchvision's; leave it out.")
+    own, given = model.state_dict(), state_dict(path)
+    copied: set[str] = set()
+    for name, value in given.items():
+        prefix = next((p for p in model.torchvision_encoder if name.startswith(p)), None)
+        target = model.torchvision_encoder[prefix] + name.removeprefix(prefix) if prefix is not None else ""
+        if target not in own and name.split(".")[0] in ("classifier", "fc"):
+            continue
+        if target not in own:
+            raise InputError(f"{path} does not fit the encoder of {architecture}: it has {name}.")
+        if own[target].shape != value.shape:
+            raise InputError(
+                f"{path} does not fit the encoder of {architecture}: {name} has the shape "
+                f"{list(value.shape)} instead of {list(own[target].shape)}."
+            )
+        own[target].copy_(value)
+        copied.add(target)
+    places = tuple(model.torchvision_encoder.values())
+    for name in own:
+        # torchvision's older files do not count batches.
+        if name.startswith(places) and name not in copied and not name.endswith("num_batches_tracked"):
+            raise InputError(f"{path} does not fit the encoder of {architecture}: it lacks {name}.")

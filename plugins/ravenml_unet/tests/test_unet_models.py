@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 import torch
 from torch import nn
@@ -11,7 +9,7 @@ from torch import nn
 from ravenml.errors import InputError
 from ravenml_unet.models.network import pad_to_multiple
 from ravenml_unet.models.registry import ARCHITECTURES, create_model
-from ravenml_unet.settings import ModelName
+from ravenml_unet.settings import UNetSettings
 
 every_network = pytest.mark.parametrize("name", ARCHITECTURES)
 
@@ -25,8 +23,9 @@ def test_parameter_names_and_shapes_are_those_that_supervisely_saves(
     assert list(saved) == list(state_dict_keys[name])
 
 
-def test_the_setting_offers_every_network_of_the_registry() -> None:
-    assert get_args(ModelName) == tuple(ARCHITECTURES)
+def test_the_settings_help_names_every_network_of_the_registry() -> None:
+    help_text = UNetSettings.model_fields["model"].description or ""
+    assert all(f" {name}," in help_text for name in ARCHITECTURES)
 
 
 @every_network

@@ -16,9 +16,9 @@ from ravenml.data.project import ObjClass
 from ravenml.errors import InputError, RavenError
 from ravenml.store.model_state import unpack_model
 from ravenml_unet.export import export_model
-from ravenml_unet.inference import most_likely
 from ravenml_unet.models.registry import create_model
 from ravenml_unet.predict import UNetPredictor, load
+from ravenml_unet.predicting import most_likely
 from ravenml_unet.previews import side_by_side
 
 CLASSES = [ObjClass("__bg__", "bitmap", "#000000"), ObjClass("cat", "polygon", "#FF0000")]

@@ -39,6 +39,20 @@ def test_every_setting_says_what_it_is() -> None:
         {"precision": "64"},
         {"seed": -1},
         {"epoch": 3},
+        {"nesterov": True},
+        {"optimizer": "SGD", "nesterov": True, "momentum": 0},
+        {"lr_schedule": "steplr"},
+        {"milestones": [5, 3]},
+        {"lr_schedule": "cosine", "min_lr": 1},
+        {"jaccard_weight": 1.5},
+        {"class_weights": "rare"},
+        {"class_weights": {"cat": -1}},
+        {"loss": "no_colon"},
+        {"metric": ["a:b", "no_colon"]},
+        {"loss": "a:b", "jaccard_weight": 0.5},
+        {"dataset_tags": {"train": "a", "val": "a"}},
+        {"weights": "a.pth", "encoder_weights": "b.pth"},
+        {"weights_init_type": "anew"},
     ],
 )
 def test_what_is_unknown_or_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
@@ -57,3 +71,41 @@ def test_every_preset_is_a_valid_setting() -> None:
     for preset in presets:
         assert preset["type"] == "train"
         UNetSettings(**preset["config"])
+
+
+def test_class_weights_are_understood_as_the_command_line_writes_them() -> None:
+    assert UNetSettings.model_validate({"class_weights": "sky=0.5, car=2"}).class_weights == {
+        "sky": 0.5,
+        "car": 2,
+    }
+    assert UNetSettings.model_validate({"class_weights": "balanced"}).class_weights == "balanced"
+
+
+def test_files_are_written_down_with_their_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.pth").touch()
+    monkeypatch.chdir(tmp_path)
+    assert UNetSettings(weights="mine.pth").weights == str(tmp_path / "mine.pth")
+    assert UNetSettings(weights="not_there.pth").weights == "not_there.pth"
+    assert UNetSettings(augmentations="colour").augmentations == "colour"
+
+
+def test_lists_may_come_as_the_command_line_cuts_them() -> None:
+    assert UNetSettings.model_validate({"milestones": ["3", "7"]}).milestones == [3, 7]
+
+
+def test_what_is_written_down_is_read_again_as_the_same() -> None:
+    settings = UNetSettings.model_validate({"class_weights": "a=2", "metric": ["m:f"], "best_by": "val/f"})
+    assert UNetSettings.model_validate(settings.model_dump(mode="json")) == settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "higher_is_better"),
+    [({}, True), ({"best_by": "val/loss"}, False), ({"best_by": "loss", "best_is": "max"}, True)],
+)
+def test_a_loss_is_best_when_lowest_unless_told_otherwise(
+    settings: dict[str, Any], higher_is_better: bool
+) -> None:
+    chosen = UNetSettings(**settings)
+    assert chosen.better(2.0, 1.0) is higher_is_better and not chosen.better(1.0, 1.0)

@@ -196,6 +196,7 @@ def test_a_run_that_was_stopped_before_any_checkpoint_begins_anew(
         ({"classes": ["red"]}, "classes: "),
         ({"input_size": {"width": 64, "height": 32}}, "input_size: "),
         ({"lr": 0.5}, "lr: "),
+        ({"augmentations": "colour"}, "augmentations: "),
     ],
 )
 def test_another_training_cannot_be_gone_on_with(
@@ -204,6 +205,70 @@ def test_another_training_cannot_be_gone_on_with(
     run_training(make_input(make_run=stops_after(1)))
     with pytest.raises(InputError, match=named):
         run_training(make_input(small_settings(**change), resume=True, make_run=begin_again))
+
+
+RICH: dict[str, Any] = {
+    "epochs": 3,
+    "lr_schedule": "cosine",
+    "warmup_epochs": 0.5,
+    "jaccard_weight": 0.3,
+    "class_weights": "balanced",
+    "metrics_period": 1,
+    "optimizer": "SGD",
+    "nesterov": True,
+    "augmentations": "colour+rotate+crop+fliplr+flipud",
+}
+
+
+def test_schedule_augmentations_and_metrics_period_go_on_as_if_nothing_had_happened(
+    make_input: MakeInput, tmp_path: Path
+) -> None:
+    settings = small_settings(**RICH, batch_size={"train": 1, "val": 2})
+    run_training(make_input(settings, folder="whole"))
+    assert run_training(make_input(settings, folder="stopped", make_run=stops_after(6))) is None
+    run_training(make_input(settings, folder="stopped", resume=True, make_run=begin_again))
+    assert same(last_weights(tmp_path / "whole"), last_weights(tmp_path / "stopped"))
+    whole, again = ([(e["step"], e["metrics"]) for e in trained(tmp_path / f)] for f in ("whole", "stopped"))
+    assert [step for step, _ in whole] == list(range(1, 13))
+    assert whole == again
+    rates = [metrics["lr"] for _, metrics in whole]
+    assert rates[0] == pytest.approx(0.001 / 3) and rates[-1] == pytest.approx(0, abs=1e-9)
+
+
+def trained(folder: Path) -> list[dict[str, Any]]:
+    return [event for event in events(folder, "METRICS") if event["type"] == "train"]
+
+
+def test_a_cosine_schedule_cannot_be_prolonged(make_input: MakeInput) -> None:
+    run_training(make_input(small_settings(lr_schedule="cosine", epochs=1)))
+    with pytest.raises(InputError, match="learning rate: "):
+        longer = small_settings(lr_schedule="cosine", epochs=2)
+        run_training(make_input(longer, resume=True, make_run=begin_again))
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({"save_best": False}, ["model_002.pth", "model_003_last.pth", "state_003.pt"]),
+        ({"save_best": False, "save_last": False}, ["model_002.pth", "model_003.pth", "state_003.pt"]),
+        ({"save_best": False, "save_last": False, "checkpoint_every": 2}, ["model_002.pth", "state_002.pt"]),
+    ],
+)
+def test_what_is_not_to_be_kept_is_not_there(
+    make_input: MakeInput, tmp_path: Path, change: dict[str, Any], kept: list[str]
+) -> None:
+    output = run_training(make_input(small_settings(epochs=3, max_keep_checkpoints=2, **change)))
+    assert output is not None and output.scores is not None
+    names = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    assert set(kept) <= names and not any("best" in name for name in names)
+    assert ("model_003_last.pth" in names) == ("model_003_last.pth" in kept)
+
+
+def test_the_lowest_loss_may_decide_what_is_best(make_input: MakeInput, tmp_path: Path) -> None:
+    run_training(make_input(small_settings(epochs=4, best_by="val/loss")))
+    losses = [metrics["loss"] for _, metrics in validations(tmp_path / "run")]
+    best = [e["optional"]["val/loss"] for e in events(tmp_path / "run", "CHECKPOINT") if e["best_now"]]
+    assert best[-1] == min(losses) and best == sorted(best, reverse=True)
 
 
 def test_a_training_can_be_prolonged(make_input: MakeInput, undisturbed: Path, tmp_path: Path) -> None:
@@ -224,7 +289,7 @@ def test_the_packed_model_predicts_as_the_training_did(make_input: MakeInput, tm
     assert output is not None and output.model_path is not None and output.scores is not None
     predictor = load_predictor(unpack_model(output.model_path, tmp_path / "unpacked"), "cpu")
     assert predictor.task == "segmentation" and predictor.input_size == (32, 32)
-    assert [c["title"] for c in predictor.classes] == ["__bg__", "red", "green"]
+    assert predictor.classes == ["__bg__", "red", "green"]
     image, truth = Samples(train.dataset, train.split.val, ["__bg__", "red", "green"])[0]
     labels = predictor.predict(resize_image(image, 32, 32)[None])[0]
     counted = confusion_matrix(resize_labels(truth, 32, 32), labels, 3)
@@ -246,11 +311,12 @@ def test_a_given_model_keeps_its_own_order_of_classes(make_input: MakeInput, tmp
 
     own = [ObjClass(title, "bitmap", "#101010") for title in ("green", "red", "__bg__")]
     model = export_model(tmp_path / "given.tar", create_model("UNet", 3), small_settings(), own)
-    run_training(make_input(small_settings(epochs=1, weights=str(model))))
+    going_on = {"weights": str(model), "weights_init_type": "continue_training"}
+    run_training(make_input(small_settings(epochs=1, **going_on)))
     classes = json.loads((tmp_path / "run" / "info" / "model_classes.json").read_text())
     assert [c["title"] for c in classes] == ["green", "red", "__bg__"]
     with pytest.raises(InputError, match=r"the classes of .* differ: 'red'"):
-        run_training(make_input(small_settings(weights=str(model), classes=["green"]), folder="other"))
+        run_training(make_input(small_settings(**going_on, classes=["green"]), folder="other"))
 
 
 @pytest.mark.parametrize(
@@ -259,6 +325,9 @@ def test_a_given_model_keeps_its_own_order_of_classes(make_input: MakeInput, tmp
         ({"classes": ["reed"]}, "reed"),
         ({"classes": []}, "no class to learn"),
         ({"weights": "nothing.pth"}, "nothing.pth"),
+        ({"augmentations": "nothing.yaml"}, "nothing.yaml"),
+        ({"class_weights": {"rad": 2.0}}, "class_weights: there is no class 'rad'"),
+        ({"best_by": "val/iou/rad"}, "best_by: no metric is called 'iou/rad'"),
         ({"precision": "16"}, "precision: 16 needs"),
         ({"model": "LinkNet34", "batch_size": {"train": 1}}, "batch_size.train: LinkNet34"),
     ],

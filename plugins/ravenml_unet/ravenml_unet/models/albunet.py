@@ -23,6 +23,8 @@ class AlbuNet(SegmentationNetwork):
     """
 
     stride = 64
+    head = ("final",)
+    torchvision_encoder = {"": "encoder."}
 
     def __init__(self, num_classes: int) -> None:
         super().__init__(num_classes)

@@ -37,6 +37,15 @@ class LinkNet34(SegmentationNetwork):
     """ResNet34 down; up by blocks whose output is added to, not joined with, the encoder's."""
 
     stride = 32
+    head = ("finalconv3",)
+    torchvision_encoder = {
+        "conv1.": "firstconv.",
+        "bn1.": "firstbn.",
+        "layer1.": "encoder1.",
+        "layer2.": "encoder2.",
+        "layer3.": "encoder3.",
+        "layer4.": "encoder4.",
+    }
 
     def __init__(self, num_classes: int) -> None:
         super().__init__(num_classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -13,9 +14,16 @@ class SegmentationNetwork(nn.Module):
     """A network whose output is the log-probability of every class at every pixel.
 
     Subclasses set ``stride`` and write ``logits``, which may rely on sides that are multiples of it.
+
+    Attributes:
+        head: the layers that know the classes; transfer learning begins them anew.
+        torchvision_encoder: how the names in torchvision's weights begin, and how they do here; the first
+            beginning that fits counts.  Empty where the encoder is none of torchvision's.
     """
 
     stride: ClassVar[int]
+    head: ClassVar[Sequence[str]]
+    torchvision_encoder: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()

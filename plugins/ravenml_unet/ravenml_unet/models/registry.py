@@ -1,19 +1,24 @@
 """Which networks there are, and the one door through which they are made.
 
-A new architecture is one new file beside this one and one line in ``ARCHITECTURES``.  Nothing here
-imports torch until a network is made.
+A new architecture is one new file beside this one and one line in ``ARCHITECTURES``; one of another
+package needs no change here: it is an entry point, or named ``package.module:Class``.  Nothing here imports
+torch until a network is made.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ravenml.errors import InputError
+from ravenml_unet.joining import REFERENCE
 
 if TYPE_CHECKING:
     from ravenml_unet.models.network import SegmentationNetwork
+
+
+GROUP = "ravenml.unet.models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +40,48 @@ ARCHITECTURES = {
 }
 
 
+def offered_models() -> dict[str, Any]:
+    """The networks that other packages offer: entry points of the group ``ravenml.unet.models`` by name."""
+    from importlib_metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in ARCHITECTURES}
+
+
+def check_model_name(name: str) -> str:
+    """Give ``name`` back where it can name a network; whether that can be made is seen when it is.
+
+    Raises:
+        InputError: it is none of ours, none that a package offers, and not like ``package.module:Class``.
+    """
+    if name in ARCHITECTURES or REFERENCE.fullmatch(name):
+        return name
+    offered = offered_models()
+    if name not in offered:
+        known = ", ".join([*ARCHITECTURES, *offered])
+        raise InputError(
+            f"There is no architecture {name!r}; choose one of {known}, or package.module:Class."
+        )
+    return name
+
+
 def create_model(name: str, num_classes: int) -> SegmentationNetwork:
     """Make a network with freshly initialised weights, drawn from torch's global generator.
 
     Args:
-        name: a key of ``ARCHITECTURES``.
+        name: a key of ``ARCHITECTURES``, an entry point of ``ravenml.unet.models``, or
+            ``package.module:Class``.
         num_classes: how many classes, background included; at least 1.
 
     Raises:
-        InputError: there is no such architecture, or no class.
+        InputError: there is no such architecture, it cannot be made, or there is no class.
     """
-    if name not in ARCHITECTURES:
-        raise InputError(f"There is no architecture {name!r}; choose one of {', '.join(ARCHITECTURES)}.")
+    check_model_name(name)
     if num_classes < 1:
         raise InputError("A segmentation network needs at least one class.")
+    if name not in ARCHITECTURES:
+        from ravenml_unet.models.joined import join_network
+
+        return join_network(name, num_classes)
     from ravenml_unet.models.initialise import initialise
 
     module_name, _, class_name = ARCHITECTURES[name].target.partition(":")
@@ -56,3 +89,21 @@ def create_model(name: str, num_classes: int) -> SegmentationNetwork:
     model: SegmentationNetwork = getattr(module, class_name)(num_classes=num_classes)
     initialise(model)
     return model
+
+
+def model_descriptions() -> dict[str, str]:
+    """Every network that can be chosen by name, with what it is; an offered one's module is imported.
+
+    The description is the class's attribute ``description``, or else the first line of its docstring.
+    """
+    known = {name: architecture.description for name, architecture in ARCHITECTURES.items()}
+    for name, point in offered_models().items():
+        distribution = f" ({point.dist.name})" if point.dist is not None else ""
+        try:
+            target = point.load()
+        except Exception as error:  # one broken package must not hide the others
+            known[name] = f"cannot be loaded: {type(error).__name__}: {error}{distribution}"
+            continue
+        told = getattr(target, "description", None) or (target.__doc__ or "").strip().partition("\n")[0]
+        known[name] = f"{str(told).rstrip('.') or 'no description'}{distribution}"
+    return known

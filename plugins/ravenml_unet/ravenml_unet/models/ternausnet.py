@@ -26,6 +26,8 @@ class TernausNet(SegmentationNetwork):
     """
 
     stride = 32
+    head = ("final",)
+    torchvision_encoder = {"features.": "encoder."}
     conv1: nn.Sequential
     conv2: nn.Sequential
     conv3: nn.Sequential

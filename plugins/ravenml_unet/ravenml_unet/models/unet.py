@@ -34,6 +34,7 @@ class UNet(SegmentationNetwork):
     """The vanilla U-Net; for ``num_classes`` classes, background included."""
 
     stride = 32
+    head = ("conv_final",)
 
     def __init__(self, num_classes: int) -> None:
         super().__init__(num_classes)

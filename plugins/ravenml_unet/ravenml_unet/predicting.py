@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,14 @@ def probabilities(
     """
     resized = np.stack([resize_image(image, width, height) for image in images])
     result = model(normalised(torch.from_numpy(resized), device)).float().exp()
-    if result.shape[-2:] != images.shape[1:3]:
-        result = F.interpolate(result, size=images.shape[1:3], mode="bilinear", align_corners=False)
-    return result
+    return resized_probabilities(result, images.shape[1:3])
+
+
+def resized_probabilities(result: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Resize float32 ``(N, C, H, W)`` bilinearly to ``size`` (height, width)."""
+    if tuple(result.shape[-2:]) == tuple(size):
+        return result
+    return F.interpolate(result, size=list(size), mode="bilinear", align_corners=False)
 
 
 def most_likely(result: torch.Tensor) -> NDArray[Any]:

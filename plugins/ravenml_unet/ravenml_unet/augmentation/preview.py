@@ -1,0 +1,55 @@
+"""A picture of what a pipeline does to an image; ``info/augs_preview.py`` of a run calls this."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ravenml.data.images import read_image
+from ravenml.files import write_bytes
+from ravenml_unet.augmentation.augmenter import Augmenter
+from ravenml_unet.augmentation.pipeline import Pipeline
+from ravenml_unet.augmentation.reading import read_pipeline
+
+COLUMNS, WIDTH = 4, 256
+
+
+def main(config: Path, arguments: list[str] | None = None) -> None:
+    """The command line of ``augs_preview.py``."""
+    parser = argparse.ArgumentParser(description="Shows what a training's augmentations do to an image.")
+    parser.add_argument("image", type=Path)
+    parser.add_argument("--count", type=int, default=11, help="how many changed images to show")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("augs_preview.png"))
+    given = parser.parse_args(arguments)
+    picture = preview(read_pipeline(config), read_image(given.image), given.count, given.seed)
+    write_bytes(given.out, cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+    print(given.out)
+
+
+def preview(
+    pipeline: Pipeline, image: NDArray[np.uint8], count: int = 11, seed: int = 0
+) -> NDArray[np.uint8]:
+    """The image itself, and ``count`` changed ones, as one picture.
+
+    Args:
+        image: uint8 RGB ``(H, W, 3)``.
+
+    Returns:
+        uint8 RGB, four images to a row, each at most 256 pixels wide.
+    """
+    scale = min(1.0, WIDTH / image.shape[1])
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    batch = torch.from_numpy(small).permute(2, 0, 1).float().div(255).repeat(count, 1, 1, 1)
+    changed, _ = Augmenter(pipeline, 0)(batch, torch.zeros(count, *small.shape[:2], dtype=torch.int64), seed)
+    tiles = [small, *changed.mul(255).round().byte().permute(0, 2, 3, 1).numpy()]
+    tiles += [np.full_like(small, 255)] * (-len(tiles) % COLUMNS)
+    tiles = [np.pad(tile, ((0, 4), (0, 4), (0, 0)), constant_values=255) for tile in tiles]
+    rows = [np.hstack(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)]
+    return np.vstack(rows)

@@ -1,0 +1,52 @@
+"""All pictures of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravenml_unet.data import ImagesAndLabels
+from ravenml_unet.evaluation import Evaluation
+from ravenml_unet.previews import side_by_side
+from ravenml_unet.report import curves, worst_and_best
+
+Predict = Callable[[NDArray[np.uint8]], NDArray[Any]]
+
+
+def evaluation_pictures(
+    evaluation: Evaluation,
+    samples: ImagesAndLabels,
+    items: Sequence[str],
+    palette: NDArray[np.uint8],
+    background: int,
+    predict: Predict,
+    run: Path | None = None,
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Draw the confusion matrix, a run's curves, and the worst and best images.
+
+    Args:
+        evaluation: what was measured.
+        samples: the images that it was measured on, at their own sizes.
+        items: their keys.
+        palette: uint8 RGB per class, ``(C, 3)``.
+        background: the class that shows the image itself.
+        predict: from uint8 RGB ``(H, W, 3)`` to class indices ``(H, W)``.
+        run: the folder of the run whose curves are drawn.
+
+    Yields:
+        Names and pictures, uint8 RGB.
+    """
+    from ravenml_unet.pictures import confusion_picture, curves_picture  # matplotlib comes with it
+
+    yield "confusion_matrix", confusion_picture(evaluation.confusion.sum(axis=0), evaluation.titles)
+    over_time = curves(run) if run is not None else {}
+    if over_time:
+        yield "curves", curves_picture(over_time)
+    for name, score, index in worst_and_best(evaluation):
+        image, truth = samples[index]
+        caption = f"{name.replace('_', ' ')}: IoU {score:.2f}, {items[index]}"
+        yield name, side_by_side(image, truth, predict(image), palette, background, caption)

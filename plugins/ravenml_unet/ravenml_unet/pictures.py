@@ -1,0 +1,83 @@
+"""Charts of an evaluation, drawn by matplotlib into memory: no display and no global state is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+DPI = 100
+LEGIBLE = 24  # with more classes than this, the cells' numbers are left out
+SCORES = ("miou", "mdice", "pixel_accuracy")
+
+
+def confusion_picture(confusion: NDArray[np.int64], titles: Sequence[str]) -> NDArray[np.uint8]:
+    """A confusion matrix whose rows, the true classes, add up to 100 %: uint8 RGB.
+
+    Args:
+        confusion: pixels, ``(C, C)``, truth in rows.
+        titles: the classes' names.
+    """
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    count = len(titles)
+    side = min(16.0, 3.0 + 0.45 * count)
+    figure = Figure(figsize=(side + 0.8, side), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(shown, ax=axes, shrink=0.8, label="share of the true class")
+    small = 8 if count <= LEGIBLE else 5
+    axes.set_xticks(range(count), titles, rotation=60, ha="right", rotation_mode="anchor", fontsize=small)
+    axes.set_yticks(range(count), titles, fontsize=small)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    if count <= LEGIBLE:
+        for row, column in np.ndindex(count, count):
+            share = shares[row, column]
+            if share >= 0.005:
+                colour = "white" if share > 0.6 else "black"
+                axes.text(
+                    column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour, fontsize=7
+                )
+    return drawn(figure)
+
+
+def curves_picture(curves: Mapping[str, Sequence[tuple[float, float]]]) -> NDArray[np.uint8]:
+    """Losses, scores and learning rate over the epochs, side by side: uint8 RGB.
+
+    Args:
+        curves: ``(epoch, value)`` by the metric's address (``val/miou`` …).
+    """
+    figure = Figure(figsize=(13, 4), dpi=DPI, layout="constrained")
+    panels = (
+        ("loss", ["train/loss", "val/loss"]),
+        ("scores of the validation", [f"val/{name}" for name in SCORES]),
+        ("learning rate", ["train/lr"]),
+    )
+    for number, (title, names) in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, 3, number)
+        for name in names:
+            points = curves.get(name, [])
+            if points:
+                marker = "o" if len(points) < 30 else ""
+                axes.plot(*zip(*points, strict=True), label=name, marker=marker, markersize=3)
+        axes.set_title(title)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        if title.startswith("scores"):
+            axes.set_ylim(0, 1)
+        if axes.lines:
+            axes.legend()
+    return drawn(figure)
+
+
+def drawn(figure: Any) -> NDArray[np.uint8]:
+    """The figure's pixels: uint8 RGB."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
