@@ -13,6 +13,7 @@ from as_user import Raven
 from buckets import OpenStore
 from faults import FaultProxy
 from packer import write_packer
+from throwaway import GROUP, write_plugin
 
 from ravenml.runs.record import read_record, status
 from ravenml.store.checksums import crc_of, crc_text
@@ -188,9 +189,10 @@ def test_ctrl_c_while_storing_says_how_to_go_on(
     assert read_record(run)["result"]["status"] == "completed"
 
 
-def test_what_is_not_completed_has_nothing_to_store(cloud: Raven, learner: Path, project: Path) -> None:
-    failed = cloud("train", "--dataset", project, "learner", "train", "--folds", "2", "--fail-fold", "1")
-    assert failed.returncode == 1
+def test_what_is_not_completed_has_nothing_to_store(cloud: Raven, site: Path, project: Path) -> None:
+    source = GROUP + "\n@my_plugin.command()\n@pass_train\ndef train(train):\n    train.run\n    1 / 0\n"
+    write_plugin(site, "breaks", source)
+    assert cloud("train", "--dataset", project, "breaks", "train").returncode == 1
     done = cloud("runs", "upload")
     assert done.returncode == 2 and "has no result to store: it is failed" in done.stderr
 
