@@ -31,6 +31,7 @@ extras_require = {
         "pytest-timeout>=2.3",
         "hypothesis>=6.100",
         "scikit-learn>=1.5",
+        "moto[s3,server]>=5",
         "import-linter>=2.3",
         "mypy>=2.4,<3",
         "ruff>=0.17,<0.18",

@@ -15,9 +15,18 @@ from ravenml.errors import RavenError
 
 ROOMS = {
     "train": ("ravenml.train.commands", "Train a model with one of the installed plugins."),
-    "runs": ("ravenml.runs.commands", "List and show trainings."),
-    "data": ("ravenml.data.commands", "Look at datasets, and make a demo one."),
-    "config": ("ravenml.config.commands", "Show and change what every command takes as its default."),
+    "runs": ("ravenml.runs.commands", "List, show and store trainings."),
+    "models": ("ravenml.store.commands", "List, show, fetch, store and remove trained models."),
+    "data": ("ravenml.data.commands", "Look at, fetch and store datasets, and make a demo one."),
+    "config": (
+        "ravenml.config.commands",
+        "Show and change what every command takes as its default, and try the buckets.",
+    ),
+}
+# Commands that people look for in one room's group, but that need a room above it.
+GUESTS = {
+    "config": ("ravenml.store.commands", "check"),
+    "models": ("ravenml.runs.commands", "push"),
 }
 
 
@@ -34,6 +43,9 @@ class Rooms(click.Group):
 
         command = getattr(importlib.import_module(ROOMS[cmd_name][0]), cmd_name)
         assert isinstance(command, click.Command)
+        if cmd_name in GUESTS and isinstance(command, click.Group):
+            module, name = GUESTS[cmd_name]
+            command.add_command(getattr(importlib.import_module(module), name), name)
         return command
 
     def resolve_command(

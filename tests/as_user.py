@@ -13,6 +13,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+ROOT = Path(__file__).resolve().parent.parent
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("RAVENML_", "OMP_", "MKL_"))}
 
 
@@ -27,7 +28,8 @@ class Raven:
 
     def env(self, **more: str) -> dict[str, str]:
         """The environment of the processes: this home, these plugins."""
-        mine = {"RAVENML_STORAGE_PATH": str(self.home), "PYTHONPATH": str(self.site), "COLUMNS": "120"}
+        path = os.pathsep.join([str(self.site), str(ROOT)])  # this checkout, whichever one is installed
+        mine = {"RAVENML_STORAGE_PATH": str(self.home), "PYTHONPATH": path, "COLUMNS": "120"}
         return {**CLEAN, **mine, **self.environment, **more}
 
     def __call__(

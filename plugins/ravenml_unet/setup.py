@@ -24,8 +24,8 @@ setup(
     install_requires=[
         "ravenml",
         "click>=8.1,<9",
-        "numpy>=1.26",
-        "opencv-python-headless>=4.10",
+        "numpy>=2.0",
+        "opencv-python-headless>=4.13",
         "pydantic>=2.7,<3",
         "torch>=2.4",
         # Exactly this one: Fabric's loop is ours, but its precision and device plugins are not.

@@ -2,28 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
+
+# Spelled out here, and not made from the model, because importing pydantic costs every `--help` 0.2 s;
+# a test compares the two.
+FIELDS: dict[str, tuple[Any, str]] = {
+    "dataset": (str, "The dataset that is used where none is named: a name or a folder."),
+    "cache_gib": (float, "How large the cache of decoded images may grow, in GiB."),
+    "model_bucket_name": (
+        str,
+        "Where models go: a bucket, s3://bucket/prefix, s3://host:port/bucket/prefix.",
+    ),
+    "dataset_bucket_name": (str, "Where datasets are pulled from and pushed to; written the same way."),
+    "endpoint_url": (str, "The URL of an S3 server other than Amazon's."),
+    "region": (str, "The buckets' region."),
+    "addressing_style": (("auto", "path", "virtual"), "Where a bucket's name stands in a request."),
+    "profile": (str, "The profile of ~/.aws whose credentials are used."),
+    "checksums": (("when_supported", "when_required"), "CRC-32 beside MD5 for every upload, or MD5 alone."),
+    "upload_checkpoints": (("all", "best", "none"), "Which checkpoints are stored beside a model."),
+    "ec2_policy": (
+        ("keep", "stop", "terminate"),
+        "What becomes of this EC2 instance once a result is stored.",
+    ),
+}
+
+
+def field_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command an option per field of the configuration; an empty value is always allowed."""
+    for name, (kind, help_text) in reversed(FIELDS.items()):
+        shown = (
+            "[" + "|".join(kind) + "]" if isinstance(kind, tuple) else "NUMBER" if kind is float else "TEXT"
+        )
+        command = click.option(f"--{name.replace('_', '-')}", name, metavar=shown, help=help_text)(command)
+    return command
 
 
 @click.group(name="config")
 def config() -> None:
-    """Show and change what every command takes as its default."""
+    """Show and change what every command takes as its default, and try the buckets.
+
+    \b
+    A field's value comes from, the strongest first: a flag, the environment (RAVENML_REGION and so on),
+    the file, its default.
+    """
 
 
 @config.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show(as_json: bool) -> None:
-    """Print the configuration."""
-    from ravenml.config.config import load_config
+@field_options
+def show(as_json: bool, **flags: Any) -> None:
+    """Print every field with where its value comes from: default, file, environment or flag.
 
-    values = load_config().model_dump()
+    With flags, as it would be with them.
+    """
+    from ravenml.config.config import effective_config
+
+    found, sources = effective_config({name: value for name, value in flags.items() if value != ""})
+    values = found.model_dump()
     if as_json:
         import json
 
-        click.echo(json.dumps(values, indent=2))
+        click.echo(json.dumps({**values, "sources": sources}, indent=2))
         return
     for name, value in values.items():
-        click.echo(f"{name}: {'(not set)' if value in (None, {}) else value}")
+        click.echo(f"{name}: {'(not set)' if value in (None, {}) else value}  ({sources[name]})")
 
 
 @config.command()
@@ -35,17 +80,17 @@ def path() -> None:
 
 
 @config.command()
-@click.option("--dataset", help="The dataset that is used where none is named: a name or a folder.")
-@click.option("--cache-gib", type=float, help="How large the cache of decoded images may grow, in GiB.")
-def update(dataset: str | None, cache_gib: float | None) -> None:
+@field_options
+def update(**given: Any) -> None:
     """Change fields of the configuration; an empty value sets one back to its default."""
-    from ravenml.config.config import Config, config_path, load_config, save_config, validated
+    from ravenml.config.config import Config, config_path, read_config_file, save_config, validated
 
-    given = {"dataset": dataset, "cache_gib": cache_gib}
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
         raise click.UsageError("Name at least one field to change, such as --dataset NAME.")
-    values = load_config().model_dump(exclude_defaults=True) | changes
-    save_config(validated(Config, {k: v for k, v in values.items() if v != ""}, "raven config update"))
+    values = read_config_file().model_dump(exclude_defaults=True) | changes
+    spelled: dict[tuple[str, ...], str] = {(name,): f"--{name.replace('_', '-')}" for name in changes}
+    kept = {name: value for name, value in values.items() if value != ""}
+    save_config(validated(Config, kept, str(config_path()), spelled))
     for name, value in changes.items():
         click.echo(f"{name} is now {value if value != '' else 'not set'} ({config_path()}).")

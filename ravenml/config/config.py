@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ravenml.config.home import home
+from ravenml.config.sources import environment, variable
 from ravenml.errors import InputError
 from ravenml.files import write_bytes
 
@@ -27,6 +29,32 @@ class Config(BaseModel):
     cache_gib: float = Field(
         20.0, gt=0, description="How large the cache of decoded images may grow, in GiB."
     )
+    model_bucket_name: str | None = Field(
+        None,
+        description="Where finished models go: a bucket, s3://bucket/prefix or s3://host:port/bucket/prefix; "
+        "without it, the folder store/ of ravenML's home.",
+    )
+    dataset_bucket_name: str | None = Field(
+        None, description="Where datasets are pulled from and pushed to; written like model_bucket_name."
+    )
+    endpoint_url: str | None = Field(
+        None, description="The URL of an S3 server other than Amazon's, such as https://s3.example.org."
+    )
+    region: str | None = Field(None, description="The buckets' region; without it, boto3's own choice.")
+    addressing_style: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="Whether a bucket's name stands in the path or in the host's name."
+    )
+    profile: str | None = Field(None, description="The profile of ~/.aws whose credentials are used.")
+    checksums: Literal["when_supported", "when_required"] = Field(
+        "when_supported",
+        description="Whether uploads carry a CRC-32 beside their MD5; some servers know no other than MD5.",
+    )
+    upload_checkpoints: Literal["all", "best", "none"] = Field(
+        "best", description="Which of a run's checkpoints are stored beside its model."
+    )
+    ec2_policy: Literal["keep", "stop", "terminate"] = Field(
+        "keep", description="What becomes of this EC2 instance once a training's result is safe in a bucket."
+    )
 
 
 def config_path() -> Path:
@@ -34,23 +62,46 @@ def config_path() -> Path:
     return home() / "config.yaml"
 
 
-def load_config() -> Config:
-    """Read the configuration; without a file, the defaults.
+def load_config(flags: Mapping[str, Any] | None = None) -> Config:
+    """Read the configuration: the file, above it the environment (``RAVENML_REGION`` …), above it ``flags``.
 
     Raises:
-        InputError: the file is no YAML, has an unknown field or a wrong value; the sentence names it.
+        InputError: the file is no YAML, has an unknown field or a wrong value; the sentence names the file,
+            the variable or the flag.
     """
+    return effective_config(flags)[0]
+
+
+def effective_config(flags: Mapping[str, Any] | None = None) -> tuple[Config, dict[str, str]]:
+    """The configuration, and for each field where it comes from: default, file, environment or flag."""
     path = config_path()
-    if not path.exists():
-        return Config.model_validate({})
-    return validated(Config, read_yaml(path), str(path))
+    below = read_yaml(path) if path.exists() else {}
+    validated(Config, below, str(path))
+    from_environment = environment(Config.model_fields)
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    spelled: dict[tuple[str, ...], str] = {(name,): variable(name) for name in from_environment}
+    spelled |= {(name,): f"--{name.replace('_', '-')}" for name in given}
+    config = validated(Config, {**below, **from_environment, **given}, str(path), spelled)
+    sources = dict.fromkeys(Config.model_fields, "default") | dict.fromkeys(below, "file")
+    sources |= dict.fromkeys(from_environment, "environment") | dict.fromkeys(given, "flag")
+    return config, sources
+
+
+def read_config_file() -> Config:
+    """What the file alone says; without one, the defaults."""
+    path = config_path()
+    return validated(Config, read_yaml(path) if path.exists() else {}, str(path))
 
 
 def save_config(config: Config) -> None:
     """Write the configuration atomically, readable by its owner alone."""
     path = config_path()
     content = yaml.safe_dump(config.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True)
-    write_bytes(path, content.encode() if config.model_dump(exclude_defaults=True) else b"{}\n")
+    before = os.umask(0o077)  # so that it is never readable by others, not even for a moment
+    try:
+        write_bytes(path, content.encode())
+    finally:
+        os.umask(before)
     path.chmod(0o600)
 
 

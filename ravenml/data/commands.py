@@ -1,4 +1,4 @@
-"""``raven data``: look into datasets, make the demo one, and keep the cache of decoded images."""
+"""``raven data``: look into datasets, fetch and store them, make the demo one, and keep the cache."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 @click.group()
 def data() -> None:
-    """Look into datasets, write the demo project, and see or clear the cache.
+    """Look into datasets, fetch and store them, write the demo project, and see or clear the cache.
 
     A dataset is a Supervisely project: a folder with meta.json, and in it datasets with img/ and ann/.
     """
@@ -83,36 +83,48 @@ def cache(clear: bool) -> None:
     what was least recently used goes first.  0 turns the cache off.
     """
     from ravenml.data.cache import default_cache
+    from ravenml.store.progress import size_text
 
     decoded = default_cache()
     if clear:
         freed = decoded.clear()
-        click.echo(f"Removed {_size(freed)} from {decoded.root}")
+        click.echo(f"Removed {size_text(freed)} from {decoded.root}")
         return
     images, used = decoded.size()
-    limit = _size(decoded.max_bytes) if decoded.max_bytes else "0: the cache is off"
-    click.echo(f"{images} images, {_size(used)} (limit {limit}), in {decoded.root}")
+    limit = size_text(decoded.max_bytes) if decoded.max_bytes else "0: the cache is off"
+    click.echo(f"{images} images, {size_text(used)} (limit {limit}), in {decoded.root}")
 
 
-@data.command("list", short_help="List the datasets that have a name.")
-def list_() -> None:
-    """List the datasets that have a name, with their images and folders.
+@data.command("list", short_help="List the datasets that have a name, here and in the bucket.")
+@click.option("--local", is_flag=True, help="Only what is on this machine.")
+@click.option("--remote", is_flag=True, help="Only what is in the bucket.")
+@click.option(
+    "--store", "address", metavar="BUCKET", help="Another bucket or s3:// address than the configured."
+)
+@click.option("--name", "wanted", help="Only names that contain this.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as_json: bool) -> None:
+    """List the datasets that have a name, with their images, folders, sizes and dates.
 
-    These are the folders below ravenML's datasets folder and the `datasets` of the configuration.
+    These are the folders below ravenML's datasets folder, the `datasets` of the configuration, and what
+    lies in the configured bucket.
     """
+    import json
     import sys
 
-    from ravenml.data.known import known_datasets
-    from ravenml.data.project import Project
-    from ravenml.errors import RavenError
+    from ravenml.data.listing import Listed, here, there, when
+    from ravenml.store.progress import size_text
 
-    rows = []
-    for name, path in known_datasets().items():
-        try:
-            count = str(len(Project.read(path, lambda fault: None).items))
-        except RavenError:
-            count = "missing" if not path.exists() else "broken"
-        rows.append((name, count, str(path)))
+    if local and (remote or address):
+        raise click.UsageError("--local excludes --remote and --store.")
+    found: list[Listed] = [] if remote or address else here()
+    if not local:
+        found += there(address, required=remote or bool(address))
+    found = [one for one in found if wanted is None or wanted.lower() in one.name.lower()]
+    if as_json:
+        click.echo(json.dumps([one.as_dict() for one in found], indent=2))
+        return
+    rows = [(o.name, o.images, o.folder, size_text(o.size), when(o.date), o.where) for o in found]
     if not sys.stdout.isatty():
         for row in rows:
             click.echo("\t".join(row))
@@ -123,10 +135,85 @@ def list_() -> None:
         from rich.console import Console
         from rich.table import Table
 
-        table = Table("dataset", "images", "folder", box=box.SIMPLE_HEAD)
+        table = Table("dataset", "images", "folder", "size", "date", "where", box=box.SIMPLE_HEAD)
         for row in rows:
             table.add_row(*row)
         Console(highlight=False).print(table)
+
+
+@data.command(short_help="Fetch a dataset from the bucket.")
+@click.argument("name")
+@click.option(
+    "--store", "address", metavar="BUCKET", help="Another bucket or s3:// address than the configured."
+)
+@click.option(
+    "--to", type=click.Path(file_okay=False, path_type=Path), help="This folder, not ravenML's own."
+)
+def pull(name: str, address: str | None, to: Path | None) -> None:
+    """Fetch the dataset NAME from the bucket; it is then known here by that name.
+
+    Every file is checked by its checksum; what is there and whole is not fetched again.
+    """
+    from ravenml.data.remote import datasets_store, pull_dataset
+    from ravenml.errors import Interrupted
+
+    try:
+        folder, done = pull_dataset(datasets_store(address), name, to)
+    except KeyboardInterrupt:
+        raise Interrupted(f"Interrupted; the same command goes on: raven data pull {name}") from None
+    click.echo(f"Fetched {name} to {folder}: {done.sent} files, {done.kept} were there; {done.summary}.")
+
+
+@data.command(short_help="Store a dataset in the bucket.")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--name", help="Under this name; by custom the folder's.")
+@click.option("--delete", is_flag=True, help="Remove from the bucket what DIRECTORY no longer has.")
+@click.option(
+    "--store", "address", metavar="BUCKET", help="Another bucket or s3:// address than the configured."
+)
+def push(directory: Path, name: str | None, delete: bool, address: str | None) -> None:
+    """Store the project in DIRECTORY in the bucket; what is there and the same is not sent again."""
+    from ravenml.data.remote import datasets_store, push_dataset
+    from ravenml.errors import Interrupted
+
+    store = datasets_store(address)
+    try:
+        done, gone = push_dataset(store, directory, name, delete)
+    except KeyboardInterrupt:
+        raise Interrupted(f"Interrupted; the same command goes on: raven data push {directory}") from None
+    click.echo(f"Stored in {store.name}: {done.sent} files, {done.kept} were there; {done.summary}.")
+    if gone:
+        click.echo(
+            f"{len(gone)} files in the bucket are not in {directory} (such as {gone[0]}); "
+            "--delete removes them."
+        )
+
+
+@data.command(short_help="Remove a dataset from the bucket, or from this machine.")
+@click.argument("name")
+@click.option(
+    "--local", is_flag=True, help="The copy in ravenML's datasets folder, not the one in the bucket."
+)
+@click.option(
+    "--store", "address", metavar="BUCKET", help="Another bucket or s3:// address than the configured."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rm(name: str, local: bool, address: str | None, yes: bool) -> None:
+    """Remove the dataset NAME from the bucket; with --local, its copy below ravenML's datasets folder."""
+    from ravenml.data.remote import datasets_store, remove_dataset
+    from ravenml.store.commands import confirm
+
+    if local:
+        from ravenml.data.listing import remove_here
+
+        if address:
+            raise click.UsageError("--local excludes --store.")
+        confirm(f"Remove the copy of {name} on this machine?", yes)
+        click.echo(f"Removed {remove_here(name)}.")
+        return
+    store = datasets_store(address)
+    confirm(f"Remove {name} from {store.name}?", yes)
+    click.echo(f"Removed {remove_dataset(store, name)} files of {name} from {store.name}.")
 
 
 def _dataset(given: str | None) -> Path:
@@ -139,12 +226,3 @@ def _dataset(given: str | None) -> Path:
     if given is None:
         raise click.UsageError("Name a dataset: raven data inspect PATH, or set a default with raven config.")
     return resolve_dataset(given)
-
-
-def _size(count: int) -> str:
-    number = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if number < 1024:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.1f} GiB"

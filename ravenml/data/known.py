@@ -30,8 +30,12 @@ def known_datasets() -> dict[str, Path]:
 def resolve_dataset(name_or_path: str) -> Path:
     """The folder of a dataset that is given by path or by name; an existing folder wins over a name.
 
+    What is not known here but lies in the configured bucket of datasets, or at an ``s3://`` address, is
+    fetched.
+
     Raises:
         InputError: there is neither such a folder nor such a name, or the name's folder is gone.
+        RavenError: it lies in the bucket and cannot be fetched.
     """
     given = Path(name_or_path).expanduser()
     if given.exists():
@@ -45,6 +49,14 @@ def resolve_dataset(name_or_path: str) -> Path:
                 "put it back or change the configuration's `datasets`."
             )
         return path.absolute()
+    if name_or_path.startswith("s3://") or not ("/" in name_or_path or name_or_path.startswith(("~", "."))):
+        from ravenml.data.remote import pull_if_there
+
+        fetched = pull_if_there(name_or_path)
+        if fetched is not None:
+            return fetched.absolute()
+    if name_or_path.startswith("s3://"):
+        raise InputError(f"There is no dataset {name_or_path}: it has no meta.json there.")
     if "/" in name_or_path or name_or_path.startswith(("~", ".")):
         raise InputError(f"{given.absolute()} does not exist; name a project's folder.")
     hint = suggestion(name_or_path, list(known)) if known else "no dataset has a name yet"

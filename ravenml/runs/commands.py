@@ -60,3 +60,76 @@ def show(run: str | None, as_json: bool) -> None:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for line in details(folder, width):
         click.echo(line)
+
+
+@runs.command()
+@click.argument("run", required=False, metavar="[ID]")
+@click.option(
+    "--upload-checkpoints",
+    type=click.Choice(["all", "best", "none"]),
+    help="Which checkpoints are stored beside the model.",
+)
+@click.option("--local", type=click.Path(file_okay=False), help="Store it in this folder instead.")
+def upload(run: str | None, upload_checkpoints: str | None, local: str | None) -> None:
+    """Store a completed run's result; without ID, the newest's.
+
+    What is there and whole is not sent again, so an upload that failed, or was killed, goes on.
+    """
+    from pathlib import Path
+
+    from ravenml.errors import Interrupted
+    from ravenml.runs.layout import find_run
+    from ravenml.runs.upload import store_run
+
+    folder = find_run(run)
+    try:
+        stored = store_run(folder, Path(local).absolute() if local else None, upload_checkpoints)
+    except KeyboardInterrupt:
+        raise Interrupted(f"Storing was interrupted; go on with: raven runs upload {folder.name}") from None
+    click.echo(f"Stored:    {stored.where}")
+    if stored.summary:
+        click.echo(f"           {stored.summary}")
+
+
+@click.command(short_help="Store a run, or a model that was made elsewhere.")
+@click.argument("what", metavar="RUN|FILE.tar")
+@click.option("--plugin", help="The plugin that uses the model; by custom, what its config.json says.")
+@click.option("--name", help="What the model is called in lists.")
+@click.option(
+    "--transfer-only", is_flag=True, help="It is only good to start trainings from, not to predict with."
+)
+@click.option(
+    "--store", "address", metavar="BUCKET", help="Another bucket or s3:// address than the configured."
+)
+@click.pass_context
+def push(
+    context: click.Context,
+    what: str,
+    plugin: str | None,
+    name: str | None,
+    transfer_only: bool,
+    address: str | None,
+) -> None:
+    """Store a completed run (any unique beginning of its ID), or a model-state.tar that was made elsewhere.
+
+    It goes to the configured bucket, or without one to the folder on this machine.
+    """
+    from pathlib import Path
+
+    from ravenml.store.configured import bucket, models_store
+
+    store = bucket("models", address=address) or models_store()
+    if Path(what).is_file():
+        from ravenml.store.models import push_file
+
+        model_id = push_file(store, Path(what), plugin, name, transfer_only)
+        click.echo(f"Stored {what} as {model_id} in {store.name}.")
+        return
+    if plugin or name or transfer_only:
+        raise click.UsageError(
+            "--plugin, --name and --transfer-only describe a FILE.tar; a run knows its own."
+        )
+    from ravenml.runs.layout import find_run
+    from ravenml.runs.upload import store_run
+
+    click.echo(f"Stored {find_run(what).name} as {store_run(find_run(what), store=store).where}.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError
+from ravenml.store.ids import new_id
+
+__all__ = ["find_run", "new_id", "run_ids"]
 
 RUN_JSON = "run.json"
 EVENTS = "events.jsonl"
@@ -22,21 +23,8 @@ PREVIEWS = "previews"
 ARTIFACTS = "artifacts"
 FOLDS = "folds"
 MODEL_STATE = "model-state.tar"
+METADATA = "metadata.json"
 TRAIN_ARGS = f"{CHECKPOINTS}/train_args.json"
-
-_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # ascending, and without letters that read like digits
-
-
-def new_id() -> str:
-    """A name for a run: sorts by time (UTC), and is unique across machines.
-
-    The last six letters are two for the part of the second, in order, and four by chance.
-    """
-    now = datetime.now(UTC)
-    base = len(_ALPHABET)
-    part = now.microsecond * base * base // 1_000_000
-    chance = "".join(secrets.choice(_ALPHABET) for _ in range(4))
-    return f"{now:%Y%m%d-%H%M%S}-{_ALPHABET[part // base]}{_ALPHABET[part % base]}{chance}"
 
 
 def run_ids() -> list[str]:

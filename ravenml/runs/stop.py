@@ -43,6 +43,10 @@ class StopFlag:
             self.reason = _requested(folder)
         return self.reason is not None
 
+    def storing(self) -> None:
+        """The run is sealed and only being stored now, which Ctrl-C may interrupt again, at once."""
+        self.sealing, self.reason, self._asked_at = False, None, -RECENT
+
     @property
     def polled(self) -> bool:
         """Whether somebody asks often enough to be trusted to stop by himself."""

@@ -1,4 +1,4 @@
-"""Putting files into a folder: the default store, and the folders that users name with ``--local``."""
+"""Putting a result into a folder that the user names with ``--local``."""
 
 from __future__ import annotations
 
@@ -77,27 +77,6 @@ def publish(files: Mapping[str, Path], folder: Path, run_id: str) -> None:
         if stale.exists() and _digest(stale) in ours[name]:
             stale.unlink()
     write_json(folder / MANIFEST, {"v": 1, "run": run_id, "files": new})
-
-
-def put(files: Mapping[str, Path], folder: Path, copied: Collection[str] = ()) -> None:
-    """Put ``files`` into a folder that is ravenML's own: hard links where the file system can, else copies.
-
-    Args:
-        files: by name relative to ``folder``, the file to take.
-        folder: made if need be.
-        copied: bare names of files that change in place, and so are copied always.
-    """
-    for name, source in files.items():
-        target = folder / name
-        beside = target.with_name(f".{os.getpid()}-link.tmp")
-        try:
-            if source.name in copied:
-                raise OSError("never linked")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.link(source, beside)
-            os.replace(beside, target)
-        except OSError:  # another file system, or one without links
-            _copy(source, target)
 
 
 def _refuse_taken(names: Collection[str], folder: Path) -> None:

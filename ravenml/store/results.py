@@ -6,15 +6,16 @@ a model per fold, ``<id>-f<i>``, and one metadata file that names them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ravenml.config.home import store_dir
 from ravenml.files import write_json
-from ravenml.store.local import publish, put
+from ravenml.store.base import Store
+from ravenml.store.transfer import Transferred, upload
 
-_PRIVATE = ("run.lock", "control.json", "run.json")
+METADATA = "models/metadata_"
 USUAL_FILES = (
     "model-state.tar",
     "metadata.json",
@@ -23,70 +24,60 @@ USUAL_FILES = (
     "scores.npz",
     "summary.json",
 )
-_GROWING = ("events.jsonl", "console.log")  # appended to in place: copied, never linked
 
 
-def run_files(folder: Path) -> dict[str, Path]:
-    """What of a run's folder is stored, by its name within.
-
-    All but what belongs to the run's work (``run.json``, locks, the states for resuming, hidden files);
-    everything that the plugin put into ``artifacts/``.
-    """
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
-    named = {path.relative_to(folder).as_posix(): path for path in files}
-    return {name: path for name, path in named.items() if "artifacts/" in name or not _is_private(path)}
+def metadata_key(model_id: str) -> str:
+    """Under which key a model's metadata lies."""
+    return f"{METADATA}{model_id}.json"
 
 
-def _is_private(path: Path) -> bool:
-    state = path.name.startswith("state_") and path.suffix == ".pt"
-    return state or path.name in _PRIVATE or path.name.startswith(".")
+def extras_prefix(model_id: str) -> str:
+    """What the keys of all that lies beside a model begin with."""
+    return f"extras/{model_id}/"
+
+
+def model_key(architecture: str, model_id: str, suffix: str, extension: str) -> str:
+    """Under which key a model lies; ``suffix`` is empty, or ``-f0`` for a fold's."""
+    return f"models/{re.sub(r'[^A-Za-z0-9.+-]', '-', architecture)}_{model_id}{suffix}{extension}"
 
 
 def store_result(
-    folder: Path,
-    run_id: str,
+    store: Store,
+    model_id: str,
     architecture: str,
     models: Mapping[str, Path],
-    metadata: dict[str, Any],
-    local: Path | None,
-) -> Path:
-    """Store a run's result, the metadata last, so that what is listed is whole.
+    extras: Mapping[str, Path],
+    metadata: Mapping[str, Any],
+    metadata_file: Path,
+) -> Transferred:
+    """Store a result, the metadata last, so that what is listed is whole.
+
+    What a call before this one has stored is not sent again.
 
     Args:
-        folder: the run's folder.
-        run_id: the run's name.
+        store: where to.
+        model_id: the run's name.
         architecture: the first part of the models' names.
         models: by suffix to the run's id (empty, or ``-f0`` …), the model's file.
-        metadata: what is said about the result.
-        local: the folder that the user named; laid out like the run's folder.  None is the local store.
+        extras: by name below ``extras/<id>/``, what lies beside them.
+        metadata: what is said about the result; the models' keys and all files' checksums are added.
+        metadata_file: where the metadata is written on this machine.
 
     Raises:
-        InputError: the user's folder holds a file of that name.
-        RavenError: the disk is full or may not be written.
-
-    Returns:
-        Where the result lies: the user's folder, or the metadata file in the store.
+        RavenError: it cannot be stored; nothing is listed, and a second call goes on.
     """
-    files = run_files(folder)
-    metadata_file = folder / "metadata.json"
-    if local is not None:
-        write_json(
-            metadata_file,
-            metadata | {"models": {s: p.relative_to(folder).as_posix() for s, p in models.items()}},
-        )
-        publish({**files, "metadata.json": metadata_file}, local, run_id)
-        return local
-    names = {
-        suffix: f"models/{architecture}_{run_id}{suffix}{path.suffix}" for suffix, path in models.items()
-    }
-    inside = {path for path in models.values()}
-    put({names[suffix]: path for suffix, path in models.items()}, store_dir())
-    put(
-        {f"extras/{run_id}/{n}": p for n, p in files.items() if p not in inside and p != metadata_file},
-        store_dir(),
-        copied=_GROWING,
-    )
-    write_json(metadata_file, metadata | {"models": names})
-    key = f"models/metadata_{run_id}.json"
-    put({key: metadata_file}, store_dir())
-    return store_dir() / key
+    keys = {suffix: model_key(architecture, model_id, suffix, path.suffix) for suffix, path in models.items()}
+    done = Transferred()
+    for suffix, path in models.items():
+        part = upload(store, {keys[suffix]: path}, keys[suffix], "Storing the model")
+        done.files |= part.files
+        done.sent += part.sent
+        done.kept += part.kept
+    prefix = extras_prefix(model_id)
+    part = upload(store, {prefix + name: path for name, path in extras.items()}, prefix, "Storing the rest")
+    done.files |= part.files
+    done.sent, done.kept, done.summary = done.sent + part.sent, done.kept + part.kept, part.summary
+    files = {key: {"size": one.size, "crc32": one.crc32} for key, one in done.files.items()}
+    write_json(metadata_file, {**metadata, "architecture": architecture, "models": keys, "files": files})
+    store.put(metadata_key(model_id), metadata_file)
+    return done

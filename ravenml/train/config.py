@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -59,6 +59,7 @@ class TrainConfig(BaseModel):
     split_seed: int = Field(0, ge=0)
     preset: str | None = None
     jobs: int = Field(1, ge=1)
+    upload_checkpoints: Literal["all", "best", "none"] | None = None
     plugin: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("kfold", mode="before")

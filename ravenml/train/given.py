@@ -44,6 +44,11 @@ def core_options() -> list[click.Option]:
         ),
         option("--preset", "Start from one of the plugin's presets.", metavar="TITLE"),
         option("--local", "Store the result in this folder instead of the configured store.", metavar="PATH"),
+        option(
+            "--upload-checkpoints",
+            "Which checkpoints are stored beside the model (default best).",
+            type=click.Choice(["all", "best", "none"]),
+        ),
         option("--in-process", "Run folds in this process, for a debugger.", is_flag=True, hidden=True),
     ]
 

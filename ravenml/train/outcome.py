@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravenml.errors import RavenError
-from ravenml.files import plain
+from ravenml.files import plain, write_json
 from ravenml.runs import layout
 from ravenml.runs.events import timestamp
 from ravenml.runs.run import Run
 from ravenml.runs.secrets import redacted
+from ravenml.runs.upload import store_run
 from ravenml.store.model_state import read_config
-from ravenml.store.results import store_result
 from ravenml.train.interfaces import TrainInput, TrainOutput
 
 if TYPE_CHECKING:
@@ -31,16 +31,20 @@ class Outcome:
         models: the models' files within the run's folder, by suffix to the run's id.
         metadata: what the plugin says about them.
         stored: where the result was stored; None as long as it was not.
+        remote: whether that is a bucket.
     """
 
     metrics: dict[str, Any] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     stored: str | None = None
+    remote: bool = False
 
     def as_result(self) -> dict[str, Any]:
         """Plain values, with ``model`` for the common case of a single one."""
-        return {**asdict(self), "model": self.models.get("")}
+        plain_values = {**asdict(self), "model": self.models.get("")}
+        del plain_values["remote"]
+        return plain_values
 
 
 def keep_output(run: Run, output: TrainOutput) -> Outcome:
@@ -76,14 +80,9 @@ def _bring(path: Path, folder: Path) -> str:
     return target.relative_to(folder).as_posix()
 
 
-def store_outcome(request: Request, run: Run, outcome: Outcome, train: TrainInput) -> None:
-    """Put the run's result into the user's folder or the store, and note where.
-
-    Raises:
-        RavenError: it cannot be stored; nothing is lost, the result stays in the run's folder.
-    """
+def describe(run: Run, outcome: Outcome, train: TrainInput) -> None:
+    """Write ``metadata.json``: all that is stored about the result, whenever it is."""
     models = {suffix: run.path / name for suffix, name in outcome.models.items()}
-    local = Path(request.config.artifact_path) if request.config.artifact_path else None
     record = run.record
     description: dict[str, Any] = {
         "v": 1,
@@ -91,18 +90,30 @@ def store_outcome(request: Request, run: Run, outcome: Outcome, train: TrainInpu
         "created": record["created"],
         "finished": timestamp(),
         **{name: record.get(name) for name in ("plugin", "plugin_version", "dataset", "config")},
+        "architecture": architecture(models),
         "metrics": outcome.metrics,
         "code": record.get("provenance", {}).get("code", {}),
         **{name: value for name, value in train.metadata.items() if value is not None},
         "plugin_metadata": {**train.plugin_metadata, **outcome.metadata},
     }
+    write_json(run.path / layout.METADATA, redacted(description))
+
+
+def store_outcome(request: Request, run: Run, outcome: Outcome) -> None:
+    """Put the result of a sealed run into the user's folder or the store, and note where.
+
+    Raises:
+        RavenError: it cannot be stored; nothing is lost, the result stays in the run's folder.
+    """
+    local = Path(request.config.artifact_path) if request.config.artifact_path else None
     try:
-        stored = store_result(run.path, run.id, architecture(models), models, redacted(description), local)
+        stored = store_run(run.path, local, request.config.upload_checkpoints)
     except (RavenError, OSError) as error:
+        again = "" if local is not None else f"\nStore it later with: raven runs upload {run.id}"
         raise RavenError(
-            f"The training is done and kept in {run.path}, but could not be stored: {error}"
+            f"The training is done and kept in {run.path}, but could not be stored: {error}{again}"
         ) from error
-    outcome.stored = str(stored)
+    outcome.stored, outcome.remote = stored.where, stored.remote
 
 
 def architecture(models: dict[str, Path]) -> str:

@@ -228,6 +228,7 @@ def from_options(options: dict[str, Any]) -> dict[str, Any]:
         ("preset", "preset"),
         ("jobs", "jobs"),
         ("fold_seed", "split_seed"),
+        ("upload_checkpoints", "upload_checkpoints"),
     ):
         if option in options:
             values[name] = options[option]

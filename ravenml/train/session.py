@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from ravenml.config.config import load_config
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, Interrupted, RavenError
 from ravenml.files import explain
@@ -27,7 +28,7 @@ from ravenml.runs.watch import Watched
 from ravenml.store.local import check_destination
 from ravenml.store.results import USUAL_FILES
 from ravenml.train.interfaces import TrainInput, TrainOutput
-from ravenml.train.outcome import Outcome, keep_output, store_outcome
+from ravenml.train.outcome import Outcome, describe, keep_output, store_outcome
 from ravenml.train.record import identity, record_inputs
 from ravenml.train.request import Request
 
@@ -134,18 +135,20 @@ class Session:
             self.store(train)
 
     def store(self, train: TrainInput) -> None:
-        """Store the outcome.
+        """Seal the run as completed, and store its outcome.
+
+        Sealed first, so that whatever ends the storing, even ``kill -9``, leaves a completed run that
+        ``raven runs upload`` can store.
 
         Raises:
             RavenError: it cannot be stored; the run is sealed as completed all the same.
         """
         assert self.run is not None and self.outcome is not None
         self.stop_display()
-        try:
-            store_outcome(self.request, self.run, self.outcome, train)
-        except RavenError:
-            self.run.seal("completed", **self.outcome.as_result())
-            raise
+        describe(self.run, self.outcome, train)
+        self.run.seal("completed", **self.outcome.as_result())
+        self.run.stop.storing()
+        store_outcome(self.request, self.run, self.outcome)
 
     def say(self, line: str) -> None:
         """Print a line above whatever shows the progress."""
@@ -180,6 +183,22 @@ class Session:
         click.echo(f"Run:       {self.run.path}")
         if self.outcome.stored:
             click.echo(f"Stored:    {self.outcome.stored}")
+            self.leave_instance(self.outcome.remote)
+
+    def leave_instance(self, safe: bool) -> None:
+        """Follow ``ec2_policy``; ``safe`` says that the result lies elsewhere than on this machine."""
+        config = load_config()
+        if config.ec2_policy == "keep":
+            return
+        if not safe:
+            click.echo(
+                f"Note: `ec2_policy: {config.ec2_policy}` is not followed: the result lies here alone.",
+                err=True,
+            )
+            return
+        from ravenml.store.ec2 import act
+
+        click.echo(act(config.ec2_policy, config.profile))
 
     def __enter__(self) -> Session:
         return self
@@ -198,6 +217,10 @@ class Session:
 
     def _seal(self, run: Run, error: BaseException | None) -> None:
         """Write how the run ended; what the user should read instead of ``error`` is raised."""
+        if run.sealed:  # all was done but the storing
+            if isinstance(error, KeyboardInterrupt | click.Abort):
+                raise _storing_interrupted(run, isinstance(error, Terminated)) from None
+            return
         if error is None:
             if run.stop.reason is not None and self.outcome is None:
                 raise self._interrupted(run)
@@ -262,3 +285,12 @@ def _is_foreign(error: BaseException) -> bool:
     """Whether an error is a plugin's own, and not one that has its words already."""
     ours = (RavenError, click.ClickException, click.Abort, click.exceptions.Exit)
     return isinstance(error, Exception) and not isinstance(error, ours)
+
+
+def _storing_interrupted(run: Run, terminated: bool) -> Interrupted:
+    stopped = Interrupted(
+        f"The training is done and kept in {run.path}; storing it was interrupted.\n"
+        f"Go on with: raven runs upload {run.id}"
+    )
+    stopped.exit_code = 143 if terminated else 130
+    return stopped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 from as_user import Raven
@@ -12,6 +13,7 @@ def test_runs_are_listed_newest_first_and_shown_by_any_beginning(
     raven: Raven, learner: Path, project: Path
 ) -> None:
     raven.ok("train", "--dataset", project, "learner", "train")
+    time.sleep(1)  # IDs sort by the second
     raven.ok("train", "--dataset", project, "learner", "train", "--folds", "2")
     lines = raven.ok("runs", "list").splitlines()
     assert lines[0].split("\t")[:4] == ["RUN", "STATUS", "PLUGIN", "DATASET"]

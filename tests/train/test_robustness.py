@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -384,13 +385,14 @@ def test_numbers_under_secret_sounding_names_stay_and_reach_the_folds(
 
 
 def test_a_secret_setting_reaches_the_folds_and_no_file(raven: Raven, site: Path, project: Path) -> None:
-    source = LEARNS.replace("run, s =", "assert train.settings.api_token == '-hunter2'\n    run, s =")
+    secret = f"hunter{uuid.uuid4().hex}"
+    source = LEARNS.replace("run, s =", f"assert train.settings.api_token == '-{secret}'\n    run, s =")
     write_plugin(site, "spy", source, settings=SETTINGS)
-    (raven.cwd / "train.yaml").write_text(f"dataset: {project}\nmetadata: {{secrets: {{aws: hunter2}}}}\n")
-    raven.ok("train", "-c", "train.yaml", "spy", "train", "--folds", "2", "--api-token=-hunter2")
+    (raven.cwd / "train.yaml").write_text(f"dataset: {project}\nmetadata: {{secrets: {{aws: {secret}}}}}\n")
+    raven.ok("train", "-c", "train.yaml", "spy", "train", "--folds", "2", f"--api-token=-{secret}")
     for path in raven.home.rglob("*"):
         if path.is_file():
-            assert b"hunter2" not in path.read_bytes(), path
+            assert secret.encode() not in path.read_bytes(), path
 
 
 def test_json_of_a_run_has_no_bare_nan(raven: Raven, site: Path) -> None:

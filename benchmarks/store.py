@@ -1,0 +1,240 @@
+"""How fast files go into a bucket and out of it, beside `aws s3 cp` and boto3's own transfers.
+
+    python benchmarks/store.py [--aws PATH] [--rounds 3] [--large MIB] [--files N]
+
+Starts moto's S3 server on loopback and moves the same files with each side in turn, every side in a process
+of its own, start-up included:
+
+- 500 files of 20 KB: ravenML beside `aws s3 cp --recursive`; at least 1.3 times as fast up, 1.5 times down;
+- one file of 512 MiB: ravenML beside `aws s3 cp`, at least 1.3 times as fast up; and beside boto3's
+  `download_file`, not slower down (there the server is the ceiling; the client's CPU time is shown as well).
+
+Every object is uploaded under a name of its own and removed afterwards.  What ravenML does is what
+`raven models` and `raven data` do, checksums included.  Without --aws (or an `aws` on the PATH), boto3's
+`upload_file` and `download_file` in ten threads stand in for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from paired import load, median_ratio
+
+ROOT = Path(__file__).resolve().parent.parent
+BUCKET = "benchmark"
+KEYS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
+MIB = 1 << 20
+
+
+# What runs in a process of its own: python benchmarks/store.py --side NAME WHAT ENDPOINT FOLDER PREFIX
+
+
+def ravenml_side(what: str, endpoint: str, folder: Path, prefix: str) -> None:
+    """ravenML's transfers."""
+    from ravenml.store.address import parse_address
+    from ravenml.store.s3 import S3Store
+    from ravenml.store.s3_client import Connection
+    from ravenml.store.transfer import download, upload
+
+    address = parse_address(f"s3://{endpoint.removeprefix('http://')}/{BUCKET}", "the benchmark")
+    store = S3Store(address, Connection(endpoint, "us-east-1", "path"))
+    if what == "up":
+        upload(store, {f"{prefix}/{path.name}": path for path in folder.iterdir()}, f"{prefix}/", "up")
+    else:
+        entries = {entry.key: entry for entry in store.list(f"{prefix}/")}
+        download(store, {key: folder / Path(key).name for key in entries}, entries, "down")
+
+
+def boto3_side(what: str, endpoint: str, folder: Path, prefix: str) -> None:
+    """boto3's own transfers, ten files at a time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=endpoint)
+    with ThreadPoolExecutor(10) as pool:
+        if what == "up":
+            files = list(folder.iterdir())
+            jobs = [pool.submit(client.upload_file, str(f), BUCKET, f"{prefix}/{f.name}") for f in files]
+        else:
+            found = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{prefix}/")
+            keys = [one["Key"] for page in found for one in page["Contents"]]
+            jobs = [
+                pool.submit(client.download_file, BUCKET, key, str(folder / Path(key).name)) for key in keys
+            ]
+        for job in jobs:
+            job.result()
+
+
+SIDES = {"ravenml": ravenml_side, "boto3": boto3_side}
+
+
+# What measures them.
+
+
+class Bench:
+    """A server, a folder, and how long everything took."""
+
+    def __init__(self, endpoint: str, place: Path, aws: str | None) -> None:
+        self.endpoint, self.place, self.aws = endpoint, place, aws
+        self.cpu: dict[str, list[float]] = {}
+        self.names = 0
+
+    def command(self, side: str, what: str, folder: Path, prefix: str) -> list[str]:
+        """The command line of one side."""
+        if side == "aws s3 cp":
+            there = f"s3://{BUCKET}/{prefix}/"
+            ends = [str(folder), there] if what == "up" else [there, str(folder)]
+            assert self.aws is not None
+            return [self.aws, "--endpoint-url", self.endpoint, "s3", "cp", "--quiet", "--recursive", *ends]
+        return [sys.executable, __file__, "--side", side, what, self.endpoint, str(folder), prefix]
+
+    def timed(self, side: str, what: str, folder: Path, prefix: str) -> tuple[float, float]:
+        """Wall and CPU seconds of one transfer by one side."""
+        begin, before = time.perf_counter(), os.times()
+        environment = {**os.environ, **KEYS, "PYTHONPATH": str(ROOT)}  # this checkout
+        subprocess.run(self.command(side, what, folder, prefix), check=True, env=environment)
+        wall, after = time.perf_counter() - begin, os.times()
+        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        return wall, cpu
+
+    def compare(self, sides: list[str], source: Path, rounds: int) -> dict[str, dict[str, list[float]]]:
+        """Every side in turns: wall seconds (``up``, ``down``) and CPU seconds (``up cpu``, ``down cpu``)."""
+        taken: dict[str, dict[str, list[float]]] = {
+            side: {"up": [], "down": [], "up cpu": [], "down cpu": []} for side in sides
+        }
+        for number in range(-1, rounds):
+            for side in sides if number % 2 else list(reversed(sides)):
+                self.names += 1
+                prefix, back = f"p{self.names}", self.place / "back"
+                for what, folder in (("up", source), ("down", back)):
+                    back.mkdir(exist_ok=True)
+                    wall, cpu = self.timed(side, what, folder, prefix)
+                    if number >= 0:
+                        taken[side][what].append(wall)
+                        taken[side][f"{what} cpu"].append(cpu)
+                check(source, back)
+                shutil.rmtree(back)
+                self.remove(prefix)
+        return taken
+
+    def remove(self, prefix: str) -> None:
+        """Remove what a side has uploaded, so that the server does not grow."""
+        import boto3
+
+        bucket = boto3.resource(
+            "s3", endpoint_url=self.endpoint, aws_access_key_id="x", aws_secret_access_key="x"
+        ).Bucket(BUCKET)
+        bucket.objects.filter(Prefix=f"{prefix}/").delete()
+
+
+def check(source: Path, back: Path) -> None:
+    """Every side must have brought back what was sent."""
+    for path in source.iterdir():
+        if (back / path.name).stat().st_size != path.stat().st_size:
+            sys.exit(f"{path.name} came back with another size; the measurement is worth nothing.")
+
+
+def show(title: str, taken: dict[str, dict[str, list[float]]], limits: dict[tuple[str, str], float]) -> bool:
+    """Print the figures, and say whether ravenML is as fast as it should be."""
+    print(f"\n{title}")
+    kept = True
+    for what in ("up", "down"):
+        for side, values in taken.items():
+            wall, cpu = statistics.median(values[what]), statistics.median(values[f"{what} cpu"])
+            line = f"  {what:4}  {side:10}  {wall:7.2f} s wall  {cpu:6.2f} s CPU of the client"
+            if side != "ravenml":
+                faster = median_ratio(values[what], taken["ravenml"][what])
+                line += f"   ravenML is {faster:.2f} times as fast"
+                if (side, what) in limits:
+                    enough = faster >= limits[side, what]
+                    kept &= enough
+                    line += f" ({'as it should be' if enough else 'TOO SLOW'}: {limits[side, what]:g})"
+            print(line)
+    return kept
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """moto's server in a process of its own; its URL."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    run = [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(run, stdout=log, stderr=log, env={**os.environ, **KEYS})
+    try:
+        wait_for(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=1))
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/{BUCKET}", method="PUT")
+        urllib.request.urlopen(request)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_for(ask: Callable[[], object]) -> None:
+    """Until the server answers."""
+    for _ in range(300):
+        with suppress(OSError):
+            ask()
+            return
+        time.sleep(0.1)
+    sys.exit("moto's server does not answer; is `moto[s3,server]` installed?")
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["--side"]:
+        _, _, side, what, endpoint, folder, prefix = sys.argv
+        SIDES[side](what, endpoint, Path(folder), prefix)
+        return 0
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--aws", default=shutil.which("aws"), help="the AWS command line (by custom, the PATH's)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each side (3)")
+    parser.add_argument("--large", type=int, default=512, metavar="MIB", help="size of the large file (512)")
+    parser.add_argument("--files", type=int, default=500, help="how many small files (500)")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="ravenml-bench-") as name:
+        place = Path(name)
+        small, large = place / "small", place / "large"
+        small.mkdir()
+        large.mkdir()
+        for number in range(chosen.files):
+            (small / f"{number:04d}.bin").write_bytes(os.urandom(20_000))
+        with (large / "large.bin").open("wb") as file:
+            for _ in range(chosen.large):
+                file.write(os.urandom(MIB))
+        print(f"before: {load()}")
+        with server(place) as endpoint:
+            bench = Bench(endpoint, place, chosen.aws)
+            other = "aws s3 cp" if chosen.aws else "boto3"
+            kept = show(
+                f"{chosen.files} files of 20 KB, {chosen.rounds} rounds",
+                bench.compare(["ravenml", other], small, chosen.rounds),
+                {(other, "up"): 1.3, (other, "down"): 1.5},
+            )
+            kept &= show(
+                f"one file of {chosen.large} MiB, {chosen.rounds} rounds",
+                bench.compare(list(dict.fromkeys(["ravenml", other, "boto3"])), large, chosen.rounds),
+                {(other, "up"): 1.3, ("boto3", "down"): 1.0},
+            )
+        print(f"after: {load()}")
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Datasets that have a name, on this machine and in the bucket, as lines of one list."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ravenml.config.home import datasets_dir
+from ravenml.data.known import known_datasets
+from ravenml.data.project import Project
+from ravenml.errors import InputError, RavenError
+from ravenml.store.configured import bucket
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line of the list.
+
+    Attributes:
+        images: how many, or ``missing``, ``broken``, or ``-`` where nobody counted them.
+        folder: where it lies; for one in the bucket, its address.
+        size: in bytes.
+        date: when it was last written to, ISO 8601 in UTC; empty where it is missing.
+        where: ``local`` or ``remote``.
+    """
+
+    name: str
+    images: str
+    folder: str
+    size: int
+    date: str
+    where: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ``images`` a number where there is one."""
+        return {**asdict(self), "images": int(self.images) if self.images.isdigit() else None}
+
+
+def here() -> list[Listed]:
+    """The datasets that are known on this machine."""
+    found = []
+    for name, path in known_datasets().items():
+        try:
+            images = str(len(Project.read(path, lambda fault: None).items))
+        except RavenError:
+            images = "missing" if not path.exists() else "broken"
+        size, newest = _extent(path)
+        date = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if newest else ""
+        found.append(Listed(name, images, str(path), size, date, "local"))
+    return found
+
+
+def there(address: str | None = None, required: bool = False) -> list[Listed]:
+    """The datasets in the bucket; none where no bucket is configured and none is ``required``."""
+    from ravenml.data.remote import datasets_store, remote_datasets
+
+    store = datasets_store(address) if required else bucket("datasets", address=address)
+    if store is None:
+        return []
+    return [
+        Listed(
+            one.name,
+            "-" if one.images is None else str(one.images),
+            f"{store.name}/{one.name}",
+            one.size,
+            one.date,
+            "remote",
+        )
+        for one in remote_datasets(store)
+    ]
+
+
+def remove_here(name: str) -> Path:
+    """Remove a dataset's copy below ravenML's datasets folder; folders of the user's are never removed.
+
+    Raises:
+        InputError: there is none.
+    """
+    folder = datasets_dir() / name
+    if "/" in name or name in ("", ".", "..") or not folder.is_dir() or folder.is_symlink():
+        raise InputError(f"There is no dataset {name!r} in {datasets_dir()}; `raven data list` shows them.")
+    shutil.rmtree(folder)
+    return folder
+
+
+def when(date: str) -> str:
+    """A date as this machine's clock shows it."""
+    if not date:
+        return "-"
+    return datetime.fromisoformat(date.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _extent(folder: Path) -> tuple[int, float]:
+    """The size of all files, and when the newest was written."""
+    size, newest = 0, 0.0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                found = os.stat(os.path.join(place, name))
+            except OSError:
+                continue
+            size, newest = size + found.st_size, max(newest, found.st_mtime)
+    return size, newest

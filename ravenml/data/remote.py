@@ -1,0 +1,224 @@
+"""Datasets in a bucket: ``<name>/meta.json``, ``<name>/<dataset>/img/…``, as they lie on a disk.
+
+``meta.json`` goes up after the images, and comes down after them, so that a dataset that has one is whole.
+A push ends with ``<name>/.ravenml-dataset.json``, which says how many files and bytes there are; a dataset
+that another program has put there has none, and is counted.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import orjson
+
+from ravenml.config.home import datasets_dir
+from ravenml.data.faults import suggestion
+from ravenml.data.project import Project
+from ravenml.errors import InputError, RavenError
+from ravenml.files import write_json
+from ravenml.store.base import Entry, Store
+from ravenml.store.configured import bucket
+from ravenml.store.transfer import Transferred, download, in_threads, upload
+
+META = "meta.json"
+COUNTED = ".ravenml-dataset.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class RemoteDataset:
+    """A dataset in the bucket.
+
+    Attributes:
+        images: how many; None where nobody counted them.
+        size: of all its files, in bytes.
+        date: when it was last pushed, ISO 8601 in UTC.
+    """
+
+    name: str
+    images: int | None
+    size: int
+    date: str
+
+
+def datasets_store(address: str | None = None) -> Store:
+    """The bucket of datasets.
+
+    Raises:
+        InputError: none is configured.
+    """
+    store = bucket("datasets", address=address)
+    if store is None:
+        raise InputError(
+            "No bucket of datasets is configured; `raven config update --dataset-bucket-name NAME` sets one."
+        )
+    return store
+
+
+def remote_datasets(store: Store) -> list[RemoteDataset]:
+    """Every whole dataset in the bucket, by name."""
+    found = in_threads(store, lambda name: _describe(store, name), list(store.folders()))
+    return [one for one in found if one is not None]
+
+
+def push_dataset(
+    store: Store, folder: Path, name: str | None = None, delete: bool = False
+) -> tuple[Transferred, list[str]]:
+    """Store a project; what is there and the same is not sent again.
+
+    Args:
+        store: where to.
+        folder: the project.
+        name: by custom, the folder's.
+        delete: remove what the bucket has of it and the folder has not.
+
+    Raises:
+        InputError: the folder is no whole project.
+        RavenError: it cannot be stored; a second call goes on.
+
+    Returns:
+        What was done, and the keys of what the bucket still has and the folder has not.
+    """
+    project = Project.open(folder)
+    name = _name(name or project.root.name)
+    files = {
+        f"{name}/{path.relative_to(project.root).as_posix()}": path
+        for path in sorted(project.root.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(project.root).parts)
+    }
+    meta = f"{name}/{META}"
+    done = upload(store, {key: path for key, path in files.items() if key != meta}, f"{name}/", "Storing")
+    gone = [e.key for e in store.list(f"{name}/") if e.key not in files and not e.key.endswith(COUNTED)]
+    if delete:
+        in_threads(store, store.delete, gone)
+        gone = []
+    last = upload(store, {meta: project.root / META}, meta, "Storing")
+    done.sent, done.kept = done.sent + last.sent, done.kept + last.kept
+    with tempfile.TemporaryDirectory(prefix="ravenml-") as place:
+        counted = Path(place) / COUNTED
+        total = sum(path.stat().st_size for path in files.values())
+        pushed = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        content = {"v": SCHEMA, "files": len(files), "bytes": total, "images": len(project.items)}
+        write_json(counted, {**content, "pushed": pushed})
+        store.put(f"{name}/{COUNTED}", counted)
+    return done, gone
+
+
+def pull_dataset(store: Store, name: str, folder: Path | None = None) -> tuple[Path, Transferred]:
+    """Fetch a dataset into a folder, by custom the one below ravenML's datasets by which it is then known.
+
+    Files that are there and whole are not fetched again.  ``meta.json`` comes last: until then the folder
+    is no project.
+
+    Raises:
+        InputError: there is no such dataset; the sentence names those that there are.
+        RavenError: it is not whole there, or cannot be fetched.
+    """
+    name = _name(name)
+    folder = folder if folder is not None else datasets_dir() / name
+    entries = {entry.key: entry for entry in store.list(f"{name}/")}
+    meta = f"{name}/{META}"
+    if meta not in entries:
+        if entries:
+            raise RavenError(f"{store.name}/{name} is not whole: it has no {META} (yet); push it again.")
+        raise InputError(
+            f'There is no dataset "{name}" in {store.name}; {suggestion(name, list(store.folders()))}.'
+        )
+    wanted = [key for key in entries if not key.endswith(f"/{COUNTED}")]
+    counted = _counted(store, name) if f"{name}/{COUNTED}" in entries else {}
+    if len(wanted) < counted.get("files", 0):
+        raise RavenError(
+            f"{store.name}/{name} is not whole: {len(wanted)} of {counted['files']} files are there; "
+            "push it again."
+        )
+    targets = {key: folder / _inside(key, name) for key in wanted}
+    first = {key: path for key, path in targets.items() if key != meta}
+    done = download(store, first, entries, f"Fetching {name}")
+    last = download(store, {meta: targets[meta]}, entries, f"Fetching {name}")
+    done.sent, done.kept = done.sent + last.sent, done.kept + last.kept
+    return folder, done
+
+
+def remove_dataset(store: Store, name: str) -> int:
+    """Remove a dataset from the bucket, ``meta.json`` first, so that it is never half listed.
+
+    Returns:
+        How many files there were.
+    """
+    name = _name(name)
+    keys = [entry.key for entry in store.list(f"{name}/")]
+    if not keys:
+        raise InputError(
+            f'There is no dataset "{name}" in {store.name}; {suggestion(name, list(store.folders()))}.'
+        )
+    for key in (f"{name}/{META}", f"{name}/{COUNTED}"):
+        store.delete(key)
+    in_threads(store, store.delete, [key for key in keys if not key.endswith(f"{name}/{META}")])
+    return len(keys)
+
+
+def pull_if_there(name_or_address: str) -> Path | None:
+    """Fetch a dataset that is not known here but lies in the bucket; None where it does not.
+
+    Args:
+        name_or_address: a name, or ``s3://bucket/prefix/name``.
+    """
+    import click
+
+    address: str | None = None
+    name = name_or_address
+    if name.startswith("s3://"):
+        address, _, name = name.rstrip("/").rpartition("/")
+    store = bucket("datasets", address=address)
+    if store is None or store.head(f"{name}/{META}") is None:
+        return None
+    click.echo(f"Fetching the dataset {name} from {store.name}.", err=True)
+    folder, done = pull_dataset(store, name)
+    click.echo(f"It is in {folder} ({done.summary}).", err=True)
+    return folder
+
+
+def _describe(store: Store, name: str) -> RemoteDataset | None:
+    counted = _counted(store, name) if store.head(f"{name}/{COUNTED}") is not None else {}
+    if counted:
+        return RemoteDataset(name, counted.get("images"), counted["bytes"], counted["pushed"])
+    entries: Sequence[Entry] = list(store.list(f"{name}/"))
+    if not any(entry.key == f"{name}/{META}" for entry in entries):
+        return None
+    newest = max(entry.modified for entry in entries).astimezone(UTC)
+    return RemoteDataset(
+        name,
+        None,
+        sum(entry.size for entry in entries),
+        newest.isoformat(timespec="seconds").replace("+00:00", "Z"),
+    )
+
+
+def _counted(store: Store, name: str) -> dict[str, Any]:
+    try:
+        content = orjson.loads(store.read(f"{name}/{COUNTED}"))
+    except orjson.JSONDecodeError:
+        return {}
+    return content if isinstance(content, dict) and {"files", "bytes", "pushed"} <= content.keys() else {}
+
+
+def _name(name: str) -> str:
+    if not name or "/" in name or name.startswith("."):
+        raise InputError(
+            f"{name!r} cannot be a dataset's name in a bucket; a name has no / and begins with no dot."
+        )
+    return name
+
+
+def _inside(key: str, name: str) -> PurePosixPath:
+    inside = PurePosixPath(key).relative_to(name)
+    if ".." in inside.parts:
+        raise RavenError(
+            f"The bucket has a key that leaves the dataset's folder, {key!r}; nothing was fetched."
+        )
+    return inside

@@ -1,0 +1,231 @@
+"""``raven models``: trained models, on this machine and in the bucket; and ``raven config check``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ravenml.config.commands import field_options
+
+if TYPE_CHECKING:
+    from ravenml.store.base import Store
+
+
+@click.group()
+def models() -> None:
+    """List, show, fetch, store and remove trained models, on this machine and in the configured bucket."""
+
+
+def _places(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose where to look."""
+    for option in (
+        click.option(
+            "--store",
+            "address",
+            metavar="BUCKET",
+            help="Another bucket or s3:// address than the configured.",
+        ),
+        click.option("--remote", is_flag=True, help="Only what is in the bucket."),
+        click.option("--local", is_flag=True, help="Only what is on this machine."),
+    ):
+        command = option(command)
+    return command
+
+
+def _stores(local: bool, remote: bool, address: str | None) -> list[tuple[str, Store]]:
+    """The stores that were asked for, this machine's first."""
+    from ravenml.store.configured import bucket, local_models
+
+    if local and (remote or address):
+        raise click.UsageError("--local excludes --remote and --store.")
+    found = None if local else bucket("models", address=address)
+    if remote and found is None:
+        raise click.UsageError(
+            "No bucket is configured; `raven config update --model-bucket-name NAME` sets one."
+        )
+    here: list[tuple[str, Store]] = [] if remote or address else [("local", local_models())]
+    return here + ([("remote", found)] if found is not None else [])
+
+
+@models.command("list")
+@_places
+@click.option("--plugin", help="Only models of this plugin.")
+@click.option("--architecture", help="Only this architecture.")
+@click.option("--dataset", help="Only models that were trained on this dataset.")
+@click.option("--by", "created_by", help="Only what this person trained.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only from this day on.")
+@click.option("-n", "limit", type=int, metavar="N", help="Only the newest N.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(
+    local: bool,
+    remote: bool,
+    address: str | None,
+    since: Any,
+    limit: int | None,
+    as_json: bool,
+    **wanted: str | None,
+) -> None:
+    """List the models, newest first, with size and date.
+
+    Piped, the columns are separated by tabs.
+    """
+    from dataclasses import asdict
+
+    from ravenml.store.models import list_models, merged
+
+    found = merged(*(list_models(store, where) for where, store in _stores(local, remote, address)))
+    for name, value in wanted.items():
+        if value is not None:
+            found = [one for one in found if str(getattr(one, name) or "").lower() == value.lower()]
+    if since is not None:
+        found = [one for one in found if one.date >= since.strftime("%Y-%m-%d")]
+    found = found[:limit]
+    if as_json:
+        import json
+
+        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+        return
+    if not found:
+        click.echo(
+            "No such models; `raven train` makes one, `raven models push FILE.tar` adds one.", err=True
+        )
+        return
+    from ravenml.store.models_view import rows
+
+    print_table(rows(found))
+
+
+@models.command()
+@click.argument("model", metavar="ID")
+@_places
+@click.option("--json", "as_json", is_flag=True, help="Print the stored metadata as JSON.")
+def show(model: str, local: bool, remote: bool, address: str | None, as_json: bool) -> None:
+    """Show one model; any unique beginning of its ID will do."""
+    from ravenml.store.models import find_model, read_metadata
+
+    store, model_id = find_model((store for _, store in _stores(local, remote, address)), model)
+    metadata = read_metadata(store, model_id)
+    if as_json:
+        import json
+
+        click.echo(json.dumps({**metadata, "store": store.name}, indent=2))
+        return
+    from ravenml.store.models import model_entries
+    from ravenml.store.models_view import details
+
+    for line in details(store, model_id, metadata, model_entries(store, model_id, metadata)):
+        click.echo(line)
+
+
+@models.command()
+@click.argument("model", metavar="ID")
+@click.option(
+    "--store", "address", metavar="BUCKET", help="Another bucket or s3:// address than the configured."
+)
+@click.option(
+    "--to", type=click.Path(file_okay=False), help="This folder instead of the models on this machine."
+)
+@click.option("--extras/--no-extras", default=True, help="With checkpoints, previews and events (default).")
+def pull(model: str, address: str | None, to: str | None, extras: bool) -> None:
+    """Fetch a model from the bucket.
+
+    Every file is checked by its checksum; what is there and whole is not fetched again.
+    """
+    from pathlib import Path
+
+    from ravenml.errors import Interrupted
+    from ravenml.store.configured import local_models
+    from ravenml.store.models import find_model, pull_model
+
+    store, model_id = find_model([one for _, one in _stores(False, True, address)], model)
+    folder = Path(to) if to else local_models().root
+    try:
+        done = pull_model(store, model_id, folder, extras)
+    except KeyboardInterrupt:
+        raise Interrupted(f"Interrupted; the same command goes on: raven models pull {model_id}") from None
+    click.echo(f"Fetched {model_id} to {folder}: {done.sent} files, {done.kept} were there; {done.summary}.")
+
+
+@models.command()
+@click.argument("model", metavar="ID")
+@_places
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rm(model: str, local: bool, remote: bool, address: str | None, yes: bool) -> None:
+    """Remove a model and all that lies beside it, wherever it is found; a run's folder is not touched."""
+    from ravenml.errors import InputError
+    from ravenml.store.models import find_model, remove_model
+
+    found: list[tuple[Store, str]] = []
+    stores = [store for _, store in _stores(local, remote, address)]
+    for store in stores:
+        try:
+            found.append(find_model([store], model))
+        except InputError:
+            if len(model) >= 21:  # a whole ID: an interrupted removal may have left something
+                found.append((store, model)) if _left(store, model) else None
+    if not found:
+        find_model(stores, model)
+    confirm(f"Remove {found[0][1]} from {' and '.join(store.name for store, _ in found)}?", yes)
+    for store, model_id in found:
+        click.echo(f"Removed {model_id} ({remove_model(store, model_id)} files) from {store.name}.")
+
+
+def _left(store: Store, model_id: str) -> bool:
+    return next(iter(store.list(f"extras/{model_id}/")), None) is not None or any(
+        f"_{model_id}." in entry.key for entry in store.list("models/")
+    )
+
+
+@click.command()
+@field_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(as_json: bool, **flags: Any) -> None:
+    """Try the configured buckets: list, write, read, compare, remove, and which checksums the server takes.
+
+    Flags stand in for fields of the configuration, to try them before they are kept.
+
+    Exit code: 0 where all works, 1 where something does not.
+    """
+    from ravenml.config.config import effective_config
+    from ravenml.errors import RavenError
+    from ravenml.store.check import check_stores
+
+    config, _ = effective_config({name: value for name, value in flags.items() if value != ""})
+    found = check_stores(config)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found, indent=2))
+    else:
+        for one in found:
+            click.echo(f"{one['store']}  ({one['for']})")
+            for step in one["steps"]:
+                click.echo(f"  {'ok  ' if step['ok'] else 'NO  '}{step['what']}")
+    broken = [one for one in found if not all(step["ok"] for step in one["steps"])]
+    if broken:
+        raise RavenError(f"{len(broken)} of {len(found)} stores cannot be used as configured.")
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask; without a terminal, only ``--yes`` counts."""
+    import sys
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Say --yes.")
+    click.confirm(question, abort=True)
+
+
+def print_table(table: list[list[str]]) -> None:
+    """A table with a header; aligned on a terminal, separated by tabs in a pipe."""
+    import sys
+
+    if not sys.stdout.isatty():
+        click.echo("\n".join("\t".join(row) for row in table))
+        return
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    for row in table:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,73 @@
+"""What becomes of an EC2 instance when its work is safe: nothing, stop, or terminate.
+
+Which instance this is comes from its metadata service, version 2 (a token first, then the question), with
+the standard library alone.  ``AWS_EC2_METADATA_SERVICE_ENDPOINT`` names another service, as for boto3.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+
+from ravenml.errors import RavenError
+
+SERVICE = "http://169.254.169.254"
+TIMEOUT = 2.0  # seconds; elsewhere than on EC2 nobody answers
+
+
+def identity() -> dict[str, str]:
+    """``instanceId`` and ``region`` of this instance.
+
+    Raises:
+        RavenError: this is no EC2 instance, or its metadata service is switched off.
+    """
+    service = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", SERVICE).rstrip("/")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy
+    try:
+        ask = urllib.request.Request(
+            f"{service}/latest/api/token",
+            method="PUT",
+            headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"},
+        )
+        with opener.open(ask, timeout=TIMEOUT) as answer:
+            token = answer.read().decode()
+        ask = urllib.request.Request(
+            f"{service}/latest/dynamic/instance-identity/document",
+            headers={"X-aws-ec2-metadata-token": token},
+        )
+        with opener.open(ask, timeout=TIMEOUT) as answer:
+            document = json.load(answer)
+        return {"instanceId": str(document["instanceId"]), "region": str(document["region"])}
+    except (OSError, ValueError, KeyError) as error:
+        raise RavenError(
+            f"`ec2_policy`: this seems to be no EC2 instance: {service} does not say which it is ({error})."
+        ) from None
+
+
+def act(policy: str, profile: str | None = None) -> str:
+    """Stop or terminate this instance; to be called when nothing on it is needed any longer.
+
+    Args:
+        policy: ``stop`` or ``terminate``.
+        profile: the profile whose credentials may do that.
+
+    Raises:
+        RavenError: this is no EC2 instance, or it may not stop itself.
+
+    Returns:
+        What was asked for, in words.
+    """
+    here = identity()
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        client = boto3.session.Session(profile_name=profile).client("ec2", region_name=here["region"])
+        change = client.stop_instances if policy == "stop" else client.terminate_instances
+        change(InstanceIds=[here["instanceId"]])
+    except (BotoCoreError, ClientError) as error:
+        raise RavenError(
+            f"`ec2_policy`: the instance {here['instanceId']} could not {policy} itself: {error}."
+        ) from error
+    return f"The EC2 instance {here['instanceId']} is asked to {policy} (ec2_policy)."

@@ -1,0 +1,145 @@
+"""The default store: a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ravenml.errors import InputError, RavenError
+from ravenml.files import explain
+from ravenml.store.base import Digest, Entry, Progress, no_progress
+from ravenml.store.checksums import MIB, crc_of, crc_text
+
+_LINKED = MIB  # files from this size on are linked where the file system can
+_GROWING = {".log", ".jsonl"}  # what may still be appended to is never linked
+
+
+class FolderStore:
+    """Files below one folder.
+
+    Putting a large file makes a hard link where the file system can: ravenML replaces, and never changes,
+    what it wrote.  Everything that is copied is read again and compared.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def name(self) -> str:
+        return str(self.root)
+
+    def put(self, key: str, source: Path, progress: Progress = no_progress) -> Digest:
+        target = self._path(key)
+        size = source.stat().st_size
+        if size >= _LINKED and source.suffix not in _GROWING and _link(source, target):
+            progress(size)
+            return Digest(size, crc_text(crc_of(target)))
+        return _copy(source, target, progress)
+
+    def get(
+        self, key: str, target: Path, entry: Entry | None = None, progress: Progress = no_progress
+    ) -> Digest:
+        return _copy(self._existing(key), target, progress)
+
+    def read(self, key: str) -> bytes:
+        return self._existing(key).read_bytes()
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        above = self.root / prefix.rpartition("/")[0]
+        found = [Path(folder) / name for folder, _, names in os.walk(above) for name in names]
+        for path in sorted(found):
+            key = path.relative_to(self.root).as_posix()
+            if key.startswith(prefix) and not path.name.startswith("."):
+                yield _entry(key, path)
+
+    def folders(self) -> Sequence[str]:
+        if not self.root.is_dir():
+            return []
+        return sorted(path.name for path in self.root.iterdir() if path.is_dir())
+
+    def head(self, key: str) -> Entry | None:
+        path = self._path(key)
+        return _entry(key, path) if path.is_file() else None
+
+    def same(self, entry: Entry, path: Path) -> bool:
+        mine = self._path(entry.key)
+        if not path.is_file() or path.stat().st_size != entry.size:
+            return False
+        return os.path.samefile(mine, path) or crc_of(mine) == crc_of(path)
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        try:
+            path.unlink(missing_ok=True)
+            for folder in path.parents:
+                if folder == self.root or any(folder.iterdir()):
+                    break
+                folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise explain(error, path) from error
+
+    def _path(self, key: str) -> Path:
+        path = self.root / key
+        if key.startswith("/") or ".." in path.parts:
+            raise InputError(f"{key!r} leaves the store {self.root}; it is no key.")
+        return path
+
+    def _existing(self, key: str) -> Path:
+        path = self._path(key)
+        if not path.is_file():
+            raise RavenError(f"There is no {key} in {self.root}.")
+        return path
+
+
+def _entry(key: str, path: Path) -> Entry:
+    found = path.stat()
+    written = datetime.fromtimestamp(found.st_mtime, UTC)
+    return Entry(key, found.st_size, written, f"{found.st_mtime_ns:x}-{found.st_size:x}")
+
+
+def _link(source: Path, target: Path) -> bool:
+    beside = _beside(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(source, beside)
+        os.replace(beside, target)
+        beside.unlink(missing_ok=True)  # replacing a link by another link to the same file leaves both
+    except OSError:  # another file system, or one without links
+        beside.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _copy(source: Path, target: Path, progress: Progress) -> Digest:
+    """Copy, read what was written, and compare; the target is there whole or not at all."""
+    beside, crc, size = _beside(target), 0, 0
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with source.open("rb") as reader, beside.open("wb") as writer:
+            while chunk := reader.read(MIB):
+                crc = zlib.crc32(chunk, crc)
+                size += len(chunk)
+                writer.write(chunk)
+                progress(len(chunk))
+            writer.flush()
+            os.fsync(writer.fileno())
+        if crc_of(beside) != crc:
+            raise RavenError(f"{target}: what was written is not what was read; check the disk.")
+        shutil.copystat(source, beside)
+        os.replace(beside, target)
+    except OSError as error:
+        raise explain(error, target) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return Digest(size, crc_text(crc))
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.tmp")

@@ -1,0 +1,286 @@
+"""Finished models in a store: listing them in seconds, looking at one, fetching, storing and removing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ravenml.config.home import cache_dir
+from ravenml.errors import InputError, RavenError
+from ravenml.files import write_bytes, write_json
+from ravenml.store.base import Digest, Entry, Store
+from ravenml.store.ids import new_id
+from ravenml.store.model_state import read_config
+from ravenml.store.results import METADATA, extras_prefix, metadata_key, store_result
+from ravenml.store.transfer import Transferred, download, in_threads
+
+SCHEMA = 1  # of metadata_<id>.json
+_CACHE = 2  # of the cached listing
+
+
+@dataclass(frozen=True)
+class Model:
+    """A line of the list.
+
+    Attributes:
+        id: the run's name, or the one it got when it was pushed.
+        size: of all its models together, in bytes; None where its metadata does not say.
+        date: when it was finished, ISO 8601 in UTC.
+        where: ``local``, ``remote`` or ``local, remote``.
+        error: why its metadata cannot be read.
+    """
+
+    id: str
+    name: str | None = None
+    architecture: str | None = None
+    plugin: str | None = None
+    dataset: str | None = None
+    created_by: str | None = None
+    folds: int = 0
+    size: int | None = None
+    date: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    transfer_only: bool = False
+    where: str = ""
+    error: str | None = None
+
+
+def list_models(store: Store, where: str) -> list[Model]:
+    """Every model in a store, newest first.
+
+    One listing tells what is there; metadata is fetched only where its ETag is not the cached one's.
+    """
+    entries = list(store.list(METADATA))
+    cache = cache_dir() / "models" / f"{hashlib.sha256(_identity(store).encode()).hexdigest()[:32]}.json"
+    known = _cached(cache)
+    fresh = {
+        entry.key: known[entry.key]["model"]
+        for entry in entries
+        if entry.key in known and known[entry.key]["etag"] == entry.etag
+    }
+    asked = [entry for entry in entries if entry.key not in fresh]
+    by_key = {entry.key: entry for entry in asked}
+    fetched = in_threads(store, lambda key: asdict(_described(store, by_key[key])), list(by_key))
+    fresh |= dict(zip(by_key, fetched, strict=True))
+    if asked or len(known) != len(entries):
+        content = {entry.key: {"etag": entry.etag, "model": fresh[entry.key]} for entry in entries}
+        with contextlib.suppress(RavenError):  # a cache that cannot be written costs time only
+            write_bytes(cache, orjson.dumps({"v": _CACHE, "models": content}))
+    models = [Model(**{**fresh[entry.key], "where": where}) for entry in entries]
+    return sorted(models, key=lambda model: (model.date, model.id), reverse=True)
+
+
+def merged(*lists: Iterable[Model]) -> list[Model]:
+    """Several stores' models as one list; what is in more than one names them all."""
+    found: dict[str, Model] = {}
+    for one in lists:
+        for model in one:
+            before = found.get(model.id)
+            where = f"{before.where}, {model.where}" if before else model.where
+            found[model.id] = Model(**{**asdict(before or model), "where": where})
+    return sorted(found.values(), key=lambda model: (model.date, model.id), reverse=True)
+
+
+def read_metadata(store: Store, model_id: str) -> dict[str, Any]:
+    """What was stored about a model.
+
+    Raises:
+        RavenError: it is missing, no JSON, or was written by a newer ravenML.
+    """
+    key = metadata_key(model_id)
+    try:
+        metadata: Any = orjson.loads(store.read(key))
+    except orjson.JSONDecodeError as error:
+        raise RavenError(f"{store.name}/{key} is not valid JSON: {error}.") from None
+    if not isinstance(metadata, dict):
+        raise RavenError(f"{store.name}/{key} must be a JSON object.")
+    if isinstance(metadata.get("v"), int) and metadata["v"] > SCHEMA:
+        raise RavenError(
+            f"{store.name}/{key} was written by a newer ravenML (schema {metadata['v']}, known here up to "
+            f"{SCHEMA}); upgrade ravenML to use it."
+        )
+    return metadata
+
+
+def find_model(stores: Iterable[Store], prefix: str) -> tuple[Store, str]:
+    """The first store that has a model whose ID begins with ``prefix``, and that ID.
+
+    Raises:
+        InputError: none, or more than one, begins like that.
+    """
+    names = []
+    for store in stores:
+        names.append(store.name)
+        ids = [entry.key[len(METADATA) : -len(".json")] for entry in store.list(METADATA + prefix)]
+        if prefix in ids:
+            return store, prefix
+        if len(ids) > 1:
+            raise InputError(
+                f"{len(ids)} models in {store.name} begin with {prefix!r}: {', '.join(ids[:5])}; "
+                "give more letters."
+            )
+        if ids:
+            return store, ids[0]
+    raise InputError(
+        f"No model in {' or '.join(names)} begins with {prefix!r}; `raven models list` shows them."
+    )
+
+
+def model_entries(store: Store, model_id: str, metadata: Mapping[str, Any]) -> dict[str, Entry]:
+    """Every object of a model but its metadata, by key."""
+    found = {entry.key: entry for entry in store.list(extras_prefix(model_id))}
+    for key in _model_keys(metadata):
+        entry = store.head(key)
+        if entry is not None:
+            found[key] = entry
+    return found
+
+
+def pull_model(store: Store, model_id: str, folder: Path, extras: bool = True) -> Transferred:
+    """Fetch a model into a folder, laid out like the store; its metadata last.
+
+    Raises:
+        RavenError: it is not whole there, differs from its checksums, or cannot be fetched.
+    """
+    metadata = read_metadata(store, model_id)
+    entries = model_entries(store, model_id, metadata)
+    expected = {
+        key: Digest(int(one["size"]), str(one["crc32"])) for key, one in (metadata.get("files") or {}).items()
+    }
+    keys = dict.fromkeys([*_model_keys(metadata), *expected, *sorted(entries)])
+    wanted = [key for key in keys if extras or not key.startswith("extras/")]
+    targets = {key: _inside(folder, key) for key in wanted}
+    done = download(store, targets, entries, "Fetching", expected)
+    last = metadata_key(model_id)
+    write_bytes(_inside(folder, last), store.read(last))
+    return done
+
+
+def push_file(store: Store, file: Path, plugin: str | None, name: str | None, transfer_only: bool) -> str:
+    """Store a ``model-state.tar`` that no run of ours has made.
+
+    Args:
+        store: where to.
+        file: the tar.
+        plugin: the plugin that uses it; without it, what its ``config.json`` says.
+        name: what it is called in lists.
+        transfer_only: it is only good to start trainings from: its classes need not be known.
+
+    Raises:
+        InputError: nobody says which plugin uses it, or its classes are missing.
+        RavenError: it is no model, or cannot be stored.
+
+    Returns:
+        Its ID.
+    """
+    config = read_config(file)
+    settings = config.get("settings") or {}
+    plugin = plugin or settings.get("plugin")
+    if not plugin:
+        raise InputError(f"{file}: its config.json does not say which plugin uses it; name it with --plugin.")
+    if not transfer_only and not config.get("out_classes"):
+        raise InputError(
+            f"{file}: its config.json has no `out_classes`, without which it cannot predict; "
+            "store it with --transfer-only to start trainings from it."
+        )
+    model_id, now = new_id(), datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    metadata: dict[str, Any] = {
+        "v": SCHEMA,
+        "id": model_id,
+        "name": name or file.stem,
+        "created": now,
+        "finished": now,
+        "plugin": plugin,
+        "plugin_version": settings.get("plugin_version"),
+        "transfer_only": transfer_only,
+        "pushed_from": file.name,
+        "metrics": {},
+    }
+    architecture = str(settings.get("architecture") or "model")
+    with tempfile.TemporaryDirectory(prefix="ravenml-") as folder:
+        noted = Path(folder) / "metadata.json"
+        write_json(noted, metadata)
+        store_result(store, model_id, architecture, {"": file}, {}, metadata, noted)
+    return model_id
+
+
+def remove_model(store: Store, model_id: str) -> int:
+    """Remove a model and all beside it, its metadata first, so that nothing is ever half listed.
+
+    Called again after an interruption, it removes what was left.
+
+    Returns:
+        How many objects there were.
+    """
+    keys = [entry.key for entry in store.list(extras_prefix(model_id))]
+    try:
+        keys += _model_keys(read_metadata(store, model_id))
+    except RavenError:
+        keys += [
+            entry.key
+            for entry in store.list("models/")
+            if f"_{model_id}." in entry.key or f"_{model_id}-f" in entry.key
+        ]
+    store.delete(metadata_key(model_id))
+    in_threads(store, store.delete, keys)
+    return len(keys) + 1
+
+
+def _described(store: Store, entry: Entry) -> Model:
+    model_id = entry.key[len(METADATA) : -len(".json")]
+    written = entry.modified.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    try:
+        metadata = read_metadata(store, model_id)
+    except RavenError as error:
+        return Model(model_id, date=written, error=str(error))
+    files, dataset = metadata.get("files") or {}, metadata.get("dataset")
+    sizes = [files[key]["size"] for key in _model_keys(metadata) if key in files]
+    name = dataset.get("name") if isinstance(dataset, dict) else dataset or metadata.get("dataset_used")
+    return Model(
+        id=model_id,
+        name=metadata.get("name"),
+        architecture=metadata.get("architecture"),
+        plugin=metadata.get("plugin"),
+        dataset=name if isinstance(name, str) else None,
+        created_by=metadata.get("created_by"),
+        folds=sum(suffix.startswith("-f") for suffix in metadata.get("models") or {}),
+        size=sum(sizes) if sizes else None,
+        date=str(metadata.get("finished") or metadata.get("created") or written),
+        metrics={k: v for k, v in (metadata.get("metrics") or {}).items() if k.count("/") < 2},
+        transfer_only=bool(metadata.get("transfer_only")),
+    )
+
+
+def _model_keys(metadata: Mapping[str, Any]) -> list[str]:
+    models = metadata.get("models")
+    return [str(key) for key in models.values()] if isinstance(models, dict) else []
+
+
+def _cached(cache: Path) -> dict[str, Any]:
+    try:
+        content = orjson.loads(cache.read_bytes())
+        return dict(content["models"]) if content["v"] == _CACHE else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _identity(store: Store) -> str:
+    """What tells a store from all others: two servers may have buckets of one name."""
+    connection = getattr(store, "connection", None)
+    return f"{connection.endpoint_url if connection else ''} {store.name}"
+
+
+def _inside(folder: Path, key: str) -> Path:
+    """Where a key lies in a folder; what a stranger wrote into metadata may not leave it."""
+    path = folder / key
+    if key.startswith("/") or ".." in path.parts:
+        raise RavenError(f"The metadata names {key!r}, which leaves the store; it is not fetched.")
+    return path

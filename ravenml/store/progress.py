@@ -1,0 +1,72 @@
+"""How far a transfer is, for people: a bar with bytes per second on a terminal, nothing in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+
+class Meter:
+    """Counts bytes from any thread, and shows them while the block lasts.
+
+    Attributes:
+        done: the bytes that have gone.
+    """
+
+    def __init__(self, title: str, total: int, show: bool | None = None) -> None:
+        self.done = 0
+        self._title, self._total = title, total
+        self._show = sys.stderr.isatty() if show is None else show
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._bar: Bar | None = None
+        self._task: Any = None
+
+    def __call__(self, count: int) -> None:
+        with self._lock:
+            self.done += count
+            if self._bar is not None:
+                self._bar.update(self._task, completed=self.done)
+
+    def __enter__(self) -> Meter:
+        if self._show and self._total:
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                DownloadColumn(binary_units=True),
+                TransferSpeedColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task(self._title, total=self._total)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def summary(self) -> str:
+        """``12.3 MiB in 4 s, 3.1 MiB/s``."""
+        seconds = max(time.monotonic() - self._began, 1e-3)
+        return f"{size_text(self.done)} in {seconds:.1f} s, {size_text(self.done / seconds)}/s"
+
+
+def size_text(count: float) -> str:
+    """A number of bytes for people, such as ``12.3 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

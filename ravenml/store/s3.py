@@ -1,0 +1,244 @@
+"""A bucket on any server that speaks S3, through boto3."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from ravenml.errors import RavenError
+from ravenml.files import explain
+from ravenml.store.address import Address
+from ravenml.store.base import Digest, Entry, Progress, no_progress
+from ravenml.store.checksums import (
+    PART,
+    crc_from_header,
+    crc_header,
+    crc_text,
+    etag_matches,
+    is_md5,
+    md5_header,
+)
+from ravenml.store.retry import Retries
+from ravenml.store.s3_client import PART_THREADS, Connection, make_client
+from ravenml.store.s3_errors import Mismatch, NotWhole, Place
+
+CRC_NAME = "ravenml-crc32"  # every object carries its CRC-32, so that any server lets it be checked
+WHOLE = 64 << 20  # smaller objects are fetched by one request; larger ones in ranges of this size
+CHUNK = 1 << 20
+
+
+class S3Store:
+    """Objects below a bucket's prefix.
+
+    Small files go in one request each, large ones in parts; nothing is asked before or after.  What was
+    sent is compared with what the server says it has (its CRC-32, and its ETag where that is an MD5);
+    what was received, with the CRC-32 that the object carries, or else with its ETag.
+    """
+
+    def __init__(self, address: Address, connection: Connection, field: str = "model_bucket_name") -> None:
+        self.address = address
+        self.connection = connection
+        server = connection.endpoint_url or "Amazon S3"
+        self.place = Place(str(address), address.bucket, server, field)
+        self.retried = Retries(self.place)
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return str(self.address)
+
+    @cached_property
+    def client(self) -> Any:
+        """The boto3 client; made when it is first used, since that takes a third of a second."""
+        return make_client(self.connection, self.place)
+
+    @cached_property
+    def parts_pool(self) -> ThreadPoolExecutor:
+        """The threads that send and fetch the parts of large files."""
+        return ThreadPoolExecutor(PART_THREADS, thread_name_prefix="parts")
+
+    def request(self, operation: str, **fields: Any) -> Any:
+        """One call of the client, for this bucket, tried once."""
+        with self._lock:
+            client = self.client
+        return getattr(client, operation)(Bucket=self.address.bucket, **fields)
+
+    def full_key(self, key: str) -> str:
+        """The key within the bucket."""
+        return f"{self.address.prefix}/{key}" if self.address.prefix else key
+
+    # What goes up.
+
+    def put(self, key: str, source: Path, progress: Progress = no_progress) -> Digest:
+        try:
+            size = source.stat().st_size
+            if size > PART:
+                from ravenml.store.s3_upload import put_in_parts
+
+                return put_in_parts(self, key, source, size, progress)
+            content = source.read_bytes()
+        except OSError as error:
+            raise RavenError(f"{source} cannot be read: {error.strerror or error}.") from error
+        return self.put_content(key, content, progress)
+
+    def put_content(self, key: str, content: bytes, progress: Progress = no_progress) -> Digest:
+        """Store bytes under a key, checked."""
+        crc, md5 = zlib.crc32(content), hashlib.md5(content, usedforsecurity=False).digest()
+
+        def send() -> None:
+            answer = self.request(
+                "put_object",
+                Key=self.full_key(key),
+                Body=content,
+                Metadata={CRC_NAME: crc_text(crc)},
+                **self.checksum_fields(crc, md5),
+            )
+            # Some servers' ETags are no MD5s (encryption does that): then reading it back decides.
+            if not self.proves(answer, crc, md5) and self._read_once(key) != content:
+                raise Mismatch(f"{self.name}: {key} arrived changed, again and again.")
+
+        self.retried(f"storing {key}", send)
+        progress(len(content))
+        return Digest(len(content), crc_text(crc))
+
+    def checksum_fields(self, crc: int, md5: bytes) -> dict[str, str]:
+        """What makes the server check what arrives: MD5, which every one knows, and CRC-32."""
+        fields = {"ContentMD5": md5_header(md5)}
+        if self.connection.checksums == "when_supported":
+            fields["ChecksumCRC32"] = crc_header(crc)
+        return fields
+
+    def proves(self, answer: dict[str, Any], crc: int, md5: bytes) -> bool | None:
+        """Whether the server's answer shows that it has what was sent; None where it shows nothing."""
+        said, etag = answer.get("ChecksumCRC32"), str(answer.get("ETag", "")).strip('"')
+        if said is not None and crc_from_header(said) != crc:
+            return False
+        encrypted = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
+        if is_md5(etag) and not encrypted and "SSECustomerAlgorithm" not in answer:
+            return etag == md5.hex()
+        return True if said is not None else None
+
+    # What comes down.
+
+    def get(
+        self, key: str, target: Path, entry: Entry | None = None, progress: Progress = no_progress
+    ) -> Digest:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if entry is not None and entry.size > WHOLE:
+                from ravenml.store.s3_download import get_in_parts
+
+                return get_in_parts(self, entry, target, progress)
+            beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+            try:
+                content = self._fetch(key, progress)
+                beside.write_bytes(content)
+                if entry is not None:
+                    stamp(beside, entry)
+                os.replace(beside, target)
+            finally:
+                beside.unlink(missing_ok=True)
+        except OSError as error:
+            raise explain(error, target) from error
+        return Digest(len(content), crc_text(zlib.crc32(content)))
+
+    def read(self, key: str) -> bytes:
+        return self._fetch(key, no_progress)
+
+    def _read_once(self, key: str) -> bytes:
+        return bytes(self.request("get_object", Key=self.full_key(key))["Body"].read())
+
+    def _fetch(self, key: str, progress: Progress) -> bytes:
+        def receive() -> bytes:
+            answer = self.request("get_object", Key=self.full_key(key), ChecksumMode="ENABLED")
+            content = bytes(answer["Body"].read())
+            if len(content) != answer["ContentLength"]:
+                raise NotWhole(f"{self.name}: {key} ended too early, again and again.")
+            if not arrived(answer, content):
+                raise Mismatch(
+                    f"{self.name}: {key} differs from its checksum, again and again; it is broken."
+                )
+            progress(len(content))
+            return content
+
+        return self.retried(f"fetching {key}", receive)
+
+    # What is there.
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        cut = len(self.full_key(""))
+        for page in self._pages(Prefix=self.full_key(prefix)):
+            for found in page.get("Contents", ()):
+                if not found["Key"].endswith("/"):  # what web consoles make for folders
+                    yield Entry(
+                        found["Key"][cut:], found["Size"], found["LastModified"], found["ETag"].strip('"')
+                    )
+
+    def folders(self) -> Sequence[str]:
+        cut = len(self.full_key(""))
+        pages = self._pages(Prefix=self.full_key(""), Delimiter="/")
+        return [one["Prefix"][cut:].rstrip("/") for page in pages for one in page.get("CommonPrefixes", ())]
+
+    def _pages(self, **fields: Any) -> Iterator[dict[str, Any]]:
+        token: dict[str, str] = {}
+        while True:
+            ask = partial(self.request, "list_objects_v2", **fields, **token)
+            page = self.retried(f"listing {self.place.name}", ask)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def head(self, key: str) -> Entry | None:
+        # A listing, because a refused HEAD has no body that would say why.
+        return next((entry for entry in self.list(key) if entry.key == key), None)
+
+    def same(self, entry: Entry, path: Path) -> bool:
+        try:
+            found = path.stat()
+        except OSError:
+            return False
+        if found.st_size != entry.size:
+            return False
+        if found.st_mtime_ns == _nanoseconds(entry):
+            return True  # we fetched it, and nobody has written to it since
+        return etag_matches(path, entry.etag) is True
+
+    def delete(self, key: str) -> None:
+        self.retried(f"removing {key}", lambda: self.request("delete_object", Key=self.full_key(key)))
+
+
+def stamp(path: Path, entry: Entry) -> None:
+    """Give a file the object's time: :meth:`S3Store.same` then knows it without reading it."""
+    moment = _nanoseconds(entry)
+    os.utime(path, ns=(moment, moment))
+
+
+def _nanoseconds(entry: Entry) -> int:
+    return int(entry.modified.timestamp() * 1_000_000) * 1_000
+
+
+def expected_crc(answer: dict[str, Any]) -> int | None:
+    """The CRC-32 of the whole object, as its uploader or its server noted it."""
+    noted = answer.get("Metadata", {}).get(CRC_NAME)
+    if noted is not None:
+        return int(noted, 16)
+    said = answer.get("ChecksumCRC32")
+    return crc_from_header(said) if said is not None else None
+
+
+def arrived(answer: dict[str, Any], content: bytes) -> bool:
+    """Whether a content is the one that its headers promise; without any checksum, its length decides."""
+    crc = expected_crc(answer)
+    if crc is not None:
+        return zlib.crc32(content) == crc
+    if str(answer.get("ServerSideEncryption", "")).startswith("aws:kms"):
+        return True
+    return etag_matches(content, str(answer.get("ETag", "")).strip('"')) is not False

@@ -1,0 +1,79 @@
+"""One boto3 client per store, shared by all its threads."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ravenml.store.address import Address
+from ravenml.store.s3_errors import Place, told
+
+if TYPE_CHECKING:
+    from ravenml.config.config import Config
+
+THREADS = 10  # for small files, whose time is the line's
+PART_THREADS = min(THREADS, 2 * (os.cpu_count() or 1))  # for large ones, whose time is the processor's
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How a bucket is reached; the configuration's fields of the same names."""
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    addressing_style: str = "auto"
+    profile: str | None = None
+    checksums: str = "when_supported"
+
+    @classmethod
+    def of(cls, config: Config, address: Address) -> Connection:
+        """What the configuration says; an address that names a server has its way."""
+        endpoint, style = config.endpoint_url, config.addressing_style
+        if address.endpoint is not None:
+            given = urlsplit(config.endpoint_url or "")
+            same = given.netloc == urlsplit(address.endpoint).netloc
+            endpoint = config.endpoint_url if same else address.endpoint
+            style = "path" if style == "auto" else style
+        return cls(endpoint, config.region, style, config.profile, config.checksums)
+
+
+def make_client(connection: Connection, place: Place, service: str = "s3") -> Any:
+    """A client; nothing is sent yet.
+
+    Credentials come from boto3's own chain.  Neither they nor anything made of them is kept by us.
+
+    Raises:
+        RavenError: no such profile, no usable endpoint.
+    """
+    import boto3
+    from botocore.config import Config as BotoConfig
+    from botocore.exceptions import BotoCoreError
+
+    settings = BotoConfig(
+        signature_version="s3v4",
+        # Every upload carries its MD5 in a signed header, so the body needs no signature of its own.
+        s3={"addressing_style": connection.addressing_style, "payload_signing_enabled": False},
+        max_pool_connections=THREADS + PART_THREADS,
+        retries={"total_max_attempts": 1},  # ravenml.store.retry does it
+        connect_timeout=10,
+        read_timeout=60,
+        tcp_keepalive=True,
+        # The checksums are computed once, by us, and handed over.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    try:
+        session = boto3.session.Session(profile_name=connection.profile)
+        region = connection.region or session.region_name
+        if region is None and connection.endpoint_url is not None:
+            region = "us-east-1"  # servers other than Amazon's have none, and signing wants one
+        return session.client(
+            service,
+            region_name=region,
+            endpoint_url=connection.endpoint_url,
+            config=settings,
+        )
+    except (BotoCoreError, ValueError) as error:
+        raise told(error, place, "connecting") from error

@@ -1,0 +1,216 @@
+"""What goes wrong between here and a bucket: what is worth another try, and a sentence for what is not."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from ravenml.errors import InputError, RavenError
+
+# S3 servers other than Amazon's spell some of these in their own way.
+_AGAIN = {
+    "SlowDown", "SlowDownRead", "SlowDownWrite", "InternalError", "ServiceUnavailable", "RequestTimeout",
+    "RequestTimeoutException", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests",
+    "BandwidthLimitExceeded", "OperationAborted", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch",
+    "XAmzContentChecksumMismatch", "PriorRequestNotComplete", "500", "502", "503", "504",
+}  # fmt: skip
+_CREDENTIALS = {
+    "InvalidAccessKeyId": "the access key is not known there",
+    "SignatureDoesNotMatch": "the secret key does not belong to the access key",
+    "InvalidToken": "the session token is not valid",
+    "InvalidClientTokenId": "the access key is not known there",
+    "UnrecognizedClientException": "the access key is not known there",
+    "ExpiredToken": "the session token has expired; sign in again",
+    "ExpiredTokenException": "the session token has expired; sign in again",
+    "TokenRefreshRequired": "the session token has expired; sign in again",
+    "AuthFailure": "the credentials were refused",
+}
+_DENIED = {"AccessDenied", "AllAccessDisabled", "AccountProblem", "UnauthorizedAccess", "Forbidden", "403"}
+_SKEWED = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"}
+_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"}
+_FULL = {"XMinioStorageFull", "QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "507"}
+_CHECKSUMS = {"NotImplemented", "InvalidRequest", "InvalidArgument", "MissingContentMD5"}
+
+
+class Mismatch(RavenError):
+    """What arrived is not what was sent; worth another try."""
+
+
+class NotWhole(RavenError):
+    """A content ended before its length; worth another try from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What sentences about a store name."""
+
+    name: str
+    bucket: str
+    endpoint: str  # the server, as a person would recognise it
+    field: str  # the configuration's field that names the bucket
+
+
+def code_of(error: BaseException) -> str:
+    """The server's own word for what is wrong; empty where it said nothing."""
+    response: Any = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return ""
+    return str(response.get("Error", {}).get("Code", "")) or str(_status(error))
+
+
+def _status(error: BaseException) -> int:
+    response: Any = getattr(error, "response", None) or {}
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def is_missing(error: BaseException) -> bool:
+    """Whether there is no such object."""
+    return code_of(error) in ("NoSuchKey", "404", "NotFound")
+
+
+def worth_another_try(error: BaseException) -> bool:
+    """Whether the same request may well succeed a moment later."""
+    from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
+
+    if isinstance(error, Mismatch | NotWhole):
+        return True
+    if isinstance(error, boto.ClientError):
+        return code_of(error) in _AGAIN or (
+            _status(error) in (500, 502, 503, 504) and code_of(error) not in _FULL
+        )
+    if isinstance(error, boto.SSLError | boto.ProxyConnectionError | boto.NoCredentialsError):
+        return False
+    if isinstance(error, ResponseParserError):
+        return True  # the answer was cut short
+    return is_of_the_network(error)
+
+
+def is_of_the_network(error: BaseException) -> bool:
+    """Whether the line, and not the server, is to blame."""
+    import urllib3.exceptions
+    from botocore import exceptions as boto
+
+    return isinstance(
+        error,
+        boto.HTTPClientError
+        | boto.ConnectionError
+        | boto.ReadTimeoutError
+        | boto.ResponseStreamingError
+        | boto.IncompleteReadError
+        | urllib3.exceptions.HTTPError
+        | http.client.HTTPException
+        | ConnectionError
+        | TimeoutError,
+    )
+
+
+def told(error: BaseException, place: Place, doing: str) -> RavenError:
+    """The sentence for an error, with what mends it.
+
+    Args:
+        error: what boto3, or the line, raised.
+        place: the store.
+        doing: what was being done, such as ``storing models/x.tar``.
+    """
+    from botocore import exceptions as boto
+
+    if isinstance(error, RavenError):
+        return error
+    code = code_of(error)
+    mend = f"`raven config update --{place.field.replace('_', '-')} NAME` names another"
+    if code == "NoSuchBucket":
+        return InputError(f"There is no bucket {place.bucket!r} at {place.endpoint}; {mend}.")
+    if code in ("InvalidBucketName",):
+        return InputError(f"{place.bucket!r} is no possible name of a bucket at {place.endpoint}; {mend}.")
+    if isinstance(error, boto.ProfileNotFound):
+        return InputError(
+            f"{str(error).rstrip('.')}; `raven config update --profile NAME` chooses another "
+            "(those of ~/.aws/config)."
+        )
+    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError):
+        return InputError(
+            f"There are no complete credentials for {place.endpoint}; set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, write ~/.aws/credentials, or choose a profile with "
+            "`raven config update --profile NAME`."
+        )
+    if code in _CREDENTIALS:
+        return RavenError(
+            f"{place.endpoint} does not accept the credentials: {_CREDENTIALS[code]} "
+            "(they come from the environment, the profile, or ~/.aws/credentials)."
+        )
+    if code in _SKEWED:
+        return RavenError(
+            f"This machine's clock is off{_skew(error)}: {place.endpoint} refuses it; set the clock."
+        )
+    if code in _DENIED:
+        return RavenError(
+            f"The credentials have no permission for {doing} in the bucket {place.bucket!r} at "
+            f"{place.endpoint}; ask its owner for it, or choose another profile with "
+            "`raven config update --profile NAME`."
+        )
+    if code in _REGION:
+        return InputError(
+            f"The bucket {place.bucket!r} is in another region{_region(error)}; "
+            "set it with `raven config update --region REGION`."
+        )
+    if code in _FULL:
+        return RavenError(f"{place.endpoint} has no room left for {doing}; nothing was lost here.")
+    if code == "NoSuchKey":
+        return RavenError(f"{place.name}: {doing} found nothing there.")
+    if code == "PreconditionFailed":
+        return RavenError(f"{place.name}: what was being fetched was replaced meanwhile; start again.")
+    if isinstance(error, boto.SSLError):
+        return RavenError(
+            f"{place.endpoint} cannot be trusted: {_short(error)}; check its certificate (AWS_CA_BUNDLE) "
+            "or whether the server speaks TLS at all."
+        )
+    if isinstance(error, boto.InvalidRegionError | ValueError):
+        return InputError(f"{place.name} cannot be used: {_short(error)}.")
+    if isinstance(error, boto.TokenRetrievalError | boto.SSOError | boto.CredentialRetrievalError):
+        return RavenError(f"The credentials could not be had: {_short(error)}; sign in again.")
+    if is_of_the_network(error):
+        return RavenError(
+            f"{place.endpoint} cannot be reached ({_short(error)}); check the network"
+            " and `raven config show`'s endpoint_url."
+        )
+    if isinstance(error, boto.ClientError):
+        hint = (
+            "; a server that does not know these checksums wants `raven config update --checksums "
+            "when_required`"
+            if code in _CHECKSUMS
+            else ""
+        )
+        message = error.response.get("Error", {}).get("Message", "") if hasattr(error, "response") else ""
+        return RavenError(f"{place.endpoint} refused {doing}: {code} {message}".rstrip(". ") + f"{hint}.")
+    return RavenError(f"{place.name}: {doing} failed with {type(error).__name__}: {_short(error)}.")
+
+
+def _skew(error: BaseException) -> str:
+    """By how much, where the server's answer says what time it is."""
+    headers = (getattr(error, "response", None) or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    try:
+        seconds = (datetime.now(UTC) - parsedate_to_datetime(headers["date"])).total_seconds()
+    except (KeyError, TypeError, ValueError):
+        return ""
+    amount = f"{abs(seconds) / 60:.0f} minutes"
+    return f" by {amount} ({'ahead' if seconds > 0 else 'behind'})" if abs(seconds) >= 60 else ""
+
+
+def _region(error: BaseException) -> str:
+    response: Any = getattr(error, "response", None) or {}
+    region = response.get("Error", {}).get("Region") or response.get("ResponseMetadata", {}).get(
+        "HTTPHeaders", {}
+    ).get("x-amz-bucket-region")
+    return f", {region}" if region else ""
+
+
+def _short(error: BaseException) -> str:
+    """One line without the addresses of Python objects."""
+    text = " ".join(str(error).split())
+    text = re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>:? ?", "", text)
+    return (text if len(text) < 300 else text[:300] + " …").rstrip(".")

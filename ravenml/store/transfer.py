@@ -1,0 +1,136 @@
+"""Many files into a store or out of it, side by side, leaving out what is there and whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from ravenml.errors import RavenError
+from ravenml.store.base import Digest, Entry, Store
+from ravenml.store.checksums import crc_of, crc_text
+from ravenml.store.progress import Meter
+
+T = TypeVar("T")
+THREADS = 10
+
+
+@dataclass
+class Transferred:
+    """What a transfer did.
+
+    Attributes:
+        files: size and CRC-32 of every file, by key.
+        sent: how many went over the line.
+        kept: how many were there already.
+        summary: bytes and speed, in words.
+    """
+
+    files: dict[str, Digest] = field(default_factory=dict)
+    sent: int = 0
+    kept: int = 0
+    summary: str = ""
+
+
+def upload(store: Store, files: Mapping[str, Path], prefix: str, title: str) -> Transferred:
+    """Store every file; what lies there with the same content is left as it is.
+
+    Args:
+        store: where to.
+        files: by key.
+        prefix: what all keys begin with; one listing of it tells what is there.
+        title: stands before the progress bar.
+
+    Raises:
+        RavenError: a file cannot be stored; what was stored before stays, and a second call goes on.
+    """
+    there = {entry.key: entry for entry in store.list(prefix)} if files else {}
+    result = Transferred()
+    with Meter(title, sum(path.stat().st_size for path in files.values())) as meter:
+
+        def put(key: str) -> tuple[Digest, bool]:
+            path, entry = files[key], there.get(key)
+            if entry is not None and store.same(entry, path):
+                meter(entry.size)
+                return Digest(entry.size, crc_text(crc_of(path))), False
+            return store.put(key, path, meter), True
+
+        for key, (digest, sent) in zip(files, in_threads(store, put, list(files)), strict=True):
+            result.files[key] = digest
+            result.sent += sent
+            result.kept += not sent
+        result.summary = meter.summary()
+    return result
+
+
+def download(
+    store: Store,
+    targets: Mapping[str, Path],
+    entries: Mapping[str, Entry],
+    title: str,
+    expected: Mapping[str, Digest] | None = None,
+) -> Transferred:
+    """Fetch every object; files that are there and whole are not fetched again.
+
+    Args:
+        store: where from.
+        targets: files by key.
+        entries: the objects as a listing showed them, by key.
+        title: stands before the progress bar.
+        expected: size and CRC-32 that the metadata promises, by key.
+
+    Raises:
+        RavenError: an object is missing, differs from its checksum, or cannot be fetched.
+    """
+    missing = [key for key in targets if key not in entries]
+    if missing:
+        raise RavenError(f"{store.name} has no {missing[0]} (and so is not whole); store it again.")
+    result = Transferred()
+    with Meter(title, sum(entries[key].size for key in targets)) as meter:
+
+        def get(key: str) -> bool:
+            entry, target = entries[key], targets[key]
+            if store.same(entry, target):
+                meter(entry.size)
+                return False
+            digest, promised = store.get(key, target, entry, meter), (expected or {}).get(key)
+            if promised is not None and promised != digest:
+                target.unlink(missing_ok=True)
+                raise RavenError(
+                    f"{store.name}: {key} is not what its metadata describes; it was replaced or is broken."
+                )
+            return True
+
+        for key, sent in zip(targets, in_threads(store, get, list(targets)), strict=True):
+            result.sent += sent
+            result.kept += not sent
+            result.files[key] = Digest(entries[key].size, "")
+        result.summary = meter.summary()
+    return result
+
+
+def in_threads(store: Store, work: Callable[[str], T], keys: Sequence[str]) -> list[T]:
+    """Call ``work`` for every key, side by side; the first failure keeps the rest from beginning.
+
+    Ctrl-C does too, and lets no thread repeat or begin a request.
+    """
+    if len(keys) <= 1:
+        return [work(key) for key in keys]
+    retries = getattr(store, "retried", None)
+    with ThreadPoolExecutor(min(THREADS, len(keys)), thread_name_prefix="files") as pool:
+        waiting: list[Future[T]] = [pool.submit(work, key) for key in keys]
+        try:
+            wait(waiting, return_when=FIRST_EXCEPTION)
+            for one in waiting:
+                if one.done() and not one.cancelled() and one.exception() is not None:
+                    raise one.exception() or AssertionError
+            return [one.result() for one in waiting]
+        except BaseException:
+            if retries is not None:
+                retries.stop()
+            pool.shutdown(wait=True, cancel_futures=True)
+            if retries is not None:
+                retries.resume()
+            raise

@@ -1,0 +1,173 @@
+"""A proxy between a client and an S3 server that spoils requests and answers on purpose.
+
+It reads one request whole, asks ``fault`` what to do with it, and passes it on over a connection of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+Fault = Callable[[str, str, int], str | None]  # method, path with query, how many requests came before
+
+
+def never(method: str, path: str, number: int) -> str | None:
+    """No fault at all."""
+    return None
+
+
+def sometimes(share: float, *kinds: str, seed: int = 0) -> Fault:
+    """One of ``kinds`` with the probability ``share``."""
+    chance, lock = random.Random(seed), threading.Lock()
+
+    def fault(method: str, path: str, number: int) -> str | None:
+        with lock:
+            return chance.choice(kinds) if chance.random() < share else None
+
+    return fault
+
+
+class FaultProxy:
+    """Spoils what ``fault`` says.
+
+    The kinds: ``refuse`` (no answer at all), ``cut`` (the connection ends in the middle of what is sent),
+    ``lost`` (the server did it, its answer gets lost), ``truncate`` (half of the answer's body arrives),
+    ``corrupt`` (a byte of what is sent is another), ``corrupt answer``, ``slow down`` (503 SlowDown),
+    ``error`` (500), ``CODE STATUS`` (any other error of S3's).
+
+    Attributes:
+        fault: may be changed at any time.
+        seen: ``METHOD path`` of every request.
+        spoiled: how many were.
+        hold: while it is not set, requests wait.
+        refuses: a header line, in small letters, whose requests are answered with BadDigest.
+    """
+
+    def __init__(self, server: str, fault: Fault = never) -> None:
+        host, _, port = server.partition(":")
+        self._server = (host, int(port))
+        self.fault = fault
+        self.seen: list[str] = []
+        self.spoiled = 0
+        self.hold = threading.Event()
+        self.hold.set()
+        self.refuses = b"\0"
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> FaultProxy:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closed = True
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            while self._one(client):
+                pass
+
+    def _one(self, client: socket.socket) -> bool:
+        """Pass one request on; False ends the connection."""
+        head, body = _read_head(client)
+        if not head:
+            return False
+        method, path, _ = head.split(b"\r\n")[0].decode().split(" ")
+        with self._lock:
+            number = len(self.seen)
+            self.seen.append(f"{method} {path}")
+        self.hold.wait()
+        kind = self.fault(method, path, number)
+        if self.refuses in head.lower():
+            kind = "BadDigest 400"
+        if kind is not None:
+            with self._lock:
+                self.spoiled += 1
+        length = int(_header(head, b"content-length") or 0)
+        if kind == "refuse":
+            return False
+        if _header(head, b"expect"):
+            client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        stop_at = length // 2 if kind == "cut" else length
+        while len(body) < stop_at and (more := client.recv(1 << 18)):
+            body += more
+        if kind == "cut":
+            return False
+        if kind == "slow down":
+            return _answer(client, 503, "SlowDown")
+        if kind == "error":
+            return _answer(client, 500, "InternalError")
+        if kind is not None and kind.rpartition(" ")[2].isdigit():
+            code, _, status = kind.rpartition(" ")
+            return _answer(client, int(status), code)
+        if kind == "corrupt" and body:
+            body = body[:-1] + bytes([body[-1] ^ 1])
+        with socket.create_connection(self._server) as server:
+            head = b"\r\n".join(
+                line
+                for line in head.split(b"\r\n")
+                if not line.lower().startswith((b"connection", b"expect"))
+            )
+            server.sendall(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1) + body)
+            answer = b""
+            while more := server.recv(1 << 18):
+                answer += more
+        if kind == "lost":
+            return False
+        top, _, content = answer.partition(b"\r\n\r\n")
+        if kind == "truncate" and content:
+            client.sendall(top + b"\r\n\r\n" + content[: len(content) // 2])
+            return False
+        if kind == "corrupt answer" and content:
+            content = content[:-1] + bytes([content[-1] ^ 1])
+        client.sendall(top + b"\r\n\r\n" + content)
+        return False
+
+
+def _read_head(client: socket.socket) -> tuple[bytes, bytes]:
+    content = b""
+    while b"\r\n\r\n" not in content:
+        more = client.recv(1 << 16)
+        if not more:
+            return b"", b""
+        content += more
+    head, _, body = content.partition(b"\r\n\r\n")
+    return head + b"\r\n\r\n", body
+
+
+def _header(head: bytes, name: bytes) -> bytes | None:
+    for line in head.split(b"\r\n")[1:]:
+        key, _, value = line.partition(b":")
+        if key.strip().lower() == name:
+            return value.strip()
+    return None
+
+
+def _answer(client: socket.socket, status: int, code: str) -> bool:
+    content = f"<Error><Code>{code}</Code><Message>said the test</Message></Error>".encode()
+    client.sendall(
+        f"HTTP/1.1 {status} Fault\r\nContent-Length: {len(content)}\r\nContent-Type: application/xml\r\n"
+        f"Date: Fri, 01 Jan 2021 00:00:00 GMT\r\nConnection: close\r\n\r\n".encode()
+        + content
+    )
+    return False

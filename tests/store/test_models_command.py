@@ -1,0 +1,202 @@
+"""`raven models`: what is in the bucket and on this machine; fetching, storing, removing."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from as_user import Raven
+from buckets import OpenStore
+from faults import FaultProxy
+from packer import write_packer
+
+from ravenml.files import write_json
+from ravenml.store.local_store import FolderStore
+from ravenml.store.model_state import pack_model
+from ravenml.store.models import list_models
+
+
+@pytest.fixture
+def trained(cloud: Raven, site: Path, project: Path) -> str:
+    """A trained model in the bucket; its ID."""
+    write_packer(site)
+    cloud.ok("train", "--dataset", project, "packer", "train")
+    return cloud.runs()[0].name
+
+
+@pytest.fixture
+def tar(tmp_path: Path) -> Path:
+    """A model that was made elsewhere."""
+    (tmp_path / "w").write_bytes(b"weights")
+    config = {"settings": {"plugin": "unet", "architecture": "UNet"}, "out_classes": [{"title": "a"}]}
+    return pack_model(tmp_path / "made_elsewhere.tar", config, [tmp_path / "w"])
+
+
+def test_a_model_is_listed_with_size_date_score_and_place(cloud: Raven, trained: str) -> None:
+    header, line = (row.split("\t") for row in cloud.ok("models", "list").splitlines())
+    found = dict(zip(header, line, strict=True))
+    assert found["MODEL"] == trained and found["ARCHITECTURE"] == "Tiny" and found["WHERE"] == "remote"
+    assert found["SIZE"].endswith("KiB") and found["SCORE"] == "val/miou 0.3000" and found["DATE"][:2] == "20"
+    shown = cloud.ok("models", "show", trained[:17])
+    assert f"models/Tiny_{trained}.tar" in shown and "val/miou" in shown and "project" in shown
+    assert json.loads(cloud.ok("models", "show", trained, "--json"))["plugin_metadata"] == {"note": "packed"}
+
+
+def test_filters_and_json_are_for_scripts(cloud: Raven, trained: str, tar: Path) -> None:
+    cloud.ok("models", "push", tar, "--name", "mine")
+    assert len(json.loads(cloud.ok("models", "list", "--json"))) == 2
+    for more in (["--plugin", "packer"], ["--architecture", "tiny"], ["--dataset", "project"]):
+        (one,) = json.loads(cloud.ok("models", "list", "--json", *more))
+        assert one["id"] == trained and one["size"] > 300_000
+    assert json.loads(cloud.ok("models", "list", "--json", "--since", "2999-01-01")) == []
+    assert json.loads(cloud.ok("models", "list", "--json", "--local")) == []
+    assert len(json.loads(cloud.ok("models", "list", "--json", "-n", "1"))) == 1
+
+
+def test_a_pulled_model_is_whole_and_then_on_this_machine_too(
+    cloud: Raven, trained: str, tmp_path: Path
+) -> None:
+    (run,) = cloud.runs()
+    assert "Fetched" in cloud.ok("models", "pull", trained[:20])
+    store = cloud.home / "store"
+    assert (store / "models" / f"Tiny_{trained}.tar").read_bytes() == (run / "model-state.tar").read_bytes()
+    assert (store / "extras" / trained / "previews" / "deep" / "07.png").exists()
+    (one,) = json.loads(cloud.ok("models", "list", "--json"))
+    assert one["where"] == "local, remote"
+    (store / "extras" / trained / "previews" / "deep" / "07.png").unlink()
+    assert ": 1 files, " in cloud.ok("models", "pull", trained)
+    cloud.ok("models", "pull", trained, "--no-extras", "--to", tmp_path / "only")
+    assert sorted(path.name for path in (tmp_path / "only").iterdir()) == ["models"]
+
+
+def test_a_model_that_is_not_what_its_metadata_says_is_refused(
+    cloud: Raven, trained: str, open_store: OpenStore, tar: Path
+) -> None:
+    open_store(prefix="m").put(f"models/Tiny_{trained}.tar", tar)  # somebody put another one there
+    done = cloud("models", "pull", trained)
+    assert done.returncode == 1 and "is not what its metadata describes" in done.stderr
+    assert not (cloud.home / "store" / "models" / f"Tiny_{trained}.tar").exists()
+    open_store(prefix="m").delete(f"models/Tiny_{trained}.tar")
+    done = cloud("models", "pull", trained)
+    assert done.returncode == 1 and "is not whole" in done.stderr
+
+
+def test_metadata_cannot_make_files_outside_of_the_folder(
+    cloud: Raven, open_store: OpenStore, tmp_path: Path
+) -> None:
+    write_json(tmp_path / "evil", {"id": "evil", "models": {"": "../../escape.tar"}, "files": {}})
+    open_store(prefix="m").put("models/metadata_evil.json", tmp_path / "evil")
+    done = cloud("models", "pull", "evil")
+    assert done.returncode == 1 and "leaves the store" in done.stderr
+
+
+def test_a_run_and_a_tar_can_be_pushed(cloud: Raven, site: Path, project: Path, tar: Path) -> None:
+    write_packer(site)
+    cloud.ok("train", "--dataset", project, "packer", "train", RAVENML_MODEL_BUCKET_NAME="")
+    (run,) = cloud.runs()
+    assert "m/models/metadata_" in cloud.ok("models", "push", run.name[:18])
+    cloud.ok("models", "push", tar, "--name", "mine", "--plugin", "other")
+    found = json.loads(cloud.ok("models", "list", "--json", "--remote"))
+    assert {one["id"]: one["name"] for one in found}[run.name] is None
+    (mine,) = (one for one in found if one["name"] == "mine")
+    assert mine["plugin"] == "other" and mine["architecture"] == "UNet" and not mine["transfer_only"]
+
+
+def test_a_tar_without_classes_is_for_transfer_only_and_without_a_plugin_for_nobody(
+    cloud: Raven, tmp_path: Path
+) -> None:
+    bare = pack_model(tmp_path / "bare.tar", {"settings": {}}, [])
+    done = cloud("models", "push", bare)
+    assert done.returncode == 2 and "name it with --plugin" in done.stderr
+    done = cloud("models", "push", bare, "--plugin", "unet")
+    assert done.returncode == 2 and "--transfer-only" in done.stderr
+    cloud.ok("models", "push", bare, "--plugin", "unet", "--transfer-only")
+    (one,) = json.loads(cloud.ok("models", "list", "--json"))
+    assert one["transfer_only"] and "transfer only" in cloud.ok("models", "list")
+
+
+def test_a_removed_model_leaves_nothing(cloud: Raven, trained: str, open_store: OpenStore) -> None:
+    refused = cloud("models", "rm", trained)
+    assert refused.returncode == 2 and "--yes" in refused.stderr
+    cloud.ok("models", "rm", trained, "--yes")
+    assert list(open_store(prefix="m").list()) == []
+    assert cloud("models", "rm", trained, "--yes").returncode == 2
+    assert cloud.runs()  # the run itself is the user's
+
+
+def test_a_removal_that_was_interrupted_is_not_listed_and_can_be_finished(
+    cloud: Raven, trained: str, open_store: OpenStore
+) -> None:
+    open_store(prefix="m").delete(f"models/metadata_{trained}.json")
+    assert json.loads(cloud.ok("models", "list", "--json")) == []
+    cloud.ok("models", "rm", trained, "--yes")
+    assert list(open_store(prefix="m").list()) == []
+
+
+def test_without_a_bucket_models_are_on_this_machine(
+    raven: Raven, site: Path, project: Path, tar: Path
+) -> None:
+    write_packer(site)
+    raven.ok("train", "--dataset", project, "packer", "train")
+    raven.ok("models", "push", tar)
+    assert len(json.loads(raven.ok("models", "list", "--json", "--local"))) == 2
+    run = raven.runs()[0].name
+    raven.ok("models", "rm", run, "--yes")
+    assert not (raven.home / "store" / "extras" / run).exists()
+    done = raven("models", "list", "--remote")
+    assert done.returncode == 2 and "raven config update --model-bucket-name" in done.stderr
+    assert "begins with 'zzz'" in raven("models", "show", "zzz").stderr
+
+
+def test_metadata_is_asked_for_once_and_again_only_where_it_changed(
+    open_store: OpenStore, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    store = open_store(proxy)
+    for index in range(5):
+        write_json(
+            tmp_path / "m", {"id": f"m{index}", "architecture": "A", "finished": f"2026-01-0{index + 1}"}
+        )
+        store.put(f"models/metadata_m{index}.json", tmp_path / "m")
+    assert [one.id for one in list_models(store, "remote")] == ["m4", "m3", "m2", "m1", "m0"]
+    before = len(proxy.seen)
+    list_models(store, "remote")
+    assert len(proxy.seen) - before == 1
+    write_json(tmp_path / "m", {"id": "m2", "architecture": "B"})
+    store.put("models/metadata_m2.json", tmp_path / "m")
+    before = len(proxy.seen)
+    assert {one.id: one.architecture for one in list_models(store, "remote")}["m2"] == "B"
+    assert len(proxy.seen) - before == 2
+
+
+def test_what_other_programs_and_older_versions_wrote_is_listed_too(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    store = open_store()
+    old = {"created_by": "anna", "date_started_at": "2019-05-01", "dataset_used": "roads", "comments": ""}
+    write_json(tmp_path / "m", old)
+    store.put("models/metadata_1556700000.json", tmp_path / "m")
+    (tmp_path / "m").write_text("no json")
+    store.put("models/metadata_broken.json", tmp_path / "m")
+    found = {one.id: one for one in list_models(store, "remote")}
+    assert found["1556700000"].dataset == "roads" and found["1556700000"].created_by == "anna"
+    assert "is not valid JSON" in str(found["broken"].error)
+
+
+def test_ten_thousand_models_are_listed_in_seconds(tmp_path: Path) -> None:
+    folder = tmp_path / "store" / "models"
+    folder.mkdir(parents=True)
+    for index in range(10_000):
+        content = {
+            "id": f"m{index:05d}",
+            "architecture": "A",
+            "finished": "2026-01-01",
+            "metrics": {"val/miou": 0.5},
+        }
+        (folder / f"metadata_m{index:05d}.json").write_text(json.dumps(content))
+    store = FolderStore(tmp_path / "store")
+    assert len(list_models(store, "local")) == 10_000
+    begin = time.monotonic()
+    assert len(list_models(store, "local")) == 10_000
+    assert time.monotonic() - begin < 5
