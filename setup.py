@@ -23,6 +23,7 @@ install_requires = [
     "opencv-python-headless>=4.13",
     "boto3>=1.34",
     "pip-tools>=7.4",
+    "packaging>=23.2",
 ]
 
 extras_require = {

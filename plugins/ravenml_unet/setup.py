@@ -28,8 +28,8 @@ setup(
         "opencv-python-headless>=4.13",
         "pydantic>=2.7,<3",
         "torch>=2.4",
-        # Exactly this one: Fabric's loop is ours, but its precision and device plugins are not.
-        "lightning-fabric==2.6.6",
+        # A range, as everywhere in setup.py; requirements.in pins the one version that was tried.
+        "lightning-fabric>=2.6.6,<2.7",
         "kornia>=0.9,<0.10",
         "matplotlib>=3.9",
     ],

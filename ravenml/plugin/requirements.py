@@ -1,7 +1,7 @@
 """Compiling a plugin's ``requirements.in`` into pins that a user elsewhere can install.
 
 ``python -m ravenml.plugin.requirements compile`` (``make requirements``) compiles whatever is out of date,
-``… check`` only says what is, ``… cpu-index`` prints the package index of torch's CPU builds if it answers.
+``… check`` only says what is.
 
 One set of pins holds the core and all plugins to each other: ``plugins/constraints.txt`` is compiled from
 ``setup.py`` and every ``requirements.in`` together, and each plugin's files are compiled under it.  Whether a
@@ -19,11 +19,12 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ravenml.errors import InputError, RavenError
 from ravenml.files import write_bytes
+from ravenml.plugin.environment import Requirement, canonical
 
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
@@ -158,13 +159,98 @@ def pip_compile(wanted: Sequence[str], constraints: Path | None, gpu: bool) -> s
     return pins
 
 
-def compile_all(root: Path, only_check: bool = False, force: bool = False) -> list[Path]:
+def pins_of(compiled: Path) -> dict[str, str]:
+    """The pins of a compiled file, canonical name to version, less those whose marker excludes this machine.
+
+    Raises:
+        InputError: there is no such file, or a line is no pin.
+    """
+    if not compiled.is_file():
+        raise InputError(f"{compiled} does not exist; install.sh -r compiles it.")
+    pins = {}
+    for number, line in enumerate(compiled.read_text(encoding="utf-8").splitlines(), start=1):
+        text = line.split(" #")[0].strip()
+        if not text or text.startswith("#"):
+            continue
+        pin = _PIN.match(text)
+        if not pin:
+            raise InputError(f"{compiled}, line {number}: '{text}' is no pin such as torch==2.13.0.")
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            pins[canonical(pin[1])] = pin[2].rstrip(";")
+    return pins
+
+
+def bring_up(
+    compiled: Path,
+    wanted: Sequence[str],
+    under: Path | None,
+    made_from: str,
+    gpu: bool = False,
+    force: bool = False,
+    only_check: bool = False,
+    by: str = "make requirements",
+) -> bool:
+    """Compile one file if it is out of date; whether it was.
+
+    Args:
+        compiled: the file.
+        wanted: the requirements that it is compiled from.
+        under: the constraints that hold it, if any.
+        made_from: what its first line says about that.
+        gpu: leave out builds for the CPU.
+        force: take it as out of date.
+        only_check: write nothing.
+        by: the command that compiles it.
+    """
+    inputs = [*wanted, *(wanted_by(under) if under else [])]
+    if not force and is_current(compiled, inputs):
+        return False
+    if not only_check:
+        header = f"# Compiled from {made_from} by `{by}`; do not edit.\n"
+        pins = pip_compile(wanted, under, gpu) if wanted else ""
+        write_bytes(compiled, f"{header}# inputs: sha256={digest(inputs)}\n{pins}".encode())
+    return True
+
+
+def compile_plugin(folder: Path, gpu: bool, force: bool = False, only_check: bool = False) -> list[Path]:
+    """Compile what one plugin's installation needs and is out of date; the files that were.
+
+    A plugin of a checkout (``plugins/NAME``, with ``plugins/constraints.txt``) is compiled under the
+    constraints that hold all plugins to each other, which are brought up to date first; one that lies
+    elsewhere stands for itself.
+
+    Raises:
+        RavenError: its ``.in`` file is missing, or pip-compile finds no solution.
+    """
+    name = "requirements-gpu" if gpu else "requirements"
+    compiled, source = folder / f"{name}.txt", folder / f"{name}.in"
+    constraints, root = folder.parent / "constraints.txt", folder.parent.parent
+    if not (constraints.is_file() and (root / "setup.py").is_file()):
+        stale = bring_up(
+            compiled,
+            wanted_by(source),
+            None,
+            source.name,
+            gpu=gpu,
+            force=force,
+            only_check=only_check,
+            by="install.sh",
+        )
+        return [compiled] if stale else []
+    return compile_all(root, only_check, force, only={compiled})
+
+
+def compile_all(
+    root: Path, only_check: bool = False, force: bool = False, only: Collection[Path] | None = None
+) -> list[Path]:
     """Compile what is out of date below ``root``; the files that were, are given back.
 
     Args:
         root: the checkout, with ``setup.py`` and ``plugins/``.
         only_check: write nothing.
         force: take everything as out of date, to move to the newest versions.
+        only: of the plugins' files, look at these alone.
 
     Raises:
         RavenError: a source is missing, or pip-compile finds no solution.
@@ -173,43 +259,31 @@ def compile_all(root: Path, only_check: bool = False, force: bool = False) -> li
     plugins = sorted(root.glob("plugins/*/requirements*.in"))
     stale: list[Path] = []
 
-    def bring_up(compiled: Path, wanted: list[str], under: Path | None, gpu: bool, made_from: str) -> None:
-        inputs = wanted + (wanted_by(under) if under else [])
-        if not force and is_current(compiled, inputs):
-            return
-        stale.append(compiled)
-        if only_check:
-            return
-        header = f"# Compiled from {made_from} by `make requirements`; do not edit.\n"
-        pins = pip_compile(wanted, under, gpu)
-        write_bytes(compiled, f"{header}# inputs: sha256={digest(inputs)}\n{pins}".encode())
+    def look_after(compiled: Path, wanted: list[str], under: Path | None, made_from: str, gpu: bool) -> None:
+        if bring_up(compiled, wanted, under, made_from, gpu, force, only_check):
+            stale.append(compiled)
 
     of_all = wanted_by_core(root)
     for source in plugins:
         if source.stem == "requirements":
             of_all += wanted_by(source)
-    bring_up(constraints, of_all, None, gpu=False, made_from="setup.py and plugins/*/requirements.in")
+    look_after(constraints, of_all, None, "setup.py and plugins/*/requirements.in", gpu=False)
     if not constraints.is_file():
         return stale
     for source in plugins:
         compiled, gpu = source.with_suffix(".txt"), source.stem.endswith("-gpu")
-        made_from = f"{source.name} under ../constraints.txt"
-        bring_up(compiled, wanted_by(source), constraints, gpu=gpu, made_from=made_from)
+        if only is None or compiled in only:
+            made_from = f"{source.name} under ../constraints.txt"
+            look_after(compiled, wanted_by(source), constraints, made_from, gpu=gpu)
     return stale
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command line of this file; it is for ``make`` and ``install.sh``, not for people."""
+    """The command line of this file; it is for ``make``, not for people."""
     action, *rest = arguments or [""]
     root = Path.cwd()
-    if action == "cpu-index":
-        print(cpu_index() or "", end="")
-        return 0
     if action not in ("compile", "check"):
-        print(
-            "usage: python -m ravenml.plugin.requirements compile [--all] | check | cpu-index",
-            file=sys.stderr,
-        )
+        print("usage: python -m ravenml.plugin.requirements compile [--all] | check", file=sys.stderr)
         return 2
     try:
         stale = compile_all(root, only_check=action == "check", force="--all" in rest)

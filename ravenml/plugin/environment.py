@@ -1,0 +1,199 @@
+"""What is installed in this Python environment, what needs what, and pip as a process of its own.
+
+Nothing here imports a third-party package that has to be there: putting back what is missing must work when
+that is what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+else:
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:  # pip's own copy, which is there wherever pip is
+        from pip._vendor.packaging.requirements import Requirement
+
+__all__ = ["Environment", "Package", "Requirement", "accepts", "canonical", "in_environment", "pip"]
+
+TRAIN = "ravenml.plugins.train"
+# The journal's lock: a pip that outlives us, because we alone were killed, keeps holding it.
+held_by_pip: tuple[int, ...] = ()
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as the package index compares it: ``Foo_Bar`` is ``foo-bar``."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def in_environment(prefix: str | None = None) -> bool:
+    """Whether this Python belongs to a virtual or a conda environment."""
+    return sys.prefix != sys.base_prefix or is_conda(prefix)
+
+
+def is_conda(prefix: str | None = None) -> bool:
+    """Whether conda manages this environment."""
+    return os.path.isdir(os.path.join(prefix or sys.prefix, "conda-meta"))
+
+
+def accepts(requirement: Requirement, version: str) -> bool:
+    """Whether ``version`` lies in the requirement's range; a preview version that is installed counts."""
+    return bool(requirement.specifier.contains(version, prereleases=True))
+
+
+def pip(*arguments: str, quiet: bool = True, environment: Mapping[str, str] | None = None) -> str | None:
+    """Run this environment's pip; None, or why it failed.
+
+    Args:
+        arguments: a command of pip and its arguments.
+        quiet: keep what pip says to ourselves; it comes back if pip fails.
+        environment: further environment variables.
+    """
+    command = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(
+        command,
+        env=None if environment is None else {**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.PIPE,
+        text=True,
+        pass_fds=held_by_pip,
+    )
+    if done.returncode == 0:
+        return None
+    lines = [line.strip() for line in (done.stderr or done.stdout or "").splitlines() if line.strip()]
+    errors = [line for line in lines if line.upper().startswith("ERROR")]
+    return " ".join(errors or lines[-3:]) or f"pip ended with {done.returncode}"
+
+
+@dataclass(frozen=True)
+class Package:
+    """One installed distribution.
+
+    Attributes:
+        name: its canonical name.
+        version: as pip shows it.
+        origin: what pip noted where it came from no index (``direct_url.json``), else None.
+    """
+
+    name: str
+    version: str
+    origin: dict[str, Any] | None = None
+
+    def requirement(self) -> list[str]:
+        """The arguments by which pip installs just this again."""
+        if self.origin is not None:
+            url = str(self.origin.get("url", ""))
+            if "vcs_info" in self.origin:
+                info = self.origin["vcs_info"]
+                return [f"{self.name} @ {info['vcs']}+{url}@{info['commit_id']}"]
+            if self.origin.get("dir_info", {}).get("editable"):
+                return ["-e", url.removeprefix("file://")]
+            return [f"{self.name} @ {url}"]
+        return [f"{self.name}=={self.version}"]
+
+
+class Environment:
+    """The distributions of this environment, as they are now.
+
+    Attributes:
+        distributions: those in its own folders, by canonical name; only these may be changed.
+        borrowed: those that are found elsewhere on the path: the system's, or a checkout's.
+    """
+
+    def __init__(self) -> None:
+        paths = sysconfig.get_paths()
+        self.site = list(dict.fromkeys([Path(paths["purelib"]), Path(paths["platlib"])]))
+        self.scripts = Path(paths["scripts"])
+        own = [str(folder) for folder in self.site]
+        self.distributions = _by_name(own)
+        others = _by_name([folder for folder in sys.path if folder not in own])
+        self.borrowed = {name: one for name, one in others.items() if name not in self.distributions}
+
+    @cached_property
+    def packages(self) -> dict[str, Package]:
+        """Everything installed, by canonical name."""
+        return {name: Package(name, found.version, _origin(found)) for name, found in self.items()}
+
+    def items(self) -> Iterable[tuple[str, Distribution]]:
+        """Names and distributions, sorted by name."""
+        return sorted(self.distributions.items())
+
+    def needs(self, name: str, extras: Iterable[str] = ()) -> list[Requirement]:
+        """What a distribution's metadata requires here and now, with these extras."""
+        found = self.distributions.get(name) or self.borrowed.get(name)
+        result = []
+        for line in (found.requires or []) if found else []:
+            try:
+                requirement = Requirement(line)
+            except ValueError:  # metadata of former days; nothing can be concluded from it
+                continue
+            marker = requirement.marker
+            if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+                result.append(requirement)
+        return result
+
+    def reached_from(self, roots: Iterable[str]) -> dict[str, str]:
+        """All that ``roots`` need, directly or not: name to the one that needs it first."""
+        needed: dict[str, str] = {}
+        seen: set[tuple[str, frozenset[str]]] = set()
+        waiting: list[tuple[str, frozenset[str]]] = [(root, frozenset()) for root in sorted(roots)]
+        while waiting:
+            name, extras = waiting.pop(0)
+            if (name, extras) in seen:
+                continue
+            seen.add((name, extras))
+            for requirement in self.needs(name, extras):
+                inner = canonical(requirement.name)
+                if inner != name:
+                    needed.setdefault(inner, name)
+                    waiting.append((inner, frozenset(requirement.extras)))
+        return needed
+
+    def files(self, name: str) -> set[str]:
+        """The absolute paths of a distribution's files, compiled ones left out; empty where no RECORD is."""
+        found = self.distributions[name]
+        return {
+            os.path.normpath(str(file.locate()))
+            for file in found.files or []
+            if file.suffix != ".pyc" and "__pycache__" not in file.parts
+        }
+
+    def plugins(self) -> dict[str, list[str]]:
+        """The distributions that declare a training plugin, with the plugins' names."""
+        found = {
+            name: [point.name for point in one.entry_points if point.group == TRAIN]
+            for name, one in (*self.items(), *sorted(self.borrowed.items()))
+        }
+        return {name: names for name, names in found.items() if names}
+
+
+def _by_name(folders: list[str]) -> dict[str, Distribution]:
+    result: dict[str, Distribution] = {}
+    for found in distributions(path=folders):
+        name = found.metadata["Name"] if found.metadata else None
+        if name:  # an interrupted pip leaves folders without metadata
+            result.setdefault(canonical(name), found)
+    return result
+
+
+def _origin(found: Distribution) -> dict[str, Any] | None:
+    text = found.read_text("direct_url.json")
+    try:
+        value = json.loads(text) if text else None
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and value.get("url") else None

@@ -1,0 +1,230 @@
+"""What a plugin's ``install.sh`` does: ``python -m ravenml.plugin.install FOLDER [-g] [-u] [-r] [-f] [-d]``.
+
+Before the first change everything that is there is journaled (:mod:`ravenml.plugin.journal`), so that
+``install_all.sh -u`` can bring it back; an installation that was killed goes on from there.
+"""
+
+from __future__ import annotations
+
+import getopt
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ravenml.errors import InputError, RavenError
+from ravenml.plugin.driver import check_driver, cuda_conflict
+from ravenml.plugin.environment import Environment, Requirement, accepts, in_environment, pip
+from ravenml.plugin.folder import PluginFolder
+from ravenml.plugin.journal import Journal, locked
+from ravenml.plugin.loading import why_it_does_not_load
+from ravenml.plugin.requirements import compile_plugin, cpu_index
+from ravenml.plugin.uninstall import carry_out, make_plan
+
+Say = Callable[[str], None]
+
+
+def say(text: str) -> None:
+    """Print a line at once: pip's children print to the same terminal."""
+    print(text, flush=True)
+
+
+def refuse_outside(anywhere: bool) -> None:
+    """Make sure that this Python stands in an environment that may be changed.
+
+    Raises:
+        RavenError: it does not, and ``anywhere`` is not set.
+    """
+    if not anywhere and not in_environment():
+        raise RavenError(
+            "no virtual or conda environment is active; activate one (or -f: install here all the same)."
+        )
+
+
+def install(folder: PluginFolder, gpu: bool = False, recompile: bool = False, say: Say = say) -> None:
+    """Install a plugin and its pinned requirements into this environment, and see that it loads.
+
+    Args:
+        folder: where the plugin lies; it is installed so that changes there count at once.
+        gpu: take ``requirements-gpu.txt``, after a look at the driver.
+        recompile: compile the requirements anew even if they are up to date.
+        say: what takes each sentence for the user.
+
+    Raises:
+        RavenError: something is missing, pip fails, or the plugin does not load; the sentence names it.
+    """
+    if not (folder.path / "setup.py").is_file() and not (folder.path / "pyproject.toml").is_file():
+        raise InputError(f"{folder.path} has no setup.py; it is no plugin's folder.")
+    if gpu:
+        check_driver(folder.pins(gpu=True))
+    for compiled in compile_plugin(folder.path, gpu, recompile):
+        say(f"Compiled {compiled}.")
+    pins = folder.pins(gpu)
+    with locked():
+        journal = Journal.open()
+        cleared = journal.settle()
+        if cleared:
+            say(f"An installation was interrupted; its remains are removed: {', '.join(cleared)}.")
+        if gpu:
+            check_driver(pins)
+            _refuse_two_cudas(folder, pins, journal)
+        environment = Environment()
+        changing = _announce_changes(folder, environment, journal, say, pins)
+        journal.begin(
+            environment,
+            pins | {folder.distribution: "?"},
+            giving_way=[*changing, folder.distribution],
+            plugin=folder.distribution,
+            noted={"folder": str(folder.path), "gpu": gpu, "pins": pins},
+        )
+        ended_well = False
+        try:
+            _install_pins(folder, gpu, pins)
+            _install_plugin(folder)
+            ended_well = True
+        except RavenError as error:
+            raise RavenError(
+                f"{folder.name} is not, or only half, installed: {error} Run {folder.script} again, or "
+                f"`install_all.sh -u {folder.name}` to remove what came."
+            ) from error
+        finally:
+            journal.settle(killed=not ended_well)
+    problem = why_it_does_not_load(folder.distribution, folder.path / "requirements.in")
+    if problem:
+        raise RavenError(
+            f"{folder.name} is installed but does not load: {problem}. Run {folder.script} again, or "
+            f"{folder.script} -u to remove it."
+        )
+    problem = pip("check")
+    if problem:
+        say(f"Note: pip check finds: {problem}")
+    say(f"{folder.name} is installed and loads ({'GPU' if gpu else 'CPU'}, {len(pins)} pinned packages).")
+
+
+def _announce_changes(
+    folder: PluginFolder, environment: Environment, journal: Journal, say: Say, pins: dict[str, str]
+) -> list[str]:
+    """Say which versions that the user had are about to change; the names of all that will change."""
+    changing = []
+    for name, version in pins.items():
+        package = environment.packages.get(name)
+        if package is None or accepts(Requirement(f"{name}=={version}"), package.version):
+            continue
+        changing.append(name)
+        if name not in journal.brought:
+            say(
+                f"{name} {package.version} becomes {version}, which {folder.name} is pinned to; "
+                f"`install_all.sh -u` brings {package.version} back."
+            )
+    return changing
+
+
+def _refuse_two_cudas(folder: PluginFolder, pins: dict[str, str], journal: Journal) -> None:
+    for name, noted in journal.plugins.items():
+        conflict = cuda_conflict(pins, noted["pins"]) if name != folder.distribution else None
+        if conflict:
+            raise RavenError(
+                f"{folder.name} and {name} cannot share an environment on the GPU: {conflict}. Make a second "
+                f"virtual environment for {folder.name}, or install one of them for the CPU, without -g; "
+                "nothing was changed."
+            )
+
+
+def _install_pins(folder: PluginFolder, gpu: bool, pins: dict[str, str]) -> None:
+    if not pins:
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        command = ["install", "-q", "-r", str(folder.compiled(gpu))]
+        if gpu and "torch" in pins:
+            # torch==2.13.0 accepts 2.13.0+cpu, which may be here already, or in a folder that pip looks into
+            cuda_only = Path(temporary) / "no-cpu-build.txt"
+            cuda_only.write_text(f"torch!={pins['torch']}+cpu\n")
+            command += ["-c", str(cuda_only)]
+        elif not gpu and "torch" in pins and (index := cpu_index()):
+            command += ["--extra-index-url", index]
+        problem = pip(*command)
+    if problem:
+        raise RavenError(f"pip says: {problem.rstrip('.')}.")
+
+
+def _install_plugin(folder: PluginFolder) -> None:
+    """Install the plugin itself from its folder, and leave nothing in the folder."""
+    before = {path.name for path in folder.path.iterdir()}
+    # setuptools is a requirement of pip-tools and so of the core: nothing has to be fetched to build it
+    problem = pip(
+        "install", "-q", "--no-deps", "--no-build-isolation", "--use-pep517", "-e", str(folder.path)
+    )
+    for made in {path.name for path in folder.path.iterdir()} - before:
+        if made.endswith(".egg-info") or made == "build":
+            shutil.rmtree(folder.path / made, ignore_errors=True)
+    if problem:
+        raise RavenError(f"pip says: {problem.rstrip('.')}.")
+
+
+def end_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end this process as an exception does, so that the journal is settled."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
+
+
+def uninstall_alone(folder: PluginFolder, say: Say = say) -> None:
+    """Uninstall the plugin and leave its dependencies.
+
+    Raises:
+        RavenError: pip fails.
+    """
+    with locked():
+        journal = Journal.open()
+        journal.settle()
+        environment = Environment()
+        plan = make_plan(journal, environment, [folder.distribution])
+        if not plan.plugins:
+            say(f"{folder.name} is not installed.")
+            journal.forget_what_is_as_before(environment)
+            journal.save()
+            return
+        # what it needed stays, and stays in the journal, for install_all.sh -u
+        plan.remove, plan.restore, plan.own, plan.repair = {}, {}, {}, list(journal.repair)
+        problems = carry_out(plan, journal, environment)
+    if problems:
+        raise RavenError(f"{folder.name} is not uninstalled: {' '.join(problems)}")
+    say(f"{folder.name} is uninstalled; its dependencies stay (`install_all.sh -u` removes them too).")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line behind ``install.sh``; exit codes as everywhere: 0, 1 failed, 2 unusable input."""
+    end_on_signals()
+    try:
+        options, rest = getopt.getopt(list(arguments[1:]), "gurfdh")
+        given = {name for name, _ in options}
+        if "-h" in given:
+            return subprocess.run([Path(arguments[0]) / "install.sh", "-h"]).returncode
+        if rest:
+            raise InputError(f"install.sh takes no argument '{rest[0]}'; see install.sh -h.")
+        refuse_outside("-f" in given)
+        folder = PluginFolder(Path(arguments[0]).resolve())
+        if "-u" in given:
+            uninstall_alone(folder)
+        else:
+            install(folder, gpu="-g" in given, recompile="-r" in given)
+    except getopt.GetoptError as error:
+        print(f"Error: {error}; see install.sh -h.", file=sys.stderr)
+        return 2
+    except RavenError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(
+            "Interrupted; run it again to go on, or install_all.sh -u to remove what came.", file=sys.stderr
+        )
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    with suppress(BrokenPipeError):
+        sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,121 @@
+"""What ``install_all.sh`` does: ``python -m ravenml.plugin.install_all ROOT [-ugcnfh] [NAME…]``."""
+
+from __future__ import annotations
+
+import getopt
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
+from ravenml.errors import RavenError
+from ravenml.plugin.conda import verify
+from ravenml.plugin.environment import Environment
+from ravenml.plugin.folder import PluginFolder, plugins_of
+from ravenml.plugin.install import end_on_signals, refuse_outside, say
+from ravenml.plugin.journal import Journal, locked
+from ravenml.plugin.uninstall import Plan, carry_out, make_plan, table
+
+
+def install_each(folders: Sequence[PluginFolder], pass_on: Sequence[str], only_say: bool) -> list[str]:
+    """Run each plugin's ``install.sh``, with this Python first on the PATH; those that failed."""
+    failed = []
+    environment = dict(os.environ)
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+    for folder in folders:
+        if only_say:
+            say(" ".join(["would run:", str(folder.script), *pass_on]))
+            continue
+        say(f"{folder.name}:")
+        if subprocess.run([folder.script, *pass_on], env=environment).returncode:
+            failed.append(folder.name)
+    return failed
+
+
+def uninstall(root: Path, chosen: Sequence[PluginFolder], only_say: bool) -> tuple[Plan, list[str]]:
+    """Remove plugins and all that came only with them; what was done, and what could not be."""
+    with nullcontext() if only_say else locked():
+        journal = Journal.open()
+        if not only_say:
+            cleared = journal.settle()
+            if cleared:
+                say(f"An installation was interrupted; its remains are removed: {', '.join(cleared)}.")
+        environment = Environment()
+        names = [folder.distribution for folder in chosen]
+        plan = make_plan(journal, environment, names, plugins_of(root))
+        if not plan.journaled and plan.plugins:
+            say("There is no journal of what was here before, so that dependencies stay.")
+        if only_say or not (plan.plugins or plan.remove or plan.restore or plan.repair or plan.own):
+            if not only_say:
+                journal.forget_what_is_as_before(environment)
+                journal.save()
+            return plan, []
+        return plan, carry_out(plan, journal, environment)
+
+
+def run(root: Path, given: set[str], names: Sequence[str]) -> int:
+    """Do what the options ask for; the exit code.
+
+    Raises:
+        RavenError: a plugin failed, or something could not be removed, restored or put back.
+    """
+    only_say = "-n" in given
+    refuse_outside("-f" in given)
+    folders = plugins_of(root, names)
+    failed: list[str] = []
+    problems: list[str] = []
+    plan = None
+    if "-u" in given:
+        plan, problems = uninstall(root, folders, only_say)
+    else:
+        pass_on = [option for option in ("-g", "-f") if option in given]
+        failed = install_each(folders, pass_on, only_say)
+    put_back: list[str] = []
+    if "-c" in given:
+        try:
+            put_back, sentence = verify(root / "environment.yml", only_say)
+            say(sentence)
+        except RavenError as error:
+            problems.append(str(error))
+    if plan is not None:
+        say(table(plan, put_back, would=only_say))
+    elif put_back:
+        say(f"{'would restore' if only_say else 'restored'}  {', '.join(put_back)}")
+    if failed:
+        problems.append(f"these failed, see above: {', '.join(failed)}.")
+    if problems:
+        raise RavenError("\n".join(problems))
+    return 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line behind ``install_all.sh``."""
+    end_on_signals()
+    root, *rest = arguments
+    given: set[str] = set()
+    names: list[str] = []
+    try:
+        while rest:  # options may stand behind names as well
+            options, rest = getopt.getopt(rest, "ugcnfh")
+            given |= {name for name, _ in options}
+            names += rest[:1]
+            rest = rest[1:]
+        if "-h" in given:
+            return subprocess.run([Path(root) / "install_all.sh", "-h"]).returncode
+        return run(Path(root).resolve(), given, names)
+    except getopt.GetoptError as error:
+        print(f"Error: {error}; see install_all.sh -h.", file=sys.stderr)
+        return 2
+    except RavenError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("Interrupted; run it again to go on.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    with suppress(BrokenPipeError):
+        sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,203 @@
+"""The journal of an environment: what was there before ravenML's scripts changed it, and what they changed.
+
+It rests in ``<environment>/share/ravenml/journal.json`` and is written, whole, *before* each change
+(``Journal.begin``) and after it (``Journal.settle``).  A process killed in between leaves ``pending`` behind,
+which says what was there before and what was being brought; whoever comes next settles that first.
+
+Schema 1::
+
+    before    name -> {version, origin}           everything, before the first change
+    brought   name -> version                     what had not been there
+    changed   name -> {had: {version, origin}, now: version or null}
+    plugins   name -> {folder, gpu, pins}         the plugins that install.sh has installed
+    repair    [name]                              to be installed again: a removed one shares files with them
+    pending   {started, plugin, before, pins, entries}    a change that has begun and not ended
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ravenml.errors import RavenError
+from ravenml.files import explain, read_json, write_json
+from ravenml.plugin import environment as this_environment
+from ravenml.plugin.environment import Environment, Package
+from ravenml.plugin.leftovers import entries_of, remove_leftovers
+
+SCHEMA = 1
+
+
+def journal_folder() -> Path:
+    """Where this environment's journal rests."""
+    return Path(sys.prefix) / "share" / "ravenml"
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """One of ravenML's scripts at a time in one environment.
+
+    Raises:
+        RavenError: another one is at work there, or the folder may not be written.
+    """
+    folder = journal_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise explain(error, folder) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RavenError(f"Another install.sh is at work in {sys.prefix}; wait for its end.") from None
+        this_environment.held_by_pip = (descriptor,)
+        try:
+            yield
+        finally:
+            this_environment.held_by_pip = ()
+            for empty in (folder, folder.parent):  # nothing stays where nothing is to be remembered
+                with suppress(OSError):
+                    empty.rmdir()
+    finally:
+        os.close(descriptor)
+
+
+class Journal:
+    """One environment's journal; see this module's text for its fields."""
+
+    def __init__(self, path: Path, values: Mapping[str, Any] | None = None) -> None:
+        values = values or {}
+        self.path = path
+        self.began: str = values.get("began", _now())
+        self.before: dict[str, Any] = dict(values.get("before", {}))
+        self.brought: dict[str, str] = dict(values.get("brought", {}))
+        self.changed: dict[str, Any] = dict(values.get("changed", {}))
+        self.plugins: dict[str, Any] = dict(values.get("plugins", {}))
+        self.repair: list[str] = list(values.get("repair", []))
+        self.pending: dict[str, Any] | None = values.get("pending")
+
+    @classmethod
+    def open(cls) -> Journal:
+        """This environment's journal; an empty one where nothing was ever changed.
+
+        Raises:
+            RavenError: the file is damaged or from a newer ravenML.
+        """
+        path = journal_folder() / "journal.json"
+        if not path.exists():
+            return cls(path)
+        values = read_json(path)
+        if not isinstance(values, dict) or not isinstance(values.get("v"), int):
+            raise RavenError(f"{path} is no journal of ravenML's; move it away, and dependencies will stay.")
+        if values["v"] > SCHEMA:
+            raise RavenError(
+                f"{path} was written by a newer ravenML (schema {values['v']}); update ravenML first."
+            )
+        return cls(path, values)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to remember: no plugin, nothing brought, changed or under way."""
+        return not (self.brought or self.changed or self.plugins or self.repair or self.pending)
+
+    def save(self) -> None:
+        """Write the journal, whole or not at all; an empty one is removed."""
+        for stray in self.path.parent.glob(".*.tmp"):  # of a process that was killed while writing
+            stray.unlink(missing_ok=True)
+        if self.is_empty:
+            self.path.unlink(missing_ok=True)
+            return
+        fields = ("began", "before", "brought", "changed", "plugins", "repair", "pending")
+        write_json(self.path, {"v": SCHEMA} | {name: getattr(self, name) for name in fields})
+
+    def begin(
+        self,
+        environment: Environment,
+        pins: Mapping[str, str],
+        giving_way: Iterable[str] = (),
+        plugin: str | None = None,
+        noted: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Note, before a change, everything that is there.
+
+        Args:
+            pins: what may come, by name; all else that appears meanwhile is not ours.
+            giving_way: the distributions whose files are about to be replaced or removed.
+            plugin: the plugin that is being installed, and what is ``noted`` about it.
+        """
+        packages = {name: _noted(package) for name, package in environment.packages.items()}
+        if self.is_empty:
+            self.began, self.before = _now(), packages
+        if plugin is not None:
+            self.plugins[plugin] = dict(noted or {})
+        self.pending = {
+            "started": _now(),
+            "plugin": plugin,
+            "before": packages,
+            "pins": dict(pins),
+            "entries": entries_of(environment, giving_way),
+        }
+        self.save()
+
+    def settle(self, killed: bool = True) -> list[str]:
+        """Book what has become of the pending change, whether it ended well or was killed.
+
+        Args:
+            killed: what pip may have left half-way is removed, so that installing again starts clean.
+
+        Returns:
+            The names of what was removed as half-installed, files that nobody owns among them.
+        """
+        if self.pending is None:
+            return []
+        before, pins = self.pending["before"], self.pending["pins"]
+        cleared = remove_leftovers(Environment(), before, self.pending["entries"]) if killed else []
+        environment = Environment()
+        now = environment.packages
+        ours = pins.keys() | environment.reached_from(name for name in pins if name in now)
+        for name in sorted(ours):
+            had, has = before.get(name), now.get(name)
+            if name in self.changed:
+                self.changed[name]["now"] = has.version if has else None
+            elif had is None and has is not None:
+                self.brought[name] = has.version
+            elif had is not None and (has is None or has.version != had["version"]):
+                if name in self.brought:
+                    self.brought[name] = has.version if has else self.brought[name]
+                    continue
+                self.changed[name] = {"had": had, "now": has.version if has else None}
+        self.forget_what_is_as_before(environment)
+        self.pending = None
+        self.save()
+        return cleared
+
+    def forget_what_is_as_before(self, environment: Environment) -> None:
+        """Drop what is gone, or back at its version, whoever has done that."""
+        now = environment.packages
+        self.brought = {name: version for name, version in self.brought.items() if name in now}
+        self.plugins = {name: plugin for name, plugin in self.plugins.items() if name in now}
+        self.changed = {
+            name: change
+            for name, change in self.changed.items()
+            if name not in now or now[name].version != change["had"]["version"]
+        }
+
+
+def package_of(name: str, noted: Mapping[str, Any]) -> Package:
+    """A package as the journal has noted it."""
+    return Package(name, noted["version"], noted.get("origin"))
+
+
+def _noted(package: Package) -> dict[str, Any]:
+    return {"version": package.version} | ({"origin": package.origin} if package.origin else {})
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

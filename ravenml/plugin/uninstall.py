@@ -1,0 +1,243 @@
+"""Taking plugins away without a trace: what came only with them goes, what they changed comes back.
+
+A plan is made first and can be shown without doing it; doing it can be interrupted at any instant and begun
+again, because the journal says what was to be done.  Only pip, as a process of its own, changes anything, and
+all that this process needs is imported before: the environment may lose what it stands on.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ravenml.plugin.environment import Environment, Package, accepts, canonical, pip
+from ravenml.plugin.folder import PluginFolder
+from ravenml.plugin.journal import Journal, package_of
+from ravenml.plugin.requirements import cpu_index
+
+
+@dataclass
+class Plan:
+    """What uninstalling would do.
+
+    Attributes:
+        plugins: the plugins that go, name to version.
+        remove: what came only with them, name to version.
+        keep: what stays although it came with them, name to the reason.
+        restore: what gets back the version that it had: name to the version now (None: it is missing) and
+            the package as it was.
+        repair: what is installed again because a removed distribution owns files of it.
+        own: what the user has changed since; from now on it is the user's, name to the reason.
+        journaled: whether there is a journal of how these plugins came.
+    """
+
+    plugins: dict[str, str] = field(default_factory=dict)
+    remove: dict[str, str] = field(default_factory=dict)
+    keep: dict[str, str] = field(default_factory=dict)
+    restore: dict[str, tuple[str | None, Package]] = field(default_factory=dict)
+    repair: list[str] = field(default_factory=list)
+    own: dict[str, str] = field(default_factory=dict)
+    journaled: bool = True
+
+
+def make_plan(
+    journal: Journal,
+    environment: Environment,
+    chosen: Sequence[str],
+    folders: Sequence[PluginFolder] = (),
+) -> Plan:
+    """Work out what goes, stays and comes back when the plugins ``chosen`` are taken away.
+
+    Args:
+        journal: settled.
+        chosen: canonical names of the plugins' distributions.
+        folders: the plugins of the checkout: for those that were installed by hand, and so stand in no
+            journal, the compiled file says what they need.
+    """
+    now = environment.packages
+    plan = Plan(journaled=not journal.is_empty)
+    plan.plugins = {name: now[name].version for name in chosen if name in now}
+    installed = environment.plugins()
+    pins_of_others = {
+        name: noted["pins"] for name, noted in journal.plugins.items() if name not in chosen and name in now
+    }
+    for folder in folders:
+        name = folder.distribution
+        if name in installed and name not in chosen and name not in pins_of_others:
+            pins_of_others[name] = {**folder.pins(gpu=True), **folder.pins()}
+    strangers = [name for name in installed if name not in chosen and name not in pins_of_others]
+
+    brought = {}
+    for name, version in journal.brought.items():
+        if name in now and name not in plan.plugins and name not in pins_of_others:
+            if now[name].version == version:
+                brought[name] = version
+            else:
+                plan.own[name] = f"you have changed it since, from {version} to {now[name].version}"
+    if strangers:
+        plan.keep = dict.fromkeys(brought, _foreign(strangers))
+    else:
+        plan.keep = _needed(environment, brought, set(plan.plugins), pins_of_others)
+        plan.remove = {name: version for name, version in brought.items() if name not in plan.keep}
+    _plan_versions(plan, journal, environment, pins_of_others, strangers)
+    known = [journal.plugins[name]["pins"] for name in chosen if name in journal.plugins]
+    if len(known) == len(plan.plugins) > 0:  # what came with another plugin need not be spoken of
+        plan.keep = {name: why for name, why in plan.keep.items() if any(name in pins for pins in known)}
+    gone = [*plan.plugins, *plan.remove]
+    plan.repair = _sharing(environment, gone, set(plan.restore))
+    plan.repair += [name for name in journal.repair if name in now and name not in [*gone, *plan.repair]]
+    return plan
+
+
+def _foreign(strangers: Sequence[str]) -> str:
+    return f"{', '.join(strangers)} is a training plugin from elsewhere, and may need it without saying so"
+
+
+def _needed(
+    environment: Environment,
+    brought: Mapping[str, str],
+    going: set[str],
+    pins_of_others: Mapping[str, Mapping[str, str]],
+) -> dict[str, str]:
+    """Which of ``brought`` somebody else needs, and who."""
+    reasons: dict[str, str] = {}
+    for plugin, pins in pins_of_others.items():
+        reasons |= {name: f"{plugin} needs it" for name in pins if name in brought and name not in reasons}
+    everything = environment.distributions.keys() | environment.borrowed.keys()
+    roots = (everything - going - brought.keys()) | reasons.keys()
+    for name, by in environment.reached_from(roots).items():
+        if name in brought:
+            reasons.setdefault(name, f"{by} needs it")
+    return {name: reasons[name] for name in sorted(reasons)}
+
+
+def _plan_versions(
+    plan: Plan,
+    journal: Journal,
+    environment: Environment,
+    pins_of_others: Mapping[str, Mapping[str, str]],
+    strangers: Sequence[str],
+) -> None:
+    now = environment.packages
+    for name, change in sorted(journal.changed.items()):
+        had = package_of(name, change["had"])
+        version = now[name].version if name in now else None
+        others = [plugin for plugin, pins in pins_of_others.items() if name in pins]
+        if version is not None and version != change["now"]:
+            plan.own[name] = f"you have changed it since, from {change['now']} to {version}"
+        elif version is not None and strangers:
+            plan.keep[name] = _foreign(strangers)
+        elif version is not None and others:
+            plan.keep[name] = f"{others[0]} needs it at {version}"
+        elif version is not None and (who := _would_break(plan, journal, environment, had)):
+            plan.keep[name] = f"{who} does not work with {had.version}, which was there before"
+        else:
+            plan.restore[name] = (version, had)
+
+
+def _would_break(plan: Plan, journal: Journal, environment: Environment, had: Package) -> str | None:
+    """Who came, or was changed, after ours and cannot live with the former version."""
+    for name, package in environment.packages.items():
+        before = journal.before.get(name, {}).get("version")
+        ours = name in journal.changed and name not in plan.own
+        if ours or name in plan.plugins or name in plan.remove or package.version == before:
+            continue
+        for requirement in environment.needs(name):
+            if canonical(requirement.name) == had.name and not accepts(requirement, had.version):
+                return f"{name} {package.version}"
+    return None
+
+
+def _sharing(environment: Environment, gone: Sequence[str], restored: set[str]) -> list[str]:
+    """The distributions that stay and own files which one of ``gone`` owns as well."""
+    files = {name: environment.files(name) for name in gone if name in environment.distributions}
+    leaving = set().union(*files.values()) if files else set()
+    return [
+        name
+        for name in sorted(environment.distributions)
+        if name not in files and name not in restored and leaving & environment.files(name)
+    ]
+
+
+def carry_out(plan: Plan, journal: Journal, environment: Environment) -> list[str]:
+    """Do what the plan says; what could not be done comes back, a sentence each.
+
+    The journal forgets what was done and remembers what was not, so that it can be tried again.
+    """
+    gone = [*plan.plugins, *plan.remove]
+    journal.repair = plan.repair
+    journal.begin(environment, pins={}, giving_way=[*gone, *plan.restore])
+    problems = []
+    if gone and (problem := pip("uninstall", "-q", "-y", *gone)):
+        problems.append(f"pip could not uninstall: {problem}")
+    for name in _install_again([package for _, package in plan.restore.values()], problems):
+        plan.restore.pop(name)
+    repairs = [environment.packages[name] for name in plan.repair]
+    failed = _install_again(repairs, problems)
+    journal.repair = [name for name in plan.repair if name in failed]
+    for name in plan.own:
+        journal.brought.pop(name, None)
+        journal.changed.pop(name, None)
+    journal.settle(killed=False)
+    journal.forget_what_is_as_before(Environment())
+    journal.save()
+    return problems
+
+
+def _install_again(packages: Sequence[Package], problems: list[str]) -> list[str]:
+    """Install these at just these versions, and nothing else; the names of those where it failed."""
+    if not packages:
+        return []
+    index = cpu_index() if any("+cpu" in package.version for package in packages) else None
+    command = ["install", "-q", "--force-reinstall", "--no-deps"]
+    command += ["--extra-index-url", index] if index else []
+    together = [argument for package in packages for argument in package.requirement()]
+    if pip(*command, *together) is None:
+        return []
+    failed = []  # one of them is at fault; the others should not suffer
+    for package in packages:
+        problem = pip(*command, *package.requirement())
+        if problem:
+            failed.append(package.name)
+            problems.append(f"{package.name} {package.version} could not be installed again: {problem}")
+    return failed
+
+
+def table(plan: Plan, put_back: Sequence[str] = (), would: bool = False) -> str:
+    """The short table at the end: removed, kept and why, restored.
+
+    Args:
+        plan: what was done, or is to be done.
+        put_back: what ``-c`` has put back.
+        would: nothing was done yet.
+    """
+    removed = [f"{name} {version}" for name, version in sorted({**plan.plugins, **plan.remove}.items())]
+    why: dict[str, list[str]] = {}
+    for name, reason in sorted({**plan.keep, **plan.own}.items()):
+        why.setdefault(reason, []).append(name)
+    kept = [f"{', '.join(names)}: {reason}" for reason, names in why.items()]
+    restored = [
+        f"{name} {package.version} ({f'was {version}' if version else 'was missing'})"
+        for name, (version, package) in plan.restore.items()
+    ]
+    restored += [f"{name} (installed again: a removed one owned files of it)" for name in plan.repair]
+    restored += put_back
+    words = ("would remove", "would keep", "would restore") if would else ("removed", "kept", "restored")
+    return "\n".join(
+        _row(*row)
+        for row in (
+            (words[0], [", ".join(removed)] if removed else []),
+            (words[1], kept),
+            (words[2], restored),
+        )
+    )
+
+
+def _row(title: str, lines: Sequence[str]) -> str:
+    indent = " " * 15
+    text = "\n".join(
+        textwrap.fill(line, 110, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+        for line in (lines or ["nothing"])
+    )
+    return f"{title:<15}{text[len(indent) :]}"

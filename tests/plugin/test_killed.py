@@ -1,0 +1,118 @@
+"""An installation, or a removal, that is killed at some instant: the next one brings back the first list."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from local_wheels import Checkout, Environment
+
+
+def killed_after(environment: Environment, seconds: float, *command: str | Path) -> bool:
+    """Run ``command`` and kill it and all its children after ``seconds``; whether it was still running."""
+    process = subprocess.Popen(
+        command,
+        env=environment.variables(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        process.wait(seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+
+
+def duration(environment: Environment, *command: str | Path) -> float:
+    start = time.monotonic()
+    environment.ok(*command)
+    return time.monotonic() - start
+
+
+@pytest.mark.slow
+def test_an_installation_killed_at_any_instant_is_undone_byte_for_byte(
+    environment: Environment, checkout: Checkout
+):
+    checkout.plugin("large", ["gamma==1.0", "alpha==2.0", "twin-b==1.0"])
+    environment.pip("install", "-q", "alpha==1.0", "twin-a")
+    first, files = environment.freeze(), environment.everything()
+    whole = duration(environment, checkout.install_all)
+    environment.ok(checkout.install_all, "-u", "-c")
+    killed = 0
+    for part in (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+        killed += killed_after(environment, part * whole, checkout.install_all)
+        environment.ok(checkout.install_all, "-u", "-c")
+        assert environment.freeze() == first, part
+        assert environment.everything() == files, part
+    assert killed >= 8
+
+
+@pytest.mark.slow
+def test_a_removal_killed_at_any_instant_is_finished_by_the_next(
+    environment: Environment, checkout: Checkout
+):
+    checkout.plugin("large", ["gamma==1.0", "alpha==2.0", "twin-b==1.0"])
+    environment.pip("install", "-q", "alpha==1.0", "twin-a")
+    first, files = environment.freeze(), environment.everything()
+    environment.ok(checkout.install_all)
+    whole = duration(environment, checkout.install_all, "-u")
+    killed = 0
+    for part in (0.2, 0.35, 0.5, 0.65, 0.8):
+        environment.ok(checkout.install_all)
+        killed += killed_after(environment, part * whole, checkout.install_all, "-u")
+        environment.ok(checkout.install_all, "-u", "-c")
+        assert environment.freeze() == first, part
+        assert environment.everything() == files, part
+    assert killed >= 4
+
+
+def test_what_a_killed_installation_left_is_cleared_and_the_next_one_completes_it(
+    environment: Environment, checkout: Checkout
+):
+    first, files = environment.freeze(), environment.everything()
+    environment.ok(checkout.script("tiny"))
+    # As a kill would have left it: the change is still pending, alpha has no RECORD of pip's yet, beta has
+    # files and no metadata, and pip's own folder of replaced files lies about.
+    half(environment)
+    said = environment.ok(checkout.script("tiny"))
+    assert "An installation was interrupted; its remains are removed" in said
+    assert {"alpha==2.0", "beta==1.0", "ravenml-tiny==0.3"} <= set(environment.freeze().splitlines())
+    half(environment)
+    environment.ok(checkout.install_all, "-u")
+    assert environment.freeze() == first and environment.everything() == files
+
+
+def half(environment: Environment) -> None:
+    """Take an installation of ``tiny`` apart, into what a killed one leaves."""
+    journal = environment.path / "share" / "ravenml" / "journal.json"
+    written = json.loads(journal.read_text())
+    entries = {
+        str(folder): [
+            path.name
+            for path in folder.iterdir()
+            if not path.name.startswith(("alpha", "beta", "ravenml_tiny", "__editable__", "__pycache__", "~"))
+        ]
+        for folder in (environment.site, environment.path / "bin")
+    }
+    pins = {"alpha": "2.0", "beta": "1.0", "ravenml-tiny": "?"}
+    written["pending"] = {
+        "plugin": "ravenml-tiny",
+        "before": written["before"],
+        "pins": pins,
+        "entries": entries,
+    }
+    written["brought"] = {}
+    journal.write_text(json.dumps(written))
+    (environment.site / "alpha-2.0.dist-info" / "RECORD").unlink()
+    shutil.rmtree(environment.site / "beta-1.0.dist-info")
+    (environment.site / "~eta").mkdir()

@@ -1,0 +1,75 @@
+"""The promise, with the real plugins: in, train, out, and ``pip list`` is byte for byte what it was."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from local_wheels import ROOT, Environment
+
+from ravenml.data.demo import write_demo
+
+TRAIN = ["train", "--epochs", "1", "--batch-size", "2", "--input-height", "32", "--input-width", "32"]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh clone, as far as git can tell, of what lies here."""
+    folder = tmp_path_factory.mktemp("clone") / "ravenml"
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    git(folder, "init", "-q")
+    git(folder, "add", ".")
+    git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "all")
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def core_alone(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """A new virtual environment with the core, as docs/installation.md says."""
+    environment = Environment.make(tmp_path_factory.mktemp("core") / "venv")
+    environment.pip("install", "-q", "-c", clone / "plugins" / "constraints.txt", "-e", clone)
+    return environment
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_every_plugin_comes_trains_and_goes_without_a_trace(
+    core_alone: Environment, clone: Path, tmp_path: Path
+):
+    """With a package that the user had, at another version than the plugins pin, and needed by nothing."""
+    core_alone.pip("install", "-q", "mpmath==1.2.1")
+    first, files = core_alone.freeze(), core_alone.everything()
+    assert "mpmath==1.2.1" in first
+
+    said = core_alone.ok(clone / "install_all.sh", cwd=tmp_path)
+    assert "mpmath 1.2.1 becomes" in said
+    assert git(clone, "status", "--porcelain") == ""
+    core_alone.pip("check")
+
+    write_demo(tmp_path / "demo", images=6)
+    raven = core_alone.path / "bin" / "raven"
+    where = {"RAVENML_STORAGE_PATH": str(tmp_path / "home")}
+    names = core_alone.run(raven, "train", "list", **where).stdout.split()
+    assert names == ["unet"]
+    for name in names:
+        core_alone.ok(raven, "train", "--dataset", tmp_path / "demo", name, *TRAIN, **where)
+    listed = core_alone.ok(raven, "plugin", "list", **where)
+    assert "ravenml-unet" in listed and "CPU" in listed and str(clone / "plugins" / "ravenml_unet") in listed
+
+    said = core_alone.ok(clone / "install_all.sh", "-u", "-c", cwd=tmp_path)
+    assert core_alone.freeze() == first
+    assert core_alone.everything() == files
+    assert "restored       mpmath 1.2.1 (was" in said and "kept           nothing" in said
+    assert git(clone, "status", "--porcelain", "--ignored", "--", "plugins") == ""
