@@ -18,6 +18,7 @@ ROOMS = {
     "runs": ("ravenml.runs.commands", "List, show and store trainings."),
     "models": ("ravenml.store.commands", "List, show, fetch, store and remove trained models."),
     "data": ("ravenml.data.commands", "Look at, fetch and store datasets, and make a demo one."),
+    "plugin": ("ravenml.plugin.commands", "Write a plugin, check one, and see which are installed."),
     "config": (
         "ravenml.config.commands",
         "Show and change what every command takes as its default, and try the buckets.",

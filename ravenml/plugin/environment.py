@@ -126,7 +126,7 @@ class Environment:
     @cached_property
     def packages(self) -> dict[str, Package]:
         """Everything installed, by canonical name."""
-        return {name: Package(name, found.version, _origin(found)) for name, found in self.items()}
+        return {name: Package(name, found.version, origin(found)) for name, found in self.items()}
 
     def items(self) -> Iterable[tuple[str, Distribution]]:
         """Names and distributions, sorted by name."""
@@ -190,7 +190,8 @@ def _by_name(folders: list[str]) -> dict[str, Distribution]:
     return result
 
 
-def _origin(found: Distribution) -> dict[str, Any] | None:
+def origin(found: Distribution) -> dict[str, Any] | None:
+    """What pip noted about where a distribution came from, if it was no index."""
     text = found.read_text("direct_url.json")
     try:
         value = json.loads(text) if text else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -66,6 +67,17 @@ def remove_leftovers(
         for name in sorted(set(os.listdir(folder)) - set(entries[str(folder)]) - {"__pycache__"}):
             removed += _remove_unowned(folder / name, owned)
     return removed
+
+
+def remove_empty(folders: Iterable[str], environment: Environment) -> None:
+    """Remove folders in which pip has left nothing, and those above them, such as ``share/man/man1``."""
+    stay = {sys.prefix, *map(str, _folders(environment))}
+    for folder in sorted(folders, key=len, reverse=True):
+        with suppress(OSError):  # not empty
+            while folder.startswith(sys.prefix + os.sep) and folder not in stay:
+                if os.path.isdir(folder):
+                    os.rmdir(folder)
+                folder = os.path.dirname(folder)
 
 
 def _remove_unowned(path: Path, owned: set[str]) -> list[str]:

@@ -7,6 +7,7 @@ all that this process needs is imported before: the environment may lose what it
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from ravenml.plugin.environment import Environment, Package, accepts, canonical, pip
 from ravenml.plugin.folder import PluginFolder
 from ravenml.plugin.journal import Journal, package_of
+from ravenml.plugin.leftovers import remove_empty
 from ravenml.plugin.requirements import cpu_index
 
 
@@ -169,6 +171,7 @@ def carry_out(plan: Plan, journal: Journal, environment: Environment) -> list[st
     journal.repair = plan.repair
     journal.begin(environment, pins={}, giving_way=[*gone, *plan.restore])
     problems = []
+    folders = {os.path.dirname(file) for name in [*gone, *plan.restore] for file in _files(environment, name)}
     if gone and (problem := pip("uninstall", "-q", "-y", *gone)):
         problems.append(f"pip could not uninstall: {problem}")
     for name in _install_again([package for _, package in plan.restore.values()], problems):
@@ -179,10 +182,15 @@ def carry_out(plan: Plan, journal: Journal, environment: Environment) -> list[st
     for name in plan.own:
         journal.brought.pop(name, None)
         journal.changed.pop(name, None)
+    remove_empty(folders, environment)
     journal.settle(killed=False)
     journal.forget_what_is_as_before(Environment())
     journal.save()
     return problems
+
+
+def _files(environment: Environment, name: str) -> set[str]:
+    return environment.files(name) if name in environment.distributions else set()
 
 
 def _install_again(packages: Sequence[Package], problems: list[str]) -> list[str]:

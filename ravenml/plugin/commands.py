@@ -1,0 +1,82 @@
+"""``raven plugin``: write a new plugin, check one, list those that are installed."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def plugin() -> None:
+    """Write a plugin, check one, and see which are installed."""
+
+
+@plugin.command()
+@click.argument("name")
+@click.option(
+    "--template",
+    type=click.Choice(["minimal", "segmentation"]),
+    default="minimal",
+    show_default=True,
+    help="What to start from: a few lines without a framework, or segmentation with PyTorch.",
+)
+@click.option("--into", type=click.Path(file_okay=False), default=".", help="Write it into this folder.")
+def new(name: str, template: str, into: str) -> None:
+    """Write the plugin NAME: a complete package that installs, trains and uninstalls at once."""
+    from pathlib import Path
+
+    from ravenml.plugin.scaffold import write_plugin
+
+    folder = write_plugin(name, template, Path(into))
+    short = folder.name.removeprefix("ravenml_").replace("_", "-")
+    click.echo(
+        f"Wrote {folder}. Next:\n"
+        f"  {folder}/install.sh\n"
+        f"  raven data demo my_demo\n"
+        f"  raven train --dataset my_demo {short} train"
+    )
+
+
+@plugin.command()
+@click.argument("folder", type=click.Path(), metavar="DIR")
+def check(folder: str) -> None:
+    """Say what is wrong with the plugin in DIR."""
+    from pathlib import Path
+
+    from ravenml.errors import RavenError
+    from ravenml.plugin.packagecheck import faults_of
+
+    faults = faults_of(Path(folder))
+    for fault in faults:
+        click.echo(fault, err=True)
+    if faults:
+        count = f"{len(faults)} thing{'s are' if len(faults) > 1 else ' is'}"
+        raise RavenError(f"{count} wrong with {folder}.")
+    click.echo(f"Nothing is wrong with {folder}.")
+
+
+@plugin.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(as_json: bool) -> None:
+    """List the installed plugins: from where, and for CPU or GPU."""
+    from ravenml.plugin.inventory import interrupted, inventory
+
+    rows = inventory()
+    if as_json:
+        import json
+
+        click.echo(json.dumps(rows, indent=2))
+    elif not rows:
+        click.echo("No training plugin is installed; `./install_all.sh` installs those of a checkout.")
+    else:
+        titles = {"name": "PLUGIN", "distribution": "DISTRIBUTION", "version": "VERSION", "for": "FOR"}
+        widths = {key: max(len(title), *(len(row[key]) for row in rows)) for key, title in titles.items()}
+        for row in [{**titles, "from": "FROM"}, *rows]:
+            cells = "  ".join(row[key].ljust(width) for key, width in widths.items())
+            click.echo(f"{cells}  {row['from']}")
+    half = interrupted()
+    if half:
+        click.echo(
+            f"Note: an installation of {half} was interrupted; its install.sh completes it, "
+            f"`install_all.sh -u {half}` undoes it.",
+            err=True,
+        )

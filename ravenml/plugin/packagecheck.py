@@ -1,0 +1,231 @@
+"""``raven plugin check DIR``: what is wrong with somebody's plugin, each fault a sentence with its mend.
+
+The package's own metadata is asked for as pip would ask, by running its ``setup.py`` in a process of its own;
+nothing is installed.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ravenml.errors import InputError, RavenError
+from ravenml.plugin.discovery import PREDICT, SETTINGS, TRAIN
+from ravenml.plugin.environment import Requirement, canonical
+from ravenml.plugin.requirements import clean, compile_plugin, wanted_by
+
+OWN_COMMANDS = {"list"}
+FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "lightning_fabric")
+
+_CHILD = """
+import importlib, sys
+package, *points = sys.argv[1:]
+for line in points:
+    group, value = line.split("=", 1)
+    before = set(sys.modules)
+    module, _, name = value.partition(":")
+    try:
+        found = importlib.import_module(module)
+        for part in filter(None, name.split(".")):
+            found = getattr(found, part)
+    except BaseException as error:
+        text = f"{type(error).__name__}: {error}".replace("\\n", " ")
+        print(f"fault\\t{value} cannot be loaded: {text}")
+        continue
+    frameworks = sorted(set(FRAMEWORKS) & (set(sys.modules) - before))
+    if frameworks:
+        print(f"fault\\t{module} imports {frameworks[0]} at its top; import it where it is used")
+    if group == "ravenml.plugins.train":
+        import click
+        if not isinstance(found, click.Group):
+            print(f"fault\\t{value} is no Click group but a {type(found).__name__}")
+        elif not found.commands:
+            print(f"fault\\t{value} has no command; a training command is marked with @pass_train")
+    if group == "ravenml.plugins.settings":
+        from pydantic import BaseModel
+        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+            print(f"fault\\t{value} is no pydantic model; derive it from TrainSettings")
+print("end")
+"""
+
+
+@dataclass
+class Metadata:
+    """What a package says of itself."""
+
+    name: str = ""
+    requires: list[str] = field(default_factory=list)
+    points: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def faults_of(folder: Path) -> list[str]:
+    """Everything that is wrong with the plugin in ``folder``, in the order in which to mend it.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    folder = folder.expanduser().absolute()
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder.")
+    if not (folder / "setup.py").is_file() and not (folder / "pyproject.toml").is_file():
+        return [f"{folder} has no setup.py; `raven plugin new` writes one."]
+    try:
+        metadata = metadata_of(folder)
+    except RavenError as error:
+        return [str(error)]
+    faults = [*_layout(folder), *_metadata(metadata), *_requirements(folder)]
+    return faults + _loading(folder, metadata)
+
+
+def metadata_of(folder: Path) -> Metadata:
+    """What ``setup.py`` (or ``pyproject.toml``) says, written to a folder elsewhere.
+
+    Raises:
+        RavenError: it cannot be run.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        if (folder / "setup.py").is_file():
+            command = [sys.executable, "setup.py"]
+        else:
+            command = [sys.executable, "-c", "from setuptools import setup; setup()"]
+        done = subprocess.run(
+            [*command, "-q", "egg_info", "--egg-base", temporary],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        infos = list(Path(temporary).glob("*.egg-info"))
+        if done.returncode or not infos:
+            lines = done.stderr.strip().splitlines() or ["it wrote no metadata"]
+            raise RavenError(f"{folder / 'setup.py'} cannot be run: {lines[-1]}")
+        info = infos[0]
+        parser = configparser.ConfigParser(delimiters=("=",))
+        parser.optionxform = str  # type: ignore[assignment,method-assign]
+        if (info / "entry_points.txt").is_file():
+            parser.read_string((info / "entry_points.txt").read_text(encoding="utf-8"))
+        text = (info / "requires.txt").read_text() if (info / "requires.txt").is_file() else ""
+        lines = text.split("\n[")[0].splitlines()
+        name = re.search(r"^Name: (.+)$", (info / "PKG-INFO").read_text(encoding="utf-8"), re.MULTILINE)
+        return Metadata(
+            name=name[1] if name else "",
+            requires=[line for line in lines if line and not line.startswith("[")],
+            points={group: dict(parser.items(group)) for group in parser.sections()},
+        )
+
+
+def _layout(folder: Path) -> list[str]:
+    faults = []
+    script = folder / "install.sh"
+    if not script.is_file():
+        faults.append(f"{script} is missing; `raven plugin new` writes one that can be copied as it is.")
+    else:
+        if not os.access(script, os.X_OK):
+            faults.append(f"{script} cannot be executed; run `chmod +x {script}`.")
+        done = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True)
+        if done.returncode:
+            faults.append(f"{script} is no valid script: {done.stderr.strip().splitlines()[0]}.")
+    for name in ("requirements.in", "requirements-gpu.in"):
+        if not (folder / name).is_file():
+            faults.append(f"{folder / name} is missing; it lists what the plugin itself uses, a line each.")
+    return faults
+
+
+def _metadata(metadata: Metadata) -> list[str]:
+    faults = []
+    trained = metadata.points.get(TRAIN, {})
+    if not trained:
+        faults.append(
+            f'setup.py declares no entry point of the group {TRAIN}, such as {{"{TRAIN}": '
+            '["my_net=ravenml_my_net.core:my_net"]}.'
+        )
+    faults += [
+        f"The name {name!r} belongs to the command `raven train {name}`; choose another."
+        for name in trained
+        if name in OWN_COMMANDS
+    ]
+    for group in (SETTINGS, PREDICT):
+        for name in metadata.points.get(group, {}).keys() - trained.keys():
+            faults.append(f"{name!r} stands in {group} and not in {TRAIN}; both need the same name.")
+    for line in metadata.requires:
+        if "==" in line:
+            faults.append(f"setup.py pins {line}; give a range there, and the pin in requirements.in.")
+    if "ravenml" not in {canonical(Requirement(line).name) for line in metadata.requires}:
+        faults.append("setup.py's install_requires does not name ravenml.")
+    return faults
+
+
+def _requirements(folder: Path) -> list[str]:
+    faults = []
+    for mode in ("requirements", "requirements-gpu"):
+        source, compiled = folder / f"{mode}.in", folder / f"{mode}.txt"
+        if not source.is_file():
+            continue
+        try:
+            for line in wanted_by(source):
+                Requirement(line)
+        except (ValueError, InputError) as error:
+            faults.append(f"{source}: {str(error).splitlines()[0]}")
+            continue
+        if not compiled.is_file():
+            faults.append(f"{compiled} is missing; install.sh{' -g' if 'gpu' in mode else ''} compiles it.")
+            continue
+        if compiled in compile_plugin(folder, gpu="gpu" in mode, only_check=True):
+            faults.append(
+                f"{compiled} is out of date; install.sh{' -g' if 'gpu' in mode else ''} compiles it."
+            )
+        faults += _impure(compiled)
+    return faults
+
+
+def _impure(compiled: Path) -> list[str]:
+    """Lines that hold on one machine only."""
+    faults = []
+    for number, line in enumerate(compiled.read_text(encoding="utf-8").splitlines(), start=1):
+        text = line.split(" #")[0].strip()
+        if not text or text.startswith("#"):
+            continue
+        try:
+            pure = clean(text).strip() == text
+        except RavenError:
+            pure = False
+        if not pure:
+            faults.append(
+                f"{compiled}, line {number}: '{text}' is no pin that a user elsewhere can install; "
+                "compile it with install.sh -r."
+            )
+    return faults
+
+
+def _loading(folder: Path, metadata: Metadata) -> list[str]:
+    points = [
+        f"{group}={value}"
+        for group in (SETTINGS, PREDICT, TRAIN)  # settings first, to see what they alone import
+        for value in metadata.points.get(group, {}).values()
+    ]
+    if not points:
+        return []
+    code = f"FRAMEWORKS = {FRAMEWORKS!r}\n{_CHILD}"
+    paths = [str(folder), os.environ.get("PYTHONPATH", "")]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code, metadata.name, *points],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    except subprocess.TimeoutExpired:
+        return ["Its import did not end within 300 s."]
+    lines = done.stdout.splitlines()
+    faults = [line.split("\t", 1)[1] + "." for line in lines if line.startswith("fault\t")]
+    if not lines or lines[-1] != "end":
+        faults.append(f"Its import ended the process (exit code {done.returncode}).")
+    return faults
