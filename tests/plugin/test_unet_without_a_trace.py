@@ -73,3 +73,29 @@ def test_every_plugin_comes_trains_and_goes_without_a_trace(
     assert core_alone.everything() == files
     assert "restored       mpmath 1.2.1 (was" in said and "kept           nothing" in said
     assert git(clone, "status", "--porcelain", "--ignored", "--", "plugins") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("template", ["minimal", "segmentation"])
+def test_a_new_plugin_installs_lists_trains_and_uninstalls_at_once(
+    core_alone: Environment, clone: Path, tmp_path: Path, template: str
+):
+    first = core_alone.freeze()
+    raven = core_alone.path / "bin" / "raven"
+    where = {"RAVENML_STORAGE_PATH": str(tmp_path / "home")}
+    core_alone.ok(raven, "plugin", "new", "my-net", "--template", template, "--into", tmp_path, **where)
+    folder = tmp_path / "ravenml_my_net"
+
+    said = core_alone.ok(folder / "install.sh", cwd=tmp_path)
+    assert "ravenml_my_net is installed and loads (CPU" in said
+    assert "my_net" in core_alone.ok(raven, "train", "list", **where).split()
+    write_demo(tmp_path / "demo", images=6)
+    core_alone.ok(raven, "train", "--dataset", tmp_path / "demo", "my-net", "train", **where)
+    (run,) = (tmp_path / "home" / "runs").iterdir()
+    assert (run / "model-state.tar").is_file()
+
+    core_alone.ok(folder / "install.sh", "-u")
+    assert "my_net" not in core_alone.ok(raven, "train", "list", **where).split()
+    core_alone.ok(clone / "install_all.sh", "-u", "-c")
+    assert core_alone.freeze() == first
