@@ -20,7 +20,7 @@ from ravenml.errors import InputError, RavenError
 from ravenml.plugin.driver import check_driver, cuda_conflict
 from ravenml.plugin.environment import Environment, Requirement, accepts, in_environment, pip
 from ravenml.plugin.folder import PluginFolder
-from ravenml.plugin.journal import Journal, locked
+from ravenml.plugin.journal import UNPINNED, Journal, locked
 from ravenml.plugin.loading import why_it_does_not_load
 from ravenml.plugin.requirements import compile_plugin, cpu_index
 from ravenml.plugin.uninstall import carry_out, make_plan
@@ -73,10 +73,10 @@ def install(folder: PluginFolder, gpu: bool = False, recompile: bool = False, sa
             check_driver(pins)
             _refuse_two_cudas(folder, pins, journal)
         environment = Environment()
-        changing = _announce_changes(folder, environment, journal, say, pins)
+        changing = _announce_changes(folder, environment, journal, say, pins, gpu)
         journal.begin(
             environment,
-            pins | {folder.distribution: "?"},
+            pins | {folder.distribution: UNPINNED},
             giving_way=[*changing, folder.distribution],
             plugin=folder.distribution,
             noted={"folder": str(folder.path), "gpu": gpu, "pins": pins},
@@ -106,13 +106,21 @@ def install(folder: PluginFolder, gpu: bool = False, recompile: bool = False, sa
 
 
 def _announce_changes(
-    folder: PluginFolder, environment: Environment, journal: Journal, say: Say, pins: dict[str, str]
+    folder: PluginFolder,
+    environment: Environment,
+    journal: Journal,
+    say: Say,
+    pins: dict[str, str],
+    gpu: bool,
 ) -> list[str]:
     """Say which versions that the user had are about to change; the names of all that will change."""
     changing = []
     for name, version in pins.items():
         package = environment.packages.get(name)
-        if package is None or accepts(Requirement(f"{name}=={version}"), package.version):
+        if package is None:
+            continue
+        wrong_build = gpu and name == "torch" and package.version.endswith("+cpu")
+        if accepts(Requirement(f"{name}=={version}"), package.version) and not wrong_build:
             continue
         changing.append(name)
         if name not in journal.brought:

@@ -32,6 +32,7 @@ from ravenml.plugin.environment import Environment, Package
 from ravenml.plugin.leftovers import entries_of, remove_leftovers
 
 SCHEMA = 1
+UNPINNED = "?"  # stands for the version of the plugin itself
 
 
 def journal_folder() -> Path:
@@ -161,7 +162,9 @@ class Journal:
         cleared = remove_leftovers(Environment(), before, self.pending["entries"]) if killed else []
         environment = Environment()
         now = environment.packages
-        ours = pins.keys() | environment.reached_from(name for name in pins if name in now)
+        # the pins name all that is needed; on a machine that they were not compiled for, pip may add to it
+        pinned = [name for name, version in pins.items() if name in now and version != UNPINNED]
+        ours = (pins.keys() | environment.reached_from(pinned).keys()) - {"ravenml"}
         for name in sorted(ours):
             had, has = before.get(name), now.get(name)
             if name in self.changed:

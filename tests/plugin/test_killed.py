@@ -84,6 +84,8 @@ def test_what_a_killed_installation_left_is_cleared_and_the_next_one_completes_i
     # As a kill would have left it: the change is still pending, alpha has no RECORD of pip's yet, beta has
     # files and no metadata, and pip's own folder of replaced files lies about.
     half(environment)
+    raven = environment.path / "bin" / "raven"
+    assert "an installation of ravenml-tiny was interrupted" in environment.ok(raven, "plugin", "list")
     said = environment.ok(checkout.script("tiny"))
     assert "An installation was interrupted; its remains are removed" in said
     assert {"alpha==2.0", "beta==1.0", "ravenml-tiny==0.3"} <= set(environment.freeze().splitlines())
