@@ -164,7 +164,8 @@ def _install_plugin(folder: PluginFolder) -> None:
     before = {path.name for path in folder.path.iterdir()}
     # setuptools is a requirement of pip-tools and so of the core: nothing has to be fetched to build it
     problem = pip(
-        "install", "-q", "--no-deps", "--no-build-isolation", "--use-pep517", "-e", str(folder.path)
+        *("install", "-q", "--no-deps", "--no-build-isolation", "-e", str(folder.path)),
+        environment={"PIP_USE_PEP517": "1"},  # not as an option: newer versions always do, and forget it
     )
     for made in {path.name for path in folder.path.iterdir()} - before:
         if made.endswith(".egg-info") or made == "build":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from local_wheels import Checkout, Environment
+from local_wheels import Checkout, Environment, write_wheel
 
 from ravenml.errors import RavenError
 from ravenml.plugin.conda import read_environment_yml
@@ -81,11 +81,26 @@ def test_for_the_gpu_the_gpu_files_are_installed_once_there_is_a_driver(
     assert "alpha" not in environment.freeze()
 
 
+@pytest.mark.slow
+def test_for_the_gpu_a_build_for_the_cpu_that_is_already_there_is_replaced(
+    environment: Environment, checkout: Checkout, wheels: Path
+):
+    for version in ("2.13.0", "2.13.0+cpu"):
+        write_wheel(wheels, "torch", version)
+    checkout.plugin("net", ["torch==2.13.0"])
+    environment.pip("install", "-q", "torch==2.13.0+cpu")
+    first = environment.freeze()
+    said = environment.ok(checkout.script("net"), "-g", RAVENML_SKIP_DRIVER_CHECK="1")
+    assert "torch 2.13.0+cpu becomes 2.13.0" in said
+    assert "torch==2.13.0\n" in environment.freeze()
+    environment.ok(checkout.install_all, "-u")
+    assert environment.freeze() == first
+
+
+@pytest.mark.slow
 def test_two_plugins_that_cannot_share_a_gpu_environment_are_told_apart(
     environment: Environment, checkout: Checkout, wheels: Path
 ):
-    from local_wheels import write_wheel
-
     write_wheel(wheels, "nvidia-cudnn-cu12", "9.3")
     write_wheel(wheels, "nvidia-cudnn-cu13", "9.20")
     checkout.plugin("old", ["alpha==2.0"], gpu=["nvidia-cudnn-cu12==9.3"])

@@ -67,6 +67,7 @@ def test_one_plugin_goes_and_what_the_other_needs_stays(environment: Environment
     assert environment.freeze() == first
 
 
+@pytest.mark.slow
 def test_both_orders_of_installation_end_in_the_same_environment(
     environment: Environment, checkout: Checkout
 ):
@@ -81,6 +82,7 @@ def test_both_orders_of_installation_end_in_the_same_environment(
     environment.ok(checkout.install_all, "-u")
 
 
+@pytest.mark.slow
 def test_what_something_of_the_users_needs_meanwhile_is_kept(environment: Environment, checkout: Checkout):
     environment.ok(checkout.install_all)
     environment.pip("install", "-q", "leans-on-beta")
@@ -90,6 +92,7 @@ def test_what_something_of_the_users_needs_meanwhile_is_kept(environment: Enviro
     assert "removed        alpha 2.0, beta 1.0" in environment.ok(checkout.install_all, "-u")
 
 
+@pytest.mark.slow
 def test_what_the_user_installed_meanwhile_is_not_touched(environment: Environment, checkout: Checkout):
     environment.ok(checkout.install_all)
     environment.pip("install", "-q", "gamma")
@@ -97,6 +100,7 @@ def test_what_the_user_installed_meanwhile_is_not_touched(environment: Environme
     assert "gamma==1.0" in environment.freeze()
 
 
+@pytest.mark.slow
 def test_a_version_that_the_user_changed_since_is_the_users(environment: Environment, checkout: Checkout):
     environment.ok(checkout.install_all)
     environment.pip("install", "-q", "alpha==1.0")
@@ -105,6 +109,7 @@ def test_a_version_that_the_user_changed_since_is_the_users(environment: Environ
     assert "alpha==1.0" in environment.freeze()
 
 
+@pytest.mark.slow
 def test_a_former_version_is_not_restored_under_something_that_came_since(
     environment: Environment, checkout: Checkout
 ):
@@ -143,6 +148,7 @@ def test_a_distribution_whose_files_a_removed_one_shared_is_installed_again(
     assert (environment.freeze(), environment.everything()) == (first, files)
 
 
+@pytest.mark.slow
 def test_nothing_is_removed_that_no_journal_says_we_brought(environment: Environment, checkout: Checkout):
     environment.pip("install", "-q", "beta", "alpha==2.0")
     folder = checkout.script("tiny").parent
@@ -164,6 +170,7 @@ def test_n_says_what_would_happen_and_does_nothing(environment: Environment, che
     assert environment.everything() == first
 
 
+@pytest.mark.slow
 def test_the_journal_holds_everything_that_was_there_before(environment: Environment, checkout: Checkout):
     first = environment.freeze()
     environment.ok(checkout.install_all)
@@ -174,6 +181,7 @@ def test_the_journal_holds_everything_that_was_there_before(environment: Environ
     assert journal["pending"] is None
 
 
+@pytest.mark.slow
 def test_a_plugin_that_does_not_load_is_named_with_what_to_do(environment: Environment, checkout: Checkout):
     folder = checkout.plugin("broken", ["alpha==2.0"], fault="import no_such_module")
     done = environment.run(folder / "install.sh")

@@ -125,6 +125,7 @@ def test_a_new_minimal_plugin_trains(minimal: Path, site: Path, raven: Raven, tm
     assert json.loads((run / "summary.json").read_text())["out_of_fold"]["miou"] > 0
 
 
+@pytest.mark.slow
 def test_a_new_segmentation_plugin_stops_and_goes_on_where_it_stopped(
     site: Path, raven: Raven, tmp_path: Path
 ):
