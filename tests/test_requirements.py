@@ -16,9 +16,11 @@ from ravenml.plugin.requirements import (
     answers,
     clean,
     compile_all,
+    compile_plugin,
     cpu_index,
     digest,
     is_current,
+    pins_of,
     wanted_by,
     wanted_by_core,
 )
@@ -136,6 +138,54 @@ def test_compiling_writes_the_pins_and_the_hash_of_what_they_came_from(
     assert len(compile_all(checkout)) == 3
     assert stale(checkout) == []
     assert (checkout / "plugins/ravenml_x/requirements-gpu.txt").read_text().endswith("\ntorch==2.15\n")
+
+
+def test_one_plugins_installation_compiles_the_constraints_and_its_own_file_alone(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(requirements, "pip_compile", lambda wanted, constraints, gpu: "torch==2.14.0\n")
+    plugin = checkout / "plugins" / "ravenml_x"
+    assert compile_plugin(plugin, gpu=False) == []
+    (plugin / "requirements.in").write_text("torch>=2.14\n")
+    compiled = [checkout / "plugins" / "constraints.txt", plugin / "requirements.txt"]
+    assert compile_plugin(plugin, gpu=False) == compiled
+    assert compile_plugin(plugin, gpu=False) == []
+    assert compile_plugin(plugin, gpu=False, force=True) == compiled  # install.sh -r
+    assert compile_plugin(plugin, gpu=True) == [plugin / "requirements-gpu.txt"]
+
+
+def test_a_plugin_that_lies_elsewhere_is_compiled_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    monkeypatch.setattr(
+        requirements,
+        "pip_compile",
+        lambda wanted, constraints, gpu: asked.append((wanted, constraints)) or "torch==2.14.0\n",
+    )
+    (tmp_path / "requirements.in").write_text("torch>=2.14\n")
+    assert compile_plugin(tmp_path, gpu=False) == [tmp_path / "requirements.txt"]
+    assert asked == [(["torch>=2.14"], None)]
+    assert compile_plugin(tmp_path, gpu=False) == []
+
+
+def test_what_needs_nothing_is_compiled_without_asking_anybody(tmp_path: Path):
+    (tmp_path / "requirements.in").write_text("# nothing yet\n")
+    assert compile_plugin(tmp_path, gpu=False) == [tmp_path / "requirements.txt"]
+    assert pins_of(tmp_path / "requirements.txt") == {}
+
+
+def test_pins_are_read_by_canonical_name_and_for_this_machine(tmp_path: Path):
+    (tmp_path / "requirements.txt").write_text(
+        "# a remark\nTyping_Extensions==4.16.0\ntorch==2.13.0 ; sys_platform == 'win32'\n"
+        "numpy==2.4.6; python_version >= '3'\n"
+    )
+    assert pins_of(tmp_path / "requirements.txt") == {"typing-extensions": "4.16.0", "numpy": "2.4.6"}
+
+
+@pytest.mark.parametrize("line", ["torch>=2", "--find-links /here", "-e ."])
+def test_a_line_that_is_no_pin_is_named(tmp_path: Path, line: str):
+    (tmp_path / "requirements.txt").write_text(f"numpy==2.4.6\n{line}\n")
+    with pytest.raises(InputError, match="line 2"):
+        pins_of(tmp_path / "requirements.txt")
 
 
 def test_a_compiled_file_that_is_missing_is_not_current(tmp_path: Path):

@@ -81,6 +81,7 @@ def install(folder: PluginFolder, gpu: bool = False, recompile: bool = False, sa
             plugin=folder.distribution,
             noted={"folder": str(folder.path), "gpu": gpu, "pins": pins},
         )
+        say(f"Installing {folder.name} and {len(pins)} pinned packages for {'GPU' if gpu else 'CPU'}.")
         ended_well = False
         try:
             _install_pins(folder, gpu, pins)

@@ -76,6 +76,27 @@ def test_a_removal_killed_at_any_instant_is_finished_by_the_next(
     assert killed >= 3
 
 
+def test_a_pip_that_outlives_its_killed_script_is_waited_for(environment: Environment, checkout: Checkout):
+    code = (
+        "import os, subprocess, sys\n"
+        "from ravenml.plugin import environment\n"
+        "from ravenml.plugin.journal import locked\n"
+        "with locked():\n"
+        "    child = [sys.executable, '-c', 'import time; time.sleep(3)']\n"
+        "    subprocess.Popen(child, pass_fds=environment.held_by_pip, stdout=2)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    files = environment.everything()
+    python = environment.path / "bin" / "python"
+    killed = subprocess.Popen([python, "-P", "-c", code], env=environment.variables())
+    assert killed.wait() == -signal.SIGKILL
+    done = environment.run(checkout.install_all, "-u")
+    assert done.returncode == 1 and "Another install.sh is at work" in done.stderr
+    time.sleep(3)
+    environment.ok(checkout.install_all, "-u")
+    assert environment.everything() == files
+
+
 def test_what_a_killed_installation_left_is_cleared_and_the_next_one_completes_it(
     environment: Environment, checkout: Checkout
 ):
