@@ -18,6 +18,8 @@ from ravenml.plugin.journal import Journal, package_of
 from ravenml.plugin.leftovers import remove_empty
 from ravenml.plugin.requirements import cpu_index
 
+_JOINED = "\x1f"  # a space at which no line is broken
+
 
 @dataclass
 class Plan:
@@ -220,7 +222,9 @@ def table(plan: Plan, put_back: Sequence[str] = (), would: bool = False) -> str:
         put_back: what ``-c`` has put back.
         would: nothing was done yet.
     """
-    removed = [f"{name} {version}" for name, version in sorted({**plan.plugins, **plan.remove}.items())]
+    removed = [
+        f"{name}{_JOINED}{version}" for name, version in sorted({**plan.plugins, **plan.remove}.items())
+    ]
     why: dict[str, list[str]] = {}
     for name, reason in sorted({**plan.keep, **plan.own}.items()):
         why.setdefault(reason, []).append(name)
@@ -248,4 +252,4 @@ def _row(title: str, lines: Sequence[str]) -> str:
         textwrap.fill(line, 110, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
         for line in (lines or ["nothing"])
     )
-    return f"{title:<15}{text[len(indent) :]}"
+    return f"{title:<15}{text[len(indent) :]}".replace(_JOINED, " ")
