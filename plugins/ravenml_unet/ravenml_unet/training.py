@@ -148,7 +148,7 @@ def say_what_begins(loop: TrainingLoop, model: SegmentationNetwork, start: Start
     loop.run.text(
         f"{loop.settings.model}, {parameters:.1f} million parameters, {len(loop.data.titles)} classes; "
         f"{len(loop.data.train)} images to learn from, {len(loop.data.val)} to validate; "
-        f"{there['device']}, {there['precision']}, {there['threads']} threads."
+        f"{there['device']}, {there['precision']}, {there['threads']} thread{'s' * (there['threads'] != 1)}."
     )
     if start is not None:
         again = loop.settings.weights_init_type == "transfer_learning" and model.head
