@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def environment(made_once: Environment) -> Iterator[Environment]:
         extra -= {line.split("==")[0] for line in first.splitlines()}
         if extra:
             made_once.pip("uninstall", "-q", "-y", *extra)
-        (made_once.path / "share" / "ravenml" / "journal.json").unlink(missing_ok=True)
+        shutil.rmtree(made_once.path / "share", ignore_errors=True)
 
 
 @pytest.fixture
