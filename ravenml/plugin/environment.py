@@ -184,8 +184,10 @@ class Environment:
 def _by_name(folders: list[str]) -> dict[str, Distribution]:
     result: dict[str, Distribution] = {}
     for found in distributions(path=folders):
+        if getattr(found, "_path", Path()).name.startswith("~"):
+            continue  # what pip has put aside; a killed one leaves it there, with its metadata
         name = found.metadata["Name"] if found.metadata else None
-        if name:  # an interrupted pip leaves folders without metadata
+        if name:  # a killed pip also leaves folders without metadata
             result.setdefault(canonical(name), found)
     return result
 

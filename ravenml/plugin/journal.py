@@ -159,7 +159,8 @@ class Journal:
         if self.pending is None:
             return []
         before, pins = self.pending["before"], self.pending["pins"]
-        cleared = remove_leftovers(Environment(), before, self.pending["entries"]) if killed else []
+        certain = {name: noted for name, noted in before.items() if name not in self.repair}
+        cleared = remove_leftovers(Environment(), certain, self.pending["entries"]) if killed else []
         environment = Environment()
         now = environment.packages
         # the pins name all that is needed; on a machine that they were not compiled for, pip may add to it
@@ -176,6 +177,9 @@ class Journal:
                     self.brought[name] = has.version if has else self.brought[name]
                     continue
                 self.changed[name] = {"had": had, "now": has.version if has else None}
+        for name in self.repair:  # killed while it was being installed again
+            if name in before and name not in now:
+                self.changed.setdefault(name, {"had": before[name], "now": None})
         self.forget_what_is_as_before(environment)
         self.pending = None
         self.save()

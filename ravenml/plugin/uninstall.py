@@ -171,7 +171,7 @@ def carry_out(plan: Plan, journal: Journal, environment: Environment) -> list[st
     """
     gone = [*plan.plugins, *plan.remove]
     journal.repair = plan.repair
-    journal.begin(environment, pins={}, giving_way=[*gone, *plan.restore])
+    journal.begin(environment, pins={}, giving_way=[*gone, *plan.restore, *plan.repair])
     problems = []
     folders = {os.path.dirname(file) for name in [*gone, *plan.restore] for file in _files(environment, name)}
     if gone and (problem := pip("uninstall", "-q", "-y", *gone)):
