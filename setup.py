@@ -26,8 +26,19 @@ install_requires = [
     "packaging>=23.2",
 ]
 
+# Each is imported inside the function that needs it; without it, one sentence names the extra.
+optional = {
+    "tensorboard": ["tensorboardX>=2.6.2"],
+    "mlflow": ["mlflow-skinny>=3"],
+    "clearml": ["clearml>=2"],
+    "resources": ["psutil>=5.9", "nvidia-ml-py>=12"],
+    "remote": ["ray[default]>=2.60,<3"],
+}
+
 extras_require = {
+    **optional,
     "dev": [
+        *(requirement for extra in optional.values() for requirement in extra),
         "pytest>=8",
         "pytest-timeout>=2.3",
         "hypothesis>=6.100",
