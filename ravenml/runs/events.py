@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ravenml.files import explain
 
 SCHEMA = 1
 LINE_LIMIT = 1 << 20  # bytes; a longer line is shortened by its writer
+_OURS = ("event_type", "timestamp", "level", "v", "attempt", "seq")
 
 
 def timestamp(seconds: float | None = None) -> str:
@@ -50,13 +52,28 @@ class EventWriter:
         Raises:
             RavenError: the disk is full or the folder is gone.
         """
+        self._number({"message": message, "event_type": f"EventType.{event_type}", **fields}, level)
+
+    def take_over(self, event: Mapping[str, Any]) -> None:
+        """Append an event that another program made: its fields stay, but ``v``, ``attempt`` and ``seq``
+        are ours.  Its time and level stay where they can be read.
+
+        Raises:
+            RavenError: the disk is full or the folder is gone.
+        """
+        message, level = event.get("message", ""), event.get("level")
+        self._number(
+            {**event, "message": message if isinstance(message, str) else str(message)},
+            level if isinstance(level, str) and len(level) < 20 else "info",
+            _readable(event.get("timestamp")),
+        )
+
+    def _number(self, fields: Mapping[str, Any], level: str, time: str | None = None) -> None:
         with self._lock:
             self._seq += 1
             event = {
-                "message": message,
-                "event_type": f"EventType.{event_type}",
                 **fields,
-                "timestamp": timestamp(),
+                "timestamp": time or timestamp(),
                 "level": level,
                 "v": SCHEMA,
                 "attempt": self.attempt,
@@ -66,13 +83,7 @@ class EventWriter:
                 event, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY, default=str
             )
             if len(line) > LINE_LIMIT:
-                kept = {
-                    k: v
-                    for k, v in event.items()
-                    if not isinstance(v, str | list | dict) or len(str(v)) < 1024
-                }
-                kept["message"] = message[: LINE_LIMIT // 8] + " … (shortened: the event was over 1 MiB)"
-                line = orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE, default=str)
+                line = orjson.dumps(_shortened(event), option=orjson.OPT_APPEND_NEWLINE, default=str)
             self._append(line)
 
     def _append(self, line: bytes) -> None:
@@ -90,6 +101,22 @@ class EventWriter:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def _shortened(event: dict[str, Any]) -> dict[str, Any]:
+    """What of an event fits into a line whatever stands in it: its numbers, and its short texts and lists."""
+    small = [k for k, v in event.items() if not isinstance(v, str | list | dict) or len(str(v)) < 1024]
+    kept = {k: event[k] for k in [k for k in small if len(k) < 100][:64]} | {k: event[k] for k in _OURS}
+    kept["message"] = event["message"][: LINE_LIMIT // 16] + " … (shortened: the event was over 1 MiB)"
+    return kept
+
+
+def _readable(time: object) -> str | None:
+    """An event's time, where readers can make sense of it."""
+    try:
+        return time if isinstance(time, str) and datetime.fromisoformat(time).tzinfo else None
+    except ValueError:
+        return None
 
 
 def _last_seq(path: Path) -> int:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ravenml.errors import RavenError
 from ravenml.files import explain, plain, write_beside, write_json
 from ravenml.runs import layout
-from ravenml.runs.events import EventWriter, newest_metrics, timestamp
+from ravenml.runs.events import EventWriter, newest_metrics, read_events, timestamp
 from ravenml.runs.lock import RunLock
+from ravenml.runs.printed import Steps
 from ravenml.runs.record import SCHEMA, read_record
 from ravenml.runs.stop import StopFlag
 
@@ -43,6 +44,7 @@ class Run:
         self.sealed = False
         self.said_anything = False  # whether a metric, a checkpoint or a picture was reported
         self._lock = lock
+        self._steps: Steps | None = None  # of events that another program printed
         self._events = EventWriter(path / layout.EVENTS, self.attempt)
         self._placed = self.attempt == 1  # whether readers know from which step this attempt goes on
 
@@ -186,6 +188,20 @@ class Run:
         """Say from which step this attempt goes on; readers drop later steps of earlier attempts."""
         self._placed = True
         self._write("resumed", "RESUMED", {"step": step, "epoch": epoch})
+
+    def relay(self, event: Mapping[str, Any]) -> None:
+        """Keep an event that another program printed (see ``ravenml.runs.printed``).
+
+        Its fields stay as they are; ``v``, ``attempt`` and ``seq`` become ours.  Metrics, checkpoints and
+        pictures without a ``step`` are given one.
+        """
+        if self._steps is None:
+            now = [e for e in read_events(self.path / layout.EVENTS) if e.get("attempt") == self.attempt]
+            self._steps = Steps(now)
+        event = self._steps.placed(event)
+        if "step" in event:
+            self._place()
+        self._events.take_over(event)
 
     def _place(self) -> None:
         """Before the first thing that has a step: a plugin that did not say where it resumed started over."""
