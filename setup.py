@@ -14,7 +14,7 @@ version = next(
 # Ranges, never pins; environment.yml repeats them for conda, and a test compares the two.
 install_requires = [
     "click>=8.1,<9",
-    "importlib-metadata>=8.0",
+    "importlib-metadata>=8.0,<10",  # the extra mlflow knows none later
     "pyyaml>=6.0.1",
     "pydantic>=2.7,<3",
     "orjson>=3.10",
