@@ -15,7 +15,7 @@ from ravenml.errors import RavenError
 
 ROOMS = {
     "train": ("ravenml.train.commands", "Train a model with one of the installed plugins."),
-    "runs": ("ravenml.runs.commands", "List, show and store trainings."),
+    "runs": ("ravenml.runs.commands", "List, compare, repeat and keep runs."),
     "models": ("ravenml.store.commands", "List, show, fetch, store and remove trained models."),
     "data": ("ravenml.data.commands", "Look at, fetch and store datasets, and make a demo one."),
     "plugin": ("ravenml.plugin.commands", "Write a plugin, check one, and see which are installed."),

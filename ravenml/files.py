@@ -58,6 +58,34 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def write_derived(path: Path, parts: list[bytes] | list[bytes | memoryview]) -> None:
+    """Write a file beside its place and rename it, safe for many threads and processes.
+
+    Unlike :func:`write_beside` it does not wait for the disk: what is written here is checked
+    when it is read, and made again when it is damaged.
+
+    Raises:
+        OSError: the disk is full or may not be written; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_numbers)}.tmp")
+    try:
+        try:
+            file = temporary.open("wb", buffering=0)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = temporary.open("wb", buffering=0)
+        with file:
+            for part in parts:
+                view = memoryview(part).cast("B")
+                while view:
+                    view = view[file.write(view) :]
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, whole or not at all.
 

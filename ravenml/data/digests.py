@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path
 import orjson
 
 from ravenml.data.images import read_bytes
+from ravenml.files import write_derived
 
 _RACY_NS = 2_000_000_000
 
@@ -79,31 +79,3 @@ class Digests:
             self._unsaved = 0
             content = orjson.dumps(self._known)
         write_derived(self._path, [content])
-
-
-def write_derived(path: Path, parts: list[bytes] | list[bytes | memoryview]) -> None:
-    """Write a file beside its place and rename it, safe for many threads and processes.
-
-    Unlike `ravenml.files.write_beside` it does not wait for the disk: what is written here is checked
-    when it is read, and made again when it is damaged.
-
-    Raises:
-        OSError: the disk is full or may not be written; nothing is left behind.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        try:
-            file = temporary.open("wb", buffering=0)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = temporary.open("wb", buffering=0)
-        with file:
-            for part in parts:
-                view = memoryview(part).cast("B")
-                while view:
-                    view = view[file.write(view) :]
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise

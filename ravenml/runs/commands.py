@@ -4,34 +4,72 @@ from __future__ import annotations
 
 import click
 
+from ravenml.runs import commands_notes
+
 
 @click.group()
 def runs() -> None:
-    """List and show trainings."""
+    """List, compare, repeat and keep runs."""
+
+
+runs.add_command(commands_notes.tag)
+runs.add_command(commands_notes.note)
 
 
 @runs.command("list")
+@click.option("--plugin", help="Only runs of this plugin.", metavar="NAME")
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice(["running", "completed", "failed", "interrupted", "lost", "broken"]),
+    help="Only runs that stand like this; may be given several times.",
+)
+@click.option("--tag", "tags", multiple=True, help="Only runs with this tag; several: with all of them.")
+@click.option("--since", help="Only runs begun since: 30min, 12h, 2d, 3w ago, or 2026-11-01.", metavar="WHEN")
+@click.option(
+    "--where",
+    multiple=True,
+    help='Only runs of which this is true: "val/miou>0.5 and lr<=0.01".',
+    metavar="CONDITION",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("-n", "limit", type=click.IntRange(min=1), help="Only the newest N.", metavar="N")
-def list_(as_json: bool, limit: int | None) -> None:
+@click.option("-n", "limit", type=click.IntRange(min=1), help="Only the newest N of them.", metavar="N")
+def list_(
+    plugin: str | None,
+    statuses: tuple[str, ...],
+    tags: tuple[str, ...],
+    since: str | None,
+    where: tuple[str, ...],
+    as_json: bool,
+    limit: int | None,
+) -> None:
     """List the runs, newest first.
 
+    --where compares metrics (val/miou), settings (lr, input_size.width) and fields (plugin, dataset, created,
+    name, note …) with = != < <= > >= and ~ (holds this text); what it names gets a column of its own.
     Piped, the columns are separated by tabs.
     """
     import sys
 
     from ravenml.runs.overview import overview, rows
+    from ravenml.runs.where import chosen, parse_since, parse_where
 
-    found = overview(limit)
+    conditions = [condition for text in where for condition in parse_where(text)]
+    moment = parse_since(since) if since else None
+    filtered = bool(plugin or statuses or tags or moment or conditions)
+    everything = overview(None if filtered else limit)
+    found = chosen(everything, conditions, plugin=plugin, statuses=statuses, tags=tags, since=moment)[:limit]
     if as_json:
-        import json
+        import orjson
 
-        click.echo(json.dumps(found, indent=2))
+        click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
         return
     if not found:
-        click.echo("No runs yet; `raven train` makes one.", err=True)
+        said = "No run is like that." if everything else "No runs yet; `raven train` makes one."
+        click.echo(said, err=True)
         return
-    table = rows(found)
+    table = rows(found, [condition.name for condition in conditions])
     if not sys.stdout.isatty():
         click.echo("\n".join("\t".join(row) for row in table))
         return

@@ -10,7 +10,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -124,22 +124,33 @@ def _last_seq(path: Path) -> int:
 
 
 class EventReader:
-    """Reads what has been added to an events file since the last time; the file need not exist yet."""
+    """Reads what has been added to an events file since the last time; the file need not exist yet.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        offset: up to which byte the file has been read; always the beginning of a line.
+    """
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
         self.path = path
-        self._offset = 0
+        self.offset = offset
+
+    def size(self) -> int:
+        """The file's size in bytes now; 0 where it does not exist."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
 
     def read_new(self) -> list[dict[str, Any]]:
         """The events whose lines are complete.  A line that is no JSON object is passed over."""
         try:
             with self.path.open("rb") as file:
-                file.seek(self._offset)
+                file.seek(self.offset)
                 content = file.read()
         except FileNotFoundError:
             return []
         end = content.rfind(b"\n") + 1
-        self._offset += end
+        self.offset += end
         return [event for line in content[:end].splitlines() if (event := parse(line)) is not None]
 
 
@@ -174,8 +185,13 @@ def effective(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def newest_metrics(path: Path) -> dict[str, Any]:
     """The newest value of each metric in an events file, by its address (``val/miou``)."""
+    return metrics_of(effective(list(read_events(path))))
+
+
+def metrics_of(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The last value of each metric in these events, by its address (``val/miou``)."""
     newest: dict[str, Any] = {}
-    for event in effective(list(read_events(path))):
+    for event in events:
         if event.get("event_type") == "EventType.METRICS" and isinstance(event.get("metrics"), dict):
             newest |= {f"{event.get('type')}/{name}": value for name, value in event["metrics"].items()}
     return newest

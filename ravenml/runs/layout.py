@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ravenml.config.home import runs_dir
@@ -15,6 +16,7 @@ EVENTS = "events.jsonl"
 CONSOLE = "console.log"
 LOCK = "run.lock"
 CONTROL = "control.json"
+NOTES = "notes.json"
 SUMMARY = "summary.json"
 SCORES = "scores.npz"
 CHECKPOINTS = "checkpoints"
@@ -32,7 +34,9 @@ def run_ids() -> list[str]:
     folder = runs_dir()
     if not folder.is_dir():
         return []
-    return sorted(entry.name for entry in folder.iterdir() if (entry / RUN_JSON).is_file())
+    # A name with a dot is a run that is just being imported or removed.
+    names = [name for name in os.listdir(folder) if not name.startswith(".")]
+    return sorted(name for name in names if os.path.isfile(f"{folder}/{name}/{RUN_JSON}"))
 
 
 def find_run(prefix: str | None) -> Path:

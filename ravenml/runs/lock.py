@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ravenml.errors import RavenError
@@ -69,3 +71,25 @@ def is_locked(folder: Path) -> bool:
     finally:
         os.close(file)
     return False
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path`` while the block runs, after whoever holds it now.
+
+    Raises:
+        RavenError: the folder may not be written.
+    """
+    try:
+        file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            os.close(file)
+            raise
+    except OSError as error:
+        raise explain(error, path) from error
+    try:
+        yield
+    finally:
+        os.close(file)

@@ -2,67 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ravenml.config.home import runs_dir
-from ravenml.errors import RavenError
 from ravenml.files import read_json
 from ravenml.runs import layout
 from ravenml.runs.events import newest_metrics
+from ravenml.runs.index import indexed
+from ravenml.runs.notes import read_notes
 from ravenml.runs.record import read_record, status
 from ravenml.runs.tables import fold_table, score_table
 from ravenml.runs.views import epoch_line
 from ravenml.runs.watch import Watched
+from ravenml.runs.where import lookup
 
+_COLUMNS = ("status", "plugin", "dataset", "folds")
 _SHOWN = ("val/miou", "val/mdice", "val/pixel_accuracy", "val/loss", "train/loss")
 
 
 def overview(limit: int | None = None) -> list[dict[str, Any]]:
     """One flat record per run, newest first; a run whose record is broken says so."""
-    found: list[dict[str, Any]] = []
-    for name in layout.run_ids()[::-1][:limit]:
-        folder = runs_dir() / name
-        try:
-            record = read_record(folder)
-        except RavenError as error:
-            found.append({"id": name, "status": "broken", "error": str(error)})
-            continue
-        result = record.get("result") or {}
-        found.append(
-            {
-                "id": name,
-                "status": status(folder, record),
-                "plugin": record.get("plugin"),
-                "dataset": (record.get("dataset") or {}).get("name"),
-                "folds": (record.get("kfold") or {}).get("folds"),
-                "fold": record.get("fold"),
-                "created": record.get("created"),
-                "metrics": result.get("metrics") or {},
-                "stored": result.get("stored"),
-            }
-        )
-    return found
+    return indexed(layout.run_ids()[-limit:] if limit else None)
 
 
-def rows(found: list[dict[str, Any]]) -> list[list[str]]:
-    """The overview as a table of text with a header."""
-    table = [["RUN", "STATUS", "PLUGIN", "DATASET", "FOLDS", "BEGUN", "SCORE"]]
+def rows(found: list[dict[str, Any]], more: Sequence[str] = ()) -> list[list[str]]:
+    """The overview as a table of text with a header.
+
+    Args:
+        found: what :func:`overview` returned, or a part of it.
+        more: names of metrics, settings or fields that get a column of their own.
+    """
+    more = [name for name in dict.fromkeys(more) if name not in ("id", *_COLUMNS)]
+    table = [["RUN", *(name.upper() for name in _COLUMNS), "BEGUN", "SCORE", *more, "TAGS"]]
     for one in found:
-        name, value = headline(one.get("metrics") or {})
+        name, value = headline(one["metrics"])
         table.append(
             [
                 one["id"],
-                one["status"],
-                one.get("plugin") or "-",
-                one.get("dataset") or "-",
-                str(one.get("folds") or "-"),
+                *(str(one.get(column) or "-") for column in _COLUMNS),
                 _local_time(one.get("created")),
                 f"{name} {value:.4f}" if name else "-",
+                *(_cell(lookup(one, column)) for column in more),
+                " ".join(one["tags"]) or "-",
             ]
         )
     return table
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
 def headline(metrics: dict[str, Any]) -> tuple[str, float]:
@@ -74,9 +64,10 @@ def headline(metrics: dict[str, Any]) -> tuple[str, float]:
 
 
 def full_record(folder: Path) -> dict[str, Any]:
-    """``run.json`` with the derived status, and ``summary.json`` where there is one."""
+    """``run.json`` with the derived status, people's notes, and ``summary.json`` where there is one."""
     record = read_record(folder)
     record["status"] = status(folder, record)
+    record["notes"] = {name: value for name, value in read_notes(folder).items() if name != "v"}
     if (folder / layout.SUMMARY).exists():
         record["summary"] = read_json(folder / layout.SUMMARY)
     return record
@@ -88,6 +79,7 @@ def details(folder: Path, width: int | None = None) -> list[str]:
     now = status(folder, record)
     result = record.get("result") or {}
     dataset = record.get("dataset") or {}
+    notes = read_notes(folder)
     resume = record.get("resume") if now in ("interrupted", "failed", "lost") else None
     facts = [
         ("Run", record["id"]),
@@ -102,6 +94,8 @@ def details(folder: Path, width: int | None = None) -> list[str]:
         ("Attempts", str(len(record["attempts"])) if len(record["attempts"]) > 1 else None),
         ("Command", " ".join(record.get("command") or [])),
         ("Commit", _commit(record)),
+        ("Tags", " ".join(notes.get("tags") or ())),
+        ("Note", notes.get("note")),
         ("Folder", str(folder)),
         *(("Model", str(folder / name)) for name in (result.get("models") or {}).values()),
         ("Previews", next((str(path.parent) for path in folder.glob("previews/*")), None)),

@@ -40,14 +40,13 @@ def status(folder: Path, record: dict[str, Any]) -> str:
     Derived, not trusted: a run that says nothing of its end runs only while its lock is held on this
     machine, or, on another machine, while its events are younger than five minutes.
     """
-    if record.get("process", {}).get("host", "") == socket.gethostname():
-        if is_locked(folder):
-            return "running"
-    elif not record.get("result"):
-        try:
-            silence = time.time() - (folder / EVENTS).stat().st_mtime
-        except OSError:
-            return "lost"
-        return "running" if silence < SILENCE else "lost"
     result = record.get("result")
-    return str(result["status"]) if result else "lost"
+    if result:
+        return str(result["status"])
+    if record.get("process", {}).get("host", "") == socket.gethostname():
+        return "running" if is_locked(folder) else "lost"
+    try:
+        silence = time.time() - (folder / EVENTS).stat().st_mtime
+    except OSError:
+        return "lost"
+    return "running" if silence < SILENCE else "lost"

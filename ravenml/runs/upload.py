@@ -19,7 +19,7 @@ from ravenml.store.local import publish
 from ravenml.store.local_store import FolderStore
 from ravenml.store.results import metadata_key, store_result
 
-_PRIVATE = (layout.LOCK, layout.CONTROL, layout.RUN_JSON, layout.METADATA)
+_PRIVATE = (layout.LOCK, layout.CONTROL, layout.NOTES, layout.RUN_JSON, layout.METADATA)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,133 @@
+"""The runs of this home as flat records: derived from their folders, and remembered in one file.
+
+The file in the cache is never the truth.  An entry counts only while ``run.json`` and ``notes.json`` are the
+very files that it was made from; whatever differs is read anew, and a lost or broken file is only slow once.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ravenml.config.home import cache_dir, runs_dir
+from ravenml.errors import RavenError
+from ravenml.files import write_derived
+from ravenml.runs import layout
+from ravenml.runs.events import EventReader, metrics_of, newest_metrics
+from ravenml.runs.facts import row_of
+from ravenml.runs.notes import read_notes
+from ravenml.runs.record import read_record, status
+
+_FORMAT = 1  # of the index file; another one is made anew
+_FILE = "runs-index.json"
+
+
+def indexed(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """One flat record per run, newest first; see :func:`ravenml.runs.facts.row_of`.
+
+    Their ``status`` is derived now.  A run whose record is broken has the status ``broken`` and an
+    ``error``.
+
+    Args:
+        names: only these runs; without it, all of this home.
+    """
+    root, known = runs_dir(), _load()
+    found = layout.run_ids() if names is None else sorted(names)
+    entries: dict[str, dict[str, Any]] = {}
+    changed = names is None and len(found) != len(known)
+    for name in found:
+        folder = f"{root}/{name}"
+        before = known.get(name)
+        stamp = _stamp(folder)
+        if before is None or before.get("stamp") != stamp:
+            before = {"stamp": stamp, **_read(Path(folder))}
+            changed = True
+        if before["row"]["status"] is None:
+            changed |= _follow(Path(folder), before)
+        entries[name] = before
+    if changed:
+        with suppress(OSError):  # a home that may only be read is listed all the same
+            _save(entries if names is None else {**known, **entries})
+    return [_now(root, entries[name]) for name in reversed(found)]
+
+
+def _stamp(folder: str) -> list[int]:
+    """What changes whenever a run's record or notes do: both are always written anew and renamed."""
+    stamp: list[int] = []
+    for name in (layout.RUN_JSON, layout.NOTES):
+        try:
+            found = os.stat(f"{folder}/{name}")
+            stamp += [found.st_ino, found.st_mtime_ns, found.st_size]
+        except OSError:
+            stamp.append(0)
+    return stamp
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        record = read_record(folder)
+        row = row_of(record, read_notes(folder)) | {"id": folder.name}
+        return {"row": row, "host": record["process"].get("host")}
+    except RavenError as error:
+        return {"row": _broken(folder, str(error))}
+    except (AttributeError, TypeError, ValueError):  # JSON, but not of our making
+        return {"row": _broken(folder, f"{folder / layout.RUN_JSON} is no record of a run.")}
+
+
+def _broken(folder: Path, error: str) -> dict[str, Any]:
+    return {"id": folder.name, "status": "broken", "error": error, "metrics": {}, "settings": {}, "tags": []}
+
+
+def _follow(folder: Path, entry: dict[str, Any]) -> bool:
+    """Take in what a run without a result has reported since; whether anything was new.
+
+    Only the new lines are read, unless they say that the training has gone back.
+    """
+    reader = EventReader(folder / layout.EVENTS, int(entry.get("read", 0)))
+    if reader.size() < reader.offset:
+        reader.offset, entry["reported"] = 0, {}
+    new = reader.read_new()
+    if not new:
+        return False
+    if any(event.get("event_type") == "EventType.RESUMED" for event in new):
+        entry["reported"] = newest_metrics(folder / layout.EVENTS)
+    else:
+        entry["reported"] = entry.get("reported", {}) | metrics_of(new)
+    entry["read"] = reader.offset
+    return True
+
+
+def _now(root: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry's row with what holds only at this moment."""
+    row: dict[str, Any] = entry["row"]
+    if row["status"] is not None:
+        return row
+    now = status(root / row["id"], {"process": {"host": entry["host"]}})
+    return row | {"status": now, "metrics": entry.get("reported", {})}
+
+
+def _load() -> dict[str, dict[str, Any]]:
+    collecting = gc.isenabled()
+    gc.disable()  # a million small objects at once, none of them garbage: half of the time would be lost
+    try:
+        stored = orjson.loads((cache_dir() / _FILE).read_bytes())
+        if stored["format"] == _FORMAT and stored["runs_dir"] == str(runs_dir()):
+            entries: dict[str, dict[str, Any]] = stored["runs"]
+            return entries
+    except (OSError, ValueError, TypeError, KeyError):
+        pass
+    finally:
+        if collecting:
+            gc.enable()
+    return {}
+
+
+def _save(entries: dict[str, dict[str, Any]]) -> None:
+    stored = {"format": _FORMAT, "runs_dir": str(runs_dir()), "runs": entries}
+    write_derived(cache_dir() / _FILE, [orjson.dumps(stored)])

@@ -1,0 +1,74 @@
+"""``notes.json``: people's tags and their note on a run.  The training never touches it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ravenml.errors import InputError, RavenError
+from ravenml.files import read_json, write_json
+from ravenml.runs.layout import NOTES
+from ravenml.runs.lock import one_at_a_time
+
+SCHEMA = 1
+_TAG = re.compile(r"[\w.:/+-]{1,64}")
+
+
+def read_notes(folder: Path) -> dict[str, Any]:
+    """The run's ``tags`` (sorted) and ``note``; empty where nobody wrote any.
+
+    Raises:
+        RavenError: the file is broken, or of a newer ravenML.
+    """
+    path = folder / NOTES
+    if not path.exists():
+        return {"v": SCHEMA, "tags": [], "note": None}
+    notes = read_json(path)
+    if not isinstance(notes, dict) or not isinstance(notes.get("tags", []), list):
+        raise RavenError(f"{path} holds no notes; mend or remove it.")
+    if int(notes.get("v", SCHEMA)) > SCHEMA:
+        raise RavenError(f"{path} was written by a newer ravenML; upgrade ravenML to change it.")
+    return notes
+
+
+def change_tags(folder: Path, add: Sequence[str] = (), remove: Sequence[str] = ()) -> list[str]:
+    """Add tags to a run and take tags off it; the tags that it has now.
+
+    Raises:
+        InputError: a tag that holds more than letters, digits and ``. _ : / + -``; one to be removed that
+            the run does not have.
+    """
+    for tag in add:
+        if not _TAG.fullmatch(tag):
+            raise InputError(
+                f"The tag {tag!r} cannot be used: a tag is a word of letters, digits and . _ : / + -"
+            )
+
+    def change(notes: dict[str, Any]) -> None:
+        tags = set(notes.get("tags") or ())
+        for tag in remove:
+            if tag not in tags:
+                has = ", ".join(sorted(tags)) or "none"
+                raise InputError(f"{folder.name} has no tag {tag!r}; it has {has}.")
+        notes["tags"] = sorted((tags | set(add)) - set(remove))
+
+    return list(_changed(folder, change)["tags"])
+
+
+def change_note(folder: Path, text: str | None) -> None:
+    """Replace a run's note; None or an empty text removes it."""
+
+    def change(notes: dict[str, Any]) -> None:
+        notes["note"] = text.strip() or None if text else None
+
+    _changed(folder, change)
+
+
+def _changed(folder: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    with one_at_a_time(folder / f".{NOTES}.lock"):
+        notes = read_notes(folder)
+        change(notes)
+        write_json(folder / NOTES, {**notes, "v": SCHEMA})
+    return notes
