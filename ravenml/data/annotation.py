@@ -63,7 +63,7 @@ def parse_annotation(
 ) -> Annotation:
     """Parse an annotation file's content; see `read_annotation`."""
     data = parse_object(content, path)
-    size = _size(data, path)
+    size = parse_size(data, path)
     annotation = Annotation(size, names_of(data.get("tags"), path, "tags"), [])
     objects = data.get("objects", [])
     if not isinstance(objects, list):
@@ -88,7 +88,7 @@ def read_head(path: Path, shapes: Mapping[str, str]) -> tuple[frozenset[str], Co
     data = parse_object(read_bytes(path), path)
     objects = data.get("objects")
     entries = [entry for entry in objects if isinstance(entry, dict)] if isinstance(objects, list) else []
-    kinds = (_kind(entry, shapes.get(str(entry.get("classTitle")), "")) for entry in entries)
+    kinds = (kind_of(entry, shapes.get(str(entry.get("classTitle")), "")) for entry in entries)
     return names_of(data.get("tags"), path, "tags"), Counter(kind for kind in kinds if kind not in _DRAWN)
 
 
@@ -120,7 +120,8 @@ def names_of(tags: Any, path: Path, where: str) -> frozenset[str]:
     raise Fault(path, where, "is no list of tags with a name each", _EXPORT_AGAIN)
 
 
-def _size(data: dict[str, Any], path: Path) -> tuple[int, int]:
+def parse_size(data: Mapping[str, Any], path: Path) -> tuple[int, int]:
+    """An annotation's (height, width)."""
     size = data.get("size")
     if isinstance(size, dict):
         height, width = size.get("height"), size.get("width")
@@ -143,10 +144,11 @@ def _add(
             f'the class "{title}" is not in meta.json',
             f"add it there or correct the name ({suggestion(title, list(shapes))})",
         )
-    kind = _kind(entry, shapes.get(title, "") if shapes else "")
+    kind = kind_of(entry, shapes.get(title, "") if shapes else "")
     geometry: Geometry
     if kind == "bitmap":
-        geometry = _bitmap(entry.get("bitmap"), annotation.size)
+        geometry = parse_bitmap(entry.get("bitmap"))
+        _check_inside(geometry, annotation.size)
     elif kind == "polygon":
         exterior, interior = outline(entry)
         geometry = Polygon(exterior, interior)
@@ -159,7 +161,7 @@ def _add(
     annotation.objects.append(Object(title, tags, geometry))
 
 
-def _kind(entry: dict[str, Any], shape: str) -> str:
+def kind_of(entry: Mapping[str, Any], shape: str) -> str:
     """The object's shape: what it says itself, else what its class says in meta.json."""
     said = entry.get("geometryType") or entry.get("shape")
     if isinstance(said, str):
@@ -169,22 +171,25 @@ def _kind(entry: dict[str, Any], shape: str) -> str:
     return "bitmap" if "bitmap" in entry else "any"
 
 
-def _bitmap(entry: Any, size: tuple[int, int]) -> Bitmap:
+def parse_bitmap(entry: Any) -> Bitmap:
+    """A bitmap out of its JSON."""
     if not isinstance(entry, dict):
         raise BadShape("bitmap", "is missing")
     data = entry.get("data")
     if not isinstance(data, str):
         raise BadShape("bitmap.data", "is missing")
-    x, y = bitmap_origin(entry)
+    origin = bitmap_origin(entry)
     try:
-        mask = decode_bitmap(data)
+        return Bitmap(origin, decode_bitmap(data))
     except ValueError as error:
         raise BadShape("bitmap.data", str(error)) from None
-    height, width = mask.shape
+
+
+def _check_inside(bitmap: Bitmap, size: tuple[int, int]) -> None:
+    (x, y), (height, width) = bitmap.origin, bitmap.mask.shape
     if x < 0 or y < 0 or x + width > size[1] or y + height > size[0]:
         raise BadShape(
             "bitmap",
             f"reaches outside the image: {width}×{height} pixels at ({x}, {y}) in {size[1]}×{size[0]}",
             "correct its origin or cut it to the image",
         )
-    return Bitmap((x, y), mask)

@@ -9,14 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ravenml.data.bitmap import encode_bitmap
-from ravenml.data.demo_scene import HEIGHT, WIDTH, Scene, Thing, make_scene
-from ravenml.data.geometry import Bitmap, Polygon
-from ravenml.data.images import encode_png
+from ravenml.data.demo_scene import HEIGHT, WIDTH, Scene, make_scene
+from ravenml.data.labels import Document, Label
+from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.data.project import Project
 from ravenml.data.split import TRAIN, VAL, rank
+from ravenml.data.writing import ProjectWriter, meta_json
 from ravenml.errors import InputError
-from ravenml.files import write_bytes, write_json
 
 CLASSES = {"pond": ("bitmap", "#2D9CDB"), "hedge": ("polygon", "#F2C94C"), "roof": ("rectangle", "#EB5757")}
 SEASONS = ("autumn", "spring")
@@ -39,14 +38,13 @@ def write_demo(directory: Path, images: int = 30, seed: int = 0) -> Project:
         raise InputError(f"{images} images make no training and validation set; ask for at least 2.")
     if directory.is_file() or (directory.is_dir() and any(directory.iterdir())):
         raise InputError(f"{directory} is not empty; name a new folder.")
-    write_json(directory / "meta.json", _meta())
+    writer = ProjectWriter(directory)
+    writer.write_meta(_meta())
     for index in range(images):
         season = SEASONS[index % 2]
         name = f"garden_{index // 2 + 1:03d}.png"
         scene = make_scene(seed=seed, number=index, season=season)
-        write_bytes(directory / season / "img" / name, encode_png(scene.image))
-        annotation = _annotation(scene, _set_of(index, images, seed))
-        write_json(directory / season / "ann" / f"{name}.json", annotation)
+        writer.add(season, name, scene.image, _annotation(scene, _set_of(index, images, seed)))
     return Project.open(directory)
 
 
@@ -61,43 +59,21 @@ def _set_of(index: int, images: int, seed: int) -> str:
 
 
 def _meta() -> dict[str, Any]:
-    return {
-        "classes": [
-            {"title": title, "description": "", "shape": shape, "color": color, "geometry_config": {}}
-            for title, (shape, color) in CLASSES.items()
-        ],
-        "tags": [
-            {"name": TRAIN, "value_type": "none", "color": "#27AE60", "applicable_type": "imagesOnly"},
-            {"name": VAL, "value_type": "none", "color": "#9B51E0", "applicable_type": "imagesOnly"},
-            {"name": "thatched", "value_type": "none", "color": "#C79A4B", "applicable_type": "objectsOnly"},
-        ],
-        "projectType": "images",
-    }
+    classes = [ObjClass(title, shape, color) for title, (shape, color) in CLASSES.items()]
+    tags = [
+        TagMeta(TRAIN, color="#27AE60"),
+        TagMeta(VAL, color="#9B51E0"),
+        TagMeta("thatched", color="#C79A4B"),
+    ]
+    meta = meta_json(classes, tags)
+    for tag, applicable in zip(meta["tags"], ("imagesOnly", "imagesOnly", "objectsOnly"), strict=True):
+        tag["applicable_type"] = applicable
+    return meta
 
 
-def _annotation(scene: Scene, chosen: str) -> dict[str, Any]:
-    return {
-        "description": "",
-        "size": {"height": HEIGHT, "width": WIDTH},
-        "tags": [{"name": chosen}],
-        "objects": [_object(thing) for thing in scene.things],
-    }
-
-
-def _object(thing: Thing) -> dict[str, Any]:
-    shape = thing.geometry
-    entry: dict[str, Any] = {
-        "classTitle": thing.title,
-        "description": "",
-        "tags": [{"name": name} for name in thing.tags],
-        "geometryType": CLASSES[thing.title][0],
-    }
-    if isinstance(shape, Bitmap):
-        entry["bitmap"] = {"origin": list(shape.origin), "data": encode_bitmap(shape.mask)}
-    elif isinstance(shape, Polygon):
-        holes = [hole.tolist() for hole in shape.interior]
-        entry["points"] = {"exterior": shape.exterior.tolist(), "interior": holes}
-    else:
-        corners = [[shape.left, shape.top], [shape.right, shape.bottom]]
-        entry["points"] = {"exterior": corners, "interior": []}
-    return entry
+def _annotation(scene: Scene, chosen: str) -> Document:
+    labels = (
+        Label.make(thing.title, thing.geometry, [{"name": name} for name in thing.tags])
+        for thing in scene.things
+    )
+    return Document((HEIGHT, WIDTH), tuple(labels), ({"name": chosen},))

@@ -1,4 +1,4 @@
-"""The three shapes that become masks.
+"""The shapes of objects: three that become masks, and lines and points, which do not.
 
 Coordinates are pixels with x to the right and y down, ``(0, 0)`` being the top left pixel, as in
 Supervisely's annotation format (https://docs.supervisely.com/data-organization/00_ann_format_navi).
@@ -40,4 +40,20 @@ class Rectangle:
     bottom: int
 
 
-Geometry = Bitmap | Polygon | Rectangle
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """An open line through its points, int32 (N, 2) of (x, y)."""
+
+    points: Points
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One pixel."""
+
+    x: int
+    y: int
+
+
+Geometry = Bitmap | Polygon | Rectangle  # what can be drawn into a mask
+AnyGeometry = Geometry | Line | Point

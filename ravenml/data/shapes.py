@@ -67,6 +67,17 @@ def bitmap_origin(entry: dict[str, Any]) -> tuple[int, int]:
     raise BadShape("bitmap.origin", "is no pair [x, y]")
 
 
+def line(entry: dict[str, Any]) -> np.ndarray:
+    """A line's points, int32 (N, 2) of (x, y), at least two."""
+    return points(_points_of(entry).get("exterior"), "points.exterior", 2)
+
+
+def point(entry: dict[str, Any]) -> tuple[int, int]:
+    """A point's place (x, y)."""
+    x, y = points(_points_of(entry).get("exterior"), "points.exterior", 1)[0]
+    return int(x), int(y)
+
+
 def _points_of(entry: dict[str, Any]) -> dict[str, Any]:
     given = entry.get("points")
     if not isinstance(given, dict):

@@ -1,0 +1,183 @@
+"""Moving, cutting, scaling and mirroring shapes, true to the pixel.
+
+Each function gives new shapes.  Where nothing would be left of a shape, the list is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from ravenml.data.bitmap import trim
+from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Points, Polygon, Rectangle
+from ravenml.data.masks import draw
+
+_LARGEST = 2**26  # pixels; a polygon that is larger is cut where it lies in the window alone
+
+
+def bounds(geometry: AnyGeometry) -> Rectangle:
+    """The smallest rectangle that holds the shape."""
+    if isinstance(geometry, Rectangle):
+        return geometry
+    if isinstance(geometry, Bitmap):
+        (x, y), (height, width) = geometry.origin, geometry.mask.shape
+        return Rectangle(x, y, x + width - 1, y + height - 1)
+    if isinstance(geometry, Point):
+        return Rectangle(geometry.x, geometry.y, geometry.x, geometry.y)
+    points = geometry.exterior if isinstance(geometry, Polygon) else geometry.points
+    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    return Rectangle(left, top, right, bottom)
+
+
+def translate(geometry: AnyGeometry, dx: int, dy: int) -> AnyGeometry:
+    """Move a shape to the right and down by whole pixels."""
+    if isinstance(geometry, Bitmap):
+        return replace(geometry, origin=(geometry.origin[0] + dx, geometry.origin[1] + dy))
+    if isinstance(geometry, Rectangle):
+        return Rectangle(geometry.left + dx, geometry.top + dy, geometry.right + dx, geometry.bottom + dy)
+    if isinstance(geometry, Point):
+        return Point(geometry.x + dx, geometry.y + dy)
+    return _with_points(geometry, lambda points: points + np.array((dx, dy), np.int32))
+
+
+def overlap(one: Rectangle, other: Rectangle) -> Rectangle | None:
+    """What two rectangles share."""
+    left, top = max(one.left, other.left), max(one.top, other.top)
+    right, bottom = min(one.right, other.right), min(one.bottom, other.bottom)
+    return Rectangle(left, top, right, bottom) if left <= right and top <= bottom else None
+
+
+def crop(geometry: AnyGeometry, window: Rectangle) -> list[AnyGeometry]:
+    """Cut a shape to a window; what is left keeps its place and, drawn, its pixels.
+
+    A polygon that reaches out of the window may become several, which follow its pixels; a line too.
+    """
+    extent = bounds(geometry)
+    shared = overlap(extent, window)
+    if shared is None:
+        return []
+    if shared == extent:
+        return [geometry]
+    if isinstance(geometry, Bitmap):
+        x, y = geometry.origin
+        part = geometry.mask[shared.top - y : shared.bottom - y + 1, shared.left - x : shared.right - x + 1]
+        return [Bitmap((shared.left, shared.top), part)] if part.any() else []
+    if isinstance(geometry, Line):
+        return [Line(piece) for piece in _pieces(geometry.points, window)]
+    if isinstance(geometry, Polygon):
+        return list(_cut(geometry, shared))
+    return [shared]
+
+
+def scale(geometry: AnyGeometry, size: tuple[int, int], to: tuple[int, int]) -> list[AnyGeometry]:
+    """Scale a shape with its image from ``size`` to ``to``, both (height, width).
+
+    Bitmaps and rectangles come out as if their mask had been resized: every new pixel is the old one that
+    its centre lies in.  Corners of polygons and lines are rounded to the nearest pixel.
+    """
+    if isinstance(geometry, Bitmap | Rectangle):
+        extent = bounds(geometry)
+        rows, columns = _sources(size[0], to[0]), _sources(size[1], to[1])
+        down = np.flatnonzero((rows >= extent.top) & (rows <= extent.bottom))
+        right = np.flatnonzero((columns >= extent.left) & (columns <= extent.right))
+        if not down.size or not right.size:
+            return []
+        if isinstance(geometry, Rectangle):
+            return [Rectangle(int(right[0]), int(down[0]), int(right[-1]), int(down[-1]))]
+        mask = geometry.mask[rows[down] - extent.top][:, columns[right] - extent.left]
+        return [Bitmap((int(right[0]), int(down[0])), mask)] if mask.any() else []
+    factors = np.array((to[1] / size[1], to[0] / size[0]))
+    if isinstance(geometry, Point):
+        x, y = np.floor((np.array((geometry.x, geometry.y)) + 0.5) * factors).astype(int).tolist()
+        return [Point(x, y)]
+    return [_with_points(geometry, lambda p: np.rint((p + 0.5) * factors - 0.5).astype(np.int32))]
+
+
+def fliplr(geometry: AnyGeometry, width: int) -> AnyGeometry:
+    """Mirror a shape with its image of this width: the first column becomes the last."""
+    last = width - 1
+    if isinstance(geometry, Bitmap):
+        x = width - geometry.origin[0] - geometry.mask.shape[1]
+        return Bitmap((x, geometry.origin[1]), geometry.mask[:, ::-1])
+    if isinstance(geometry, Rectangle):
+        return Rectangle(last - geometry.right, geometry.top, last - geometry.left, geometry.bottom)
+    if isinstance(geometry, Point):
+        return Point(last - geometry.x, geometry.y)
+    return _with_points(geometry, lambda p: np.stack([last - p[:, 0], p[:, 1]], axis=1).astype(np.int32))
+
+
+def as_bitmap(geometry: AnyGeometry, size: tuple[int, int]) -> Bitmap | None:
+    """The pixels that a shape sets in an image of ``size`` (height, width); None where there are none."""
+    if isinstance(geometry, Line | Point):
+        return None
+    mask = np.zeros(size, np.uint8)
+    draw(mask, geometry, 1)
+    return Bitmap(*trim(mask)) if mask.any() else None
+
+
+def outlines(mask: np.ndarray) -> Iterator[Polygon]:
+    """The polygons that, drawn, set the pixels of a mask (height, width) and no others."""
+    count, parts = cv2.connectedComponents((mask != 0).astype(np.uint8), connectivity=8)
+    for number in range(1, count):
+        part = (parts == number).astype(np.uint8)
+        (exterior,) = _contours(part)
+        filled = np.zeros_like(part)
+        cv2.fillPoly(filled, [exterior], 1)
+        yield Polygon(exterior, tuple(_contours(filled & ~part)))
+
+
+def _with_points(geometry: Polygon | Line, change: object) -> Polygon | Line:
+    assert callable(change)
+    if isinstance(geometry, Line):
+        return Line(change(geometry.points))
+    return Polygon(change(geometry.exterior), tuple(change(hole) for hole in geometry.interior))
+
+
+def _sources(old: int, new: int) -> np.ndarray:
+    """For each of ``new`` pixels, which of ``old`` its centre lies in."""
+    return np.minimum(((np.arange(new) + 0.5) * (old / new)).astype(int), old - 1)
+
+
+def _pieces(points: Points, window: Rectangle) -> Iterator[Points]:
+    box = (window.left, window.top, window.right - window.left + 1, window.bottom - window.top + 1)
+    piece: list[tuple[int, ...]] = []
+    for start, end in zip(points[:-1].tolist(), points[1:].tolist(), strict=True):
+        inside, first, last = cv2.clipLine(box, start, end)
+        if not inside:
+            continue
+        if piece and piece[-1] != tuple(first):
+            yield np.array(piece, np.int32)
+            piece = []
+        piece = [*(piece or [tuple(first)]), tuple(last)]
+    if piece:
+        yield np.array(piece, np.int32)
+
+
+def _cut(polygon: Polygon, shared: Rectangle) -> Iterator[Polygon]:
+    # OpenCV clips outlines at the picture's edge, so outline and holes are drawn whole where they can be.
+    rings = np.concatenate([polygon.exterior, *polygon.interior])
+    canvas = bounds(Polygon(rings))
+    if (canvas.bottom - canvas.top + 1) * (canvas.right - canvas.left + 1) > _LARGEST:
+        canvas = shared
+    mask = np.zeros((canvas.bottom - canvas.top + 1, canvas.right - canvas.left + 1), np.uint8)
+    moved = translate(polygon, -canvas.left, -canvas.top)
+    assert isinstance(moved, Polygon)
+    draw(mask, moved, 1)
+    part = mask[
+        shared.top - canvas.top : shared.bottom - canvas.top + 1,
+        shared.left - canvas.left : shared.right - canvas.left + 1,
+    ]
+    for outline in outlines(part):
+        placed = translate(outline, shared.left, shared.top)
+        assert isinstance(placed, Polygon)
+        yield placed
+
+
+def _contours(mask: np.ndarray) -> list[Points]:
+    """The outer contours of a mask's parts; those of one or two pixels are told with three points."""
+    found, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    rings = (np.asarray(contour).reshape(-1, 2).astype(np.int32) for contour in found)
+    return [np.concatenate([ring, ring[-1:], ring[-1:]])[: max(len(ring), 3)] for ring in rings]
