@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ravenml.runs import commands_notes
+from ravenml.runs import commands_keep, commands_notes
 
 
 @click.group()
@@ -12,8 +12,11 @@ def runs() -> None:
     """List, compare, repeat and keep runs."""
 
 
-runs.add_command(commands_notes.tag)
-runs.add_command(commands_notes.note)
+for command in (
+    *(commands_notes.tag, commands_notes.note),
+    *(commands_keep.rm, commands_keep.export, commands_keep.import_),
+):
+    runs.add_command(command)
 
 
 @runs.command("list")

@@ -1,0 +1,208 @@
+"""A run as one file: a tar of its folder, with the digest of every file in it at its end."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import lzma
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from ravenml.config.home import runs_dir
+from ravenml.errors import InputError, RavenError
+from ravenml.files import explain, write_beside
+from ravenml.runs.layout import CONTROL, LOCK, RUN_JSON
+from ravenml.runs.lock import RunLock
+from ravenml.runs.record import read_record, status
+from ravenml.runs.removal import IMPORTING, sweep
+
+MANIFEST = "MANIFEST.json"
+SCHEMA = 1
+_CHUNK = 1 << 20
+_ID = re.compile(r"[\w-]{1,100}")
+_BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an archive holds; ``links`` were left out, because what they point to lies elsewhere."""
+
+    files: int
+    size: int
+    links: list[str]
+
+
+def export_run(folder: Path, file: Path) -> Exported:
+    """Write the run in ``folder``, its folds too, to ``file``; compressed if it ends in ``gz``.
+
+    Raises:
+        InputError: the run is running, or the file exists.
+        RavenError: the disk is full, or the file may not be written; nothing is left of it.
+    """
+    if status(folder, read_record(folder)) == "running":
+        raise InputError(f"{folder.name} is running; stop it first: raven runs stop {folder.name}")
+    if file.exists():
+        raise InputError(f"{file} exists already; remove it or name another file.")
+    paths = sorted(_belonging(folder), key=lambda path: (path.name != RUN_JSON, path))
+    digests: dict[str, str] = {}
+    size = 0
+    lock = RunLock(folder)  # nobody resumes it meanwhile
+    try:
+        with write_beside(file) as raw, _new_tar(raw, file.name.endswith("gz")) as tar:
+            for path in paths:
+                if not path.is_symlink():
+                    name = path.relative_to(folder).as_posix()
+                    digests[name], bytes_read = _add(tar, path, f"{folder.name}/{name}")
+                    size += bytes_read
+            content = json.dumps({"v": SCHEMA, "run": folder.name, "files": digests}, indent=1).encode()
+            info = tarfile.TarInfo(MANIFEST)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    finally:
+        lock.release()
+    links = [path.relative_to(folder).as_posix() for path in paths if path.is_symlink()]
+    return Exported(len(digests), size, links)
+
+
+def _new_tar(file: IO[bytes], compressed: bool) -> tarfile.TarFile:
+    if compressed:
+        return tarfile.open(fileobj=file, mode="w|gz", format=tarfile.PAX_FORMAT)
+    return tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT)
+
+
+def _belonging(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = path.name.startswith(".") and path.name.endswith((".tmp", ".lock"))
+        if (path.is_file() or path.is_symlink()) and not hidden and path.name not in (LOCK, CONTROL):
+            yield path
+
+
+def _add(tar: tarfile.TarFile, path: Path, name: str) -> tuple[str, int]:
+    with path.open("rb") as file:
+        found = os.fstat(file.fileno())  # of the open file: notes may be replaced at any moment
+        info = tarfile.TarInfo(name)
+        info.size, info.mtime, info.mode = found.st_size, found.st_mtime, 0o644
+        reader = _Digesting(file)
+        tar.addfile(info, reader)
+    return reader.digest.hexdigest(), found.st_size
+
+
+class _Digesting(io.RawIOBase):
+    """Reads through to a file and digests what goes by."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        content = self.file.read(size)
+        self.digest.update(content)
+        return content
+
+
+def import_run(file: Path) -> tuple[Path, bool]:
+    """Bring a run from an archive into this home; its folder, and whether it was not there before.
+
+    Everything is unpacked beside the runs and checked; only then does it become one.
+
+    Raises:
+        InputError: no such file, no archive of a run, one that was cut off or changed, one with names that
+            leave the run's folder, or a run of which another version is here.
+        RavenError: the disk is full, or a newer ravenML wrote the run.
+    """
+    if not file.is_file():
+        raise InputError(f"{file} does not exist; name a file that `raven runs export` wrote.")
+    sweep()
+    place = runs_dir()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=IMPORTING, dir=place))
+        run_id, digests = _unpack(file, place)
+        folder = place / run_id
+        record = read_record(folder)
+        if record["id"] != run_id:
+            raise InputError(f"{file}: {RUN_JSON} is of the run {record['id']!r}, not of {run_id!r}.")
+        target = runs_dir() / run_id
+        if target.exists():
+            _check_same(target, digests, file)
+            return target, False
+        os.rename(folder, target)
+        return target, True
+    except _BROKEN as error:
+        raise InputError(f"{file} is no whole archive of a run ({error}); export the run again.") from None
+    except OSError as error:
+        raise explain(error, place) from error
+    finally:
+        if place != runs_dir():
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _unpack(file: Path, place: Path) -> tuple[str, dict[str, str]]:
+    """Unpack into ``place``, checking every name and digest; the run's ID and its files' digests."""
+    found: dict[str, str] = {}
+    manifest: dict[str, Any] | None = None
+    with tarfile.open(file, "r|*") as tar:
+        for member in tar:
+            content = tar.extractfile(member) if member.isfile() else None
+            if member.isdir():
+                continue
+            if content is None:
+                raise InputError(f"{file}: {member.name!r} is no plain file; a run holds no others.")
+            if member.name == MANIFEST:
+                manifest = json.loads(content.read())
+                continue
+            name = PurePosixPath(member.name)
+            leaves = name.is_absolute() or ".." in name.parts or "\0" in member.name or len(name.parts) < 2
+            if leaves or not _ID.fullmatch(name.parts[0]) or str(name) in found:
+                raise InputError(f"{file}: the name {member.name!r} leaves the run's folder; it is refused.")
+            found[str(name)] = _write(content, place / name, member.mtime)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise InputError(
+            f"{file} has no {MANIFEST} at its end: it was cut off, or `raven runs export` did not write it."
+        )
+    if int(manifest.get("v", SCHEMA)) > SCHEMA:
+        raise RavenError(f"{file} was written by a newer ravenML; upgrade ravenML to import it.")
+    said = {f"{manifest['run']}/{name}": digest for name, digest in manifest["files"].items()}
+    wrong = sorted(name for name in said.keys() | found.keys() if said.get(name) != found.get(name))
+    if wrong:
+        raise InputError(f"{file}: {wrong[0]} is not what {MANIFEST} says; export the run again.")
+    return str(manifest["run"]), dict(manifest["files"])
+
+
+def _write(content: IO[bytes], path: Path, mtime: float) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with path.open("xb") as file:
+        while chunk := content.read(_CHUNK):
+            digest.update(chunk)
+            file.write(chunk)
+    with suppress(OSError, OverflowError):
+        os.utime(path, (mtime, mtime))  # what is old stays old: a status may hang on it
+    return digest.hexdigest()
+
+
+def _check_same(target: Path, digests: dict[str, str], file: Path) -> None:
+    """Refuse to replace a run that differs; people's notes on either side do not count."""
+    here = {path.relative_to(target).as_posix(): path for path in _belonging(target) if not path.is_symlink()}
+    for name in sorted((here.keys() | digests.keys()) - {"notes.json"}):
+        same = name in here and name in digests and _digest(here[name]) == digests[name]
+        if not same:
+            raise InputError(
+                f"{target.name} is here already, and differs from {file} in {name}; "
+                f"remove it first: raven runs rm {target.name}"
+            )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,68 @@
+"""Removing runs, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from ravenml.config.home import runs_dir
+from ravenml.errors import InputError, RavenError
+from ravenml.files import explain
+from ravenml.runs.lock import RunLock
+from ravenml.runs.record import read_record, status
+
+REMOVED = ".removed-"
+IMPORTING = ".importing-"
+_STALE = 86400.0  # seconds; what is being removed or imported does not take longer
+
+
+def check_removable(folder: Path) -> None:
+    """Refuse a run that is running.
+
+    Raises:
+        InputError: it is; the sentence says how to stop it.
+    """
+    try:
+        now = status(folder, read_record(folder))
+    except RavenError:
+        return  # a broken record: only the lock can tell
+    if now == "running":
+        raise InputError(f"{folder.name} is running; stop it first: raven runs stop {folder.name}")
+
+
+def remove_run(folder: Path) -> None:
+    """Remove a run's folder: from one moment to the next it is no run any more, then its files go.
+
+    What was stored of it elsewhere stays there.
+
+    Raises:
+        RavenError: it is running, or may not be removed by this user.
+    """
+    check_removable(folder)
+    lock = RunLock(folder)
+    gone = folder.with_name(f"{REMOVED}{folder.name}-{os.getpid()}")
+    try:
+        os.rename(folder, gone)
+    except OSError as error:
+        raise explain(error, folder) from error
+    finally:
+        lock.release()
+    sweep()
+    try:
+        shutil.rmtree(gone)
+    except OSError as error:
+        raise explain(error, gone) from error
+
+
+def sweep() -> None:
+    """Finish what killed removals and imports have left."""
+    for pattern in (f"{REMOVED}*", f"{IMPORTING}*"):
+        for left in runs_dir().glob(pattern):
+            try:
+                old = time.time() - left.stat().st_mtime > _STALE
+            except OSError:
+                continue
+            if old:
+                shutil.rmtree(left, ignore_errors=True)
