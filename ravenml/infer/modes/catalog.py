@@ -1,0 +1,65 @@
+"""The inference modes by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, create_model
+
+from ravenml.config.config import validated
+from ravenml.data.meta import ObjClass
+from ravenml.errors import InputError
+from ravenml.infer.modes.areas import Bboxes, FullImage, Roi
+from ravenml.infer.modes.base import Mode
+from ravenml.infer.modes.configs import ModeConfig
+from ravenml.infer.modes.interface import Network
+from ravenml.infer.modes.sliding import SlidingWindow, SlidingWindowDet
+
+MODES: dict[str, type[Mode]] = {
+    "full_image": FullImage,
+    "roi": Roi,
+    "bboxes": Bboxes,
+    "sliding_window": SlidingWindow,
+    "sliding_window_det": SlidingWindowDet,
+}
+
+
+def effective_config(given: Mapping[str, Any], default: Mapping[str, Any], where: str) -> ModeConfig:
+    """A mode's config: what was given, over the default where that is of the same mode, over the mode's own.
+
+    Args:
+        given: the content of ``mode`` in a config; without a name, the default's.
+        default: the plugin's, or the command's, own choice.
+        where: the file (or command) that ``given`` comes from.
+
+    Raises:
+        InputError: an unknown mode or field, or an unusable value; names the path, such as
+            ``mode.window.width``.
+    """
+    name = given.get("name", default.get("name"))
+    if name not in MODES:
+        raise InputError(f"{where}: `mode.name` should be one of {', '.join(MODES)}, not {name!r}.")
+    base = MODES[name].make_default_config("")
+    if default.get("name") == name:
+        base = merged(base, default)
+    schema: type[BaseModel] = create_model(
+        "Config", __config__=ConfigDict(extra="forbid"), mode=(MODES[name].config_class, ...)
+    )
+    config: ModeConfig = validated(schema, {"mode": merged(base, given)}, where).mode  # type: ignore[attr-defined]
+    return config
+
+
+def make_mode(config: ModeConfig, network: Network, known: Sequence[ObjClass] = ()) -> Mode:
+    """The mode that a config describes; see `Mode`."""
+    return MODES[config.name](config, network, known)
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two nested mappings as one; the second wins, field by field."""
+    result = dict(below)
+    for name, value in above.items():
+        there = result.get(name)
+        both = isinstance(there, Mapping) and isinstance(value, Mapping)
+        result[name] = merged(there, value) if both else value  # type: ignore[arg-type]
+    return result

@@ -1,0 +1,117 @@
+"""The modes that run a network on overlapping windows over the whole image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravenml.data.geometry import Rectangle
+from ravenml.data.labels import Document, Label
+from ravenml.data.meta import ObjClass
+from ravenml.data.transforms import crop, translate
+from ravenml.errors import InputError, RavenError
+from ravenml.infer.modes.areas import area_class, extended
+from ravenml.infer.modes.base import Mode, whole
+from ravenml.infer.modes.configs import SlidingWindowConfig, SlidingWindowDetConfig
+from ravenml.infer.modes.grid import Grid, blended, most_likely
+from ravenml.infer.modes.interface import Image, Network, Outcome
+from ravenml.infer.modes.suppression import edges, suppressed
+
+
+class _Sliding(Mode):
+    config: SlidingWindowConfig
+
+    def __init__(self, config: SlidingWindowConfig, network: Network, known: Sequence[ObjClass] = ()) -> None:
+        super().__init__(config, network, known)
+        if config.save:
+            self.classes.append(area_class(config.class_name))
+
+    def grid(self, size: tuple[int, int]) -> Grid:
+        """The windows over an image of ``size`` (height, width)."""
+        window, overlap = self.config.window, self.config.min_overlap
+        return Grid.over(size, (window.height, window.width), (overlap.y, overlap.x))
+
+    def areas(self, grid: Grid) -> list[Label]:
+        """The windows as objects, if they are to be kept."""
+        if not self.config.save:
+            return []
+        high, wide = grid.rows.window, grid.columns.window
+        shown = [
+            crop(Rectangle(x, y, x + wide - 1, y + high - 1), whole(grid.size)) for y, x in grid.places()
+        ]
+        return [Label.make(self.config.class_name, one) for found in shown for one in found]
+
+
+class SlidingWindow(_Sliding):
+    """For segmentation: the windows' probabilities are blended, each window counting most in its middle."""
+
+    config_class = SlidingWindowConfig
+
+    def annotate(self, image: Image, document: Document) -> Outcome:
+        grid, classes = self.grid(document.size), self.network.classes
+        probabilities = self.empty_probabilities(document.size)
+        numbers = np.zeros(document.size, np.uint8 if len(classes) < 256 else np.uint16)
+        for top, band in blended(grid, image, len(classes), self._predict, self.network.batch_size):
+            bottom = top + band.shape[1]
+            numbers[top:bottom] = most_likely(band)
+            if probabilities is not None:
+                probabilities[:, top:bottom] = band
+        added = [*self.areas(grid), *self.named_labels(self.segments(numbers))]
+        return Outcome(extended(document, added), added, probabilities)
+
+    def _predict(self, tiles: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        said = self.network.infer(tiles, [Document(tiles.shape[1:3])] * len(tiles), True)
+        found = [one.probabilities for one in said if one.probabilities is not None]
+        if len(found) != len(said):
+            raise RavenError(
+                "mode: sliding_window needs a model that gives probabilities for every pixel; for boxes "
+                "there is sliding_window_det."
+            )
+        return found
+
+
+class SlidingWindowDet(_Sliding):
+    """For detection: the windows' boxes are put together, and of those that overlap much one is kept."""
+
+    config_class = SlidingWindowDetConfig
+    config: SlidingWindowDetConfig
+
+    def annotate(self, image: Image, document: Document) -> Outcome:
+        if self.config.save_probabilities:
+            raise InputError("mode.save_probabilities: boxes have no probabilities of pixels; leave it out.")
+        grid, found = self.grid(document.size), []
+        for places, tiles in grid.tiles(image, self.network.batch_size):
+            said = self.network.infer(tiles, [Document(tiles.shape[1:3])] * len(tiles))
+            for (y, x), one in zip(places, said, strict=True):
+                for label in one.labels:
+                    if isinstance(label.geometry, Rectangle):
+                        moved = translate(label.geometry, x, y)
+                        inside = crop(moved, whole(document.size))
+                        found += [label.changed(geometry=shape) for shape in inside]
+        if self.config.nms_after.enable:
+            found = self._suppressed(found)
+        added = [*self.areas(grid), *self.named_labels(found)]
+        return Outcome(extended(document, added), added)
+
+    def _suppressed(self, labels: list[Label]) -> list[Label]:
+        """Of each class on its own; in the order in which the classes were first seen."""
+        kept = []
+        for title in dict.fromkeys(label.title for label in labels):
+            same = [label for label in labels if label.title == title]
+            boxes = [edges(label.geometry) for label in same if isinstance(label.geometry, Rectangle)]
+            scores = np.array([self._confidence(label) for label in same])
+            chosen = suppressed(np.array(boxes), scores, self.config.nms_after.iou_threshold)
+            kept += [same[index] for index in chosen]
+        return kept
+
+    def _confidence(self, label: Label) -> float:
+        name = self.config.nms_after.confidence_tag_name
+        value = next((tag.get("value") for tag in label.tags if tag.get("name") == name), None)
+        if not isinstance(value, int | float):
+            raise InputError(
+                f"mode.nms_after.confidence_tag_name: the model's boxes have no tag {name!r} with a number; "
+                "name the tag that tells how sure it is, or disable nms_after."
+            )
+        return float(value)
