@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravenml.errors import RavenError
-from ravenml.files import explain, plain, write_beside, write_json
+from ravenml.files import explain, plain, write_bytes, write_json
 from ravenml.runs import layout
 from ravenml.runs.events import EventWriter, newest_metrics, read_events, timestamp
 from ravenml.runs.lock import RunLock
@@ -21,6 +21,8 @@ from ravenml.runs.stop import StopFlag
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+DESCRIBED = ("parameters", "project", "name", "task_type", "tags", "container", "output_uri", "remote")
 
 
 class Run:
@@ -91,8 +93,10 @@ class Run:
 
     # What a plugin says.
 
-    def metrics(self, type: str, epoch: float, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Report numbers of one kind (``train`` or ``val``) at a moment in epochs.
+    def metrics(
+        self, type: str, epoch: float | None, metrics: Mapping[str, Any], step: int | None = None
+    ) -> None:
+        """Report numbers of one kind (``train`` or ``val``) at a moment in epochs, where it is known.
 
         A metric is addressed as ``<type>/<name>``, such as ``val/miou``.  NaN and infinities are kept.
         """
@@ -165,20 +169,40 @@ class Run:
                 cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes(),
                 ".png",
             )
-        target = self.path / layout.PREVIEWS / f"{name}{suffix}"
+        where = {"epoch": epoch, "step": step}
+        return self.picture(f"{name}{suffix}", content, **{k: v for k, v in where.items() if v is not None})
+
+    def picture(self, file: str, content: bytes, **fields: Any) -> Path:
+        """Keep an encoded picture as ``previews/<file>`` and announce it.
+
+        Args:
+            file: may hold ``/`` to make folders; ends in the suffix of its format.
+            content: PNG, JPEG or GIF.
+            fields: ``epoch``, ``step``, ``timestamp``.
+
+        Returns:
+            The picture's path.
+        """
+        target = self.path / layout.PREVIEWS / file
         if not target.resolve().is_relative_to((self.path / layout.PREVIEWS).resolve()):
-            raise RavenError(f"The picture's name {name!r} leaves the run's folder; name it without `..`.")
-        with write_beside(target) as file:
-            file.write(content)
-        fields = {
-            "name": name,
-            "file": target.relative_to(self.path).as_posix(),
-            "epoch": epoch,
-            "step": step,
-        }
+            raise RavenError(f"The picture's name {file!r} leaves the run's folder; name it without `..`.")
+        write_bytes(target, content)
+        name = file.removesuffix(target.suffix)
+        place = target.relative_to(self.path).as_posix()
         self._place()
-        self._write("image", "IMAGE", {k: v for k, v in fields.items() if v is not None})
+        self._events.take_over(
+            {"message": "image", "event_type": "EventType.IMAGE", "name": name, "file": place, **fields}
+        )
         return target
+
+    def artifact(self, file: Path) -> None:
+        """Announce a file that is already in place below ``path``."""
+        name = file.relative_to(self.path).as_posix()
+        self._write("artifact", "ARTIFACT", {"file": name, "sizeb": file.stat().st_size})
+
+    def resources(self, numbers: Mapping[str, float]) -> None:
+        """Report what of the machine is in use (see ``ravenml.runs.resources``)."""
+        self._write("resources", "RESOURCES", {"resources": dict(numbers)})
 
     def text(self, message: str, level: str = "info") -> None:
         """Say something in words; ``level`` is ``debug``, ``info``, ``warning`` or ``error``."""
@@ -202,6 +226,23 @@ class Run:
         if "step" in event:
             self._place()
         self._events.take_over(event)
+
+    def say(self, event_type: str, message: str, fields: Mapping[str, Any], level: str = "info") -> None:
+        """Append an event of any type."""
+        if "step" in fields:
+            self._place()
+        self._write(message, event_type, fields, level)
+
+    def describe(self, fields: Mapping[str, Any]) -> None:
+        """Add what a program says of itself to ``run.json``, mappings to those that are there."""
+        known = {name: self.record.get(name) for name in fields}
+        self.update(
+            **{
+                name: {**old, **value} if isinstance(value, dict) and isinstance(old, dict) else value
+                for name, value, old in ((name, value, known[name]) for name, value in fields.items())
+                if name in DESCRIBED
+            }
+        )
 
     def _place(self) -> None:
         """Before the first thing that has a step: a plugin that did not say where it resumed started over."""

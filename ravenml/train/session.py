@@ -19,6 +19,7 @@ from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, Interrupted, RavenError
 from ravenml.files import explain
 from ravenml.runs import layout
+from ravenml.runs.attend import Attendant
 from ravenml.runs.console import recorded
 from ravenml.runs.display import Display
 from ravenml.runs.run import Run
@@ -123,6 +124,8 @@ class Session:
         # A fold that is a process of its own has its log as its output already.
         tees = self._stack.enter_context(recorded(folder / layout.CONSOLE)) if request.parent is None else ()
         self._stack.enter_context(self._shown)
+        if request.parent is None:  # the parent of folds measures the whole
+            self._shown.enter_context(Attendant.of(self.run))
         self.display = self._shown.enter_context(Display(sys.stdout, tees, self.run.stop))
         if not request.wants_folds:
             self.display.watch(watched)
