@@ -8,8 +8,34 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+
+def waiting_process(command: Sequence[str]) -> Callable[[], None]:
+    """Start a process that does one measurement's work each time the returned function is called.
+
+    The process prints ``ready`` when it is, reads a line before each piece of work, and prints ``done`` after
+    it; whatever else it prints is passed over.  Between two pieces it waits and uses no processor.
+    """
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    ask, answer = process.stdin, process.stdout
+    assert ask is not None and answer is not None
+
+    def wait_for(word: str) -> None:
+        while (line := answer.readline()).strip() != word:
+            if not line:
+                sys.exit(f"Not {word}: {' '.join(command)[:300]} ended with {process.wait()}.")
+
+    def once() -> None:
+        ask.write("go\n")
+        ask.flush()
+        wait_for("done")
+
+    wait_for("ready")
+    return once
 
 
 def interleave(

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from paired import interleave, load, median_ratio, report
+from paired import interleave, load, median_ratio, report, waiting_process
 
 SDK = """
 import sys, cv2, numpy as np, supervisely as sly
@@ -70,26 +69,7 @@ for _ in sys.stdin:
 
 def side(python: str, code: str, *arguments: str) -> Callable[[], None]:
     """Start a process that reads the project each time the returned function is called."""
-    process = subprocess.Popen(
-        [python, "-c", code + SERVE, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdin is not None and process.stdout is not None
-    ask, answer = process.stdin, process.stdout
-    while (line := answer.readline()) != "ready\n":  # a package may greet first
-        if not line:
-            sys.exit(f"{python} could not read the project; try: {python} -c 'import supervisely'")
-
-    def once() -> None:
-        ask.write("go\n")
-        ask.flush()
-        if answer.readline() != "done\n":
-            sys.exit(f"{python} failed while reading the project.")
-
-    return once
+    return waiting_process([python, "-c", code + SERVE, *arguments])
 
 
 def main() -> None:

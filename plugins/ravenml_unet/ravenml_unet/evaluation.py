@@ -15,7 +15,7 @@ from ravenml_unet.confusion import confusion_per_image
 from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples
 from ravenml_unet.loss import Loss, segmentation_loss
 from ravenml_unet.objective import Metric
-from ravenml_unet.predicting import most_likely, resized_probabilities
+from ravenml_unet.predicting import likeliest, most_likely, resized_probabilities
 from ravenml_unet.preprocessing import normalised
 
 
@@ -79,7 +79,7 @@ def evaluate(
                 for name, function in {"": loss, **own_metrics}.items():
                     means[name].append(function(output, labels))
                 counts.append(len(batch))
-                parts.append(confusion_per_image(labels, output.argmax(dim=1), len(titles)))
+                parts.append(confusion_per_image(labels, likeliest(output), len(titles)))
                 if originals is not None:
                     for index, one in enumerate(output.float().exp(), start=done):
                         truth = originals[index][1]

@@ -24,8 +24,9 @@ from ravenml_unet.loss import Loss, segmentation_loss
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.objective import Metric
 from ravenml_unet.optimizers import make_optimizer
+from ravenml_unet.predicting import likeliest
 from ravenml_unet.preprocessing import normalised, standardised, unit_range
-from ravenml_unet.randomness import AUGMENTATION, STEP, derived_seed, epoch_order
+from ravenml_unet.randomness import AUGMENTATION, STEP, derived_seed, epoch_order, seed_generators
 from ravenml_unet.schedule import learning_rate
 from ravenml_unet.settings import UNetSettings
 from ravenml_unet.weights import bare_state, load_weights, save_torch
@@ -159,7 +160,8 @@ class TrainingLoop:
 
     def _train_step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
         # Whatever draws random numbers in a step (dropout, say) draws this step's, come what may.
-        torch.manual_seed(derived_seed(self.settings.seed, self.fold, STEP, self.epoch, self.batch))
+        its = derived_seed(self.settings.seed, self.fold, STEP, self.epoch, self.batch)
+        seed_generators(its, self.fabric.device)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self.settings, self.step, self.steps_per_epoch)
         device = self.fabric.device
@@ -180,7 +182,7 @@ class TrainingLoop:
             )
         self._stepper.step()
         with torch.no_grad():
-            counts = confusion_per_image(labels, output.argmax(dim=1), len(self.data.titles))
+            counts = confusion_per_image(labels, likeliest(output), len(self.data.titles))
             self._sums["confusion"] += counts.sum(dim=0)
             self._sums["loss"] += loss.detach() * len(images)
             if self.settings.metrics_period:

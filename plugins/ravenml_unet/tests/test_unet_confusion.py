@@ -8,6 +8,7 @@ import torch
 from ravenml.infer.metrics import confusion_matrix
 from ravenml_unet.confusion import confusion_per_image
 from ravenml_unet.evaluation import Evaluation
+from ravenml_unet.predicting import likeliest
 
 
 def test_each_image_is_counted_for_itself_as_numpy_counts_it() -> None:
@@ -36,3 +37,9 @@ def test_a_class_that_nobody_saw_is_left_out_of_the_mean() -> None:
     confusion[0, 0, 0] = 4
     metrics = Evaluation(0.0, confusion, ["__bg__", "cat", "dog"]).metrics()
     assert metrics["miou"] == 1.0 and "iou/dog" not in metrics and "miou_fg" not in metrics
+
+
+def test_the_likeliest_class_is_what_argmax_gives_among_equals_too() -> None:
+    scores = torch.randint(0, 4, (2, 6, 9, 7), generator=torch.Generator().manual_seed(0)).float()
+    for layout in (torch.contiguous_format, torch.channels_last):
+        assert torch.equal(likeliest(scores.contiguous(memory_format=layout)), scores.argmax(dim=1))

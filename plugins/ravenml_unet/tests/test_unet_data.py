@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ravenml_unet.data import Loader, ResizedSamples
 from ravenml_unet.preprocessing import MEAN, STD, normalised, resize_labels
-from ravenml_unet.randomness import ORDER, STEP, derived_seed, epoch_order
+from ravenml_unet.randomness import ORDER, STEP, derived_seed, epoch_order, seed_generators
 
 
 class Numbered:
@@ -91,3 +91,12 @@ def test_the_order_depends_on_seed_fold_and_epoch_alone() -> None:
 def test_two_purposes_never_share_their_random_numbers() -> None:
     seeds = {derived_seed(0, None, purpose, epoch, 0) for purpose in (ORDER, STEP) for epoch in range(100)}
     assert len(seeds) == 200 and all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_seeding_before_a_step_gives_what_torchs_own_seeding_gives() -> None:
+    for seed in (0, 7, 2**63 - 1):
+        torch.manual_seed(seed)
+        expected = torch.rand(3)
+        torch.rand(5)
+        seed_generators(seed, torch.device("cpu"))
+        assert torch.equal(torch.rand(3), expected)
