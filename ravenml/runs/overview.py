@@ -92,6 +92,7 @@ def details(folder: Path, width: int | None = None) -> list[str]:
         ("Begun", _local_time(record.get("created"))),
         ("Ended", _local_time(result.get("finished")) if result.get("finished") else None),
         ("Attempts", str(len(record["attempts"])) if len(record["attempts"]) > 1 else None),
+        ("Clone of", (record.get("origin") or {}).get("clone_of")),
         ("Command", " ".join(record.get("command") or [])),
         ("Commit", _commit(record)),
         ("Tags", " ".join(notes.get("tags") or ())),

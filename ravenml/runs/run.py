@@ -16,6 +16,7 @@ from ravenml.runs.events import EventWriter, newest_metrics, read_events, timest
 from ravenml.runs.lock import RunLock
 from ravenml.runs.printed import Steps
 from ravenml.runs.record import SCHEMA, read_record
+from ravenml.runs.replay import origin
 from ravenml.runs.stop import StopFlag
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Run:
         record: dict[str, Any] = {"v": SCHEMA, "id": run_id, "created": timestamp(), "attempts": []}
         if resumed:
             record = read_record(path)
-        record.update(fields)
+        record.update(fields if resumed else {**origin(), **fields})
         record["result"] = None
         record["process"] = {"host": socket.gethostname(), "pid": os.getpid()}
         record["attempts"] = [*record["attempts"], {"started": timestamp()}]

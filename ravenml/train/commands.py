@@ -10,7 +10,7 @@ import click
 from ravenml.context import PLUGIN, SETTINGS_MODEL
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import SETTINGS, TRAIN, find_plugin, plugins
-from ravenml.train.given import keep
+from ravenml.train.given import keep, set_option
 from ravenml.train.options import extend
 
 
@@ -95,6 +95,9 @@ def train() -> None:
     raven train --dataset DIR unet train --kfold          train with k-fold
     raven train unet train --help                         the plugin's options
     """
+
+
+train.params.append(set_option())
 
 
 @train.result_callback()

@@ -42,6 +42,7 @@ def core_options() -> list[click.Option]:
             "Go on with a run that was interrupted, or with a k-fold run's missing folds.",
             metavar="ID",
         ),
+        set_option(),
         option("--preset", "Start from one of the plugin's presets.", metavar="TITLE"),
         option("--local", "Store the result in this folder instead of the configured store.", metavar="PATH"),
         option(
@@ -51,6 +52,25 @@ def core_options() -> list[click.Option]:
         ),
         option("--in-process", "Run folds in this process, for a debugger.", is_flag=True, hidden=True),
     ]
+
+
+def set_option() -> click.Option:
+    """``--set``: every field of the config by its name; it may stand on both levels, and all of it counts."""
+    return click.Option(
+        ["--set", "set"],
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Set any field of the config by its name there (lr=0.1, kfold.folds=3); wins over everything.",
+        expose_value=False,
+        callback=_keep_all,
+    )
+
+
+def _keep_all(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> None:
+    if value:
+        given = context.meta.setdefault(OPTIONS, {})
+        outer = given["set"][1] if "set" in given else ()
+        given["set"] = (True, (*outer, *value))
 
 
 def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -92,8 +112,9 @@ def plugin_defaults(context: click.Context) -> dict[str, Any]:
 
 def _plugins_own(context: click.Context) -> Iterator[tuple[str, click.Context, str]]:
     """The plugin's options that are spelled like one of the core's: the core's name, where, its own name."""
-    # A plugin's own --config is its own affair: the name is too common to mean ours.
-    spellings = {option.opts[0]: str(option.name) for option in core_options() if option.name != "config"}
+    # A plugin's own --config or --set is its own affair: the names are too common to mean ours.
+    common = ("config", "set")
+    spellings = {option.opts[0]: str(option.name) for option in core_options() if option.name not in common}
     level: click.Context | None = context
     while level is not None:
         for parameter in level.command.params:

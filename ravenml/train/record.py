@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,11 @@ def identity(request: Request) -> dict[str, Any]:
         "plugin_distribution": request.plugin.distribution if request.plugin else None,
         "plugin_version": request.plugin.version if request.plugin else None,
         "command": ["raven", *redacted_arguments(request.arguments, request.secret_options)],
+        "folder": os.getcwd(),
         "config": redacted(request.config.model_dump(mode="json")),
     }
+    if request.config_file is not None:
+        fields["config_file"] = request.config_file
     if request.fold is not None:
         fields["fold"] = request.fold
     if request.parent is not None:

@@ -28,7 +28,7 @@ from ravenml.runs.secrets import without_hidden
 from ravenml.train.config import KFold, TrainConfig, read_train_config
 from ravenml.train.given import given_options, plugin_defaults, secret_options
 from ravenml.train.resume import check_unchanged, resumable
-from ravenml.train.settings import given_settings, merged, preset
+from ravenml.train.settings import given_settings, merged, named_settings, preset
 
 
 @dataclass
@@ -44,6 +44,7 @@ class Request:
         default_dataset: whether the dataset was not named, but is the configured one.
         can_ask: whether a person sits at the terminal.
         secret_options: spellings of options whose values are written nowhere.
+        config_file: the file that was named with ``-c``, as it was typed.
     """
 
     plugin: Plugin | None
@@ -58,6 +59,7 @@ class Request:
     default_dataset: bool = False
     can_ask: bool = False
     secret_options: list[str] = field(default_factory=list)
+    config_file: str | None = None
 
     @property
     def plugin_name(self) -> str:
@@ -134,8 +136,8 @@ def _read_plan(path: Path, project: Project) -> list[Split]:
 def make_request(context: click.Context) -> Request:
     """Work out what the command line in ``context`` asks for.
 
-    Precedence: command line (the deeper level first), environment, file, preset, default.  A resumed
-    run's own config stands below the file.
+    Precedence: ``--set``, command line (the deeper level first), environment, file, preset, default.  A
+    resumed run's own config stands below the file.
 
     Raises:
         InputError: an unknown or unusable setting, a run that cannot be resumed, a folder that may not be
@@ -148,13 +150,14 @@ def make_request(context: click.Context) -> Request:
     origin = parent or resumed
     base = without_hidden(read_json(origin / layout.TRAIN_ARGS)) if origin is not None else {}
     file = options.get("config")
-    from_file = read_train_config(Path(file)) if file else {}
+    from_file = without_hidden(read_train_config(Path(file))) if file else {}
+    sets = named_settings(options.get("set", ()), _settings_model(context, plugin))
     # What is switched on by itself (`kfold: true`) becomes a mapping, so that layers can be merged.
-    layers = [from_options(plugin_defaults(context)), base, from_file, from_options(options)]
+    layers = [from_options(plugin_defaults(context)), base, from_file, from_options(options), sets]
     values = merged(*({**one, "kfold": {}} if one.get("kfold") is True else one for one in layers))
     if "fold_seed" in options and isinstance(values.get("kfold"), dict):
         values["kfold"]["seed"] = options["fold_seed"]
-    settings = _settings(context, plugin, base, from_file, values, options)
+    settings = _settings(context, plugin, base, from_file, values, options, sets)
     if settings is not None:
         values["plugin"] = settings.model_dump(mode="json")
     default_dataset = values.get("dataset") is None
@@ -181,6 +184,7 @@ def make_request(context: click.Context) -> Request:
         resumed=resumed,
         default_dataset=default_dataset,
         can_ask=sys.stdin.isatty() and sys.stdout.isatty(),
+        config_file=file,
     )
 
 
@@ -191,6 +195,7 @@ def _settings(
     from_file: dict[str, Any],
     values: dict[str, Any],
     options: dict[str, Any],
+    sets: dict[str, Any],
 ) -> BaseModel | None:
     """The plugin's settings from preset, file and command line; None where it publishes none."""
     model = _settings_model(context, plugin)
@@ -205,7 +210,7 @@ def _settings(
     spelled = {path: option for path, (option, _) in context.meta.get(SETTINGS, {}).items()}
     file = options.get("config")
     where = f"{file}: plugin" if file else f"the settings of {plugin.name}"
-    return validated(model, merged(below, given_settings(context)), where, spelled)
+    return validated(model, merged(below, given_settings(context), sets.get("plugin", {})), where, spelled)
 
 
 _SPELLED = {

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 
 import click
+import yaml
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from ravenml.context import SETTINGS
 from ravenml.errors import InputError
 from ravenml.files import read_json
+from ravenml.runs.replay import parse_sets
+from ravenml.train.config import TrainConfig
 
 PRESETS = "predefined_run_configs.json"
 
@@ -47,6 +50,10 @@ class Leaf:
         extra = self.field.json_schema_extra
         named = extra.get("option") if isinstance(extra, dict) else None
         return str(named) if named else "--" + "-".join(self.path).replace("_", "-")
+
+    @property
+    def is_list(self) -> bool:
+        return get_origin(_plain(self.field.annotation)) in (list, tuple)
 
     @property
     def default(self) -> Any:
@@ -91,7 +98,7 @@ def _option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
     annotation = _plain(leaf.field.annotation)
     kind: click.ParamType = click.STRING
     declaration = leaf.option
-    is_list = get_origin(annotation) in (list, tuple)
+    is_list = leaf.is_list
     variable = f"RAVENML_{plugin}_{'_'.join(leaf.path)}".upper().replace("-", "_")
     if annotation is bool:
         kind, declaration = click.BOOL, f"{leaf.option}/--no-{leaf.option.removeprefix('--')}"
@@ -129,6 +136,39 @@ def given_settings(context: click.Context) -> dict[str, Any]:
         for name in path[:-1]:
             inner = inner.setdefault(name, {})
         inner[path[-1]] = value
+    return result
+
+
+def named_settings(sets: Sequence[str], model: type[BaseModel] | None) -> dict[str, Any]:
+    """What ``--set NAME=VALUE`` says, in the form of the config file.
+
+    A name is a field of the plugin's settings (``lr``, ``input_size.width``) or of the file itself
+    (``kfold.folds``).  A value is text, a list with commas where the setting is one, ``null``, or YAML in
+    brackets.
+
+    Raises:
+        InputError: one is not written like that.
+    """
+    own = model.model_fields if model is not None else {}
+    lists = [leaf.path for leaf in leaves(model) if leaf.is_list] if model is not None else []
+    result: dict[str, Any] = {}
+    for name, text in parse_sets(sets).items():
+        path = tuple(name.split("."))
+        if path[0] in own or path[0] not in TrainConfig.model_fields:
+            path = ("plugin", *path)
+        value: Any = None if text == "null" else text
+        if path[0] != "plugin" and text in ("true", "false"):
+            value = text == "true"
+        if text[:1] in ("[", "{"):
+            try:
+                value = yaml.safe_load(text)
+            except yaml.YAMLError:
+                raise InputError(f"--set {name}: {text} is not valid YAML.") from None
+        elif path[1:] in lists and text != "null":
+            value = [part.strip() for part in text.split(",") if part.strip()]
+        for part in reversed(path):
+            value = {part: value}
+        result = merged(result, value)
     return result
 
 

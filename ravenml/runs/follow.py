@@ -1,0 +1,83 @@
+"""What a run prints, from its logs: all of it, the end of it, or as it comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ravenml.errors import RavenError
+from ravenml.runs import layout
+from ravenml.runs.record import read_record, status
+
+_LOOK = 0.25  # seconds between two looks
+
+
+class Log:
+    """One ``console.log`` that is read from where the last look ended."""
+
+    def __init__(self, path: Path, label: str) -> None:
+        self.path = path
+        self.label = label
+        self._offset = 0
+        self._rest = b""
+
+    def start_at(self, lines: int) -> None:
+        """Leave out all but the last ``lines`` lines that are there now."""
+        content = self._new()
+        kept = content.splitlines(keepends=True)[-lines:] if lines else []
+        self._offset -= sum(map(len, kept))
+
+    def read(self, all_of_it: bool = False) -> list[str]:
+        """The new lines, without their ends; what has no end yet is held back unless ``all_of_it``."""
+        content = self._rest + self._new()
+        end = len(content) if all_of_it else content.rfind(b"\n") + 1
+        self._rest = content[end:]
+        text = content[:end].decode("utf-8", errors="replace")
+        # A bar that redraws itself is one line: what stood there last.
+        lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+        shown = [f"{self.label}{line}" for line in lines]
+        return shown[:-1] if not text or text.endswith("\n") else shown
+
+    def _new(self) -> bytes:
+        try:
+            with self.path.open("rb") as file:
+                if file.seek(0, 2) < self._offset:  # written anew
+                    self._offset = 0
+                file.seek(self._offset)
+                content = file.read()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise RavenError(f"{self.path} cannot be read: {error.strerror}.") from error
+        self._offset += len(content)
+        return content
+
+
+def printed(folder: Path, tail: int | None = None, follow: bool = False) -> Iterator[str]:
+    """The lines of a run's log, then those of its folds', each with the fold's name before it.
+
+    Args:
+        folder: the run's folder.
+        tail: only so many lines of each log to begin with.
+        follow: go on with what comes, in order of arrival, until the run ends.
+    """
+    known: dict[Path, Log] = {}
+    while True:
+        # Asked first: what is written between the last look and the end must be read once more.
+        ended = not follow or status(folder, read_record(folder)) != "running"
+        for place in [folder, *sorted((folder / layout.FOLDS).glob("*"), key=_number)]:
+            if place not in known:
+                log = known[place] = Log(
+                    place / layout.CONSOLE, "" if place == folder else f"fold {place.name} | "
+                )
+                if tail is not None:
+                    log.start_at(tail)
+            yield from known[place].read(all_of_it=ended)
+        if ended:
+            return
+        time.sleep(_LOOK)
+
+
+def _number(place: Path) -> tuple[int, str]:
+    return (int(place.name) if place.name.isdigit() else 0, place.name)
