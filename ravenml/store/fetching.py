@@ -1,0 +1,143 @@
+"""Models and data from a bucket to this machine: checked, once, however many processes ask at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from ravenml.config.config import load_config
+from ravenml.config.home import cache_dir
+from ravenml.errors import InputError, RavenError
+from ravenml.files import explain
+from ravenml.store.base import Store
+from ravenml.store.local_store import FolderStore
+from ravenml.store.transfer import download
+
+
+def fetch(uri: str, to: str | os.PathLike[str] | None = None) -> Path:
+    """Bring one file to this machine.
+
+    What is there and whole is not fetched again: each call asks the server for the object's state alone.
+    Processes that ask for the same file at once wait for the one that fetches it.
+
+    Args:
+        uri: ``s3://bucket/key``, ``s3://host:port/bucket/key``, or a file (``file:///…`` or a path).
+        to: where a library expects it: the file's path, or a folder (existing, or ending in ``/``); by custom
+            ravenML's cache, which may be deleted at any time.
+
+    Returns:
+        The file.  One in the cache is everybody's: do not write to it.
+
+    Raises:
+        InputError: there is no such object, or the address is none.
+        RavenError: it cannot be fetched, or differs from its checksum.
+    """
+    folder, name = _split(uri)
+    store = _open(folder)
+    if to is None:
+        target = _cached(folder) / name
+    else:
+        target = Path(to).absolute()
+        if target.is_dir() or os.fspath(to).endswith(("/", os.sep)):
+            target = target / name
+    with _alone(target):
+        entry = store.head(name)
+        if entry is None:
+            if next(iter(store.list(f"{name}/")), None) is not None:
+                raise InputError(f"{uri} is a folder; fetch it with ravenml.store.fetch_folder.")
+            raise InputError(f"There is no {uri}.")
+        download(store, {name: target}, {name: entry}, f"Fetching {name}")
+    return target
+
+
+def fetch_folder(uri: str, local_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Bring everything below a place in a bucket to this machine, like :func:`fetch`.
+
+    Args:
+        uri: ``s3://bucket/prefix``, ``s3://host:port/bucket/prefix``, or a folder.
+        local_dir: where to; files that are there already stay.  By custom ravenML's cache.
+
+    Returns:
+        The folder, in which the prefix's files lie with their paths below it.
+
+    Raises:
+        InputError: there is nothing below it, or the address is none.
+        RavenError: a file cannot be fetched, or differs from its checksum.
+    """
+    uri = uri.rstrip("/")
+    store = _open(uri)
+    target = Path(local_dir).absolute() if local_dir is not None else _cached(uri)
+    with _alone(target):
+        entries = {entry.key: entry for entry in store.list("")}
+        if not entries:
+            raise InputError(f"There is nothing below {uri}/.")
+        targets = {key: target / _inside(key, uri) for key in entries}
+        download(store, targets, entries, f"Fetching {uri.rpartition('/')[2]}")
+        if local_dir is None:
+            _remove_all_but(set(targets.values()), target)
+    return target
+
+
+def _split(uri: str) -> tuple[str, str]:
+    folder, _, name = uri.rpartition("/")
+    if uri.startswith("s3://") and (not name or folder in ("s3:/", "s3:")):
+        raise InputError(f"{uri} names no file; write s3://bucket/key or s3://host:port/bucket/key.")
+    if not name:
+        raise InputError(f"{uri!r} names no file.")
+    return folder or ".", name
+
+
+def _open(place: str) -> Store:
+    """The store whose keys begin below ``place``."""
+    if "://" not in place or place.startswith("file://"):
+        folder = Path(place.removeprefix("file://")).absolute()
+        if not folder.is_dir():
+            raise InputError(f"There is no folder {folder}.")
+        return FolderStore(folder)
+    from ravenml.store.address import parse_address
+    from ravenml.store.s3 import S3Store
+    from ravenml.store.s3_client import Connection
+
+    address = parse_address(place, "fetch")
+    return S3Store(address, Connection.of(load_config(), address), "the address")
+
+
+def _cached(place: str) -> Path:
+    server = "" if "://" not in place else load_config().endpoint_url or ""
+    digest = hashlib.blake2b(f"{server} {place}".encode(), digest_size=10).hexdigest()
+    return cache_dir() / "fetched" / digest
+
+
+def _inside(key: str, uri: str) -> PurePosixPath:
+    path = PurePosixPath(key.lstrip("/"))
+    if ".." in path.parts:
+        raise RavenError(f"{uri} has a key that leaves its folder, {key!r}; nothing was fetched.")
+    return path
+
+
+def _remove_all_but(kept: set[Path], folder: Path) -> None:
+    """In the cache, what the bucket no longer has is removed."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path not in kept and not path.name.startswith("."):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Let one process of this machine work on ``target`` at a time; the others wait."""
+    locks = cache_dir() / "locks"
+    digest = hashlib.blake2b(os.fsencode(os.path.realpath(target)), digest_size=10).hexdigest()
+    try:
+        locks.mkdir(parents=True, exist_ok=True)
+        file = os.open(locks / digest, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise explain(error, locks) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)

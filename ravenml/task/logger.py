@@ -1,0 +1,219 @@
+"""``Logger``: numbers, pictures, tables and texts of a script, under ClearML's names."""
+
+from __future__ import annotations
+
+import csv as csv_module
+import io
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ravenml.errors import InputError
+from ravenml.files import plain, write_bytes
+from ravenml.runs import layout
+from ravenml.task.pictures import encoded
+from ravenml.task.voice import Voice
+
+_UNSAFE = re.compile(r"[^\w .()=+-]+")
+_LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning"}
+
+
+class Logger:
+    """What a task reports with; ``task.get_logger()`` and ``Logger.current_logger()`` give it.
+
+    ``title`` and ``series`` name a curve or picture, ``iteration`` is its step.  A scalar's address is
+    ``<title>/<series>``.
+    """
+
+    _current: Logger | None = None
+
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
+
+    @classmethod
+    def current_logger(cls) -> Logger | None:
+        """The logger of the task of this process; None before ``Task.init``."""
+        return cls._current
+
+    def report_scalar(self, title: str, series: str, value: float, iteration: int) -> None:
+        """Report a number of a curve; it is on disk when this returns."""
+        number = plain(value, f"{title}/{series}")
+        self._voice.event("METRICS", "metrics", type=title, metrics={series: number}, step=int(iteration))
+
+    def report_single_value(self, name: str, value: float) -> None:
+        """Report a number that has no curve."""
+        self._voice.event("METRICS", "metrics", type="summary", metrics={name: plain(value, name)})
+
+    def report_text(
+        self, msg: str, level: int = logging.INFO, print_console: bool = True, *args: Any, **_: Any
+    ) -> None:
+        """Say something in words, and print it unless ``print_console`` is off."""
+        text = msg % args if args else str(msg)
+        if print_console:
+            print(text)
+        self._voice.event("TEXT", text, _LEVELS.get(level, "error" if level >= logging.ERROR else "info"))
+
+    def report_image(
+        self,
+        title: str,
+        series: str,
+        iteration: int | None = None,
+        local_path: str | None = None,
+        image: Any = None,
+        matrix: Any = None,
+        max_image_history: int | None = None,
+        delete_after_upload: bool = False,
+        url: str | None = None,
+    ) -> None:
+        """Keep a picture.
+
+        Args:
+            local_path: a picture file; or
+            image: an array of shape ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA, uint8
+                0…255 or float 0…1, or a PIL image.
+            matrix: the same, under its old name.
+
+        Raises:
+            InputError: there is no such file, or the array is none of these.
+        """
+        given = image if image is not None else matrix
+        if url is not None:
+            self._voice.event("TEXT", f"{title}/{series}: {url}")
+            return
+        if local_path is not None:
+            path = Path(local_path)
+            if not path.is_file():
+                raise InputError(f"report_image: {path} does not exist.")
+            content, suffix = path.read_bytes(), path.suffix
+            if delete_after_upload:
+                path.unlink()
+        elif given is not None:
+            content, suffix = encoded(given, f"report_image: {title}/{series}"), ".png"
+        else:
+            raise InputError(f"report_image: {title}/{series} needs image=, matrix= or local_path=.")
+        step = int(iteration or 0)
+        name = f"{_part(title)}/{_part(series)}_{step:06d}"
+        file = f"{layout.PREVIEWS}/{name}{suffix}"
+        write_bytes(self._voice.folder / file, content)
+        self._voice.event("IMAGE", "image", name=name, file=file, step=step)
+
+    def report_matplotlib_figure(
+        self, title: str, series: str, figure: Any, iteration: int | None = None, **_: Any
+    ) -> None:
+        """Keep a figure as a picture; ``figure`` is a Figure, or ``pyplot`` for the current one."""
+        figure = figure.gcf() if hasattr(figure, "gcf") else figure
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png")
+        step = int(iteration or 0)
+        name = f"{_part(title)}/{_part(series)}_{step:06d}"
+        write_bytes(self._voice.folder / f"{layout.PREVIEWS}/{name}.png", buffer.getvalue())
+        self._voice.event("IMAGE", "image", name=name, file=f"{layout.PREVIEWS}/{name}.png", step=step)
+
+    def report_media(
+        self,
+        title: str,
+        series: str,
+        iteration: int | None = None,
+        local_path: str | None = None,
+        stream: Any = None,
+        file_extension: str | None = None,
+        **_: Any,
+    ) -> None:
+        """Keep a file of any kind: ``local_path``, or a ``stream`` with its ``file_extension``."""
+        if local_path is not None:
+            content, suffix = Path(local_path).read_bytes(), Path(local_path).suffix
+        else:
+            content = stream.getvalue()
+            content, suffix = content.encode() if isinstance(content, str) else content, file_extension or ""
+        self._keep("media", title, series, iteration, content, f".{suffix.lstrip('.')}" if suffix else "")
+
+    def report_table(
+        self,
+        title: str,
+        series: str,
+        iteration: int | None = None,
+        table_plot: Any = None,
+        csv: str | None = None,
+        url: str | None = None,
+        extra_layout: Any = None,
+        extra_data: Any = None,
+    ) -> None:
+        """Keep a table as CSV: ``table_plot`` is a DataFrame or rows with a header, ``csv`` a file."""
+        if csv is not None:
+            content = Path(csv).read_bytes()
+        elif hasattr(table_plot, "to_csv"):
+            content = str(table_plot.to_csv()).encode()
+        elif table_plot is not None:
+            buffer = io.StringIO()
+            csv_module.writer(buffer).writerows(table_plot)
+            content = buffer.getvalue().encode()
+        else:
+            raise InputError(f"report_table: {title}/{series} needs table_plot= or csv=.")
+        self._keep("table", title, series, iteration, content, ".csv")
+
+    def report_plotly(self, title: str, series: str, figure: Any, iteration: int | None = None) -> None:
+        """Keep a plotly figure as JSON."""
+        content = figure if isinstance(figure, Mapping) else json.loads(figure.to_json())
+        self._keep("plotly", title, series, iteration, _json(content), ".json")
+
+    def _keep(
+        self, kind: str, title: str, series: str, iteration: int | None, content: bytes, suffix: str
+    ) -> None:
+        step = int(iteration or 0)
+        file = f"{layout.ARTIFACTS}/{kind}/{_part(title)}/{_part(series)}_{step:06d}{suffix}"
+        write_bytes(self._voice.folder / file, content)
+        name, size = f"{title}/{series}", len(content)
+        self._voice.event("ARTIFACT", "artifact", kind=kind, name=name, file=file, step=step, sizeb=size)
+
+    def flush(self, wait: bool = False) -> bool:
+        """Everything is on disk already."""
+        return True
+
+    def set_default_upload_destination(self, uri: str) -> None:
+        """Pictures stay in the run's folder, whatever stands here."""
+
+    def set_flush_period(self, period: float) -> None:
+        """There is nothing to flush."""
+
+    def set_default_debug_sample_history(self, max_history: int) -> None:
+        """Every picture is kept."""
+
+
+def _plot(kind: str) -> Callable[..., None]:
+    def report(
+        self: Logger, title: str, series: Any, *data: Any, iteration: int | None = None, **named: Any
+    ) -> None:
+        name = series if isinstance(series, str) else "series"
+        content = {"title": title, "series": name if name == series else str(series), "iteration": iteration}
+        values = {f"data{index or ''}": value for index, value in enumerate(data)}
+        given = {key: value for key, value in {**values, **named}.items() if value is not None}
+        self._keep(kind, title, name, iteration, _json({**content, **given}), ".json")
+
+    report.__name__ = f"report_{kind}"
+    report.__doc__ = f"Keep the data of a plot ({kind}) as JSON, as they are given."
+    return report
+
+
+for _kind in (
+    *("histogram", "vector", "matrix", "confusion_matrix", "surface"),
+    *("scatter2d", "scatter3d", "line_plot"),
+):
+    setattr(Logger, f"report_{_kind}", _plot(_kind))
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return json.dumps(plain(value, "plot"), ensure_ascii=False).encode()
+    except Exception:
+        return json.dumps(value, default=str, ensure_ascii=False).encode()
+
+
+def _part(text: str) -> str:
+    """A title or series as part of a file's name."""
+    return _UNSAFE.sub("_", str(text)).strip(" .")[:100] or "_"
+
+
+__all__: Sequence[str] = ["Logger"]

@@ -1,0 +1,152 @@
+"""A script's parameters: recorded, and overridden by those that ``raven runs clone --set`` hands over.
+
+argparse and Click are watched from the moment at which ``Task`` is first used, so that a script's own
+arguments need no line of code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ravenml.errors import InputError
+from ravenml.runs.secrets import redacted
+from ravenml.task.imports import when_imported
+
+VARIABLE = "RAVENML_PARAMETERS"  # a JSON object, name to value, or @FILE with one
+
+known: dict[str, Any] = {}  # what was seen so far, by name
+_listeners: list[Callable[[dict[str, Any]], None]] = []
+
+
+def overrides() -> dict[str, Any]:
+    """The values that stand above the script's own, by name (``lr``, ``Optimizer.lr``).
+
+    Raises:
+        InputError: the variable holds no JSON object.
+    """
+    text = os.environ.get(VARIABLE, "")
+    if not text:
+        return {}
+    try:
+        found = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{VARIABLE} holds no JSON object and names no file with one: {error}.") from None
+    if not isinstance(found, dict):
+        raise InputError(f'{VARIABLE} must hold a JSON object, such as {{"lr": 0.1}}.')
+    return found
+
+
+def listen(listener: Callable[[dict[str, Any]], None]) -> None:
+    """Be told of all parameters now, and whenever there are more."""
+    _listeners.append(listener)
+    if known:
+        listener(known)
+
+
+def note(values: Mapping[str, Any], section: str | None = None) -> None:
+    """Record parameters; secrets by their names."""
+    if not values:
+        return
+    plain_values = {str(name): _recordable(value) for name, value in values.items()}
+    into = known.setdefault(section, {}) if section else known
+    into.update(redacted(plain_values))
+    for listener in _listeners:
+        listener(known)
+
+
+def overridden(values: Mapping[str, Any], section: str | None = None) -> dict[str, Any]:
+    """Those of ``values`` that stand under another value in the overrides, with that value."""
+    given = overrides()
+    prefix = f"{section}." if section else ""
+    names = [name for name in values if isinstance(name, str)]
+    return {name: cast(given[prefix + name], values[name]) for name in names if prefix + name in given}
+
+
+def cast(value: Any, like: Any) -> Any:
+    """A value that may have come as text, as the type of the one that it replaces."""
+    if not isinstance(value, str) or isinstance(like, str):
+        return str(value) if isinstance(like, str) else value
+    if isinstance(like, bool):
+        return value.strip().lower() in ("1", "true", "yes", "on")
+    try:
+        if isinstance(like, int | float):
+            number = float(value)
+            return int(value) if isinstance(like, int) and number == int(number) else number
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _recordable(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _recordable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_recordable(inner) for inner in value]
+    return str(value)
+
+
+_depth = 0
+
+
+def _watch_argparse() -> None:
+    original = argparse.ArgumentParser.parse_known_args
+
+    @functools.wraps(original)
+    def parse_known_args(self: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> Any:
+        global _depth
+        _depth += 1  # a parser's subparsers are called from within
+        try:
+            namespace, rest = original(self, *args, **kwargs)
+        finally:
+            _depth -= 1
+        if _depth == 0:
+            _take_namespace(self, namespace)
+        return namespace, rest
+
+    argparse.ArgumentParser.parse_known_args = parse_known_args  # type: ignore[method-assign]
+
+
+def _take_namespace(parser: argparse.ArgumentParser, namespace: argparse.Namespace) -> None:
+    given = overrides()
+    for action in parser._actions:
+        if action.dest in given and hasattr(namespace, action.dest):
+            value = given[action.dest]
+            if isinstance(value, str) and action.type is not None and action.nargs in (None, "?"):
+                value = parser._get_value(action, value)  # as if it stood on the command line
+                parser._check_value(action, value)
+            else:
+                value = cast(value, getattr(namespace, action.dest))
+            setattr(namespace, action.dest, value)
+    note({name: value for name, value in vars(namespace).items() if not callable(value)})
+
+
+def _watch_click(click: Any) -> None:
+    original = click.Command.invoke
+
+    @functools.wraps(original)
+    def invoke(self: Any, ctx: Any) -> Any:
+        given = overrides()
+        for parameter in self.params:
+            if parameter.name in given and parameter.name in ctx.params:
+                ctx.params[parameter.name] = parameter.type_cast_value(ctx, given[parameter.name])
+        note(ctx.params)
+        return original(self, ctx)
+
+    click.Command.invoke = invoke
+
+
+@functools.cache
+def watch() -> None:
+    """Watch argparse, and Click once it is loaded."""
+    if "ravenml.cli" not in sys.modules:
+        _watch_argparse()
+        when_imported("click", _watch_click)

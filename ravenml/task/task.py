@@ -1,0 +1,375 @@
+"""``Task``: what a script says of itself, under ClearML's names, so that one changed import ports it."""
+
+from __future__ import annotations
+
+import atexit
+import enum
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ravenml.errors import InputError
+from ravenml.runs import layout
+from ravenml.task import parameters
+from ravenml.task.artifacts import keep_artifact
+from ravenml.task.container import Container, parse_container
+from ravenml.task.imports import when_imported
+from ravenml.task.logger import Logger
+from ravenml.task.remote import WORKER, Submission, submit
+from ravenml.task.sending import Sender, key_part
+from ravenml.task.voice import Voice, find_voice
+
+
+class TaskTypes(enum.StrEnum):
+    """What a task is for; only a word in its record."""
+
+    training = "training"
+    testing = "testing"
+    inference = "inference"
+    data_processing = "data_processing"
+    application = "application"
+    monitor = "monitor"
+    controller = "controller"
+    optimizer = "optimizer"
+    service = "service"
+    qc = "qc"
+    custom = "custom"
+
+
+class Task:
+    """The run of this script.  ``Task.init`` makes it; there is one per process.
+
+    Attributes:
+        id: the run's.
+        name, project: what people call it, and what it belongs to.
+        artifacts: the files that ``upload_artifact`` has written, by name.
+    """
+
+    TaskTypes = TaskTypes
+    _current: Task | None = None
+
+    def __init__(self, voice: Voice, project: str | None, name: str | None, output_uri: str | None) -> None:
+        self.id = voice.id
+        self.name, self.project = name, project
+        self.artifacts: dict[str, Path] = {}
+        self._voice = voice
+        self._logger = Logger(voice)
+        self._container: Container | None = None
+        self._sender: Sender | None = None
+        self._ended = False
+        self._pid = os.getpid()
+        if output_uri:
+            prefix = f"{key_part(project or 'programs')}/{key_part(name or 'program')}.{self.id}"
+            self._sender = Sender(output_uri, prefix, voice.folder, self._note_sent)
+
+    @classmethod
+    def init(
+        cls,
+        project_name: str | None = None,
+        task_name: str | None = None,
+        task_type: str = TaskTypes.training,
+        tags: Sequence[str] | None = None,
+        reuse_last_task_id: bool | str = True,
+        continue_last_task: bool | str | int = False,
+        output_uri: str | bool | None = None,
+        **_: Any,
+    ) -> Task:
+        """Begin this script's run, or speak to the ``raven run`` that started it.
+
+        Args:
+            project_name: what the run belongs to.
+            task_name: what it is called.
+            task_type: a word for what it is for.
+            tags: people's words for it.
+            output_uri: where checkpoints of ``torch.save`` and artifacts go as well: ``s3://host:port/bucket/…``
+                or a folder.  They need no credentials in the address; boto3's own chain has them.
+
+        What else ClearML knows here is accepted and has no effect: there always is a new run.
+
+        Raises:
+            InputError: ``output_uri`` is neither.
+        """
+        if cls._current is not None and not cls._current._ended and cls._current._pid == os.getpid():
+            return cls._current
+        uri = output_uri if isinstance(output_uri, str) else None
+        voice = find_voice(project_name, task_name)
+        task = cls(voice, project_name, task_name, uri)
+        task._watch_the_end()
+        described = {"task_type": str(task_type), "tags": list(tags or ()), "output_uri": uri}
+        voice.describe(**{name: value for name, value in described.items() if value})
+        cls._current = task
+        Logger._current = task._logger
+        parameters.listen(lambda known: None if task._ended else voice.describe(parameters=known))
+        when_imported("torch", task._watch_torch)
+        return task
+
+    @classmethod
+    def current_task(cls) -> Task | None:
+        """The task of this process; None before ``Task.init``."""
+        return cls._current
+
+    @staticmethod
+    def running_locally() -> bool:
+        """False on a worker to which ``execute_remotely`` has sent the script."""
+        return not os.environ.get(WORKER)
+
+    def get_logger(self) -> Logger:
+        """What numbers, pictures, tables and texts are reported with."""
+        return self._logger
+
+    # Parameters.
+
+    def connect(self, mutable: Any, name: str | None = None, ignore_remote_overrides: bool = False) -> Any:
+        """Record parameters, and set those that ``raven runs clone --set`` overrides.
+
+        Args:
+            mutable: a mapping, or an object (or class) with attributes; it is changed in place.
+            name: a section, which comes before the names (``Optimizer.lr``).
+
+        Returns:
+            ``mutable``.
+        """
+        mapping = isinstance(mutable, Mapping)
+        values = dict(mutable) if mapping else _attributes(mutable)
+        changed = {} if ignore_remote_overrides else parameters.overridden(values, name)
+        for key, value in changed.items():
+            if mapping:
+                mutable[key] = value
+            else:
+                setattr(mutable, key, value)
+        parameters.note({**values, **changed}, name)
+        return mutable
+
+    def connect_configuration(
+        self, configuration: Any, name: str | None = None, description: str | None = None, **_: Any
+    ) -> Any:
+        """Keep a configuration: a mapping is recorded like ``connect``'s, a file is kept as an artifact."""
+        if isinstance(configuration, str | os.PathLike):
+            self.upload_artifact(name or Path(configuration).stem, Path(configuration))
+            return configuration
+        return self.connect(configuration, name)
+
+    def get_parameters(self, backwards_compatibility: bool = True, cast: bool = False) -> dict[str, Any]:
+        """All parameters, flat; a section's are ``Section/name``."""
+        flat: dict[str, Any] = {}
+        for name, value in parameters.known.items():
+            inner = value if isinstance(value, dict) else {None: value}
+            flat |= {name if key is None else f"{name}/{key}": one for key, one in inner.items()}
+        return flat if cast else {name: str(value) for name, value in flat.items()}
+
+    def get_parameter(self, name: str, default: Any = None, cast: bool = False) -> Any:
+        """One parameter."""
+        return self.get_parameters(cast=cast).get(name, default)
+
+    def set_parameters(self, *mappings: Mapping[str, Any], **values: Any) -> None:
+        """Record parameters."""
+        for one in (*mappings, values):
+            parameters.note(one)
+
+    def set_parameter(self, name: str, value: Any, *_: Any, **__: Any) -> None:
+        """Record a parameter."""
+        parameters.note({name: value})
+
+    # What it leaves.
+
+    def upload_artifact(
+        self,
+        name: str,
+        artifact_object: Any,
+        metadata: Mapping[str, Any] | None = None,
+        delete_after_upload: bool = False,
+        **_: Any,
+    ) -> bool:
+        """Keep an object or file among the run's artifacts, and send it to ``output_uri``.
+
+        Raises:
+            InputError: the path does not exist, or the object can be kept in no form.
+        """
+        path = keep_artifact(self._voice.folder / layout.ARTIFACTS, _file_name(name), artifact_object)
+        file = path.relative_to(self._voice.folder).as_posix()
+        fields: dict[str, Any] = {"name": name, "file": file, "sizeb": path.stat().st_size}
+        if metadata:
+            fields["metadata"] = dict(metadata)
+        self._voice.event("ARTIFACT", "artifact", **fields)
+        self.artifacts[name] = path
+        if self._sender is not None:
+            self._sender.send(f"artifacts/{name}/{path.name}", path)
+        if delete_after_upload and isinstance(artifact_object, str | os.PathLike):
+            Path(artifact_object).unlink(missing_ok=True)
+        return True
+
+    def add_tags(self, tags: Sequence[str] | str) -> None:
+        """Add words by which people find the run."""
+        self._voice.describe(tags=[tags] if isinstance(tags, str) else list(tags))
+
+    def get_output_log_web_page(self) -> str:
+        """Where to look: the run's folder."""
+        return str(self._voice.folder)
+
+    # Elsewhere.
+
+    def set_base_docker(
+        self,
+        docker_cmd: str | None = None,
+        docker_image: str | None = None,
+        docker_arguments: Sequence[str] | str | None = None,
+        docker_setup_bash_script: Sequence[str] | str | None = None,
+    ) -> None:
+        """Say in which container a worker runs the script: ``"IMAGE --env NAME=VALUE …"``.
+
+        Of ``--env`` only the names are recorded.
+        """
+        self._container = parse_container(
+            docker_cmd, docker_image, docker_arguments, docker_setup_bash_script
+        )
+        if self._container is not None:
+            self._voice.describe(container=self._container.record())
+
+    def execute_remotely(
+        self, queue_name: str | None = None, clone: bool = False, exit_process: bool = True
+    ) -> None:
+        """Send this script to a queue and end here; on the worker nothing happens.
+
+        Args:
+            queue_name: a queue of the configuration; ``local`` needs none.
+            clone: go on here as well.
+            exit_process: end this process, before the imports below are reached.
+
+        Raises:
+            RavenError: it cannot be sent.
+        """
+        if not self.running_locally():
+            return
+        where = submit(
+            Submission(
+                command=(sys.executable, *_script_arguments()),
+                folder=Path.cwd(),
+                queue=queue_name or "local",
+                project=self.project,
+                name=self.name,
+                container=self._container,
+                parameters=dict(parameters.known),
+            )
+        )
+        print(where, flush=True)
+        if exit_process and not clone:
+            self._ended = True
+            self._voice.discard()
+            sys.exit(0)
+
+    # Its end.
+
+    def close(self) -> None:
+        """End the run as completed; a script need not call it."""
+        self._end("completed")
+
+    def mark_completed(self, *_: Any, **__: Any) -> None:
+        """End the run as completed."""
+        self._end("completed")
+
+    def mark_failed(self, *_: Any, status_reason: str | None = None, **__: Any) -> None:
+        """End the run as failed."""
+        self._end("failed", error=status_reason or "the script said so")
+
+    def flush(self, wait_for_uploads: bool = False) -> bool:
+        """Everything is on disk already."""
+        return True
+
+    def _end(self, status: str, **result: Any) -> None:
+        if self._ended or self._pid != os.getpid():
+            return
+        self._ended = True
+        if self._sender is not None:
+            self._sender.finish()
+        self._voice.end(status, **result)
+
+    def _watch_the_end(self) -> None:
+        """Seal the run whatever ends the script: its last line, an exception, ``sys.exit``, SIGTERM."""
+        how: dict[str, Any] = {"status": "completed"}
+        shown, exit_ = sys.excepthook, sys.exit
+
+        def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+            stopped = issubclass(kind, KeyboardInterrupt)
+            how["status"] = "interrupted" if stopped else "failed"
+            how["reason" if stopped else "error"] = "Ctrl-C" if stopped else f"{kind.__name__}: {error}"
+            shown(kind, error, trace)
+
+        def exit_with(status: Any = None, /) -> Any:
+            if status not in (None, 0):
+                how.update(status="failed", error=f"the script ended with {status!r}")
+            exit_(status)
+
+        sys.excepthook = excepthook
+        sys.exit = exit_with
+        _on_sigterm(lambda: how.update(status="interrupted", reason="SIGTERM"))
+        atexit.register(lambda: self._end(**how))
+
+    def _note_sent(self, name: str, address: str, size: int) -> None:
+        if not self._ended or isinstance(self._sender, Sender):
+            self._voice.event("ARTIFACT", "artifact", name=name, uri=address, sizeb=size)
+
+    def _watch_torch(self, torch: Any) -> None:
+        """Send what ``torch.save`` writes to a file to ``output_uri``."""
+        if self._sender is None:
+            return
+        save, sender = torch.save, self._sender
+
+        def saved(obj: Any, f: Any, *args: Any, **kwargs: Any) -> Any:
+            result = save(obj, f, *args, **kwargs)
+            if isinstance(f, str | os.PathLike) and not self._ended and os.path.isfile(f):
+                sender.send(f"models/{os.path.basename(f)}", Path(f))
+            return result
+
+        saved.__doc__, saved.__wrapped__ = save.__doc__, save  # type: ignore[attr-defined]
+        torch.save = saved
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"ravenML's Task has no `{name}`; docs/tracking.md lists what it takes over from ClearML's."
+        )
+
+
+def _attributes(source: Any) -> dict[str, Any]:
+    """An object's or class's own public attributes that are no functions."""
+    found = {**vars(type(source)), **vars(source)} if not isinstance(source, type) else dict(vars(source))
+    skipped = (classmethod, staticmethod, property)
+    return {
+        name: value
+        for name, value in found.items()
+        if not name.startswith("_") and not callable(value) and not isinstance(value, skipped)
+    }
+
+
+def _file_name(name: str) -> str:
+    if not name or name.startswith((".", "/")) or ".." in Path(name).parts:
+        raise InputError(f"upload_artifact: {name!r} cannot be an artifact's name.")
+    return name
+
+
+def _script_arguments() -> Sequence[str]:
+    """How Python was called, without the interpreter: ``-m package.train`` survives as such."""
+    module = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if module is not None and module.name:
+        return ["-m", module.name.removesuffix(".__main__"), *sys.argv[1:]]
+    return sys.argv
+
+
+def _on_sigterm(note: Callable[[], Any]) -> None:
+    import signal
+
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+
+        def handle(*_: Any) -> None:
+            note()
+            raise SystemExit(143)
+
+        signal.signal(signal.SIGTERM, handle)
+
+
+parameters.watch()
