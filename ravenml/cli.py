@@ -16,6 +16,7 @@ from ravenml.errors import RavenError
 ROOMS = {
     "train": ("ravenml.train.commands", "Train a model with one of the installed plugins."),
     "run": ("ravenml.runs.program.commands", "Run any program, and record what it does."),
+    "infer": ("ravenml.infer.commands", "Annotate images with a trained model."),
     "runs": ("ravenml.runs.commands", "List, compare, repeat and keep runs."),
     "models": ("ravenml.store.commands", "List, show, fetch, store and remove trained models."),
     "data": ("ravenml.data.commands", "Look at, fetch and store datasets, and make a demo one."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from ravenml.data.annotation import Annotation
@@ -38,10 +40,15 @@ def check_size(annotation: Annotation, image: np.ndarray, item: Item) -> None:
     Raises:
         Fault: it does not; says so where width and height are only swapped.
     """
+    check_image_size(annotation.size, image, item.annotation_path, item.image_path)
+
+
+def check_image_size(size: tuple[int, int], image: np.ndarray, annotation: Path, path: Path) -> None:
+    """`check_size` for an annotation of ``size`` (height, width); the paths are for the message."""
     height, width = image.shape[:2]
-    if annotation.size == (height, width):
+    if size == (height, width):
         return
-    said = f"says {annotation.size[1]}×{annotation.size[0]}, but {item.image_path} is {width}×{height}"
-    if annotation.size == (width, height):
+    said = f"says {size[1]}×{size[0]}, but {path} is {width}×{height}"
+    if size == (width, height):
         said += ", the other way round (an EXIF orientation, where there is one, has been applied)"
-    raise Fault(item.annotation_path, "size", said, "annotate this image anew, or put the right image back")
+    raise Fault(annotation, "size", said, "annotate this image anew, or put the right image back")

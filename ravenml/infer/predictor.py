@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -10,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml.errors import RavenError
-from ravenml.plugin.discovery import PREDICT, find_plugin
-from ravenml.store.model_state import read_config, unpack_model
+from ravenml.plugin.discovery import PREDICT, Plugin, find_plugin, plugins
+from ravenml.store.model_state import CONFIG, read_config, unpack_model
 
 
 @runtime_checkable
@@ -22,6 +23,10 @@ class Predictor(Protocol):
         task: ``segmentation`` or ``detection``.
         classes: the classes' titles in index order.
         input_size: width and height in pixels of what the network sees.
+
+    It may have more: ``device``, where it computes (``cpu``, ``cuda:0`` …); ``batch_size``, how many images
+    at once are fastest there; ``obj_classes``, its classes with colours; ``configure(settings)``, called with
+    the content of ``model`` in a config for inference.
     """
 
     task: str
@@ -37,13 +42,15 @@ class Predictor(Protocol):
 
         Returns:
             ``labels``: class indices of shape ``(N, H, W)``; ``probabilities``: float32 of shape
-            ``(N, C, H, W)``; for detection, boxes.
+            ``(N, C, H, W)``.  A model of a single class labels it 1, and everything else 0.  For detection,
+            whatever is wanted: for each image its boxes, float32 ``(K, 6)``: left, top, right and bottom
+            edges in pixels, score, class index.
         """
         ...
 
 
 def load_predictor(model: Path, device: str = "auto") -> Predictor:
-    """Load a ``model-state.tar``, or the folder that one was unpacked into.
+    """Load a ``model-state.tar``, the folder that one was unpacked into, or a folder that a plugin knows.
 
     Args:
         model: the file or folder.
@@ -52,8 +59,34 @@ def load_predictor(model: Path, device: str = "auto") -> Predictor:
     Raises:
         RavenError: it is no model, or the plugin that made it is not installed.
     """
-    config = read_config(model)
-    name = config.get("settings", {}).get("plugin")
+    load = model_plugin(model).load()
+    predictor: Predictor
+    if model.is_dir():
+        predictor = load(model, device)
+        return predictor
+    with tempfile.TemporaryDirectory(prefix="ravenml-model-") as folder:
+        predictor = load(unpack_model(model, Path(folder)), device)
+        return predictor
+
+
+def model_plugin(model: Path) -> Plugin:
+    """The plugin that can use a model.
+
+    ``config.json`` names it.  A folder without one is shown to the plugins: the first whose module of
+    ``load`` has a function ``accepts(folder)`` that says yes gets it.
+
+    Raises:
+        RavenError: it is no model, or no plugin that is installed can use it.
+    """
+    if model.is_dir() and not (model / CONFIG).is_file():
+        found = accepting(model)
+        if found is None:
+            raise RavenError(
+                f"{model} is no model: it has no {CONFIG}, and no plugin that is installed here knows such a "
+                "folder."
+            )
+        return found
+    name = read_config(model).get("settings", {}).get("plugin")
     if not name:
         raise RavenError(
             f"{model}: config.json does not say under `settings.plugin` which plugin made the model."
@@ -63,8 +96,17 @@ def load_predictor(model: Path, device: str = "auto") -> Predictor:
         raise RavenError(
             f"{model} was made by the plugin {name!r}, which is not installed here or cannot predict."
         )
-    load = plugin.load()
-    if model.is_dir():
-        return load(model, device)
-    with tempfile.TemporaryDirectory(prefix="ravenml-model-") as folder:
-        return load(unpack_model(model, Path(folder)), device)
+    return plugin
+
+
+def accepting(folder: Path) -> Plugin | None:
+    """The first plugin that says that it can use a folder, such as another program's training."""
+    for plugin in plugins(PREDICT).values():
+        try:
+            load = plugin.load()
+        except RavenError:
+            continue  # a broken plugin knows no folder
+        accepts = getattr(sys.modules.get(load.__module__), "accepts", None)
+        if accepts is not None and accepts(folder):
+            return plugin
+    return None

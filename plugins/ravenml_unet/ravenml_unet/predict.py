@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ravenml.errors import InputError
-from ravenml.store.model_state import read_config
+from ravenml.files import read_json
+from ravenml.store.model_state import CONFIG, read_config
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,8 +73,23 @@ class UNetPredictor:
         return most_likely(result) if want == "labels" else result.cpu().numpy()
 
 
+def accepts(folder: Path) -> bool:
+    """Whether :func:`load` can use a folder without ``config.json``.
+
+    It can use the artifact folder of a training in Supervisely's U-Net app, and a run's folder of ours.
+    """
+    state = Path(folder) / "info" / "ui_state.json"
+    if not state.is_file() or not any(Path(folder).glob("checkpoints/*.pth")):
+        return False
+    content = read_json(state)
+    ours = content.get("plugin") if isinstance(content, dict) else None
+    return isinstance(content, dict) and (
+        "selectedModel" in content or (isinstance(ours, dict) and "model" in ours)
+    )
+
+
 def load(model_dir: Path, device: str = "auto") -> UNetPredictor:
-    """Load an unpacked ``model-state.tar``.
+    """Load an unpacked ``model-state.tar``, or a folder that :func:`accepts` knows.
 
     Args:
         model_dir: the folder with ``config.json`` and the weights.
@@ -85,6 +101,10 @@ def load(model_dir: Path, device: str = "auto") -> UNetPredictor:
     from ravenml.data.project import ObjClass
 
     model_dir = Path(model_dir)
+    if not (model_dir / CONFIG).is_file() and accepts(model_dir):
+        from ravenml_unet.loading import load_model
+
+        return load_model(model_dir, device)
     config = read_config(model_dir)
     try:
         settings = config["settings"]

@@ -25,13 +25,19 @@ MODES: dict[str, type[Mode]] = {
 }
 
 
-def effective_config(given: Mapping[str, Any], default: Mapping[str, Any], where: str) -> ModeConfig:
+def effective_config(
+    given: Mapping[str, Any],
+    default: Mapping[str, Any],
+    where: str,
+    spelled: Mapping[tuple[str, ...], str] | None = None,
+) -> ModeConfig:
     """A mode's config: what was given, over the default where that is of the same mode, over the mode's own.
 
     Args:
         given: the content of ``mode`` in a config; without a name, the default's.
         default: the plugin's, or the command's, own choice.
         where: the file (or command) that ``given`` comes from.
+        spelled: for fields that an option gave, that option.
 
     Raises:
         InputError: an unknown mode or field, or an unusable value; names the path, such as
@@ -46,7 +52,8 @@ def effective_config(given: Mapping[str, Any], default: Mapping[str, Any], where
     schema: type[BaseModel] = create_model(
         "Config", __config__=ConfigDict(extra="forbid"), mode=(MODES[name].config_class, ...)
     )
-    config: ModeConfig = validated(schema, {"mode": merged(base, given)}, where).mode  # type: ignore[attr-defined]
+    checked = validated(schema, {"mode": merged(base, given)}, where, spelled)
+    config: ModeConfig = checked.mode  # type: ignore[attr-defined]
     return config
 
 

@@ -1,0 +1,157 @@
+"""``raven infer``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+MODES = ("full_image", "roi", "bboxes", "sliding_window", "sliding_window_det")
+SAVED = ("masks", "overlays", "probabilities")
+
+
+class _Size(click.ParamType):
+    """``256`` or ``320x240`` (width x height)."""
+
+    name = "PIXELS"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).lower().replace("×", "x").split("x")
+        if len(parts) > 2 or not all(part.strip().isdigit() for part in parts):
+            self.fail(f"{value!r} is no size; write 256, or 320x240 for width x height.", param, ctx)
+        return int(parts[0]), int(parts[-1])
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.option(
+    "--data", required=True, metavar="PATH", help="A project (or its name), a folder of images, or an image."
+)
+@click.option(
+    "--out", required=True, metavar="DIR", type=click.Path(file_okay=False), help="Where the results go."
+)
+@click.option("--mode", type=click.Choice(MODES), help="What the network sees.  Default: the whole image.")
+@click.option(
+    "--window", type=_Size(), help="The sliding window: 256, or 320x240.  Default: the network's size."
+)
+@click.option("--overlap", type=_Size(), help="By how much windows overlap.  Default: an eighth.")
+@click.option("--suffix", help="Added to the classes' names.  Default: _ and the plugin's name.")
+@click.option(
+    "--config", type=click.Path(exists=True, dir_okay=False), help="A JSON or YAML file with all of it."
+)
+@click.option("--preset", metavar="TITLE", help="One of the plugin's own configs for inference.")
+@click.option("--replace", is_flag=True, help="Drop the objects that are there; keep only the results.")
+@click.option(
+    "--save",
+    metavar="|".join(SAVED),
+    multiple=True,
+    help="Write this too; may be repeated, or divided by commas.",
+)
+@click.option(
+    "--fold", type=click.IntRange(0), help="Only this fold of a k-fold run.  Default: the mean of all."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
+@click.option("--batch-size", type=click.IntRange(1), help="Images at once.  Default: the device decides.")
+@click.option("--link", is_flag=True, help="Link the images symbolically instead of copying them.")
+@click.option("--overwrite", is_flag=True, help="Do again what other settings have made in --out.")
+@click.option("--force", is_flag=True, help="Use a model that was stored for transfer learning only.")
+def infer(
+    model: str,
+    data: str,
+    out: str,
+    mode: str | None,
+    window: tuple[int, int] | None,
+    overlap: tuple[int, int] | None,
+    suffix: str | None,
+    config: str | None,
+    preset: str | None,
+    replace: bool,
+    save: tuple[str, ...],
+    fold: int | None,
+    device: str,
+    batch_size: int | None,
+    link: bool,
+    overwrite: bool,
+    force: bool,
+) -> None:
+    """Annotate images with a trained model: a project comes in, a project goes out.
+
+    MODEL is a model-state.tar, a run or a stored model (the beginning of its ID will do), or the folder of a
+    training in Supervisely's U-Net app.
+
+    Results are added to the annotations under suffixed names.  The same command again does what is missing.
+
+    Exit code: 0 where every image got its results, 1 where some could not be used, 2 where nothing was begun.
+    """
+    if config and preset:
+        raise click.UsageError("--config and --preset exclude each other.")
+    from pathlib import Path
+
+    from ravenml.errors import InputError, Interrupted, RavenError
+    from ravenml.infer.inputs import open_inputs
+    from ravenml.infer.job import Job, run_job
+    from ravenml.infer.output import Output
+    from ravenml.infer.predictor import model_plugin
+    from ravenml.infer.settings import read_asked
+    from ravenml.infer.sources import find_source
+
+    saved = _saved(save)
+    source = find_source(model, fold)
+    if source.transfer_only and not force:
+        raise InputError(
+            f"{source.name} was stored for transfer learning only, and not to predict; --force uses it "
+            "nevertheless."
+        )
+    inputs = open_inputs(data)
+    options = _options(mode, window, overlap, suffix, "probabilities" in saved)
+    asked = read_asked(Path(config) if config else None, preset, options, model_plugin(source.paths[0]))
+    output = Output(Path(out).expanduser().absolute(), saved, link)
+    job = Job(source, inputs, output, asked, replace, device, batch_size, overwrite)
+    try:
+        done = run_job(job)
+    except KeyboardInterrupt:
+        raise Interrupted("Interrupted; the same command goes on.") from None
+    there = f"; {done.kept} were there" if done.kept else ""
+    if done.made or done.broken:
+        click.echo(f"{done.made} images: {output.root} ({done.took}){there}.")
+    else:
+        click.echo(f"All {done.kept} images have their results: {output.root}")
+    if done.broken:
+        count = len(done.broken)
+        raise RavenError(f"{count} image{'s' if count > 1 else ''} could not be used; see above.")
+
+
+def _saved(given: tuple[str, ...]) -> list[str]:
+    names = [name.strip() for value in given for name in value.split(",") if name.strip()]
+    wrong = next((name for name in names if name not in SAVED), None)
+    if wrong is not None:
+        raise click.UsageError(f"--save: {wrong!r} is not one of {', '.join(SAVED)}.")
+    return sorted(set(names))
+
+
+def _options(
+    mode: str | None,
+    window: tuple[int, int] | None,
+    overlap: tuple[int, int] | None,
+    suffix: str | None,
+    probabilities: bool,
+) -> dict[tuple[str, ...], tuple[str, Any]]:
+    """What the options say about the config, by the field's path."""
+    found: dict[tuple[str, ...], tuple[str, Any]] = {}
+    if mode is not None:
+        found["mode", "name"] = ("--mode", mode)
+    for option, given, field, names in (
+        ("--window", window, "window", ("width", "height")),
+        ("--overlap", overlap, "min_overlap", ("x", "y")),
+    ):
+        for name, value in zip(names, given or (), strict=False):
+            found["mode", field, name] = (option, value)
+    if suffix is not None:
+        found["mode", "model_classes", "add_suffix"] = ("--suffix", suffix)
+    if probabilities:
+        found["mode", "save_probabilities"] = ("--save probabilities", True)
+    return found

@@ -1,0 +1,109 @@
+"""What is to be annotated: a project, a folder of images, or one image."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravenml.data.decoding import check_image_size
+from ravenml.data.faults import Fault
+from ravenml.data.images import EXTENSIONS, read_image
+from ravenml.data.known import resolve_dataset
+from ravenml.data.labels import Document, read_document
+from ravenml.data.meta import ObjClass
+from ravenml.data.project import Project
+from ravenml.data.writing import META, meta_json, read_meta_json
+from ravenml.errors import InputError
+
+DATASET = "images"  # where images go that lie in no dataset
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image, and its annotation where it has one."""
+
+    dataset: str
+    name: str
+    image_path: Path
+    annotation_path: Path | None = None
+
+    @property
+    def key(self) -> str:
+        """``dataset/name``."""
+        return f"{self.dataset}/{self.name}"
+
+
+@dataclass
+class Inputs:
+    """What is to be annotated.
+
+    Attributes:
+        path: what the user named.
+        meta: the project's `meta.json`; of images alone, an empty one.
+        classes: the project's classes.
+        pictures: sorted by dataset and name.
+        faults: what of the project cannot be used.
+    """
+
+    path: Path
+    meta: dict[str, Any]
+    classes: list[ObjClass] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    def read(self, picture: Picture) -> tuple[NDArray[np.uint8], Document]:
+        """Read an image, uint8 RGB, and what is known about it.
+
+        Raises:
+            Fault: one of the files is missing or broken, or they differ in size.
+        """
+        image = read_image(picture.image_path)
+        if picture.annotation_path is None:
+            return image, Document(image.shape[:2])
+        document = read_document(picture.annotation_path, {one.title: one.shape for one in self.classes})
+        check_image_size(document.size, image, picture.annotation_path, picture.image_path)
+        return image, document
+
+
+def open_inputs(data: str) -> Inputs:
+    """Open what ``--data`` names: a project (by path or by name), a folder of images, or an image.
+
+    Images in folders within a folder become datasets of those names.
+
+    Raises:
+        InputError: there is no such thing, or no image in it.
+    """
+    path = Path(data).expanduser()
+    path = path.absolute() if path.exists() else resolve_dataset(data)
+    if path.is_file():
+        if path.suffix.lower() not in EXTENSIONS:
+            raise InputError(f"{path} is no image; name a project, a folder of images, or an image.")
+        return Inputs(path, meta_json(), [], [Picture(DATASET, path.name, path)])
+    if (path / META).is_file():
+        faults: list[Fault] = []
+        project = Project.read(path, faults.append)
+        pictures = [
+            Picture(item.dataset, item.name, item.image_path, item.annotation_path) for item in project.items
+        ]
+        inputs = Inputs(path, read_meta_json(path / META), project.classes, pictures, faults)
+    else:
+        inputs = Inputs(path, meta_json(), [], _pictures(path))
+    if not inputs.pictures:
+        raise InputError(f"{path} holds no images; name a project, a folder of images, or an image.")
+    return inputs
+
+
+def _pictures(root: Path) -> list[Picture]:
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        dataset = Path(folder).relative_to(root).as_posix()
+        for name in sorted(names):
+            if os.path.splitext(name)[1].lower() in EXTENSIONS and not name.startswith("."):
+                found.append(Picture(DATASET if dataset == "." else dataset, name, Path(folder) / name))
+    return sorted(found, key=lambda one: (one.dataset, one.name))

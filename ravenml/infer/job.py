@@ -1,0 +1,214 @@
+"""``raven infer``: a model over all images of a project, a folder, or one image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravenml.data.labels import Document
+from ravenml.data.writing import extended_meta
+from ravenml.errors import InputError, RavenError
+from ravenml.infer.inputs import Inputs, Picture
+from ravenml.infer.modes.base import Mode
+from ravenml.infer.modes.catalog import make_mode
+from ravenml.infer.modes.interface import Outcome
+from ravenml.infer.network import Ensemble, PredictorNetwork, result_classes
+from ravenml.infer.output import PROBABILITIES, Output
+from ravenml.infer.predictor import Predictor, load_predictor, model_plugin
+from ravenml.infer.progress import Meter
+from ravenml.infer.settings import Asked, check_project, configure, effective_mode
+from ravenml.infer.sources import ModelSource
+
+Read = tuple[NDArray[np.uint8], Document]
+
+
+@dataclass
+class Job:
+    """What is to be done.
+
+    Attributes:
+        source: the model.
+        inputs: the images.
+        output: where the results go.
+        asked: the config.
+        replace: whether the objects that were there are dropped.
+        device: as ``load`` takes it.
+        batch_size: how many images at once; by default the device decides.
+        overwrite: whether results of other settings are done anew.
+    """
+
+    source: ModelSource
+    inputs: Inputs
+    output: Output
+    asked: Asked
+    replace: bool = False
+    device: str = "auto"
+    batch_size: int | None = None
+    overwrite: bool = False
+
+
+@dataclass
+class Done:
+    """What became of it.
+
+    Attributes:
+        made: how many images got results.
+        kept: how many had them already.
+        broken: for each image that could not be used, why.
+        took: how long it took and how fast it went, in words.
+    """
+
+    made: int = 0
+    kept: int = 0
+    broken: list[str] = field(default_factory=list)
+    took: str = ""
+
+
+def run_job(job: Job, meter: Callable[[int], Meter] = Meter) -> Done:
+    """Annotate what is not annotated yet.
+
+    An image that is broken, or that the model fails on, is told and passed over.
+
+    Raises:
+        InputError: config, model and images do not fit together, or the output is in use.
+        RavenError: the model cannot be loaded, or results cannot be written.
+    """
+    _check_apart(job.inputs.path, job.output.root)
+    request = _request(job)
+    job.output.begin(request, job.overwrite)
+    if job.overwrite:
+        job.output.forget(job.inputs.pictures)
+    todo = [one for one in job.inputs.pictures if not job.output.is_done(one)]
+    done = Done(kept=len(job.inputs.pictures) - len(todo))
+    with meter(len(todo)) as shown:
+        for fault in job.inputs.faults:
+            _tell(done, shown, str(fault))
+        if todo:
+            _annotate(job, _prepared(job, request), todo, done, shown)
+        done.took = shown.summary()
+    return done
+
+
+def _prepared(job: Job, request: dict[str, Any]) -> Mode:
+    """Load the model, and describe the output."""
+    plugin = model_plugin(job.source.paths[0])
+    predictors = [load_predictor(path, job.device) for path in job.source.paths]
+    predictor: Predictor = predictors[0]
+    if len(predictors) > 1:
+        predictor = Ensemble(predictors, job.source.name)
+    for one in predictors:
+        configure(one, job.asked.model, plugin, job.asked.where)
+    config = effective_mode(job.asked, predictor, f"_{plugin.name}")
+    if config.save_probabilities and PROBABILITIES not in job.output.saved:
+        job.output.saved = (*job.output.saved, PROBABILITIES)
+    network = PredictorNetwork(predictor, result_classes(predictor, job.source.paths[0]), job.batch_size)
+    mode = make_mode(config, network, job.inputs.classes)
+    check_project(config, mode, [one.title for one in job.inputs.classes], job.asked.where)
+    replaced = [one.title for one in job.inputs.classes] if job.replace else []
+    try:
+        meta = extended_meta(job.inputs.meta, mode.classes, mode.tags, replaced)
+    except InputError as error:
+        raise InputError(f"{error} (--suffix, or `mode.model_classes.add_suffix`)") from None
+    job.output.describe(request, config.model_dump(), mode.classes, meta)
+    return mode
+
+
+def _annotate(job: Job, mode: Mode, todo: Sequence[Picture], done: Done, shown: Meter) -> None:
+    """Read ahead in one thread, run the network in this one, write in a third."""
+    with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
+        pending: Future[None] | None = None
+        try:
+            for batch in _batches(job, mode, reader, todo, done, shown):
+                outcomes = _outcomes(mode, batch, done, shown)
+                if pending is not None:
+                    pending.result()  # one batch is written while the next is predicted, and no more are held
+                pending = writer.submit(_write, job, outcomes)
+                for _ in outcomes:
+                    done.made += 1
+                    shown.advance()
+            if pending is not None:
+                pending.result()
+        except BaseException:
+            reader.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _batches(
+    job: Job,
+    mode: Mode,
+    reader: ThreadPoolExecutor,
+    todo: Sequence[Picture],
+    done: Done,
+    shown: Meter,
+) -> Iterator[list[tuple[Picture, Read]]]:
+    """The images that can be read; several at once only where the mode runs the network on whole images."""
+    size = mode.network.batch_size if mode.config.name == "full_image" else 1
+    batch: list[tuple[Picture, Read]] = []
+    waiting = [(todo[0], reader.submit(job.inputs.read, todo[0]))]
+    for index, picture in enumerate(todo):
+        future = waiting.pop(0)[1]
+        if index + 1 < len(todo):
+            waiting.append((todo[index + 1], reader.submit(job.inputs.read, todo[index + 1])))
+        try:
+            batch.append((picture, future.result()))
+        except RavenError as fault:
+            _tell(done, shown, str(fault))
+            shown.advance()
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _outcomes(
+    mode: Mode, batch: list[tuple[Picture, Read]], done: Done, shown: Meter
+) -> list[tuple[Picture, Read, Outcome]]:
+    try:
+        said = mode.annotate_all([read[0] for _, read in batch], [read[1] for _, read in batch])
+        return [(picture, read, one) for (picture, read), one in zip(batch, said, strict=True)]
+    except Exception as error:
+        if len(batch) > 1:  # find out whose fault it is
+            return [one for single in batch for one in _outcomes(mode, [single], done, shown)]
+        reason = str(error) if isinstance(error, RavenError) else f"{type(error).__name__}: {error}"
+        path = batch[0][0].image_path
+        _tell(done, shown, reason if str(path) in reason else f"{path}: {reason}")
+        shown.advance()
+        return []
+
+
+def _write(job: Job, outcomes: list[tuple[Picture, Read, Outcome]]) -> None:
+    for picture, (image, _), outcome in outcomes:
+        document = outcome.document.with_labels(outcome.added) if job.replace else outcome.document
+        job.output.write(picture, image, document, outcome)
+
+
+def _tell(done: Done, shown: Meter, reason: str) -> None:
+    done.broken.append(reason)
+    shown.line(f"Passed over: {reason}")
+
+
+def _request(job: Job) -> dict[str, Any]:
+    """What decides the results, in words that a later call can compare."""
+    return {
+        "data": str(job.inputs.path),
+        "model": job.source.fingerprint(),
+        "config": {"model": dict(job.asked.model), "mode": dict(job.asked.mode)},
+        "replace": job.replace,
+        "save": sorted(job.output.saved),
+        "link": job.output.link,
+    }
+
+
+def _check_apart(data: Path, out: Path) -> None:
+    one, other = data.resolve(), out.resolve()
+    if one == other or one in other.parents or other in one.parents:
+        raise InputError(
+            f"--out {out} and --data {data} lie within each other; name another folder for --out."
+        )

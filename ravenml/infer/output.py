@@ -1,0 +1,136 @@
+"""The project that an inference writes, and what lies beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ravenml.data.geometry import Bitmap, Line, Point, Polygon, Rectangle
+from ravenml.data.images import encode_png
+from ravenml.data.labels import Document, Label
+from ravenml.data.masks import draw, mask_type
+from ravenml.data.meta import ObjClass
+from ravenml.data.writing import ProjectWriter, dataset_folder
+from ravenml.errors import InputError
+from ravenml.files import read_json, write_beside, write_bytes, write_json
+from ravenml.infer.inputs import Picture
+from ravenml.infer.modes.interface import Outcome
+
+RECORD = "infer.json"
+SCHEMA = 1
+MASKS, OVERLAYS, PROBABILITIES = "masks", "overlays", "probabilities"
+SAVED = (MASKS, OVERLAYS, PROBABILITIES)
+_SUFFIX = {MASKS: ".png", OVERLAYS: ".png", PROBABILITIES: ".npy"}
+
+
+class Output:
+    """The folder ``--out``.
+
+    Args:
+        root: the folder.
+        saved: which of masks, overlays and probabilities are written.
+        link: link the images symbolically instead of copying them.
+    """
+
+    def __init__(self, root: Path, saved: Sequence[str] = (), link: bool = False) -> None:
+        self.root, self.saved, self.link = root, tuple(saved), link
+        self.writer = ProjectWriter(root)
+        self.classes: list[ObjClass] = []
+
+    def begin(self, request: Mapping[str, Any], overwrite: bool) -> None:
+        """Claim the folder for what is asked for; one that was made by the same request is gone on with.
+
+        Raises:
+            InputError: something else lies there.
+        """
+        record = self.root / RECORD
+        if record.is_file() and not overwrite:
+            before = read_json(record)
+            before = before.get("request") if isinstance(before, dict) else None
+            changed = sorted(name for name in request if (before or {}).get(name) != request[name])
+            if changed:
+                raise InputError(
+                    f"{self.root} holds the results of other settings ({', '.join(changed)} differ); name a "
+                    "new folder with --out, or say --overwrite."
+                )
+        elif self.root.is_file() or (
+            not record.is_file() and self.root.is_dir() and any(self.root.iterdir())
+        ):
+            raise InputError(f"{self.root} is not empty, and no results of `raven infer`; name a new folder.")
+
+    def forget(self, pictures: Sequence[Picture]) -> None:
+        """Remove the annotations of images, so that their results count as missing."""
+        for picture in pictures:
+            self.writer.item(picture.dataset, picture.name).annotation_path.unlink(missing_ok=True)
+
+    def describe(
+        self, request: Mapping[str, Any], mode: Mapping[str, Any], classes: Sequence[ObjClass], meta: Any
+    ) -> None:
+        """Write `meta.json`, and what the results mean.
+
+        Args:
+            request: what was asked for.
+            mode: the mode's config with every default.
+            classes: the results' classes; masks number them from 1.
+            meta: the content of `meta.json`.
+        """
+        self.classes = list(classes)
+        titles = {one.title: index + 1 for index, one in enumerate(classes)}
+        self.writer.write_meta(meta)
+        record = {"v": SCHEMA, "request": dict(request), "mode": dict(mode), "masks": titles}
+        write_json(self.root / RECORD, record)
+
+    def is_done(self, picture: Picture) -> bool:
+        """Whether an image's results are there, and newer than what they were made from."""
+        item = self.writer.item(picture.dataset, picture.name)
+        wanted = [self.place(picture, kind) for kind in self.saved]
+        if not all(path.is_file() for path in (item.annotation_path, item.image_path, *wanted)):
+            return False
+        made = item.annotation_path.stat().st_mtime
+        sources = [path for path in (picture.image_path, picture.annotation_path) if path is not None]
+        return all(not path.exists() or path.stat().st_mtime <= made for path in sources)
+
+    def place(self, picture: Picture, kind: str) -> Path:
+        """Where an image's mask, overlay or probabilities lie."""
+        return dataset_folder(self.root, picture.dataset) / kind / f"{picture.name}{_SUFFIX[kind]}"
+
+    def write(self, picture: Picture, image: NDArray[np.uint8], document: Document, outcome: Outcome) -> None:
+        """Write an image's results; its annotation last, so that what is there is whole."""
+        if MASKS in self.saved:
+            write_bytes(self.place(picture, MASKS), encode_png(self.mask(outcome.added, document.size)))
+        if OVERLAYS in self.saved:
+            write_bytes(self.place(picture, OVERLAYS), encode_png(self.overlay(image, outcome.added)))
+        if PROBABILITIES in self.saved and outcome.probabilities is not None:
+            with write_beside(self.place(picture, PROBABILITIES)) as file:
+                np.save(file, outcome.probabilities)
+        self.writer.add(picture.dataset, picture.name, picture.image_path, document, self.link)
+
+    def mask(self, labels: Sequence[Label], size: tuple[int, int]) -> NDArray[Any]:
+        """What was predicted as one mask (height, width): 0 for nothing, else the class's number."""
+        numbers = {one.title: index + 1 for index, one in enumerate(self.classes)}
+        mask = np.zeros(size, mask_type(len(self.classes)))
+        for label in labels:
+            shape = label.geometry
+            if shape is not None and not isinstance(shape, Line | Point):
+                draw(mask, shape, numbers.get(label.title, 0))
+        return mask
+
+    def overlay(self, image: NDArray[np.uint8], labels: Sequence[Label]) -> NDArray[np.uint8]:
+        """The image with what was predicted laid over it: areas as a tint, rectangles as a frame."""
+        colors = {one.title: one.rgb for one in self.classes}
+        shown = image.copy()
+        thick = max(1, round(max(image.shape) / 500))
+        for label in labels:
+            shape, color = label.geometry, colors.get(label.title, (255, 255, 255))
+            if isinstance(shape, Rectangle):
+                cv2.rectangle(shown, (shape.left, shape.top), (shape.right, shape.bottom), color, thick)
+            elif isinstance(shape, Bitmap | Polygon):
+                where = np.zeros(image.shape[:2], np.uint8)
+                draw(where, shape, 1)
+                shown[where > 0] = (shown[where > 0] * 0.5 + np.array(color) * 0.5).astype(np.uint8)
+        return shown
