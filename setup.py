@@ -32,6 +32,7 @@ optional = {
     "mlflow": ["mlflow-skinny>=3"],
     "clearml": ["clearml>=2"],
     "resources": ["psutil>=5.9", "nvidia-ml-py>=12"],
+    "charts": ["matplotlib>=3.8"],
     "remote": ["ray[default]>=2.60,<3"],
 }
 

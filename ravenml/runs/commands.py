@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ravenml.runs import commands_keep, commands_notes, commands_work
+from ravenml.runs import commands_compare, commands_keep, commands_notes, commands_work
 
 
 @click.group()
@@ -13,6 +13,7 @@ def runs() -> None:
 
 
 for command in (
+    commands_compare.compare,
     *(commands_work.logs, commands_work.stop, commands_work.resume, commands_work.clone),
     *(commands_notes.tag, commands_notes.note),
     *(commands_keep.rm, commands_keep.export, commands_keep.import_),

@@ -1,0 +1,147 @@
+"""Runs side by side: the settings that differ, the metrics, and how they went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ravenml.errors import InputError
+from ravenml.runs.curves import Curve, as_number, curves
+from ravenml.runs.facts import settings_of
+from ravenml.runs.overview import headline
+from ravenml.runs.record import read_record, status
+from ravenml.runs.tables import aligned, shown
+from ravenml.runs.views import short
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Several runs.
+
+    Attributes:
+        ids: the runs, in the order asked for.
+        differing: what not all of them agree about, by name: a value for each run, None where it has none.
+        metrics: by address, a value for each run.
+        curves: each run's curves.
+    """
+
+    ids: list[str]
+    differing: dict[str, list[Any]]
+    metrics: dict[str, list[Any]]
+    curves: list[dict[str, Curve]]
+
+    def curve(self, address: str) -> list[Curve | None]:
+        """A metric's curve for each run; in one unit, so that they can be drawn over each other."""
+        found = [one.get(address) for one in self.curves]
+        units = {curve.unit for curve in found if curve is not None}
+        return [
+            curve if curve is None or len(units) == 1 or curve.unit == "step" else None for curve in found
+        ]
+
+    def charted(self, wanted: Sequence[str]) -> list[str]:
+        """The metrics to draw: those wanted, else the one by which a list names a run.
+
+        Raises:
+            InputError: none of the runs reported a wanted one over time.
+        """
+        known = list(dict.fromkeys(name for one in self.curves for name in one))
+        for name in wanted:
+            if name not in known:
+                from ravenml.data.faults import suggestion
+
+                raise InputError(f"--metric: no curve of {name!r} was reported; {suggestion(name, known)}")
+        if wanted:
+            return list(dict.fromkeys(wanted))
+        values = {name: 0.0 for name in known}
+        first = headline(values)[0] or next(iter(known), "")
+        return [first] if first else []
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"runs": self.ids, "settings": self.differing, "metrics": self.metrics}
+
+    def settings_table(self) -> list[str]:
+        """What differs, a row each."""
+        rows = [["", *self.ids]]
+        rows += [[name, *map(_cell, values)] for name, values in self.differing.items()]
+        return aligned(rows) if self.differing else ["They were told the same."]
+
+    def metrics_table(self) -> list[str]:
+        """The scores that a person compares by, a row each; of two runs also the difference."""
+        names = shown(self.metrics)
+        two = len(self.ids) == 2
+        rows = [["", *self.ids, *(["difference"] if two else [])]]
+        for name in names:
+            values = self.metrics[name]
+            rows.append([name, *map(short, values), *([_difference(values)] if two else [])])
+        return aligned(rows) if names else ["No scores were reported."]
+
+
+def compare(folders: Sequence[Path]) -> Compared:
+    """Read several runs and set them side by side.
+
+    Raises:
+        RavenError: one of them has a broken record.
+    """
+    records = [read_record(folder) for folder in folders]
+    every = [curves(folder) for folder in folders]
+    told = [_told(folder, record) for folder, record in zip(folders, records, strict=True)]
+    names = dict.fromkeys(name for one in told for name in one)
+    differing = {name: [one.get(name) for one in told] for name in names}
+    differing = {name: values for name, values in differing.items() if any(v != values[0] for v in values)}
+    scores = [
+        (record.get("result") or {}).get("metrics") or {name: curve.y[-1] for name, curve in one.items()}
+        for record, one in zip(records, every, strict=True)
+    ]
+    addresses = dict.fromkeys(name for one in scores for name in one)
+    metrics = {name: [one.get(name) for one in scores] for name in addresses}
+    return Compared([folder.name for folder in folders], differing, metrics, every)
+
+
+def _told(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """All that may make two runs differ."""
+    code: dict[str, Any] = (record.get("provenance") or {}).get("code") or {}
+    dataset = record.get("dataset") or {}
+    state: dict[str, Any] = next((one for one in code.values() if one.get("commit")), {})
+    version = f"{state['commit'][:12]}{', with changes' if state.get('diff') else ''}" if state else None
+    return {
+        "status": status(folder, record),
+        "plugin": record.get("plugin"),
+        "plugin_version": record.get("plugin_version"),
+        "dataset": dataset.get("name"),
+        "dataset digest": str(dataset.get("sha256") or "")[:12] or None,
+        "commit": version,
+        **settings_of(record),
+    }
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else "-" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _difference(values: Sequence[Any]) -> str:
+    first, second = map(as_number, values)
+    return f"{second - first:+.4f}" if first is not None and second is not None else "-"
+
+
+def report(
+    compared: Compared,
+    metrics: Sequence[str],
+    width: int,
+    coloured: bool,
+    heading: Callable[[str], str] = str,
+) -> list[str]:
+    """The comparison as lines for a terminal ``width`` columns wide."""
+    from ravenml.runs.chart import LETTERS, draw
+
+    lines = [heading("What differs"), *compared.settings_table(), ""]
+    lines += [heading("Scores"), *compared.metrics_table()]
+    for name in compared.charted(metrics):
+        chart = draw(compared.curve(name), min(width, 100), coloured=coloured)
+        if chart:
+            legend = [f"{LETTERS[number % 26]} {run}" for number, run in enumerate(compared.ids)]
+            lines += ["", heading(name), *chart, "   ".join(legend)]
+    return lines

@@ -1,0 +1,80 @@
+"""How a run's metrics went over time, from its events."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ravenml.runs import layout
+from ravenml.runs.events import effective, read_events
+
+
+@dataclass
+class Curve:
+    """One metric over a training.
+
+    Attributes:
+        unit: what ``x`` counts: ``epoch``, or ``step`` where the epochs were not told.
+        x: ascending, as reported.
+        y: a value for each; NaN and infinities as they are.
+    """
+
+    unit: str
+    x: list[float] = field(default_factory=list)
+    y: list[float] = field(default_factory=list)
+
+    def finite(self) -> list[tuple[float, float]]:
+        """The points that can be drawn."""
+        return [(x, y) for x, y in zip(self.x, self.y, strict=True) if math.isfinite(y)]
+
+
+def curves(folder: Path) -> dict[str, Curve]:
+    """The curve of each metric that a run reported, by address (``val/miou``).
+
+    A k-fold run reports none of its own; its curves are the means over its folds, at the moments at which all
+    of them have a value.
+    """
+    places = sorted((folder / layout.FOLDS).glob("*"))
+    if not places:
+        return _curves(effective(list(read_events(folder / layout.EVENTS))))
+    folds = [_curves(effective(list(read_events(place / layout.EVENTS)))) for place in places]
+    folds = [one for one in folds if one]
+    shared = [name for name in (folds[0] if folds else {}) if all(name in one for one in folds)]
+    return {name: _mean([one[name] for one in folds]) for name in shared}
+
+
+def _curves(events: Iterable[Mapping[str, Any]]) -> dict[str, Curve]:
+    found: dict[str, Curve] = {}
+    for event in events:
+        metrics = event.get("metrics")
+        if event.get("event_type") != "EventType.METRICS" or not isinstance(metrics, dict):
+            continue
+        unit = "epoch" if isinstance(event.get("epoch"), int | float) else "step"
+        at = event.get(unit)
+        for name, value in metrics.items():
+            number = as_number(value)
+            if number is None or not isinstance(at, int | float):
+                continue
+            curve = found.setdefault(f"{event.get('type')}/{name}", Curve(unit))
+            if curve.unit == unit:
+                curve.x.append(float(at))
+                curve.y.append(number)
+    return found
+
+
+def _mean(several: list[Curve]) -> Curve:
+    values = [dict(zip(one.x, one.y, strict=True)) for one in several]
+    shared = [x for x in several[0].x if all(x in one for one in values)]
+    return Curve(several[0].unit, shared, [sum(one[x] for one in values) / len(values) for x in shared])
+
+
+def as_number(value: Any) -> float | None:
+    """A metric's value as a number, NaN and infinities too; None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str) and value not in ("NaN", "Infinity", "-Infinity"):
+        return None
+    return float(value)
