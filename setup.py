@@ -66,7 +66,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["ravenml", "ravenml.*"]),
-    package_data={"ravenml": ["py.typed", "plugin/templates/**/*.tmpl"]},
+    package_data={"ravenml": ["py.typed", "plugin/templates/**/*.tmpl", "sly/alias/**/*.py"]},
     install_requires=install_requires,
     extras_require=extras_require,
     entry_points={"console_scripts": ["raven=ravenml.cli:main", "ravenml=ravenml.cli:main"]},

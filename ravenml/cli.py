@@ -20,6 +20,7 @@ ROOMS = {
     "runs": ("ravenml.runs.commands", "List, compare, repeat and keep runs."),
     "models": ("ravenml.store.commands", "List, show, fetch, store and remove trained models."),
     "data": ("ravenml.data.commands", "Look at, fetch and store datasets, and make a demo one."),
+    "agent": ("ravenml.sly.commands", "Run plugins that were written for Supervisely's contract."),
     "plugin": ("ravenml.plugin.commands", "Write a plugin, check one, and see which are installed."),
     "config": (
         "ravenml.config.commands",

@@ -49,3 +49,12 @@ def test_the_help_of_the_command_line_imports_no_room():
 )
 def test_the_help_of_a_plugins_command_imports_no_framework():
     assert not modules_after("train", "unet", "train", "--help") & FRAMEWORKS
+
+
+def test_the_sdk_for_plugin_authors_is_light_and_needs_no_framework():
+    code = "import sys, ravenml.sly as sly; print(*sys.modules)"
+    code += "; sly.SuperviselyModelTrainer; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    at_once, with_trainer = (set(line.split()) for line in done.stdout.splitlines())
+    assert {name for name in at_once if name.startswith("ravenml")} == {"ravenml", "ravenml.sly"}
+    assert not at_once & HEAVY and not with_trainer & FRAMEWORKS

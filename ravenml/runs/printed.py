@@ -20,6 +20,7 @@ LIMIT = 16 << 20  # bytes of one line that are kept until it ends; a longer one 
 TEXT_LIMIT = 64 << 10  # bytes of one line of text that are passed on
 _END = re.compile(rb"[\r\n]")
 _BIGGEST = 1 << 63
+_DEEP = 200
 
 
 class PrintedParser:
@@ -81,8 +82,12 @@ def parse_event(line: bytes) -> dict[str, Any] | None:
         return None
     try:
         event = orjson.loads(line)
+        if line.count(b"{") + line.count(b"[") > _DEEP:
+            orjson.dumps(event)  # what is nested deeper than can be written is refused now
     except orjson.JSONDecodeError:
         event = _lenient(line)
+    except orjson.JSONEncodeError:
+        return None
     if not isinstance(event, dict):
         return None
     kind = event.get("event_type")

@@ -92,6 +92,28 @@ class Run:
             run._write("started", "TASK_STARTED", {"run": run.id})
         return run
 
+    @classmethod
+    def go_on(cls, path: Path) -> Run:
+        """Write on, in the same attempt, where the writer before died and the work itself did not.
+
+        Raises:
+            RavenError: another process writes this run, or its record cannot be read.
+        """
+        lock = RunLock(path)
+        try:
+            record = read_record(path)
+            record["process"] = {"host": socket.gethostname(), "pid": os.getpid()}
+            write_json(path / layout.RUN_JSON, record)
+            return cls(path, record, lock)
+        except RavenError:
+            lock.release()
+            raise
+
+    def let_go(self) -> None:
+        """Close the run without saying how it ended: another process goes on with it."""
+        self._events.close()
+        self._lock.release()
+
     # What a plugin says.
 
     def metrics(

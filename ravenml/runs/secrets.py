@@ -9,7 +9,7 @@ from typing import Any
 _NAMES = r"passw|passphrase|secret|token|api_?-?key|access_?-?key|private_?-?key|credential"
 _SECRET = re.compile(_NAMES, re.IGNORECASE)
 _ASSIGNED = re.compile(
-    rf"(?P<name>[\w.-]*(?:{_NAMES})[\w.-]*)"
+    rf"(?P<name>(?<![\w.-])[\w.-]*(?:{_NAMES})[\w.-]*)"  # from a word's beginning: a long word is read once
     r"(?P<sign>[\"']?(?:\s*:\s*[\w.\[\] |]+?)?\s*[:=]\s*)"  # a type may stand between name and value
     r"(?P<value>[\"'][^\"'\n]*[\"']|[^\s,;)}\]]+)",
     re.IGNORECASE,

@@ -1,0 +1,92 @@
+"""``supervisely_lib`` for plugins that import it: the same names, made by ravenML.
+
+The agent puts this package on a plugin's path unless the plugin brings its own.  Modules of the same names
+as Supervisely documents are found, each standing for one or several of ours.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from ravenml.sly import *  # noqa: F403
+from ravenml.sly import __all__ as __all__
+
+# Each module's name below supervisely_lib, and where its names come from.
+MODULES: dict[str, tuple[str, ...]] = {
+    "_utils": (),
+    "annotation": (),
+    "annotation.annotation": ("annotation", "classes"),
+    "annotation.label": ("annotation",),
+    "annotation.obj_class": ("classes",),
+    "annotation.obj_class_collection": ("classes",),
+    "annotation.tag": ("classes",),
+    "annotation.tag_collection": ("classes",),
+    "annotation.tag_meta": ("classes",),
+    "annotation.tag_meta_collection": ("classes",),
+    "function_wrapper": ("wrapper",),
+    "geometry": (),
+    "geometry.bitmap": ("geometry",),
+    "geometry.geometry": ("geometry",),
+    "geometry.multichannel_bitmap": ("other",),
+    "geometry.point": ("geometry",),
+    "geometry.polygon": ("geometry",),
+    "geometry.polyline": ("geometry",),
+    "geometry.rectangle": ("geometry",),
+    "imaging": (),
+    "imaging.image": ("image",),
+    "io": (),
+    "io.env": ("env",),
+    "io.fs": ("paths",),
+    "io.json": ("json_files",),
+    "nn": (),
+    "nn.config": ("configs",),
+    "nn.dataset": ("samples",),
+    "nn.hosted": (),
+    "nn.hosted.class_indexing": ("class_indexing",),
+    "nn.hosted.constants": ("constants",),
+    "nn.hosted.inference_batch": ("inference_batch",),
+    "nn.hosted.inference_modes": ("inference_modes",),
+    "nn.hosted.inference_single_image": ("inference_single_image",),
+    "nn.hosted.trainer": ("trainer", "constants"),
+    "nn.raw_to_labels": ("raw_to_labels",),
+    "nn.training": (),
+    "nn.training.eval_planner": ("eval_planner",),
+    "project": (),
+    "project.project": ("project",),
+    "project.project_meta": ("classes",),
+    "sly_logger": ("sly_logger",),
+    "task": (),
+    "task.paths": ("paths",),
+    "task.progress": ("progress",),
+}
+
+
+class _Modules(MetaPathFinder, Loader):
+    """Finds the modules of ``MODULES``, each of which shows what ours have."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        name = fullname.removeprefix(f"{__name__}.")
+        known = name != fullname and name in MODULES
+        return ModuleSpec(fullname, self, is_package=not MODULES[name]) if known else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        for ours in reversed(MODULES[module.__name__.removeprefix(f"{__name__}.")]):
+            there = vars(importlib.import_module(f"ravenml.sly.{ours}"))
+            vars(module).update({name: value for name, value in there.items() if not name.startswith("__")})
+
+
+sys.meta_path.append(_Modules())
+for _name in ("fs", "env"):
+    globals()[_name] = importlib.import_module(f"{__name__}.io.{_name}")
+image = importlib.import_module(f"{__name__}.imaging.image")
+sly_logger = importlib.import_module(f"{__name__}.sly_logger")

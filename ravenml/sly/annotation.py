@@ -1,0 +1,297 @@
+"""Objects and annotations as plugin authors know them.  Nothing is changed: each method gives a new one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from ravenml.data.annotation import kind_of, parse_size
+from ravenml.data.images import read_image
+from ravenml.sly.classes import ObjClass, ProjectMeta, Tag, TagCollection, fits
+from ravenml.sly.geometry import Geometry, Rectangle, Size
+from ravenml.sly.other import MultichannelBitmap, OtherGeometry, geometry_type
+
+ANN_EXT = ".json"
+_SHAPE = ("bitmap", "points", "geometryType", "shape")  # the fields that tell an object's shape
+
+
+class Label:
+    """One annotated thing.
+
+    Args:
+        geometry: its shape.
+        obj_class: its class, whose objects have that shape.
+        tags: its tags.
+        description: words about it.
+        rest: what else the annotation says of it.
+
+    Raises:
+        ValueError: the class's objects have another shape.
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        obj_class: ObjClass,
+        tags: Iterable[Tag] | None = None,
+        description: str = "",
+        rest: dict[str, Any] | None = None,
+    ) -> None:
+        if not self._fits(geometry, obj_class):
+            raise ValueError(
+                f"The class {obj_class.name!r} has objects of the shape {obj_class.shape}, "
+                f"not {geometry.geometry_name() or 'unknown'}."
+            )
+        self.geometry, self.obj_class, self.description = geometry, obj_class, description
+        self.tags = TagCollection(tags)
+        self._rest = rest or {}
+
+    @staticmethod
+    def _fits(geometry: Geometry, obj_class: ObjClass) -> bool:
+        return fits(obj_class, geometry)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], project_meta: ProjectMeta) -> Self:
+        """Read an object of an annotation.
+
+        Raises:
+            ValueError: its class is not in ``meta.json``.
+        """
+        obj_class = project_meta.get_obj_class(data["classTitle"])
+        if obj_class is None:
+            raise ValueError(f'The class "{data["classTitle"]}" is not in meta.json; add it there.')
+        name = kind_of(data, obj_class.shape)
+        kind = geometry_type(name)
+        shape = {field: data[field] for field in data if field in _SHAPE}
+        geometry: Geometry = (
+            OtherGeometry(name, dict(data)) if kind is OtherGeometry else kind.from_json(shape)
+        )
+        tags = TagCollection.from_json(data.get("tags", ()), project_meta.tag_metas)
+        rest = {key: value for key, value in data.items() if key not in _SHAPE}
+        if not fits(obj_class, geometry):  # an older project may say so; it is read all the same
+            obj_class = obj_class.clone(geometry_type=type(geometry))
+        return cls(geometry, obj_class, tags, data.get("description") or "", rest)
+
+    def to_json(self) -> dict[str, Any]:
+        """As an object of an annotation."""
+        said = {
+            "classTitle": self.obj_class.name,
+            "description": self.description,
+            "tags": self.tags.to_json(),
+        }
+        return {**self._rest, **said, **self.geometry.to_json()}
+
+    def clone(
+        self,
+        geometry: Geometry | None = None,
+        obj_class: ObjClass | None = None,
+        tags: Iterable[Tag] | None = None,
+        description: str | None = None,
+    ) -> Self:
+        """The same with something changed."""
+        rest = {k: v for k, v in self._rest.items() if obj_class is None or k not in ("id", "classId")}
+        return type(self)(
+            geometry or self.geometry,
+            obj_class or self.obj_class,
+            self.tags if tags is None else tags,
+            self.description if description is None else description,
+            rest,
+        )
+
+    def add_tag(self, tag: Tag) -> Self:
+        """With one more tag."""
+        return self.clone(tags=self.tags.add(tag))
+
+    def add_tags(self, tags: Iterable[Tag]) -> Self:
+        """With more tags."""
+        return self.clone(tags=self.tags.add_items(tags))
+
+    def crop(self, rect: Rectangle) -> list[Self]:
+        """What of it lies in a rectangle."""
+        return [self.clone(geometry=part) for part in self.geometry.crop(rect)]
+
+    def relative_crop(self, rect: Rectangle) -> list[Self]:
+        """What of it lies in a rectangle, placed relative to that."""
+        return [self.clone(geometry=part) for part in self.geometry.relative_crop(rect)]
+
+    def translate(self, drow: int, dcol: int) -> Self:
+        """Moved down and to the right."""
+        return self.clone(geometry=self.geometry.translate(drow, dcol))
+
+    def resize(self, in_size: Size, out_size: Size) -> Self:
+        """Scaled with its image."""
+        return self.clone(geometry=self.geometry.resize(in_size, out_size))
+
+    def fliplr(self, img_size: Size) -> Self:
+        """Mirrored with its image."""
+        return self.clone(geometry=self.geometry.fliplr(img_size))
+
+    def draw(self, bitmap: np.ndarray, thickness: int = 1, color: Any = None) -> None:
+        """Draw it in its class's colour, or another."""
+        self.geometry.draw(bitmap, self.obj_class.color if color is None else color, thickness)
+
+    def draw_contour(self, bitmap: np.ndarray, thickness: int = 1, color: Any = None) -> None:
+        """Draw its outline in its class's colour, or another."""
+        self.geometry.draw_contour(bitmap, self.obj_class.color if color is None else color, thickness)
+
+    @property
+    def area(self) -> float:
+        """Its pixels."""
+        return self.geometry.area
+
+
+class PixelwiseScoresLabel(Label):
+    """A class's score for every pixel, as a ``MultichannelBitmap``."""
+
+    @staticmethod
+    def _fits(geometry: Geometry, obj_class: ObjClass) -> bool:
+        return isinstance(geometry, MultichannelBitmap)
+
+
+class Annotation:
+    """What is known about one image.  What reaches out of the image is cut off.
+
+    Args:
+        img_size: (height, width) of the image.
+        labels: the objects, in the order in which they are drawn.
+        img_tags: the image's tags.
+        img_description: words about the image.
+        pixelwise_scores_labels: scores for every pixel; they are not written.
+        rest: what else the file says.
+    """
+
+    def __init__(
+        self,
+        img_size: Size,
+        labels: Iterable[Label] | None = None,
+        img_tags: Iterable[Tag] | None = None,
+        img_description: str = "",
+        pixelwise_scores_labels: Iterable[Label] | None = None,
+        rest: dict[str, Any] | None = None,
+    ) -> None:
+        self.img_size: Size = (int(img_size[0]), int(img_size[1]))
+        whole = Rectangle.from_size(self.img_size)
+        self._labels = [part for label in labels or () for part in label.crop(whole)]
+        self.img_tags = TagCollection(img_tags)
+        self.img_description = img_description
+        self._scores = [part for label in pixelwise_scores_labels or () for part in label.crop(whole)]
+        self._rest = rest or {}
+
+    @property
+    def labels(self) -> list[Label]:
+        """The objects."""
+        return list(self._labels)
+
+    @property
+    def pixelwise_scores_labels(self) -> list[Label]:
+        """The scores for every pixel, a label for each class."""
+        return list(self._scores)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], project_meta: ProjectMeta) -> Annotation:
+        """Read the content of an annotation file."""
+        known = ("size", "tags", "objects", "description")
+        return cls(
+            parse_size(data, Path("annotation")),
+            [Label.from_json(entry, project_meta) for entry in data.get("objects", ())],
+            TagCollection.from_json(data.get("tags", ()), project_meta.tag_metas),
+            data.get("description") or "",
+            rest={key: value for key, value in data.items() if key not in known},
+        )
+
+    @classmethod
+    def load_json_file(cls, path: str, project_meta: ProjectMeta) -> Annotation:
+        """Read an annotation file."""
+        return cls.from_json(json.loads(Path(path).read_bytes()), project_meta)
+
+    @classmethod
+    def from_img_path(cls, img_path: str) -> Annotation:
+        """An annotation without anything, of an image's size."""
+        return cls(read_image(Path(img_path)).shape[:2])
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of an annotation file."""
+        height, width = self.img_size
+        return {
+            **self._rest,
+            "description": self.img_description,
+            "size": {"height": height, "width": width},
+            "tags": self.img_tags.to_json(),
+            "objects": [label.to_json() for label in self._labels],
+        }
+
+    def clone(
+        self,
+        img_size: Size | None = None,
+        labels: Iterable[Label] | None = None,
+        img_tags: Iterable[Tag] | None = None,
+        img_description: str | None = None,
+        pixelwise_scores_labels: Iterable[Label] | None = None,
+    ) -> Annotation:
+        """The same with something changed."""
+        return Annotation(
+            img_size or self.img_size,
+            self._labels if labels is None else labels,
+            self.img_tags if img_tags is None else img_tags,
+            self.img_description if img_description is None else img_description,
+            self._scores if pixelwise_scores_labels is None else pixelwise_scores_labels,
+            self._rest,
+        )
+
+    def add_label(self, label: Label) -> Annotation:
+        """With one more object."""
+        return self.add_labels([label])
+
+    def add_labels(self, labels: Iterable[Label]) -> Annotation:
+        """With more objects."""
+        return self.clone(labels=[*self._labels, *labels])
+
+    def delete_label(self, label: Label) -> Annotation:
+        """Without one object."""
+        return self.clone(labels=[other for other in self._labels if other is not label])
+
+    def add_tag(self, tag: Tag) -> Annotation:
+        """With one more tag of the image."""
+        return self.clone(img_tags=self.img_tags.add(tag))
+
+    def add_tags(self, tags: Iterable[Tag]) -> Annotation:
+        """With more tags of the image."""
+        return self.clone(img_tags=self.img_tags.add_items(tags))
+
+    def transform_labels(
+        self, label_transform_fn: Callable[[Label], Iterable[Label]], new_size: Size | None = None
+    ) -> Annotation:
+        """With each object replaced by what a function makes of it."""
+        changed = [part for label in self._labels for part in label_transform_fn(label)]
+        scores = [part for label in self._scores for part in label_transform_fn(label)]
+        return self.clone(new_size, changed, pixelwise_scores_labels=scores)
+
+    def crop_labels(self, rect: Rectangle) -> Annotation:
+        """With what of the objects lies in a rectangle."""
+        return self.transform_labels(lambda label: label.crop(rect))
+
+    def relative_crop(self, rect: Rectangle) -> Annotation:
+        """The annotation of the part of the image that lies in a rectangle."""
+        return self.transform_labels(lambda label: label.relative_crop(rect), rect.to_size())
+
+    def resize(self, out_size: Size) -> Annotation:
+        """The annotation of the image scaled to (height, width)."""
+        return self.transform_labels(lambda label: [label.resize(self.img_size, out_size)], out_size)
+
+    def fliplr(self) -> Annotation:
+        """The annotation of the mirrored image."""
+        return self.transform_labels(lambda label: [label.fliplr(self.img_size)])
+
+    def draw(self, bitmap: np.ndarray, color: Any = None, thickness: int = 1) -> None:
+        """Draw the objects, in order, each in its class's colour, or all in another."""
+        for label in self._labels:
+            label.draw(bitmap, thickness, color)
+
+    def draw_contour(self, bitmap: np.ndarray, color: Any = None, thickness: int = 1) -> None:
+        """Draw the objects' outlines."""
+        for label in self._labels:
+            label.draw_contour(bitmap, thickness, color)

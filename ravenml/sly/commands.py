@@ -1,0 +1,251 @@
+"""``raven agent``: plugins that follow Supervisely's contract, run here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+_MODE = click.option(
+    "--mode",
+    type=click.Choice(["train", "inference", "deploy"]),
+    required=True,
+    help="Which of src/train.py, src/inference.py and src/deploy.py to start.",
+)
+_DATA = click.option("--data", metavar="PROJECT", help="A Supervisely project: its folder, or a known name.")
+_MODEL = click.option(
+    "--model", metavar="MODEL", help="A model-state.tar, a run or a stored model to start from."
+)
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A JSON or YAML file: what task_config.json will hold.",
+)
+_PRESET = click.option("--preset", metavar="TITLE", help="One of the plugin's predefined run configs.")
+_ISOLATION = click.option(
+    "--isolation",
+    type=click.Choice(["docker", "bwrap", "none"]),
+    help="How the program is shut in.  Default: the best that is there.",
+)
+_PYTHON = click.option(
+    "--python",
+    type=click.Path(path_type=Path),
+    help="The interpreter, outside of docker.  Default: the plugin's .venv, else raven's own.",
+)
+_NETWORK = click.option("--network", is_flag=True, help="Let the program use the network.")
+_PLUGIN = click.argument("plugin", metavar="PLUGIN_DIR", type=click.Path(path_type=Path))
+
+
+def _shared(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def add(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+@click.group()
+def agent() -> None:
+    """Run plugins that were written for Supervisely's contract."""
+
+
+@agent.command()
+@_shared(_PLUGIN, _MODE, _DATA, _MODEL, _CONFIG, _PRESET)
+@click.option(
+    "--task-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the task folder is made, or one that was prepared; it is never removed.",
+)
+@_shared(_ISOLATION, _PYTHON, _NETWORK)
+@click.option("--max-tasks", type=click.IntRange(1), help="Wait until fewer than this many tasks run here.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Seconds from SIGTERM to SIGKILL.",
+)
+@click.option("--detach", is_flag=True, help="Return at once; `raven runs show` tells how it goes.")
+@click.pass_context
+def run(
+    context: click.Context,
+    plugin: Path,
+    mode: str,
+    data: str | None,
+    model: str | None,
+    config: Path | None,
+    preset: str | None,
+    task_dir: Path | None,
+    isolation: str | None,
+    python: Path | None,
+    network: bool,
+    max_tasks: int | None,
+    grace: float,
+    detach: bool,
+) -> None:
+    """Start a plugin's program as a task, and keep and store what comes of it.
+
+    Without --config and --preset, the plugin's first predefined config of the mode is taken.  Tasks whose
+    agent was killed are taken over in the background.
+    """
+    import os
+
+    from ravenml.context import ARGV
+    from ravenml.sly.agent import attend
+    from ravenml.sly.background import attend_in_background, take_over_in_background
+    from ravenml.sly.plugin_folder import PluginFolder
+    from ravenml.sly.slots import take_slot
+    from ravenml.sly.starting import Asked, start
+    from ravenml.sly.task_folder import CONFIG, read_task_config
+
+    for other in take_over_in_background():
+        click.echo(f"Took over {other.run}, whose agent is gone.", err=True)
+    folder = PluginFolder.open(plugin)
+    prepared = task_dir is not None and (task_dir / CONFIG).exists() and not (config or preset)
+    asked = Asked(
+        folder,
+        mode,
+        data,
+        model,
+        None if prepared else read_task_config(folder, mode, config, preset),
+        task_dir,
+        isolation,
+        python,
+        network,
+        grace,
+        tuple(context.find_root().meta.get(ARGV, ())),
+    )
+    slot = None
+    if max_tasks is not None:
+        slot = take_slot(
+            max_tasks, lambda: click.echo(f"Waiting: {max_tasks} tasks run here already.", err=True)
+        )
+    begun, task = start(asked, slot)
+    if slot is not None:
+        os.close(slot)  # the keeper holds it now
+    click.echo(f"Run:       {begun.path}")
+    click.echo(f"Isolation: {task.isolation}")
+    if detach:
+        begun.let_go()
+        attend_in_background(task)
+        return
+    _tell(begun.path, attend(begun, task, click.echo))
+
+
+@agent.command()
+@click.argument("task", metavar="[ID]", required=False)
+def attach(task: str | None) -> None:
+    """Take over the tasks whose agent is gone, or the one that ID names, and see them to their end."""
+    from ravenml.config.home import runs_dir
+    from ravenml.errors import InputError, RavenError
+    from ravenml.sly.agent import orphans, take_over
+
+    found = [one for one in orphans() if task is None or one.run.startswith(task)]
+    if not found and task is not None:
+        raise InputError(
+            f"No task that begins with {task!r} has lost its agent; `raven runs list` shows the runs."
+        )
+    failed: list[RavenError] = []
+    for one in found:
+        click.echo(f"Took over {one.run}.")
+        try:
+            _tell(runs_dir() / one.run, take_over(one, click.echo))
+        except RavenError as error:
+            if len(found) == 1:
+                raise
+            click.echo(f"Error: {error}", err=True)
+            failed.append(error)
+    if failed:
+        raise RavenError(f"{len(failed)} of {len(found)} tasks did not end well.")
+
+
+@agent.command()
+@_shared(_PLUGIN, _MODE, _DATA, _MODEL, _CONFIG, _PRESET)
+@click.option(
+    "--task-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Where the task folder is made.",
+)
+def prepare(
+    plugin: Path,
+    mode: str,
+    data: str | None,
+    model: str | None,
+    config: Path | None,
+    preset: str | None,
+    task_dir: Path,
+) -> None:
+    """Only make a task folder, to develop a plugin against."""
+    from ravenml.sly.plugin_folder import PluginFolder
+    from ravenml.sly.task_folder import make_task_folder, read_task_config
+
+    folder = PluginFolder.open(plugin)
+    folder.script(mode)
+    made = make_task_folder(
+        task_dir.expanduser().absolute(),
+        mode,
+        data,
+        model,
+        read_task_config(folder, mode, config, preset),
+        True,
+    )
+    click.echo(f"Task: {made.root}")
+
+
+@agent.command()
+@_shared(_PLUGIN, _MODE, _DATA, _MODEL, _CONFIG, _PRESET)
+@click.option(
+    "--task-dir", type=click.Path(path_type=Path, file_okay=False), help="A task folder, made or prepared."
+)
+@_shared(_ISOLATION, _PYTHON, _NETWORK)
+@click.option(
+    "--debugpy", type=click.IntRange(1, 65535), metavar="PORT", help="Run the program, waiting for an IDE."
+)
+def dev(
+    plugin: Path,
+    mode: str,
+    data: str | None,
+    model: str | None,
+    config: Path | None,
+    preset: str | None,
+    task_dir: Path | None,
+    isolation: str | None,
+    python: Path | None,
+    network: bool,
+    debugpy: int | None,
+) -> None:
+    """A shell in the surroundings of a task: the plugin's sources live, its data under /sly_task_data.
+
+    Nothing is recorded, and --task-dir is kept.
+    """
+    from ravenml.sly.dev import develop
+    from ravenml.sly.plugin_folder import PluginFolder
+    from ravenml.sly.starting import Asked
+    from ravenml.sly.task_folder import CONFIG, read_task_config
+
+    folder = PluginFolder.open(plugin)
+    prepared = task_dir is not None and (task_dir / CONFIG).exists()
+    wanted = None if prepared else read_task_config(folder, mode, config, preset)
+    asked = Asked(folder, mode, data, model, wanted, task_dir, isolation, python, network)
+    raise SystemExit(develop(asked, debugpy))
+
+
+def _tell(run: Path, stored: str | None) -> None:
+    from ravenml.runs import layout
+    from ravenml.runs.record import read_record
+    from ravenml.runs.tables import score_table
+
+    result = read_record(run).get("result") or {}
+    for line in score_table(result.get("metrics") or {}):
+        click.echo(line)
+    for name in (result.get("models") or {}).values():
+        click.echo(f"Model:     {run / name}")
+    if (run / layout.ARTIFACTS).is_dir():
+        click.echo(f"Results:   {run / layout.ARTIFACTS}")
+    click.echo(f"Run:       {run}")
+    if stored:
+        click.echo(f"Stored:    {stored}")

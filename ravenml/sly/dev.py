@@ -1,0 +1,75 @@
+"""Developing a plugin: a shell, or the program under a debugger, in the surroundings that a task has."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from ravenml.errors import InputError
+from ravenml.sly import isolation
+from ravenml.sly.link import linked, unlinked
+from ravenml.sly.starting import Asked, find_python, surroundings
+from ravenml.sly.task import Task
+from ravenml.sly.task_folder import make_task_folder, open_task_folder
+
+
+def develop(asked: Asked, debugpy: int | None = None) -> int:
+    """Run a shell, or with ``debugpy`` the program once an IDE has connected to that port; its exit code.
+
+    Raises:
+        InputError: something that was asked for cannot be.
+    """
+    script = asked.plugin.script(asked.mode)
+    kind = isolation.choose(asked.isolation, asked.plugin.version)
+    python = None if kind == "docker" else find_python(asked.plugin.root, asked.python)
+    with tempfile.TemporaryDirectory(prefix="raven-dev-") as temporary:
+        folder = Path(temporary)
+        root = asked.task_dir.expanduser().absolute() if asked.task_dir else folder / "task"
+        task_folder = (
+            open_task_folder(root)
+            if asked.config is None
+            else make_task_folder(root, asked.mode, asked.data, asked.model, asked.config, kind == "none")
+        )
+        network = asked.network or debugpy is not None  # the IDE connects to it
+        around = surroundings(asked.plugin, task_folder, folder, python, network, f"raven-dev-{os.getpid()}")
+        program = ["bash"]
+        if debugpy is not None:
+            if (
+                python is not None
+                and subprocess.run([python, "-c", "import debugpy"], capture_output=True).returncode
+            ):
+                raise InputError(f"{python} has no debugpy; install it there (pip install debugpy).")
+            where = f"{'0.0.0.0' if kind == 'docker' else '127.0.0.1'}:{debugpy}"
+            source = script if kind == "none" else Path(isolation.WORKDIR) / script
+            program = [
+                str(around.python),
+                "-m",
+                "debugpy",
+                "--listen",
+                where,
+                "--wait-for-client",
+                str(source),
+            ]
+            print(f"Waiting for an IDE on port {debugpy}.", flush=True)
+        command = dev_command(kind, around, program, debugpy)
+        environment, working_folder = isolation.outside(kind, around, os.environ)
+        task = Task(folder, folder.name, asked.plugin.root, asked.mode, root, True, kind, command)
+        if kind == "none":
+            linked(task)
+        try:
+            return subprocess.run(command, env=environment, cwd=working_folder).returncode
+        finally:
+            unlinked(task)
+
+
+def dev_command(
+    kind: str, around: isolation.Surroundings, program: list[str], port: int | None = None
+) -> list[str]:
+    """The command line of ``raven agent dev``: as a task's, but a terminal stays connected."""
+    if kind == "docker":
+        command = isolation.docker_command(around, program, interactive=True)
+        return command[:2] + (["-p", f"127.0.0.1:{port}:{port}"] if port else []) + command[2:]
+    # A new session would take the shell's job control away.
+    return [word for word in isolation.command(kind, around, program) if word != "--new-session"]

@@ -1,0 +1,311 @@
+"""Shapes as plugin authors know them: a thin face over ``ravenml.data``'s, with rows and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Self
+
+import cv2
+import numpy as np
+
+from ravenml.data import geometry as shapes
+from ravenml.data import masks, transforms
+from ravenml.data.bitmap import decode_bitmap, encode_bitmap, trim
+from ravenml.data.labels import geometry_json, parse_geometry
+
+Color = int | float | Sequence[int]
+Size = tuple[int, int]  # (height, width)
+
+
+class Geometry:
+    """A shape.
+
+    Attributes:
+        shape: the same as ``ravenml.data.geometry`` has it.
+    """
+
+    _name: ClassVar[str] = ""
+    shape: Any
+
+    @classmethod
+    def geometry_name(cls) -> str:
+        """What JSON calls it."""
+        return cls._name
+
+    @classmethod
+    def from_shape(cls, shape: Any) -> Self:
+        """The face of a shape."""
+        made = cls.__new__(cls)
+        made.shape = shape
+        return made
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read an object's shape.
+
+        Raises:
+            BadShape: a field is missing or unusable.
+        """
+        return cls.from_shape(parse_geometry({**data, "geometryType": cls._name}))
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of an object that tell its shape."""
+        fields = geometry_json(self.shape)
+        return {**fields, "shape": fields["geometryType"]}
+
+    def crop(self, rect: Rectangle) -> list[Self]:
+        """What of it lies in a rectangle; it keeps its place."""
+        return [self.from_shape(part) for part in transforms.crop(self.shape, rect.shape)]
+
+    def relative_crop(self, rect: Rectangle) -> list[Self]:
+        """What of it lies in a rectangle, placed relative to that."""
+        return [part.translate(-rect.top, -rect.left) for part in self.crop(rect)]
+
+    def translate(self, drow: int, dcol: int) -> Self:
+        """Moved down and to the right."""
+        return self.from_shape(transforms.translate(self.shape, int(dcol), int(drow)))
+
+    def resize(self, in_size: Size, out_size: Size) -> Self:
+        """Scaled with its image, both sizes (height, width).
+
+        Raises:
+            ValueError: nothing would be left of it.
+        """
+        parts = transforms.scale(self.shape, (in_size[0], in_size[1]), (out_size[0], out_size[1]))
+        if not parts:
+            raise ValueError(f"Nothing is left of a {self._name} when {in_size} becomes {out_size}.")
+        return self.from_shape(parts[0])
+
+    def fliplr(self, img_size: Size) -> Self:
+        """Mirrored with its image: the first column becomes the last."""
+        return self.from_shape(transforms.fliplr(self.shape, img_size[1]))
+
+    def draw(self, bitmap: np.ndarray, color: Color, thickness: int = 1) -> None:
+        """Draw it into an array (height, width) or (height, width, channels) of any type."""
+        here = np.zeros(bitmap.shape[:2], np.uint8)
+        inside = transforms.crop(self.shape, Rectangle.from_size(bitmap.shape[:2]).shape)
+        if isinstance(self.shape, shapes.Polygon):
+            masks.draw(here, self.shape, 1)
+        elif isinstance(self.shape, shapes.Line):
+            cv2.polylines(here, [self.shape.points], False, 1, thickness)
+        else:
+            for part in inside:
+                if isinstance(part, shapes.Point):
+                    cv2.circle(here, (part.x, part.y), thickness // 2, 1, -1)
+                else:
+                    masks.draw(here, part, 1)  # type: ignore[arg-type]
+        bitmap[here.view(bool)] = color
+
+    def draw_contour(self, bitmap: np.ndarray, color: Color, thickness: int = 1) -> None:
+        """Draw its outline."""
+        here = np.zeros(bitmap.shape[:2], np.uint8)
+        self.draw(here, 1)
+        contours, _ = cv2.findContours(here, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+        line = cv2.drawContours(np.zeros_like(here), contours, -1, 1, thickness)
+        bitmap[np.asarray(line).view(bool)] = color
+
+    def to_bbox(self) -> Rectangle:
+        """The smallest rectangle that holds it."""
+        return Rectangle.from_shape(transforms.bounds(self.shape))
+
+    @property
+    def area(self) -> float:
+        """Its pixels."""
+        box = self.to_bbox()
+        here = np.zeros((box.height, box.width), np.uint8)
+        self.translate(-box.top, -box.left).draw(here, 1)
+        return float(here.sum())
+
+    def clone(self) -> Self:
+        """The same."""
+        return self.from_shape(self.shape)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.to_json() == other.to_json()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Point(Geometry):
+    """One pixel."""
+
+    _name = "point"
+
+    def __init__(self, row: int, col: int) -> None:
+        self.shape = shapes.Point(int(col), int(row))
+
+    @property
+    def row(self) -> int:
+        """From the top, counted from 0."""
+        return int(self.shape.y)
+
+    @property
+    def col(self) -> int:
+        """From the left, counted from 0."""
+        return int(self.shape.x)
+
+    def __repr__(self) -> str:
+        return f"Point({self.row}, {self.col})"
+
+
+PointLocation = Point
+
+
+class Rectangle(Geometry):
+    """A rectangle whose four sides belong to it."""
+
+    _name = "rectangle"
+
+    def __init__(self, top: int, left: int, bottom: int, right: int) -> None:
+        if top > bottom or left > right:
+            raise ValueError(
+                f"A rectangle from ({top}, {left}) to ({bottom}, {right}) has its sides mixed up."
+            )
+        self.shape = shapes.Rectangle(int(left), int(top), int(right), int(bottom))
+
+    @classmethod
+    def from_size(cls, size: Sequence[int]) -> Rectangle:
+        """All of an image of (height, width)."""
+        return cls(0, 0, int(size[0]) - 1, int(size[1]) - 1)
+
+    @classmethod
+    def from_array(cls, array: np.ndarray) -> Rectangle:
+        """All of an array."""
+        return cls.from_size(array.shape[:2])
+
+    top = property(lambda self: self.shape.top, doc="The first row.")
+    left = property(lambda self: self.shape.left, doc="The first column.")
+    bottom = property(lambda self: self.shape.bottom, doc="The last row.")
+    right = property(lambda self: self.shape.right, doc="The last column.")
+
+    @property
+    def height(self) -> int:
+        """Its rows."""
+        return int(self.bottom - self.top + 1)
+
+    @property
+    def width(self) -> int:
+        """Its columns."""
+        return int(self.right - self.left + 1)
+
+    @property
+    def center(self) -> Point:
+        """Its middle, rounded down."""
+        return Point((self.top + self.bottom) // 2, (self.left + self.right) // 2)
+
+    @property
+    def area(self) -> float:
+        """Its pixels."""
+        return float(self.height * self.width)
+
+    def to_size(self) -> Size:
+        """(height, width)."""
+        return self.height, self.width
+
+    def contains(self, other: Rectangle) -> bool:
+        """Whether another lies in it."""
+        rows = self.top <= other.top and other.bottom <= self.bottom
+        return bool(rows and self.left <= other.left and other.right <= self.right)
+
+    def contains_point(self, point: Point) -> bool:
+        """Whether a point lies in it."""
+        return bool(self.top <= point.row <= self.bottom and self.left <= point.col <= self.right)
+
+    def get_cropped_numpy_slice(self, data: np.ndarray) -> np.ndarray:
+        """The part of an array; a view."""
+        return data[self.top : self.bottom + 1, self.left : self.right + 1]
+
+    def __repr__(self) -> str:
+        return f"Rectangle({self.top}, {self.left}, {self.bottom}, {self.right})"
+
+
+class Bitmap(Geometry):
+    """A mask; rows and columns without a set pixel at its sides are cut off.
+
+    Raises:
+        ValueError: no pixel is set, or the mask is not bool of two dimensions.
+    """
+
+    _name = "bitmap"
+
+    def __init__(self, origin: Point | None = None, data: np.ndarray | None = None) -> None:
+        if data is None or data.dtype != bool or data.ndim != 2:
+            raise ValueError("A bitmap's data must be a bool array (height, width).")
+        (x, y), mask = trim(data)
+        origin = origin or Point(0, 0)
+        self.shape = shapes.Bitmap((origin.col + x, origin.row + y), mask)
+
+    @property
+    def origin(self) -> Point:
+        """Its top left."""
+        x, y = self.shape.origin
+        return Point(y, x)
+
+    @property
+    def data(self) -> np.ndarray:
+        """The mask, bool (height, width)."""
+        return np.asarray(self.shape.mask)
+
+    @property
+    def area(self) -> float:
+        """Its set pixels."""
+        return float(self.data.sum())
+
+    @staticmethod
+    def base64_2_data(s: str) -> np.ndarray:
+        """A mask from its text."""
+        return decode_bitmap(s)
+
+    @staticmethod
+    def data_2_base64(mask: np.ndarray) -> str:
+        """A mask's text."""
+        return encode_bitmap(mask)
+
+
+class Polygon(Geometry):
+    """An outline with holes, each a list of points."""
+
+    _name = "polygon"
+
+    def __init__(self, exterior: Iterable[Any], interior: Iterable[Iterable[Any]] = ()) -> None:
+        self.shape = shapes.Polygon(_points(exterior), tuple(_points(hole) for hole in interior or ()))
+
+    @property
+    def exterior(self) -> list[Point]:
+        """The outline."""
+        return [Point(y, x) for x, y in self.shape.exterior.tolist()]
+
+    @property
+    def interior(self) -> list[list[Point]]:
+        """The holes."""
+        return [[Point(y, x) for x, y in hole.tolist()] for hole in self.shape.interior]
+
+    @property
+    def exterior_np(self) -> np.ndarray:
+        """The outline, int (N, 2) of (row, column)."""
+        return np.asarray(self.shape.exterior)[:, ::-1]
+
+    @property
+    def interior_np(self) -> list[np.ndarray]:
+        """The holes, each int (N, 2) of (row, column)."""
+        return [np.asarray(hole)[:, ::-1] for hole in self.shape.interior]
+
+
+class Polyline(Geometry):
+    """An open line."""
+
+    _name = "line"
+
+    def __init__(self, exterior: Iterable[Any]) -> None:
+        self.shape = shapes.Line(_points(exterior))
+
+    @property
+    def exterior(self) -> list[Point]:
+        """Its points."""
+        return [Point(y, x) for x, y in self.shape.points.tolist()]
+
+
+def _points(given: Iterable[Any]) -> np.ndarray:
+    """Points, or pairs of (row, column), as int32 (N, 2) of (x, y)."""
+    pairs = [(p.col, p.row) if isinstance(p, Point) else (p[1], p[0]) for p in given]
+    return np.array(pairs, np.int32).reshape(-1, 2)

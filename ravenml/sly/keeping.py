@@ -1,0 +1,97 @@
+"""Keeping what a plugin wrote, and removing what is no longer needed: neither follows a link."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+
+from ravenml.errors import RavenError
+from ravenml.files import explain
+from ravenml.sly.task_folder import MOUNT, RESULTS
+
+
+def checkpoint_folder(results: Path, subdir: object) -> Path:
+    """The folder that a checkpoint's event names, on this machine.
+
+    Args:
+        results: the task's ``results/``.
+        subdir: relative to it, or absolute as the plugin sees it (``/sly_task_data/results/000003``).
+
+    Raises:
+        RavenError: it is no text, lies outside of ``results/``, or is no folder.
+    """
+    if not isinstance(subdir, str) or not subdir or "\0" in subdir:
+        raise RavenError(f"its subdir is {str(subdir)[:100]!r}, which names no folder")
+    path = PurePosixPath(subdir)
+    if path.is_absolute():
+        inside = PurePosixPath(MOUNT) / RESULTS
+        if not path.is_relative_to(inside) and path.is_relative_to(results.as_posix()):
+            inside = PurePosixPath(results.as_posix())  # a plugin without isolation may resolve the link
+        path = path.relative_to(inside) if path.is_relative_to(inside) else PurePosixPath("..")
+    folder = results / path
+    real, root = Path(os.path.realpath(folder)), Path(os.path.realpath(results))
+    if ".." in path.parts or real == root or not real.is_relative_to(root):
+        raise RavenError(f"its subdir {subdir[:200]!r} is not inside {MOUNT}/{RESULTS}")
+    if not real.is_dir():
+        raise RavenError(f"its subdir {subdir[:200]!r} is no folder")
+    return real
+
+
+def copy_whole(source: Path, target: Path) -> list[str]:
+    """Copy a folder's regular files, without following a link; links, pipes and devices are left out.
+
+    Returns:
+        The files' names within, sorted.
+    """
+    files: list[str] = []
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for folder, folders, names in os.walk(source):
+            here = Path(folder)
+            there = target / here.relative_to(source)
+            for name in folders:
+                if not (here / name).is_symlink():
+                    (there / name).mkdir(exist_ok=True)
+            for name in names:
+                path = here / name
+                if path.is_file() and not path.is_symlink():
+                    shutil.copy2(path, there / name)
+                    files.append((there / name).relative_to(target).as_posix())
+    except OSError as error:
+        raise explain(error, target) from error
+    return sorted(files)
+
+
+def keep_checkpoint(source: Path, target: Path) -> list[str]:
+    """Copy a checkpoint's folder to ``target``, whole or not at all; one of the same name is replaced.
+
+    Returns:
+        The files' names within, sorted.
+    """
+    beside = target.with_name(f".{target.name}.part")
+    remove_tree(beside)
+    try:
+        files = copy_whole(source, beside)
+        remove_tree(target)
+        beside.rename(target)
+    except OSError as error:
+        raise explain(error, target) from error
+    finally:
+        remove_tree(beside)
+    return files
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder if it is there; a link in it is removed, never what it points to.
+
+    Raises:
+        RavenError: something in it may not be removed.
+    """
+    try:
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise explain(error, Path(str(error.filename or folder))) from error

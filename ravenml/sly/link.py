@@ -1,0 +1,49 @@
+"""Without isolation: ``/sly_task_data`` as a link to the task folder, for one task at a time."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from ravenml.errors import RavenError
+from ravenml.sly.task import Task
+from ravenml.sly.task_folder import MOUNT
+
+WHERE = "mount"  # in the agent's folder of a task; links on to the task folder
+
+
+def linked(task: Task, mount: Path = Path(MOUNT)) -> None:
+    """Make the link.  One whose task has ended is replaced.
+
+    Raises:
+        RavenError: another task uses it, somebody else made it, or this user may not make it.
+    """
+    where = task.folder / WHERE
+    if not where.is_symlink():
+        where.symlink_to(task.task_dir, target_is_directory=True)
+    if mount.is_symlink():
+        holder = Path(os.readlink(mount)).parent
+        if (holder / "task.json").exists() and Task.read(holder).alive():
+            raise RavenError(
+                f"{mount} is in use by {holder.name}, and without isolation one task runs at a time; "
+                "wait for it, or install bubblewrap (apt install bubblewrap)."
+            )
+        with suppress(OSError):
+            mount.unlink()
+    try:
+        mount.symlink_to(where, target_is_directory=True)
+    except FileExistsError:
+        raise RavenError(f"{mount} is there and none of ours; remove it, or choose an isolation.") from None
+    except OSError:
+        raise RavenError(
+            f"Without isolation the plugin needs {mount}, which this user may not make; "
+            "install bubblewrap (apt install bubblewrap) or Docker."
+        ) from None
+
+
+def unlinked(task: Task, mount: Path = Path(MOUNT)) -> None:
+    """Remove the link if it is this task's."""
+    with suppress(OSError):
+        if os.readlink(mount) == str(task.folder / WHERE):
+            mount.unlink()

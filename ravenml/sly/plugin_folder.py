@@ -1,0 +1,136 @@
+"""A plugin's folder as Supervisely's contract lays it out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ravenml.errors import InputError
+from ravenml.files import read_json
+
+MODES = ("train", "inference", "deploy")
+KINDS = ("dtl", "architecture", "custom", "import", "general_plugin")
+INFO = "plugin_info.json"
+CONFIGS = "predefined_run_configs.json"
+VERSION = "VERSION"
+_IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*:[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class PluginFolder:
+    """A plugin that was read from its folder.
+
+    Attributes:
+        root: the folder, absolute.
+        info: ``plugin_info.json``: title, description, type.
+        configs: ``predefined_run_configs.json``: title, type (a mode) and config of each.
+        version: the image, ``name:tag``; None where there is no ``VERSION``.
+    """
+
+    root: Path
+    info: dict[str, Any]
+    configs: list[dict[str, Any]]
+    version: str | None
+
+    @classmethod
+    def open(cls, folder: Path) -> PluginFolder:
+        """Read a plugin's folder.
+
+        Raises:
+            InputError: it is no plugin's folder, or one of its files is wrong; file and field are named.
+        """
+        root = folder.expanduser().absolute()
+        if not root.is_dir():
+            raise InputError(f"{folder} is no folder; name the plugin's folder, which holds src/.")
+        plugin = cls(root, _info(root), _configs(root), _version(root))
+        if not plugin.modes:
+            names = ", ".join(f"src/{mode}.py" for mode in MODES)
+            raise InputError(f"{folder} is no plugin: it has none of {names}.")
+        return plugin
+
+    @property
+    def modes(self) -> list[str]:
+        """The modes that it offers: those whose file is there."""
+        return [mode for mode in MODES if (self.root / "src" / f"{mode}.py").is_file()]
+
+    @property
+    def name(self) -> str:
+        """What runs call it: its title."""
+        return str(self.info.get("title") or self.root.name)
+
+    def script(self, mode: str) -> Path:
+        """The program of a mode, relative to the folder.
+
+        Raises:
+            InputError: the plugin does not offer the mode.
+        """
+        if mode not in self.modes:
+            raise InputError(
+                f"{self.root} has no src/{mode}.py, so the mode {mode} is not offered; "
+                f"there is {', '.join(self.modes)}."
+            )
+        return Path("src") / f"{mode}.py"
+
+    def preset(self, title: str, mode: str) -> dict[str, Any]:
+        """The config of a predefined run config.
+
+        Raises:
+            InputError: there is none of this title and mode.
+        """
+        known = [entry["title"] for entry in self.configs if entry["type"] == mode]
+        for entry in self.configs:
+            if entry["title"] == title and entry["type"] == mode:
+                return dict(entry["config"])
+        raise InputError(
+            f"{self.root / CONFIGS} has no {mode} config {title!r}; there is {', '.join(known) or 'none'}."
+        )
+
+    def first_preset(self, mode: str) -> str | None:
+        """The title of the mode's first predefined config."""
+        return next((entry["title"] for entry in self.configs if entry["type"] == mode), None)
+
+
+def _info(root: Path) -> dict[str, Any]:
+    path = root / INFO
+    if not path.exists():
+        return {}
+    info = read_json(path)
+    if not isinstance(info, dict):
+        raise InputError(f"{path} must be a JSON object with title, description and type.")
+    for field in ("title", "description"):
+        if not isinstance(info.get(field), str):
+            raise InputError(f"{path}: {field} must be text.")
+    if info.get("type") not in KINDS:
+        raise InputError(f"{path}: type must be one of {', '.join(KINDS)}, not {info.get('type')!r}.")
+    return info
+
+
+def _configs(root: Path) -> list[dict[str, Any]]:
+    path = root / CONFIGS
+    if not path.exists():
+        return []
+    configs = read_json(path)
+    if not isinstance(configs, list):
+        raise InputError(f"{path} must be a JSON list; [] is fine.")
+    for index, entry in enumerate(configs):
+        fields = {"title": str, "type": str, "config": dict}
+        wrong = [
+            name
+            for name, kind in fields.items()
+            if not isinstance(entry, dict) or not isinstance(entry.get(name), kind)
+        ]
+        if wrong:
+            raise InputError(f"{path}: entry {index} lacks {wrong[0]!r}; each has title, type and config.")
+    return configs
+
+
+def _version(root: Path) -> str | None:
+    path = root / VERSION
+    if not path.exists():
+        return None
+    version = path.read_text(encoding="utf-8", errors="replace").strip()
+    if not _IMAGE.fullmatch(version):
+        raise InputError(f"{path} must hold the image as name:tag, such as my-unet:1.0, not {version!r}.")
+    return version

@@ -1,0 +1,214 @@
+"""Projects on disk as plugin authors know them: a thin face over ``ravenml.data``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ravenml.data.images import read_image
+from ravenml.data.layout import Item, find_items
+from ravenml.data.writing import META, ProjectWriter, place_image
+from ravenml.errors import InputError
+from ravenml.files import read_json, write_bytes, write_json
+from ravenml.sly.annotation import Annotation
+from ravenml.sly.classes import ProjectMeta
+from ravenml.sly.collection import Collection
+
+
+class OpenMode(Enum):
+    """Whether a project is there already, or is to be made."""
+
+    READ = 1
+    CREATE = 2
+
+
+class ItemPaths(NamedTuple):
+    """Where an item lies."""
+
+    img_path: str
+    ann_path: str
+
+
+class Dataset:
+    """A dataset of a project; iterating gives its items' names."""
+
+    def __init__(self, writer: ProjectWriter, name: str, items: list[Item]) -> None:
+        self._writer = writer
+        self.name = name
+        self._items = {item.name: item for item in items}
+
+    @property
+    def directory(self) -> str:
+        """Its folder."""
+        return str(self._writer.item(self.name, "x").image_path.parent.parent)
+
+    @property
+    def img_dir(self) -> str:
+        """The folder of its images."""
+        return os.path.join(self.directory, "img")
+
+    @property
+    def ann_dir(self) -> str:
+        """The folder of its annotations."""
+        return os.path.join(self.directory, "ann")
+
+    def item_exists(self, item_name: str) -> bool:
+        """Whether it has an item."""
+        return item_name in self._items
+
+    def get_item_paths(self, item_name: str) -> ItemPaths:
+        """Where an item lies.
+
+        Raises:
+            KeyError: it has no such item.
+        """
+        item = self._items[item_name]
+        return ItemPaths(str(item.image_path), str(item.annotation_path))
+
+    def get_img_path(self, item_name: str) -> str:
+        """Where an item's image lies."""
+        return self.get_item_paths(item_name).img_path
+
+    get_item_path = get_img_path
+
+    def get_ann_path(self, item_name: str) -> str:
+        """Where an item's annotation lies."""
+        return self.get_item_paths(item_name).ann_path
+
+    def get_ann(self, item_name: str, project_meta: ProjectMeta) -> Annotation:
+        """An item's annotation."""
+        return Annotation.load_json_file(self.get_ann_path(item_name), project_meta)
+
+    def add_item_file(self, item_name: str, item_path: str, ann: Annotation | None = None, **_: Any) -> None:
+        """Add an item: a copy of an image file, and an annotation; without one, an empty one."""
+        item = self._writer.item(self.name, item_name)
+        if Path(item_path) != item.image_path:
+            place_image(Path(item_path), item.image_path)
+        self._add(item, ann)
+
+    def add_item_np(self, item_name: str, img: np.ndarray, ann: Annotation | None = None) -> None:
+        """Add an item from uint8 RGB (height, width, 3)."""
+        import cv2
+
+        item = self._writer.item(self.name, item_name)
+        written, content = cv2.imencode(Path(item_name).suffix, cv2.cvtColor(img, cv2.COLOR_RGB2BGR))
+        if not written:
+            raise InputError(f"{item_name} cannot be written; give it another extension, such as .png.")
+        write_bytes(item.image_path, content.tobytes())
+        self._add(item, ann)
+
+    def set_ann(self, item_name: str, ann: Annotation) -> None:
+        """Write an item's annotation."""
+        write_bytes(Path(self.get_ann_path(item_name)), json.dumps(ann.to_json()).encode())
+
+    def _add(self, item: Item, ann: Annotation | None) -> None:
+        self._items[item.name] = item
+        if ann is None:
+            height, width = read_image(item.image_path).shape[:2]
+            ann = Annotation((height, width))
+        self.set_ann(item.name, ann)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def to_json(self) -> str:
+        """Its name."""
+        return self.name
+
+
+class Project:
+    """A project; iterating gives its datasets.
+
+    Args:
+        directory: its folder.
+        mode: ``READ`` for one that is there, ``CREATE`` for a new one.
+
+    Raises:
+        InputError: there is none to be read, or it is broken.
+    """
+
+    def __init__(self, directory: str, mode: OpenMode) -> None:
+        self._writer = ProjectWriter(Path(directory).absolute())
+        self._datasets: list[Dataset] = []
+        self._meta = ProjectMeta()
+        if mode is OpenMode.READ:
+            root = self._writer.root
+            if not (root / META).is_file():
+                raise InputError(f"{root} is no Supervisely project: it has no {META}.")
+            self._meta = ProjectMeta.from_json(read_json(root / META))
+            names, items = find_items(root, _refuse)
+            self._datasets = [
+                Dataset(self._writer, name, [item for item in items if item.dataset == name])
+                for name in names
+            ]
+        else:
+            self.set_meta(self._meta)
+
+    @property
+    def name(self) -> str:
+        """Its folder's name."""
+        return self._writer.root.name
+
+    @property
+    def directory(self) -> str:
+        """Its folder."""
+        return str(self._writer.root)
+
+    @property
+    def meta(self) -> ProjectMeta:
+        """Its classes and tags."""
+        return self._meta
+
+    @property
+    def datasets(self) -> Collection[Any]:
+        """Its datasets by name."""
+        return Collection(self._datasets)
+
+    @property
+    def total_items(self) -> int:
+        """How many images it has."""
+        return sum(len(dataset) for dataset in self._datasets)
+
+    def set_meta(self, new_meta: ProjectMeta) -> None:
+        """Write its classes and tags."""
+        self._meta = new_meta
+        write_json(self._writer.root / META, new_meta.to_json())
+
+    def create_dataset(self, ds_name: str) -> Dataset:
+        """Add a dataset, which is empty."""
+        dataset = Dataset(self._writer, ds_name, [])
+        for folder in (dataset.img_dir, dataset.ann_dir):
+            os.makedirs(folder, exist_ok=True)
+        self._datasets.append(dataset)
+        return dataset
+
+    def __iter__(self) -> Iterator[Dataset]:
+        return iter(self._datasets)
+
+    def __len__(self) -> int:
+        return len(self._datasets)
+
+
+def read_single_project(directory: str) -> Project:
+    """The one project in a folder.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
+    found = sorted(entry for entry in Path(directory).iterdir() if (entry / META).is_file())
+    if len(found) != 1:
+        raise InputError(f"{directory} must hold one project, not {len(found)}.")
+    return Project(str(found[0]), OpenMode.READ)
+
+
+def _refuse(fault: InputError) -> None:
+    raise fault

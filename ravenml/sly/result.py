@@ -1,0 +1,104 @@
+"""What is left of a task when its program has ended well: the model or the project, in the run's folder."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from ravenml.files import explain, write_beside, write_json
+from ravenml.runs import layout
+from ravenml.runs.events import read_events, timestamp
+from ravenml.runs.run import Run
+from ravenml.runs.secrets import redacted
+from ravenml.sly.keeping import copy_whole
+from ravenml.sly.task import Task
+from ravenml.sly.task_folder import RESULTS
+from ravenml.store.model_state import CONFIG
+from ravenml.train.outcome import Outcome, architecture
+
+
+def keep_result(run: Run, task: Task) -> Outcome:
+    """Bring the result into the run's folder, and describe it in ``metadata.json``.
+
+    A training's model is its best checkpoint, or the last where none was called best.  Whatever else lies
+    in ``results/`` is kept under ``artifacts/``.  Done a second time, it comes to the same.
+
+    Raises:
+        RavenError: it cannot be kept.
+    """
+    kept = kept_checkpoints(run)
+    results = task.task_dir / RESULTS
+    for entry in sorted(results.iterdir()) if results.is_dir() else ():
+        if not entry.is_symlink() and not any(Path(name).parts[0] == entry.name for name in kept):
+            _bring(entry, run.path / layout.ARTIFACTS / entry.name, copy=task.named)
+    models: dict[str, str] = {}
+    ranked = [name for name, best in kept.items() if best] or list(kept)
+    if task.mode == "train" and ranked:
+        best = ranked[-1]
+        folder = run.path / layout.CHECKPOINTS / best
+        if (folder / CONFIG).is_file():
+            _pack(folder, run.path / layout.MODEL_STATE)
+            models[""] = layout.MODEL_STATE
+        else:
+            run.text(f"The checkpoint {best} has no {CONFIG}: there is no model-state.tar.", "warning")
+    outcome = Outcome(run.last_metrics(), models)
+    _describe(run, outcome)
+    return outcome
+
+
+def kept_checkpoints(run: Run) -> dict[str, bool]:
+    """The checkpoints' folders within ``checkpoints/``, the newest last; each with whether it was called the
+    best when it appeared.
+    """
+    found: dict[str, bool] = {}
+    for event in read_events(run.path / layout.EVENTS):
+        if event.get("event_type") == "EventType.CHECKPOINT" and isinstance(event.get("kept"), str):
+            found.pop(event["kept"], None)
+            found[event["kept"]] = bool(event.get("best_now"))
+    return found
+
+
+def _pack(folder: Path, destination: Path) -> None:
+    """Write a checkpoint's folder as ``model-state.tar``: ``config.json`` first, folders within included."""
+    with write_beside(destination) as target, tarfile.open(fileobj=target, mode="w") as tar:
+        for path in sorted(folder.rglob("*"), key=lambda path: (path != folder / CONFIG, path)):
+            if path.is_file() and not path.is_symlink():
+                tar.add(path, path.relative_to(folder).as_posix())
+
+
+def _bring(source: Path, target: Path, copy: bool) -> None:
+    """Move a result, or copy it where the task folder is the user's own; links in it are left out."""
+    if not source.is_dir() or not any(source.rglob("*")):
+        if source.is_file():
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy2(source, target)
+        return
+    try:
+        target.parent.mkdir(exist_ok=True)
+        if copy or target.exists() or source.stat().st_dev != target.parent.stat().st_dev:
+            copy_whole(source, target)
+        else:
+            source.rename(target)
+            for path in list(target.rglob("*")):
+                if path.is_symlink():
+                    path.unlink()
+    except OSError as error:
+        raise explain(error, target) from error
+
+
+def _describe(run: Run, outcome: Outcome) -> None:
+    record = run.record
+    names = ("plugin", "plugin_version", "mode", "dataset", "config")
+    description: dict[str, Any] = {
+        "v": 1,
+        "id": run.id,
+        "created": record["created"],
+        "finished": timestamp(),
+        **{name: record.get(name) for name in names},
+        "architecture": architecture({suffix: run.path / name for suffix, name in outcome.models.items()}),
+        "metrics": outcome.metrics,
+        "code": record.get("provenance", {}).get("code", {}),
+    }
+    write_json(run.path / layout.METADATA, redacted(description))

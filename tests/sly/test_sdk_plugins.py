@@ -1,0 +1,118 @@
+"""A plugin that was written with the SDK trains and infers, under our name and under Supervisely's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from as_user import Raven
+from sly_support import events, needs_bwrap, only_run, record
+
+from ravenml.data.masks import draw_mask
+from ravenml.data.project import Project
+
+SDK = Path(__file__).parent / "plugins" / "sdk"
+RENAMED = {
+    "import ravenml.sly as sly": "import supervisely_lib as sly",
+    "ravenml.sly.class_indexing": "supervisely_lib.nn.hosted.class_indexing",
+    "ravenml.sly.eval_planner": "supervisely_lib.nn.training.eval_planner",
+    "ravenml.sly.samples": "supervisely_lib.nn.dataset",
+    "ravenml.sly.trainer": "supervisely_lib.nn.hosted.trainer",
+    "ravenml.sly.inference_batch": "supervisely_lib.nn.hosted.inference_batch",
+    "ravenml.sly.inference_modes": "supervisely_lib.nn.hosted.inference_modes",
+    "ravenml.sly.inference_single_image": "supervisely_lib.nn.hosted.inference_single_image",
+    "ravenml.sly.raw_to_labels": "supervisely_lib.nn.raw_to_labels",
+}
+
+
+@pytest.fixture(params=["ravenml.sly", "supervisely_lib"])
+def plugin(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The plugin, written for one of the two names."""
+    folder = Path(shutil.copytree(SDK, tmp_path / "colours"))
+    if request.param == "supervisely_lib":
+        for script in (folder / "src").glob("*.py"):
+            text = script.read_text()
+            for ours, theirs in RENAMED.items():
+                text = text.replace(ours, theirs)
+            assert "ravenml" not in text
+            script.write_text(text)
+    return folder
+
+
+@needs_bwrap
+def test_it_trains_and_infers(raven: Raven, plugin: Path, project: Path, tmp_path: Path) -> None:
+    raven.ok("agent", "run", plugin, "--mode", "train", "--data", project)
+    run = only_run(raven)
+    assert record(run)["result"]["status"] == "completed"
+    checkpoints = events(run, "CHECKPOINT")
+    assert [(event["id"], event["subdir"]) for event in checkpoints] == [
+        (number, f"{number:08d}") for number in range(4)
+    ], "four validations in two epochs, one every half"
+    assert checkpoints[0]["best_now"] and checkpoints[0]["optional"]["epoch"] >= 0.5
+    size = sum(path.stat().st_size for path in (run / "checkpoints" / "00000000").iterdir())
+    assert checkpoints[0]["sizeb"] == size
+    model = json.loads((run / "checkpoints" / "00000003" / "config.json").read_text())
+    titles = json.loads((project / "meta.json").read_text())["classes"]
+    assert set(model["class_title_to_idx"]) == {one["title"] for one in titles} | {"bg"}
+    assert model["class_title_to_idx"]["bg"] == 0 and model["settings"]["epochs"] == 2
+    assert len([e for e in events(run, "METRICS") if e["type"] == "train"]) == 18
+    subtasks = {event["subtask"] for event in events(run, "PROGRESS")}
+    assert {"Building model:", "Model training: "} <= subtasks
+
+    shape = {"name": "sliding_window", "window": {"width": 20, "height": 16}, "min_overlap": {"x": 4, "y": 4}}
+    config = tmp_path / "mode.json"
+    masks = []
+    for mode in ({}, shape):
+        config.write_text(json.dumps({"model": {}, "mode": mode}))
+        raven.ok(
+            "agent", "run", plugin, "--mode", "inference", "--data", project,
+            "--model", run / "model-state.tar", "--config", config,
+        )  # fmt: skip
+        made = Project.open(raven.runs()[-1] / "artifacts" / "project")
+        suffix = "" if mode else "_colour"
+        assert f"bg{suffix}" in made.titles, "the default's suffix counts where the mode is the default's"
+        item = made.items[0]
+        masks.append(draw_mask(made.annotation(item), [f"{one['title']}{suffix}" for one in titles]))
+        assert len(made.items) == 12
+    assert masks[0].any() and np.array_equal(*masks), "colours are the same whatever the window"
+
+
+@needs_bwrap
+def test_a_crash_is_reported_with_its_traceback(raven: Raven, plugin: Path, project: Path) -> None:
+    script = plugin / "src" / "train.py"
+    script.write_text(
+        script.read_text().replace("    def train(self):", "    def train(self):\n        1 / 0")
+    )
+    done = raven("agent", "run", plugin, "--mode", "train", "--data", project)
+    assert done.returncode == 1 and "exit code 1" in done.stderr
+    (crash,) = events(only_run(raven), "TASK_CRASHED")[:1]
+    assert crash["exc_str"] == "division by zero" and any("1 / 0" in line for line in crash["stack"])
+
+
+@needs_bwrap
+def test_a_wrong_field_of_the_mode_is_named_with_its_path(
+    raven: Raven, plugin: Path, project: Path, tmp_path: Path
+) -> None:
+    raven.ok("agent", "run", plugin, "--mode", "train", "--data", project)
+    config = tmp_path / "mode.json"
+    config.write_text(json.dumps({"mode": {"name": "sliding_window", "window": {"width": "wide"}}}))
+    raven(
+        "agent", "run", plugin, "--mode", "inference", "--data", project,
+        "--model", only_run(raven) / "model-state.tar", "--config", config,
+    )  # fmt: skip
+    (crash,) = events(raven.runs()[-1], "TASK_CRASHED")[:1]
+    assert "mode.window.width" in crash["exc_str"]
+
+
+@needs_bwrap
+def test_a_plugin_that_brings_its_own_library_keeps_it(raven: Raven, project: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    (folder / "src").mkdir(parents=True)
+    (folder / "supervisely_lib").mkdir()
+    (folder / "supervisely_lib" / "__init__.py").write_text("mine = 'its own'\n")
+    (folder / "src" / "train.py").write_text("import supervisely_lib\nprint(supervisely_lib.mine)\n")
+    raven.ok("agent", "run", folder, "--mode", "train", "--data", project)
+    assert "its own" in (only_run(raven) / "console.log").read_text()
