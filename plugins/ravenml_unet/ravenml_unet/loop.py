@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +15,11 @@ from lightning_fabric import Fabric
 from ravenml.errors import RavenError
 from ravenml.infer.metrics import segmentation_metrics
 from ravenml.runs.run import Run
-from ravenml_unet.checkpoints import Best, State, moment, remove_others, save_state, state_name
+from ravenml_unet.checkpoints import Best, State, moment
 from ravenml_unet.confusion import confusion_per_image
 from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples
 from ravenml_unet.evaluation import Evaluation, evaluate
+from ravenml_unet.keeping import Keeper
 from ravenml_unet.loss import Loss, segmentation_loss
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.objective import Metric
@@ -29,7 +29,7 @@ from ravenml_unet.preprocessing import normalised, standardised, unit_range
 from ravenml_unet.randomness import AUGMENTATION, STEP, derived_seed, epoch_order, seed_generators
 from ravenml_unet.schedule import learning_rate
 from ravenml_unet.settings import UNetSettings
-from ravenml_unet.weights import bare_state, load_weights, save_torch
+from ravenml_unet.weights import load_weights
 
 if TYPE_CHECKING:
     from ravenml_unet.augmentation.augmenter import Augmenter
@@ -71,6 +71,7 @@ class TrainingLoop:
         model: SegmentationNetwork,
         data: TrainingData,
         loader: Loader,
+        keeper: Keeper,
         identity: dict[str, Any],
         loss: Loss = segmentation_loss,
         own_metrics: Mapping[str, Metric] = {},
@@ -78,7 +79,7 @@ class TrainingLoop:
         after_epoch: Callable[[int], None] = lambda epoch: None,
     ) -> None:
         self.run, self.settings, self.fold, self.fabric = run, settings, fold, fabric
-        self.data, self.loader, self.identity = data, loader, identity
+        self.data, self.loader, self.keeper, self.identity = data, loader, keeper, identity
         self.augmenter = augmenter
         self.loss, self.own_metrics, self.after_epoch = loss, own_metrics, after_epoch
         if fabric.device.type != "mps":
@@ -87,8 +88,6 @@ class TrainingLoop:
         self._optimizer = make_optimizer(self.model, settings, fabric.device)
         self.wrapped, self._stepper = fabric.setup(self.model, self._optimizer)
         self.steps_per_epoch = math.ceil(len(data.train) / settings.batch_size.train)
-        self.folder = run.path / "checkpoints"
-        self.folder.mkdir(exist_ok=True)
         self.best: Best | None = None
         self.epoch = self.batch = self.step = 0
         self._sums = self._no_sums()
@@ -98,9 +97,9 @@ class TrainingLoop:
 
     def restore(self, state: State) -> None:
         """Stand where ``state`` stood."""
-        for path in self.folder.glob(".*.tmp"):  # what a kill cut off; nobody else writes here
-            path.unlink(missing_ok=True)
-        load_weights(self.model, self.folder / state.weights, self.settings.model)
+        self.keeper.tidy()
+        weights = self.keeper.folder / state.weights
+        load_weights(self.model, weights, self.settings.model)
         self._optimizer.load_state_dict(state.optimizer)
         self.fabric.strategy.precision.load_state_dict(state.precision)
         self.epoch, self.batch, self.step = state.epoch, state.batch, state.step
@@ -108,7 +107,7 @@ class TrainingLoop:
         self._sums |= {name: value.to(self.fabric.device) for name, value in state.sums.items()}
         self.run.resumed(self.step, self._epochs_done)
         # Once more: the kill may have come between the files and what was to follow them.
-        self._announce(self.folder / state.weights, self.folder / state_name(state))
+        self.keeper.announce(weights, state, self._epochs_done)
 
     # Training.
 
@@ -252,22 +251,17 @@ class TrainingLoop:
         if self.best is not None and not self.settings.better(value, self.best.value):
             return
         # Within an epoch, as at its end, the name carries the number of the epoch that is running.
-        number = math.ceil(self._epochs_done)
-        path = save_torch(self.folder / f"model_{number:03d}_best.pth", bare_state(self.model))
-        self.best = Best(value, self._epochs_done, path.name)
+        name = f"model_{math.ceil(self._epochs_done):03d}_best.pth"
+        self.best = Best(value, self._epochs_done, name)
         metric = {f"val/{self.settings.best_name}": value}
-        self.run.checkpoint(self.step, [path], best_now=True, epoch=self._epochs_done, optional=metric)
-        remove_others(self.folder, "model_*_best.pth", {path.name})
-
-    # Checkpoints.
+        self.keeper.keep_best(self.model, name, self.step, self._epochs_done, metric)
 
     def _save_position(self, weights_name: str) -> None:
-        weights = save_torch(self.folder / weights_name, bare_state(self.model))
         state = State(
             epoch=self.epoch,
             batch=self.batch,
             step=self.step,
-            weights=weights.name,
+            weights=weights_name,
             optimizer=self._optimizer.state_dict(),
             precision=self.fabric.strategy.precision.state_dict(),
             sums={name: value.cpu() for name, value in self._sums.items()},
@@ -275,19 +269,7 @@ class TrainingLoop:
             machine=machine(self.fabric),
             best=asdict(self.best) if self.best else None,
         )
-        path = save_state(self.folder, state)
-        self._announce(weights, path)
-
-    def _announce(self, weights: Path, state: Path) -> None:
-        """Say that a checkpoint is complete, and remove what it replaces."""
-        self.run.checkpoint(self.step, [weights, state], epoch=self._epochs_done)
-        remove_others(self.folder, "state_*.pt", {state.name})
-        remove_others(self.folder, "model_*_last.pth", {weights.name})
-        periodic = sorted(self.folder.glob("model_*[0-9].pth"), key=lambda p: int(p.stem.split("_")[1]))
-        if self.settings.max_keep_checkpoints:
-            for old in periodic[: -self.settings.max_keep_checkpoints]:
-                if old != weights:
-                    old.unlink(missing_ok=True)
+        self.keeper.keep_position(self.model, weights_name, state, self._epochs_done)
 
     # Reporting.
 

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -17,6 +18,7 @@ from torch import nn
 from ravenml.data.project import Item, ObjClass
 from ravenml.files import write_json
 from ravenml.runs.run import Run
+from ravenml_unet.background import Background
 from ravenml_unet.data import ImagesAndLabels
 from ravenml_unet.predicting import most_likely, probabilities
 
@@ -56,8 +58,10 @@ class Previewer:
         height: int,
         epochs: int,
         device: torch.device,
+        background: Background,
     ) -> None:
         self.run, self.width, self.height, self.device = run, width, height, device
+        self.beside = background
         self.palette = np.array([c.rgb for c in classes], dtype=np.uint8)
         self.background = next((i for i, c in enumerate(classes) if c.title == "__bg__"), -1)
         self.every = math.ceil(epochs / MOMENTS)
@@ -77,17 +81,33 @@ class Previewer:
             self.draw(model, f"epoch_{epoch:03d}", f"prediction, epoch {epoch}", epoch)
 
     def draw(self, model: nn.Module, name: str, caption: str, epoch: float) -> None:
-        """Draw every chosen image's picture; the network is left in the mode that it was in."""
+        """Draw every chosen image's picture; the network is left in the mode that it was in.
+
+        The network predicts now; drawing and writing are done in the background.
+        """
         was_training = model.training
         model.eval()
         try:
             for shown in self.shown:
                 image, truth = shown.samples[shown.index]
                 predicted = self.predict(model, image)
-                picture = side_by_side(image, truth, predicted, self.palette, self.background, caption)
-                self.run.image(f"{shown.name}/{name}", picture, epoch=epoch)
+                self.beside.do(
+                    partial(self._write, f"{shown.name}/{name}", image, truth, predicted, caption, epoch)
+                )
         finally:
             model.train(was_training)
+
+    def _write(
+        self,
+        name: str,
+        image: NDArray[np.uint8],
+        truth: NDArray[Any],
+        predicted: NDArray[Any],
+        caption: str,
+        epoch: float,
+    ) -> None:
+        picture = side_by_side(image, truth, predicted, self.palette, self.background, caption)
+        self.run.image(name, picture, epoch=epoch)
 
     def predict(self, model: nn.Module, image: NDArray[np.uint8]) -> NDArray[Any]:
         """The classes of uint8 RGB ``(H, W, 3)``, at its own size; ``model`` is in evaluation mode."""

@@ -16,12 +16,14 @@ from ravenml.train.scores import Scores
 from ravenml_unet.augmentation.pipeline import Pipeline
 from ravenml_unet.augmentation.reading import read_augmentations
 from ravenml_unet.augmentation.recording import record_augmentations
+from ravenml_unet.background import Background
 from ravenml_unet.checks import check_batches, check_best, check_class_weights, parts
 from ravenml_unet.classes import learned_classes
 from ravenml_unet.data import Loader, ResizedSamples
 from ravenml_unet.device import make_fabric
 from ravenml_unet.export import described, export_model
 from ravenml_unet.gallery import evaluation_pictures
+from ravenml_unet.keeping import Keeper
 from ravenml_unet.loop import TrainingData, TrainingLoop, machine
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.models.registry import create_model
@@ -79,14 +81,17 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     sized = {kind: ResizedSamples(samples, width, height) for kind, samples in original.items()}
     data = TrainingData(sized["train"], sized["val"], titles)
     loss = make_loss(settings, titles, sized["train"], fabric.device)
-    previewer = Previewer(run, classes, width, height, settings.epochs, fabric.device)
-    for kind, items in parts(split).items():
-        if settings.previews:
-            previewer.show(kind, items, original[kind], settings.previews)
-
-    with Loader(settings.workers, pin_memory=fabric.device.type == "cuda") as loader:
+    with (
+        Loader(settings.workers, pin_memory=fabric.device.type == "cuda") as loader,
+        Background() as background,
+    ):
+        keeper = Keeper(run, settings, background)
+        previewer = Previewer(run, classes, width, height, settings.epochs, fabric.device, background)
+        for kind, items in parts(split).items():
+            if settings.previews:
+                previewer.show(kind, items, original[kind], settings.previews)
         loop = TrainingLoop(
-            run, settings, train.fold, fabric, model, data, loader, identity, loss, own_metrics,
+            run, settings, train.fold, fabric, model, data, loader, keeper, identity, loss, own_metrics,
             make_augmenter(pipeline, titles.index(BACKGROUND)),
             after_epoch=lambda epoch: previewer.after_epoch(loop.wrapped, epoch),
         )  # fmt: skip
@@ -98,12 +103,13 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             run.text("There is no checkpoint to go on from; the training begins anew.", level="warning")
         if not loop.fit():
             return None
-        if loop.best is not None and (loop.folder / loop.best.file).exists():
-            load_weights(loop.model, loop.folder / loop.best.file, settings.model)
+        background.wait()
+        if loop.best is not None and (keeper.folder / loop.best.file).exists():
+            load_weights(loop.model, keeper.folder / loop.best.file, settings.model)
         evaluation = loop.evaluate(original["val"])
+        best_epoch = loop.best.epoch if loop.best else float(loop.epoch)
+        previewer.draw(loop.wrapped, "final", "prediction", best_epoch)
 
-    best_epoch = loop.best.epoch if loop.best else float(loop.epoch)
-    previewer.draw(loop.wrapped, "final", "prediction", best_epoch)
     keys = [item.key for item in split.val]
     size = {"width": width, "height": height}
     about = {"architecture": settings.model, "input_size": size, "epoch": best_epoch}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,14 +13,14 @@ import torch
 from torch import nn
 
 from ravenml.errors import InputError
-from ravenml.files import write_beside
+from ravenml.files import write_beside, write_bytes
 from ravenml.store.model_state import read_config, unpack_model
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.starts import Start
 
 
 def bare_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """A network's weights as they are saved: on the CPU, float32 (counters int64), contiguous.
+    """A copy of a network's weights as they are saved: on the CPU, float32 (counters int64), contiguous.
 
     Tensors that the network holds under two names stay one tensor under two names.
     """
@@ -27,8 +28,10 @@ def bare_state(model: nn.Module) -> dict[str, torch.Tensor]:
     state: dict[str, torch.Tensor] = {}
     for name, value in model.state_dict().items():
         if value.data_ptr() not in seen or value.numel() == 0:
-            value_out = value.detach().to("cpu", torch.float32 if value.is_floating_point() else value.dtype)
-            seen[value.data_ptr()] = value_out.contiguous(memory_format=torch.contiguous_format)
+            dtype = torch.float32 if value.is_floating_point() else value.dtype
+            seen[value.data_ptr()] = value.detach().to(
+                "cpu", dtype, copy=True, memory_format=torch.contiguous_format
+            )
         state[name] = seen[value.data_ptr()]
     return state
 
@@ -38,6 +41,19 @@ def save_torch(path: Path, value: Any) -> Path:
     with write_beside(path) as file:
         torch.save(value, file)
     return path
+
+
+def link_weights(there: Path, path: Path) -> None:
+    """Give the file ``there`` a second name, or copy it where the file system knows no second names."""
+    beside = path.with_name(f".{path.name}.tmp")
+    beside.unlink(missing_ok=True)
+    try:
+        os.link(there, beside)
+    except OSError:
+        write_bytes(path, there.read_bytes())
+        return
+    os.replace(beside, path)
+    beside.unlink(missing_ok=True)  # it stays where both are names of one file already
 
 
 def load_torch(path: Path) -> Any:
