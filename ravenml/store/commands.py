@@ -149,6 +149,49 @@ def pull(model: str, address: str | None, to: str | None, extras: bool) -> None:
 
 
 @models.command()
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False))
+@click.option(
+    "--to", metavar="FILE", type=click.Path(dir_okay=False), help="Default: DIR.tar, in this folder."
+)
+def pack(folder: str, to: str | None) -> None:
+    """Make a model's file of a folder with its config.json and weights: an uncompressed tar."""
+    from pathlib import Path
+
+    from ravenml.errors import InputError
+    from ravenml.store.model_state import pack_folder
+
+    source = Path(folder).absolute()
+    target = Path(to).absolute() if to else Path.cwd() / f"{source.name}.tar"
+    if target.exists():
+        raise InputError(f"{target} is there already; name another file with --to.")
+    names = pack_folder(source, target)
+    click.echo(f"Packed {len(names)} files: {target}")
+
+
+@models.command()
+@click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--to", metavar="DIR", type=click.Path(file_okay=False), help="Default: FILE without .tar, here."
+)
+def unpack(file: str, to: str | None) -> None:
+    """Unpack a model's file into a new folder.
+
+    A file whose members leave the folder, or are links or devices, is not unpacked.
+    """
+    from pathlib import Path
+
+    from ravenml.errors import InputError
+    from ravenml.store.model_state import read_config, unpack_model
+
+    source = Path(file).absolute()
+    target = Path(to).absolute() if to else Path.cwd() / source.stem
+    if target.exists() and (target.is_file() or any(target.iterdir())):
+        raise InputError(f"{target} is there already, and not empty; name a new folder with --to.")
+    read_config(source)
+    click.echo(f"Unpacked: {unpack_model(source, target)}")
+
+
+@models.command()
 @click.argument("model", metavar="ID")
 @_places
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -8,6 +8,8 @@ of the weights file), ``out_classes`` (title, shape and colour in index order) a
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import tarfile
 from collections.abc import Sequence
 from io import BytesIO
@@ -19,7 +21,8 @@ from ravenml.files import write_beside
 
 SCHEMA = 1
 CONFIG = "config.json"
-UNPACKED_LIMIT = 64 * 2**30
+CONFIG_LIMIT = 64 * 2**20
+MEMBERS_LIMIT = 100_000
 
 
 def pack_model(destination: Path, config: dict[str, Any], files: Sequence[Path]) -> Path:
@@ -41,6 +44,37 @@ def pack_model(destination: Path, config: dict[str, Any], files: Sequence[Path])
     return destination
 
 
+def pack_folder(folder: Path, destination: Path) -> list[str]:
+    """Write a folder with ``config.json`` and weights into the tar ``destination``, whole or not at all.
+
+    Folders within it (TensorFlow's checkpoints) are packed with their names; hidden files are left out.
+
+    Raises:
+        RavenError: it has no usable ``config.json``, or holds a link, or something that is no file.
+
+    Returns:
+        The members' names, ``config.json`` first.
+    """
+    read_config(folder)
+    names = [path.relative_to(folder) for path in sorted(folder.rglob("*"))]
+    shown = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    for name in shown:
+        path = folder / name
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise RavenError(
+                f"{path} is a link, or no file; a model holds files alone: put a copy in its place."
+            )
+    files = [name for name in shown if (folder / name).is_file() and (folder / name) != destination]
+    files.sort(key=lambda name: name != Path(CONFIG))
+    with write_beside(destination) as target, tarfile.open(fileobj=target, mode="w") as tar:
+        for name in files:
+            member = tarfile.TarInfo(name.as_posix())
+            with (folder / name).open("rb") as source:
+                member.size = os.fstat(source.fileno()).st_size
+                tar.addfile(member, source)
+    return [name.as_posix() for name in files]
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """Read ``config.json`` of a ``model-state.tar``, or of the folder that one was unpacked into.
 
@@ -58,7 +92,11 @@ def read_config(path: Path) -> dict[str, Any]:
             stream = tar.extractfile(found) if found is not None else None
             if stream is None:
                 raise RavenError(f"{path} is no model-state.tar: it has no {CONFIG} at its top level.")
-            content = stream.read()
+            content = stream.read(CONFIG_LIMIT + 1)
+        if len(content) > CONFIG_LIMIT:
+            raise RavenError(
+                f"{path}: {CONFIG} is larger than {CONFIG_LIMIT >> 20} MiB, which no model's is."
+            )
     try:
         config: dict[str, Any] = json.loads(content)
     except ValueError as error:
@@ -77,23 +115,14 @@ def unpack_model(path: Path, directory: Path) -> Path:
     """Unpack a ``model-state.tar`` into ``directory``, which is made.
 
     Raises:
-        RavenError: the tar is broken, or a member is a link, a device, leaves the folder or is too large.
+        RavenError: the tar is broken; a member is a link or a device, leaves the folder, or is there twice;
+            or it would unpack to more than it holds (as only sparse files do).  Nothing is unpacked then.
 
     Returns:
         ``directory``.
     """
     with _open(path) as tar:
-        members = tar.getmembers()
-        if sum(m.size for m in members) > UNPACKED_LIMIT:
-            raise RavenError(
-                f"{path} would unpack to more than {UNPACKED_LIMIT >> 30} GiB; it is not unpacked."
-            )
-        for member in members:
-            name = _clean(member.name)
-            if not (member.isfile() or member.isdir()) or name.is_absolute() or ".." in name.parts:
-                raise RavenError(
-                    f"{path}: the member {member.name!r} is not allowed in a model; nothing was unpacked."
-                )
+        members = _members(tar, path)
         for member in members:
             target = directory / _clean(member.name)
             if member.isdir():
@@ -102,9 +131,31 @@ def unpack_model(path: Path, directory: Path) -> Path:
             stream = tar.extractfile(member)
             assert stream is not None  # only regular files are left
             with write_beside(target) as file:
-                while chunk := stream.read(1 << 20):
-                    file.write(chunk)
+                shutil.copyfileobj(stream, file, 1 << 20)
     return directory
+
+
+def _members(tar: tarfile.TarFile, path: Path) -> list[tarfile.TarInfo]:
+    """The members, once none of them is found to be harmful."""
+    members: list[tarfile.TarInfo] = []
+    seen: set[PurePosixPath] = set()
+    size = 0
+    try:
+        for member in tar:
+            name = _clean(member.name)
+            plain = (member.isreg() and not member.issparse()) or member.isdir()
+            if not plain or name.is_absolute() or ".." in name.parts or (name in seen and not member.isdir()):
+                raise RavenError(
+                    f"{path}: the member {member.name!r} is not allowed in a model; nothing was unpacked."
+                )
+            seen.add(name)
+            members.append(member)
+            size += member.size
+            if len(members) > MEMBERS_LIMIT or size > path.stat().st_size:
+                raise RavenError(f"{path} would unpack to more than a model holds; nothing was unpacked.")
+    except (tarfile.TarError, EOFError) as error:
+        raise RavenError(f"{path} is no whole tar file: {error}; copy it again.") from None
+    return members
 
 
 def _open(path: Path) -> tarfile.TarFile:
@@ -113,7 +164,15 @@ def _open(path: Path) -> tarfile.TarFile:
     except FileNotFoundError:
         raise RavenError(f"{path} does not exist.") from None
     except (tarfile.TarError, OSError) as error:
-        raise RavenError(f"{path} is no readable tar file: {error}.") from None
+        packed = path.is_file() and _is_compressed(path)
+        why = "it is compressed, and a model is a plain tar" if packed else str(error)
+        raise RavenError(f"{path} is no readable tar file: {why}.") from None
+
+
+def _is_compressed(path: Path) -> bool:
+    """Whether a file begins as gzip, bzip2, xz, zip or Zstandard do."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"\x1f\x8b", b"BZh", b"\xfd7zX", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"))
 
 
 def _clean(name: str) -> PurePosixPath:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
+from as_user import Raven
 
 from ravenml.errors import RavenError
 from ravenml.store.model_state import pack_model, read_config, unpack_model
@@ -66,3 +68,83 @@ def test_what_is_no_model_gets_a_sentence(tmp_path: Path, content: bytes | None,
 def test_a_newer_schema_gets_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(RavenError, match="written by a newer ravenML"):
         read_config(pack_model(tmp_path / "m.tar", {"v": 2}, []))
+
+
+def test_a_folder_is_packed_with_what_lies_in_it_and_config_comes_first(
+    raven: Raven, packed: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a model"
+    told = raven.ok("models", "unpack", packed, "--to", folder)
+    assert told == f"Unpacked: {folder}\n"
+    (folder / "a_checkpoint").mkdir()
+    (folder / "a_checkpoint" / "data").write_bytes(b"x" * 3000)
+    (folder / ".hidden").write_bytes(b"")
+    assert raven.ok("models", "pack", folder) == f"Packed 3 files: {raven.cwd / 'a model.tar'}\n"
+    with tarfile.open(raven.cwd / "a model.tar", "r:") as tar:
+        assert tar.getnames() == ["config.json", "a_checkpoint/data", "model.pth"]
+    raven.ok("models", "unpack", "a model.tar")
+    assert (raven.cwd / "a model" / "a_checkpoint" / "data").read_bytes() == b"x" * 3000
+    for command in (("pack", folder), ("unpack", "a model.tar")):
+        again = raven("models", *command)
+        assert again.returncode == 2 and "is there already" in again.stderr
+
+
+def test_a_folder_without_a_config_or_with_a_link_is_not_packed(raven: Raven, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    assert "it has no config.json" in raven("models", "pack", folder).stderr
+    (folder / "config.json").write_text("{}")
+    (folder / "weights").symlink_to("/etc/passwd")
+    refused = raven("models", "pack", folder)
+    assert refused.returncode == 1 and "weights is a link" in refused.stderr
+    assert list(raven.cwd.iterdir()) == []
+
+
+@pytest.mark.parametrize("trick", ["sparse", "twice", "hard link", "fifo", "cut off", "gzip"])
+def test_what_only_looks_like_a_model_is_not_unpacked(
+    raven: Raven, packed: Path, tmp_path: Path, trick: str
+) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    options = ["-cf"]
+    if trick == "sparse":
+        with (folder / "weights").open("wb") as file:
+            file.truncate(1 << 40)
+        options = ["-S", "-cf"]
+    elif trick == "hard link":
+        (folder / "one").write_bytes(b"x")
+        (folder / "other").hardlink_to(folder / "one")
+    elif trick == "fifo":
+        os.mkfifo(folder / "weights")
+    elif trick == "gzip":
+        options = ["-czf"]
+    bad = tmp_path / "bad.tar"
+    subprocess.run(["tar", *options, bad, "-C", folder, "."], check=True)
+    if trick == "twice":
+        subprocess.run(["tar", "-rf", bad, "-C", folder, "./config.json"], check=True)
+    elif trick == "cut off":
+        bad.write_bytes(packed.read_bytes()[:1600])
+    refused = raven("models", "unpack", bad)
+    assert refused.returncode == 1 and "Traceback" not in refused.stderr
+    said = {"cut off": "tar file", "gzip": "it is compressed"}.get(trick, "nothing was unpacked")
+    assert said in refused.stderr and not (raven.cwd / "bad").exists(), refused.stderr
+
+
+def test_thousands_of_members_are_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ravenml.store.model_state.MEMBERS_LIMIT", 50)
+    bad = tmp_path / "bad.tar"
+    with tarfile.open(bad, "w") as tar:
+        for number in range(60):
+            tar.addfile(tarfile.TarInfo(f"{number}"), io.BytesIO())
+    with pytest.raises(RavenError, match="more than a model holds"):
+        unpack_model(bad, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_config_of_a_terabyte_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "config.json").open("wb") as file:
+        file.truncate(1 << 40)
+    subprocess.run(["tar", "-S", "-cf", tmp_path / "bad.tar", "-C", tmp_path, "config.json"], check=True)
+    with pytest.raises(RavenError, match="larger than 64 MiB"):
+        read_config(tmp_path / "bad.tar")
