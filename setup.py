@@ -69,5 +69,12 @@ setup(
     package_data={"ravenml": ["py.typed", "plugin/templates/**/*.tmpl", "sly/alias/**/*.py"]},
     install_requires=install_requires,
     extras_require=extras_require,
-    entry_points={"console_scripts": ["raven=ravenml.cli:main", "ravenml=ravenml.cli:main"]},
+    entry_points={
+        "console_scripts": ["raven=ravenml.cli:main", "ravenml=ravenml.cli:main"],
+        "ravenml.plugins.track": [
+            "tensorboard=ravenml.runs.readers.tensorboard:TensorBoard",
+            "mlflow=ravenml.runs.readers.mlflow:MLflow",
+            "clearml=ravenml.runs.readers.clearml:ClearML",
+        ],
+    },
 )

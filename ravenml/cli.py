@@ -27,10 +27,11 @@ ROOMS = {
         "Show and change what every command takes as its default, and try the buckets.",
     ),
 }
-# Commands that people look for in one room's group, but that need a room above it.
+# Commands that people look for in one room's group, but that stand in another, or in a part of their own.
 GUESTS = {
     "config": ("ravenml.store.commands", "check"),
     "models": ("ravenml.runs.commands", "push"),
+    "runs": ("ravenml.runs.readers.commands", "sync"),
 }
 
 

@@ -30,6 +30,7 @@ class Raven:
         """The environment of the processes: this home, these plugins."""
         path = os.pathsep.join([str(self.site), str(ROOT)])  # this checkout, whichever one is installed
         mine = {"RAVENML_STORAGE_PATH": str(self.home), "PYTHONPATH": path, "COLUMNS": "120"}
+        mine["RAVENML_TRACK"] = "none"  # no process stays behind a test, but where readers are tested
         return {**CLEAN, **mine, **self.environment, **more}
 
     def __call__(

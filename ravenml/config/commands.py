@@ -23,6 +23,9 @@ FIELDS: dict[str, tuple[Any, str]] = {
     "profile": (str, "The profile of ~/.aws whose credentials are used."),
     "checksums": (("when_supported", "when_required"), "CRC-32 beside MD5 for every upload, or MD5 alone."),
     "upload_checkpoints": (("all", "best", "none"), "Which checkpoints are stored beside a model."),
+    "track": (str, "Which trackers read every run: tensorboard,mlflow,clearml, or none."),
+    "mlflow_tracking_uri": (str, "Where MLflow keeps runs: a server's URL, sqlite:///… or a folder."),
+    "clearml": (("server", "offline"), "Whether ClearML's server is told, or an offline session written."),
     "ec2_policy": (
         ("keep", "stop", "terminate"),
         "What becomes of this EC2 instance once a result is stored.",

@@ -52,6 +52,17 @@ class Config(BaseModel):
     upload_checkpoints: Literal["all", "best", "none"] = Field(
         "best", description="Which of a run's checkpoints are stored beside its model."
     )
+    track: str | None = Field(
+        None,
+        description="Which trackers read every run's events: names separated by commas, or none; by custom "
+        "tensorboard where its extra is installed.",
+    )
+    mlflow_tracking_uri: str | None = Field(
+        None, description="Where MLflow keeps runs: a server's URL, sqlite:///… or a folder."
+    )
+    clearml: Literal["server", "offline"] = Field(
+        "server", description="Whether ClearML's server is told, or an offline session is written."
+    )
     ec2_policy: Literal["keep", "stop", "terminate"] = Field(
         "keep", description="What becomes of this EC2 instance once a training's result is safe in a bucket."
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 
+from ravenml.config.home import home
 from ravenml.runs.resources import PERIOD, ResourcesDuty, can_measure
 from ravenml.runs.run import Run
 
@@ -16,10 +19,10 @@ FIRST = 1.0  # seconds after which the first duties are done: a run that is over
 
 @dataclass
 class Duty:
-    """Something that is done every ``period`` seconds, for the first time after ``first``."""
+    """Something that is done every ``period`` seconds (None: once), for the first time after ``first``."""
 
     work: Callable[[], None]
-    period: float
+    period: float | None
     first: float
 
 
@@ -32,21 +35,26 @@ class Attendant:
         self._duties: list[tuple[float, Duty]] = []
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="attendant", daemon=True)
+        self._sidecar: Sidecar | None = None
 
     def every(self, period: float, work: Callable[[], None], first: float | None = None) -> None:
         """Add a duty; only before the block begins."""
-        duty = Duty(work, period, period if first is None else first)
+        self._add(Duty(work, period, period if first is None else first))
+
+    def _add(self, duty: Duty) -> None:
         self._duties.append((duty.first, duty))
 
     @classmethod
     def of(cls, run: Run, pid: int | None = None) -> Attendant:
-        """The duties that every run has: its use of resources is recorded.
+        """The duties that every run has: its readers are started, and its use of resources is recorded.
 
         Args:
             run: the run.
             pid: the process that does its work; by custom this one.
         """
         attendant = cls()
+        attendant._sidecar = Sidecar(run)
+        attendant._add(Duty(attendant._sidecar.start, None, FIRST))
         if can_measure():
             attendant.every(PERIOD, ResourcesDuty(run, pid), first=FIRST)
         return attendant
@@ -64,6 +72,9 @@ class Attendant:
         self._ending.set()
         if self._thread.ident is not None:
             self._thread.join()
+        if self._sidecar is not None:
+            with suppress(Exception):
+                self._sidecar.start_late()
 
     def _work(self) -> None:
         while self._duties:
@@ -76,4 +87,38 @@ class Attendant:
             except Exception:
                 del self._duties[0]
                 continue
-            self._duties[0] = (time.monotonic() + duty.period, duty)
+            if duty.period is None:
+                del self._duties[0]
+            else:
+                self._duties[0] = (time.monotonic() + duty.period, duty)
+
+
+class Sidecar:
+    """The process of the run's readers, started once, and only where there may be something to bring."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._started = False
+
+    def start(self) -> None:
+        """Start it, if the configuration names a reader."""
+        from ravenml.config.config import load_config
+        from ravenml.runs.readers.chosen import chosen_readers
+        from ravenml.runs.readers.sidecar import start_sidecar
+
+        self._started = True
+        if chosen_readers(load_config()):
+            start_sidecar(self._run.path)
+
+    def start_late(self) -> None:
+        """For a run that is over before it was started: it finishes alone, and nobody waits for it.
+
+        A run that has said nothing is worth it only to readers that somebody has chosen.
+        """
+        if not self._started and (self._run.said_anything or _somebody_chose()):
+            self.start()
+
+
+def _somebody_chose() -> bool:
+    """Whether there may be a choice of readers; cheaper than reading the configuration."""
+    return bool(os.environ.get("RAVENML_TRACK")) or (home() / "config.yaml").exists()

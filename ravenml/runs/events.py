@@ -21,13 +21,21 @@ from ravenml.files import explain
 
 SCHEMA = 1
 LINE_LIMIT = 1 << 20  # bytes; a longer line is shortened by its writer
+_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
+_second = (-1, "")  # the last second whose text was made
 _OURS = ("event_type", "timestamp", "level", "v", "attempt", "seq")
 
 
 def timestamp(seconds: float | None = None) -> str:
     """ISO 8601 in UTC with milliseconds, such as ``2019-03-26T11:14:04.577Z``."""
+    global _second
     now = time.time() if seconds is None else seconds
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+    whole = int(now)
+    known, text = _second  # one tuple, so that threads may share it
+    if whole != known:
+        text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(whole))
+        _second = (whole, text)
+    return f"{text}{int((now - whole) * 1000):03d}Z"
 
 
 class EventWriter:
@@ -79,9 +87,7 @@ class EventWriter:
                 "attempt": self.attempt,
                 "seq": self._seq,
             }
-            line = orjson.dumps(
-                event, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY, default=str
-            )
+            line = orjson.dumps(event, option=_OPTIONS, default=str)
             if len(line) > LINE_LIMIT:
                 line = orjson.dumps(_shortened(event), option=orjson.OPT_APPEND_NEWLINE, default=str)
             self._append(line)

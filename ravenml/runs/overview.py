@@ -60,7 +60,9 @@ def headline(metrics: dict[str, Any]) -> tuple[str, float]:
     for name in _SHOWN:
         if isinstance(metrics.get(name), int | float):
             return name, float(metrics[name])
-    return "", 0.0
+    others = (name for name, value in metrics.items() if isinstance(value, int | float))
+    first = next(others, "")  # a program has words of its own
+    return first, float(metrics[first]) if first else 0.0
 
 
 def full_record(folder: Path) -> dict[str, Any]:
@@ -86,7 +88,8 @@ def details(folder: Path, width: int | None = None) -> list[str]:
         ("Status", now),
         ("Now", _progress(folder) if now == "running" else None),
         ("Why", result.get("error") or result.get("reason")),
-        ("Plugin", f"{record.get('plugin')} {record.get('plugin_version') or ''}".strip()),
+        ("Name", " / ".join(str(record[key]) for key in ("project", "name") if record.get(key))),
+        ("Plugin", f"{record.get('plugin') or ''} {record.get('plugin_version') or ''}".strip()),
         ("Dataset", "{name} ({images} images, {path})".format(**dataset) if dataset else None),
         ("Split", _split(record)),
         ("Begun", _local_time(record.get("created"))),

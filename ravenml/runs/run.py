@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_MOST = 1 << 62
 DESCRIBED = ("parameters", "project", "name", "task_type", "tags", "container", "output_uri", "remote")
 
 
@@ -127,7 +128,7 @@ class Run:
         fields: dict[str, Any] = {
             "type": type,
             "epoch": epoch,
-            "metrics": plain(dict(metrics), "metrics"),
+            "metrics": dict(metrics) if _all_plain(metrics) else plain(dict(metrics), "metrics"),
         }
         if step is not None:
             fields["step"] = step
@@ -317,3 +318,12 @@ class Run:
 
     def _write(self, message: str, event_type: str, fields: Mapping[str, Any], level: str = "info") -> None:
         self._events.write(message, event_type, fields, level)
+
+
+def _all_plain(metrics: Mapping[str, Any]) -> bool:
+    """Whether all values are numbers that JSON knows, as almost always: then there is nothing to convert."""
+    for name, value in metrics.items():
+        kind = type(value)
+        if type(name) is not str or (kind is not float and kind is not int) or not -_MOST < value < _MOST:
+            return False
+    return True

@@ -19,6 +19,7 @@ from ravenml.store.local import publish
 from ravenml.store.local_store import FolderStore
 from ravenml.store.results import metadata_key, store_result
 
+_TRACKERS = ("readers", "tensorboard", "clearml")  # folders of what is made of the events
 _PRIVATE = (layout.LOCK, layout.CONTROL, layout.NOTES, layout.RUN_JSON, layout.METADATA)
 
 
@@ -101,6 +102,7 @@ def run_files(folder: Path, checkpoints: str = "all") -> dict[str, Path]:
     """
     left_out = _unchosen(folder, checkpoints)
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
+    files = (path for path in files if path.parent.name not in _TRACKERS)
     named = {path.relative_to(folder).as_posix(): path for path in files if path not in left_out}
     return {
         name: path for name, path in named.items() if f"{layout.ARTIFACTS}/" in name or not _is_private(path)

@@ -85,7 +85,7 @@ class Own:
         self.run.update(provenance=found)
         self._boards = Boards(self.run, [Path.cwd()], os.getpid())
         attendant = Attendant.of(self.run)
-        attendant.every(2.0, self._boards.look)
+        attendant.every(1.0, self._boards.look)
         self._stack.enter_context(attendant)
 
     def event(self, event_type: str, message: str = "", level: str = "info", **fields: Any) -> None:

@@ -122,6 +122,23 @@ def test_events_that_it_prints_or_writes_become_events_of_the_run(raven: Raven) 
     assert not events(folder, "TASK_CRASHED") and len(events(folder, "TASK_FINISHED")) == 1
 
 
+def test_programs_side_by_side_in_one_folder_keep_their_numbers_apart(raven: Raven) -> None:
+    source = """
+        import sys, time
+        from tensorboardX import SummaryWriter
+        writer = SummaryWriter(f"runs/{sys.argv[1]}")
+        writer.add_scalar("val/number", float(sys.argv[1]), 0); writer.flush()
+        time.sleep(3 if sys.argv[1] == "1" else 1.5)
+        writer.close()
+    """
+    (raven.cwd / "script.py").write_text(dedent(source))
+    started = [raven.start("run", "--name", n, "--", sys.executable, "script.py", n) for n in ("1", "2", "3")]
+    assert [process.wait(timeout=60) for process in started] == [0, 0, 0]
+    for folder in raven.runs():
+        said = record(folder)
+        assert said["result"]["metrics"] == {"val/number": float(said["name"])}
+
+
 def test_only_what_is_new_in_an_output_folder_is_kept(raven: Raven) -> None:
     (raven.cwd / "out").mkdir()
     (raven.cwd / "out" / "old.txt").write_text("was there")

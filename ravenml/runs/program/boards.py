@@ -6,10 +6,11 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ravenml.config.home import cache_dir, home
 from ravenml.runs.events import timestamp
 from ravenml.runs.program.tfevents import EventFile, Picture, Scalar
 from ravenml.runs.run import Run
@@ -25,8 +26,9 @@ _PARTS = ("train", "training", "val", "valid", "validation", "eval", "test")
 class Boards:
     """The TensorBoard files of a program, each read from where the last look ended.
 
-    They are found where the program, or a process that it started, holds them open (Linux), and below its
-    working folder and the named output folders.
+    They are found where the program, or a process that it started, holds them open (Linux), and in the end
+    below its working folder and the named output folders: those that nobody else holds open, and that no
+    other run of this home has read, since several programs may work side by side in one folder.
 
     Args:
         run: where the events go.
@@ -49,15 +51,16 @@ class Boards:
 
     def look_everywhere(self) -> None:
         """Read what is left, in files that no longer are held open too."""
-        for place in self._places:
-            self._add(_below(place, self._since))
+        found = {path for place in self._places for path in _below(place, self._since)} - set(self._files)
+        self._add(sorted(found - _held_by_others(self._pid) if found else found))
         self._read()
 
-    def _add(self, paths: Iterator[Path]) -> None:
+    def _add(self, paths: Iterable[Path]) -> None:
         for path in paths:
-            if path not in self._files and not path.is_relative_to(self._run.path.resolve()):
-                self._first = self._first or path.parent
-                self._files[path] = EventFile(path)
+            if path in self._files or path.is_relative_to(home().resolve()) or not _claimed(path, self._run):
+                continue
+            self._first = self._first or path.parent
+            self._files[path] = EventFile(path)
 
     def _read(self) -> None:
         for path, file in self._files.items():
@@ -83,15 +86,41 @@ class Boards:
         self._run.picture(f"{name}_{found.step:06d}{suffix}", found.content, **event)
 
 
+def _claimed(path: Path, run: Run) -> bool:
+    """Whether the file is this run's: the first run that finds it keeps it."""
+    with suppress(OSError):
+        found = path.stat()
+        claim = cache_dir() / "boards" / f"{found.st_dev:x}-{found.st_ino:x}-{path.name}"[:250]
+        claim.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            claim.open("x").write(run.id)
+        except FileExistsError:
+            return claim.read_text() == run.id
+    return True
+
+
 def _held_open(pid: int) -> Iterator[Path]:
     """The TensorBoard files that a process or its descendants hold open, as Linux tells it."""
     for one in _family(pid):
-        with suppress(OSError):
-            for entry in os.scandir(f"/proc/{one}/fd"):
-                with suppress(OSError):
-                    target = os.readlink(entry.path)
-                    if MARK in target and target.startswith("/") and not target.endswith(" (deleted)"):
-                        yield Path(target)
+        yield from _held_by(str(one))
+
+
+def _held_by_others(pid: int) -> set[Path]:
+    """The TensorBoard files that other processes hold open."""
+    ours = {str(one) for one in _family(pid)}
+    with suppress(OSError):
+        others = [name for name in os.listdir("/proc") if name.isdigit() and name not in ours]
+        return {path for other in others for path in _held_by(other)}
+    return set()
+
+
+def _held_by(pid: str) -> Iterator[Path]:
+    with suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                target = os.readlink(entry.path)
+                if MARK in target and target.startswith("/") and not target.endswith(" (deleted)"):
+                    yield Path(target)
 
 
 def _family(pid: int) -> Iterator[int]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ravenml.config.home import home
 from ravenml.errors import InputError
 from ravenml.files import explain, write_beside
 from ravenml.runs import layout
@@ -59,7 +60,8 @@ class Outputs:
 
     def _files(self) -> Iterator[tuple[str, Path, State]]:
         for name, folder in self._folders.items():
-            for parent, _, files in os.walk(folder):
+            for parent, folders, files in os.walk(folder):
+                folders[:] = [name for name in folders if Path(parent, name) != home().resolve()]
                 for file in sorted(files):
                     path = Path(parent, file)
                     with suppress(OSError):

@@ -144,7 +144,7 @@ class _Running:
                 describing.start()
                 attendant = Attendant.of(run, child.pid)
                 attendant.every(0.5, self._read_inbox)
-                attendant.every(2.0, boards.look)
+                attendant.every(1.0, boards.look)
                 attendant.every(20.0, lambda: self.outputs.keep_settled(run))
                 with attendant:
                     pump(

@@ -1,0 +1,119 @@
+"""What a reader of events is: a small class that brings a run's events somewhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ravenml.config.config import Config
+
+GROUP = "ravenml.plugins.track"
+
+
+class Reader:
+    """Brings the events of one run to one place.  Found by its name in the entry-point group
+    ``ravenml.plugins.track``; a new one is a class in a file and a line in ``setup.py``.
+
+    It is made in the sidecar process, never in a training, and may be slow, hang or fail there.
+
+    Attributes:
+        resumable: whether another process can go on with ``state`` where this one ended; elsewhere it begins
+            again from the first event.
+        alone: whether a process has room for one of its kind only.
+        folder: the run's.
+        record: the run's ``run.json``.
+        config: the user's configuration.
+        state: plain values that outlive the process; kept in ``readers/<name>.json``.
+    """
+
+    resumable = True
+    alone = False
+
+    def __init__(
+        self, folder: Path, record: Mapping[str, Any], config: Config, state: dict[str, Any]
+    ) -> None:
+        self.folder, self.record, self.config, self.state = folder, record, config, state
+
+    def take(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Bring these events there; they are when this returns.  Whatever is raised is tried again later."""
+        raise NotImplementedError
+
+    def start_over(self) -> None:
+        """Remove all that was brought: the run has gone back, and everything that counts comes again."""
+        raise NotImplementedError
+
+    def close(self, status: str, record: Mapping[str, Any]) -> None:
+        """The run has ended as ``completed``, ``failed``, ``interrupted`` or ``lost``."""
+
+    def leave(self) -> None:
+        """This process has brought what there is, and ends; the run may go on."""
+
+    def where(self) -> str:
+        """Where a person finds it."""
+        return ""
+
+
+def kind_of(event: Mapping[str, Any]) -> str:
+    """An event's type, such as ``METRICS``."""
+    return str(event.get("event_type", "")).removeprefix("EventType.")
+
+
+def seconds_of(event: Mapping[str, Any]) -> float:
+    """When an event was written, in seconds since 1970."""
+    try:
+        return datetime.fromisoformat(str(event.get("timestamp"))).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def step_of(event: Mapping[str, Any]) -> int:
+    """An event's step; a plugin that counts none has epochs, in thousandths."""
+    step, epoch = event.get("step"), event.get("epoch")
+    if isinstance(step, int):
+        return step
+    return round(epoch * 1000) if isinstance(epoch, int | float) else 0
+
+
+def scalars(event: Mapping[str, Any], created: float) -> Iterator[tuple[str, float, int]]:
+    """Address, value and step of every number in an event.
+
+    Args:
+        created: when the run began; the step of what is in use of the machine is the seconds since then.
+    """
+    if kind_of(event) == "METRICS" and isinstance(event.get("metrics"), dict):
+        for name, value in event["metrics"].items():
+            number = _number(value)
+            if number is not None:
+                yield f"{event.get('type')}/{name}", number, step_of(event)
+    elif kind_of(event) == "RESOURCES" and isinstance(event.get("resources"), dict):
+        for name, value in event["resources"].items():
+            number = _number(value)
+            if number is not None:
+                yield f"system/{name}", number, max(0, round(seconds_of(event) - created))
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return float(value) if value in ("NaN", "Infinity", "-Infinity") else None
+
+
+def picture_of(event: Mapping[str, Any], folder: Path) -> Path | None:
+    """The file of a picture that an event announces, where it is there."""
+    if kind_of(event) != "IMAGE" or not isinstance(event.get("file"), str):
+        return None
+    path = folder / event["file"]
+    return path if path.is_file() else None
+
+
+def title_of(record: Mapping[str, Any]) -> str:
+    """What a run is called elsewhere."""
+    return str(record.get("name") or record["id"])
+
+
+def project_of(record: Mapping[str, Any]) -> str:
+    """What a run belongs to elsewhere."""
+    return str(record.get("project") or record.get("plugin") or "ravenml")

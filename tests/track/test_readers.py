@@ -1,0 +1,287 @@
+"""Readers of events: TensorBoard, MLflow and ClearML get each step once; no training waits for one."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import time
+import zipfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from as_user import Raven, wait_for
+from throwaway import LEARNS, SETTINGS, write_plugin
+
+from ravenml.config.config import Config
+from ravenml.runs.program.tfevents import EventFile, Picture, Scalar
+from ravenml.runs.readers.chosen import load_reader
+from ravenml.runs.readers.follower import Busy, Follower
+from ravenml.runs.readers.tfwriter import EventFileWriter
+from ravenml.runs.run import Run
+
+
+def begun(folder: Path, **fields: Any) -> Run:
+    return Run.begin(folder, folder.name, {"plugin": "learner", "command": ["raven", "train"], **fields})
+
+
+def reported(run: Run, first: int, last: int) -> None:
+    for step in range(first, last + 1):
+        run.metrics("train", step, {"loss": 1 / step, "bad": float("nan")}, step=step)
+        if step % 3 == 0:
+            run.image(f"val/street/epoch_{step:03d}", np.full((4, 6, 3), step, np.uint8), step=step)
+
+
+def killed_and_resumed(folder: Path, bring: Any) -> None:
+    """A run that is killed at step 10, goes on from step 5, and is completed at step 12."""
+    run = begun(folder)
+    reported(run, 1, 10)
+    bring()
+    run._lock.release()  # as the system does when the process is killed
+    run = begun(folder)
+    run.resumed(step=5, epoch=5)
+    reported(run, 6, 12)
+    run.seal("completed")
+    bring()
+
+
+def brought(name: str, folder: Path, config: Config) -> str:
+    """What the sidecar does, until all is there; returns where."""
+    follower = Follower(name, load_reader(name), folder, config)
+    try:
+        while follower.bring():
+            pass
+        record = json.loads((folder / "run.json").read_text())
+        if record["result"]:
+            follower.close(record["result"]["status"])
+        return follower.reader.where()
+    finally:
+        follower.release()
+
+
+def tensorboard_in(folder: Path) -> tuple[dict[str, list[int]], list[Picture]]:
+    """The steps of every tag in TensorBoard's files, and the pictures."""
+    steps: dict[str, list[int]] = defaultdict(list)
+    pictures = []
+    for path in sorted((folder / "tensorboard").glob("*tfevents*")):
+        for found in EventFile(path).read_new():
+            if isinstance(found, Scalar):
+                steps[found.tag].append(found.step)
+            else:
+                pictures.append(found)
+    return steps, pictures
+
+
+def test_tensorboard_shows_each_step_of_a_killed_and_resumed_run_once(tmp_path: Path) -> None:
+    killed_and_resumed(tmp_path / "run", lambda: brought("tensorboard", tmp_path / "run", Config()))
+    steps, pictures = tensorboard_in(tmp_path / "run")
+    assert steps == {"train/loss": list(range(1, 13)), "train/bad": list(range(1, 13))}
+    assert [one.step for one in pictures] == [3, 6, 9, 12]
+    assert all(one.content.startswith(b"\x89PNG") for one in pictures)
+
+
+def test_what_is_written_for_tensorboard_is_what_its_own_reader_expects(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.crc32c import crc32c
+    from tensorboardX.proto.event_pb2 import Event
+
+    writer = EventFileWriter(tmp_path)
+    writer.add_scalar("val/miou", 0.5, 7, 12.25)
+    writer.add_scalar("huge", 1e300, 1 << 40, 1.0)
+    writer.add_picture("street", b"\x89PNG" + b"x" * 5000, 4, 6, 3, 2.0)
+    writer.close()
+    content = next(tmp_path.iterdir()).read_bytes()
+    events, at = [], 0
+    while at < len(content):
+        (size,) = struct.unpack("<Q", content[at : at + 8])
+        for piece, crc in (
+            (content[at : at + 8], at + 8),
+            (content[at + 12 : at + 12 + size], at + 12 + size),
+        ):
+            value = crc32c(piece)
+            masked = ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF
+            assert struct.unpack("<I", content[crc : crc + 4])[0] == masked
+        events.append(Event.FromString(content[at + 12 : at + 12 + size]))
+        at += 16 + size
+    assert events[0].file_version == "brain.Event:2"
+    assert (events[1].step, events[1].wall_time, events[1].summary.value[0].simple_value) == (7, 12.25, 0.5)
+    assert (events[2].step, events[2].summary.value[0].tag) == (1 << 40, "huge")
+    image = events[3].summary.value[0].image
+    assert (image.height, image.width, len(image.encoded_image_string)) == (4, 6, 5004)
+
+
+def test_mlflow_shows_each_step_of_a_killed_and_resumed_run_once(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    config = Config(mlflow_tracking_uri=(tmp_path / "mlruns").as_uri())
+    killed_and_resumed(tmp_path / "run", lambda: brought("mlflow", tmp_path / "run", config))
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(config.mlflow_tracking_uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("learner").experiment_id])
+    assert [m.step for m in client.get_metric_history(run.info.run_id, "train/loss")] == list(range(1, 13))
+    assert run.info.status == "FINISHED" and run.data.tags["ravenml.run"] == "run"
+    names = [one.path for one in client.list_artifacts(run.info.run_id, "previews/val/street")]
+    assert len(names) == 4
+
+
+def test_clearml_shows_each_step_of_a_killed_and_resumed_run_once(raven: Raven) -> None:
+    pytest.importorskip("clearml")
+    source = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+import test_readers as t
+from ravenml.config.config import Config
+folder = Path(sys.argv[1])
+if not folder.exists():
+    run = t.begun(folder); t.reported(run, 1, 10); run._lock.release()
+else:
+    run = t.begun(folder); run.resumed(step=5, epoch=5); t.reported(run, 6, 12); run.seal("completed")
+t.brought("clearml", folder, Config(clearml="offline"))
+"""
+    folder = raven.cwd / "run"
+    here = Path(__file__).parent
+    for _ in range(2):  # ClearML has room for one task in a process, so each attempt is followed by its own
+        command = [sys.executable, "-c", source, str(folder), str(here), str(here.parent)]
+        done = subprocess.run(command, env=raven.env(), cwd=raven.cwd, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    (session,) = (folder / "clearml").rglob("*.zip")
+    with zipfile.ZipFile(session) as archive:
+        lines = archive.read("metrics.jsonl").decode().splitlines()
+        pictures = [name for name in archive.namelist() if name.endswith(".png")]
+    events = [event for line in lines for event in json.loads(line)]
+    losses = [
+        e["iter"] for e in events if e.get("type") == "training_stats_scalar" and e["variant"] == "loss"
+    ]
+    assert sorted(losses) == list(range(1, 13))
+    assert pictures or any("image" in str(e.get("type")) for e in events)
+
+
+def test_a_process_that_is_killed_while_it_brings_leaves_nothing_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run = begun(folder)
+    reported(run, 1, 5)
+    follower = Follower("tensorboard", load_reader("tensorboard"), folder, Config())
+    take = follower.reader.take
+
+    def killed(events: Any) -> None:
+        take(events)
+        raise SystemExit  # what it brought is there, and its cursor does not say so
+
+    follower.reader.take = killed  # type: ignore[method-assign]
+    with pytest.raises(SystemExit):
+        follower.bring()
+    follower.release()
+    run.seal("completed")
+    brought("tensorboard", folder, Config())
+    assert tensorboard_in(folder)[0]["train/loss"] == [1, 2, 3, 4, 5]
+
+
+def test_one_process_at_a_time_brings_a_runs_events_to_a_reader(tmp_path: Path) -> None:
+    begun(tmp_path / "run")
+    first = Follower("tensorboard", load_reader("tensorboard"), tmp_path / "run", Config())
+    with pytest.raises(Busy, match=str(os.getpid())):
+        Follower("tensorboard", load_reader("tensorboard"), tmp_path / "run", Config())
+    first.release()
+
+
+def test_a_training_reaches_tensorboard_by_itself_and_does_not_wait_for_it(
+    raven: Raven, site: Path, learner: Path, project: Path
+) -> None:
+    raven.ok("train", "--dataset", project, "learner", "train", RAVENML_TRACK="")
+    (folder,) = raven.runs()
+    cursor = folder / "readers" / "tensorboard.json"
+    wait_for(lambda: json.loads(cursor.read_text())["closed"] == 1, 60)
+    assert tensorboard_in(folder)[0]["val/miou"] == [1, 2]
+
+
+READERS = """
+import time
+from pathlib import Path
+from ravenml.runs.readers.base import Reader, step_of
+
+class Notes(Reader):
+    def take(self, events):
+        if Path(self.folder.parent.parent / "broken").exists():
+            raise ConnectionError("the server is not there")
+        with open(self.folder / "notes.txt", "a") as file:
+            file.writelines(f"{e['event_type']} {e.get('step')}\\n" for e in events)
+    def start_over(self):
+        (self.folder / "notes.txt").unlink(missing_ok=True)
+    def close(self, status, record):
+        (self.folder / "notes.end").write_text(status)
+
+class Hangs(Notes):
+    def take(self, events):
+        time.sleep(3600)
+"""
+ENTRY_POINTS = """
+[ravenml.plugins.track]
+notes = ravenml_learner.readers:Notes
+hangs = ravenml_learner.readers:Hangs
+"""
+
+
+@pytest.fixture
+def tracked(site: Path) -> None:
+    """The plugin ``learner`` with two readers, one of which hangs."""
+    files = {"readers.py": READERS}
+    write_plugin(site, "learner", LEARNS, settings=SETTINGS, files=files, more_entry_points=ENTRY_POINTS)
+
+
+def test_readers_that_fail_or_hang_neither_slow_nor_end_a_training_and_sync_brings_the_rest(
+    raven: Raven, tracked: None, project: Path, home: Path
+) -> None:
+    home.mkdir()
+    (home / "broken").touch()
+    began = time.monotonic()
+    raven.ok("train", "--dataset", project, "learner", "train", RAVENML_TRACK="notes,hangs,tensorboard")
+    assert time.monotonic() - began < 20
+    (folder,) = raven.runs()
+    wait_for(lambda: (folder / "tensorboard").exists(), 60)  # the third one is served all the same
+    wait_for(lambda: "not there" in json.loads((folder / "readers" / "notes.json").read_text())["error"], 60)
+    wait_for(lambda: "notes:" in (folder / "readers" / "sidecar.log").read_text())
+    (home / "broken").unlink()
+    wait_for(lambda: (folder / "notes.end").exists(), 60)  # the sidecar itself tries again
+    holder = int((folder / "readers" / "hangs.lock").read_text())
+    assert "is bringing it" in raven.ok("runs", "sync", folder.name, "--to", "hangs")
+    os.kill(holder, 9)
+    assert (folder / "notes.end").read_text() == "completed"
+    steps = [line.split()[1] for line in (folder / "notes.txt").read_text().splitlines() if "METRICS" in line]
+    assert steps == ["1", "1", "2", "2"]
+
+
+def test_sync_brings_a_run_that_nobody_followed(raven: Raven, tracked: None, project: Path) -> None:
+    raven.ok("train", "--dataset", project, "learner", "train", RAVENML_TRACK="none")
+    (folder,) = raven.runs()
+    assert not (folder / "readers").exists()
+    assert "notes: all is there" in raven.ok("runs", "sync", "--to", "notes")
+    before = (folder / "notes.txt").read_text()
+    assert "all was there" in raven.ok("runs", "sync", folder.name, "--to", "notes")
+    assert (folder / "notes.txt").read_text() == before and before.count("METRICS") == 4
+    done = raven("runs", "sync", "--to", "tensorbord")
+    assert done.returncode == 2 and "did you mean 'tensorboard'?" in done.stderr
+
+
+def test_a_very_short_program_does_not_wait_for_its_readers(raven: Raven, tracked: None) -> None:
+    began = time.monotonic()
+    command = [sys.executable, "-c", "print('short')"]
+    assert raven("run", "--", *command, RAVENML_TRACK="notes").returncode == 0
+    assert time.monotonic() - began < 2
+    (folder,) = raven.runs()
+    wait_for(lambda: (folder / "notes.end").read_text() == "completed", 30)
+
+
+def test_folds_reach_the_readers_too(raven: Raven, tracked: None, project: Path) -> None:
+    raven.ok(
+        *("train", "--dataset", project, "learner", "train", "--kfold", "--folds", "2"), RAVENML_TRACK="notes"
+    )
+    (folder,) = raven.runs()
+    for place in (folder, folder / "folds" / "0", folder / "folds" / "1"):
+        wait_for(lambda place=place: (place / "notes.end").read_text() == "completed", 60)
+    assert (folder / "folds" / "1" / "notes.txt").read_text().count("METRICS") == 4
