@@ -15,9 +15,10 @@ from ravenml.errors import RavenError
 
 ROOMS = {
     "train": ("ravenml.train.commands", "Train a model with one of the installed plugins."),
-    "run": ("ravenml.runs.program.commands", "Run any program, and record what it does."),
+    "run": ("ravenml.remote.commands", "Run any program, and record what it does."),
     "infer": ("ravenml.infer.commands", "Annotate images with a trained model."),
     "runs": ("ravenml.runs.commands", "List, compare, repeat and keep runs."),
+    "remote": ("ravenml.remote.commands", "Queues on Ray clusters, and watching over what was sent there."),
     "models": ("ravenml.store.commands", "List, show, fetch, store and remove trained models."),
     "data": ("ravenml.data.commands", "Look at, fetch and store datasets, and make a demo one."),
     "agent": ("ravenml.sly.commands", "Run plugins that were written for Supervisely's contract."),
@@ -33,6 +34,10 @@ GUESTS = {
     "models": ("ravenml.runs.commands", "push"),
     "runs": ("ravenml.runs.readers.commands", "sync"),
 }
+
+
+# Commands before which news of runs on clusters are brought.
+LOOKS = ("runs", "dashboard")
 
 
 class Rooms(click.Group):
@@ -65,6 +70,16 @@ class Rooms(click.Group):
             if close and "mean" not in error.message:
                 raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from None
             raise
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args[:1] and args[0] in LOOKS and not ctx.resilient_parsing and "--help" not in args:
+            from ravenml.config.home import home
+
+            if (home() / "remote" / "following").is_dir():  # something was sent to a cluster from here
+                from ravenml.remote.follow import while_looking
+
+                while_looking()
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -6,12 +6,13 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ravenml.config.home import home
+from ravenml.config.queues import Queue
 from ravenml.config.sources import environment, variable
 from ravenml.errors import InputError
 from ravenml.files import write_bytes
@@ -62,6 +63,9 @@ class Config(BaseModel):
     )
     clearml: Literal["server", "offline"] = Field(
         "server", description="Whether ClearML's server is told, or an offline session is written."
+    )
+    queues: dict[str, Queue] = Field(
+        default_factory=dict, description="Names for Ray clusters: name to address, resources, image, env."
     )
     ec2_policy: Literal["keep", "stop", "terminate"] = Field(
         "keep", description="What becomes of this EC2 instance once a training's result is safe in a bucket."
@@ -206,8 +210,21 @@ def _unknown(
     for name, value in values.items():
         if name not in model.model_fields and name not in aliases:
             yield (*above, str(name))
+        elif isinstance(value, dict) and (mapped := _mapped_model(model, name)) is not None:
+            for key, inner in value.items():
+                if isinstance(inner, dict):
+                    yield from _unknown(mapped, inner, (*above, name, str(key)))
         elif isinstance(value, dict) and (nested := _nested_model(model, name)) is not None:
             yield from _unknown(nested, value, (*above, name))
+
+
+def _mapped_model(model: Any, name: str) -> type[BaseModel] | None:
+    """The model of each value of a field that is a mapping from names to models."""
+    field = getattr(model, "model_fields", {}).get(name)
+    if field is None or get_origin(field.annotation) is not dict:
+        return None
+    inner = get_args(field.annotation)[1]
+    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
 
 
 def _nested_model(model: Any, name: str) -> type[BaseModel] | None:
@@ -220,6 +237,11 @@ def _nested_model(model: Any, name: str) -> type[BaseModel] | None:
 def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     """The names of the fields of the (nested) model at ``location``."""
     current: Any = model
-    for part in location:
-        current = _nested_model(current, str(part))
+    parts = [str(part) for part in location]
+    while parts:
+        name = parts.pop(0)
+        mapped = _mapped_model(current, name)
+        if mapped is not None and parts:
+            parts.pop(0)  # the key in the mapping
+        current = mapped or _nested_model(current, name)
     return list(getattr(current, "model_fields", {}))

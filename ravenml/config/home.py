@@ -16,8 +16,9 @@ def home() -> Path:
 
 
 def runs_dir() -> Path:
-    """Where every run has its folder."""
-    return home() / "runs"
+    """Where every run has its folder: ``$RAVENML_RUNS_PATH`` (a worker's own), or ``runs/`` of the home."""
+    configured = os.environ.get("RAVENML_RUNS_PATH")
+    return Path(configured).absolute() if configured else home() / "runs"
 
 
 def cache_dir() -> Path:

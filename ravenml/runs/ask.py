@@ -13,7 +13,7 @@ from ravenml.errors import InputError, RavenError
 from ravenml.files import write_json
 from ravenml.runs import layout
 from ravenml.runs.lock import is_locked
-from ravenml.runs.record import read_record, status
+from ravenml.runs.record import UNDER_WAY, read_record, status
 
 GRACE = 60.0  # seconds that a run has to end by itself
 _TERMINATING = 15.0  # seconds between SIGTERM and SIGKILL
@@ -40,7 +40,7 @@ def stop_run(
         RavenError: it is still running after all that; the sentence says what could be done.
     """
     now = status(folder, read_record(folder))
-    if now != "running":
+    if now not in UNDER_WAY:
         raise InputError(f"{folder.name} is not running: it is {now}.")
     write_json(folder / layout.CONTROL, {"request": "stop"})
     say(f"Asked {folder.name} to stop; waiting up to {grace:g} s.")
@@ -75,7 +75,7 @@ def _ended(folder: Path, seconds: float) -> bool:
     end = time.monotonic() + seconds
     while True:
         # The lock, too: a run that has written its result is not done with its folder before it lets go.
-        if status(folder, read_record(folder)) != "running" and not is_locked(folder):
+        if status(folder, read_record(folder)) not in UNDER_WAY and not is_locked(folder):
             return True
         if time.monotonic() >= end:
             return False

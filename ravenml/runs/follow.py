@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.record import read_record, status
+from ravenml.runs.record import UNDER_WAY, read_record, status
 
 _LOOK = 0.25  # seconds between two looks
 
@@ -65,7 +65,7 @@ def printed(folder: Path, tail: int | None = None, follow: bool = False) -> Iter
     known: dict[Path, Log] = {}
     while True:
         # Asked first: what is written between the last look and the end must be read once more.
-        ended = not follow or status(folder, read_record(folder)) != "running"
+        ended = not follow or status(folder, read_record(folder)) not in UNDER_WAY
         for place in [folder, *sorted((folder / layout.FOLDS).glob("*"), key=_number)]:
             if place not in known:
                 log = known[place] = Log(

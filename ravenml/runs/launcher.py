@@ -25,6 +25,10 @@ class Child:
     folder: Path
     process: subprocess.Popen[bytes]
 
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self.process.poll()
+
     def ask_to_stop(self) -> None:
         """SIGTERM: the training may save what resuming needs."""
         if self.process.poll() is None:

@@ -9,13 +9,15 @@ from ravenml.config.home import runs_dir
 from ravenml.errors import InputError
 from ravenml.store.ids import new_id
 
-__all__ = ["find_run", "new_id", "run_ids"]
+__all__ = ["find_run", "new_id", "new_run_id", "run_ids"]
 
 RUN_JSON = "run.json"
 EVENTS = "events.jsonl"
 CONSOLE = "console.log"
 LOCK = "run.lock"
 CONTROL = "control.json"
+HEARTBEAT = "heartbeat.json"  # of a run elsewhere: what was last heard of it, and when
+RUN_ID = "RAVENML_RUN_ID"  # in the environment of a run that was sent here: the id that it has already
 NOTES = "notes.json"
 SUMMARY = "summary.json"
 SCORES = "scores.npz"
@@ -27,6 +29,11 @@ FOLDS = "folds"
 MODEL_STATE = "model-state.tar"
 METADATA = "metadata.json"
 TRAIN_ARGS = f"{CHECKPOINTS}/train_args.json"
+
+
+def new_run_id() -> str:
+    """The id of the run that is about to begin: a new one, or the one that whoever sent it here has given."""
+    return os.environ.pop(RUN_ID, "") or new_id()
 
 
 def run_ids() -> list[str]:

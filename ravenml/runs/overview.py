@@ -12,7 +12,7 @@ from ravenml.runs import layout
 from ravenml.runs.events import newest_metrics
 from ravenml.runs.index import indexed
 from ravenml.runs.notes import read_notes
-from ravenml.runs.record import read_record, status
+from ravenml.runs.record import heartbeat, read_record, status
 from ravenml.runs.tables import fold_table, score_table
 from ravenml.runs.views import epoch_line
 from ravenml.runs.watch import Watched
@@ -87,6 +87,7 @@ def details(folder: Path, width: int | None = None) -> list[str]:
         ("Run", record["id"]),
         ("Status", now),
         ("Now", _progress(folder) if now == "running" else None),
+        ("Waits for", heartbeat(folder).get("waits_for") if now == "waiting" else None),
         ("Why", result.get("error") or result.get("reason")),
         ("Name", " / ".join(str(record[key]) for key in ("project", "name") if record.get(key))),
         ("Plugin", f"{record.get('plugin') or ''} {record.get('plugin_version') or ''}".strip()),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ravenml.files import write_bytes
+from ravenml.files import read_json, write_bytes
 from ravenml.runs.secrets import SECRET_FILES, redacted_text
 
 DIFF_LIMIT = 1 << 20  # bytes
@@ -31,9 +31,21 @@ def provenance(checkouts: Mapping[str, Path], folder: Path | None) -> dict[str, 
         "python": platform.python_version(),
         "executable": sys.executable,
         "packages": packages(),
-        "code": code(checkouts, folder),
+        "code": _brought(folder) or code(checkouts, folder),
         "machine": machine(),
     }
+
+
+def _brought(folder: Path | None) -> dict[str, Any]:
+    """What was recorded of the code where it was packed, for a run that was sent here."""
+    packed = os.environ.get("RAVENML_PROVENANCE")
+    if not packed or not (Path(packed) / "code.json").is_file():
+        return {}
+    if folder is not None:
+        for diff in Path(packed).glob("*.diff"):
+            write_bytes(folder / diff.name, diff.read_bytes())
+    found: dict[str, Any] = read_json(Path(packed) / "code.json")
+    return found
 
 
 def packages() -> dict[str, str]:

@@ -9,10 +9,12 @@ from typing import Any
 
 from ravenml.errors import RavenError
 from ravenml.files import read_json
-from ravenml.runs.layout import EVENTS, RUN_JSON
+from ravenml.runs.layout import EVENTS, HEARTBEAT, RUN_JSON
 from ravenml.runs.lock import is_locked
 
 SCHEMA = 1
+STALE = 60.0  # seconds without a heartbeat after which a run on a cluster counts as lost
+UNDER_WAY = ("running", "waiting")  # statuses of runs that have not ended
 SILENCE = 300.0  # seconds without an event after which a run on another machine counts as lost
 
 
@@ -35,14 +37,19 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def status(folder: Path, record: dict[str, Any]) -> str:
-    """``running``, ``completed``, ``failed``, ``interrupted``, or ``lost`` (its process is gone, unsealed).
+    """``running``, ``completed``, ``failed``, ``interrupted``, ``lost`` (its process is gone, unsealed), or
+    ``waiting`` (on a cluster, for what it asks for).
 
     Derived, not trusted: a run that says nothing of its end runs only while its lock is held on this
-    machine, or, on another machine, while its events are younger than five minutes.
+    machine, or, on another machine, while its events are younger than five minutes; on a cluster, while its
+    heartbeat is younger than a minute.
     """
     result = record.get("result")
     if result:
         return str(result["status"])
+    if (folder / HEARTBEAT).exists():
+        beat = heartbeat(folder)
+        return str(beat.get("state")) if time.time() - float(beat.get("at") or 0) < STALE else "lost"
     if record.get("process", {}).get("host", "") == socket.gethostname():
         return "running" if is_locked(folder) else "lost"
     try:
@@ -50,3 +57,12 @@ def status(folder: Path, record: dict[str, Any]) -> str:
     except OSError:
         return "lost"
     return "running" if silence < SILENCE else "lost"
+
+
+def heartbeat(folder: Path) -> dict[str, Any]:
+    """What was last heard of a run on a cluster: ``state``, ``at`` (seconds since 1970), ``waits_for``."""
+    try:
+        beat = read_json(folder / HEARTBEAT)
+    except RavenError:
+        return {}
+    return beat if isinstance(beat, dict) else {}

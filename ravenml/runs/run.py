@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _MOST = 1 << 62
 DESCRIBED = ("parameters", "project", "name", "task_type", "tags", "container", "output_uri", "remote")
+FIELDS = "RAVENML_RUN_FIELDS"  # in the environment of a run that was sent here: what its sender knows better
 
 
 class Run:
@@ -84,6 +86,7 @@ class Run:
         if resumed:
             record = read_record(path)
         record.update(fields if resumed else {**origin(), **fields})
+        record.update(json.loads(os.environ.get(FIELDS) or "{}"))
         record["result"] = None
         record["process"] = {"host": socket.gethostname(), "pid": os.getpid()}
         record["attempts"] = [*record["attempts"], {"started": timestamp()}]

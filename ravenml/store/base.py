@@ -59,6 +59,14 @@ class Store(Protocol):
         """Store a file under ``key``; what arrived is checked by checksum when this returns."""
         ...
 
+    def put_content(self, key: str, content: bytes, progress: Progress = no_progress) -> Digest:
+        """Store bytes under ``key``, checked; what was there is replaced."""
+        ...
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Store bytes under ``key`` if nothing is there yet; of several callers, just one gets True."""
+        ...
+
     def get(
         self, key: str, target: Path, entry: Entry | None = None, progress: Progress = no_progress
     ) -> Digest:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ravenml.errors import InputError, RavenError
-from ravenml.files import explain
+from ravenml.files import explain, write_bytes
 from ravenml.store.base import Digest, Entry, Progress, no_progress
 from ravenml.store.checksums import MIB, crc_of, crc_text
 
@@ -40,6 +40,25 @@ class FolderStore:
             progress(size)
             return Digest(size, crc_text(crc_of(target)))
         return _copy(source, target, progress)
+
+    def put_content(self, key: str, content: bytes, progress: Progress = no_progress) -> Digest:
+        write_bytes(self._path(key), content)
+        progress(len(content))
+        return Digest(len(content), crc_text(zlib.crc32(content)))
+
+    def create(self, key: str, content: bytes) -> bool:
+        target = self._path(key)
+        beside = _beside(target)
+        write_bytes(beside, content)
+        try:
+            os.link(beside, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise explain(error, target) from error
+        finally:
+            beside.unlink(missing_ok=True)
+        return True
 
     def get(
         self, key: str, target: Path, entry: Entry | None = None, progress: Progress = no_progress

@@ -108,6 +108,23 @@ class S3Store:
         progress(len(content))
         return Digest(len(content), crc_text(crc))
 
+    def create(self, key: str, content: bytes) -> bool:
+        mine: list[bool] = []
+
+        def send() -> None:
+            try:
+                self.request("put_object", Key=self.full_key(key), Body=content, IfNoneMatch="*")
+                mine.append(True)
+            except Exception as error:
+                code = str(getattr(error, "response", {}).get("Error", {}).get("Code"))
+                if code not in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
+                    raise
+                # An answer that was lost makes our own try the one that was before us.
+                mine.append(code in ("PreconditionFailed", "412") and self._read_once(key) == content)
+
+        self.retried(f"storing {key}", send)
+        return mine[-1]
+
     def checksum_fields(self, crc: int, md5: bytes) -> dict[str, str]:
         """What makes the server check what arrives: MD5, which every one knows, and CRC-32."""
         fields = {"ContentMD5": md5_header(md5)}

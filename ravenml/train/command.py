@@ -13,6 +13,7 @@ from ravenml.runs.launcher import PARENT, end_with_parent
 from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.kfold import run_folds
 from ravenml.train.request import make_request
+from ravenml.train.sending import send_if_wanted
 from ravenml.train.session import Session
 
 
@@ -35,6 +36,8 @@ def run_command(context: click.Context, call: Callable[[TrainInput], Any]) -> An
     if outer is not None and outer.calling:
         return call(outer.input)
     request = outer.request if outer is not None else make_request(context)
+    if outer is None and send_if_wanted(context, request):
+        context.exit(0)
     if request.wants_folds and not isinstance(context.command, click.Group):
         run_folds(request, call)
         return None

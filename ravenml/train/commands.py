@@ -11,7 +11,7 @@ from ravenml.context import PLUGIN, SETTINGS_MODEL
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import SETTINGS, TRAIN, find_plugin, plugins
 from ravenml.train.given import keep, set_option
-from ravenml.train.options import extend
+from ravenml.train.options import extend, remote_options
 
 
 class Plugins(click.Group):
@@ -87,6 +87,7 @@ def _settings_options(name: str, context: click.Context) -> list[click.Option]:
 @click.option(
     "--local", expose_value=False, callback=keep, metavar="PATH", help="Store the result in this folder."
 )
+@remote_options
 def train() -> None:
     """Train a model with one of the installed plugins.
 
@@ -94,6 +95,7 @@ def train() -> None:
     raven train list                                      what is installed
     raven train --dataset DIR unet train --kfold          train with k-fold
     raven train unet train --help                         the plugin's options
+    raven train --remote QUEUE --dataset NAME unet train  train on a cluster
     """
 
 

@@ -18,6 +18,7 @@ from ravenml.data.project import Project
 from ravenml.data.split import Split
 from ravenml.errors import Interrupted, RavenError
 from ravenml.files import write_json
+from ravenml.remote.folds import ClusterChild, cluster_folds, is_cluster_run
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT, Child, launch
 from ravenml.runs.provenance import usable_cores
@@ -49,7 +50,8 @@ def run_folds(request: Request, call: Callable[[TrainInput], Any]) -> None:
         if request.in_process:
             _train_here(request, call, run, todo)
         else:
-            warm_cache(train.dataset, plan, session)
+            if not is_cluster_run():
+                warm_cache(train.dataset, plan, session)
             _train(request, run, session, todo)
         if run.stop.reason is not None:
             raise KeyboardInterrupt
@@ -92,8 +94,10 @@ def warm_cache(project: Project, plan: Sequence[Split], session: Session) -> Non
 
 def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) -> None:
     """Keep ``jobs`` folds running until all are done or the user asks to stop."""
-    jobs = min(request.config.jobs, len(todo))
-    waiting, running = deque(todo), dict[int, Child]()
+    cluster = cluster_folds(run.path)
+    todo = [fold for fold in todo if not is_done(run.path, fold)]  # the cluster may know of more
+    jobs = min(request.config.jobs, len(todo)) if cluster is None else len(todo)
+    waiting, running = deque(todo), dict[int, Child | ClusterChild]()
     threads = str(max(1, usable_cores() // max(1, jobs)))
     shared = {name: threads for name in _THREADS} if jobs > 1 else {}
     asked_at: float | None = None
@@ -104,8 +108,11 @@ def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) ->
                 place = run.path / layout.FOLDS / str(fold)
                 place.mkdir(parents=True, exist_ok=True)
                 session.watch(Watched(f"fold {fold}", place))
-                running[fold] = launch(
-                    request.arguments, place, {PARENT: str(run.path), FOLD: str(fold), **shared}
+                environment = {PARENT: str(run.path), FOLD: str(fold), **shared}
+                running[fold] = (
+                    cluster.launch(fold, place)
+                    if cluster is not None
+                    else launch(request.arguments, place, environment)
                 )
             if run.should_stop():
                 waiting.clear()
@@ -116,17 +123,17 @@ def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) ->
                 elif time.monotonic() - asked_at > GRACE:
                     for child in running.values():
                         child.kill()
-            for fold in [fold for fold, child in running.items() if child.process.poll() is not None]:
-                _note_end(run, fold, running.pop(fold), session)
+            ended = {fold: code for fold, child in running.items() if (code := child.poll()) is not None}
+            for fold, code in ended.items():
+                _note_end(run, fold, running.pop(fold), code, session)
             time.sleep(0.05)
     finally:
         for child in running.values():  # only where something unforeseen ended the loop
             child.kill()
 
 
-def _note_end(run: Run, fold: int, child: Child, session: Session) -> None:
+def _note_end(run: Run, fold: int, child: Child | ClusterChild, code: int, session: Session) -> None:
     """Say so at once when a fold has failed; the others go on."""
-    code = child.process.returncode
     if code == 0 or run.stop.reason is not None:
         return
     session.say(f"fold {fold} failed: {why(child.folder, code)}")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ravenml.train.given import core_options
+from ravenml.train.given import core_options, keep
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -34,6 +34,37 @@ def pass_train(function: Function) -> Function:
 
     setattr(command, MARK, True)
     return command  # type: ignore[return-value]
+
+
+def remote_options(command: Function) -> Function:
+    """The options of ``raven train`` that send a training away."""
+    for option in (
+        click.option(
+            "--remote",
+            expose_value=False,
+            callback=keep,
+            metavar="QUEUE",
+            help="Train on the Ray cluster that this queue names; `local` is one on this machine.",
+        ),
+        click.option(
+            *("--workers", "group_workers"),
+            type=click.IntRange(min=1),
+            expose_value=False,
+            callback=keep,
+            metavar="N",
+            help="With --remote: train one model with N processes.",
+        ),
+        click.option(
+            "--retries",
+            type=click.IntRange(min=0),
+            expose_value=False,
+            callback=keep,
+            metavar="N",
+            help="With --remote: how often a lost worker, or a lost cluster, is made up for (default 3).",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def extend(command: click.Command, settings_options: Callable[[], list[click.Option]]) -> None:

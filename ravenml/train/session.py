@@ -114,7 +114,7 @@ class Session:
         request = self.request
         if request.config.dataset is None and self.calling and request.can_ask:
             _ = train.dataset  # the choice among datasets, before a live view takes the terminal
-        folder = request.fold_folder or request.resumed or runs_dir() / layout.new_id()
+        folder = request.fold_folder or request.resumed or runs_dir() / layout.new_run_id()
         run_id = f"{request.parent.name}-f{request.fold}" if request.parent is not None else folder.name
         watched = Watched("", folder)
         again = {"resume": f"{request.command} --resume {run_id}"}

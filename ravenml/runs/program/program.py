@@ -89,7 +89,7 @@ def run_program(program: Program, run_folder: Path | None = None) -> tuple[int, 
     """
     executable = _find(program)
     outputs = Outputs([program.folder / place for place in program.outputs])
-    folder = run_folder or runs_dir() / layout.new_id()
+    folder = run_folder or runs_dir() / layout.new_run_id()
     fields = {
         "kind": KIND,
         "plugin": None,

@@ -1,0 +1,141 @@
+"""``raven remote``, and the options with which ``raven run`` sends a program away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ravenml.runs.program.commands import run as run_here
+
+
+@click.group()
+def remote() -> None:
+    """Run on a Ray cluster: queues, their check, and watching over what was sent.
+
+    \b
+    raven remote queues                                   which queues there are
+    raven train --remote QUEUE --dataset NAME unet train  train there
+    raven run --remote QUEUE -- python train.py           run any program there
+    raven runs logs -f ID                                 follow it
+    """
+
+
+@remote.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def queues(as_json: bool) -> None:
+    """List the queues: `local`, and those of the configuration."""
+    from ravenml.remote.queues import queues as known
+
+    found = known()
+    if as_json:
+        import json
+
+        click.echo(json.dumps({name: queue.settings.model_dump() for name, queue in found.items()}, indent=2))
+        return
+    for name, queue in found.items():
+        where = "this machine" if queue.is_local else queue.settings.address
+        asked = ", ".join(f"{amount:g} {what}" for what, amount in queue.settings.resources.items())
+        click.echo("\t".join([name, where, asked, *([queue.settings.image] if queue.settings.image else [])]))
+
+
+@remote.command()
+@click.argument("queue")
+def check(queue: str) -> None:
+    """Say whether a queue's cluster answers, has the resources and Python, and reaches the store."""
+    from ravenml.remote.check import check_queue
+
+    for line in check_queue(queue):
+        click.echo(line)
+
+
+@remote.command()
+@click.option("--once", is_flag=True, help="Look once, and end.")
+def watch(once: bool) -> None:
+    """Watch over the remote runs that were sent from here until all have ended.
+
+    A run whose cluster is gone is sent again, as `raven runs` does whenever it is called.
+    """
+    import time
+
+    from ravenml.remote.follow import refresh_all
+
+    def say(line: str) -> None:
+        click.echo(line)
+
+    while (left := refresh_all(say)) and not once:
+        time.sleep(5)
+    if left:
+        click.echo(f"{left} runs have not ended.")
+
+
+@remote.command()
+def stop_local() -> None:
+    """Stop the Ray of the queue `local`, whatever it does; it stops by itself when it has been idle."""
+    from ravenml.remote.local_ray import stop
+
+    click.echo("Stopped." if stop() else "It does not run.")
+
+
+def _run(
+    queue: str | None, workers: int | None, retries: int | None, image: str | None, **given: Any
+) -> None:
+    """Run the program here, or send it to a queue."""
+    if queue is None:
+        for value, name in ((workers, "--workers"), (retries, "--retries"), (image, "--image")):
+            if value is not None:
+                raise click.UsageError(f"{name} belongs to --remote; name a queue, or leave it out.")
+        assert run_here.callback is not None
+        run_here.callback(**given)
+        return
+    from ravenml.errors import InputError
+    from ravenml.remote.submit import submit
+    from ravenml.runs.secrets import redacted_arguments
+
+    program = list(given["program"])
+    if redacted_arguments(program) != program:
+        raise InputError(
+            "The command line holds a secret, which everybody could read in the job; set it in the "
+            "environment of the workers, and name the variable under the queue's `secrets`."
+        )
+    options = [word for name in ("project", "name") if given[name] for word in (f"--{name}", given[name])]
+    options += [word for folder in given["outputs"] for word in ("--output", folder)]
+    record = {name: given[name] for name in ("project", "name") if given[name]}
+    run_id = submit(
+        ["run", *options, "--", *program],
+        queue,
+        record={**record, "command": ["raven", "run", *options, "--", *program]},
+        image=image,
+        workers=workers or 1,
+        retries=3 if retries is None else retries,
+    )
+    click.echo(f"Sent:      {run_id} to the queue {queue}")
+    click.echo(f"Follow it: raven runs logs -f {run_id}")
+
+
+run = click.Command(
+    "run",
+    context_settings=run_here.context_settings,
+    short_help=run_here.short_help,
+    help=run_here.help,
+    callback=_run,
+    params=[
+        click.Option(
+            ["--remote", "queue"], metavar="QUEUE", help="Run it on the Ray cluster that this queue names."
+        ),
+        click.Option(
+            ["--workers"],
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="With --remote: start N of it, with torchrun's variables.",
+        ),
+        click.Option(
+            ["--retries"],
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="With --remote: how often a lost worker, or a lost cluster, is made up for (default 3).",
+        ),
+        click.Option(["--image"], help="With --remote: another container image than the queue's."),
+        *run_here.params,
+    ],
+)

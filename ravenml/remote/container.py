@@ -1,0 +1,78 @@
+"""A command in a container: no Ray in the image, code and run mounted, output read back as events."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ravenml.errors import RavenError
+
+ENGINES = ("docker", "podman")
+# Variables of the worker that tell which part of the machine a training may use.
+_PASSED = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
+
+
+def find_engine() -> str:
+    """The container engine of this machine.
+
+    Raises:
+        RavenError: there is none; a job that names an image is never run without it.
+    """
+    for engine in ENGINES:
+        if shutil.which(engine):
+            return engine
+    raise RavenError(
+        "The job names a container image, and this worker has no container engine (docker or podman); "
+        "install one, or take `image` out of the queue."
+    )
+
+
+def container_command(
+    engine: str,
+    image: str,
+    command: Sequence[str],
+    cwd: Path,
+    mounts: Sequence[Path],
+    environment: Mapping[str, str],
+    secrets: Sequence[str] = (),
+    gpus: bool = False,
+    name: str | None = None,
+    user: str | None = None,
+    arguments: Sequence[str] = (),
+) -> list[str]:
+    """The command line that runs ``command`` in a container and removes the container afterwards.
+
+    Args:
+        engine: ``docker`` or ``podman``.
+        image: the image's name.
+        command: what is run inside; its first word is found on the image's own path.
+        cwd: where, a folder below one of ``mounts``.
+        mounts: folders that are there inside under the same paths, writable.
+        environment: variables; only those of Ray's that tell what may be used, and ravenML's, go along.
+        secrets: names of variables whose values come from this process, and so stand in no command line.
+        gpus: whether it sees the GPUs.
+        name: the container's name.
+        user: ``uid:gid`` that files are written as.
+        arguments: what else the engine is told, such as ``--env NAME=VALUE``.
+    """
+    words = [engine, "run", "--rm", "--init", "--ipc=host", "--network=host"]
+    words += [f"--name={name}"] if name else []
+    if gpus:
+        words += ["--gpus=all"] if engine == "docker" else ["--device=nvidia.com/gpu=all"]
+    if user and engine == "docker":  # podman maps the user by itself
+        words += [f"--user={user}"]
+    for mount in mounts:
+        words += [f"--volume={mount}:{mount}"]
+    for variable, value in sorted(environment.items()):
+        if variable.startswith("RAVENML_") or variable in _PASSED or variable == "PYTHONPATH":
+            words += [f"--env={variable}={value}"]
+    for secret in secrets:
+        words += [f"--env={secret}"] if "/" not in secret else [f"--volume={secret}:{secret}:ro"]
+    return [*words, *arguments, f"--workdir={cwd}", image, *command]
+
+
+def current_user() -> str:
+    """``uid:gid`` of this process."""
+    return f"{os.getuid()}:{os.getgid()}"

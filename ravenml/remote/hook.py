@@ -1,0 +1,13 @@
+"""Called by Ray when a worker's process starts: the job's entrypoint, a shell command, learns its Python."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+PYTHON = "RAVENML_PYTHON"
+
+
+def note_python() -> None:
+    """``python`` on the path may be another one than Ray's."""
+    os.environ[PYTHON] = sys.executable

@@ -1,0 +1,131 @@
+"""A run's folder, mirrored to a store every two seconds: the worker's side.
+
+What a checkpoint's event names is in the store before the event is: files go first, then the lines of
+``events.jsonl`` that were there when the round began, then ``run.json``.  A store's objects cannot grow, so
+what grows goes in pieces: only the last one is sent again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from ravenml.errors import RavenError
+from ravenml.remote.places import Place
+from ravenml.runs import layout
+
+PERIOD = 2.0  # seconds
+PIECE = 256 << 10  # bytes
+GROWING = (layout.EVENTS, layout.CONSOLE)
+_LAST = (layout.RUN_JSON,)
+_OURS = (layout.LOCK, layout.CONTROL, layout.HEARTBEAT)
+
+
+class Mirror:
+    """Keeps a folder's copy in the store.
+
+    Args:
+        place: the run's part of the store.
+        folder: the run's folder here; it need not exist yet.
+        inside: what it is within the run: empty, or ``folds/0/``.
+        without: parts of the folder that somebody else mirrors (``folds/``).
+    """
+
+    def __init__(self, place: Place, folder: Path, inside: str = "", without: tuple[str, ...] = ()) -> None:
+        self.place, self.folder, self.inside, self.without = place, folder, inside, without
+        self._sent: dict[str, tuple[int, int, int]] = {}
+        self._grown: dict[str, int] = {}
+
+    def round(self) -> None:
+        """Send what has changed.
+
+        Raises:
+            RavenError: the store does not take it; the next round tries again.
+        """
+        grown = {name: size for name in self._growing() if (size := self._whole_lines(name))}
+        present = set(self._files())
+        for name in sorted(present):
+            if Path(name).name not in _LAST:
+                self._send(name)
+        for name, size in grown.items():
+            self._grow(name, size)
+        for name in sorted(present):
+            if Path(name).name in _LAST:
+                self._send(name)
+        for name in self._sent.keys() - set(self._files()):
+            self.place.store.delete(self.place.key(f"files/{self.inside}{name}"))
+            del self._sent[name]
+
+    def adopt(self) -> None:
+        """Take for sent what was just restored from the store."""
+        self._sent = {name: stamp for name in self._files() if (stamp := self._stamp(name)) is not None}
+        self._grown = {name: (self.folder / name).stat().st_size for name in self._growing()}
+
+    def _files(self) -> Iterator[str]:
+        """The names of all files but what grows, is not whole yet, or is no part of the run."""
+        for above, folders, names in os.walk(self.folder):
+            inner = os.path.relpath(above, self.folder)
+            prefix = "" if inner == "." else f"{inner}/"
+            folders[:] = [one for one in folders if not f"{prefix}{one}/".startswith(self.without or ("\0",))]
+            for name in names:
+                hidden = name.startswith(".") or name.endswith(".tmp")
+                if not hidden and name not in _OURS and name not in GROWING:
+                    yield f"{prefix}{name}"
+
+    def _growing(self) -> Iterator[str]:
+        for path in self.folder.rglob("*"):
+            name = path.relative_to(self.folder).as_posix()
+            if path.name in GROWING and not name.startswith(self.without or ("\0",)):
+                yield name
+
+    def _whole_lines(self, name: str) -> int:
+        """The size of a growing file; of events, up to the last whole line."""
+        try:
+            with (self.folder / name).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                if not name.endswith(layout.EVENTS):
+                    return size
+                begin = self._grown.get(name, 0)
+                file.seek(begin)
+                return begin + file.read(size - begin).rfind(b"\n") + 1
+        except OSError:
+            return 0
+
+    def _grow(self, name: str, size: int) -> None:
+        sent = self._grown.get(name, 0)
+        with (self.folder / name).open("rb") as file:
+            while sent < size:
+                begin = sent // PIECE * PIECE
+                file.seek(begin)
+                content = file.read(min(PIECE, size - begin))
+                self.place.store.put_content(
+                    self.place.key(f"grow/{self.inside}{name}@{begin:012d}"), content
+                )
+                sent = begin + len(content)
+                self._grown[name] = sent
+
+    def _send(self, name: str) -> None:
+        stamp = self._stamp(name)
+        if stamp is None or self._sent.get(name) == stamp:
+            return
+        try:
+            self.place.store.put(self.place.key(f"files/{self.inside}{name}"), self.folder / name)
+        except RavenError:
+            if (self.folder / name).exists():
+                raise
+            return  # it was removed meanwhile; the round goes on
+        self._sent[name] = stamp
+
+    def _stamp(self, name: str) -> tuple[int, int, int] | None:
+        with suppress(OSError):
+            found = os.stat(self.folder / name)
+            return found.st_ino, found.st_mtime_ns, found.st_size
+        return None
+
+
+def beat(place: Place, name: str, attempt: int, state: str, **more: object) -> None:
+    """Write a heartbeat; ``name`` is ``heartbeat.json`` or ``waiting.json``."""
+    place.write(name, {"attempt": attempt, "state": state, "at": time.time(), **more})

@@ -1,0 +1,193 @@
+"""The code as it is here: what a job needs to run elsewhere, in one zip that is the same for the same code.
+
+```text
+ravenml/, ravenml_unet/, …      the core, and the plugin's package with its entry points
+code/                           the checkout: tracked files as they are now, untracked ones not ignored
+provenance/                     commit and diff of each, which the run records over there
+```
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+
+from ravenml.errors import InputError
+from ravenml.runs.provenance import code
+from ravenml.runs.secrets import SECRET_FILES
+
+LIMIT = 64 << 20  # bytes of a checkout, before they are zipped
+CODE, PROVENANCE = "code", "provenance"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Package:
+    """Packed code.
+
+    Attributes:
+        path: the zip.
+        digest: of its content; the same code has the same.
+        folder: where, within ``code/``, the command is to be run; None where there is no checkout.
+    """
+
+    path: Path
+    digest: str
+    folder: str | None
+
+
+def pack(target: Path, cwd: Path, plugin: str | None = None, needs_code: bool = True) -> Package:
+    """Pack the core, a plugin and the checkout that ``cwd`` lies in.
+
+    Args:
+        target: the folder where the zip is written, under a name that tells its content.
+        cwd: where the command was given.
+        plugin: the distribution of the plugin that is used.
+        needs_code: whether a folder outside of any checkout is an error.
+
+    Raises:
+        InputError: no checkout, a submodule with changes, or more than :data:`LIMIT` bytes.
+    """
+    cwd = cwd.resolve()
+    root = checkout(cwd)
+    if root is None and needs_code:
+        raise InputError(
+            f"{cwd} lies in no git checkout, so that it is not known which files belong to the code; "
+            "make it one with: git init"
+        )
+    files = dict(_packages(plugin))
+    if root is not None:
+        files |= {f"{CODE}/{name}": root / name for name in _checked(root, files_of(root))}
+    with tempfile.TemporaryDirectory(prefix="ravenml-") as scratch:
+        places = {"core": Path(__file__).parents[1]} | ({"working folder": root} if root else {})
+        described = Path(scratch) / PROVENANCE
+        described.mkdir()
+        content = code(places, described)
+        (described / "code.json").write_text(json.dumps(content, indent=2, sort_keys=True))
+        files |= {f"{PROVENANCE}/{path.name}": path for path in described.iterdir()}
+        return _zip(target, files, None if root is None else cwd.relative_to(root).as_posix())
+
+
+def checkout(cwd: Path) -> Path | None:
+    """The root of the git checkout that ``cwd`` lies in."""
+    top = _git(cwd, "rev-parse", "--show-toplevel")
+    return Path(top.strip()) if top else None
+
+
+def files_of(root: Path) -> list[str]:
+    """Tracked files and untracked ones that git does not ignore, in order, secrets left out.
+
+    Raises:
+        InputError: a submodule has changes that no commit holds.
+    """
+    for line in (_git(root, "submodule", "status", "--recursive") or "").splitlines():
+        name = line[1:].split()[1] if len(line.split()) > 1 else line
+        if line.startswith("+") or (_git(root / name, "status", "--porcelain") or ""):
+            raise InputError(
+                f"The submodule {root / name} has changes that are in no commit of {root.name}; commit them "
+                "there and here first."
+            )
+    tracked = _git(root, "ls-files", "-z", "--cached", "--recurse-submodules") or ""
+    others = _git(root, "ls-files", "-z", "--others", "--exclude-standard") or ""
+    fresh = [name for name in others.split("\0") if name and not _is_secret(name)]
+    names = {name for name in (*tracked.split("\0"), *fresh) if name}
+    return sorted(name for name in names if (root / name).is_file())
+
+
+def _checked(root: Path, names: list[str]) -> list[str]:
+    """The names, if what they name is no more than the limit."""
+    sizes = {name: (root / name).stat().st_size for name in names}
+    total = sum(sizes.values())
+    if total > LIMIT:
+        largest = max(sizes, key=lambda name: sizes[name])
+        raise InputError(
+            f"The code in {root} has {total / 2**20:,.0f} MiB, and at most {LIMIT >> 20} MiB are sent; the "
+            f"largest file is {largest} ({sizes[largest] / 2**20:,.0f} MiB): name it in .gitignore, and "
+            "store data with `raven data push`."
+        )
+    return names
+
+
+def _packages(plugin: str | None) -> Iterator[tuple[str, Path]]:
+    """The core's files, and those of a plugin's distribution with what makes its entry points be found."""
+    yield from _tree(Path(__file__).parents[1])
+    yield from _metadata("ravenml")
+    if plugin is None:
+        return
+    for top in sorted({point.module.partition(".")[0] for point in distribution(plugin).entry_points}):
+        module = find_spec(top)
+        if module is not None and module.submodule_search_locations:
+            yield from _tree(Path(next(iter(module.submodule_search_locations))))
+        elif module is not None and module.origin:
+            yield Path(module.origin).name, Path(module.origin)
+    yield from _metadata(plugin)
+
+
+def _tree(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield f"{folder.name}/{path.relative_to(folder).as_posix()}", path
+
+
+def _metadata(name: str) -> Iterator[tuple[str, Path]]:
+    """``METADATA`` and ``entry_points.txt``, wherever the installation has put them."""
+    try:
+        found = distribution(name)
+    except PackageNotFoundError:
+        return
+    where = getattr(found, "_path", None)  # no public name leads to the folder of an editable installation
+    if where is None:
+        return
+    folder = f"{found.metadata['Name'].replace('-', '_')}-{found.version}.dist-info"
+    for own, usual in (("METADATA", "METADATA"), ("PKG-INFO", "METADATA"), ("entry_points.txt",) * 2):
+        if (Path(where) / own).is_file():
+            yield f"{folder}/{usual}", Path(where) / own
+
+
+def _zip(target: Path, files: dict[str, Path], folder: str | None) -> Package:
+    digest = hashlib.sha256()
+    target.mkdir(parents=True, exist_ok=True)
+    beside = target / f".{os.getpid()}.zip"
+    try:
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name in sorted(files):
+                content = files[name].read_bytes()
+                mode = 0o755 if os.access(files[name], os.X_OK) else 0o644
+                digest.update(f"{name}\0{len(content)}\0{mode}\0".encode(errors="surrogateescape") + content)
+                entry = zipfile.ZipInfo(name, _EPOCH)
+                entry.external_attr = (0o100000 | mode) << 16
+                archive.writestr(entry, content, zipfile.ZIP_DEFLATED, 1)
+        path = target / f"{digest.hexdigest()[:32]}.zip"
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return Package(path, path.stem, folder)
+
+
+def _is_secret(name: str) -> bool:
+    parts = name.lower().split("/")
+    patterns = [pattern.removesuffix("/**") for pattern in SECRET_FILES]
+    return any(fnmatch(part, pattern) for part in parts for pattern in patterns)
+
+
+def _git(place: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(place), *arguments], capture_output=True, stdin=subprocess.DEVNULL, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return (
+        done.stdout.decode(sys.getfilesystemencoding(), "surrogateescape") if done.returncode == 0 else None
+    )

@@ -1,0 +1,65 @@
+"""Where a remote run's things lie in the store of its queue.
+
+```text
+remote/<run id>/job.json           what was submitted
+remote/<run id>/attempts/0001.json who submitted the first attempt, and when; each exists once
+remote/<run id>/waiting.json       the supervisor's heartbeat: what the run waits for
+remote/<run id>/heartbeat.json     the worker's heartbeat
+remote/<run id>/control.json       what others ask of the run; control-0.json of its fold 0
+remote/<run id>/files/…            the run's folder
+remote/<run id>/grow/<file>@<offset>  pieces of files that grow: events.jsonl, console.log
+remote/code/<digest>.zip           packed code
+```
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ravenml.errors import RavenError
+from ravenml.store.base import Store
+
+ROOT = "remote"
+
+
+def code_key(digest: str) -> str:
+    """Where packed code lies."""
+    return f"{ROOT}/code/{digest}.zip"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A remote run's part of a store."""
+
+    store: Store
+    run_id: str
+
+    def key(self, name: str) -> str:
+        """The store's key of a name in the listing above."""
+        return f"{ROOT}/{self.run_id}/{name}"
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """A small JSON object, or None where there is none."""
+        if self.store.head(self.key(name)) is None:
+            return None
+        try:
+            found = json.loads(self.store.read(self.key(name)))
+        except (RavenError, ValueError):
+            return None  # it was just replaced or removed
+        return found if isinstance(found, dict) else None
+
+    def write(self, name: str, value: dict[str, Any]) -> None:
+        """Write a small JSON object."""
+        self.store.put_content(self.key(name), json.dumps(value).encode())
+
+    def claim(self, attempt: int, value: dict[str, Any]) -> bool:
+        """Become the one who submits this attempt; False where somebody else has."""
+        return self.store.create(self.key(f"attempts/{attempt:04d}.json"), json.dumps(value).encode())
+
+    def attempts(self) -> int:
+        """The number of the newest attempt that was claimed."""
+        prefix = self.key("attempts/")
+        names = [entry.key.removeprefix(prefix) for entry in self.store.list(prefix)]
+        return max((int(name.removesuffix(".json")) for name in names), default=0)

@@ -1,0 +1,140 @@
+"""Ray's jobs API over plain HTTP: submitting needs no Ray here, and every call has a time limit."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from ravenml.errors import RavenError
+
+PATIENCE = 15.0  # seconds; a cluster whose head has gone takes connections and never answers
+
+
+class RayJobs:
+    """The jobs of one cluster.
+
+    Args:
+        address: the URL of its dashboard.
+        token: what it asks for where it authenticates; without it, what Ray's own variables and file say.
+
+    Every method raises :class:`ravenml.errors.RavenError` where the cluster does not answer or refuses.
+    """
+
+    def __init__(self, address: str, token: str | None = None) -> None:
+        self.address = address
+        self._token = token or _users_token()
+
+    def version(self, patience: float = PATIENCE) -> str:
+        """The version of Ray."""
+        return str(self._json("GET", "/api/version", patience=patience)["ray_version"])
+
+    def resources(self) -> dict[str, float]:
+        """What all living nodes have together, by resource."""
+        nodes = self._json("GET", "/nodes?view=summary")["data"]["summary"]
+        total: dict[str, float] = {}
+        for node in nodes:
+            raylet = node.get("raylet") or {}
+            if raylet.get("state") == "ALIVE":
+                for name, amount in (raylet.get("resourcesTotal") or {}).items():
+                    total[name] = total.get(name, 0.0) + float(amount)
+        return {name: amount for name, amount in total.items() if not name.startswith("node:")}
+
+    def upload(self, package: Path, digest: str) -> str:
+        """Hand a zip of code to the cluster, once; its address there, for ``runtime_env``."""
+        name = f"_ray_pkg_{digest}.zip"
+        if self._call("GET", f"/api/packages/gcs/{name}", missing=True) is None:
+            self._call("PUT", f"/api/packages/gcs/{name}", package.read_bytes(), patience=120)
+        return f"gcs://{name}"
+
+    def submit(
+        self, name: str, entrypoint: str, runtime_env: dict[str, Any], metadata: dict[str, str]
+    ) -> None:
+        """Start a job; one that has this name already is left as it is."""
+        request = {
+            "entrypoint": entrypoint,
+            "submission_id": name,
+            "runtime_env": runtime_env,
+            "metadata": metadata,
+        }
+        try:
+            self._json("POST", "/api/jobs/", request, patience=60)
+        except RavenError:
+            if self.job(name) is None:
+                raise
+
+    def job(self, name: str, patience: float = PATIENCE) -> dict[str, Any] | None:
+        """The job's state (``status``, ``message`` …), or None where the cluster knows none of this name."""
+        answer = self._call("GET", f"/api/jobs/{name}", missing=True, patience=patience)
+        found: dict[str, Any] | None = None if answer is None else json.loads(answer)
+        return found
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Every job that the cluster remembers."""
+        found: list[dict[str, Any]] = self._json("GET", "/api/jobs/")
+        return found
+
+    def logs(self, name: str) -> str:
+        """What the job's entrypoint printed."""
+        return str(self._json("GET", f"/api/jobs/{name}/logs")["logs"])
+
+    def stop(self, name: str) -> None:
+        """Ask the cluster to stop a job."""
+        self._json("POST", f"/api/jobs/{name}/stop")
+
+    def _json(self, method: str, path: str, content: Any = None, patience: float = PATIENCE) -> Any:
+        body = None if content is None else json.dumps(content).encode()
+        answer = self._call(method, path, body, patience=patience, kind="application/json")
+        return json.loads(answer or b"null")
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        missing: bool = False,
+        patience: float = PATIENCE,
+        kind: str = "application/octet-stream",
+    ) -> bytes | None:
+        """One request; with ``missing``, None where there is no such thing."""
+        headers = {"Content-Type": kind} if body is not None else {}
+        if self._token:
+            headers |= {"Authorization": f"Bearer {self._token}"}
+        request = urllib.request.Request(self.address + path, body, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=patience) as answer:
+                content: bytes = answer.read()
+                return content
+        except urllib.error.HTTPError as error:
+            if error.code == 404 and missing:
+                return None
+            if error.code in (401, 403):
+                raise RavenError(
+                    f"The Ray cluster at {self.address} wants a token: put it into RAY_AUTH_TOKEN or "
+                    "~/.ray/auth_token."
+                ) from None
+            lines = error.read().decode(errors="replace").strip().splitlines() or [str(error.reason)]
+            raise RavenError(
+                f"The Ray cluster at {self.address} refused {path} ({error.code}): {lines[-1]}"
+            ) from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            raise RavenError(
+                f"The Ray cluster at {self.address} does not answer ({reason}); is it up, and may this "
+                "machine reach it?"
+            ) from None
+
+
+def _users_token() -> str | None:
+    """The token that Ray's own tools would use."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return os.environ["RAY_AUTH_TOKEN"]
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token").expanduser()
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None

@@ -1,0 +1,90 @@
+"""A mirror brought to a folder: on another worker to go on there, and on the user's machine to be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from ravenml.errors import RavenError
+from ravenml.remote.places import Place
+from ravenml.runs import layout
+from ravenml.store.base import Entry
+
+Seen = dict[str, str]  # keys in the store, and the ETag that each had when it was fetched
+
+
+def bring(
+    place: Place,
+    folder: Path,
+    seen: Seen,
+    inside: str = "",
+    without: Collection[str] = (),
+    keep: Callable[[str], bool] = lambda name: True,
+) -> bool:
+    """Fetch what has changed in the mirror since ``seen``, which is brought up to date.
+
+    ``run.json`` comes last, so that a run that says it is completed is whole.
+
+    Args:
+        place: the run's part of the store.
+        folder: where to.
+        seen: what an earlier call has fetched.
+        inside: only this part of the run (``folds/0/``), which becomes the folder itself.
+        without: parts that are left out, as they begin.
+        keep: says of a name whether it is wanted.
+
+    Returns:
+        Whether anything was new.
+    """
+    files = {n: e for n, e in _wanted(place, "files/", inside, without).items() if keep(n)}
+    pieces = _wanted(place, "grow/", inside, without)
+    new = False
+    for name, entry in sorted(pieces.items()):
+        if seen.get(entry.key) != entry.etag:
+            _patch(place, folder, name, entry)
+            seen[entry.key] = entry.etag
+            new = True
+    for name, entry in sorted(files.items(), key=lambda one: (Path(one[0]).name == layout.RUN_JSON, one[0])):
+        if seen.get(entry.key) == entry.etag and (folder / name).exists():
+            continue
+        try:
+            place.store.get(entry.key, folder / name, entry)
+        except RavenError:
+            if place.store.head(entry.key) is not None:
+                raise
+            continue  # it was removed meanwhile
+        seen[entry.key] = entry.etag
+        new = True
+    there = {entry.key for entry in files.values()}
+    prefix = place.key(f"files/{inside}")
+    for key in [key for key in seen if key.startswith(prefix) and key not in there]:
+        name = key.removeprefix(prefix)
+        if not name.startswith(tuple(without)) and keep(name):  # the mirror has it no longer
+            (folder / name).unlink(missing_ok=True)
+            del seen[key]
+    return new
+
+
+def _wanted(place: Place, kind: str, inside: str, without: Collection[str]) -> dict[str, Entry]:
+    prefix = place.key(f"{kind}{inside}")
+    found = {entry.key.removeprefix(prefix): entry for entry in place.store.list(prefix)}
+    for name in found:
+        if ".." in Path(name).parts or name.startswith("/"):
+            raise RavenError(
+                f"The mirror has a key that leaves the run's folder, {name!r}; nothing was fetched."
+            )
+    return {name: entry for name, entry in found.items() if not name.startswith(tuple(without))}
+
+
+def _patch(place: Place, folder: Path, name: str, entry: Entry) -> None:
+    """Put a piece of a growing file where it belongs."""
+    file, _, offset = name.rpartition("@")
+    target = folder / file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = place.store.read(entry.key)
+    descriptor = os.open(target, os.O_CREAT | os.O_WRONLY, 0o644)
+    try:
+        os.pwrite(descriptor, content, int(offset))
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,132 @@
+"""The job's entrypoint on the head: asks for no CPU, keeps the training going, says what it waits for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from typing import Any
+
+from ravenml.remote import worker
+from ravenml.remote.job import Job
+from ravenml.remote.mirror import PERIOD, beat
+from ravenml.remote.places import Place
+from ravenml.remote.queues import open_store
+from ravenml.remote.sealing import seal_mirror
+from ravenml.runs import layout
+
+RUN, ATTEMPT, STORE = "RAVENML_REMOTE_RUN", "RAVENML_REMOTE_ATTEMPT", "RAVENML_REMOTE_STORE"
+WAITING = "waiting.json"
+HEARTBEAT = "heartbeat.json"
+FRESH = 15.0  # seconds; a training whose heartbeat is younger is running
+_STOP = 90.0  # seconds after which a training that was asked to stop is stopped
+
+
+def main() -> int:
+    """Run the job that the environment names."""
+    place = Place(open_store(os.environ[STORE]), os.environ[RUN])
+    attempt = int(os.environ[ATTEMPT])
+    job = Job.from_json(place.read("job.json"), place.key("job.json"))
+    beat(place, WAITING, attempt, "waiting")
+    import ray
+
+    # Locally, what Ray prints goes to the job's log; the run's own output is in its mirror.
+    ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    training = Training(ray, job, attempt)
+    begun, asked_at, code = time.time(), 0.0, None
+    while (code := training.ended()) is None:
+        heartbeat = place.read(HEARTBEAT) or {}
+        runs = heartbeat.get("state") == "running" and heartbeat["at"] > max(begun, time.time() - FRESH)
+        if runs:
+            beat(place, WAITING, attempt, "running")
+        else:
+            beat(place, WAITING, attempt, "waiting", waits_for=waits_for(ray, job))
+        asked_at = asked_at or (time.time() if place.read(layout.CONTROL) else 0.0)
+        if asked_at and (not runs or time.time() - asked_at > _STOP):
+            training.cancel()
+            seal_mirror(place, job, "interrupted", "a request to stop")
+            code = 130
+            break
+    if training.why:
+        seal_mirror(place, job, "failed", training.why)
+    beat(place, WAITING, attempt, "ended")
+    return code
+
+
+class Training:
+    """The Ray tasks of one run: one, or several that train one model together."""
+
+    def __init__(self, ray: Any, job: Job, attempt: int) -> None:
+        self.ray, self.job, self.attempt = ray, job, attempt
+        self.why = ""
+        self._group: Any = None
+        if job.workers > 1:
+            from ravenml.remote.group import Group
+
+            self._group = Group(ray, job, attempt)
+            return
+        # A k-fold run's parent only waits: what it asks for is for its folds.
+        asked = {"CPU": 0.0} if job.spread_folds else job.resources
+        task = ray.remote(worker.work).options(
+            **task_options(asked), name=job.id, max_retries=job.retries, retry_exceptions=[worker.Lost]
+        )
+        self._task = task.remote(job.as_json(), attempt)
+
+    def ended(self) -> int | None:
+        """Wait for a moment; the exit code once there is one."""
+        if self._group is not None:
+            code: int | None = self._group.ended(PERIOD)
+            self.why = self._group.why
+            return code
+        ready, _ = self.ray.wait([self._task], timeout=PERIOD)
+        if not ready:
+            return None
+        try:
+            return int(self.ray.get(self._task))
+        except Exception as error:
+            self.why = reason(error, self.job.retries)
+            return 1
+
+    def cancel(self) -> None:
+        """Stop it, whatever it does."""
+        if self._group is not None:
+            self._group.cancel()
+        else:
+            self.ray.cancel(self._task, force=True)
+
+
+def reason(error: Exception, retries: int) -> str:
+    """Why a task is given up, as a sentence."""
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if type(error).__name__ in ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "ActorDiedError"):
+        return f"The worker was lost, and {retries} retries did not help: {lines[0]}"
+    return lines[-1]
+
+
+def task_options(resources: dict[str, float]) -> dict[str, Any]:
+    """What a task asks for, as Ray's options."""
+    custom = {name: amount for name, amount in resources.items() if name not in ("CPU", "GPU", "memory")}
+    options: dict[str, Any] = {"num_cpus": resources.get("CPU", 0), "num_gpus": resources.get("GPU", 0)}
+    if resources.get("memory"):
+        options["memory"] = resources["memory"]
+    return options | ({"resources": custom} if custom else {})
+
+
+def waits_for(ray: Any, job: Job) -> str:
+    """What of the cluster is missing or taken, as half a sentence."""
+    if job.spread_folds:
+        return "its folds' results"
+    total, free = ray.cluster_resources(), ray.available_resources()
+    parts = []
+    for name, amount in job.resources.items():
+        wanted = amount * job.workers
+        if wanted > total.get(name, 0):
+            parts.append(f"{wanted:g} {name}, of which the cluster has {total.get(name, 0):g} in all")
+        elif wanted > free.get(name, 0):
+            parts.append(f"{wanted:g} {name}, of which {free.get(name, 0):g} of {total[name]:g} are free")
+    return "; ".join(parts) or "a worker to start"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
