@@ -117,6 +117,29 @@ class DecodedCache:
         if self.max_bytes > 0:
             self._guarded(lambda: self._digests_of(project).save())
 
+    def digest(self, project: Project, threads: int) -> str:
+        """What the project holds, as one SHA-256: `meta.json`, and each item's name, image and annotation.
+
+        A file is read only if its size or time has changed since it was last read, by whomever.
+
+        Raises:
+            Fault: a file cannot be read.
+        """
+        digests = self._digests_of(project)
+
+        def of(path: Path) -> str:
+            return digests.get(path) or digests.compute(path)[1]
+
+        def line(item: Item) -> str:
+            return f"{item.key}\0{of(item.image_path)}\0{of(item.annotation_path)}\n"
+
+        whole = hashlib.sha256(f"meta.json\0{of(project.root / 'meta.json')}\n".encode())
+        with ThreadPoolExecutor(max(threads, 1), thread_name_prefix="digest") as pool:
+            for text in pool.map(line, project.items, chunksize=64):
+                whole.update(text.encode(errors="surrogateescape"))
+        self._guarded(digests.save)
+        return whole.hexdigest()
+
     def size(self) -> tuple[int, int]:
         """How many items the cache holds and how many bytes they take."""
         sizes = [status.st_size for _, status in self._files()]

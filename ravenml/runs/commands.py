@@ -13,7 +13,7 @@ def runs() -> None:
 
 
 for command in (
-    commands_compare.compare,
+    *(commands_compare.compare, commands_compare.reproduce),
     *(commands_work.logs, commands_work.stop, commands_work.resume, commands_work.clone),
     *(commands_notes.tag, commands_notes.note),
     *(commands_keep.rm, commands_keep.export, commands_keep.import_),

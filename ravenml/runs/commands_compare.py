@@ -1,4 +1,4 @@
-"""``raven runs compare``: runs side by side."""
+"""``raven runs compare`` and ``reproduce``: does it agree?"""
 
 from __future__ import annotations
 
@@ -46,3 +46,64 @@ def compare(runs: tuple[str, ...], metrics: tuple[str, ...], png: Path | None, a
             raise click.UsageError("None of the runs reported a metric over time; there is nothing to draw.")
         write_png(png, compared.ids, {name: compared.curve(name) for name in wanted})
         click.echo(f"Wrote {png}.", err=True)
+
+
+@click.command()
+@click.argument("run", metavar="ID")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where all of it goes; by default reproduce-ID in this folder.",
+)
+@click.option("--here", is_flag=True, help="Use this Python and its packages; make no environment.")
+@click.option("--dataset", metavar="DIR", help="Where the data are now, if not where they were.")
+@click.option("--anyway", is_flag=True, help="Go on with data that are not the recorded ones.")
+@click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="A secret, which was not recorded.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def reproduce(
+    run: str,
+    into: Path | None,
+    here: bool,
+    dataset: str | None,
+    anyway: bool,
+    sets: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Do a recorded run once more, and say how well it agrees.
+
+    In a folder of its own, the recorded commits are checked out with their recorded changes, and an
+    environment is made with the recorded versions; then the recorded command runs on the recorded data,
+    verified by their hash. What could not be restored is listed, and each metric is identical, close (within
+    1 %) or different. The exit code is 0 only if none is different.
+    """
+    import sys
+
+    from ravenml.files import read_json
+    from ravenml.runs.layout import find_run
+    from ravenml.runs.reproduce.repeat import REPORT
+    from ravenml.runs.reproduce.repeat import reproduce as repeat
+
+    folder = find_run(run)
+    target = (into or Path(f"reproduce-{folder.name}")).absolute()
+    done = repeat(
+        folder,
+        target,
+        in_this_environment=here,
+        dataset=dataset,
+        anyway=anyway,
+        sets=sets,
+        output=sys.stderr.fileno() if as_json else None,
+        say=lambda text: click.echo(text, err=True),
+    )
+    if as_json:
+        import json
+
+        click.echo(json.dumps(read_json(target / REPORT), indent=2))
+    else:
+        click.echo("")
+        for line in done.lines():
+            click.echo(line)
+        click.echo(f"All of it: {target}")
+    if done.exit_code:
+        click.echo(f"Note: the command ended with {done.exit_code}.", err=True)
+    sys.exit(0 if done.agrees and not done.exit_code else 1)

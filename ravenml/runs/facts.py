@@ -18,6 +18,7 @@ def row_of(record: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any
         "id": record["id"],
         "status": result.get("status"),
         "plugin": record.get("plugin"),
+        "kind": record.get("kind"),
         "project": record.get("project"),
         "name": record.get("name"),
         "dataset": (record.get("dataset") or {}).get("name"),

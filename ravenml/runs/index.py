@@ -24,7 +24,7 @@ from ravenml.runs.facts import row_of
 from ravenml.runs.notes import read_notes
 from ravenml.runs.record import read_record, status
 
-_FORMAT = 1  # of the index file; another one is made anew
+_FORMAT = 2  # of the index file; another one is made anew
 _FILE = "runs-index.json"
 
 
@@ -118,8 +118,7 @@ def _load() -> dict[str, dict[str, Any]]:
     try:
         stored = orjson.loads((cache_dir() / _FILE).read_bytes())
         if stored["format"] == _FORMAT and stored["runs_dir"] == str(runs_dir()):
-            entries: dict[str, dict[str, Any]] = stored["runs"]
-            return entries
+            return dict(stored["runs"])
     except (OSError, ValueError, TypeError, KeyError):
         pass
     finally:

@@ -18,7 +18,7 @@ from ravenml.runs.views import epoch_line
 from ravenml.runs.watch import Watched
 from ravenml.runs.where import lookup
 
-_COLUMNS = ("status", "plugin", "dataset", "folds")
+_COLUMNS = ("id", "status", "plugin", "dataset", "folds", "tags")
 _SHOWN = ("val/miou", "val/mdice", "val/pixel_accuracy", "val/loss", "train/loss")
 
 
@@ -34,14 +34,16 @@ def rows(found: list[dict[str, Any]], more: Sequence[str] = ()) -> list[list[str
         found: what :func:`overview` returned, or a part of it.
         more: names of metrics, settings or fields that get a column of their own.
     """
-    more = [name for name in dict.fromkeys(more) if name not in ("id", *_COLUMNS)]
-    table = [["RUN", *(name.upper() for name in _COLUMNS), "BEGUN", "SCORE", *more, "TAGS"]]
+    more = [name for name in dict.fromkeys(more) if name not in _COLUMNS]
+    table = [["RUN", "STATUS", "PLUGIN", "DATASET", "FOLDS", "BEGUN", "SCORE", *more, "TAGS"]]
     for one in found:
         name, value = headline(one["metrics"])
         table.append(
             [
                 one["id"],
-                *(str(one.get(column) or "-") for column in _COLUMNS),
+                one["status"],
+                str(one.get("plugin") or one.get("name") or one.get("kind") or "-"),
+                *(str(one.get(column) or "-") for column in ("dataset", "folds")),
                 _local_time(one.get("created")),
                 f"{name} {value:.4f}" if name else "-",
                 *(_cell(lookup(one, column)) for column in more),
@@ -56,13 +58,11 @@ def _cell(value: Any) -> str:
 
 
 def headline(metrics: dict[str, Any]) -> tuple[str, float]:
-    """The one score that a line has room for."""
-    for name in _SHOWN:
+    """The one score that a line has room for: a well-known one, else the first (a program has its own)."""
+    for name in (*_SHOWN, *metrics):
         if isinstance(metrics.get(name), int | float):
             return name, float(metrics[name])
-    others = (name for name, value in metrics.items() if isinstance(value, int | float))
-    first = next(others, "")  # a program has words of its own
-    return first, float(metrics[first]) if first else 0.0
+    return "", 0.0
 
 
 def full_record(folder: Path) -> dict[str, Any]:

@@ -17,6 +17,10 @@ from ravenml.runs.secrets import SECRET_FILES, redacted_text
 
 DIFF_LIMIT = 1 << 20  # bytes
 _GIT_TIME = 20.0  # seconds
+VARIABLES = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED"),
+    *("CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE"),
+)
 
 
 def provenance(checkouts: Mapping[str, Path], folder: Path | None) -> dict[str, Any]:
@@ -33,6 +37,7 @@ def provenance(checkouts: Mapping[str, Path], folder: Path | None) -> dict[str, 
         "packages": packages(),
         "code": _brought(folder) or code(checkouts, folder),
         "machine": machine(),
+        "environment": variables(),
     }
 
 
@@ -46,6 +51,11 @@ def _brought(folder: Path | None) -> dict[str, Any]:
             write_bytes(folder / diff.name, diff.read_bytes())
     found: dict[str, Any] = read_json(Path(packed) / "code.json")
     return found
+
+
+def variables() -> dict[str, str]:
+    """The environment's variables that may change what a training computes."""
+    return {name: os.environ[name] for name in VARIABLES if name in os.environ}
 
 
 def packages() -> dict[str, str]:
@@ -67,19 +77,22 @@ def code(checkouts: Mapping[str, Path], folder: Path | None) -> dict[str, Any]:
         if top is None:
             continue
         root = Path(top.strip())
+        inside = {"place": os.path.relpath(place.resolve(), root.resolve())}
         if root in seen:
-            result[name] = {"same_as": seen[root]}
+            result[name] = {"same_as": seen[root], **inside}
             continue
         seen[root] = name
-        result[name] = _checkout(root, name, folder)
+        result[name] = _checkout(root, name, folder) | inside
     return result
 
 
 def _checkout(root: Path, name: str, folder: Path | None) -> dict[str, Any]:
     excluded = [f":(exclude,glob,icase)**/{pattern}" for pattern in SECRET_FILES]
     commit = _git(root, "rev-parse", "HEAD")
+    remote = _git(root, "remote", "get-url", "origin")
     state: dict[str, Any] = {
         "root": str(root),
+        "remote": redacted_text(remote.strip()) if remote else None,
         "commit": commit.strip() if commit else None,
         "branch": (_git(root, "rev-parse", "--abbrev-ref", "HEAD") or "").strip() or None,
     }

@@ -53,7 +53,8 @@ class Replay:
     def full_environment(self, plugin: str | None) -> dict[str, str]:
         """This process's environment without what stands for options of a training, and with the new."""
         prefix = f"RAVENML_{plugin}_".upper().replace("-", "_") if plugin else "\0"
-        kept = {k: v for k, v in os.environ.items() if k not in OPTION_VARIABLES and not k.startswith(prefix)}
+        dropped = [k for k in os.environ if k in OPTION_VARIABLES or k.startswith(prefix)]
+        kept = {k: v for k, v in os.environ.items() if k not in dropped or k == "RAVENML_STORAGE_PATH"}
         return kept | self.environment
 
     def start_instead(self, plugin: str | None) -> NoReturn:
@@ -105,28 +106,34 @@ def cloning(folder: Path, record: Mapping[str, Any], sets: Sequence[str], more: 
     config = folder / layout.TRAIN_ARGS
     if not record.get("plugin") or not config.exists():
         raise InputError(f"{folder.name} has no {layout.TRAIN_ARGS}, so it cannot be repeated.")
+    if (record.get("config") or {}).get("artifact_path"):
+        values = {"artifact_path": "null", **values}  # the folder of --local is the first run's
+    origin = {"clone_of": folder.name, "set": redacted(values)}
+    arguments = repeated(record, config, values)
+    return Replay([*arguments, *more], _folder(record), {ORIGIN: json.dumps(origin)})
+
+
+def repeated(record: Mapping[str, Any], config: Path, values: Mapping[str, str]) -> list[str]:
+    """The recorded command of a training, behind ``raven``, with ``config`` as its file and ``values`` set.
+
+    Raises:
+        InputError: it was no training, or a value was hidden as a secret and is not among ``values``.
+    """
     rest = _training_arguments(record)
     for name, value in settings_of(record).items():
         if value == HIDDEN:
             if name not in values:
                 raise InputError(
-                    f"The value of {name} is a secret that {folder.name} does not record; "
+                    f"The value of {name} is a secret that {record['id']} does not record; "
                     f"give it anew with --set {name}=VALUE."
                 )
             rest = _without(rest, ["--" + name.replace(".", "-").replace("_", "-")])
     if record.get("fold") is not None and not any(one.split("=")[0] == "--fold" for one in rest):
         rest += ["--fold", str(record["fold"])]
-    if (record.get("config") or {}).get("artifact_path"):
-        values = {"artifact_path": "null", **values}  # the folder of --local is the first run's
-    again = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
     rest = _without(rest, [f"--set {name}" for name in values])
     _refuse_hidden(record, rest)
-    set_anew = redacted(values)
-    return Replay(
-        ["train", "-c", str(config), *again, *rest, *more],
-        _folder(record),
-        {ORIGIN: json.dumps({"clone_of": folder.name, "set": set_anew})},
-    )
+    sets = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
+    return ["train", "-c", str(config), *sets, *rest]
 
 
 def parse_sets(sets: Sequence[str]) -> dict[str, str]:
@@ -226,8 +233,7 @@ def _refuse_hidden(record: Mapping[str, Any], arguments: Sequence[str]) -> None:
             name = argument.partition("=")[0] if argument != HIDDEN else arguments[max(0, position - 1)]
             raise InputError(
                 f"The value of {name} is a secret that {record['id']} does not record; "
-                "type the command again yourself: "
-                f"{shlex.join(record['command'])}"
+                f"type the command again yourself: {shlex.join(record['command'])}"
             )
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ravenml.data.cache import default_cache
+from ravenml.data.faults import Fault
 from ravenml.data.split import write_split
 from ravenml.files import write_json
 from ravenml.runs import layout
-from ravenml.runs.provenance import provenance
+from ravenml.runs.provenance import provenance, usable_cores
 from ravenml.runs.run import Run
 from ravenml.runs.secrets import redacted, redacted_arguments
 
@@ -47,6 +50,9 @@ def record_inputs(request: Request, run: Run, train: TrainInput) -> None:
     if request.config.dataset is not None:
         project = train.dataset
         known["dataset"] = {"name": project.name, "path": str(project.root), "images": len(project.items)}
+        if request.parent is None:
+            with suppress(Fault):  # a file that cannot be read is told when it is needed
+                known["dataset"]["sha256"] = default_cache().digest(project, usable_cores())
         if not request.wants_folds:
             write_split(train.split, run.path / layout.INFO)
             known["split"] = {"train": len(train.split.train), "val": len(train.split.val)}

@@ -190,7 +190,7 @@ def test_only_what_has_changed_is_read_anew(three: Path, read_anew: list[str]) -
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"format": 0, "runs": {}}', b'{"format": 1, "runs": 3}']
+    "content", [b"", b"{", b"[]", b'{"format": 0, "runs": {}}', b'{"format": 2, "runs": 3}']
 )
 def test_a_lost_or_broken_index_is_built_again(three: Path, content: bytes) -> None:
     first = indexed()

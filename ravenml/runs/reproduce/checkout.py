@@ -1,0 +1,148 @@
+"""The code of a run: the recorded commit with its recorded changes, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ravenml.runs.secrets import HIDDEN
+
+_COPIED = 10 * 2**20  # bytes; larger files that git did not know are data, not code
+
+
+@dataclass
+class Checkouts:
+    """What was brought back of a run's code.
+
+    Attributes:
+        roots: the checkouts, by the names under which they are recorded (``core``, ``working folder`` …).
+        places: by that name, the folder in it that was used.
+        restored, missing: sentences for the report.
+    """
+
+    roots: dict[str, Path] = field(default_factory=dict)
+    places: dict[str, Path] = field(default_factory=dict)
+    restored: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def moved(self, path: Path, code: Mapping[str, Any]) -> Path | None:
+        """Where a path of then lies now; None if it lay in no checkout that was brought back."""
+        for name, root in self.roots.items():
+            before = code[name].get("root")
+            if before is not None and path.is_relative_to(before):
+                return root / path.relative_to(before)
+        return None
+
+
+def check_out(run: Path, record: Mapping[str, Any], target: Path) -> Checkouts:
+    """Bring back every checkout that the run in ``run`` records, below ``target``.
+
+    Nothing fails here: what cannot be brought back is said in ``missing``.
+    """
+    code: dict[str, Any] = (record.get("provenance") or {}).get("code") or {}
+    done = Checkouts()
+    if not code:
+        done.missing.append("the code: no git checkout was recorded")
+    for name, state in code.items():
+        if "same_as" not in state:
+            _one(run, name, state, target / name.replace(" ", "_").replace("/", "_"), done)
+    for name, state in code.items():
+        root = done.roots.get(state.get("same_as", name))
+        if root is not None:
+            done.places[name] = root / state.get("place", ".")
+    return done
+
+
+def _one(run: Path, name: str, state: Mapping[str, Any], target: Path, done: Checkouts) -> None:
+    commit = state.get("commit")
+    what = f"the {name}'s code"
+    if not commit:
+        done.missing.append(f"{what}: it had no commit")
+        return
+    why = _clone(state, commit, target)
+    if why is not None:
+        shutil.rmtree(target, ignore_errors=True)
+        done.missing.append(f"{what} at {commit[:12]}: {why}")
+        return
+    done.roots[name] = target
+    said = f"{what} at {commit[:12]}"
+    diff = state.get("diff")
+    if diff and not (run / diff).is_file():
+        done.missing.append(f"{what}: its uncommitted changes ({diff})")
+    elif diff:
+        why = _git(target, "apply", "--whitespace=nowarn", str(run / diff))
+        if why is None:
+            said += ", with its uncommitted changes"
+            if HIDDEN in (run / diff).read_text(errors="replace"):
+                done.missing.append(f"{what}: what looked like a secret in its uncommitted changes")
+        else:
+            done.missing.append(f"{what}: its uncommitted changes cannot be applied ({why})")
+    done.restored.append(said)
+    _untracked(what, state, target, done)
+    if (target / ".gitmodules").exists():
+        done.missing.append(f"{what}: its submodules")
+
+
+def _clone(state: Mapping[str, Any], commit: str, target: Path) -> str | None:
+    """Clone from where the checkout was, or from where it came from; None, or why neither was possible."""
+    reasons = []
+    for source in (state.get("root"), state.get("remote")):
+        if not source or HIDDEN in source:
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        why = _git(None, "clone", "--quiet", "--no-checkout", source, str(target))
+        why = why or _git(target, "checkout", "--quiet", "--detach", commit)
+        if why is None:
+            return None
+        shutil.rmtree(target, ignore_errors=True)
+        reasons.append(f"{source}: {why}")
+    return "; ".join(reasons) or "it is not known where it came from"
+
+
+def _untracked(what: str, state: Mapping[str, Any], target: Path, done: Checkouts) -> None:
+    """Files that git did not know are recorded by name alone; they are taken as they are today."""
+    names = list(state.get("untracked") or ())
+    copied = []
+    for name in names:
+        source, place = Path(state["root"], name), target / name
+        if source.is_file() and not source.is_symlink() and source.stat().st_size <= _COPIED:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if not place.exists():
+                shutil.copy2(source, place)
+                copied.append(name)
+    gone = [name for name in names if name not in copied]
+    if copied:
+        done.missing.append(f"{what}: as they were, files that git did not know; taken as they are today: "
+                            f"{_listed(copied)}")  # fmt: skip
+    if gone:
+        done.missing.append(f"{what}: files that git did not know: {_listed(gone)}")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _git(place: Path | None, *arguments: str) -> str | None:
+    """None, or why git failed."""
+    inside = ["-C", str(place)] if place is not None else []
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    try:
+        done = subprocess.run(
+            ["git", *inside, *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            env=environment,
+        )
+    except OSError as error:
+        return f"git: {error.strerror}"
+    if done.returncode == 0:
+        return None
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    return (lines[-1] if lines else f"git ended with {done.returncode}").removeprefix("fatal: ").rstrip(".")
