@@ -33,6 +33,7 @@ GUESTS = {
     "config": ("ravenml.store.commands", "check"),
     "models": ("ravenml.runs.commands", "push"),
     "runs": ("ravenml.runs.readers.commands", "sync"),
+    "plugin": ("ravenml.sly.commands", "image"),
 }
 
 

@@ -73,6 +73,11 @@ def resuming(folder: Path, record: Mapping[str, Any], more: Sequence[str] = ()) 
     Raises:
         InputError: it is no training of a plugin, or nothing is left to do.
     """
+    if record.get("agent"):
+        raise InputError(
+            f"{folder.name} is a task of `raven agent`, and ravenML does not know how its program goes on; "
+            "`raven agent attach` takes over one whose agent is gone."
+        )
     if not record.get("plugin"):
         raise InputError(
             f"{folder.name} is no training of a plugin, and ravenML does not know how its program goes on; "

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, TextIO
 
 from ravenml.runs.watch import Watched, main_metrics
 
 _BAR = 24  # columns
+STEPS = 5.0  # seconds between two lines about the training of a program that does not count epochs
 _SAID = ("EventType.TEXT", "EventType.RESUMED")
 _ENDED = ("EventType.TASK_FINISHED", "EventType.TASK_STOPPED", "EventType.TASK_CRASHED")
 
@@ -17,6 +19,7 @@ class PlainView:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._epochs: dict[str, int] = {}
+        self._measured: dict[str, float] = {}
 
     def start(self) -> None:
         """Nothing is prepared."""
@@ -40,7 +43,11 @@ class PlainView:
                 self._epochs[run.label] = epoch
                 self.line(epoch_line(run))
         elif event.get("event_type") == "EventType.METRICS" and "Epoch" not in run.subtasks:
-            self.line(epoch_line(run))  # a plugin that does not count epochs says what it measures
+            # A program that does not count epochs says what it measures; at every step would be too often.
+            now = time.monotonic()
+            if event.get("type") != "train" or now - self._measured.get(run.label, -STEPS) >= STEPS:
+                self._measured[run.label] = now
+                self.line(epoch_line(run))
         elif event.get("event_type") in _SAID:
             self.line(said(run, event))
 
@@ -99,7 +106,7 @@ class LiveView:
 def live_line(run: Watched, width: int) -> str:
     """A run in at most ``width`` columns; where there is little room, the bar goes first."""
     epochs, iterations = run.subtasks.get("Epoch"), run.subtasks.get("Iteration")
-    where = f"epoch {epochs.current}/{epochs.total}" if epochs else "starting"
+    where = f"epoch {epochs.current}/{epochs.total}" if epochs else own_subtask(run) or "starting"
     within = f"iteration {iterations.current}/{iterations.total}" if iterations else ""
     scores = "  ".join(f"{name} {short(value)}" for name, value in main_metrics(run.metrics, 3).items())
     parts = {
@@ -116,6 +123,14 @@ def live_line(run: Watched, width: int) -> str:
         if len(line) <= width:
             return line
     return line[:width]
+
+
+def own_subtask(run: Watched) -> str:
+    """How far the subtask has come that a program, which does not count epochs, spoke of last."""
+    if not run.newest or run.newest == "Iteration":
+        return ""
+    now = run.subtasks[run.newest]
+    return f"{run.newest.strip().rstrip(':')[:40]} {now.current}/{now.total}"
 
 
 def bar(done: float) -> str:

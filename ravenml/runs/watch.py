@@ -41,6 +41,7 @@ class Watched:
     metrics: dict[str, Any] = field(default_factory=dict)
     images_per_second: float | None = None
     resumed_at: float | None = None
+    newest: str = ""  # the subtask that was spoken of last
     began: float = field(default_factory=time.monotonic)
     ended: bool = False
     _first_epoch: float | None = None
@@ -62,6 +63,7 @@ class Watched:
         if kind == "PROGRESS":
             progress = self.subtasks.setdefault(str(event.get("subtask")), Progress())
             progress.current, progress.total = _count(event.get("current")), _count(event.get("total"))
+            self.newest = str(event.get("subtask"))
             if event.get("subtask") == "Epoch" and self._first_epoch is None:
                 self._first_epoch = float(progress.current)
             if isinstance(event.get("images"), int):
@@ -91,6 +93,9 @@ class Watched:
     def done(self) -> float | None:
         """The share of the training that is done, 0…1; None before it is known."""
         epochs, iterations = self.subtasks.get("Epoch"), self.subtasks.get("Iteration")
+        if epochs is None and self.newest:  # a program that counts in its own way
+            newest = self.subtasks[self.newest]
+            return min(1.0, newest.current / newest.total) if newest.total else None
         if epochs is None or not epochs.total:
             return None
         within = iterations.current / iterations.total if iterations and iterations.total else 0.0

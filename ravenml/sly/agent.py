@@ -16,7 +16,6 @@ from ravenml.config.home import runs_dir
 from ravenml.errors import Interrupted, RavenError
 from ravenml.runs import layout
 from ravenml.runs.display import Display
-from ravenml.runs.lock import is_locked
 from ravenml.runs.run import Run
 from ravenml.runs.upload import store_run
 from ravenml.runs.watch import Watched
@@ -155,13 +154,9 @@ def orphans() -> list[Task]:
         if (folder / TASK).exists():
             with suppress(RavenError):
                 task = Task.read(folder)
-                if not task.done and not _attended(task):
+                if not task.done and not task.attended():
                     found.append(task)
     return found
-
-
-def _attended(task: Task) -> bool:
-    return is_locked(runs_dir() / task.run)
 
 
 def take_over(task: Task, echo: Callable[[str], None] | None = None) -> str | None:
@@ -170,11 +165,9 @@ def take_over(task: Task, echo: Callable[[str], None] | None = None) -> str | No
     Raises:
         RavenError: as ``attend``; or another agent was faster.
     """
-    path = runs_dir() / task.run
-    if not (path / layout.RUN_JSON).exists():  # its agent died before anything was started
-        remove_tree(task.folder)
-        return None
-    run = Run.go_on(path)
+    if not task.hold():
+        raise RavenError(f"Another agent attends to {task.run}.")
+    run = Run.go_on(runs_dir() / task.run)
     result = run.record.get("result") or {}
     if result:
         run.let_go()

@@ -11,9 +11,10 @@ import numpy as np
 
 from ravenml.data.annotation import kind_of, parse_size
 from ravenml.data.images import read_image
-from ravenml.sly.classes import ObjClass, ProjectMeta, Tag, TagCollection, fits
+from ravenml.sly.classes import ObjClass, Tag, TagCollection, fits
 from ravenml.sly.geometry import Geometry, Rectangle, Size
 from ravenml.sly.other import MultichannelBitmap, OtherGeometry, geometry_type
+from ravenml.sly.project_meta import ProjectMeta
 
 ANN_EXT = ".json"
 _SHAPE = ("bitmap", "points", "geometryType", "shape")  # the fields that tell an object's shape

@@ -130,6 +130,7 @@ def run(
     click.echo(f"Isolation: {task.isolation}")
     if detach:
         begun.let_go()
+        task.let_go()
         attend_in_background(task)
         return
     _tell(begun.path, attend(begun, task, click.echo))
@@ -249,3 +250,28 @@ def _tell(run: Path, stored: str | None) -> None:
     click.echo(f"Run:       {run}")
     if stored:
         click.echo(f"Stored:    {stored}")
+
+
+@click.command(short_help="Build a plugin's Docker image, after Supervisely's contract.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--push", is_flag=True, help="Push it to its registry, too.")
+@click.option(
+    "--context",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.tar",
+    help="Only write the complete build context; `docker build -t NAME:TAG - < FILE.tar` builds it anywhere.",
+)
+def image(folder: Path, push: bool, context: Path | None) -> None:
+    """Build the image that VERSION names; labels hold plugin_info, README, run configs and modes."""
+    from ravenml.sly.plugin_folder import PluginFolder
+    from ravenml.sly.plugin_image import build, write_context
+
+    plugin = PluginFolder.open(folder)
+    if context is not None:
+        if push:
+            raise click.UsageError("--context builds nothing that could be pushed; leave --push out.")
+        write_context(plugin, context.expanduser().absolute())
+        click.echo(f"Wrote {context}. Build it with: docker build -t {plugin.version} - < {context}")
+        return
+    build(plugin, push)
+    click.echo(f"Built {plugin.version}{' and pushed it' if push else ''}.")

@@ -34,25 +34,7 @@ def develop(asked: Asked, debugpy: int | None = None) -> int:
         )
         network = asked.network or debugpy is not None  # the IDE connects to it
         around = surroundings(asked.plugin, task_folder, folder, python, network, f"raven-dev-{os.getpid()}")
-        program = ["bash"]
-        if debugpy is not None:
-            if (
-                python is not None
-                and subprocess.run([python, "-c", "import debugpy"], capture_output=True).returncode
-            ):
-                raise InputError(f"{python} has no debugpy; install it there (pip install debugpy).")
-            where = f"{'0.0.0.0' if kind == 'docker' else '127.0.0.1'}:{debugpy}"
-            source = script if kind == "none" else Path(isolation.WORKDIR) / script
-            program = [
-                str(around.python),
-                "-m",
-                "debugpy",
-                "--listen",
-                where,
-                "--wait-for-client",
-                str(source),
-            ]
-            print(f"Waiting for an IDE on port {debugpy}.", flush=True)
+        program = ["bash"] if debugpy is None else _debugged(kind, python, script, debugpy)
         command = dev_command(kind, around, program, debugpy)
         environment, working_folder = isolation.outside(kind, around, os.environ)
         task = Task(folder, folder.name, asked.plugin.root, asked.mode, root, True, kind, command)
@@ -62,6 +44,22 @@ def develop(asked: Asked, debugpy: int | None = None) -> int:
             return subprocess.run(command, env=environment, cwd=working_folder).returncode
         finally:
             unlinked(task)
+
+
+def _debugged(kind: str, python: Path | None, script: Path, port: int) -> list[str]:
+    """The program that waits for an IDE.
+
+    Raises:
+        InputError: the interpreter has no debugpy.
+    """
+    trial = [str(python), "-c", "import debugpy"]
+    if python is not None and subprocess.run(trial, capture_output=True).returncode:
+        raise InputError(f"{python} has no debugpy; install it there (pip install debugpy).")
+    where = f"{'0.0.0.0' if kind == 'docker' else '127.0.0.1'}:{port}"
+    source = script if kind == "none" else Path(isolation.WORKDIR) / script
+    print(f"Waiting for an IDE on port {port}.", flush=True)
+    waiting = ["-m", "debugpy", "--listen", where, "--wait-for-client", str(source)]
+    return [str(python or "python"), *waiting]
 
 
 def dev_command(

@@ -20,9 +20,10 @@ from ravenml.infer.modes.catalog import MODES, effective_config, make_mode
 from ravenml.infer.modes.configs import ALL as MATCH_ALL
 from ravenml.infer.modes.interface import Prediction
 from ravenml.sly.annotation import Annotation
-from ravenml.sly.classes import ObjClass, ProjectMeta, TagMeta
+from ravenml.sly.classes import ObjClass, TagMeta
 from ravenml.sly.constants import MODE as MODE
 from ravenml.sly.inference_single_image import SingleImageInferenceBase
+from ravenml.sly.project_meta import ProjectMeta
 
 __all__ = [
     "MATCH_ALL",

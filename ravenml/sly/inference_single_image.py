@@ -12,12 +12,13 @@ import numpy as np
 from ravenml.files import read_json
 from ravenml.sly import image as images
 from ravenml.sly.annotation import Annotation
-from ravenml.sly.classes import ObjClass, ObjClassCollection, ProjectMeta, TagMetaCollection
+from ravenml.sly.classes import ObjClass, ObjClassCollection, TagMetaCollection
 from ravenml.sly.configs import update_recursively
 from ravenml.sly.constants import CLASS_TITLE_TO_IDX, CLASSES, HEIGHT, INPUT_SIZE, MODEL, SETTINGS, WIDTH
 from ravenml.sly.constants import GPU_DEVICE as GPU_DEVICE
 from ravenml.sly.paths import TaskPaths
 from ravenml.sly.progress import Progress
+from ravenml.sly.project_meta import ProjectMeta
 from ravenml.sly.sly_logger import logger
 
 

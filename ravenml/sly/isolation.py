@@ -135,10 +135,12 @@ def outside(kind: str, around: Surroundings, here: Mapping[str, str]) -> tuple[d
 
     Docker's command line needs the user's own HOME; what its program gets stands among its arguments.
     """
-    if kind == "none":
-        return environment(here, str(around.shims), str(around.plugin), str(around.home)), around.plugin
     if kind == "docker":
         return dict(here), Path("/")
+    # `python` in a shell, and in what a plugin starts, is the interpreter that runs the plugin.
+    here = {**here, "PATH": f"{around.python.parent}:{here.get('PATH', os.defpath)}"}
+    if kind == "none":
+        return environment(here, str(around.shims), str(around.plugin), str(around.home)), around.plugin
     return environment(here, str(around.shims), WORKDIR, HOME), Path("/")
 
 

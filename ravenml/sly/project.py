@@ -17,8 +17,8 @@ from ravenml.data.writing import META, ProjectWriter, place_image
 from ravenml.errors import InputError
 from ravenml.files import read_json, write_bytes, write_json
 from ravenml.sly.annotation import Annotation
-from ravenml.sly.classes import ProjectMeta
 from ravenml.sly.collection import Collection
+from ravenml.sly.project_meta import ProjectMeta
 
 
 class OpenMode(Enum):

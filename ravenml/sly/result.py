@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import tarfile
 from pathlib import Path
 from typing import Any
 
-from ravenml.files import explain, write_beside, write_json
+from ravenml.errors import RavenError
+from ravenml.files import explain, write_json
 from ravenml.runs import layout
 from ravenml.runs.events import read_events, timestamp
 from ravenml.runs.run import Run
@@ -15,7 +15,7 @@ from ravenml.runs.secrets import redacted
 from ravenml.sly.keeping import copy_whole
 from ravenml.sly.task import Task
 from ravenml.sly.task_folder import RESULTS
-from ravenml.store.model_state import CONFIG
+from ravenml.store.model_state import pack_folder
 from ravenml.train.outcome import Outcome, architecture
 
 
@@ -36,13 +36,11 @@ def keep_result(run: Run, task: Task) -> Outcome:
     models: dict[str, str] = {}
     ranked = [name for name, best in kept.items() if best] or list(kept)
     if task.mode == "train" and ranked:
-        best = ranked[-1]
-        folder = run.path / layout.CHECKPOINTS / best
-        if (folder / CONFIG).is_file():
-            _pack(folder, run.path / layout.MODEL_STATE)
+        try:
+            pack_folder(run.path / layout.CHECKPOINTS / ranked[-1], run.path / layout.MODEL_STATE)
             models[""] = layout.MODEL_STATE
-        else:
-            run.text(f"The checkpoint {best} has no {CONFIG}: there is no model-state.tar.", "warning")
+        except RavenError as error:
+            run.text(f"There is no {layout.MODEL_STATE}: {error}", "warning")
     outcome = Outcome(run.last_metrics(), models)
     _describe(run, outcome)
     return outcome
@@ -58,14 +56,6 @@ def kept_checkpoints(run: Run) -> dict[str, bool]:
             found.pop(event["kept"], None)
             found[event["kept"]] = bool(event.get("best_now"))
     return found
-
-
-def _pack(folder: Path, destination: Path) -> None:
-    """Write a checkpoint's folder as ``model-state.tar``: ``config.json`` first, folders within included."""
-    with write_beside(destination) as target, tarfile.open(fileobj=target, mode="w") as tar:
-        for path in sorted(folder.rglob("*"), key=lambda path: (path != folder / CONFIG, path)):
-            if path.is_file() and not path.is_symlink():
-                tar.add(path, path.relative_to(folder).as_posix())
 
 
 def _bring(source: Path, target: Path, copy: bool) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 
 from ravenml.sly import image as images
 from ravenml.sly.annotation import Annotation
-from ravenml.sly.classes import ProjectMeta
 from ravenml.sly.project import Project
+from ravenml.sly.project_meta import ProjectMeta
 from ravenml.sly.sly_logger import logger
 
 Sample = tuple[str, str]  # an image's path and its annotation's

@@ -90,15 +90,16 @@ def start(asked: Asked, slot: int | None = None) -> tuple[Run, Task]:
             folder, run_id, asked.plugin.root, asked.mode, root, asked.task_dir is not None, kind, command,
             asked.grace, keep=not _delete_on_finish(),
         )  # fmt: skip
-        task.write()
+        task.hold()
+        if kind == "none":
+            linked(task)
     except BaseException:
         with suppress(RavenError):
             remove_tree(folder)
         raise
     run = _begin(asked, task, task_folder)
+    task.write()  # from here on another agent may take it over
     try:
-        if kind == "none":
-            linked(task)
         environment, working_folder = isolation.outside(kind, around, os.environ)
         task.start(environment, working_folder, [slot] if slot is not None else [])
     except RavenError as error:

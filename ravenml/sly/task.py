@@ -67,6 +67,9 @@ class Task:
     keep: bool = False
     done: bool = False
 
+    def __post_init__(self) -> None:
+        self._held = -1
+
     @classmethod
     def read(cls, folder: Path) -> Task:
         """The task in a folder.
@@ -88,6 +91,27 @@ class Task:
         record = asdict(self)
         del record["folder"]
         write_json(self.folder / TASK, record)
+
+    def hold(self) -> bool:
+        """Attend to it, while this process lives or until ``let_go``; False if another agent does."""
+        file = os.open(self.folder / "agent", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            return False
+        self._held = file
+        return True
+
+    def let_go(self) -> None:
+        """Leave it to another agent."""
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
+
+    def attended(self) -> bool:
+        """Whether an agent attends to it."""
+        return _is_held(self.folder / "agent")
 
     def start(self, environment: dict[str, str], working_folder: Path, pass_fds: Sequence[int] = ()) -> None:
         """Start the program under its keeper, in a session of its own, and wait until the keeper holds on.
@@ -114,17 +138,7 @@ class Task:
 
     def alive(self) -> bool:
         """Whether the keeper lives."""
-        try:
-            file = os.open(self.folder / "alive", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(file)
-        return False
+        return _is_held(self.folder / "alive")
 
     def exit_code(self) -> int | None:
         """The program's exit code (negative: the signal that ended it); None while there is none."""
@@ -164,6 +178,21 @@ class Task:
             return int((self.folder / "alive").read_text())
         except (OSError, ValueError):
             return None
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a living process holds a file's lock."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def descendants(ancestor: int) -> Iterator[tuple[int, int]]:

@@ -40,6 +40,8 @@ def test_a_training_becomes_a_run_like_any_other(raven: Raven, printing: Path, p
     assert [model["id"] for model in listed] == [run.name]
     assert tasks(raven) == [], "the task folder is removed once the result is stored"
     assert "Status:     completed" in raven.ok("runs", "show")
+    refused = raven("runs", "resume", run.name)
+    assert refused.returncode == 2 and "raven agent attach" in refused.stderr
 
 
 def test_the_best_checkpoint_becomes_the_model(
@@ -144,7 +146,7 @@ def test_a_request_to_stop_ends_the_program(
         "agent", "run", printing, "--mode", "train", "--data", project, "--config", path, "--grace", "1"
     )
     run = wait_for(lambda: next((r for r in raven.runs() if events(r, "METRICS")), None))
-    (run / "control.json").write_text('{"request": "stop"}')
+    assert "interrupted" in raven.ok("runs", "stop", run.name)
     out, err = agent.communicate(timeout=30)
     assert agent.returncode == 130, out + err
     assert "Stopped by a request to stop" in err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,9 @@ def described(classes: Sequence[ObjClass]) -> list[dict[str, str]]:
     return [{"title": c.title, "shape": c.shape, "color": c.color} for c in classes]
 
 
-def export_model(path: Path, model: nn.Module, settings: UNetSettings, classes: Sequence[ObjClass]) -> Path:
-    """Write ``model-state.tar``: all that inference needs.  Returns ``path``."""
-    config: dict[str, Any] = {
+def model_config(settings: UNetSettings, classes: Sequence[ObjClass]) -> dict[str, Any]:
+    """``config.json`` beside weights: all that inference needs to know about them."""
+    return {
         "settings": {
             "plugin": "unet",
             "plugin_version": __version__,
@@ -38,7 +38,17 @@ def export_model(path: Path, model: nn.Module, settings: UNetSettings, classes: 
         "out_classes": described(classes),
         "class_title_to_idx": {c.title: index for index, c in enumerate(classes)},
     }
+
+
+def checkpoint_config(settings: Mapping[str, Any], classes: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The same from plain values: the effective settings, and the classes as `described` gives them."""
+    known = [ObjClass(one["title"], one["shape"], one["color"]) for one in classes]
+    return model_config(UNetSettings.model_validate(dict(settings)), known)
+
+
+def export_model(path: Path, model: nn.Module, settings: UNetSettings, classes: Sequence[ObjClass]) -> Path:
+    """Write ``model-state.tar``: all that inference needs.  Returns ``path``."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         weights = save_torch(Path(folder) / WEIGHTS, bare_state(model))
-        pack_model(path, config, [weights])
+        pack_model(path, model_config(settings, classes), [weights])
     return path

@@ -58,7 +58,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "nn.training.eval_planner": ("eval_planner",),
     "project": (),
     "project.project": ("project",),
-    "project.project_meta": ("classes",),
+    "project.project_meta": ("project_meta",),
     "sly_logger": ("sly_logger",),
     "task": (),
     "task.paths": ("paths",),
