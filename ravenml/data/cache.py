@@ -117,10 +117,11 @@ class DecodedCache:
         if self.max_bytes > 0:
             self._guarded(lambda: self._digests_of(project).save())
 
-    def digest(self, project: Project, threads: int) -> str:
+    def digest(self, project: Project, threads: int, anew: bool = False) -> str:
         """What the project holds, as one SHA-256: `meta.json`, and each item's name, image and annotation.
 
-        A file is read only if its size or time has changed since it was last read, by whomever.
+        A file is read only if its size or time has changed since it was last read, by whomever; with ``anew``
+        every file is.
 
         Raises:
             Fault: a file cannot be read.
@@ -128,7 +129,7 @@ class DecodedCache:
         digests = self._digests_of(project)
 
         def of(path: Path) -> str:
-            return digests.get(path) or digests.compute(path)[1]
+            return (None if anew else digests.get(path)) or digests.compute(path)[1]
 
         def line(item: Item) -> str:
             return f"{item.key}\0{of(item.image_path)}\0{of(item.annotation_path)}\n"

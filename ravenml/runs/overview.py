@@ -96,7 +96,7 @@ def details(folder: Path, width: int | None = None) -> list[str]:
         ("Begun", _local_time(record.get("created"))),
         ("Ended", _local_time(result.get("finished")) if result.get("finished") else None),
         ("Attempts", str(len(record["attempts"])) if len(record["attempts"]) > 1 else None),
-        ("Clone of", (record.get("origin") or {}).get("clone_of")),
+        ("Clone of", _origin(record)),
         ("Command", " ".join(record.get("command") or [])),
         ("Commit", _commit(record)),
         ("Tags", " ".join(notes.get("tags") or ())),
@@ -126,6 +126,12 @@ def _progress(folder: Path) -> str | None:
         if events and not watched.ended:
             lines.append(epoch_line(watched))
     return "; ".join(line for line in lines if line) or None
+
+
+def _origin(record: dict[str, Any]) -> str | None:
+    origin = record.get("origin") or {}
+    changed = ", ".join(f"{name}={value}" for name, value in (origin.get("set") or {}).items())
+    return f"{origin['clone_of']}{f', with {changed}' if changed else ''}" if origin else None
 
 
 def _commit(record: dict[str, Any]) -> str | None:

@@ -62,7 +62,10 @@ def packages() -> dict[str, str]:
     """Every installed distribution with its version."""
     from importlib_metadata import distributions
 
-    found = {dist.name: dist.version for dist in distributions() if dist.name}
+    found: dict[str, str] = {}
+    for dist in distributions():
+        if dist.name:
+            found.setdefault(dist.name, dist.version)  # of two on the path the first is imported
     return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
 
 

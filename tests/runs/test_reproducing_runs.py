@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -244,6 +245,20 @@ def test_a_datasets_digest_follows_its_content_and_nothing_else(project: Path, t
         place = tmp_path / "copy/ds" / kind
         (place / f"{images[0].name}{suffix}").rename(place / f"renamed.png{suffix}")
     assert digest(tmp_path / "copy") != first
+
+
+def test_verifying_reads_what_size_and_time_do_not_tell(project: Path, tmp_path: Path) -> None:
+    for path in project.rglob("*.*"):
+        os.utime(path, (10**9, 10**9))
+    cache = DecodedCache(tmp_path / "cache", 10**8)
+    first = cache.digest(Project.open(project), 2)
+    image = next((project / "ds/img").iterdir())
+    content = bytearray(image.read_bytes())
+    content[-20] ^= 1
+    image.write_bytes(bytes(content))
+    os.utime(image, (10**9, 10**9))
+    assert cache.digest(Project.open(project), 2) == first
+    assert cache.digest(Project.open(project), 2, anew=True) != first
 
 
 # The environment.

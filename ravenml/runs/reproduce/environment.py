@@ -18,9 +18,13 @@ from ravenml.errors import RavenError
 _LABEL = re.compile(r"\+[\w.]+$")
 _ABSENT = re.compile(r"No matching distribution found for (?P<name>[\w.-]+)==")
 _LIST = (
-    "import json, sys\n"
+    "import json\n"
     "from importlib.metadata import distributions\n"
-    "print(json.dumps({d.metadata['Name']: d.version for d in distributions() if d.metadata['Name']}))"
+    "found = {}\n"
+    "for one in distributions():\n"
+    "    name = one.metadata['Name'] if one.metadata else None\n"
+    "    if name: found.setdefault(name, one.version)\n"
+    "print(json.dumps(found))"
 )
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ def _data(
         )
         return path
     project = Project.open(path)
-    if default_cache().digest(project, usable_cores()) == digest:
+    if default_cache().digest(project, usable_cores(), anew=True) == digest:
         restored.append(f"the dataset {recorded['name']}: {recorded['images']} images, verified by SHA-256")
         return path
     told = f"{path} is not the dataset that was recorded: its content has another SHA-256"
@@ -233,7 +234,10 @@ def _run(
         python = Path(sys.executable)
     command = [str(python), "-P", "-m", "ravenml", *arguments]
     try:
-        return subprocess.run(command, cwd=place, env=environment, stdout=output).returncode
+        with subprocess.Popen(command, cwd=place, env=environment, stdout=output) as child:
+            while True:
+                with suppress(KeyboardInterrupt):  # Ctrl-C reaches the command, too, which ends in good order
+                    return child.wait()
     except OSError as error:
         raise RavenError(f"{python} does not start: {error.strerror}.") from None
 
