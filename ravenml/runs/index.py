@@ -72,12 +72,19 @@ def _stamp(folder: str) -> list[int]:
 def _read(folder: Path) -> dict[str, Any]:
     try:
         record = read_record(folder)
-        row = row_of(record, read_notes(folder)) | {"id": folder.name}
+        row = row_of(record, _notes(folder)) | {"id": folder.name}
         return {"row": row, "host": record["process"].get("host")}
     except RavenError as error:
         return {"row": _broken(folder, str(error))}
     except (AttributeError, TypeError, ValueError):  # JSON, but not of our making
         return {"row": _broken(folder, f"{folder / layout.RUN_JSON} is no record of a run.")}
+
+
+def _notes(folder: Path) -> dict[str, Any]:
+    try:
+        return read_notes(folder)
+    except RavenError as error:  # no reason to hide the run
+        return {"note": str(error)}
 
 
 def _broken(folder: Path, error: str) -> dict[str, Any]:

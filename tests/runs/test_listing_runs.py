@@ -240,6 +240,13 @@ def test_a_broken_record_in_the_middle_is_named_and_hides_no_other(
     assert len(raven.ok("runs", "list").splitlines()) == 4
 
 
+def test_broken_notes_do_not_hide_a_run(three: Path) -> None:
+    path = three / "runs" / "20260101-000000-aaaaaa" / "notes.json"
+    write_new(path, "{")
+    assert (indexed()[-1]["status"], indexed()[-1]["tags"]) == ("completed", [])
+    assert str(path) in indexed()[-1]["note"]
+
+
 def test_the_status_of_a_run_without_a_result_is_derived_each_time(home: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from ravenml.runs.run import Run\n"
