@@ -70,6 +70,24 @@ def test_a_model_is_inferred_with_and_the_project_is_stored(
     assert list((raven.home / "store" / "extras" / run.name / "artifacts" / "project").iterdir())
 
 
+def test_a_deployed_model_serves_until_it_is_asked_to_stop(
+    raven: Raven, printing: Path, project: Path
+) -> None:
+    raven.ok("agent", "run", printing, "--mode", "train", "--data", project)
+    (printing / "src" / "deploy.py").write_text(
+        "import json, os, time\n"
+        "assert os.listdir('/sly_task_data/data') == []\n"
+        "json.load(open('/sly_task_data/model/config.json'))\n"
+        "print(json.dumps({'message': 'ready', 'event_type': 'EventType.TASK_DEPLOYED'}))\n"
+        "time.sleep(60)\n"
+    )
+    model = only_run(raven).name  # a run's model, by its id
+    agent = raven.start("agent", "run", printing, "--mode", "deploy", "--model", model)
+    run = wait_for(lambda: next((r for r in raven.runs()[1:] if events(r, "TASK_DEPLOYED")), None))
+    assert "interrupted" in raven.ok("runs", "stop", run.name)
+    agent.communicate(timeout=30)
+
+
 def test_whatever_is_printed_never_ends_a_run(
     raven: Raven, printing: Path, project: Path, config: Callable[..., Path]
 ) -> None:
