@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,6 +198,31 @@ def test_an_agent_that_is_killed_is_taken_over_without_losing_or_doubling_anythi
     log = (run / "console.log").read_text().splitlines()
     assert [line for line in log if line.startswith("line ")] == [f"line {n}" for n in range(2000)]
     assert tasks(raven) == []
+
+
+@pytest.mark.slow
+def test_agents_that_are_killed_at_random_moments_lose_and_repeat_nothing(
+    raven: Raven, printing: Path, project: Path, config: Callable[..., Path]
+) -> None:
+    chance = random.Random(5)
+    path = config(epochs=60, sleep=0.1, say="".join(f"line {number}\n" for number in range(500)))
+    agent = raven.start("agent", "run", printing, "--mode", "train", "--data", project, "--config", path)
+    run = wait_for(lambda: next((r for r in raven.runs() if events(r, "METRICS")), None))
+    for _ in range(15):
+        time.sleep(chance.uniform(0.2, 1.2))
+        agent.kill()
+        agent.communicate()
+        agent = raven.start("agent", "attach")
+    agent.communicate(timeout=60)
+    raven.ok("agent", "attach")  # where the last one was killed while it stored
+    kept = record(run)
+    assert kept["result"]["status"] == "completed" and kept["result"]["stored"]
+    assert [event["id"] for event in events(run, "CHECKPOINT")] == list(range(60))
+    assert [e["epoch"] for e in events(run, "METRICS") if e["type"] == "val"] == list(range(1, 61))
+    log = (run / "console.log").read_text().splitlines()
+    assert [line for line in log if line.startswith("line ")] == [f"line {n}" for n in range(500)]
+    assert len([line for line in log if line.startswith("100%")]) == 60
+    assert len(list((run / "checkpoints").rglob("model.bin"))) == 60 and tasks(raven) == []
 
 
 def test_the_next_agent_takes_over_in_the_background(
