@@ -132,7 +132,10 @@ def keep() -> None:
         jobs = RayJobs(f"http://127.0.0.1:{port}", token)
         _wait_until_up(jobs, ray)
         before = os.umask(0o077)
-        write_json(_place() / "local-ray.json", {"address": jobs.address, "token": token, "pid": os.getpid()})
+        write_json(
+            _place() / "local-ray.json",
+            {"address": jobs.address, "token": token, "pid": os.getpid(), "scratch": str(scratch)},
+        )
         os.umask(before)
         _wait_until_idle(jobs, ray)
     except SystemExit:

@@ -26,7 +26,7 @@ class RayJobs:
 
     def __init__(self, address: str, token: str | None = None) -> None:
         self.address = address
-        self._token = token or _users_token()
+        self.token = token or _users_token()
 
     def version(self, patience: float = PATIENCE) -> str:
         """The version of Ray."""
@@ -102,8 +102,8 @@ class RayJobs:
     ) -> bytes | None:
         """One request; with ``missing``, None where there is no such thing."""
         headers = {"Content-Type": kind} if body is not None else {}
-        if self._token:
-            headers |= {"Authorization": f"Bearer {self._token}"}
+        if self.token:
+            headers |= {"Authorization": f"Bearer {self.token}"}
         request = urllib.request.Request(self.address + path, body, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=patience) as answer:

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any
 
+from ravenml.errors import RavenError
 from ravenml.remote import worker
 from ravenml.remote.job import Job
 from ravenml.remote.mirror import PERIOD, beat
@@ -36,13 +37,12 @@ def main() -> int:
     training = Training(ray, job, attempt)
     begun, asked_at, code = time.time(), 0.0, None
     while (code := training.ended()) is None:
-        heartbeat = place.read(HEARTBEAT) or {}
-        runs = heartbeat.get("state") == "running" and heartbeat["at"] > max(begun, time.time() - FRESH)
-        if runs:
-            beat(place, WAITING, attempt, "running")
-        else:
-            beat(place, WAITING, attempt, "waiting", waits_for=waits_for(ray, job))
-        asked_at = asked_at or (time.time() if place.read(layout.CONTROL) else 0.0)
+        try:
+            asked_at = asked_at or (time.time() if place.read(layout.CONTROL) else 0.0)
+            runs = _say_how_it_stands(ray, place, job, attempt, begun)
+        except RavenError as error:  # a store that is away for a while is no reason to give up
+            print(f"The store does not answer: {error}", flush=True)
+            continue
         if asked_at and (not runs or time.time() - asked_at > _STOP):
             training.cancel()
             seal_mirror(place, job, "interrupted", "a request to stop")
@@ -52,6 +52,17 @@ def main() -> int:
         seal_mirror(place, job, "failed", training.why)
     beat(place, WAITING, attempt, "ended")
     return code
+
+
+def _say_how_it_stands(ray: Any, place: Place, job: Job, attempt: int, begun: float) -> bool:
+    """Write the supervisor's heartbeat; whether the training runs."""
+    heartbeat = place.read(HEARTBEAT) or {}
+    runs = heartbeat.get("state") == "running" and heartbeat["at"] > max(begun, time.time() - FRESH)
+    if runs:
+        beat(place, WAITING, attempt, "running")
+    else:
+        beat(place, WAITING, attempt, "waiting", waits_for=waits_for(ray, job))
+    return runs
 
 
 class Training:

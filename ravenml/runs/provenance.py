@@ -35,7 +35,7 @@ def provenance(checkouts: Mapping[str, Path], folder: Path | None) -> dict[str, 
         "python": platform.python_version(),
         "executable": sys.executable,
         "packages": packages(),
-        "code": _brought(folder) or code(checkouts, folder),
+        "code": code(checkouts, folder),
         "machine": machine(),
         "environment": variables(),
     }
@@ -71,6 +71,8 @@ def packages() -> dict[str, str]:
 
 def code(checkouts: Mapping[str, Path], folder: Path | None) -> dict[str, Any]:
     """Commit, branch and uncommitted changes of each place that lies in a git checkout."""
+    if brought := _brought(folder):
+        return brought
     if shutil.which("git") is None:
         return {}
     result: dict[str, Any] = {}

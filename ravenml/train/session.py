@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import traceback
@@ -151,7 +152,8 @@ class Session:
         describe(self.run, self.outcome, train)
         self.run.seal("completed", **self.outcome.as_result())
         self.run.stop.storing()
-        store_outcome(self.request, self.run, self.outcome)
+        if os.environ.get("RANK", "0") == "0":  # of several that train one model, the first one stores it
+            store_outcome(self.request, self.run, self.outcome)
 
     def say(self, line: str) -> None:
         """Print a line above whatever shows the progress."""
