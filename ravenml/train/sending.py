@@ -31,6 +31,10 @@ def send_if_wanted(context: click.Context, request: Request) -> bool:
                 raise InputError(f"{spelled} belongs to --remote; name a queue, or leave it out.")
         return False
     workers = int(options.get("group_workers", 1))
+    if workers > 1 and not getattr(request.settings, "data_parallel", False):
+        raise InputError(
+            f"--workers: the plugin {request.plugin_name!r} trains a model with one process; leave it out."
+        )
     if workers > 1 and request.wants_folds:
         raise InputError(
             "--workers trains one model with several processes, and --kfold several models; choose one."

@@ -31,11 +31,13 @@ class TrainSettings(BaseModel):
     Attributes:
         best_metric: the address of the metric that decides which checkpoint is best.
         best_mode: ``max`` or ``min``.
+        data_parallel: whether several processes can train one model (torchrun's variables name them).
     """
 
     model_config = ConfigDict(extra="forbid")
     best_metric: ClassVar[str] = "val/loss"
     best_mode: ClassVar[str] = "min"
+    data_parallel: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)

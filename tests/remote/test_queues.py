@@ -83,3 +83,8 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     configure(f"queues: {{gpu: {{address: 'http://127.0.0.1:9', store: '{tmp_path}', requirements: none}}}}")
     with pytest.raises(Exception, match=r"http://127\.0\.0\.1:9 does not answer"):
         submit(["run", "--", "true"], "gpu", needs_code=False, cwd=tmp_path)
+
+
+def test_several_workers_are_for_plugins_that_can(raven: Raven, learner: Path, project: Path) -> None:
+    said = raven("train", "--remote", "local", "--workers", 2, "--dataset", project, "learner", "train")
+    assert said.returncode == 2 and "'learner' trains a model with one process" in said.stderr
