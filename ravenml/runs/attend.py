@@ -59,6 +59,11 @@ class Attendant:
             attendant.every(PERIOD, ResourcesDuty(run, pid), first=FIRST)
         return attendant
 
+    def hold_readers(self, held: bool = True) -> None:
+        """Start no readers as long as it may turn out that there is no run."""
+        if self._sidecar is not None:
+            self._sidecar.held = held
+
     def __enter__(self) -> Attendant:
         began = time.monotonic()
         self._duties = [(began + due, duty) for due, duty in self._duties]
@@ -99,9 +104,12 @@ class Sidecar:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._started = False
+        self.held = False
 
     def start(self) -> None:
         """Start it, if the configuration names a reader."""
+        if self.held:
+            return
         from ravenml.config.config import load_config
         from ravenml.runs.readers.chosen import chosen_readers
         from ravenml.runs.readers.sidecar import start_sidecar

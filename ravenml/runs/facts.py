@@ -27,7 +27,7 @@ def row_of(record: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any
         "created": record.get("created"),
         "finished": result.get("finished"),
         "stored": result.get("stored"),
-        "tags": list(notes.get("tags") or ()),
+        "tags": list(dict.fromkeys([*(record.get("tags") or ()), *(notes.get("tags") or ())])),
         "note": notes.get("note"),
         "metrics": result.get("metrics") or {},
         "settings": settings_of(record),

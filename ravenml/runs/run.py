@@ -261,7 +261,12 @@ class Run:
         self._write(message, event_type, fields, level)
 
     def describe(self, fields: Mapping[str, Any]) -> None:
-        """Add what a program says of itself to ``run.json``, mappings to those that are there."""
+        """Add what a program says of itself to ``run.json``, mappings to those that are there.
+
+        A project or name that was given on the command line stays.
+        """
+        given = [name for name in ("project", "name") if self.record.get(name)]
+        fields = {name: value for name, value in fields.items() if name not in given}
         known = {name: self.record.get(name) for name in fields}
         self.update(
             **{

@@ -8,11 +8,12 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ravenml.errors import InputError
+from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.task import parameters
 from ravenml.task.artifacts import keep_artifact
@@ -244,6 +245,7 @@ class Task:
         """
         if not self.running_locally():
             return
+        self._voice.hold()
         where = submit(
             Submission(
                 command=(sys.executable, *_script_arguments()),
@@ -260,6 +262,7 @@ class Task:
             self._ended = True
             self._voice.discard()
             sys.exit(0)
+        self._voice.hold(False)
 
     # Its end.
 
@@ -296,7 +299,10 @@ class Task:
             stopped = issubclass(kind, KeyboardInterrupt)
             how["status"] = "interrupted" if stopped else "failed"
             how["reason" if stopped else "error"] = "Ctrl-C" if stopped else f"{kind.__name__}: {error}"
-            shown(kind, error, trace)
+            if isinstance(error, RavenError) and not os.environ.get("RAVENML_DEBUG"):
+                print(f"Error: {error}", file=sys.stderr)
+            else:
+                shown(kind, error, trace)
 
         def exit_with(status: Any = None, /) -> Any:
             if status not in (None, 0):
@@ -306,7 +312,13 @@ class Task:
         sys.excepthook = excepthook
         sys.exit = exit_with
         _on_sigterm(lambda: how.update(status="interrupted", reason="SIGTERM"))
-        atexit.register(lambda: self._end(**how))
+
+        def end() -> None:
+            self._end(**how)
+            if how.get("reason") == "Ctrl-C":
+                _as_interrupted()
+
+        atexit.register(end)
 
     def _note_sent(self, name: str, address: str, size: int) -> None:
         if not self._ended or isinstance(self._sender, Sender):
@@ -356,6 +368,16 @@ def _script_arguments() -> Sequence[str]:
     if module is not None and module.name:
         return ["-m", module.name.removesuffix(".__main__"), *sys.argv[1:]]
     return sys.argv
+
+
+def _as_interrupted() -> None:
+    """Have Python end by SIGINT, as after any Ctrl-C.
+
+    It forgets that whenever a text is executed, which importing a dataclass does; executing one that is
+    interrupted reminds it.
+    """
+    with suppress(KeyboardInterrupt):
+        exec("raise KeyboardInterrupt")
 
 
 def _on_sigterm(note: Callable[[], Any]) -> None:

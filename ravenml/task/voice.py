@@ -33,6 +33,10 @@ class Voice(Protocol):
         """Say how it ended."""
         ...
 
+    def hold(self, held: bool = True) -> None:
+        """Tell nobody of the run, since it may be done elsewhere; False tells them."""
+        ...
+
     def discard(self) -> None:
         """Leave nothing: the work is done elsewhere."""
         ...
@@ -54,6 +58,9 @@ class Attached:
 
     def end(self, status: str, **result: Any) -> None:
         self._writer.close()  # what the exit code says counts
+
+    def hold(self, held: bool = True) -> None:
+        """What `raven run` has begun stays."""
 
     def discard(self) -> None:
         self._writer.close()
@@ -84,9 +91,9 @@ class Own:
         found |= {**environment_of(Path(sys.executable)), "machine": machine()}
         self.run.update(provenance=found)
         self._boards = Boards(self.run, [Path.cwd()], os.getpid())
-        attendant = Attendant.of(self.run)
-        attendant.every(1.0, self._boards.look)
-        self._stack.enter_context(attendant)
+        self._attendant = Attendant.of(self.run)
+        self._attendant.every(1.0, self._boards.look)
+        self._stack.enter_context(self._attendant)
 
     def event(self, event_type: str, message: str = "", level: str = "info", **fields: Any) -> None:
         self.run.say(event_type, message or event_type.lower(), fields, level)
@@ -100,6 +107,9 @@ class Own:
                 self._boards.look_everywhere()
             self._stack.close()
             self.run.seal(status, metrics=self.run.last_metrics(), **result)
+
+    def hold(self, held: bool = True) -> None:
+        self._attendant.hold_readers(held)
 
     def discard(self) -> None:
         import shutil

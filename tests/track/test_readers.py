@@ -200,6 +200,22 @@ def test_a_training_reaches_tensorboard_by_itself_and_does_not_wait_for_it(
     assert tensorboard_in(folder)[0]["val/miou"] == [1, 2]
 
 
+def test_a_training_that_is_killed_and_resumed_shows_each_step_once(
+    raven: Raven, site: Path, learner: Path, project: Path
+) -> None:
+    command = ("train", "--dataset", project, "learner", "train")
+    training = raven.start(*command, "--epochs", "5", SECONDS="0.6", RAVENML_TRACK="tensorboard")
+    folder = wait_for(lambda: raven.runs() and raven.runs()[0])
+    wait_for(lambda: len(tensorboard_in(folder)[0]["val/miou"]) > 1, 60)  # the second epoch has been brought
+    training.kill()
+    training.wait()
+    done = raven("train", "learner", "train", "--resume", folder.name, RAVENML_TRACK="tensorboard")
+    assert done.returncode == 0, done.stderr
+    cursor = folder / "readers" / "tensorboard.json"
+    wait_for(lambda: json.loads(cursor.read_text())["closed"] == 2, 60)
+    assert tensorboard_in(folder)[0]["val/miou"] == [1, 2, 3, 4, 5]
+
+
 READERS = """
 import time
 from pathlib import Path

@@ -102,11 +102,11 @@ def _number(value: object) -> float | None:
 
 
 def picture_of(event: Mapping[str, Any], folder: Path) -> Path | None:
-    """The file of a picture that an event announces, where it is there."""
+    """The file of a picture that an event announces, where it is there, in the run's folder."""
     if kind_of(event) != "IMAGE" or not isinstance(event.get("file"), str):
         return None
-    path = folder / event["file"]
-    return path if path.is_file() else None
+    path = (folder / event["file"]).resolve()
+    return path if path.is_file() and path.is_relative_to(folder.resolve()) else None
 
 
 def title_of(record: Mapping[str, Any]) -> str:

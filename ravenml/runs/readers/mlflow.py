@@ -44,7 +44,7 @@ class MLflow(Reader):
         for event in events:
             path = picture_of(event, self.folder)
             if path is not None:
-                place = path.parent.relative_to(self.folder).as_posix()
+                place = path.parent.relative_to(self.folder.resolve()).as_posix()
                 self._client().log_artifact(run_id, str(path), place)
 
     def start_over(self) -> None:
@@ -116,6 +116,7 @@ class MLflow(Reader):
             client.log_batch(run_id, params=parameters[begin : begin + _PARAMETERS])
         facts = {"command": " ".join(record.get("command") or ()), "plugin": record.get("plugin")}
         tags = [RunTag(f"ravenml.{name}", str(value)[:_LENGTH]) for name, value in facts.items() if value]
+        tags.append(RunTag("mlflow.runName", title_of(record)))  # a program may say its name later
         client.log_batch(run_id, tags=tags)
 
 
