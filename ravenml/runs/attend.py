@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from ravenml.config.home import home
+from ravenml.runs.readers.start import start_sidecar
 from ravenml.runs.resources import PERIOD, ResourcesDuty, can_measure
 from ravenml.runs.run import Run
 
@@ -108,25 +109,21 @@ class Sidecar:
 
     def start(self) -> None:
         """Start it, if the configuration names a reader."""
-        if self.held:
-            return
         from ravenml.config.config import load_config
         from ravenml.runs.readers.chosen import chosen_readers
-        from ravenml.runs.readers.sidecar import start_sidecar
 
-        self._started = True
-        if chosen_readers(load_config()):
-            start_sidecar(self._run.path)
+        if not self.held:
+            self._started = True
+            if chosen_readers(load_config()):
+                start_sidecar(self._run.path)
 
     def start_late(self) -> None:
         """For a run that is over before it was started: it finishes alone, and nobody waits for it.
 
-        A run that has said nothing is worth it only to readers that somebody has chosen.
+        A run that has said nothing is worth it only to readers that somebody may have chosen; which, the
+        process itself finds out: reading the configuration would take longer than many a program.
         """
-        if not self._started and (self._run.said_anything or _somebody_chose()):
-            self.start()
-
-
-def _somebody_chose() -> bool:
-    """Whether there may be a choice of readers; cheaper than reading the configuration."""
-    return bool(os.environ.get("RAVENML_TRACK")) or (home() / "config.yaml").exists()
+        chosen = os.environ.get("RAVENML_TRACK", "")
+        worth_it = self._run.said_anything or chosen or (home() / "config.yaml").exists()
+        if not self._started and not self.held and worth_it and chosen != "none":
+            start_sidecar(self._run.path)

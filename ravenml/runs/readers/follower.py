@@ -14,9 +14,9 @@ from ravenml.files import explain, read_json, write_json
 from ravenml.runs import layout
 from ravenml.runs.events import parse
 from ravenml.runs.readers.base import Reader, kind_of
+from ravenml.runs.readers.start import FOLDER
 from ravenml.runs.record import read_record
 
-FOLDER = "readers"
 PIECE = 4 << 20  # bytes of events that are brought at once
 _MARK = b'"EventType.RESUMED"'
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -18,33 +17,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from ravenml.config.config import Config, load_config
-from ravenml.config.home import home
 from ravenml.runs import layout
 from ravenml.runs.readers.chosen import chosen_readers, load_reader
-from ravenml.runs.readers.follower import FOLDER, Follower
+from ravenml.runs.readers.follower import Follower
+from ravenml.runs.readers.start import start_sidecar
 from ravenml.runs.record import read_record, status
 
 PERIOD = 1.0  # seconds between two looks
 GIVE_UP = 120.0  # seconds after the run's end after which what cannot be brought is left to `raven runs sync`
 LONGEST_PAUSE = 60.0  # seconds between two tries of a reader that fails
-LOG = "sidecar.log"
-
-
-def start_sidecar(folder: Path, only: Sequence[str] = ()) -> None:
-    """Start the readers of the run in ``folder`` in a process of their own, which outlives this one."""
-    place = folder / FOLDER
-    place.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "RAVENML_STORAGE_PATH": str(home())}
-    with (place / LOG).open("ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, str(folder), *only],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=place,
-            env=environment,
-            start_new_session=True,
-        )
 
 
 def follow(folder: Path, name: str, config: Config) -> None:
@@ -83,6 +64,8 @@ def main(arguments: Sequence[str]) -> None:
         os.nice(10)  # the training comes first
     config = load_config()
     names = list(arguments[1:]) or chosen_readers(config)
+    if not names:
+        return
     threads: dict[tuple[Path, str], threading.Thread] = {}
     ended_at: float | None = None
     while True:
