@@ -74,7 +74,7 @@ class ClearML(Reader):
 
     def where(self) -> str:
         if self._offline():
-            return str(next((self.folder / "clearml").glob("*.zip"), self.folder / "clearml"))
+            return str(next((self.folder / "clearml").rglob("*.zip"), self.folder / "clearml"))
         return str(self.state.get("page", ""))
 
     def _offline(self) -> bool:
@@ -88,6 +88,8 @@ class ClearML(Reader):
 
             if self._offline():
                 Task.set_offline(True)
+            # The process that ClearML forks for its reports may wait for ever; we are one of our own already.
+            setattr(Task, "_report_subprocess_enabled", False)  # noqa: B010
             self._task = Task.init(
                 project_name=project_of(self.record),
                 task_name=title_of(self.record),
