@@ -26,6 +26,7 @@ from ravenml.infer.settings import Asked, check_project, configure, effective_mo
 from ravenml.infer.sources import ModelSource
 
 Read = tuple[NDArray[np.uint8], Document]
+_AT_ONCE = 2**22  # pixels of whole images that go through a network together; more would need much memory
 
 
 @dataclass
@@ -82,15 +83,14 @@ def run_job(job: Job, meter: Callable[[int], Meter] = Meter) -> Done:
     _check_apart(job.inputs.path, job.output.root)
     request = _request(job)
     job.output.begin(request, job.overwrite)
-    if job.overwrite:
-        job.output.forget(job.inputs.pictures)
-    todo = [one for one in job.inputs.pictures if not job.output.is_done(one)]
+    todo = [one for one in job.inputs.pictures if job.overwrite or not job.output.is_done(one)]
     done = Done(kept=len(job.inputs.pictures) - len(todo))
+    mode = _prepared(job, request) if todo else None
     with meter(len(todo)) as shown:
         for fault in job.inputs.faults:
             _tell(done, shown, str(fault))
-        if todo:
-            _annotate(job, _prepared(job, request), todo, done, shown)
+        if mode is not None:
+            _annotate(job, mode, todo, done, shown)
         done.took = shown.summary()
     return done
 
@@ -115,6 +115,8 @@ def _prepared(job: Job, request: dict[str, Any]) -> Mode:
         meta = extended_meta(job.inputs.meta, mode.classes, mode.tags, replaced)
     except InputError as error:
         raise InputError(f"{error} (--suffix, or `mode.model_classes.add_suffix`)") from None
+    if job.overwrite:
+        job.output.forget(job.inputs.pictures)
     job.output.describe(request, config.model_dump(), mode.classes, meta)
     return mode
 
@@ -160,7 +162,7 @@ def _batches(
         except RavenError as fault:
             _tell(done, shown, str(fault))
             shown.advance()
-        if len(batch) == size:
+        if len(batch) == size or sum(read[0].shape[0] * read[0].shape[1] for _, read in batch) > _AT_ONCE:
             yield batch
             batch = []
     if batch:

@@ -37,6 +37,7 @@ class Ensemble:
         self.predictors = predictors
         self.task, self.classes, self.input_size = first.task, list(first.classes), first.input_size
         self.device = getattr(first, "device", "cpu")
+        self.batch_size = getattr(first, "batch_size", None)
         self.obj_classes = getattr(first, "obj_classes", None)
 
     def predict(

@@ -379,3 +379,19 @@ def test_a_wrong_field_is_named_with_its_path(given: dict[str, Any], said: str) 
     with pytest.raises(InputError) as caught:
         effective_config(given, {}, "my.json")
     assert said in str(caught.value) and str(caught.value).startswith("my.json: ")
+
+
+@given(st.integers(1, 6), st.sampled_from([np.float32, np.float16]), st.integers(0, 2**32 - 1))
+def test_the_likeliest_class_is_the_first_with_the_largest_probability(
+    classes: int, kind: Any, seed: int
+) -> None:
+    said = (np.random.default_rng(seed).integers(0, 5, (classes, 9, 7)) / 4).astype(kind)
+    expected = said.argmax(axis=0) + 1 if classes > 1 else said[0] > 0.5
+    assert (most_likely(said) == expected).all()
+
+
+def test_more_classes_than_a_byte_can_number_are_told_apart() -> None:
+    said = np.zeros((300, 2, 2), np.float32)
+    said[299, 0, 1] = 1
+    numbers = most_likely(said)
+    assert numbers.dtype == np.uint16 and numbers.tolist() == [[1, 300], [1, 1]]

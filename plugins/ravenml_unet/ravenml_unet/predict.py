@@ -45,6 +45,13 @@ class UNetPredictor:
         self.architecture = architecture
         self.classes = [c.title for c in obj_classes]
 
+    @property
+    def batch_size(self) -> int:
+        """How many images at once are fastest: on a processor as many as it computes side by side."""
+        from ravenml_unet.predicting import workers
+
+        return workers(self.device) if self.device.type == "cpu" else 16
+
     def predict(
         self, images: NDArray[np.uint8], want: Literal["labels", "probabilities"] = "labels"
     ) -> NDArray[Any]:

@@ -60,6 +60,21 @@ def test_a_batch_is_predicted_as_its_images_are_one_by_one(predictor: UNetPredic
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+def test_images_side_by_side_in_threads_of_their_own_come_out_the_same(predictor: UNetPredictor) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 40, 50, 3), np.uint8)
+    alone = predictor.predict(images, want="probabilities")
+    assert predictor.batch_size == 1
+    torch.set_num_threads(3)
+    try:
+        assert predictor.batch_size == 3
+        together = predictor.predict(images, want="probabilities")
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(1)
+    assert together.flags.writeable
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
 def test_a_single_class_is_told_from_everything_else_at_one_half() -> None:
     assert most_likely(torch.tensor([[[[0.4, 0.6]]]])).tolist() == [[[0, 1]]]
 

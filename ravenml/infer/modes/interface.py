@@ -57,8 +57,7 @@ class Network(Protocol):
         Args:
             images: uint8 RGB ``(N, H, W, 3)``.
             documents: what is known about each.
-            probabilities: whether a probability for every class and pixel is wanted; whoever gets it may
-                change it.
+            probabilities: whether a probability for every class and pixel is wanted.
 
         Returns:
             ``N`` predictions.

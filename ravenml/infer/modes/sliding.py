@@ -69,6 +69,10 @@ class SlidingWindow(_Sliding):
                 "mode: sliding_window needs a model that gives probabilities for every pixel; for boxes "
                 "there is sliding_window_det."
             )
+        needed = (len(self.network.classes), *tiles.shape[1:3])
+        wrong = next((one.shape for one in found if one.shape != needed), None)
+        if wrong is not None:
+            raise RavenError(f"The model gave probabilities of the shape {wrong} for a window, not {needed}.")
         return found
 
 
