@@ -21,6 +21,7 @@ RUN_ID = "RAVENML_RUN_ID"  # in the environment of a run that was sent here: the
 NOTES = "notes.json"
 SUMMARY = "summary.json"
 SCORES = "scores.npz"
+EVALUATION = "evaluation.json"
 CHECKPOINTS = "checkpoints"
 INFO = "info"
 PREVIEWS = "previews"

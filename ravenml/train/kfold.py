@@ -17,7 +17,8 @@ from ravenml.data.cache import default_cache
 from ravenml.data.project import Project
 from ravenml.data.split import Split
 from ravenml.errors import Interrupted, RavenError
-from ravenml.files import write_json
+from ravenml.files import read_json, write_json
+from ravenml.infer.evaluation import pooled
 from ravenml.remote.folds import ClusterChild, cluster_folds, is_cluster_run
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT, Child, launch
@@ -58,6 +59,7 @@ def run_folds(request: Request, call: Callable[[TrainInput], Any]) -> None:
         session.stop_display()
         summary = summarise(run.path, train.dataset, plan)
         write_json(run.path / layout.SUMMARY, summary.as_json())
+        write_pooled_evaluation(run.path, len(plan))
         for line in summary.table(shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
             session.say(line)
         session.outcome = Outcome(summary.headline(), summary.models(), summary.metadata())
@@ -66,6 +68,15 @@ def run_folds(request: Request, call: Callable[[TrainInput], Any]) -> None:
             raise RavenError(_failure(request, run, failed))
         session.store(train)
     session.tell()
+
+
+def write_pooled_evaluation(folder: Path, folds: int) -> None:
+    """Write the whole's ``evaluation.json`` where every fold has left one of the known form."""
+    files = [folder / layout.FOLDS / str(fold) / layout.EVALUATION for fold in range(folds)]
+    if all(file.exists() for file in files):
+        whole = pooled([read_json(file) for file in files])
+        if whole is not None:
+            write_json(folder / layout.EVALUATION, whole)
 
 
 def record_plan(run: Run, plan: Sequence[Split]) -> None:

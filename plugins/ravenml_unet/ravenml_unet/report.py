@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ravenml.files import write_json
+from ravenml.infer.evaluation import SCHEMA, section
 from ravenml.infer.metrics import BACKGROUND, segmentation_metrics
 from ravenml.runs.events import effective, read_events
 from ravenml_unet.evaluation import Evaluation
 
-SCHEMA = 1
 SHOWN = 3  # pictures of the worst images, and of the best
 
 
@@ -43,42 +40,6 @@ def write_evaluation(path: Path, evaluation: Evaluation, items: Sequence[str], *
     if evaluation.original is not None:
         content["original_size"] = section(evaluation.original, evaluation.titles, items)
     write_json(path, content)
-
-
-def section(confusion: NDArray[np.int64], titles: Sequence[str], items: Sequence[str]) -> dict[str, Any]:
-    """Confusion, scores, classes and images from matrices ``(N, C, C)`` of one size."""
-    total = confusion.sum(axis=0)
-    return {
-        "confusion": total.tolist(),
-        "scores": {name: v for name, v in segmentation_metrics(total, titles).items() if "/" not in name},
-        "per_class": per_class(total, titles),
-        "per_image": [
-            {"item": item, **segmentation_metrics(one, titles)}
-            for item, one in zip(items, confusion, strict=True)
-        ],
-    }
-
-
-def per_class(
-    confusion: NDArray[np.int64], titles: Sequence[str]
-) -> dict[str, dict[str, float | int | None]]:
-    """Scores of every class; None where there is nothing to divide by."""
-    hits, truth, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-
-    def ratio(a: np.int64, b: np.int64) -> float | None:
-        return float(a / b) if b else None
-
-    return {
-        title: {
-            "iou": ratio(hits[i], truth[i] + predicted[i] - hits[i]),
-            "dice": ratio(2 * hits[i], truth[i] + predicted[i]),
-            "precision": ratio(hits[i], predicted[i]),
-            "recall": ratio(hits[i], truth[i]),
-            "truth_pixels": int(truth[i]),
-            "predicted_pixels": int(predicted[i]),
-        }
-        for i, title in enumerate(titles)
-    }
 
 
 def by_score(evaluation: Evaluation) -> list[tuple[float, int]]:

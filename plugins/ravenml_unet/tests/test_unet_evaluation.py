@@ -16,13 +16,14 @@ from unet_support import MakeInput, small_settings
 from ravenml.data.project import Project
 from ravenml.data.samples import Samples
 from ravenml.errors import InputError
+from ravenml.infer.evaluation import per_class, section
 from ravenml.infer.metrics import confusion_matrix, segmentation_metrics
 from ravenml.infer.out_of_fold import predict_segmentation
 from ravenml_unet import load_model
 from ravenml_unet.evaluating import evaluate_model
 from ravenml_unet.evaluation import Evaluation
 from ravenml_unet.pictures import confusion_picture, curves_picture
-from ravenml_unet.report import by_score, per_class, section, worst_and_best
+from ravenml_unet.report import by_score, worst_and_best
 from ravenml_unet.training import run_training
 
 TITLES = ["__bg__", "cat", "dog", "cow"]
