@@ -3,12 +3,12 @@
     python benchmarks/training.py PROJECT [--model UNet] [--device auto] [--precision auto] [--rounds 20]
     python benchmarks/training.py PROJECT --only steps|speed|augmentation
 
-Three measurements, each side in a process of its own that trains one epoch a turn (training_sides.py):
+Three measurements, each side in a process of its own that trains four epochs a turn (training_sides.py):
 
 - ``speed``: the whole plugin (medium augmentation, events, checkpoints each epoch) beside a bare loop with
   the same network, precision, memory format and augmentation, all images in memory: at least 0.97 of its
   images/s.  Where the precision is bfloat16, also beside the plain float32 loop: at least 3 times as fast
-  (``LinkNet34``: 2 times).
+  (``LinkNet34``: 2 times); with ``--compile``, the plugin with that option too.
 - ``steps``: what is added to each step, seen with a network that costs next to nothing: at most 1 ms.  Beside
   it what Lightning's default Trainer adds, where the package ``pytorch-lightning`` is installed.
 - ``augmentation``: the share of a training step that augmentation takes, for each template and network.
@@ -32,18 +32,22 @@ from ravenml.data.project import Project
 from ravenml.data.split import default_split
 
 MEDIUM = "colour+rotate+crop"  # the third of the five templates
+TURN = 4  # epochs of one side before it is another one's turn; its last checkpoint is waited for
 ENOUGH, STEP_LIMIT = 0.97, 0.001
 BF16_FASTER = {"UNet": 3.0, "LinkNet34": 2.0}
 NETWORKS = ("UNet", "UNet11", "UNet16", "AlbuNet", "LinkNet34")
 
 
 def sides(names: list[str], project: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """The processes of these sides, started one after the other."""
-    script = Path(__file__).with_name("training_sides.py")
-    return {
-        name: waiting_process([sys.executable, str(script), name, str(project), json.dumps(settings)])
-        for name in names
-    }
+    """The processes of these sides; ``compiled`` is the plugin with ``--compile``."""
+    script = str(Path(__file__).with_name("training_sides.py"))
+    started = {}
+    for name in names:
+        side, its = ("plugin", settings | {"compile": True}) if name == "compiled" else (name, settings)
+        started[name] = waiting_process(
+            [sys.executable, script, side, str(project), str(TURN), json.dumps(its)]
+        )
+    return started
 
 
 def training_images(project: Path) -> int:
@@ -51,16 +55,17 @@ def training_images(project: Path) -> int:
     return len(default_split(Project.open(project), notice=lambda text: None).train)
 
 
-def measure_speed(project: Path, settings: dict[str, Any], bf16: bool, rounds: int) -> bool:
+def measure_speed(project: Path, settings: dict[str, Any], bf16: bool, compiled: bool, rounds: int) -> bool:
     """Compare images/s; False where they are too few."""
     images = training_images(project)
-    names = ["bare", "plugin", *(["plain"] if bf16 else [])]
-    print(f"\nspeed: {settings['model']}, {images} images an epoch, {rounds} epochs each; before: {load()}")
-    seconds = interleave(sides(names, project, settings), rounds, warm_up=2)
+    names = ["bare", "plugin", *(["plain"] if bf16 else []), *(["compiled"] if compiled else [])]
+    print(f"\nspeed: {settings['model']}, {images} images an epoch, {rounds} turns of {TURN} epochs")
+    print(f"before: {load()}")
+    seconds = interleave(sides(names, project, settings), rounds)
     print(f"after: {load()}")
     report(seconds, "bare")
     for name, values in seconds.items():
-        print(f"{name}: {images / statistics.median(values):.2f} images/s")
+        print(f"{name}: {TURN * images / statistics.median(values):.2f} images/s")
     share = 1 / median_ratio(seconds["plugin"], seconds["bare"])
     kept = share >= ENOUGH
     print(f"The plugin has {share:.3f} of the bare loop's images/s ({verdict(kept)}: {ENOUGH}).")
@@ -69,6 +74,9 @@ def measure_speed(project: Path, settings: dict[str, Any], bf16: bool, rounds: i
         limit = "" if wanted is None else f" ({verdict(times >= wanted)}: {wanted:g})"
         print(f"In bfloat16 it is {times:.2f} times as fast as the plain float32 loop{limit}.")
         kept &= wanted is None or times >= wanted
+    if compiled:
+        times = median_ratio(seconds["plugin"], seconds["compiled"])
+        print(f"With --compile it is {times:.2f} times as fast as without.")
     return kept
 
 
@@ -88,14 +96,15 @@ def measure_steps(settings: dict[str, Any], rounds: int) -> bool:
             names.append("lightning")
         else:
             print("\nLightning is left out: install pytorch-lightning to see what its Trainer adds.")
-        print(f"\nsteps: a tiny network, {steps} steps an epoch, {rounds} epochs each; before: {load()}")
-        seconds = interleave(sides(names, project, tiny), rounds, warm_up=3)
+        print(f"\nsteps: a tiny network, {steps} steps an epoch, {rounds} turns of {TURN} epochs")
+        print(f"before: {load()}")
+        seconds = interleave(sides(names, project, tiny), rounds)
     print(f"after: {load()}")
     report(seconds, "bare")
     added = {}
     for name in names[1:]:
         pairs = zip(seconds[name], seconds["bare"], strict=True)
-        added[name] = statistics.median(side - bare for side, bare in pairs) / steps
+        added[name] = statistics.median(side - bare for side, bare in pairs) / (TURN * steps)
         print(f"{name}: {1000 * added[name]:.3f} ms added to each step")
     kept = added["plugin"] <= STEP_LIMIT
     print(f"The plugin's part is {verdict(kept)}: {1000 * STEP_LIMIT:g} ms.")
@@ -136,6 +145,7 @@ def main() -> int:
     parser.add_argument("--model", default="UNet")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--compile", action="store_true", help="time the plugin with --compile too")
     parser.add_argument("--rounds", type=int, default=20)
     given = parser.parse_args()
 
@@ -160,7 +170,7 @@ def main() -> int:
     if given.only in (None, "steps"):
         kept &= measure_steps(settings, given.rounds)
     if given.only in (None, "speed"):
-        kept &= measure_speed(given.project, settings, precision == "bf16", given.rounds)
+        kept &= measure_speed(given.project, settings, precision == "bf16", given.compile, given.rounds)
     if given.only in (None, "augmentation"):
         measure_augmentation(settings, given.project, given.rounds)
     return 0 if kept else 1

@@ -1,6 +1,6 @@
-"""The sides that benchmarks/training.py compares, each a process of its own that trains one epoch at a time.
+"""The sides that benchmarks/training.py compares, each a process that trains some epochs at a time.
 
-    python benchmarks/training_sides.py SIDE PROJECT '{"model": …}'
+    python benchmarks/training_sides.py SIDE PROJECT EPOCHS '{"model": …}'
 
 ``SIDE`` is ``plugin``, the whole of ``raven train unet train``'s work with a run's folder, events and
 checkpoints; ``bare``, the loop that one would write in plain PyTorch with all images in memory; ``plain``,
@@ -60,15 +60,20 @@ class Tiny(nn.Module):
 
 
 class Gate:
-    """Where a side waits between two epochs; the words go past whatever a library prints."""
+    """Where a side waits between two turns of so many epochs; the words go past whatever a library prints."""
 
-    def __init__(self) -> None:
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
         self._answers = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
         self._word = "ready"
 
+    def is_due(self, epoch: int) -> bool:
+        """Whether a turn begins with this epoch, counted from 0."""
+        return epoch % self.epochs == 0
+
     def wait(self) -> None:
-        """Say that an epoch is over, and wait until another one is asked for."""
+        """Say that a turn is over, and wait until another one is asked for."""
         self._answers.write(f"{self._word}\n")
         self._answers.flush()
         self._word = "done"
@@ -82,7 +87,7 @@ def leave() -> NoReturn:
 
 
 class PacedRun(Run):
-    """A run that waits before each of its epochs until the checkpoint of the one before is on the disk."""
+    """A run that waits after each turn, first until its last checkpoint is on the disk."""
 
     gate: Gate
     kept = 0
@@ -93,7 +98,7 @@ class PacedRun(Run):
 
     def progress(self, subtask: str, current: int, total: int, **extra: Any) -> None:
         super().progress(subtask, current, total, **extra)
-        if subtask == "Epoch":
+        if subtask == "Epoch" and self.gate.is_due(current):
             while self.kept < current:  # written beside the training, but no part of the others' turns
                 time.sleep(0.0005)
             self.gate.wait()
@@ -204,7 +209,8 @@ def bare_side(project: Project, settings: UNetSettings, gate: Gate, plain: bool 
     """The loop in plain PyTorch."""
     bare = Bare(project, settings, plain)
     for epoch in range(FOR_EVER):
-        gate.wait()
+        if gate.is_due(epoch):
+            gate.wait()
         bare.epoch(epoch)
 
 
@@ -237,7 +243,8 @@ def lightning_side(project: Project, settings: UNetSettings, gate: Gate) -> None
 
     class Paced(pl.Callback):
         def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
-            gate.wait()
+            if gate.is_due(trainer.current_epoch):
+                gate.wait()
 
     with tempfile.TemporaryDirectory(prefix="ravenml-bench-") as folder:
         trainer = pl.Trainer(
@@ -260,8 +267,8 @@ SIDES: dict[str, Callable[[Project, UNetSettings, Gate], None]] = {
 
 
 def main() -> None:
-    _, side, project, settings = sys.argv
-    gate = Gate()
+    _, side, project, epochs, settings = sys.argv
+    gate = Gate(int(epochs))
     given = json.loads(settings)
     # Neither validation nor previews: the other sides do neither.
     settings = UNetSettings(**given, epochs=FOR_EVER, val_every=FOR_EVER)

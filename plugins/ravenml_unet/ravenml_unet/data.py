@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ravenml_unet.memory import memory_for_images
 from ravenml_unet.preprocessing import resize_image, resize_labels
 
 Indices = Sequence[int] | NDArray[Any]
-MEMORY = 1 << 30  # bytes of resized images that may be kept in memory, per set of images
 
 
 class ImagesAndLabels(Protocol):
@@ -42,11 +42,14 @@ class Batch:
 
 
 class ResizedSamples:
-    """Samples at the network's input size; as many as fit ``memory`` bytes are resized only once."""
+    """Samples at the network's input size; as many as fit ``memory`` bytes are resized only once.
 
-    def __init__(self, samples: ImagesAndLabels, width: int, height: int, memory: int = MEMORY) -> None:
+    ``memory`` is by default what :func:`ravenml_unet.memory.memory_for_images` allows.
+    """
+
+    def __init__(self, samples: ImagesAndLabels, width: int, height: int, memory: int | None = None) -> None:
         self.samples, self.width, self.height = samples, width, height
-        self._free = memory
+        self._free = memory_for_images() if memory is None else memory
         self._kept: dict[int, tuple[NDArray[np.uint8], NDArray[Any]]] = {}
 
     def __len__(self) -> int:

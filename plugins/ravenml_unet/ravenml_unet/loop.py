@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from ravenml.errors import RavenError
 from ravenml.infer.metrics import segmentation_metrics
 from ravenml.runs.run import Run
 from ravenml_unet.checkpoints import Best, State, moment
+from ravenml_unet.compiling import compiled, explained
 from ravenml_unet.confusion import confusion_per_image
 from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples
 from ravenml_unet.evaluation import Evaluation, evaluate
@@ -87,6 +89,10 @@ class TrainingLoop:
         self.model = model.to(fabric.device)
         self._optimizer = make_optimizer(self.model, settings, fabric.device)
         self.wrapped, self._stepper = fabric.setup(self.model, self._optimizer)
+        self._learner = self.wrapped  # validation and previews go through the network as it is
+        if settings.compile:
+            size = settings.input_size
+            self._learner = fabric.setup_module(compiled(self.model, size.width, size.height))
         self.steps_per_epoch = math.ceil(len(data.train) / settings.batch_size.train)
         self.best: Best | None = None
         self.epoch = self.batch = self.step = 0
@@ -144,7 +150,8 @@ class TrainingLoop:
         for batch in self.loader.batches(self.data.train, order[self.batch * size :], size):
             if self.run.should_stop():
                 return False
-            self._train_step(batch.images, batch.labels)
+            with explained() if self.settings.compile else nullcontext():
+                self._train_step(batch.images, batch.labels)
             self.batch, self.step = self.batch + 1, self.step + 1
             done = min(self.batch * size, len(self.data.train))
             self._report("Iteration", self.batch, self.steps_per_epoch, images=done)
@@ -171,7 +178,7 @@ class TrainingLoop:
             inputs = standardised(changed)
         else:
             inputs = normalised(images, device)
-        output = self.wrapped(inputs)
+        output = self._learner(inputs)
         loss = self.loss(output, labels)
         self._stepper.zero_grad()
         self.fabric.backward(loss)
@@ -186,7 +193,7 @@ class TrainingLoop:
             self._sums["loss"] += loss.detach() * len(images)
             if self.settings.metrics_period:
                 self._sums["recent"] += torch.stack(
-                    [loss.detach() * len(images), loss.new_tensor(len(images))]
+                    [loss.detach() * len(images), loss.new_full((), len(images))]  # no copy to the device
                 )
 
     def _report_loss(self) -> None:
@@ -266,7 +273,7 @@ class TrainingLoop:
             precision=self.fabric.strategy.precision.state_dict(),
             sums={name: value.cpu() for name, value in self._sums.items()},
             identity=self.identity,
-            machine=machine(self.fabric),
+            machine=machine(self.fabric, self.settings),
             best=asdict(self.best) if self.best else None,
         )
         self.keeper.keep_position(self.model, weights_name, state, self._epochs_done)
@@ -285,7 +292,7 @@ class TrainingLoop:
             self.run.progress(subtask, done, total, **extra)
 
 
-def machine(fabric: Fabric) -> dict[str, Any]:
+def machine(fabric: Fabric, settings: UNetSettings) -> dict[str, Any]:
     """What decides, beside the settings, whether a computation gives the same bits again."""
     return {
         "torch": str(torch.__version__),
@@ -293,4 +300,5 @@ def machine(fabric: Fabric) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": str(fabric.device.type),
         "precision": str(fabric.strategy.precision.precision),
+        "compiled": settings.compile,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -39,8 +40,7 @@ def unit_range(images: torch.Tensor, device: torch.device | str) -> torch.Tensor
 
 def standardised(x: torch.Tensor) -> torch.Tensor:
     """Take ImageNet's mean and deviation out of float32 ``(N, 3, H, W)`` in 0 … 1; channels last."""
-    mean = torch.tensor(MEAN, device=x.device).view(1, 3, 1, 1)
-    std = torch.tensor(STD, device=x.device).view(1, 3, 1, 1)
+    mean, std = _mean_and_std(1, x.device)
     return x.sub(mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
@@ -53,6 +53,13 @@ def normalised(images: torch.Tensor, device: torch.device | str) -> torch.Tensor
         float32 ``(N, 3, H, W)``, each channel with ImageNet's mean and deviation taken out.
     """
     x = images.to(device, non_blocking=True).permute(0, 3, 1, 2).float()
-    mean = torch.tensor(MEAN, device=x.device).mul_(255).view(1, 3, 1, 1)
-    std = torch.tensor(STD, device=x.device).mul_(255).view(1, 3, 1, 1)
+    mean, std = _mean_and_std(255, x.device)
     return x.sub_(mean).div_(std)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)  # made in a validation, they must do in training
+def _mean_and_std(scale: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """ImageNet's, times ``scale``: ``(1, 3, 1, 1)``.  Kept, because making them is waiting for the device."""
+    mean, std = (torch.tensor(values).mul_(scale).view(1, 3, 1, 1).to(device) for values in (MEAN, STD))
+    return mean, std

@@ -76,8 +76,9 @@ def state_to_resume(run_path: Path | None, identity: dict[str, Any]) -> State | 
 
 def say_what_differs(loop: TrainingLoop, state: State) -> None:
     """Warn where the machine is not the one that the interrupted training ran on."""
-    now = machine(loop.fabric)
-    changed = [f"{n} {state.machine.get(n)} → {now[n]}" for n in now if state.machine.get(n) != now[n]]
+    now = machine(loop.fabric, loop.settings)
+    then = {"compiled": False} | state.machine  # older versions compiled nothing
+    changed = [f"{n} {then.get(n)} → {now[n]}" for n in now if then.get(n) != now[n]]
     if changed:
         loop.run.text(
             f"This machine differs ({', '.join(changed)}): the result may differ in the last bits "

@@ -216,6 +216,10 @@ class UNetSettings(TrainSettings):
         default="auto",
         description="Number format; auto is bf16 where the hardware has units for it, else 32.",
     )
+    compile: bool = Field(
+        default=False,
+        description="Compile the network before its first step (torch.compile; needs a C++ compiler).",
+    )
     workers: int = Field(
         default=1, ge=0, le=256, description="Threads that prepare images beside the training; 0: none."
     )

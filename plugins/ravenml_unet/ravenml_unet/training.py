@@ -19,6 +19,7 @@ from ravenml_unet.augmentation.recording import record_augmentations
 from ravenml_unet.background import Background
 from ravenml_unet.checks import check_batches, check_best, check_class_weights, parts
 from ravenml_unet.classes import learned_classes
+from ravenml_unet.compiling import check_compiler
 from ravenml_unet.data import Loader, ResizedSamples
 from ravenml_unet.device import make_fabric
 from ravenml_unet.export import described, export_model
@@ -59,6 +60,8 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     titles = [c.title for c in classes]
     width, height = settings.input_size.width, settings.input_size.height
     fabric = make_fabric(settings)
+    if settings.compile:
+        check_compiler()
     check_batches(settings, split)
     check_class_weights(settings, titles)
     own_metrics = make_metrics(settings)
@@ -133,7 +136,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             "metrics": {f"val/{name}": value for name, value in metrics.items()},
             "parameters": sum(p.numel() for p in model.parameters()),
             "seconds": round(time.monotonic() - begun, 1),
-            **machine(fabric),
+            **machine(fabric, settings),
         },
     )
 
@@ -150,11 +153,12 @@ def make_augmenter(pipeline: Pipeline, background: int) -> Augmenter | None:
 def say_what_begins(loop: TrainingLoop, model: SegmentationNetwork, start: Start | None) -> None:
     """A line about network, data, device and precision, and one about weights that were given."""
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
-    there = machine(loop.fabric)
+    there = machine(loop.fabric, loop.settings)
     loop.run.text(
         f"{loop.settings.model}, {parameters:.1f} million parameters, {len(loop.data.titles)} classes; "
         f"{len(loop.data.train)} images to learn from, {len(loop.data.val)} to validate; "
-        f"{there['device']}, {there['precision']}, {there['threads']} thread{'s' * (there['threads'] != 1)}."
+        f"{there['device']}, {there['precision']}, {there['threads']} thread{'s' * (there['threads'] != 1)}"
+        f"{'; compiled before its first step' if there['compiled'] else ''}."
     )
     if start is not None:
         again = loop.settings.weights_init_type == "transfer_learning" and model.head

@@ -107,13 +107,16 @@ def _invert(o: p.Invert, x: torch.Tensor, draw: Draw) -> torch.Tensor:
 
 def _blur(o: p.Blur, x: torch.Tensor, draw: Draw) -> torch.Tensor:
     radius = min(max(1, math.ceil(2 * o.sigma[1])), min(x.shape[-2:]) - 1)
-    sigma = draw.uniform(o.sigma, len(x), 1).clamp_min(SMALLEST).expand(-1, 2).to(x.device, non_blocking=True)
+    # On the CPU: kornia looks at the values, and takes them to the device itself.
+    sigma = draw.uniform(o.sigma, len(x), 1).clamp_min(SMALLEST).expand(-1, 2)
     return gaussian_blur2d(x, (2 * radius + 1, 2 * radius + 1), sigma)
 
 
 def _motion_blur(o: p.MotionBlur, x: torch.Tensor, draw: Draw) -> torch.Tensor:
-    angle, direction = draw.uniform(o.angle, len(x)), draw.uniform(o.direction, len(x))
-    return motion_blur(x, o.size, angle.to(x.device), direction.to(x.device), border_type="replicate")
+    angle, direction = (
+        draw.uniform(r, len(x)).to(x.device, non_blocking=True) for r in (o.angle, o.direction)
+    )
+    return motion_blur(x, o.size, angle, direction, border_type="replicate")
 
 
 def _noise(o: p.Noise, x: torch.Tensor, draw: Draw) -> torch.Tensor:
@@ -129,9 +132,8 @@ def _salt_pepper(o: p.SaltPepper, x: torch.Tensor, draw: Draw) -> torch.Tensor:
 
 
 def _jpeg(o: p.Jpeg, x: torch.Tensor, draw: Draw) -> torch.Tensor:
-    return jpeg_codec_differentiable(
-        x.contiguous(), draw.uniform(o.quality, len(x)).to(x.device, non_blocking=True)
-    )
+    quality = draw.uniform(o.quality, len(x))  # on the CPU, for the same reason
+    return jpeg_codec_differentiable(x.contiguous(), quality)
 
 
 def _cutout(o: p.Cutout, x: torch.Tensor, draw: Draw) -> torch.Tensor:
@@ -139,7 +141,8 @@ def _cutout(o: p.Cutout, x: torch.Tensor, draw: Draw) -> torch.Tensor:
     rows = torch.arange(height, device=x.device).view(1, 1, -1, 1) / height
     columns = torch.arange(width, device=x.device).view(1, 1, 1, -1) / width
     most = math.floor(o.count[1])
-    counts = draw.uniform((o.count[0], o.count[1] + 1), len(x), 1, 1, 1).floor().clamp(max=most).to(x.device)
+    counts = draw.uniform((o.count[0], o.count[1] + 1), len(x), 1, 1, 1).floor().clamp(max=most)
+    counts = counts.to(x.device, non_blocking=True)
     for number in range(most):
         size, top, left = (draw.per_image(between, len(x)) for between in (o.size, (0, 1), (0, 1)))
         inside = (rows - top).abs() * 2 <= size

@@ -1,0 +1,49 @@
+"""Memory: what is kept of the images, no growth over epochs, and more data than memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ravenml_unet.memory import MOST, available_memory, memory_for_images
+
+BENCHMARK = Path(__file__).resolve().parents[3] / "benchmarks" / "training_memory.py"
+
+
+def measured(*arguments: str) -> str:
+    """What the benchmark prints; it fails where its limit is not kept."""
+    done = subprocess.run([sys.executable, str(BENCHMARK), *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_images_take_a_quarter_of_what_is_free_and_at_most_a_gibibyte() -> None:
+    free = available_memory()
+    assert 0 < memory_for_images() <= min(MOST, free)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
+@pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
+def test_a_process_whose_memory_is_limited_keeps_fewer_images(limit: str) -> None:
+    code = (
+        "import resource; from ravenml_unet.memory import memory_for_images as f\n"
+        f"resource.setrlimit(resource.{limit}, (400 << 20, 400 << 20)); print(f())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0 < int(done.stdout) <= 100 << 20
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
+def test_memory_does_not_grow_over_epochs() -> None:
+    assert "It grew by" in measured("growth", "--epochs", "80")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
+def test_images_that_take_more_than_the_memory_are_trained_on(tmp_path: Path) -> None:
+    assert "614 images, 0.6 GiB" in measured("large", "--place", str(tmp_path))
