@@ -1,4 +1,4 @@
-"""Memory: what is kept of the images, no growth over epochs, and more data than memory."""
+"""Memory: what is kept of the images, and no growth over epochs."""
 
 from __future__ import annotations
 
@@ -40,10 +40,3 @@ def test_a_process_whose_memory_is_limited_keeps_fewer_images(limit: str) -> Non
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
 def test_memory_does_not_grow_over_epochs() -> None:
     assert "It grew by" in measured("growth", "--epochs", "80")
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
-def test_images_that_take_more_than_the_memory_are_trained_on(tmp_path: Path) -> None:
-    assert "614 images, 0.6 GiB" in measured("large", "--place", str(tmp_path))
