@@ -48,6 +48,40 @@ def predicted(project: Path, item: str, titles: list[str]) -> np.ndarray:
     return draw_mask(opened.annotation(opened.item(item)), titles)
 
 
+def test_a_trained_run_predicts_as_it_does_in_python(
+    project_path: Path, own_home: Path, tmp_path: Path
+) -> None:
+    raven(
+        "train",
+        "--dataset",
+        project_path,
+        "unet",
+        "train",
+        "--epochs",
+        "1",
+        "--model",
+        "LinkNet34",
+        "--input-width",
+        "64",
+        "--input-height",
+        "64",
+        "--batch-size",
+        "2",
+        "--workers",
+        "0",
+    )
+    (run,) = (own_home / "runs").iterdir()
+    told = raven("infer", run.name[:17], "--data", project_path, "--out", tmp_path / "out", "--device", "cpu")
+    assert told.startswith("6 images: ")
+    network = load_model(run, "cpu")
+    order = [network.classes.index(title) for title in network.classes if title != "__bg__"]
+    suffixed = [f"{network.classes[index]}_unet" for index in order]
+    for item in Project.open(project_path).items:
+        labels = inference(network, item.image_path)
+        drawn = predicted(tmp_path / "out", item.key, suffixed)
+        assert (drawn == np.select([labels == index for index in order], [1, 2])).all()
+
+
 def test_the_artifact_folder_of_supervisely_s_app_is_a_model(
     project_path: Path, own_home: Path, tmp_path: Path
 ) -> None:
