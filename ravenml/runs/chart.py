@@ -59,7 +59,8 @@ def draw(curves: Sequence[Curve | None], width: int, height: int = 12, coloured:
     lines = []
     for row in range(height):
         text = "".join(
-            _painted(chr(cell), who, coloured) for cell, who in zip(cells[row], owner[row], strict=True)
+            _painted(chr(cell), who, coloured) if cell != _BLANK else " "
+            for cell, who in zip(cells[row], owner[row], strict=True)
         )
         lines.append(f"{beside.get(row, ''):>{margin}} ┤{text} {ends.get(row, '')}".rstrip())
     unit = next(curve.unit for curve in curves if curve is not None)
@@ -71,7 +72,8 @@ def draw(curves: Sequence[Curve | None], width: int, height: int = 12, coloured:
 
 def _span(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+    around = 0.1 * abs(low) or 0.5  # of a flat line
+    return (low, high) if high > low else (low - around, high + around)
 
 
 def _joined(dots: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

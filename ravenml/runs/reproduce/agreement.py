@@ -97,7 +97,7 @@ def table(found: list[Verdict]) -> list[str]:
     rows = [whole[name] for name in shown(whole)]
     rows += [one for one in found if one not in rows and one.verdict != IDENTICAL]
     cells = [[one.name, _number(one.before), _number(one.after), one.verdict] for one in rows]
-    return aligned([["", "recorded", "now", ""], *cells]) if rows else []
+    return aligned([["", "recorded", "now", "verdict"], *cells]) if rows else []
 
 
 def _number(value: float | None) -> str:

@@ -50,7 +50,9 @@ def check_out(run: Path, record: Mapping[str, Any], target: Path) -> Checkouts:
         done.missing.append("the code: no git checkout was recorded")
     for name, state in code.items():
         if "same_as" not in state:
-            _one(run, name, state, target / name.replace(" ", "_").replace("/", "_"), done)
+            sharing = [other for other, one in code.items() if one.get("same_as") == name]
+            what = f"the {name}'s code" + (f" (and the {' and the '.join(sharing)}'s)" if sharing else "")
+            _one(run, name, what, state, target / name.replace(" ", "_").replace("/", "_"), done)
     for name, state in code.items():
         root = done.roots.get(state.get("same_as", name))
         if root is not None:
@@ -58,9 +60,8 @@ def check_out(run: Path, record: Mapping[str, Any], target: Path) -> Checkouts:
     return done
 
 
-def _one(run: Path, name: str, state: Mapping[str, Any], target: Path, done: Checkouts) -> None:
+def _one(run: Path, name: str, what: str, state: Mapping[str, Any], target: Path, done: Checkouts) -> None:
     commit = state.get("commit")
-    what = f"the {name}'s code"
     if not commit:
         done.missing.append(f"{what}: it had no commit")
         return
