@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,6 +25,7 @@ from ravenml.store.transfer import Transferred, download, in_threads
 
 SCHEMA = 1  # of metadata_<id>.json
 _CACHE = 2  # of the cached listing
+_AT_ONCE = 1_000  # models whose metadata is read before it is remembered: Ctrl-C loses no more than that
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,17 @@ def list_models(store: Store, where: str) -> list[Model]:
         for entry in entries
         if entry.key in known and known[entry.key]["etag"] == entry.etag
     }
-    asked = [entry for entry in entries if entry.key not in fresh]
-    by_key = {entry.key: entry for entry in asked}
-    fetched = in_threads(store, lambda key: asdict(_described(store, by_key[key])), list(by_key))
-    fresh |= dict(zip(by_key, fetched, strict=True))
-    if asked or len(known) != len(entries):
-        content = {entry.key: {"etag": entry.etag, "model": fresh[entry.key]} for entry in entries}
-        with contextlib.suppress(RavenError):  # a cache that cannot be written costs time only
-            write_bytes(cache, orjson.dumps({"v": _CACHE, "models": content}))
+    by_key = {entry.key: entry for entry in entries if entry.key not in fresh}
+    asked = list(by_key)
+    if len(asked) > _AT_ONCE:
+        print(f"Reading the metadata of {len(asked)} models; it is remembered.", file=sys.stderr, flush=True)
+    for begin in range(0, len(asked), _AT_ONCE):
+        some = asked[begin : begin + _AT_ONCE]
+        fetched = in_threads(store, lambda key: asdict(_described(store, by_key[key])), some)
+        fresh |= dict(zip(some, fetched, strict=True))
+        _remember(cache, entries, fresh)
+    if not asked and len(known) != len(entries):
+        _remember(cache, entries, fresh)
     models = [Model(**{**fresh[entry.key], "where": where}) for entry in entries]
     return sorted(models, key=lambda model: (model.date, model.id), reverse=True)
 
@@ -262,6 +267,15 @@ def _described(store: Store, entry: Entry) -> Model:
 def _model_keys(metadata: Mapping[str, Any]) -> list[str]:
     models = metadata.get("models")
     return [str(key) for key in models.values()] if isinstance(models, dict) else []
+
+
+def _remember(cache: Path, entries: Iterable[Entry], found: Mapping[str, Any]) -> None:
+    """Write the cache: what is known of these models by now."""
+    content = {
+        entry.key: {"etag": entry.etag, "model": found[entry.key]} for entry in entries if entry.key in found
+    }
+    with contextlib.suppress(RavenError):  # a cache that cannot be written costs time only
+        write_bytes(cache, orjson.dumps({"v": _CACHE, "models": content}))
 
 
 def _cached(cache: Path) -> dict[str, Any]:

@@ -91,12 +91,15 @@ class S3Store:
     def put_content(self, key: str, content: bytes, progress: Progress = no_progress) -> Digest:
         """Store bytes under a key, checked."""
         crc, md5 = zlib.crc32(content), hashlib.md5(content, usedforsecurity=False).digest()
+        # For bytes, botocore asks first whether the server wants them (`Expect: 100-continue`).  That costs
+        # a round trip, and a second where a server does not know it: too much for a small body.
+        body = bytearray(content) if len(content) <= CHUNK else content
 
         def send() -> None:
             answer = self.request(
                 "put_object",
                 Key=self.full_key(key),
-                Body=content,
+                Body=body,
                 Metadata={CRC_NAME: crc_text(crc)},
                 **self.checksum_fields(crc, md5),
             )

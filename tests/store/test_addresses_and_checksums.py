@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from ravenml.errors import InputError
 from ravenml.store import checksums
 from ravenml.store.address import Address, parse_address
 from ravenml.store.checksums import MIB, crc_combined, etag_matches, etag_of_parts, part_ranges, part_size
-from ravenml.store.s3_client import Connection
+from ravenml.store.s3_client import Connection, read_time
 
 
 @pytest.mark.parametrize(
@@ -84,3 +85,11 @@ def test_the_etag_of_parts_is_recognised_for_the_usual_sizes(
     assert etag_matches(tmp_path / "f", etag) is True
     assert etag_matches(tmp_path / "f", f"{'0' * 32}-{len(parts)}") is None
     assert etag_matches(tmp_path / "f", "no md5 at all") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-11-21T02:49:13.000Z", "2026-11-21T02:49:13Z", "Sat, 21 Nov 2026 02:49:13 GMT", "1795229353"],
+)
+def test_times_are_read_in_every_form_that_s3_servers_write(text: str) -> None:
+    assert read_time(text) == datetime(2026, 11, 21, 2, 49, 13, tzinfo=UTC)

@@ -186,3 +186,13 @@ def test_parts_of_an_earlier_content_of_the_file_are_not_used(
     store = open_store()
     store.put("x", large)
     assert store.read("x") == changed  # and so its checksum is the new content's
+
+
+def test_a_small_file_goes_up_in_one_request_that_does_not_ask_first(
+    open_store: OpenStore, proxy: FaultProxy, files: Path
+) -> None:
+    (files / "a").write_bytes(os.urandom(20_000))
+    proxy.refuses = b"expect:"
+    upload(open_store(proxy), {"x/a": files / "a"}, "x/", "up")
+    assert [request.split(" ")[0] for request in proxy.seen] == ["GET", "PUT"]
+    assert proxy.spoiled == 0
