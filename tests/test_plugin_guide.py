@@ -56,8 +56,13 @@ def raven(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_smallest_plugin_is_listed_loads_and_trains(home: Path):
-    code, points = code_after("## The smallest one"), code_after("declares the group under the name")
-    install(home.parent / "packages", "my_package", {"core.py": code}, points)
+    source = home.parent / "source"
+    (source / "my_package").mkdir(parents=True)
+    (source / "my_package" / "__init__.py").touch()
+    (source / "my_package" / "core.py").write_text(code_after("## The smallest one"))
+    (source / "setup.py").write_text(code_after("under the name by which it is called"))
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", str(home.parent / "packages"), str(source)], check=True)
     assert "my_plugin" in raven(home, "train", "list").stdout.split()
     raven(home, "train", "--dataset", "demo", "my-plugin", "train")
 

@@ -24,6 +24,7 @@ TRAIN = "ravenml.plugins.train"
 SETTINGS = "ravenml.plugins.settings"
 PREDICT = "ravenml.plugins.predict"
 IMPORT_LIMIT = 60.0  # seconds; RAVENML_IMPORT_TIMEOUT sets another
+PATIENCE = 5.0  # seconds after which an import that goes on is mentioned
 
 
 class PluginError(RavenError):
@@ -83,7 +84,7 @@ class Plugin:
             )
         limit = import_limit()
         try:
-            with _time_limit(limit):
+            with _time_limit(limit), self._mentioned(limit):
                 return self.entry_point.load()
         except KeyboardInterrupt:
             raise
@@ -92,6 +93,21 @@ class Plugin:
         except BaseException as error:  # SystemExit too: importing must not end the command
             reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":.")
             raise self.unusable(reason) from error
+
+    @contextmanager
+    def _mentioned(self, limit: float) -> Iterator[None]:
+        """Say on stderr what is being waited for, if it takes long."""
+        text = (
+            f"Waiting for the plugin {self.name!r} of the distribution {self.distribution} to be imported "
+            f"(for {limit:g} s at most)."
+        )
+        timer = threading.Timer(PATIENCE, lambda: print(text, file=sys.stderr, flush=True))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def unusable(self, reason: str) -> PluginError:
         """The error that says which distribution is at fault, and why."""

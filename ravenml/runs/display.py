@@ -12,7 +12,7 @@ from typing import TextIO
 from ravenml.runs.console import Tee
 from ravenml.runs.stop import StopFlag
 from ravenml.runs.views import LiveView, PlainView
-from ravenml.runs.watch import Watched
+from ravenml.runs.watch import Series, Watched
 
 LIVE_PERIOD = 0.2  # seconds
 PLAIN_PERIOD = 0.5
@@ -49,6 +49,10 @@ class Display:
         """Show one more run."""
         with self._lock:
             self.runs.append(run)
+
+    def expect(self, series: Series) -> None:
+        """The runs that are shown are one training: show how long the whole will take."""
+        self._view.series = series
 
     def say(self, line: str) -> None:
         """Print a line without disturbing the view."""
@@ -91,5 +95,5 @@ class Display:
                 self._view.line("Stopping in good order; Ctrl-C again stops at once.")
             for run in runs:
                 for event in run.read():
-                    self._view.event(run, event)
+                    self._view.event(run, event, runs)
             self._view.show(runs)

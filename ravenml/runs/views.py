@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, TextIO
 
-from ravenml.runs.watch import Watched, main_metrics
+from ravenml.runs.watch import Series, Watched, main_metrics
 
 _BAR = 24  # columns
 STEPS = 5.0  # seconds between two lines about the training of a program that does not count epochs
@@ -20,6 +20,7 @@ class PlainView:
         self._stream = stream
         self._epochs: dict[str, int] = {}
         self._measured: dict[str, float] = {}
+        self.series: Series | None = None
 
     def start(self) -> None:
         """Nothing is prepared."""
@@ -35,13 +36,13 @@ class PlainView:
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
-    def event(self, run: Watched, event: dict[str, Any]) -> None:
+    def event(self, run: Watched, event: dict[str, Any], runs: list[Watched]) -> None:
         """Print what an event says, if it is the end of an epoch or a text."""
         if event.get("event_type") == "EventType.PROGRESS" and event.get("subtask") == "Epoch":
             epoch = run.subtasks["Epoch"].current
             if epoch > self._epochs.get(run.label, int(run.resumed_at or 0)):
                 self._epochs[run.label] = epoch
-                self.line(epoch_line(run))
+                self.line("  ".join(filter(None, [epoch_line(run), whole(self.series, runs)])))
         elif event.get("event_type") == "EventType.METRICS" and "Epoch" not in run.subtasks:
             # A program that does not count epochs says what it measures; at every step would be too often.
             now = time.monotonic()
@@ -59,6 +60,7 @@ class LiveView:
         from rich.console import Console
         from rich.live import Live
 
+        self.series: Series | None = None
         self._console = Console(file=stream, highlight=False)
         self._live = Live(
             console=self._console,
@@ -82,7 +84,7 @@ class LiveView:
 
         self._console.print(Text(text))
 
-    def event(self, run: Watched, event: dict[str, Any]) -> None:
+    def event(self, run: Watched, event: dict[str, Any], runs: list[Watched]) -> None:
         """Print what stays: texts, and how a run stood at its end."""
         if event.get("event_type") in _SAID:
             self.line(said(run, event))
@@ -100,6 +102,7 @@ class LiveView:
 
         width = self._console.width - 1
         lines = [live_line(run, width) for run in runs if not run.ended]
+        lines += [line for line in [whole(self.series, runs)[:width]] if line]
         self._live.update(Text("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
 
 
@@ -146,6 +149,12 @@ def speed(run: Watched) -> str:
     if left is not None and left >= 1:
         parts.append(f"{duration(left)} left")
     return " · ".join(parts)
+
+
+def whole(series: Series | None, runs: list[Watched]) -> str:
+    """How long all runs of a series will take from now on; empty before it is known, and at its end."""
+    left = series.seconds_left(runs) if series is not None else None
+    return f"{series.label}: {duration(left)} left" if series is not None and left and left >= 1 else ""
 
 
 def said(run: Watched, event: dict[str, Any]) -> str:

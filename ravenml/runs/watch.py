@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -109,6 +109,26 @@ class Watched:
         fresh = done - (self._first_epoch or 0.0) / epochs.total
         elapsed = time.monotonic() - self.began
         return elapsed * (1 - done) / fresh if fresh > 0.002 else None
+
+
+@dataclass
+class Series:
+    """Several runs that are one training, such as the folds of a k-fold run.
+
+    Attributes:
+        label: how displays call it (``all 5 folds``).
+        count: how many runs are to be done from now on.
+    """
+
+    label: str
+    count: int
+    began: float = field(default_factory=time.monotonic)
+
+    def seconds_left(self, runs: Sequence[Watched]) -> float | None:
+        """An estimate for all of them, those included that have not begun; None before it is known."""
+        share = sum(1.0 if run.ended else run.done() or 0.0 for run in runs) / self.count
+        elapsed = time.monotonic() - self.began
+        return elapsed * max(0.0, 1 - share) / share if share > 0.002 else None
 
 
 def _count(value: object) -> int:

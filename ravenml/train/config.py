@@ -20,6 +20,17 @@ class Metadata(BaseModel):
     created_by: str | None = Field(None, description="Who trained.")
     comments: str | None = Field(None, description="What is worth remembering of this training.")
 
+    def near_misses(self) -> dict[str, str]:
+        """Fields of the user's own whose names look like ours misspelt, with the one that was meant."""
+        import difflib
+
+        known = list(type(self).model_fields)
+        found = {
+            name: difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.8)
+            for name in self.model_extra or {}
+        }
+        return {name: close[0] for name, close in found.items() if close}
+
 
 class KFold(BaseModel):
     """How the images are divided for k-fold cross-validation."""

@@ -35,7 +35,7 @@ def core_options() -> list[click.Option]:
             "--fold-seed", "The seed of folds and of a random split (default 0).", type=int, metavar="SEED"
         ),
         option("--fold-from", "Use only images with this tag for k-fold.", metavar="TAG"),
-        option("--fold", "Train one fold alone, counted from 0.", type=int, metavar="I"),
+        option("--fold", "Train one fold alone, counted from 0.", type=int, metavar="I", multiple=True),
         option("--jobs", "How many folds to train side by side (default 1).", type=int, metavar="N"),
         option(
             "--resume",
@@ -77,6 +77,14 @@ def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None
     """Remember an option's value with its source; a deeper command's wins over an outer one's."""
     name = parameter.name or ""
     source = context.get_parameter_source(name)
+    if parameter.multiple:
+        if len(value) > 1:
+            raise click.UsageError(
+                f"--{name} was given {len(value)} times, but one training has one {name}; give it once, or "
+                "leave it out to train them all.",
+                context,
+            )
+        value = value[0] if value else None
     if source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
         given = context.meta.setdefault(OPTIONS, {})
         rank = source == ParameterSource.COMMANDLINE

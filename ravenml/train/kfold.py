@@ -25,7 +25,7 @@ from ravenml.runs.launcher import FOLD, PARENT, Child, launch
 from ravenml.runs.provenance import usable_cores
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run import Run
-from ravenml.runs.watch import Watched
+from ravenml.runs.watch import Series, Watched
 from ravenml.train.interfaces import TrainInput
 from ravenml.train.outcome import Outcome
 from ravenml.train.request import Request
@@ -53,6 +53,8 @@ def run_folds(request: Request, call: Callable[[TrainInput], Any]) -> None:
         else:
             if not is_cluster_run():
                 warm_cache(train.dataset, plan, session)
+            if session.display is not None:
+                session.display.expect(Series("all folds", len(todo)))
             _train(request, run, session, todo)
         if run.stop.reason is not None:
             raise KeyboardInterrupt

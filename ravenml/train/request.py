@@ -171,7 +171,7 @@ def make_request(context: click.Context) -> Request:
         fold = check_unchanged(resumed, config, fold)
     if fold is not None and config.kfold is None:
         config.kfold = KFold.model_validate({})
-    return Request(
+    request = Request(
         plugin=plugin,
         command=context.command_path,
         arguments=list(context.meta.get(ARGV, sys.argv[1:])),
@@ -186,6 +186,9 @@ def make_request(context: click.Context) -> Request:
         can_ask=sys.stdin.isatty() and sys.stdout.isatty(),
         config_file=file,
     )
+    for name, meant in config.metadata.near_misses().items():
+        request.notice(f"`metadata.{name}` is kept as a field of your own; did you mean `{meant}`?")
+    return request
 
 
 def _settings(

@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from as_user import Raven
 from throwaway import AS_WRITTEN_TODAY, GROUP, LEARNS, SETTINGS, write_plugin
+
+from ravenml.plugin import discovery
 
 
 def test_piped_the_list_is_bare_names_a_line_each(raven: Raven, site: Path) -> None:
@@ -86,6 +89,17 @@ def test_a_plugin_whose_import_hangs_is_given_up(raven: Raven, site: Path) -> No
     write_plugin(site, "hangs", "import time; time.sleep(600)")
     called = raven("train", "hangs", "train", RAVENML_IMPORT_TIMEOUT="0.5", timeout=30)
     assert called.returncode == 1 and "did not end within 0.5 s" in called.stderr
+
+
+def test_an_import_that_takes_long_says_what_is_waited_for(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_plugin(site, "slow", "import time; time.sleep(0.5); my_plugin = 1")
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setattr(discovery, "PATIENCE", 0.1)
+    plugin = discovery.find_plugin("slow")
+    assert plugin is not None and plugin.load() == 1
+    assert "Waiting for the plugin 'slow' of the distribution" in capsys.readouterr().err
 
 
 def test_an_entry_point_that_is_no_command_is_named(raven: Raven, site: Path) -> None:

@@ -70,6 +70,17 @@ def test_the_file_can_ask_for_folds_and_say_who_trained(raven: Raven, learner: P
     assert effective(raven.runs()[0])["kfold"]["seed"] == 3
 
 
+def test_a_field_of_the_metadata_that_looks_misspelt_is_kept_and_the_right_one_suggested(
+    raven: Raven, learner: Path, project: Path
+) -> None:
+    (raven.cwd / "train.yaml").write_text("metadata: {createdby: Ada, weather: rain}\n")
+    done = raven("train", "-c", "train.yaml", "--dataset", project, "learner", "train")
+    assert done.returncode == 0
+    assert "`metadata.createdby` is kept as a field of your own; did you mean `created_by`?" in done.stderr
+    assert "weather" not in done.stderr
+    assert effective(raven.runs()[0])["metadata"]["createdby"] == "Ada"
+
+
 def test_a_preset_lies_between_the_file_and_the_flags(raven: Raven, presets: None, project: Path) -> None:
     (raven.cwd / "train.yaml").write_text(f"dataset: {project}\nplugin: {{epochs: 3, optimizer: adam}}\n")
     raven.ok("train", "-c", "train.yaml", "learner", "train", "--preset", "quick", "--lr", "0.2")
@@ -110,6 +121,7 @@ def test_a_split_can_be_read_from_files(raven: Raven, learner: Path, project: Pa
         (["--fold-by", "("], "--fold-by"),
         (["--no-such-option"], "--no-such-option"),
         (["--resume", "2019"], "there are no runs"),
+        (["--fold", "0", "--fold", "1"], "--fold was given 2 times"),
     ],
 )
 def test_unusable_options_get_a_sentence_that_names_them(

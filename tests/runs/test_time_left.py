@@ -1,0 +1,36 @@
+"""How long a training will take, alone and as one of several folds."""
+
+from __future__ import annotations
+
+import io
+import time
+from pathlib import Path
+
+from ravenml.runs.display import Display
+from ravenml.runs.run import Run
+from ravenml.runs.watch import Series, Watched
+
+
+def test_the_whole_counts_the_folds_that_have_not_begun(tmp_path: Path) -> None:
+    now = time.monotonic()
+    ended, half = Watched("fold 0", tmp_path), Watched("fold 1", tmp_path)
+    ended.ended = True
+    half._take({"event_type": "EventType.PROGRESS", "subtask": "Epoch", "current": 1, "total": 2})
+    whole = Series("all folds", 5, began=now - 30)
+    assert whole.seconds_left([]) is None
+    left = whole.seconds_left([ended, half])  # 1.5 of 5 folds took 30 s
+    assert left is not None and abs(left - 70) < 1
+    ended.ended = half.ended = True
+    assert Series("all folds", 2, began=now - 30).seconds_left([ended, half]) == 0
+
+
+def test_lines_of_a_pipe_name_the_time_left_for_all_folds(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    run = Run.begin(tmp_path / "f0", "f0", {})
+    with Display(shown) as display:
+        display.expect(Series("all folds", 4, began=time.monotonic() - 60))
+        display.watch(Watched("fold 0", run.path))
+        run.progress("Epoch", 1, 2)
+    run.seal("completed")
+    (line,) = shown.getvalue().splitlines()
+    assert line.startswith("fold 0  epoch 1/2") and line.endswith("all folds: 7:00 min left")
