@@ -12,7 +12,6 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ravenml import __version__
 from ravenml.store.address import Address
 from ravenml.store.s3_errors import Place, told
 
@@ -77,7 +76,7 @@ def make_client(connection: Connection, place: Place, service: str = "s3") -> An
 
     settings = BotoConfig(
         # Without one, botocore puts together a long one for every request, twice.
-        user_agent=f"ravenml/{__version__} Boto3/{boto3.__version__} Botocore/{botocore.__version__}",
+        user_agent=f"ravenml Boto3/{boto3.__version__} Botocore/{botocore.__version__}",
         signature_version="s3v4",
         # Every upload carries its MD5 in a signed header, so the body needs no signature of its own.
         s3={"addressing_style": connection.addressing_style, "payload_signing_enabled": False},
