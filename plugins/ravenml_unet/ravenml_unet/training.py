@@ -13,6 +13,7 @@ from ravenml.data.samples import Samples
 from ravenml.files import write_json
 from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.scores import Scores
+from ravenml_unet.allocator import keep_freed_memory
 from ravenml_unet.augmentation.pipeline import Pipeline
 from ravenml_unet.augmentation.reading import read_augmentations
 from ravenml_unet.augmentation.recording import record_augmentations
@@ -60,6 +61,8 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     titles = [c.title for c in classes]
     width, height = settings.input_size.width, settings.input_size.height
     fabric = make_fabric(settings)
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     if settings.compile:
         check_compiler()
     check_batches(settings, split)

@@ -40,3 +40,18 @@ def test_a_process_whose_memory_is_limited_keeps_fewer_images(limit: str) -> Non
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
 def test_memory_does_not_grow_over_epochs() -> None:
     assert "It grew by" in measured("growth", "--epochs", "80")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks glibc's allocator")
+def test_what_one_step_frees_is_there_for_the_next() -> None:
+    code = (
+        "import resource, torch\n"
+        "from ravenml_unet.allocator import keep_freed_memory\n"
+        "assert keep_freed_memory()\n"
+        "for _ in range(20): torch.ones(16 << 20)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(5): torch.ones(16 << 20)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 5 * 16, "64 MiB are 16384 pages of 4 KiB, and each time they were new ones"
