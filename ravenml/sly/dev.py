@@ -30,7 +30,14 @@ def develop(asked: Asked, debugpy: int | None = None) -> int:
         task_folder = (
             open_task_folder(root)
             if asked.config is None
-            else make_task_folder(root, asked.mode, asked.data, asked.model, asked.config, kind == "none")
+            else make_task_folder(
+                root,
+                asked.mode,
+                asked.data,
+                asked.model,
+                asked.config,
+                linked=kind == "none" or asked.task_dir is not None,
+            )
         )
         network = asked.network or debugpy is not None  # the IDE connects to it
         around = surroundings(asked.plugin, task_folder, folder, python, network, f"raven-dev-{os.getpid()}")

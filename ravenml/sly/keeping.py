@@ -29,6 +29,8 @@ def checkpoint_folder(results: Path, subdir: object) -> Path:
         if not path.is_relative_to(inside) and path.is_relative_to(results.as_posix()):
             inside = PurePosixPath(results.as_posix())  # a plugin without isolation may resolve the link
         path = path.relative_to(inside) if path.is_relative_to(inside) else PurePosixPath("..")
+    if results.is_symlink():
+        raise RavenError(f"{RESULTS}/ has become a link, and what that points to is none of the task's")
     folder = results / path
     real, root = Path(os.path.realpath(folder)), Path(os.path.realpath(results))
     if ".." in path.parts or real == root or not real.is_relative_to(root):

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ravenml.errors import RavenError
-from ravenml.sly.task import Task
+from ravenml.sly.task import TASK, Task, is_held, tasks_dir
 from ravenml.sly.task_folder import MOUNT
 
 WHERE = "mount"  # in the agent's folder of a task; links on to the task folder
@@ -23,14 +23,16 @@ def linked(task: Task, mount: Path = Path(MOUNT)) -> None:
     if not where.is_symlink():
         where.symlink_to(task.task_dir, target_is_directory=True)
     if mount.is_symlink():
-        holder = Path(os.readlink(mount)).parent
-        if (holder / "task.json").exists() and Task.read(holder).alive():
+        target = Path(os.readlink(mount))
+        holder = target.parent
+        if _in_use(holder):
             raise RavenError(
                 f"{mount} is in use by {holder.name}, and without isolation one task runs at a time; "
                 "wait for it, or install bubblewrap (apt install bubblewrap)."
             )
-        with suppress(OSError):
-            mount.unlink()
+        if target.name == WHERE and (holder.parent == tasks_dir() or not holder.exists()):  # one of ours
+            with suppress(OSError):
+                mount.unlink()
     try:
         mount.symlink_to(where, target_is_directory=True)
     except FileExistsError:
@@ -47,3 +49,9 @@ def unlinked(task: Task, mount: Path = Path(MOUNT)) -> None:
     with suppress(OSError):
         if os.readlink(mount) == str(task.folder / WHERE):
             mount.unlink()
+
+
+def _in_use(holder: Path) -> bool:
+    """Whether a task runs, or is just being started or stored, in the agent's folder ``holder``."""
+    there = (holder / TASK).exists() and Task.read(holder).alive()
+    return there or is_held(holder / "agent")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,10 @@ def keep_result(run: Run, task: Task) -> Outcome:
     """
     kept = kept_checkpoints(run)
     results = task.task_dir / RESULTS
-    for entry in sorted(results.iterdir()) if results.is_dir() else ():
-        if not entry.is_symlink() and not any(Path(name).parts[0] == entry.name for name in kept):
-            _bring(entry, run.path / layout.ARTIFACTS / entry.name, copy=task.named)
+    if results.is_symlink():
+        raise RavenError(f"{results} has become a link; what it points to was left where it is.")
+    for entry in left_over(results, {results / name for name in kept}):
+        _bring(entry, run.path / layout.ARTIFACTS / entry.relative_to(results), copy=task.named)
     models: dict[str, str] = {}
     ranked = [name for name, best in kept.items() if best] or list(kept)
     if task.mode == "train" and ranked:
@@ -44,6 +46,17 @@ def keep_result(run: Run, task: Task) -> Outcome:
     outcome = Outcome(run.last_metrics(), models)
     _describe(run, outcome)
     return outcome
+
+
+def left_over(folder: Path, kept: set[Path]) -> Iterator[Path]:
+    """What lies in ``folder`` beside the kept folders, which may lie deeper; no links."""
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if entry.is_symlink() or entry in kept:
+            continue
+        if any(entry in one.parents for one in kept):
+            yield from left_over(entry, kept)
+        else:
+            yield entry
 
 
 def kept_checkpoints(run: Run) -> dict[str, bool]:
@@ -62,11 +75,11 @@ def _bring(source: Path, target: Path, copy: bool) -> None:
     """Move a result, or copy it where the task folder is the user's own; links in it are left out."""
     if not source.is_dir() or not any(source.rglob("*")):
         if source.is_file():
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
         return
     try:
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         if copy or target.exists() or source.stat().st_dev != target.parent.stat().st_dev:
             copy_whole(source, target)
         else:

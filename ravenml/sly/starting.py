@@ -75,7 +75,14 @@ def start(asked: Asked, slot: int | None = None) -> tuple[Run, Task]:
                 f"{root} holds a task already; leave --data, --model and --config out to run it."
             )
         task_folder = (
-            make_task_folder(root, asked.mode, asked.data, asked.model, asked.config or {}, kind == "none")
+            make_task_folder(
+                root,
+                asked.mode,
+                asked.data,
+                asked.model,
+                asked.config or {},
+                linked=kind == "none" or asked.task_dir is not None,
+            )
             if fresh
             else open_task_folder(root)
         )

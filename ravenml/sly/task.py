@@ -111,7 +111,7 @@ class Task:
 
     def attended(self) -> bool:
         """Whether an agent attends to it."""
-        return _is_held(self.folder / "agent")
+        return is_held(self.folder / "agent")
 
     def start(self, environment: dict[str, str], working_folder: Path, pass_fds: Sequence[int] = ()) -> None:
         """Start the program under its keeper, in a session of its own, and wait until the keeper holds on.
@@ -138,7 +138,7 @@ class Task:
 
     def alive(self) -> bool:
         """Whether the keeper lives."""
-        return _is_held(self.folder / "alive")
+        return is_held(self.folder / "alive")
 
     def exit_code(self) -> int | None:
         """The program's exit code (negative: the signal that ended it); None while there is none."""
@@ -180,7 +180,7 @@ class Task:
             return None
 
 
-def _is_held(path: Path) -> bool:
+def is_held(path: Path) -> bool:
     """Whether a living process holds a file's lock."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

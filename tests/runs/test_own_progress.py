@@ -33,6 +33,6 @@ def test_a_pipe_gets_no_line_for_every_step(tmp_path: Path) -> None:
     run, stream = watched(tmp_path, 30), io.StringIO()
     view = PlainView(stream)
     for event in run.read():
-        view.event(run, event)
+        view.event(run, event, [run])
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2 and "val/accuracy 0.7000" in lines[-1]

@@ -157,6 +157,16 @@ def test_a_named_task_folder_is_never_touched_and_runs_again(
     assert refused.returncode == 2 and "holds a task already" in refused.stderr
 
 
+def test_a_named_task_folder_that_a_run_has_made_shows_its_data_to_the_next(
+    raven: Raven, printing: Path, project: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    raven.ok("agent", "run", printing, "--mode", "train", "--data", project, "--task-dir", mine)
+    raven.ok("agent", "run", printing, "--mode", "train", "--task-dir", mine)
+    for run in raven.runs():
+        assert "training on project with 1 classes" in (run / "console.log").read_text()
+
+
 @pytest.mark.parametrize("ignores", [False, True], ids=["SIGTERM", "SIGKILL"])
 def test_a_request_to_stop_ends_the_program(
     raven: Raven, printing: Path, project: Path, config: Callable[..., Path], ignores: bool

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 import ravenml_unet
+from ravenml.infer.modes.catalog import effective_config
 from ravenml.train.settings import leaves
 from ravenml_unet.settings import UNetSettings
 
@@ -69,8 +70,11 @@ def test_every_preset_is_a_valid_setting() -> None:
     presets = json.loads(path.read_text())
     assert len({preset["title"] for preset in presets}) == len(presets) >= 3
     for preset in presets:
-        assert preset["type"] == "train"
-        UNetSettings(**preset["config"])
+        if preset["type"] == "train":
+            UNetSettings(**preset["config"])
+        else:
+            assert preset["type"] == "inference" and set(preset["config"]) <= {"model", "mode"}
+            effective_config(preset["config"]["mode"], {}, preset["title"], {})
 
 
 def test_class_weights_are_understood_as_the_command_line_writes_them() -> None:
