@@ -30,7 +30,8 @@ def linked(task: Task, mount: Path = Path(MOUNT)) -> None:
                 f"{mount} is in use by {holder.name}, and without isolation one task runs at a time; "
                 "wait for it, or install bubblewrap (apt install bubblewrap)."
             )
-        if target.name == WHERE and (holder.parent == tasks_dir() or not holder.exists()):  # one of ours
+        ours = (holder / TASK).exists() or holder.parent == tasks_dir() or not holder.exists()
+        if target.name == WHERE and ours:
             with suppress(OSError):
                 mount.unlink()
     try:
