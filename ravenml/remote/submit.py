@@ -251,9 +251,13 @@ def _follow_from_here(job: Job) -> None:
 
 
 def _hand_over(folder: Path, place: Place) -> None:
-    """Make the mirror of a run that is gone on with elsewhere; its result of before is no longer one."""
-    for name in (layout.CONTROL, "heartbeat.json", "waiting.json"):
-        place.store.delete(place.key(name))
+    """Make the mirror of a run that is gone on with elsewhere; its result of before is no longer one, and a
+    request to stop was for the attempt that it was made to.
+    """
+    (folder / layout.CONTROL).unlink(missing_ok=True)
+    for prefix in ("control", "heartbeat", "waiting"):  # the folds' too
+        for entry in list(place.store.list(place.key(prefix))):
+            place.store.delete(entry.key)
     if not (folder / REMOTE).exists():
         Mirror(place, folder).round()
     record = {**read_json(folder / layout.RUN_JSON), "result": None}

@@ -15,7 +15,7 @@ _ASSIGNED = re.compile(
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"(?P<word>\bBearer\s+)[\w.~+/=-]+", re.IGNORECASE)
-_URL = re.compile(r"(?P<scheme>\w+://)[^\s/@\"']+@")
+_URL = re.compile(r"(?P<scheme>\w+://)[^\s/\"']+@")
 HIDDEN = "***"
 
 # Files that never enter a recorded diff, as git pathspecs.

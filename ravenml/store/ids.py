@@ -8,11 +8,21 @@ from datetime import UTC, datetime
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # ascending, and without letters that read like digits
 
 
+_given: set[str] = set()  # by this process, which may ask for many within the same part of a second
+
+
 def new_id() -> str:
     """A name for a run or a model: sorts by time (UTC), and is unique across machines.
 
     The last six letters are two for the part of the second, in order, and four by chance.
     """
+    while (name := _drawn()) in _given:
+        pass
+    _given.add(name)
+    return name
+
+
+def _drawn() -> str:
     now = datetime.now(UTC)
     base = len(_ALPHABET)
     part = now.microsecond * base * base // 1_000_000

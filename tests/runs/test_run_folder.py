@@ -142,12 +142,18 @@ def test_a_watched_run_knows_how_far_it_is(home: Path) -> None:
         ("AWS_SECRET_ACCESS_KEY=abc/def+123", "abc/def"),
         ('password: "pa ss"', "pa ss"),
         ("postgres://me:hunter2@host/db", "hunter2"),
+        ("https://me:p@ss@host/path", "ss@"),
         ("--api-key=k3y", "k3y"),
         ('+    "auth_token": "t0k3n",', "t0k3n"),
     ],
 )
 def test_secrets_in_text_are_hidden(text: str, hidden: str) -> None:
     assert hidden not in redacted_text(text)
+
+
+def test_where_a_package_comes_from_is_no_secret() -> None:
+    text = "package @ git+https://host/me/package@1.0"
+    assert redacted_text(text) == text
 
 
 def test_secrets_in_values_and_arguments_are_hidden_and_the_rest_stays() -> None:
