@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from as_user import wait_for
-from conftest import OnRay, kill_ray, parent_of
+from on_ray import OnRay, kill_ray, parent_of
 
 from ravenml.runs.events import effective
 
