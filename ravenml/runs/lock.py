@@ -60,8 +60,13 @@ class RunLock:
 
 def is_locked(folder: Path) -> bool:
     """Whether a living process of this machine holds the run's lock."""
+    return is_held(folder / LOCK)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process of this machine holds a file's lock; a file that is not there is free."""
     try:
-        file = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:

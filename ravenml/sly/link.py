@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from ravenml.errors import RavenError
-from ravenml.sly.task import TASK, Task, is_held, tasks_dir
+from ravenml.runs.lock import is_held
+from ravenml.sly.task import TASK, Task, tasks_dir
 from ravenml.sly.task_folder import MOUNT
 
 WHERE = "mount"  # in the agent's folder of a task; links on to the task folder

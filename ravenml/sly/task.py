@@ -27,6 +27,7 @@ from typing import Any
 from ravenml.config.home import home
 from ravenml.errors import RavenError
 from ravenml.files import read_json, write_json
+from ravenml.runs.lock import is_held
 from ravenml.sly import keeper
 
 TASK = "task.json"
@@ -178,21 +179,6 @@ class Task:
             return int((self.folder / "alive").read_text())
         except (OSError, ValueError):
             return None
-
-
-def is_held(path: Path) -> bool:
-    """Whether a living process holds a file's lock."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(file)
-    return False
 
 
 def descendants(ancestor: int) -> Iterator[tuple[int, int]]:
