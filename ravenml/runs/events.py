@@ -149,15 +149,23 @@ class EventReader:
 
     def read_new(self) -> list[dict[str, Any]]:
         """The events whose lines are complete.  A line that is no JSON object is passed over."""
+        return [event for line in self.read_lines() if (event := parse(line)) is not None]
+
+    def read_lines(self, limit: int = -1) -> list[bytes]:
+        """The complete lines that follow, whatever they hold.
+
+        Args:
+            limit: look at no more than so many bytes at once; must exceed the longest line.
+        """
         try:
             with self.path.open("rb") as file:
                 file.seek(self.offset)
-                content = file.read()
+                content = file.read(limit)
         except FileNotFoundError:
             return []
         end = content.rfind(b"\n") + 1
         self.offset += end
-        return [event for line in content[:end].splitlines() if (event := parse(line)) is not None]
+        return content[:end].splitlines()
 
 
 def parse(line: bytes) -> dict[str, Any] | None:

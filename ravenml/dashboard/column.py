@@ -1,0 +1,81 @@
+"""One metric of one run as two growing arrays of numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+
+_NO_STEP = np.iinfo(np.int64).min  # of a point whose event names no step: no resuming drops it
+_FIRST = 64  # points that a new column has room for
+
+
+@dataclass(frozen=True)
+class Points:
+    """A metric's points at one moment; the arrays never change.
+
+    Attributes:
+        unit: what ``x`` counts: ``epoch`` or ``step``.
+        x, y: float64 ``(N,)``; ``y`` may hold NaN and infinities.
+    """
+
+    unit: str
+    x: Numbers
+    y: Numbers
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass
+class Column:
+    """A metric that is being read.  Beside ``x`` and ``y`` it knows of each point the step and the attempt
+    that reported it, so that a resumed training can take points back.
+    """
+
+    unit: str
+    size: int = 0
+    _values: Numbers = field(default_factory=lambda: np.empty((2, _FIRST)))
+    _origin: NDArray[np.int64] = field(default_factory=lambda: np.empty((2, _FIRST), np.int64))
+
+    def append(self, x: float, y: float, step: int | None, attempt: int) -> None:
+        """Add a point."""
+        if self.size == self._values.shape[1]:
+            self._values = _doubled(self._values)
+            self._origin = _doubled(self._origin)
+        self._values[:, self.size] = x, y
+        self._origin[:, self.size] = _NO_STEP if step is None else step, attempt
+        self.size += 1
+
+    def go_back(self, step: int, attempt: int) -> None:
+        """Take back what attempts other than ``attempt`` reported of later steps."""
+        steps, attempts = self._origin[:, : self.size]
+        kept = (steps <= step) | (attempts == attempt)
+        if not kept.all():  # fresh arrays: whoever was given points keeps what he was given
+            self._values = np.ascontiguousarray(self._values[:, : self.size][:, kept])
+            self._origin = np.ascontiguousarray(self._origin[:, : self.size][:, kept])
+            self.size = int(kept.sum())
+
+    def points(self) -> Points:
+        """What there is now.  Later points go behind it, or into other arrays."""
+        x, y = self._values[:, : self.size]
+        return Points(self.unit, x, y)
+
+    def as_arrays(self) -> tuple[Numbers, NDArray[np.int64]]:
+        """All of it: float64 ``(2, N)`` of x and y, int64 ``(2, N)`` of step and attempt."""
+        return self._values[:, : self.size], self._origin[:, : self.size]
+
+    @classmethod
+    def from_arrays(cls, unit: str, values: Numbers, origin: NDArray[np.int64]) -> Column:
+        """The column that :meth:`as_arrays` described."""
+        return cls(unit, values.shape[1], np.array(values), np.array(origin))
+
+
+def _doubled(array: NDArray[Any]) -> NDArray[Any]:
+    larger = np.empty((2, max(_FIRST, 2 * array.shape[1])), array.dtype)
+    larger[:, : array.shape[1]] = array
+    return larger
