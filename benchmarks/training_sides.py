@@ -24,6 +24,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import ravenml_unet.training
 from ravenml.data.project import Project
 from ravenml.data.samples import Samples
 from ravenml.data.split import default_split
@@ -32,6 +33,7 @@ from ravenml.train.config import TrainConfig
 from ravenml.train.interfaces import TrainInput
 from ravenml_unet.augmentation.augmenter import Augmenter
 from ravenml_unet.augmentation.reading import read_augmentations
+from ravenml_unet.background import Background
 from ravenml_unet.classes import learned_classes
 from ravenml_unet.data import ResizedSamples
 from ravenml_unet.device import choose_device, choose_precision
@@ -81,27 +83,32 @@ class Gate:
             raise SystemExit  # what was written for the measurement goes away
 
 
+class KnownBackground(Background):
+    """The plugin's work in the background, which somebody else can wait for as well."""
+
+    last: Background
+
+    def __init__(self) -> None:
+        super().__init__()
+        KnownBackground.last = self
+
+
 class PacedRun(Run):
-    """A run that waits after each turn, first until its last checkpoint is on the disk."""
+    """A run that waits after each turn, first until all checkpoints are on the disk."""
 
     gate: Gate
-    kept = 0
-
-    def checkpoint(self, *arguments: Any, **options: Any) -> None:
-        super().checkpoint(*arguments, **options)
-        self.kept += 1
 
     def progress(self, subtask: str, current: int, total: int, **extra: Any) -> None:
         super().progress(subtask, current, total, **extra)
         if subtask == "Epoch" and self.gate.is_due(current):
-            while self.kept < current:  # written beside the training, but no part of the others' turns
-                time.sleep(0.0005)
+            KnownBackground.last.wait()  # written beside the training, but no part of the others' turns
             self.gate.wait()
 
 
 def plugin_side(project: Project, settings: UNetSettings, gate: Gate) -> None:
     """The plugin's own training, in a folder that goes away."""
     PacedRun.gate = gate
+    ravenml_unet.training.Background = KnownBackground  # type: ignore[misc]
     with tempfile.TemporaryDirectory(prefix="ravenml-bench-") as home:
         os.environ["RAVENML_STORAGE_PATH"] = home
         run_training(

@@ -12,7 +12,7 @@ the event, and only then is what they replace removed.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def state_name(state: State) -> str:
 
 def save_state(folder: Path, state: State) -> Path:
     """Write ``state_*.pt``; older ones stay until :func:`remove_older_states`."""
-    return save_torch(folder / state_name(state), asdict(state))
+    return save_torch(folder / state_name(state), vars(state))  # asdict would copy all tensors once more
 
 
 def states(folder: Path) -> list[Path]:

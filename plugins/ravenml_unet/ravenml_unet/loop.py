@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ravenml_unet.augmentation.augmenter import Augmenter
 
 REPORT_SECONDS = 0.2  # the shortest time between two progress events of one kind
+CHECKPOINT_SECONDS = 15.0  # likewise between two checkpoints, where nobody says how often they are wanted
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class TrainingLoop:
         self.epoch = self.batch = self.step = 0
         self._sums = self._no_sums()
         self._reported: dict[str, float] = {}
+        self._saved = time.monotonic()
 
     # Going on.
 
@@ -137,7 +139,7 @@ class TrainingLoop:
             self._sums = self._no_sums()
             if self.epoch == epochs and settings.save_last:
                 self._save_position(f"model_{self.epoch:03d}_last.pth")
-            elif self.epoch % settings.checkpoint_every == 0:
+            elif self._checkpoint_is_due():
                 self._save_position(f"model_{self.epoch:03d}.pth")
             self.run.progress("Epoch", self.epoch, epochs)
             self.after_epoch(self.epoch)
@@ -263,7 +265,17 @@ class TrainingLoop:
         metric = {f"val/{self.settings.best_name}": value}
         self.keeper.keep_best(self.model, name, self.step, self._epochs_done, metric)
 
+    def _checkpoint_is_due(self) -> bool:
+        """Whether what resuming needs is saved after this epoch.
+
+        Where epochs take seconds, a checkpoint after each would take a good part of the training's time.
+        """
+        if self.settings.checkpoint_every is not None:
+            return self.epoch % self.settings.checkpoint_every == 0
+        return time.monotonic() - self._saved >= CHECKPOINT_SECONDS
+
     def _save_position(self, weights_name: str) -> None:
+        self._saved = time.monotonic()
         state = State(
             epoch=self.epoch,
             batch=self.batch,

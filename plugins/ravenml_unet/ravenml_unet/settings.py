@@ -184,7 +184,11 @@ class UNetSettings(TrainSettings):
     metrics_period: int = Field(
         default=0, ge=0, description="Report the loss every so many steps too; 0: once per epoch."
     )
-    checkpoint_every: int = Field(default=1, ge=1, description="Keep a checkpoint every so many epochs.")
+    checkpoint_every: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Keep a checkpoint every so many epochs.  Default: after every epoch, but not within 15 "
+        "seconds of the one before.",
+    )
     max_keep_checkpoints: int = Field(
         default=3, ge=0, description="How many of those stay, beside the best and the last; 0 keeps all."
     )

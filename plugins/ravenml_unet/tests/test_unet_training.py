@@ -264,6 +264,17 @@ def test_what_is_not_to_be_kept_is_not_there(
     assert ("model_003_last.pth" in names) == ("model_003_last.pth" in kept)
 
 
+@pytest.mark.parametrize(("seconds", "kept"), [(0.0, 2), (3600.0, 0)])
+def test_by_default_short_epochs_do_not_each_end_with_a_checkpoint(
+    make_input: MakeInput, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, kept: int
+) -> None:
+    monkeypatch.setattr("ravenml_unet.loop.CHECKPOINT_SECONDS", seconds)
+    run_training(make_input(small_settings(epochs=3, checkpoint_every=None)))
+    names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("model_*[0-9].pth"))
+    assert names == ["model_001.pth", "model_002.pth"][:kept]
+    assert (tmp_path / "run" / "checkpoints" / "model_003_last.pth").exists()
+
+
 def test_the_lowest_loss_may_decide_what_is_best(make_input: MakeInput, tmp_path: Path) -> None:
     run_training(make_input(small_settings(epochs=4, best_by="val/loss")))
     losses = [metrics["loss"] for _, metrics in validations(tmp_path / "run")]

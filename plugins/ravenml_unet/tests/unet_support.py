@@ -53,5 +53,6 @@ def small_settings(**changes: Any) -> UNetSettings:
         "precision": "32",
         "previews": 0,
         "workers": 0,
+        "checkpoint_every": 1,  # and not when it is time for one
     }
     return UNetSettings(**small | changes)
