@@ -34,6 +34,12 @@ optional = {
     "resources": ["psutil>=5.9", "nvidia-ml-py>=12"],
     "charts": ["matplotlib>=3.8"],
     "remote": ["ray[default]>=2.60,<3"],
+    "serve": [
+        "fastapi>=0.115,<1",
+        "uvicorn[standard]>=0.32",
+        "python-multipart>=0.0.18",
+        "prometheus-client>=0.21",
+    ],
 }
 
 extras_require = {
@@ -45,6 +51,8 @@ extras_require = {
         "hypothesis>=6.100",
         "scikit-learn>=1.5",
         "moto[s3,server]>=5",
+        "httpx>=0.27",
+        "playwright>=1.48",
         "import-linter>=2.3",
         "mypy>=2.4,<3",
         "ruff>=0.17,<0.18",

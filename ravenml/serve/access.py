@@ -1,0 +1,195 @@
+"""Who may speak to a server of ravenML: its token, the names that it goes by, its address."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import re
+import secrets
+import socket
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote
+
+from ravenml.errors import InputError
+
+TOKEN_VARIABLE = "RAVENML_TOKEN"
+TOKEN_FILE_VARIABLE = "RAVENML_TOKEN_FILE"
+SHORTEST = 16  # characters; what is guessed at leisure should not be guessed
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a server demands of whoever speaks to it.
+
+    Attributes:
+        token: the secret; None demands none (``--no-token``).
+        host: the address that it listens on.
+        port: its port.
+        names: further names by which it may be called (``--allow-host``), such as a proxy's.
+    """
+
+    token: str | None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    names: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """The address to open in a browser; it carries the token."""
+        return self.address_as(reachable_name(self.host))
+
+    def address_as(self, name: str) -> str:
+        """The address under another of the machine's names."""
+        shown = f"[{name}]" if ":" in name else name
+        query = "" if self.token is None else f"?token={quote(self.token, safe='')}"
+        return f"http://{shown}:{self.port}/{query}"
+
+    def knows(self, host: str) -> bool:
+        """Whether a request's ``Host`` is a name of this server's, whatever the port (there are tunnels).
+
+        A page that was rebound to this machine (DNS rebinding) speaks to it under a name of its own.
+        """
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return False
+        name = found["name"].strip("[]").rstrip(".").lower()
+        if name in self._own_names:
+            return True
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return address.is_loopback or not self._loopback_alone  # a number cannot be rebound
+
+    def accepts(self, token: str) -> bool:
+        """Whether this is the token; takes as long for a wrong one as for the right one."""
+        return self.token is None or _equal(token, self.token)
+
+    def accepts_cookie(self, value: str) -> bool:
+        """Whether this is the cookie that `cookie` made."""
+        return self.token is None or _equal(value, self.cookie)
+
+    @cached_property
+    def cookie(self) -> str:
+        """What a browser keeps instead of the token, which cannot be told from it.
+
+        Browsers send a host's cookies to all its ports, and other people's servers may listen on those.
+        """
+        return hmac.new((self.token or "").encode(), b"ravenml cookie 1", hashlib.sha256).hexdigest()
+
+    @cached_property
+    def _own_names(self) -> frozenset[str]:
+        names = {"localhost", self.host.lower(), *(name.lower().rstrip(".") for name in self.names)}
+        if not self._loopback_alone:
+            names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+        return frozenset(names)
+
+    @cached_property
+    def _loopback_alone(self) -> bool:
+        return is_loopback(self.host)
+
+
+def cookie_name(host: str) -> str:
+    """The cookie's name: with the port that the browser sees, so that two servers do not clash."""
+    found = _HOST.fullmatch(host)
+    return f"ravenml-{(found and found['port']) or 'default'}"
+
+
+def choose_token(none: bool = False, file: Path | None = None) -> str | None:
+    """The token: of ``--token-file``, ``RAVENML_TOKEN`` or ``RAVENML_TOKEN_FILE``, else a new one.
+
+    Args:
+        none: demand none.
+        file: a file that holds nothing else.
+
+    Raises:
+        InputError: the file cannot be read, or the token is too short or has characters that get lost.
+    """
+    if none:
+        return None
+    named = os.environ.get(TOKEN_FILE_VARIABLE)
+    if file is None and not os.environ.get(TOKEN_VARIABLE) and named:
+        file = Path(named)
+    if file is None and not os.environ.get(TOKEN_VARIABLE):
+        return secrets.token_hex(24)
+    where = TOKEN_VARIABLE
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    if file is not None:
+        where = str(file)
+        try:
+            token = file.expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise InputError(f"{file}: the token cannot be read: {reason}.") from None
+    if len(token) < SHORTEST:
+        raise InputError(f"{where}: a token has at least {SHORTEST} characters, this one has {len(token)}.")
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise InputError(f"{where}: a token has printable ASCII characters alone, and no spaces.")
+    return token
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server that listens on ``host`` is reached from this machine alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def reachable_name(host: str) -> str:
+    """The name under which others reach a server that listens on ``host``."""
+    return socket.gethostname() if host in ("", "0.0.0.0", "::") else host
+
+
+def listen(host: str, port: int | None, usual: int, backlog: int = 2048) -> socket.socket:
+    """A socket that listens.
+
+    Args:
+        host: a name or an address of this machine.
+        port: the port; 0 takes any free one; None takes ``usual``, or the next free one of twenty.
+        usual: the port that is taken where none is named.
+        backlog: how many connections may wait.
+
+    Raises:
+        InputError: the port is in use, or the address is none of this machine's.
+    """
+    tried = [port] if port is not None else list(range(usual, usual + 20))
+    for number in tried:
+        try:
+            return _bound(host, number, backlog)
+        except socket.gaierror:
+            raise InputError(f"--host {host} is no name or address of this machine.") from None
+        except OSError as error:
+            if number != tried[-1] and not isinstance(error, PermissionError):
+                continue
+            raise InputError(
+                f"--port {number}: {host} cannot listen there: {error.strerror}; name another port "
+                "(0 takes any free one)."
+            ) from None
+    raise AssertionError
+
+
+def _bound(host: str, port: int, backlog: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    opened = socket.socket(family, kind, protocol)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+        opened.listen(backlog)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _equal(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode("utf-8", "surrogateescape"), other.encode())

@@ -1,0 +1,278 @@
+"""The guard before every server of ravenML: a plain ASGI middleware that needs no framework.
+
+It looks at each HTTP request and each WebSocket, on loopback as well, for other people log in to this machine
+too, and any page in the user's browser can send requests to it:
+
+- ``Host`` must be a name of this server's (against DNS rebinding),
+- ``Origin`` must be the server itself, and what another site embeds or sends is refused (``Sec-Fetch-Site``),
+- the token must come as a cookie, as ``Authorization: Bearer``, or as ``?token=`` in the address.
+
+A browser that opens the printed address gets the cookie and is sent on to the address without the token, so
+that it stays out of history and logs::
+
+    access = Access(choose_token(), host, port)
+    app.add_middleware(Guard, access=access)      # the last one that is added is the outermost
+    print(access.address)
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Awaitable, Callable, MutableMapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from ravenml.serve.access import Access, cookie_name
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+# Nothing from elsewhere, no markup that runs, no frame around the page.  An answer may have one of its own.
+POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">{again}
+<title>ravenML</title></head>
+<body style="font: 1em system-ui, sans-serif; max-width: 40em; margin: 4em auto; color-scheme: light dark">
+<p style="padding: 0 1em">{said}</p></body></html>
+"""
+_AGAIN = '<meta http-equiv="refresh" content="0">'
+_NO_TOKEN = (
+    "A token is needed: open the address that the server printed when it started, or send it as "
+    "'Authorization: Bearer TOKEN'."
+)
+
+
+class Guard:
+    """The middleware.
+
+    Args:
+        app: what it stands before.
+        access: what is demanded.
+        policy: the ``Content-Security-Policy`` of answers that have none of their own.
+        max_body: how many bytes a request may bring; larger ones are answered with 413.
+    """
+
+    def __init__(self, app: App, access: Access, policy: str = POLICY, max_body: int = 2**26) -> None:
+        self.app, self.access, self.max_body = app, access, max_body
+        self._headers = [
+            (b"x-content-type-options", b"nosniff"),
+            (b"x-frame-options", b"DENY"),
+            (b"referrer-policy", b"same-origin"),
+            (b"cross-origin-opener-policy", b"same-origin"),
+            (b"cross-origin-resource-policy", b"same-origin"),
+            (b"content-security-policy", policy.encode()),
+        ]
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)  # start and end of the server
+            return
+        refused = self._refused(scope)
+        if scope["type"] == "websocket":
+            if refused is not None:
+                await send({"type": "websocket.close", "code": 1008, "reason": refused[1][:100]})
+                return
+            _hide_token(scope)
+            await self.app(scope, receive, send)
+        elif refused is not None:
+            await self._say(send, scope, *refused)
+        elif (place := self._without_token(scope)) is not None:
+            await self._send_on(send, scope, place)
+        else:
+            _hide_token(scope)
+            await self._pass(scope, receive, send)
+
+    def _refused(self, scope: MutableMapping[str, Any]) -> tuple[int, str] | None:
+        """The status and the sentence of a request that is not let through."""
+        hosts = _all(scope, b"host")
+        host = hosts[0] if len(hosts) == 1 else ""
+        if not self.access.knows(host):
+            return 403, (
+                f"This server does not go by the name {host[:100]!r}; call it by the address that it "
+                "printed, or start it with --allow-host NAME."
+            )
+        stranger = (
+            403,
+            "Another site's page sent this request, which is not allowed; open the server's own page.",
+        )
+        if not all(self._is_own(origin, host) for origin in _all(scope, b"origin")):
+            return stranger
+        if _all(scope, b"sec-fetch-site")[:1] in (["cross-site"], ["same-site"]) and not _is_visit(scope):
+            return stranger
+        if self._has_token(scope, host):
+            return None
+        return 401, _NO_TOKEN
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
+        # A proxy may hand on another Host than the browser's; then the name was allowed explicitly.
+        return parts.netloc.lower() == host.lower() or (parts.hostname or "") in self.access.names
+
+    def _has_token(self, scope: MutableMapping[str, Any], host: str) -> bool:
+        if self.access.token is None:
+            return True
+        for value in _all(scope, b"authorization"):
+            scheme, _, token = value.partition(" ")
+            if scheme.lower() == "bearer" and self.access.accepts(token.strip()):
+                return True
+        name = cookie_name(host)
+        for value in _all(scope, b"cookie"):
+            if any(self.access.accepts_cookie(one) for one in _cookies(value, name)):
+                return True
+        return any(self.access.accepts(token) for token in _tokens(scope))
+
+    def _without_token(self, scope: MutableMapping[str, Any]) -> str | None:
+        """Where a browser that came with the token in its address is sent on to."""
+        if self.access.token is None or not _is_page(scope) or not _tokens(scope):
+            return None
+        if not any(self.access.accepts(token) for token in _tokens(scope)):
+            return None  # an old one, in a browser that has the right cookie
+        raw = scope.get("raw_path") or scope["path"].encode()
+        path = quote(raw.split(b"?")[0].decode("latin-1"), safe="/%:@!$&'()*+,;=~-._")
+        query = urlencode([(name, value) for name, value in _query(scope) if name != "token"])
+        return "/" + path.lstrip("/") + (f"?{query}" if query else "")  # one slash: //name is another server
+
+    async def _send_on(self, send: Send, scope: MutableMapping[str, Any], place: str) -> None:
+        name = cookie_name(_all(scope, b"host")[0])
+        cookie = f"{name}={self.access.cookie}; Path=/; HttpOnly; SameSite=Strict"
+        if scope.get("scheme") == "https":
+            cookie += "; Secure"
+        headers = [
+            (b"location", place.encode()),
+            (b"set-cookie", cookie.encode()),
+            (b"cache-control", b"no-store"),
+            (b"content-length", b"0"),
+            *self._headers,
+        ]
+        await send({"type": "http.response.start", "status": 303, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _say(
+        self, send: Send, scope: MutableMapping[str, Any], status: int, said: str, close: bool = False
+    ) -> None:
+        """Answer with one sentence: a page for browsers, JSON for programs."""
+        if _is_page(scope):
+            # A strict cookie is not sent by whoever follows a link on another site; the page asks again.
+            again = _AGAIN if status == 401 and _all(scope, b"sec-fetch-site") == ["cross-site"] else ""
+            kind, body = b"text/html; charset=utf-8", _PAGE.format(again=again, said=html.escape(said))
+        else:
+            import json
+
+            kind, body = b"application/json", json.dumps({"detail": said})
+        content = body.encode()
+        headers = [
+            (b"content-type", kind),
+            (b"content-length", str(len(content)).encode()),
+            (b"cache-control", b"no-store"),
+            *((name, value) for name, value in self._headers if name != b"content-security-policy"),
+            (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
+        ]
+        if status == 401:
+            headers.append((b"www-authenticate", b'Bearer realm="ravenML"'))
+        if close:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
+
+    async def _pass(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Let it through, with the headers of safety on the answer and no more body than allowed."""
+        too_large = f"A request may bring at most {self.max_body} bytes; send a smaller file."
+        said = _all(scope, b"content-length")
+        if said and said[0].isdigit() and int(said[0]) > self.max_body:
+            await self._say(send, scope, 413, too_large, close=True)
+            return
+        began = over = False
+        count = 0
+
+        async def counted() -> Message:
+            nonlocal count, over
+            message = await receive()
+            count += len(message.get("body", b""))
+            if count > self.max_body:
+                over = True
+                raise _TooLarge
+            return message
+
+        async def with_headers(message: Message) -> None:
+            nonlocal began
+            if over and not began:
+                return  # a framework's own words about a body that it could not read
+            if message["type"] == "http.response.start":
+                began = True
+                own = list(message.get("headers", []))
+                names = {name.lower() for name, _ in own}
+                message["headers"] = [*own, *(one for one in self._headers if one[0] not in names)]
+            await send(message)
+
+        try:
+            await self.app(scope, counted, with_headers)
+        except _TooLarge:
+            if began:
+                raise
+        if over and not began:
+            await self._say(send, scope, 413, too_large, close=True)
+
+
+class _TooLarge(Exception):
+    """A request brings more than it may."""
+
+
+def _all(scope: MutableMapping[str, Any], name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name]
+
+
+def _query(scope: MutableMapping[str, Any]) -> list[tuple[str, str]]:
+    return parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+
+
+def _tokens(scope: MutableMapping[str, Any]) -> list[str]:
+    return [value for name, value in _query(scope) if name == "token"]
+
+
+def _hide_token(scope: MutableMapping[str, Any]) -> None:
+    """Take the token out of the request, so that it is in no log."""
+    if _tokens(scope):
+        rest = [(name, value) for name, value in _query(scope) if name != "token"]
+        scope["query_string"] = urlencode(rest).encode()
+
+
+def _cookies(header: str, name: str) -> list[str]:
+    """The cookie's values; there may be one for each path, and other cookies may be malformed."""
+    found = []
+    for part in header.split(";"):
+        if part.strip().startswith(f"{name}="):
+            try:
+                found += [one.value for one in SimpleCookie(part.strip()).values()]
+            except CookieError:
+                continue
+    return found
+
+
+def _is_page(scope: MutableMapping[str, Any]) -> bool:
+    """Whether a browser wants to show the answer as a page."""
+    return (
+        scope["type"] == "http"
+        and scope["method"] in ("GET", "HEAD")
+        and any("text/html" in value for value in _all(scope, b"accept"))
+    )
+
+
+def _is_visit(scope: MutableMapping[str, Any]) -> bool:
+    """Whether somebody follows a link on another site to here, which shows a page and changes nothing."""
+    return (
+        scope["type"] == "http"
+        and scope["method"] in _SAFE
+        and _all(scope, b"sec-fetch-mode") == ["navigate"]
+        and _all(scope, b"sec-fetch-dest") == ["document"]
+    )
