@@ -64,7 +64,9 @@ def check_upload(
         raise Refused(f"{name} has {len(content)} bytes, and at most {max_bytes} are accepted.", 413)
     try:
         size = image_size(content)
-    except (IndexError, ValueError):
+    except IndexError:
+        raise Refused(f"{name}: the image is cut off or damaged; send it again.", 415) from None
+    except ValueError:
         size = None
     if size is None:
         raise Refused(f"{name} is no image that is known here; {_KINDS}.", 415)
