@@ -33,6 +33,7 @@ optional = {
     "clearml": ["clearml>=2"],
     "resources": ["psutil>=5.9", "nvidia-ml-py>=12"],
     "charts": ["matplotlib>=3.8"],
+    "dashboard": ["nicegui>=3.18,<4", "uvicorn>=0.30"],
     "remote": ["ray[default]>=2.60,<3"],
     "serve": [
         "fastapi>=0.115,<1",
@@ -74,7 +75,9 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["ravenml", "ravenml.*"]),
-    package_data={"ravenml": ["py.typed", "plugin/templates/**/*.tmpl", "sly/alias/**/*.py"]},
+    package_data={
+        "ravenml": ["py.typed", "plugin/templates/**/*.tmpl", "sly/alias/**/*.py", "dashboard/static/*"]
+    },
     install_requires=install_requires,
     extras_require=extras_require,
     entry_points={

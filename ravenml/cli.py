@@ -22,6 +22,7 @@ ROOMS = {
     "models": ("ravenml.store.commands", "List, show, fetch, store and remove trained models."),
     "data": ("ravenml.data.commands", "Look at, fetch and store datasets, and make a demo one."),
     "agent": ("ravenml.sly.commands", "Run plugins that were written for Supervisely's contract."),
+    "dashboard": ("ravenml.dashboard.commands", "Train, watch and compare in a browser."),
     "plugin": ("ravenml.plugin.commands", "Write a plugin, check one, and see which are installed."),
     "config": (
         "ravenml.config.commands",

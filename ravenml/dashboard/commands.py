@@ -1,0 +1,44 @@
+"""``raven dashboard``: parses, calls, prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="The port; 0: any free one.  [default: 8420 or the next]"
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Accept paths below this folder; may be repeated.  [default: this folder, and raven's home]",
+)
+@click.option("--allow-host", "names", multiple=True, metavar="NAME", help="A name of a proxy before it.")
+@click.option(
+    "--token-file", type=click.Path(dir_okay=False, path_type=Path), help="Read the token from this file."
+)
+@click.option("--no-token", is_flag=True, help="Let in everybody who can reach the port.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+def dashboard(
+    port: int | None,
+    host: str,
+    roots: tuple[Path, ...],
+    names: tuple[str, ...],
+    token_file: Path | None,
+    no_token: bool,
+    no_browser: bool,
+) -> None:
+    """Train, watch and compare in a browser.
+
+    Prints the address with its token, which the browser keeps as a cookie; RAVENML_TOKEN sets another one.
+    What is trained goes on when the browser or the dashboard is closed.
+    """
+    from ravenml.dashboard.serving import serve
+
+    serve(port, host, roots, names, token_file, token=not no_token, browser=not no_browser)

@@ -1,0 +1,1 @@
+"""The wizard: from a project to a training, in seven steps."""

@@ -1,0 +1,76 @@
+"""Tools of the dashboard's tests: a dashboard that listens, a tab of a browser, a plain request."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Dashboard:
+    """A ``raven dashboard`` that listens; ``address`` carries its token."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+    log: Path
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        return self.address.partition("?")[0].rstrip("/")
+
+    @property
+    def token(self) -> str:
+        return self.address.partition("?token=")[2]
+
+    def at(self, path: str) -> str:
+        """The address of a page, with the token."""
+        return f"{self.origin}{path}" + (f"?token={self.token}" if self.token else "")
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End it as Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
+@dataclass
+class Tab:
+    """A page in a browser of its own (cookies and all), which remembers what went wrong on it."""
+
+    page: Any
+    dashboard: Dashboard
+    problems: list[str]
+    requests: list[str]
+
+    def go(self, path: str) -> Any:
+        """Open a page; the token is in the address."""
+        self.page.goto(self.dashboard.at(path))
+        return self.page
+
+
+Start = Callable[..., Dashboard]
+Browse = Callable[..., Tab]
+
+
+def answer(address: str, **headers: str) -> tuple[int, str]:
+    """Status and body of a request."""
+    request = urllib.request.Request(address, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()

@@ -1,0 +1,73 @@
+"""The frame around every page: who is let in, what it looks like to a keyboard, a phone, a night."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from browsing import Dashboard, Start, Tab, answer
+
+
+def test_only_the_token_its_own_name_and_its_own_pages_are_let_in(dashboard: Dashboard) -> None:
+    train = f"{dashboard.origin}/train"
+    bearer = f"Bearer {dashboard.token}"
+    assert answer(train)[0] == 401
+    assert answer(train, Authorization="Bearer wrong-and-long-enough")[0] == 401
+    assert answer(train, Authorization=bearer, Host="evil.example")[0] == 403
+    assert answer(train, Authorization=bearer, Origin="http://evil.example")[0] == 403
+    assert answer(f"{dashboard.origin}/_nicegui_ws/socket.io/?EIO=4&transport=polling")[0] == 401
+    status, page = answer(train, Authorization=bearer)
+    assert status == 200 and "Train · ravenML" in page
+
+
+def test_the_token_can_be_given_and_left_out(start: Start) -> None:
+    assert start(RAVENML_TOKEN="a-token-of-my-own-choice").token == "a-token-of-my-own-choice"
+    assert answer(f"{start('--no-token').origin}/train")[0] == 200
+
+
+def test_nothing_is_loaded_from_elsewhere(dashboard: Dashboard, browse: Callable[..., Tab]) -> None:
+    tab = browse(dashboard)
+    tab.go("/")
+    tab.page.get_by_role("heading", name="Train", exact=True).wait_for()
+    tab.page.wait_for_load_state("networkidle")
+    assert tab.page.url.endswith("/train") and "token" not in tab.page.url
+    assert [url for url in tab.requests if not url.startswith((dashboard.origin, "data:"))] == []
+
+
+def test_a_keyboard_skips_to_the_content(dashboard: Dashboard, browse: Callable[..., Tab]) -> None:
+    page = browse(dashboard).go("/train")
+    page.get_by_role("heading", name="Train", exact=True).wait_for()
+    page.keyboard.press("Tab")
+    assert page.locator(":focus").inner_text() == "Skip to the content"
+    assert page.locator(":focus").bounding_box()["y"] >= 0
+    page.keyboard.press("Enter")
+    assert page.locator(":focus").get_attribute("class") == "content"
+
+
+def test_the_theme_is_remembered_and_the_night_is_dark(
+    dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    page = browse(dashboard, color_scheme="dark").go("/train")
+    dark = page.locator("body.body--dark")
+    dark.wait_for()  # auto
+    page.get_by_role("button", name="Theme: auto").click()
+    page.locator("body.body--light").wait_for()
+    page.reload()
+    page.get_by_role("button", name="Theme: light").wait_for()
+    page.locator("body.body--light").wait_for()
+
+
+@pytest.mark.parametrize("path", ["/train"])
+def test_a_phone_needs_no_scrolling_sideways(
+    dashboard: Dashboard, browse: Callable[..., Tab], path: str
+) -> None:
+    page = browse(dashboard, viewport={"width": 360, "height": 700}).go(path)
+    page.get_by_role("main").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_without_the_extra_one_sentence_says_so(raven, site) -> None:  # type: ignore[no-untyped-def]
+    (site / "nicegui.py").write_text("raise ImportError('not there')")
+    done = raven("dashboard", "--no-browser", "--port", "0")
+    assert done.returncode == 1 and "pip install 'ravenml[dashboard]'" in done.stderr
+    assert done.stdout == ""
