@@ -21,11 +21,13 @@ class Points:
     Attributes:
         unit: what ``x`` counts: ``epoch`` or ``step``.
         x, y: float64 ``(N,)``; ``y`` may hold NaN and infinities.
+        version: differs between any two states of one metric.
     """
 
     unit: str
     x: Numbers
     y: Numbers
+    version: int = 0
 
     def __len__(self) -> int:
         return len(self.x)
@@ -39,6 +41,7 @@ class Column:
 
     unit: str
     size: int = 0
+    version: int = 0
     _values: Numbers = field(default_factory=lambda: np.empty((2, _FIRST)))
     _origin: NDArray[np.int64] = field(default_factory=lambda: np.empty((2, _FIRST), np.int64))
 
@@ -50,6 +53,7 @@ class Column:
         self._values[:, self.size] = x, y
         self._origin[:, self.size] = _NO_STEP if step is None else step, attempt
         self.size += 1
+        self.version += 1
 
     def go_back(self, step: int, attempt: int) -> None:
         """Take back what attempts other than ``attempt`` reported of later steps."""
@@ -59,11 +63,12 @@ class Column:
             self._values = np.ascontiguousarray(self._values[:, : self.size][:, kept])
             self._origin = np.ascontiguousarray(self._origin[:, : self.size][:, kept])
             self.size = int(kept.sum())
+            self.version += 1
 
     def points(self) -> Points:
         """What there is now.  Later points go behind it, or into other arrays."""
         x, y = self._values[:, : self.size]
-        return Points(self.unit, x, y)
+        return Points(self.unit, x, y, self.version)
 
     def as_arrays(self) -> tuple[Numbers, NDArray[np.int64]]:
         """All of it: float64 ``(2, N)`` of x and y, int64 ``(2, N)`` of step and attempt."""
@@ -72,7 +77,8 @@ class Column:
     @classmethod
     def from_arrays(cls, unit: str, values: Numbers, origin: NDArray[np.int64]) -> Column:
         """The column that :meth:`as_arrays` described."""
-        return cls(unit, values.shape[1], np.array(values), np.array(origin))
+        size = values.shape[1]
+        return cls(unit, size, size, np.array(values), np.array(origin))
 
 
 def _doubled(array: NDArray[Any]) -> NDArray[Any]:

@@ -19,7 +19,11 @@ _ICONS = {"light": "light_mode", "dark": "dark_mode", "auto": "brightness_auto"}
 
 def head() -> str:
     """What stands in every page's head."""
-    return f'<link rel="stylesheet" href="/static/style.css?v={__version__}">'
+    return (
+        f'<link rel="stylesheet" href="/static/style.css?v={__version__}">'
+        f'<link rel="stylesheet" href="/static/runs.css?v={__version__}">'
+        f'<script src="/static/charts.js?v={__version__}" defer></script>'
+    )
 
 
 @contextmanager

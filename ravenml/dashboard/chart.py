@@ -1,0 +1,280 @@
+"""A chart of curves that may be long and may grow: the browser is given what it can draw, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from json import dumps
+from typing import Any
+
+from ravenml.dashboard.drawing import COLOURS, Curve, Drawing, Line, View, draw
+
+_ZOOM = {"+": 0.5, "=": 0.5, "-": 2.0}  # keys: by how much the visible range shrinks or grows
+_MOVE = {"ArrowLeft": -0.2, "ArrowRight": 0.2}  # by which share of it the range moves
+_NEAR = 1e-9
+_MARKED = 60  # points that are marked one by one
+# Only the keys that are ours go to the server, and they do not scroll the page as well.
+_KEYS = """(event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!["+", "=", "-", "0", "ArrowLeft", "ArrowRight"].includes(event.key)) return;
+  event.preventDefault();
+  emit(event);
+}"""
+
+
+class Chart:
+    """A titled chart on the current page.  It is made with its first content, so that it is there at once.
+
+    Later content comes with :meth:`show`, at most as often as the caller wants; the caller computes nothing:
+    smoothing and thinning are done in a thread.  Zooming in (with the slider below, Ctrl and the wheel, or
+    the keys + - ← → 0) brings the visible range in full detail.
+
+    Args:
+        title: what is drawn; plain text.
+        lines: the curves.
+        view: how they are looked at.
+        legend: whether the lines' names stand in the chart's head.
+        drawing: ``draw(lines, view)`` where that is known already.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        lines: Sequence[Line] = (),
+        view: View | None = None,
+        *,
+        legend: bool = True,
+        drawing: Drawing | None = None,
+    ) -> None:
+        from nicegui import ui
+
+        self.title, self.lines, self.view = title, list(lines), view or View()
+        self._legend = legend
+        self._drawn = drawing or draw(self.lines, self.view)
+        self._shown = self._looks()
+        self._current = self._content()
+        self._named: list[tuple[str, int, bool]] = []
+        with ui.element("figure").classes("chart") as self.element:
+            with ui.element("figcaption").classes("chart-head"):
+                ui.label(title).classes("strong cut")
+                self._names = ui.element("div").classes("chart-names")
+                self._left_out = ui.label().classes("small muted")
+            with ui.element("div").classes("chart-plot").props("tabindex=0 role=img") as self._box:
+                self._plot = ui.echart(self._options())
+        self._plot.on(
+            "chart:datazoom", self._zoomed, [["start", "end", "batch"]], throttle=0.2, leading_events=False
+        )
+        self._box.on("keydown", self._key, ["key"], js_handler=_KEYS)
+        self._describe()
+
+    async def show(self, lines: Sequence[Line] | None = None, view: View | None = None) -> None:
+        """Draw other lines, or look at them in another way; what is None stays."""
+        from nicegui import run
+
+        if lines is not None:
+            self.lines = list(lines)
+        if view is not None:
+            self.view = View(view.smoothing, view.log, self.view.window)
+        content = self._content()
+        if content == self._current:
+            return
+        self._current = content
+        drawn = await run.io_bound(draw, list(self.lines), self.view)
+        if drawn is None or self._plot.is_deleted:  # the server is ending, or the page is gone
+            return
+        before, self._drawn = self._drawn, drawn
+        change: dict[str, Any] = {"yAxis": {"type": self._scale}}
+        if self._looks() == self._shown:
+            change["series"] = [_course(curve) for curve in drawn.curves]
+        else:
+            change["series"] = self._series()
+        if drawn.extent != before.extent and drawn.extent is not None:
+            change["xAxis"] = {"min": drawn.extent[0], "max": drawn.extent[1], "name": self._unit}
+            change["dataZoom"] = self._held()
+        # Not through the element's options: those are observed in the browser, value by value.
+        how = {} if len(change["series"]) == 2 * len(self._shown) else {"replaceMerge": ["series"]}
+        self._shown = self._looks()
+        self._plot.run_chart_method(":setOption", script(change), script(how))
+        self._describe()
+
+    @property
+    def points_sent(self) -> int:
+        """How many points the browser was given last."""
+        return self._drawn.sent
+
+    @property
+    def _unit(self) -> str:
+        return next((line.points.unit for line in self.lines), "")
+
+    @property
+    def _scale(self) -> str:
+        return "log" if self.view.log else "value"
+
+    def _content(self) -> tuple[Any, ...]:
+        """What differs whenever another drawing is needed."""
+        return self.view, self._looks(), [line.points.version for line in self.lines]
+
+    def _looks(self) -> list[tuple[str, int, bool]]:
+        """What the lines look like, apart from their course."""
+        return [(line.name, line.colour, line.dashed) for line in self.lines]
+
+    def _options(self) -> dict[str, Any]:
+        extent = self._drawn.extent or (None, None)
+        text, rule = {":color": _css("--muted"), "fontSize": 11}, {":color": _css("--line")}
+        axis = {"axisLabel": dict(text), "splitLine": {"lineStyle": dict(rule)}}
+        return {
+            "animation": False,
+            "color": list(COLOURS),
+            "textStyle": {"fontFamily": "inherit"},
+            "grid": {"left": 8, "right": 14, "top": 10, "bottom": 34, "containLabel": True},
+            "tooltip": {
+                "trigger": "axis",
+                "confine": True,
+                "renderMode": "richText",  # text on a canvas: a name is never markup
+                "transitionDuration": 0,
+                ":backgroundColor": _css("--card"),
+                ":borderColor": _css("--line"),
+                "textStyle": {":color": _css("--ink"), "fontSize": 12},
+            },
+            "xAxis": {
+                "type": "value",
+                "name": self._unit,
+                "nameLocation": "middle",
+                "nameGap": 6,
+                "nameTextStyle": {
+                    **text,
+                    "align": "center",
+                    "verticalAlign": "top",
+                    "padding": [14, 0, 0, 0],
+                },
+                "min": extent[0],
+                "max": extent[1],
+                **axis,
+                "splitLine": {"show": False},
+                "axisLine": {"lineStyle": dict(rule)},
+            },
+            "yAxis": {"type": self._scale, "scale": True, **axis},
+            "dataZoom": [
+                {
+                    "type": "inside",
+                    "zoomOnMouseWheel": "ctrl",
+                    "moveOnMouseMove": False,
+                    "filterMode": "filter",
+                },
+                {
+                    **{"type": "slider", "height": 12, "bottom": 2, "filterMode": "filter"},
+                    **{"showDataShadow": False, "showDetail": False, "brushSelect": False},
+                    **{"borderColor": "transparent", ":fillerColor": _css("--accent-soft")},
+                    **{":backgroundColor": _css("--back"), "moveHandleSize": 0},
+                },
+            ],
+            "series": self._series(),
+        }
+
+    def _series(self) -> list[dict[str, Any]]:
+        series = []
+        for number, curve in enumerate(self._drawn.curves):
+            line, pale = self.lines[number // 2], number % 2 == 0
+            colour = COLOURS[line.colour % len(COLOURS)]
+            style = {"color": colour, "width": 1 if pale else 1.6, "opacity": 0.3 if pale else 1}
+            series.append(
+                {
+                    **{"type": "line", "name": line.name, "dimensions": ["x", "y"], **_course(curve)},
+                    **{"silent": True, "symbol": "circle", "symbolSize": 4},
+                    "itemStyle": {"color": colour, "opacity": style["opacity"]},
+                    "lineStyle": {**style, "type": "dashed" if line.dashed else "solid"},
+                    "tooltip": {"show": not pale},
+                    "z": 2 if pale else 3,
+                }
+            )
+        return series
+
+    def _describe(self) -> None:
+        """Keep what is said about the chart in step with what is drawn."""
+        told = f"Chart of {self.title} over {self._unit or 'time'}. {self._drawn.words or 'Nothing yet'}."
+        if self._box.props.get("aria-label") != told:
+            self._box.props["aria-label"] = told  # on the box: an update of the chart would send all of it
+        count = self._drawn.left_out
+        why = "not positive or not finite" if self.view.log else "NaN or infinite"
+        self._left_out.text = f"{count:,} values {why}" if count else ""
+        named = self._looks() if self._legend else []
+        if named != self._named:
+            self._named = named
+            self._names.clear()
+            with self._names:
+                for name, colour, dashed in named:
+                    key(name, colour, dashed)
+
+    def _held(self) -> list[dict[str, Any]]:
+        """Keep the visible range where it is while the axis grows, or at the newest point if it was there."""
+        if self.view.window is None or self._drawn.extent is None:
+            return [{"start": 0, "end": 100}] * 2
+        begin, end = self.view.window
+        return [{"startValue": begin, "endValue": end}] * 2
+
+    async def _zoomed(self, event: Any) -> None:
+        zoom = (event.args.get("batch") or [event.args])[0]
+        if self._drawn.extent is None or zoom.get("start") is None:
+            return
+        await self._look_at(float(zoom["start"]) / 100, float(zoom["end"]) / 100)
+
+    async def _look_at(self, start: float, end: float) -> None:
+        """Fetch the detail of a part of the axis, given as shares of it."""
+        assert self._drawn.extent is not None
+        first, last = self._drawn.extent
+        whole = start <= _NEAR and end >= 1 - _NEAR
+        window = None if whole else (first + start * (last - first), first + end * (last - first))
+        self.view = View(self.view.smoothing, self.view.log, window)
+        await self.show()
+
+    async def _key(self, event: Any) -> None:
+        pressed = event.args.get("key")
+        if self._drawn.extent is None or pressed not in {*_ZOOM, *_MOVE, "0"}:
+            return
+        first, last = self._drawn.extent
+        begin, end = self.view.window or (first, last)
+        length = (end - begin) * _ZOOM.get(pressed, 1.0)
+        middle = (begin + end) / 2 + length * _MOVE.get(pressed, 0.0)
+        if pressed == "0" or length >= last - first or last == first:
+            begin, end = first, last
+        else:
+            begin = min(max(first, middle - length / 2), last - length)
+            end = begin + length
+        shares = [100 * (at - first) / ((last - first) or 1.0) for at in (begin, end)]
+        if begin == first and end == last:
+            shares = [0.0, 100.0]
+        self._plot.run_chart_method(
+            "dispatchAction", {"type": "dataZoom", "dataZoomIndex": 1, "start": shares[0], "end": shares[1]}
+        )
+
+
+def _course(curve: Curve) -> dict[str, Any]:
+    """A series' points; where they are few, each is marked."""
+    return {":data": curve.script, "showSymbol": curve.count <= _MARKED}
+
+
+def key(name: str, colour: int, dashed: bool = False) -> None:
+    """A line's entry in a legend: its colour, and its name as plain text."""
+    from nicegui import ui
+
+    with ui.element("span").classes("chart-key"):
+        mark = ui.element("span").classes("chart-mark").props("aria-hidden=true")
+        mark.style(f"border-top: 3px {'dashed' if dashed else 'solid'} {COLOURS[colour % len(COLOURS)]}")
+        ui.label(name).classes("cut")
+
+
+def script(value: Any) -> str:
+    """A value as a script; what a key with a colon before it names is one already, as NiceGUI has it."""
+    if isinstance(value, dict):
+        parts = (
+            f"{dumps(k[1:])}:{v}" if k.startswith(":") else f"{dumps(k)}:{script(v)}"
+            for k, v in value.items()
+        )
+        return f"{{{','.join(parts)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(script, value))}]"
+    return dumps(value)
+
+
+def _css(variable: str) -> str:
+    """A script's expression for a colour of the page's theme."""
+    return f"getComputedStyle(document.body).getPropertyValue('{variable}').trim()"

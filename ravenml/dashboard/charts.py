@@ -1,0 +1,206 @@
+"""The charts of one run, or of several over one another: all their metrics, live, and their controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ravenml.dashboard.chart import Chart, key
+from ravenml.dashboard.column import Points
+from ravenml.dashboard.controls import slider
+from ravenml.dashboard.drawing import Drawing, Line, View, draw
+from ravenml.dashboard.panels import Panel, line_name, panels
+from ravenml.dashboard.series import SHELF
+from ravenml.runs import layout
+
+PERIOD = 0.8  # seconds between two looks at a run that is under way
+_AT_FIRST = 12  # charts that are shown before somebody asks for more
+
+
+@dataclass(frozen=True)
+class Source:
+    """Whose curves are drawn.
+
+    Attributes:
+        name: what it is called where several are drawn over one another.
+        folder: the run's, or the fold's.
+    """
+
+    name: str
+    folder: Path
+
+
+def sources_of(folder: Path) -> list[Source]:
+    """A run as one source, or its folds as several."""
+    folds = sorted((folder / layout.FOLDS).glob("*"), key=lambda path: (len(path.name), path.name))
+    return [Source(f"fold {path.name}", path) for path in folds] or [Source("", folder)]
+
+
+class Charts:
+    """Charts on the current page.
+
+    Make it, :meth:`load` it, :meth:`build` it where it is to stand, and call :meth:`refresh` as long as
+    something may be new (:data:`PERIOD`).
+    """
+
+    def __init__(self, sources: Sequence[Source], only: Sequence[str] | None = None) -> None:
+        self.sources = list(sources)
+        self.only = only
+        self.view = View()
+        self._charts: dict[str, Chart] = {}
+        self._versions: list[int] = []
+        self._points: list[dict[str, Points]] = []
+        self._drawings: dict[str, Drawing] = {}
+        self._wanted = _AT_FIRST
+        self._words = ""
+
+    def load(self) -> bool:
+        """Read what is new, which may take long: call it in a thread.  Whether anything was."""
+        series = [SHELF.of(source.folder) for source in self.sources]
+        versions = [one.refresh() for one in series]
+        if versions == self._versions:
+            return False
+        self._versions = versions
+        self._points = [one.points() for one in series]
+        self._drawings = {p.title: draw(self._lines(p), self.view) for p in self._chosen() if self._is_new(p)}
+        return True
+
+    def build(self) -> None:
+        """Put controls and charts on the page."""
+        from nicegui import ui
+
+        with ui.element("div").classes("charts-controls") as self._controls:
+            self._make_controls()
+        with ui.element("div").classes("charts-legend"):
+            if len(self.sources) > 1:
+                for number, source in enumerate(self.sources):
+                    key(source.name, number)
+        self._grid = ui.element("div").classes("charts-grid")
+        with ui.element("div"):
+            self._more = ui.button(on_click=self._show_more).props("flat")
+        self._nothing = ui.label("No metrics were reported yet.").classes("muted")
+        self._arrange()
+
+    async def refresh(self) -> bool:
+        """Bring what is new to the page; whether anything was."""
+        from nicegui import run
+
+        if not await run.io_bound(self.load):
+            return False
+        await self._show()
+        return True
+
+    def addresses(self) -> list[str]:
+        """Every metric that any of the sources reported."""
+        return list(dict.fromkeys(name for points in self._points for name in points))
+
+    def _make_controls(self) -> None:
+        from nicegui import ui
+
+        self._search = ui.input(placeholder="Filter the charts", on_change=self._filter).props(
+            'dense outlined clearable debounce=200 aria-label="Filter the charts"'
+        )
+        with ui.element("label").classes("charts-slider"):
+            ui.label("Smoothing")
+            slider("Smoothing", 0, 0.99, 0.01, 0, self._smooth)
+        self._log = ui.switch("Logarithmic", on_change=self._scale)
+
+    async def _smooth(self, event: Any) -> None:
+        self.view = View(min(max(float(event.args or 0), 0.0), 0.99), self.view.log)
+        await self._look()
+
+    async def _scale(self, event: Any) -> None:
+        self.view = View(self.view.smoothing, bool(event.value))
+        await self._look()
+
+    async def _filter(self, event: Any) -> None:
+        self._words = str(event.value or "").lower()
+        await self._show()
+
+    async def _show_more(self) -> None:
+        self._wanted += 2 * _AT_FIRST
+        await self._show()
+
+    async def _look(self) -> None:
+        for chart in self._charts.values():
+            await chart.show(view=self.view)
+
+    async def _show(self) -> None:
+        from nicegui import run
+
+        new = [panel for panel in self._chosen() if self._is_new(panel)]
+        if new:
+            drawn = await run.io_bound(lambda: {p.title: draw(self._lines(p), self.view) for p in new})
+            self._drawings = drawn or {}
+        with self._grid:
+            self._arrange()
+        for panel in self._chosen():
+            if panel not in new:
+                await self._charts[panel.title].show(self._lines(panel))
+
+    def _matching(self) -> list[Panel]:
+        known = [name for name in self.addresses() if self.only is None or name in self.only]
+        found = panels(known, len(self.sources))
+        return [
+            one for one in found if not self._words or any(self._words in a.lower() for a in one.addresses)
+        ]
+
+    def _chosen(self) -> list[Panel]:
+        return self._matching()[: self._wanted]
+
+    def _is_new(self, panel: Panel) -> bool:
+        return panel.title not in self._charts
+
+    def _arrange(self) -> None:
+        """Make the charts that are missing, take those away that are not wanted, and put them in order."""
+        matching = self._matching()
+        chosen = matching[: self._wanted]
+        titles = [panel.title for panel in chosen]
+        for title in [title for title in self._charts if title not in titles]:
+            self._charts.pop(title).element.delete()
+        with self._grid:
+            for place, panel in enumerate(chosen):
+                if self._is_new(panel):
+                    chart = Chart(
+                        panel.title,
+                        self._lines(panel),
+                        self.view,
+                        legend=len(self.sources) == 1 and len(panel.addresses) > 1,
+                        drawing=self._drawings.pop(panel.title, None),
+                    )
+                    self._charts[panel.title] = chart
+                    if place < len(self._charts) - 1:
+                        chart.element.move(self._grid, place)
+        left = len(matching) - len(chosen)
+        self._more.text = f"Show more charts ({left} left)"
+        self._more.set_visibility(left > 0)
+        self._nothing.set_visibility(not chosen)
+        self._nothing.text = (
+            "No chart is called like that." if self._words else "No metrics were reported yet."
+        )
+        self._controls.set_visibility(bool(chosen) or bool(self._words))
+        self._search.set_visibility(len(matching) > 4 or bool(self._words))
+
+    def _lines(self, panel: Panel) -> list[Line]:
+        """The panel's lines: coloured by metric, or, of several sources, by source."""
+        alone = len(self.sources) == 1
+        lines = []
+        for number, (source, points) in enumerate(zip(self.sources, self._points, strict=True)):
+            for place, address in enumerate(panel.addresses):
+                if address not in points:
+                    continue
+                name = line_name(address, panel)
+                lines.append(
+                    Line(name, points[address], place)
+                    if alone
+                    else Line(
+                        f"{source.name} {name}" if len(panel.addresses) > 1 else source.name,
+                        points[address],
+                        number,
+                        dashed=len(panel.addresses) > 1 and name == "train",
+                    )
+                )
+        units = {line.points.unit for line in lines}
+        return lines if len(units) < 2 else [line for line in lines if line.points.unit == "step"]

@@ -1,0 +1,136 @@
+"""What a browser is told to draw: curves as a few thousand pairs of numbers.  Plain work for a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+
+from ravenml.dashboard.column import Numbers, Points
+from ravenml.dashboard.envelope import visible
+from ravenml.dashboard.smoothing import smoothed
+
+# Seen apart by the colour-blind, and legible on white and on black.
+COLOURS = (
+    *("#3b7ddd", "#e07b1f", "#2a9d6f", "#c4487f", "#8466d1", "#a8861a", "#1a9bb5", "#d1504a"),
+    *("#6b8f23", "#7a7f8c", "#b0652b", "#4f6bb0"),
+)
+_DIGITS = 6  # of a drawn value: more than any screen shows
+_PLACES = 10  # of where it is drawn: steps are counted in millions, and zoomed into
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve in a chart.
+
+    Attributes:
+        name: what it is called beside others.
+        colour: its place among :data:`COLOURS`.
+        dashed: whether it is drawn so, beside another one of the same colour.
+    """
+
+    name: str
+    points: Points
+    colour: int = 0
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class View:
+    """How curves are looked at.
+
+    Attributes:
+        smoothing: the weight of what was, 0 up to less than 1.
+        log: whether values are drawn by their logarithms; what is not positive is left out then.
+        window: the visible range of ``x``; None for all of it.
+    """
+
+    smoothing: float = 0.0
+    log: bool = False
+    window: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What of a line is drawn.
+
+    Attributes:
+        script: makes a ``Float64Array`` of x and y in turn, which a browser need not look into before it
+            draws; pairs in lists cost it ten times as much.
+        count: of points.
+    """
+
+    script: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A chart's content.
+
+    Attributes:
+        curves: two for each line: what was measured, pale, where it is smoothed; and what is drawn.
+        extent: the first and the last ``x`` of all lines; None where there is nothing to draw.
+        sent: how many points ``curves`` have.
+        left_out: how many values are not finite, or not positive where that is needed.
+        words: the chart in words, for those who do not see it.
+    """
+
+    curves: list[Curve]
+    extent: tuple[float, float] | None
+    sent: int
+    left_out: int
+    words: str
+
+
+def draw(lines: Sequence[Line], view: View) -> Drawing:
+    """Smooth, thin and write down curves."""
+    curves: list[Curve] = []
+    left_out = 0
+    for line in lines:
+        x, y = line.points.x, line.points.y
+        usable = np.isfinite(y) & (y > 0) if view.log else np.isfinite(y)
+        left_out += int(len(y) - usable.sum())
+        y = np.where(usable, y, np.nan)
+        curves.append(_curve(x, y, view) if view.smoothing else Curve("[]", 0))
+        curves.append(_curve(x, smoothed(y, view.smoothing), view))
+    ends = [end for line in lines if len(line.points) for end in line.points.x[[0, -1]].tolist()]
+    extent = (min(ends), max(ends)) if ends else None
+    return Drawing(
+        curves,
+        extent,
+        sum(curve.count for curve in curves),
+        left_out,
+        "; ".join(_words(line) for line in lines),
+    )
+
+
+def _curve(x: Numbers, y: Numbers, view: View) -> Curve:
+    begin, end = view.window or (-np.inf, np.inf)
+    chosen = visible(x, y, begin, end)
+    pairs = np.stack((_short(x[chosen], _PLACES), _short(y[chosen], _DIGITS)), axis=1)
+    numbers = orjson.dumps(pairs.ravel(), option=orjson.OPT_SERIALIZE_NUMPY).decode().replace("null", "NaN")
+    return Curve(f"new Float64Array({numbers})", len(chosen))
+
+
+def _short(values: Numbers, digits: int) -> Numbers:
+    """Rounded to so many digits, so that their texts are short: half of what would be sent."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        magnitude = np.floor(np.log10(np.abs(values)))
+        places = np.where(np.isfinite(magnitude), digits - 1 - magnitude, 0)
+        large = places < 0
+        factor = 10.0 ** np.abs(places)
+        rounded = np.where(large, np.round(values / factor) * factor, np.round(values * factor) / factor)
+    return np.where(np.isfinite(rounded), rounded, values)
+
+
+def _words(line: Line) -> str:
+    x, y = line.points.x, line.points.y
+    known = np.isfinite(y)
+    if not known.any():
+        return f"{line.name}: no values"
+    low, high = float(y[known].min()), float(y[known].max())
+    last, at = float(y[known][-1]), float(x[known][-1])
+    return f"{line.name}: {last:.4g} at {line.points.unit} {at:.4g}, lowest {low:.4g}, highest {high:.4g}"

@@ -1,0 +1,55 @@
+"""The files of a run for a browser: by the run's id and a path within its folder, and nothing else."""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ravenml.config.home import runs_dir
+from ravenml.runs import layout
+
+ADDRESS = "/runs/{run_id}/files/{path:path}"
+# What a browser may show in its own window.  Everything else is saved: a page or a drawing that somebody put
+# into a run must not run here, with the dashboard's cookie.
+_SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp")
+
+
+def address(run_id: str, path: str) -> str:
+    """Where a file of a run is served."""
+    return f"/runs/{quote(run_id)}/files/{quote(path)}"
+
+
+def folder_of(run_id: str) -> Path | None:
+    """The folder of the run that is called exactly so; None where there is none."""
+    return runs_dir() / run_id if run_id in layout.run_ids() else None
+
+
+def inside(folder: Path, path: str) -> Path | None:
+    """The file of a run, with all links resolved; None where that is none, or lies elsewhere."""
+    try:
+        base = folder.resolve()
+        found = (base / path).resolve()
+        return found if found.is_relative_to(base) and found.is_file() else None
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a null character, a name too long
+        return None
+
+
+def answer(run_id: str, path: str) -> Any:
+    """The response to a request for a file."""
+    from fastapi.responses import FileResponse, PlainTextResponse
+
+    folder = folder_of(run_id)
+    found = inside(folder, path) if folder is not None else None
+    if found is None:
+        return PlainTextResponse("There is no such file in this run.", 404)
+    kind = mimetypes.guess_type(found.name)[0] or ""
+    shown = kind in _SHOWN
+    return FileResponse(
+        found,
+        media_type=kind if shown else "application/octet-stream",
+        filename=found.name,
+        content_disposition_type="inline" if shown else "attachment",
+        headers={"cache-control": "private, max-age=0, must-revalidate"},
+    )

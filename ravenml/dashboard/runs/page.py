@@ -1,0 +1,28 @@
+"""The addresses of ``/runs``: the table, the comparison, a run, and its files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ravenml.dashboard.pages import Nav
+from ravenml.dashboard.settings import Settings
+
+NAV: Nav | None = Nav("Runs", "/runs", "stacked_line_chart")
+PATIENCE = 60.0  # seconds that a page may read before it is sent
+
+
+def register(settings: Settings) -> None:
+    """Declare the pages."""
+    from nicegui import app, ui
+
+    from ravenml.dashboard.runs import files
+
+    @ui.page("/runs/{run_id}", response_timeout=PATIENCE)
+    async def run(run_id: str, fold: int | None = None) -> None:
+        from ravenml.dashboard.runs.run import show
+
+        await show(run_id, fold)
+
+    @app.get(files.ADDRESS, include_in_schema=False)
+    def file(run_id: str, path: str) -> Any:
+        return files.answer(run_id, path)

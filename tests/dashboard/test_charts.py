@@ -1,0 +1,147 @@
+"""Charts in a real browser: fluent with 100,000 points, in full detail where one zooms in, by keyboard."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from as_user import wait_for
+from browsing import Dashboard, Tab
+from growing import grow
+
+sys.path.append(str(Path(__file__).parents[1] / "runs"))
+from many_runs import events_of, write_run
+
+# What a page's frames look like: the longest task of its main thread, and the longest gap between two frames.
+WATCH = """() => {
+  window.watched = { tasks: [], gaps: [] };
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) window.watched.tasks.push(entry.duration);
+  }).observe({ entryTypes: ["longtask"] });
+  let last = performance.now();
+  const frame = (now) => { window.watched.gaps.push(now - last); last = now; requestAnimationFrame(frame); };
+  requestAnimationFrame((now) => { last = now; requestAnimationFrame(frame); });
+}"""
+
+
+def option(page: Any, number: int = 0) -> dict[str, Any]:
+    """What a chart draws: its points by series, and its axis."""
+    found: dict[str, Any] = page.evaluate(
+        """(number) => {
+          const chart = getElement(document.querySelectorAll(".nicegui-echart")[number]).chart;
+          const all = chart.getOption();
+          const points = all.series.map((one) => Array.from(one.data ?? []));
+          return { points, min: all.xAxis[0].min, max: all.xAxis[0].max, zoom: all.dataZoom[1],
+                   type: all.yAxis[0].type };
+        }""",
+        number,
+    )
+    return found
+
+
+def charted(page: Any) -> None:
+    page.locator(".nicegui-echart canvas").first.wait_for()
+
+
+@pytest.fixture
+def run(raven: Any) -> Path:
+    """A run with a few epochs."""
+    folder = write_run(raven.home, "20261121-060000-abcdef", status=None)
+    events_of(
+        folder, {"train/loss": [3.0, 2.0, 1.0], "val/loss": [3.5, 2.5, 2.0], "val/miou": [0.1, 0.2, 0.3]}
+    )
+    return folder
+
+
+def test_what_a_training_reports_is_drawn_within_a_second(
+    run: Path, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    page = browse(dashboard).go(f"/runs/{run.name}")
+    charted(page)
+    assert option(page)["points"][1] == [1, 3, 2, 2, 3, 1]
+    page.wait_for_timeout(500)
+    begin = time.monotonic()
+    with (run / "events.jsonl").open("a") as file:
+        file.write('{"event_type":"EventType.METRICS","type":"train","epoch":4,"step":40,"attempt":1,')
+        file.write('"metrics":{"loss":0.5}}\n')
+    wait_for(lambda: option(page)["points"][1][-2:] == [4, 0.5], 5)
+    assert time.monotonic() - begin < 1.5  # a second, and what asking takes
+    assert option(page)["max"] == 4
+
+
+def test_smoothing_and_a_logarithmic_axis(
+    run: Path, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    page = browse(dashboard).go(f"/runs/{run.name}")
+    charted(page)
+    page.get_by_role("slider", name="Smoothing").focus()
+    page.keyboard.press("PageUp")
+    wait_for(lambda: len(option(page)["points"][0]) == 6, 5)  # as measured, pale, beside the smooth one
+    assert option(page)["points"][1] != option(page)["points"][0]
+    page.get_by_role("switch", name="Logarithmic").click()
+    wait_for(lambda: option(page)["type"] == "log", 5)
+
+
+def test_the_chart_is_told_in_words_and_zoomed_by_keys(
+    run: Path, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    page = browse(dashboard).go(f"/runs/{run.name}")
+    charted(page)
+    chart = page.get_by_role("img", name="Chart of loss over epoch")
+    assert "train: 1 at epoch 3, lowest 1, highest 3" in chart.get_attribute("aria-label")
+    chart.focus()
+    page.keyboard.press("+")
+    wait_for(lambda: option(page)["zoom"]["end"] - option(page)["zoom"]["start"] < 51, 5)
+    page.keyboard.press("0")
+    wait_for(lambda: option(page)["zoom"]["end"] - option(page)["zoom"]["start"] > 99, 5)
+
+
+def test_zooming_into_100_000_points_brings_every_one_in_sight(
+    raven: Any, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    folder = write_run(raven.home, "20261121-060000-abcdef", status=None)
+    grow(folder, 0, 100_000)
+    page = browse(dashboard).go(f"/runs/{folder.name}")
+    charted(page)
+    assert 1900 < len(option(page)["points"][1]) / 2 <= 2000
+    page.get_by_role("img", name="Chart of loss").focus()
+    for _ in range(8):
+        page.keyboard.press("+")
+        page.wait_for_timeout(300)
+
+    def seen() -> bool:
+        drawn = option(page)
+        begin, end = drawn["zoom"]["startValue"], drawn["zoom"]["endValue"]
+        inside = [x for x in drawn["points"][1][::2] if begin <= x <= end]
+        return end - begin < 0.5 and abs(len(inside) - (end - begin) * 1000) < 3
+
+    wait_for(seen, 5)
+
+
+@pytest.mark.slow
+def test_no_frame_takes_50_ms_while_100_000_points_grow(
+    raven: Any, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    folder = write_run(raven.home, "20261121-060000-abcdef", status=None)
+    grow(folder, 0, 100_000)
+    page = browse(dashboard).go(f"/runs/{folder.name}")
+    charted(page)
+    page.wait_for_timeout(2000)
+    page.evaluate(WATCH)
+    before = option(page)["max"]
+    for second in range(10):
+        grow(folder, 100_000 + 500 * second, 100_500 + 500 * second)
+        page.wait_for_timeout(1000)
+    watched = page.evaluate("window.watched")
+    gaps, tasks = watched["gaps"], watched["tasks"]
+    assert option(page)["max"] > before + 4
+    print(
+        f"\n{len(gaps)} frames in 10 s, longest gap {max(gaps):.0f} ms, tasks above 50 ms: "
+        f"{[round(t) for t in tasks]}; load {os.getloadavg()[0]:.1f}"
+    )
+    assert not tasks, f"tasks of the page's thread that took longer than 50 ms: {tasks}"
