@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ravenml.config.config import read_yaml, validated
 
@@ -43,13 +43,32 @@ class KFold(BaseModel):
     tag: str | None = Field(None, description="Only images with this tag.")
 
 
-class SplitFiles(BaseModel):
-    """A split that is read from two files."""
+class SplitChoice(BaseModel):
+    """How the images are divided without k-fold; one way alone is given.
+
+    Without any, image tags divide where both are used, else a fifth of the images validates, by chance.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    train: Path
-    val: Path
+    train: Path | None = Field(None, description="With `val`: the file that lists the images to learn from.")
+    val: Path | None = Field(None, description="With `train`: the file that lists the images to validate.")
+    percent: float | None = Field(
+        None, gt=0, lt=100, description="So many percent of the images validate, by chance (`split_seed`)."
+    )
+    tags: tuple[str, str] | None = Field(None, description="The image tags that divide: train, val.")
+    datasets: list[str] | None = Field(None, min_length=1, description="These datasets validate.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.train is None) != (self.val is None):
+            raise ValueError("names one file of two; give train and val")
+        given = [n for n in ("train", "percent", "tags", "datasets") if getattr(self, n) is not None]
+        if len(given) != 1:
+            raise ValueError("should be one of train with val, percent, tags or datasets")
+        if self.tags is not None and self.tags[0] == self.tags[1]:
+            raise ValueError(f"names the tag {self.tags[0]!r} twice; name two different tags")
+        return self
 
 
 class TrainConfig(BaseModel):
@@ -66,7 +85,7 @@ class TrainConfig(BaseModel):
     overwrite_local: bool = False
     metadata: Metadata = Metadata.model_validate({})
     kfold: KFold | None = None
-    split: SplitFiles | None = None
+    split: SplitChoice | None = None
     split_seed: int = Field(0, ge=0)
     preset: str | None = None
     jobs: int = Field(1, ge=1)
@@ -91,5 +110,8 @@ def read_train_config(path: Path) -> dict[str, Any]:
     validated(TrainConfig, values, str(path))
     split = values.get("split")
     if isinstance(split, dict):
-        values["split"] = {name: str(path.parent / str(file)) for name, file in split.items()}
+        values["split"] = {
+            name: str(path.parent / str(value)) if name in ("train", "val") and value is not None else value
+            for name, value in split.items()
+        }
     return values

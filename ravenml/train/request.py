@@ -26,6 +26,7 @@ from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT
 from ravenml.runs.secrets import without_hidden
 from ravenml.train.config import KFold, TrainConfig, read_train_config
+from ravenml.train.dividing import chosen_split
 from ravenml.train.given import given_options, plugin_defaults, secret_options
 from ravenml.train.resume import check_unchanged, resumable
 from ravenml.train.settings import given_settings, merged, named_settings, preset
@@ -109,7 +110,7 @@ class Request:
                 )
             return folds[self.fold]
         if self.config.split is not None:
-            return read_split(project, self.config.split.train, self.config.split.val)
+            return chosen_split(project, self.config.split, self.config.split_seed, self.notice)
         named = getattr(self.settings, "dataset_tags", None)  # a plugin's setting, under the contract's name
         tags = (named.train, named.val) if named is not None else (TRAIN, VAL)
         return default_split(project, seed=self.config.split_seed, notice=self.notice, tags=tags)

@@ -41,7 +41,7 @@ def send_if_wanted(context: click.Context, request: Request) -> bool:
         )
     if request.config.artifact_path is not None:
         raise InputError("--local names a folder of this machine; a remote run's result goes to the store.")
-    if request.config.split is not None:
+    if request.config.split is not None and request.config.split.train is not None:
         raise InputError("The config's `split` names files of this machine; tag the images instead.")
     if redacted_arguments(request.arguments, request.secret_options) != request.arguments:
         raise InputError(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union, get_args, get_origin
 
 import click
 import yaml
@@ -19,7 +19,25 @@ from ravenml.files import read_json
 from ravenml.runs.replay import parse_sets
 from ravenml.train.config import TrainConfig
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 PRESETS = "predefined_run_configs.json"
+GROUPS = ("general", "optimizer", "schedule", "augmentation", "logging", "checkpoints", "system")
+ROLES = (
+    *(
+        "architecture",
+        "weights",
+        "weights_mode",
+        "classes",
+        "augmentations",
+        "epochs",
+        "batch_size",
+        "device",
+    ),
+    *("train_tag", "val_tag"),
+)
 
 
 class TrainSettings(BaseModel):
@@ -28,16 +46,80 @@ class TrainSettings(BaseModel):
     Each leaf field becomes an option of the plugin's training command: ``input_size.width`` becomes
     ``--input-size-width`` unless ``Field(json_schema_extra={"option": "--input-width"})`` names it.
 
+    The form in the dashboard is made from the same fields; :func:`shown` says more of one, and the methods
+    below, each of which may be left as it is, give choices, a curve and a preview.
+
     Attributes:
         best_metric: the address of the metric that decides which checkpoint is best.
         best_mode: ``max`` or ``min``.
         data_parallel: whether several processes can train one model (torchrun's variables name them).
+        command: the name of the training command in the plugin's group.
     """
 
     model_config = ConfigDict(extra="forbid")
     best_metric: ClassVar[str] = "val/loss"
     best_mode: ClassVar[str] = "min"
     data_parallel: ClassVar[bool] = False
+    command: ClassVar[str] = "train"
+
+    @classmethod
+    def choices(cls, field: str) -> list[Choice]:
+        """What a text field may hold, where that is not a ``Literal``: architectures, say.
+
+        Other values may be allowed beside them.
+        """
+        return []
+
+    def learning_rates(self, steps: int) -> list[float]:
+        """The learning rate of each of ``steps`` steps of an epoch, over all epochs; empty: not known."""
+        return []
+
+    def augmented(self, image: NDArray[np.uint8], count: int, seed: int) -> list[NDArray[np.uint8]]:
+        """What training would see of an image: ``count`` changed ones.  Frameworks are imported inside.
+
+        Args:
+            image: uint8 RGB ``(H, W, 3)``.
+            count: how many.
+            seed: decides the changes.
+
+        Returns:
+            Images like the given one; empty: the plugin shows none.
+        """
+        return []
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value of a setting: what it is in a line, and of a network how many parameters it has."""
+
+    value: str
+    text: str = ""
+    parameters: int | None = None
+
+
+def shown(
+    *,
+    option: str | None = None,
+    group: str | None = None,
+    title: str | None = None,
+    unit: str | None = None,
+    role: str | None = None,
+    when: Mapping[str, Sequence[Any]] | None = None,
+) -> dict[str, Any]:
+    """What the command line and the dashboard's form should know of a field (``json_schema_extra``).
+
+    Args:
+        option: how the command line spells it.
+        group: where it stands: one of ``GROUPS``, or a name of the plugin's own.
+        title: its label; by custom its name in words.
+        unit: what a number counts: ``pixels``, ``epochs`` …
+        role: what the dashboard knows it as: one of ``ROLES``.
+        when: it is asked for only where other fields have one of these values: ``{"optimizer": ["SGD"]}``.
+    """
+    if role is not None and role not in ROLES:
+        raise ValueError(f"role: {role!r} is none of {', '.join(ROLES)}")
+    said = {"option": option, "group": group, "title": title, "unit": unit, "role": role, "when": when}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -55,7 +137,7 @@ class Leaf:
 
     @property
     def is_list(self) -> bool:
-        return get_origin(_plain(self.field.annotation)) in (list, tuple)
+        return get_origin(without_none(self.field.annotation)) in (list, tuple)
 
     @property
     def default(self) -> Any:
@@ -65,14 +147,14 @@ class Leaf:
 def leaves(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[Leaf]:
     """The fields of ``model`` and of the models within it, in the order of their definition."""
     for name, field in model.model_fields.items():
-        nested = _plain(field.annotation)
+        nested = without_none(field.annotation)
         if isinstance(nested, type) and issubclass(nested, BaseModel):
             yield from leaves(nested, (*above, name))
         else:
             yield Leaf((*above, name), field)
 
 
-def _plain(annotation: Any) -> Any:
+def without_none(annotation: Any) -> Any:
     """``int`` from ``int | None``."""
     if get_origin(annotation) in (Union, types.UnionType):
         others = [a for a in get_args(annotation) if a is not type(None)]
@@ -82,10 +164,10 @@ def _plain(annotation: Any) -> Any:
 
 def settings_options(model: type[BaseModel], plugin: str) -> list[click.Option]:
     """The options that a plugin's settings become; their values are kept for :func:`given_settings`."""
-    return [_option(leaf, plugin, _default_of(model, leaf)) for leaf in leaves(model)]
+    return [_option(leaf, plugin, default_of(model, leaf)) for leaf in leaves(model)]
 
 
-def _default_of(model: type[BaseModel], leaf: Leaf) -> Any:
+def default_of(model: type[BaseModel], leaf: Leaf) -> Any:
     """The default as the whole model has it: an outer field's default may override an inner one's."""
     head = model.model_fields[leaf.path[0]]
     if len(leaf.path) == 1 or head.is_required():
@@ -97,7 +179,7 @@ def _default_of(model: type[BaseModel], leaf: Leaf) -> Any:
 
 
 def _option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
-    annotation = _plain(leaf.field.annotation)
+    annotation = without_none(leaf.field.annotation)
     kind: click.ParamType = click.STRING
     declaration = leaf.option
     is_list = leaf.is_list

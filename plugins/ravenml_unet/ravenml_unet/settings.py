@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ravenml.errors import InputError
-from ravenml.train.settings import TrainSettings
+from ravenml.train.settings import Choice, TrainSettings, shown
 from ravenml_unet.augmentation.templates import NONE, TEMPLATES
 from ravenml_unet.joining import REFERENCE
-from ravenml_unet.models.registry import ARCHITECTURES, check_model_name
+from ravenml_unet.models.registry import ARCHITECTURES, check_model_name, offered_models
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 BALANCED = "balanced"
-
-
-def option(name: str) -> dict[str, Any]:
-    """Name a field's option on the command line."""
-    return {"option": name}
 
 
 class InputSize(BaseModel):
@@ -31,14 +30,18 @@ class InputSize(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     width: int = Field(
-        default=256, ge=16, le=8192, description="Width in pixels.", json_schema_extra=option("--input-width")
+        default=256,
+        ge=16,
+        le=8192,
+        description="Width in pixels.",
+        json_schema_extra=shown(option="--input-width", title="Input width", unit="pixels"),
     )
     height: int = Field(
         default=256,
         ge=16,
         le=8192,
         description="Height in pixels.",
-        json_schema_extra=option("--input-height"),
+        json_schema_extra=shown(option="--input-height", title="Input height", unit="pixels"),
     )
 
 
@@ -52,14 +55,14 @@ class BatchSize(BaseModel):
         ge=1,
         le=4096,
         description="Images per training step.",
-        json_schema_extra=option("--batch-size"),
+        json_schema_extra=shown(option="--batch-size", title="Batch size", unit="images", role="batch_size"),
     )
     val: int = Field(
         default=8,
         ge=1,
         le=4096,
         description="Images per validation step.",
-        json_schema_extra=option("--val-batch-size"),
+        json_schema_extra=shown(option="--val-batch-size", title="Batch size of validation", unit="images"),
     )
 
 
@@ -72,13 +75,13 @@ class DatasetTags(BaseModel):
         default="train",
         min_length=1,
         description="Images with this tag are learned from.",
-        json_schema_extra=option("--train-tag"),
+        json_schema_extra=shown(option="--train-tag", role="train_tag"),
     )
     val: str = Field(
         default="val",
         min_length=1,
         description="Images with this tag are validated.",
-        json_schema_extra=option("--val-tag"),
+        json_schema_extra=shown(option="--val-tag", role="val_tag"),
     )
 
     @model_validator(mode="after")
@@ -102,9 +105,12 @@ class UNetSettings(TrainSettings):
         default="UNet",
         description=f"The network: {', '.join(ARCHITECTURES)}, one that another package offers "
         "(`raven train unet models` lists them), or package.module:Class.",
+        json_schema_extra=shown(title="Architecture", role="architecture"),
     )
     classes: list[str] | None = Field(
-        default=None, description="Learn only these classes; the others become background.  Default: all."
+        default=None,
+        description="Learn only these classes; the others become background.  Default: all.",
+        json_schema_extra=shown(role="classes"),
     )
     dataset_tags: DatasetTags = Field(default=DatasetTags(), description="The tags that divide the images.")
     input_size: InputSize = Field(default=InputSize(), description="The network's input size.")
@@ -112,52 +118,120 @@ class UNetSettings(TrainSettings):
         default=None,
         description="Begin with these weights: a .pth state dict, a model-state.tar, or a training's folder "
         "(ours or of Supervisely's U-Net app).",
+        json_schema_extra=shown(title="Begin with", role="weights"),
     )
     weights_init_type: Literal["transfer_learning", "continue_training"] = Field(
         default="transfer_learning",
         description="With --weights: begin the last layer anew for this dataset's classes, or demand the "
         "same classes and keep their order.",
+        json_schema_extra=shown(title="Use of the weights", role="weights_mode"),
     )
     encoder_weights: str | None = Field(
         default=None,
         description="Begin the encoder with these ImageNet weights: a local file in torchvision's format.",
+        json_schema_extra=shown(title="Encoder weights"),
     )
 
     # How it learns.
-    epochs: int = Field(default=20, ge=1, le=100_000, description="How often every training image is seen.")
+    epochs: int = Field(
+        default=20,
+        ge=1,
+        le=100_000,
+        description="How often every training image is seen.",
+        json_schema_extra=shown(role="epochs", unit="epochs"),
+    )
     batch_size: BatchSize = Field(default=BatchSize(), description="Images per step.")
     optimizer: Literal["SGD", "Adam", "AdamW"] = Field(
-        default="AdamW", description="How weights are updated."
+        default="AdamW", description="How weights are updated.", json_schema_extra=shown(group="optimizer")
     )
-    lr: float = Field(default=0.001, gt=0, le=100, description="Learning rate.")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum; SGD only.")
-    nesterov: bool = Field(default=False, description="Nesterov's momentum; SGD only.")
-    weight_decay: float = Field(default=0.0001, ge=0, lt=1, description="Weight decay.")
+    lr: float = Field(
+        default=0.001,
+        gt=0,
+        le=100,
+        description="Learning rate.",
+        json_schema_extra=shown(group="optimizer", title="Learning rate"),
+    )
+    momentum: float = Field(
+        default=0.9,
+        ge=0,
+        lt=1,
+        description="Momentum; SGD only.",
+        json_schema_extra=shown(group="optimizer", when={"optimizer": ["SGD"]}),
+    )
+    nesterov: bool = Field(
+        default=False,
+        description="Nesterov's momentum; SGD only.",
+        json_schema_extra=shown(group="optimizer", title="Nesterov momentum", when={"optimizer": ["SGD"]}),
+    )
+    weight_decay: float = Field(
+        default=0.0001, ge=0, lt=1, description="Weight decay.", json_schema_extra=shown(group="optimizer")
+    )
     max_grad_norm: float = Field(
-        default=1.0, ge=0, description="Shrink larger gradients to this norm; 0 leaves them as they are."
+        default=1.0,
+        ge=0,
+        description="Shrink larger gradients to this norm; 0 leaves them as they are.",
+        json_schema_extra=shown(group="optimizer", title="Largest gradient norm"),
     )
     lr_schedule: Literal["none", "StepLR", "MultiStepLR", "ExponentialLR", "cosine"] = Field(
-        default="none", description="How the learning rate changes over the training."
+        default="none",
+        description="How the learning rate changes over the training.",
+        json_schema_extra=shown(group="schedule", title="Schedule"),
     )
     warmup_epochs: float = Field(
-        default=0, ge=0, description="Let the learning rate grow from 0 over so many epochs, fractions too."
+        default=0,
+        ge=0,
+        description="Let the learning rate grow from 0 over so many epochs, fractions too.",
+        json_schema_extra=shown(group="schedule", title="Warm-up", unit="epochs"),
     )
-    step_size: int = Field(default=5, ge=1, description="StepLR: epochs between two steps.")
-    milestones: list[Annotated[int, Field(ge=1)]] = Field(
-        default=[5, 10, 15], description="MultiStepLR: the epochs after which the rate is lowered."
+    step_size: int = Field(
+        default=5,
+        ge=1,
+        description="StepLR: epochs between two steps.",
+        json_schema_extra=shown(
+            group="schedule", title="Step", unit="epochs", when={"lr_schedule": ["StepLR"]}
+        ),
     )
+    milestones: list[
+        Annotated[
+            int, Field(ge=1, json_schema_extra=shown(group="schedule", when={"lr_schedule": ["MultiStepLR"]}))
+        ]
+    ] = Field(default=[5, 10, 15], description="MultiStepLR: the epochs after which the rate is lowered.")
     gamma_step: float = Field(
-        default=0.1, gt=0, le=1, description="StepLR, MultiStepLR: the factor of each step."
+        default=0.1,
+        gt=0,
+        le=1,
+        description="StepLR, MultiStepLR: the factor of each step.",
+        json_schema_extra=shown(
+            group="schedule", title="Factor", when={"lr_schedule": ["StepLR", "MultiStepLR"]}
+        ),
     )
-    gamma_exp: float = Field(default=0.9, gt=0, le=1, description="ExponentialLR: the factor of each epoch.")
-    min_lr: float = Field(default=0, ge=0, description="cosine: the learning rate at the end.")
+    gamma_exp: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="ExponentialLR: the factor of each epoch.",
+        json_schema_extra=shown(group="schedule", title="Factor", when={"lr_schedule": ["ExponentialLR"]}),
+    )
+    min_lr: float = Field(
+        default=0,
+        ge=0,
+        description="cosine: the learning rate at the end.",
+        json_schema_extra=shown(
+            group="schedule", title="Learning rate at the end", when={"lr_schedule": ["cosine"]}
+        ),
+    )
     jaccard_weight: float = Field(
         default=0,
         ge=0,
         le=1,
         description="w of the loss (1-w)·NLL - w·Σ log(soft Jaccard of a class); 0 is the plain NLL.",
+        json_schema_extra=shown(group="loss"),
     )
-    class_weights: dict[str, Annotated[float, Field(ge=0)]] | Literal["balanced"] | None = Field(
+    class_weights: (
+        dict[str, Annotated[float, Field(ge=0, json_schema_extra=shown(group="loss"))]]
+        | Literal["balanced"]
+        | None
+    ) = Field(
         default=None,
         description="How much classes count in the NLL: sky=0.5,car=2 (others 1), or balanced, which makes "
         "rare classes count more.",
@@ -165,67 +239,111 @@ class UNetSettings(TrainSettings):
     loss: str | None = Field(
         default=None,
         description="A loss of your own, package.module:function of log-probabilities and labels.",
+        json_schema_extra=shown(group="loss", title="Own loss"),
     )
     metric: list[str] = Field(
         default=[],
         description="Metrics of your own, package.module:function of log-probabilities and labels.",
+        json_schema_extra=shown(group="logging", title="Own metrics"),
     )
 
     augmentations: str = Field(
         default=NONE,
         description=f"Change training images at random: {NONE}, {', '.join(TEMPLATES)}, a YAML file of "
         "ours, or the JSON that ImgAug Studio writes.",
+        json_schema_extra=shown(role="augmentations"),
     )
 
     # What is measured, kept and shown.
     val_every: float = Field(
-        default=1.0, gt=0, description="Validate every so many epochs (0.5: twice in each), and at the end."
+        default=1.0,
+        gt=0,
+        description="Validate every so many epochs (0.5: twice in each), and at the end.",
+        json_schema_extra=shown(group="logging", title="Validate every", unit="epochs"),
     )
     metrics_period: int = Field(
-        default=0, ge=0, description="Report the loss every so many steps too; 0: once per epoch."
+        default=0,
+        ge=0,
+        description="Report the loss every so many steps too; 0: once per epoch.",
+        json_schema_extra=shown(group="logging", title="Report every", unit="steps"),
     )
-    checkpoint_every: Annotated[int, Field(ge=1)] | None = Field(
+    checkpoint_every: (
+        Annotated[
+            int,
+            Field(
+                ge=1, json_schema_extra=shown(group="checkpoints", title="Checkpoint every", unit="epochs")
+            ),
+        ]
+        | None
+    ) = Field(
         default=None,
         description="Keep a checkpoint every so many epochs.  Default: after every epoch, but not within 15 "
         "seconds of the one before.",
     )
     max_keep_checkpoints: int = Field(
-        default=3, ge=0, description="How many of those stay, beside the best and the last; 0 keeps all."
+        default=3,
+        ge=0,
+        description="How many of those stay, beside the best and the last; 0 keeps all.",
+        json_schema_extra=shown(group="checkpoints", title="Checkpoints to keep"),
     )
-    save_best: bool = Field(default=True, description="Keep the weights of the best validation.")
+    save_best: bool = Field(
+        default=True,
+        description="Keep the weights of the best validation.",
+        json_schema_extra=shown(group="checkpoints", title="Keep the best"),
+    )
     best_by: str = Field(
         default="val/miou",
         description="What is best: loss, miou, mdice, miou_fg, mdice_fg, pixel_accuracy, iou/CLASS or "
         "dice/CLASS.",
+        json_schema_extra=shown(group="checkpoints", title="Best is decided by"),
     )
     best_is: Literal["auto", "max", "min"] = Field(
-        default="auto", description="Whether the best is the highest; auto: the lowest for losses only."
+        default="auto",
+        description="Whether the best is the highest; auto: the lowest for losses only.",
+        json_schema_extra=shown(group="checkpoints", title="Best is the"),
     )
-    save_last: bool = Field(default=True, description="Keep the weights of the last step.")
+    save_last: bool = Field(
+        default=True,
+        description="Keep the weights of the last step.",
+        json_schema_extra=shown(group="checkpoints", title="Keep the last"),
+    )
     previews: int = Field(
         default=2,
         ge=0,
         le=100,
         description="How many images of each kind, train and val, to show predictions of.",
+        json_schema_extra=shown(group="logging", unit="images"),
     )
 
     # Where and how it is computed.
     seed: int = Field(
-        default=0, ge=0, lt=2**63, description="Decides the first weights and the order of images."
+        default=0,
+        ge=0,
+        lt=2**63,
+        description="Decides the first weights and the order of images.",
+        json_schema_extra=shown(group="system"),
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        default="auto", description="Where to compute; auto takes a GPU where there is one."
+        default="auto",
+        description="Where to compute; auto takes a GPU where there is one.",
+        json_schema_extra=shown(group="system", role="device"),
     )
     precision: Literal["auto", "32", "bf16", "16"] = Field(
         default="auto",
         description="Number format; auto is bf16 where the hardware has units for it, else 32.",
+        json_schema_extra=shown(group="system"),
     )
     compile: bool = Field(
         default=False,
         description="Compile the network before its first step (torch.compile; needs a C++ compiler).",
+        json_schema_extra=shown(group="system", title="Compile the network"),
     )
     workers: int = Field(
-        default=1, ge=0, le=256, description="Threads that prepare images beside the training; 0: none."
+        default=1,
+        ge=0,
+        le=256,
+        description="Threads that prepare images beside the training; 0: none.",
+        json_schema_extra=shown(group="system", unit="threads"),
     )
 
     @field_validator("precision", mode="before")
@@ -309,6 +427,35 @@ class UNetSettings(TrainSettings):
         if wants_size and start.size is not None:
             self.input_size = InputSize(width=start.size[0], height=start.size[1])
         return self
+
+    @classmethod
+    def choices(cls, field: str) -> list[Choice]:
+        """The architectures and the templates of augmentation."""
+        if field == "model":
+            return [Choice(name, known.text, known.parameters) for name, known in ARCHITECTURES.items()] + [
+                Choice(name, f"of the package {point.dist.name}" if point.dist else "")
+                for name, point in offered_models().items()
+            ]
+        if field == "augmentations":
+            kinds = {
+                name: ", ".join(step.name.replace("_", " ") for step in one.pipeline)
+                for name, one in TEMPLATES.items()
+            }
+            return [Choice(NONE, "images as they are"), *(Choice(name, text) for name, text in kinds.items())]
+        return []
+
+    def learning_rates(self, steps: int) -> list[float]:
+        """One rate per step."""
+        from ravenml_unet.schedule import learning_rate
+
+        return [learning_rate(self, step, steps) for step in range(steps * self.epochs)]
+
+    def augmented(self, image: NDArray[np.uint8], count: int, seed: int) -> list[NDArray[np.uint8]]:
+        """As the training changes them."""
+        from ravenml_unet.augmentation.preview import changed
+        from ravenml_unet.augmentation.reading import read_augmentations
+
+        return changed(read_augmentations(self.augmentations), image, count, seed)
 
     @property
     def best_name(self) -> str:

@@ -29,6 +29,11 @@ def test_the_settings_help_names_every_network_of_the_registry() -> None:
 
 
 @every_network
+def test_the_registry_knows_how_many_parameters_a_network_has(name: str) -> None:
+    assert sum(p.numel() for p in create_model(name, 2).parameters()) == ARCHITECTURES[name].parameters
+
+
+@every_network
 def test_any_size_gives_probabilities_of_that_size(name: str) -> None:
     model = create_model(name, num_classes=3).eval()
     for size in ((33, 70), (5, 3), (64, 96)):

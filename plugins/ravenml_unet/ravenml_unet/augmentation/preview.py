@@ -32,6 +32,15 @@ def main(config: Path, arguments: list[str] | None = None) -> None:
     print(given.out)
 
 
+def changed(
+    pipeline: Pipeline, image: NDArray[np.uint8], count: int, seed: int = 0
+) -> list[NDArray[np.uint8]]:
+    """``count`` images that training could see instead of ``image``; all uint8 RGB ``(H, W, 3)``."""
+    batch = torch.from_numpy(image).permute(2, 0, 1).float().div(255).repeat(count, 1, 1, 1)
+    seen, _ = Augmenter(pipeline, 0)(batch, torch.zeros(count, *image.shape[:2], dtype=torch.int64), seed)
+    return list(seen.mul(255).round().byte().permute(0, 2, 3, 1).numpy())
+
+
 def preview(
     pipeline: Pipeline, image: NDArray[np.uint8], count: int = 11, seed: int = 0
 ) -> NDArray[np.uint8]:
@@ -45,10 +54,8 @@ def preview(
     """
     scale = min(1.0, WIDTH / image.shape[1])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    batch = torch.from_numpy(small).permute(2, 0, 1).float().div(255).repeat(count, 1, 1, 1)
-    changed, _ = Augmenter(pipeline, 0)(batch, torch.zeros(count, *small.shape[:2], dtype=torch.int64), seed)
-    tiles = [small, *changed.mul(255).round().byte().permute(0, 2, 3, 1).numpy()]
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    tiles = [small, *changed(pipeline, small, count, seed)]
     tiles += [np.full_like(small, 255)] * (-len(tiles) % COLUMNS)
     tiles = [np.pad(tile, ((0, 4), (0, 4), (0, 0)), constant_values=255) for tile in tiles]
     rows = [np.hstack(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)]

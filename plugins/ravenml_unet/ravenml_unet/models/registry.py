@@ -26,17 +26,22 @@ class Architecture:
     """One line of the registry: ``target`` is ``module:Class`` below ``ravenml_unet.models``."""
 
     target: str
-    description: str
+    text: str
+    parameters: int
+
+    @property
+    def description(self) -> str:
+        """What it is, in a line."""
+        return f"{self.text}, {self.parameters / 1e6:.1f}M parameters"
 
 
+# The numbers of parameters are those of two classes; each further class adds less than a thousandth.
 ARCHITECTURES = {
-    "UNet": Architecture("unet:UNet", "vanilla U-Net, 7.8M parameters, no batch norm"),
-    "UNet11": Architecture("ternausnet:UNet11", "U-Net on a VGG11 encoder (TernausNet), 25.4M parameters"),
-    "UNet16": Architecture("ternausnet:UNet16", "U-Net on a VGG16 encoder, 32.2M parameters, slowest"),
-    "AlbuNet": Architecture("albunet:AlbuNet", "U-Net on a ResNet34 encoder, 35.1M parameters"),
-    "LinkNet34": Architecture(
-        "linknet:LinkNet34", "LinkNet on a ResNet34 encoder, 21.8M parameters, the fastest"
-    ),
+    "UNet": Architecture("unet:UNet", "vanilla U-Net, no batch norm", 7_846_690),
+    "UNet11": Architecture("ternausnet:UNet11", "U-Net on a VGG11 encoder (TernausNet)", 25_364_546),
+    "UNet16": Architecture("ternausnet:UNet16", "U-Net on a VGG16 encoder, the slowest", 32_202_370),
+    "AlbuNet": Architecture("albunet:AlbuNet", "U-Net on a ResNet34 encoder", 35_117_930),
+    "LinkNet34": Architecture("linknet:LinkNet34", "LinkNet on a ResNet34 encoder, the fastest", 21_794_850),
 }
 
 

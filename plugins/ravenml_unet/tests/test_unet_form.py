@@ -1,0 +1,42 @@
+"""What the plugin tells pages of its settings: groups, roles, choices, the schedule, changed images."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ravenml.train.form import described
+from ravenml_unet.settings import UNetSettings
+
+
+def test_every_field_has_a_place_and_the_roles_are_taken_once() -> None:
+    form = described(UNetSettings)
+    fields = {field["name"]: field for field in form["fields"]}
+    assert fields["lr"]["group"] == "optimizer" and fields["lr"]["above"] == 0
+    assert fields["input_size.width"] | {"least": 16, "unit": "pixels"} == fields["input_size.width"]
+    assert fields["momentum"]["when"] == {"optimizer": ["SGD"]}
+    roles = [field["role"] for field in form["fields"] if field["role"]]
+    assert len(set(roles)) == len(roles) and {"architecture", "classes", "augmentations", "weights"} <= {
+        *roles
+    }
+    assert [one["title"] for one in form["presets"]] == ["quick", "standard", "large"]
+
+
+def test_architectures_are_offered_with_a_line_and_their_parameters() -> None:
+    offered = {one.value: one for one in UNetSettings.choices("model")}
+    assert offered["LinkNet34"].parameters == 21_794_850 and "fastest" in offered["LinkNet34"].text
+    assert [one.value for one in UNetSettings.choices("augmentations")][:2] == ["none", "colour"]
+
+
+def test_the_schedule_is_told_step_by_step() -> None:
+    rates = UNetSettings(lr=1.0, lr_schedule="StepLR", step_size=1, epochs=3).learning_rates(2)
+    np.testing.assert_allclose(rates, [1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_what_augmentations_do_to_an_image_is_shown() -> None:
+    image = np.zeros((32, 48, 3), np.uint8)
+    image[:, :10] = 255
+    settings = UNetSettings(augmentations="colour+rotate+crop+fliplr")
+    seen = settings.augmented(image, 6, seed=1)
+    assert len(seen) == 6 and {(one.shape, one.dtype) for one in seen} == {(image.shape, image.dtype)}
+    assert any((one != image).any() for one in seen)
+    assert all((one == image).all() for one in UNetSettings().augmented(image, 2, seed=1))

@@ -1,0 +1,128 @@
+"""A plugin's settings as plain values, from which a form can be made in any language."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticUndefined
+
+from ravenml.train.settings import (
+    Leaf,
+    TrainSettings,
+    default_of,
+    leaves,
+    merged,
+    presets,
+    without_none,
+)
+
+
+def described(model: type[BaseModel]) -> dict[str, Any]:
+    """Everything that a form needs.
+
+    Returns:
+        ``command``, ``best_metric``, ``best_mode``, ``presets`` (title, settings) and ``fields``: each with
+        ``name`` (``input_size.width``), ``title``, ``text``, ``kind`` (``switch``, ``whole``, ``number``,
+        ``text``, ``choice``, ``list``, ``mapping``), ``default``, ``empty`` (whether it may be), ``choices``,
+        ``least``, ``most``, ``group``, ``unit``, ``role`` and ``when``.
+    """
+    known = model if issubclass(model, TrainSettings) else TrainSettings
+    return {
+        "command": known.command,
+        "best_metric": known.best_metric,
+        "best_mode": known.best_mode,
+        "presets": [
+            {"title": str(one.get("title", "")), "settings": flat(one.get("config", {}), model)}
+            for one in presets(model)
+        ],
+        "fields": [_field(model, leaf) for leaf in leaves(model)],
+    }
+
+
+def checked(model: type[BaseModel], values: dict[str, Any]) -> tuple[BaseModel | None, dict[str, str]]:
+    """The settings, and what is wrong with them: a sentence per field; ``""`` is the whole."""
+    try:
+        return model.model_validate(values), {}
+    except ValidationError as error:
+        names = {leaf.path for leaf in leaves(model)}
+        wrong: dict[str, str] = {}
+        for fault in error.errors():
+            place = tuple(str(part) for part in fault["loc"])
+            path = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in names), place)
+            said = fault["msg"].removeprefix("Value error, ")
+            wrong.setdefault(".".join(path), said[:1].upper() + said[1:])
+        return None, wrong
+
+
+def flat(values: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Nested values by the fields' dotted names."""
+    found: dict[str, Any] = {}
+    for leaf in leaves(model):
+        inner: Any = values
+        for name in leaf.path:
+            inner = inner.get(name, PydanticUndefined) if isinstance(inner, dict) else PydanticUndefined
+        if inner is not PydanticUndefined:
+            found[".".join(leaf.path)] = inner
+    return found
+
+
+def nested(values: dict[str, Any]) -> dict[str, Any]:
+    """The reverse of :func:`flat`: ``{"input_size.width": 64}`` as the config file has it."""
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        for part in reversed(name.split(".")):
+            value = {part: value}
+        result = merged(result, value)
+    return result
+
+
+def _field(model: type[BaseModel], leaf: Leaf) -> dict[str, Any]:
+    extra = leaf.field.json_schema_extra if isinstance(leaf.field.json_schema_extra, dict) else {}
+    annotation = without_none(leaf.field.annotation)
+    offered = _offered(model, ".".join(leaf.path), annotation)
+    default = None if leaf.field.is_required() else default_of(model, leaf)
+    return {
+        "name": ".".join(leaf.path),
+        "title": extra.get("title") or leaf.field.title or " ".join(leaf.path).replace("_", " ").capitalize(),
+        "text": leaf.field.description or "",
+        "kind": _kind(annotation),
+        "default": list(default) if isinstance(default, tuple) else default,
+        "empty": type(None) in get_args(leaf.field.annotation),
+        "required": leaf.field.is_required(),
+        "choices": offered,
+        **_limits(leaf),
+        "group": extra.get("group") or "general",
+        "unit": extra.get("unit"),
+        "role": extra.get("role"),
+        "when": extra.get("when") or {},
+    }
+
+
+def _kind(annotation: Any) -> str:
+    origin = get_origin(annotation)
+    if annotation is bool:
+        return "switch"
+    if annotation in (int, float):
+        return "whole" if annotation is int else "number"
+    if origin is Literal:
+        return "choice"
+    if origin in (list, tuple):
+        return "list"
+    return "mapping" if origin is dict else "text"
+
+
+def _offered(model: type[BaseModel], name: str, annotation: Any) -> list[dict[str, Any]]:
+    if get_origin(annotation) is Literal:
+        return [{"value": value, "text": "", "parameters": None} for value in get_args(annotation)]
+    return [vars(one) for one in model.choices(name)] if issubclass(model, TrainSettings) else []
+
+
+def _limits(leaf: Leaf) -> dict[str, Any]:
+    """The least and the most that a number may be; ``above`` and ``below`` exclude the limit itself."""
+    found: dict[str, Any] = {"least": None, "most": None, "above": None, "below": None}
+    for rule in leaf.field.metadata:
+        for said, name in (("ge", "least"), ("le", "most"), ("gt", "above"), ("lt", "below")):
+            if getattr(rule, said, None) is not None:
+                found[name] = getattr(rule, said)
+    return found

@@ -1,0 +1,119 @@
+"""A plugin's helper: a process that answers questions about its settings, for pages that import no plugin.
+
+``python -m ravenml.train.helper PLUGIN`` reads questions from stdin and answers on stdout, in lines of JSON:
+
+- ``{"ask": "describe"}``: what `ravenml.train.form.described` gives;
+- ``{"ask": "check", "settings": {…}}``: ``settings`` (all of them, flat) or ``wrong`` (a sentence per field);
+- ``{"ask": "curve", "settings": {…}, "steps": 10}``: ``rates``;
+- ``{"ask": "augment", "settings": {…}, "images": [FILE …], "folder": …, "seed": 0, "count": 1,
+  "width": 320}``: ``pictures``, the names of files that were written into the folder.
+
+Every answer has ``error``, a sentence or None.  It ends with its stdin, and with whoever started it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from pydantic import BaseModel
+
+from ravenml.errors import InputError, RavenError
+from ravenml.plugin.discovery import SETTINGS, find_plugin
+from ravenml.train.form import checked, described, flat
+from ravenml.train.settings import TrainSettings
+
+
+def answer(model: type[BaseModel], question: dict[str, Any]) -> dict[str, Any]:
+    """The answer to one question.
+
+    Raises:
+        RavenError: it cannot be answered.
+    """
+    asked = str(question.get("ask"))
+    if asked == "describe":
+        return described(model)
+    settings, wrong = checked(model, question.get("settings", {}))
+    if asked == "check":
+        return {
+            "settings": None if settings is None else flat(settings.model_dump(mode="json"), model),
+            "wrong": wrong,
+        }
+    if settings is None:
+        raise InputError(" ".join(wrong.values()))
+    if not isinstance(settings, TrainSettings):
+        return {"rates": [], "pictures": []}
+    if asked == "curve":
+        return {"rates": settings.learning_rates(int(question["steps"]))}
+    if asked == "augment":
+        return {"pictures": _augment(settings, question)}
+    raise InputError(f"ask: {asked!r} is no question that is known.")
+
+
+def _augment(settings: TrainSettings, question: dict[str, Any]) -> list[list[str]]:
+    """For each image its small copy and the changed ones, as files."""
+    import cv2
+
+    from ravenml.data.images import read_image
+    from ravenml.files import write_derived
+
+    folder, seed = Path(question["folder"]), int(question["seed"])
+    rows: list[list[str]] = []
+    for number, file in enumerate(question["images"]):
+        image = read_image(Path(file))
+        scale = min(1.0, int(question["width"]) / image.shape[1])
+        size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        changed = settings.augmented(small, int(question["count"]), seed + number)
+        row = []
+        for place, picture in enumerate([small, *changed]):
+            path = folder / f"{number}-{place}.jpg"
+            content = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
+            write_derived(path, [content])
+            row.append(path.name)
+        rows.append(row)
+    return rows
+
+
+def safely(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The answer, or the sentence that says why there is none; a plugin's own errors end nothing."""
+    try:
+        return {"error": None, **work()}
+    except RavenError as error:
+        return {"error": str(error)}
+    except Exception as error:
+        return {"error": f"The plugin failed with {type(error).__name__}: {error}"}
+
+
+def main(name: str) -> None:
+    """Answer until stdin ends.  What the plugin prints goes to stderr."""
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    published = find_plugin(name, SETTINGS)
+    model: Any = None
+
+    def loaded() -> type[BaseModel]:
+        nonlocal model
+        if published is None:
+            raise InputError(f"The plugin {name!r} publishes no settings.")
+        if model is None:
+            model = published.load()
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise published.unusable(f"{published.entry_point.value} is no pydantic model")
+        return model
+
+    for line in sys.stdin.buffer:
+        question = orjson.loads(line)
+        said = safely(lambda question=question: answer(loaded(), question))  # type: ignore[misc]
+        answers.write(
+            orjson.dumps(said, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
