@@ -60,8 +60,12 @@ def watch(once: bool) -> None:
 
     from ravenml.remote.follow import refresh_all
 
+    said: set[str] = set()
+
     def say(line: str) -> None:
-        click.echo(line)
+        if line not in said:  # a queue that does not answer is no news the second time
+            said.add(line)
+            click.echo(line)
 
     while (left := refresh_all(say)) and not once:
         time.sleep(5)

@@ -41,6 +41,7 @@ def container_command(
     name: str | None = None,
     user: str | None = None,
     arguments: Sequence[str] = (),
+    setup: Sequence[str] = (),
 ) -> list[str]:
     """The command line that runs ``command`` in a container and removes the container afterwards.
 
@@ -51,11 +52,13 @@ def container_command(
         cwd: where, a folder below one of ``mounts``.
         mounts: folders that are there inside under the same paths, writable.
         environment: variables; only those of Ray's that tell what may be used, and ravenML's, go along.
-        secrets: names of variables whose values come from this process, and so stand in no command line.
+        secrets: names of variables whose values come from this process, and so stand in no command line, and
+            paths of files.
         gpus: whether it sees the GPUs.
-        name: the container's name.
+        name: the container's name, by which it can be killed: it outlives the command that has started it.
         user: ``uid:gid`` that files are written as.
         arguments: what else the engine is told, such as ``--env NAME=VALUE``.
+        setup: lines of bash that are run inside before ``command``; the first that fails ends it all.
     """
     words = [engine, "run", "--rm", "--init", "--ipc=host", "--network=host"]
     words += [f"--name={name}"] if name else []
@@ -63,13 +66,16 @@ def container_command(
         words += ["--gpus=all"] if engine == "docker" else ["--device=nvidia.com/gpu=all"]
     if user and engine == "docker":  # podman maps the user by itself
         words += [f"--user={user}"]
-    for mount in mounts:
+    for mount in dict.fromkeys(mounts):
         words += [f"--volume={mount}:{mount}"]
     for variable, value in sorted(environment.items()):
-        if variable.startswith("RAVENML_") or variable in _PASSED or variable == "PYTHONPATH":
+        passed = variable.startswith("RAVENML_") or variable in _PASSED or variable == "PYTHONPATH"
+        if passed and variable not in secrets:
             words += [f"--env={variable}={value}"]
     for secret in secrets:
         words += [f"--env={secret}"] if "/" not in secret else [f"--volume={secret}:{secret}:ro"]
+    if setup:
+        command = ["bash", "-e", "-c", "\n".join([*setup, 'exec "$@"']), "bash", *command]
     return [*words, *arguments, f"--workdir={cwd}", image, *command]
 
 

@@ -25,7 +25,7 @@ from ravenml.errors import RavenError
 from ravenml.files import read_json, write_json
 from ravenml.remote.job import Job, submission
 from ravenml.remote.mirror import PERIOD
-from ravenml.remote.places import Place
+from ravenml.remote.places import Place, attempt_name
 from ravenml.remote.queues import open_store, queue_named
 from ravenml.remote.restore import bring
 from ravenml.remote.sealing import is_sealed, seal_mirror
@@ -94,9 +94,9 @@ def _bring(place: Place, folder: Path) -> bool:
 
 def newest_beat(place: Place) -> dict[str, Any]:
     """What was last heard of a run, as ``heartbeat.json`` of its folder says it."""
-    worker, supervisor = place.read(HEARTBEAT) or {}, place.read(WAITING) or {}
+    worker, supervisor = place.heard(HEARTBEAT) or {}, place.heard(WAITING) or {}
     attempt = place.attempts()
-    claim = place.read(f"attempts/{attempt:04d}.json") or {}
+    claim = place.heard(attempt_name(attempt)) or {}
     now = time.time()
     if worker.get("state") == "running" and now - worker["at"] < STALE:
         return {"state": "running", "at": worker["at"], "host": worker.get("host")}
@@ -116,52 +116,70 @@ def _look_after(place: Place, beat: dict[str, Any], say: Any) -> dict[str, Any]:
         return beat
     job = Job.from_json(content, place.key("job.json"))
     attempt = place.attempts()
-    stale = time.time() - beat["at"] > STALE
-    failure = _failure(job, attempt)
-    if failure is not None:
-        seal_mirror(place, job, "failed", failure)
-        say(f"{job.id} has failed: {failure}")
-        return {"state": "sealed", "at": time.time()}
-    if not stale:
+    answers, found = _on_the_cluster(job, attempt)
+    state = (found or {}).get("status")
+    if state == "FAILED":
+        return _seal(place, job, "failed", _why(job, attempt, found or {}), say)
+    if state == "STOPPED":
+        return _seal(place, job, "interrupted", "its job was stopped on the cluster", say)
+    if time.time() - beat["at"] <= STALE:
         return beat
-    if _is_waiting(job, attempt):
+    if state == "PENDING":
         return {"state": "waiting", "at": time.time(), "waits_for": "the cluster to make its environment"}
-    if attempt > job.retries:
-        why = f"its cluster was lost {attempt} times, and {job.retries} retries are over"
-        seal_mirror(place, job, "failed", why)
-        say(f"{job.id} is given up: {why}.")
-        return {"state": "sealed", "at": time.time()}
-    if not place.claim(attempt + 1, {"by": socket.gethostname(), "at": time.time()}):
+    if state == "RUNNING":  # it cannot reach the store at this moment, say; a second one would not be better
+        return {"state": "running", "at": time.time()}
+    if not answers:
+        say(f"{job.id} was lost, and the queue {job.queue!r} does not answer; it is sent again when it does.")
+        return beat
+    retry = retries_before(place, attempt) + 1
+    if retry > job.retries:
+        why = f"its cluster was lost {retry} times, and {job.retries} retries are over"
+        return _seal(place, job, "failed", why, say)
+    claim = {"by": socket.gethostname(), "at": time.time(), "retry": retry}
+    if not place.claim(attempt + 1, claim):
         return beat  # somebody else is doing it
     say(f"{job.id} was lost with its cluster; it is sent again (attempt {attempt + 1}).")
     try:
         resubmit(job, attempt + 1)
     except RavenError as error:
+        place.write(attempt_name(attempt + 1), {**claim, "retry": retry - 1, "failed": str(error)})
         say(f"{job.id} cannot be sent again yet: {error}")
     return {**_SENT, "at": time.time()}
 
 
-def _failure(job: Job, attempt: int) -> str | None:
+def retries_before(place: Place, attempt: int) -> int:
+    """How often the run was sent again since a person sent it; what reached no cluster does not count."""
+    claim = place.read(attempt_name(attempt)) or {}
+    return int(claim.get("retry", attempt - 1))
+
+
+def _seal(place: Place, job: Job, status: str, why: str, say: Any) -> dict[str, Any]:
+    seal_mirror(place, job, status, why)
+    say(f"{job.id} is {status}: {why}")
+    return {"state": "sealed", "at": time.time()}
+
+
+def _on_the_cluster(job: Job, attempt: int) -> tuple[bool, dict[str, Any] | None]:
+    """Whether the queue answers (one that is started on demand need not), and its job of this attempt."""
+    try:
+        jobs = queue_named(job.queue).cluster_if_up()
+        if jobs is None:
+            return True, None
+        found = jobs.job(submission(job.id, attempt), patience=5)
+        if found is None:
+            jobs.version(patience=5)
+        return True, found
+    except RavenError:
+        return False, None
+
+
+def _why(job: Job, attempt: int, found: dict[str, Any]) -> str:
     """Why the cluster says that this attempt failed before it could say so itself."""
+    log = ""
     with suppress(RavenError):
         jobs = queue_named(job.queue).cluster_if_up()
-        name = submission(job.id, attempt)
-        found = jobs.job(name, patience=5) if jobs is not None else None
-        if found is not None and found.get("status") == "FAILED":
-            log = ""
-            with suppress(RavenError):
-                log = jobs.logs(name) if jobs is not None else ""
-            return _sentence(str(found.get("message") or ""), log)
-    return None
-
-
-def _is_waiting(job: Job, attempt: int) -> bool:
-    """Whether the cluster is there and about to start this attempt (it installs packages, say)."""
-    with suppress(RavenError):
-        jobs = queue_named(job.queue).cluster_if_up()
-        found = jobs.job(submission(job.id, attempt), patience=5) if jobs is not None else None
-        return found is not None and found.get("status") == "PENDING"
-    return False
+        log = jobs.logs(submission(job.id, attempt)) if jobs is not None else ""
+    return _sentence(str(found.get("message") or ""), log)
 
 
 def _sentence(message: str, log: str) -> str:

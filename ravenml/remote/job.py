@@ -31,6 +31,7 @@ class Job:
         retries: how often a lost worker, and how often a lost cluster, is made up for.
         image: the container image that the command runs in.
         image_arguments: what the container engine is told beside it.
+        setup: lines of bash that are run in it before the command.
         config: what the worker writes into a file whose path replaces ``{config}`` among the arguments.
         env: plain variables.
         secrets: names of variables, or paths of files, that the worker must have.
@@ -52,6 +53,7 @@ class Job:
     retries: int = 3
     image: str | None = None
     image_arguments: list[str] = field(default_factory=list)
+    setup: list[str] = field(default_factory=list)
     config: dict[str, Any] | None = None
     env: dict[str, str] = field(default_factory=dict)
     secrets: list[str] = field(default_factory=list)

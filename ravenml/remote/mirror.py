@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +22,7 @@ PIECE = 256 << 10  # bytes
 GROWING = (layout.EVENTS, layout.CONSOLE)
 _LAST = (layout.RUN_JSON,)
 _OURS = (layout.LOCK, layout.CONTROL, layout.HEARTBEAT)
+_REST = 10  # a file that somebody is still writing rests this many times as long as sending it took
 
 
 class Mirror:
@@ -32,19 +33,33 @@ class Mirror:
         folder: the run's folder here; it need not exist yet.
         inside: what it is within the run: empty, or ``folds/0/``.
         without: parts of the folder that somebody else mirrors (``folds/``).
+        check: is called before each writing; what it raises ends the round.
     """
 
-    def __init__(self, place: Place, folder: Path, inside: str = "", without: tuple[str, ...] = ()) -> None:
-        self.place, self.folder, self.inside, self.without = place, folder, inside, without
+    def __init__(
+        self,
+        place: Place,
+        folder: Path,
+        inside: str = "",
+        without: tuple[str, ...] = (),
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.place, self.folder, self.inside, self.without, self.check = place, folder, inside, without, check
         self._sent: dict[str, tuple[int, int, int]] = {}
         self._grown: dict[str, int] = {}
+        self._rests: dict[str, float] = {}
 
-    def round(self) -> None:
+    def round(self, last: bool = False) -> None:
         """Send what has changed.
+
+        Args:
+            last: whether nobody writes there any more, so that nothing waits for a later round.
 
         Raises:
             RavenError: the store does not take it; the next round tries again.
         """
+        if last:
+            self._rests.clear()
         grown = {name: size for name in self._growing() if (size := self._whole_lines(name))}
         present = set(self._files())
         for name in sorted(present):
@@ -56,6 +71,7 @@ class Mirror:
             if Path(name).name in _LAST:
                 self._send(name)
         for name in self._sent.keys() - set(self._files()):
+            self.check()
             self.place.store.delete(self.place.key(f"files/{self.inside}{name}"))
             del self._sent[name]
 
@@ -101,6 +117,7 @@ class Mirror:
                 begin = sent // PIECE * PIECE
                 file.seek(begin)
                 content = file.read(min(PIECE, size - begin))
+                self.check()
                 self.place.store.put_content(
                     self.place.key(f"grow/{self.inside}{name}@{begin:012d}"), content
                 )
@@ -108,15 +125,24 @@ class Mirror:
                 self._grown[name] = sent
 
     def _send(self, name: str) -> None:
-        stamp = self._stamp(name)
-        if stamp is None or self._sent.get(name) == stamp:
+        stamp, before = self._stamp(name), self._sent.get(name)
+        if stamp is None or before == stamp:
             return
+        # What is written once gets its name when it is whole, and with it a new number of its own.
+        grows = before is not None and before[0] == stamp[0]
+        began = time.monotonic()
+        if grows and began < self._rests.get(name, 0.0):
+            return
+        self.check()
         try:
             self.place.store.put(self.place.key(f"files/{self.inside}{name}"), self.folder / name)
-        except RavenError:
-            if (self.folder / name).exists():
+        except (RavenError, OSError):
+            if self._stamp(name) == stamp:
                 raise
-            return  # it was removed meanwhile; the round goes on
+            return  # it was removed, or is being written; the round goes on
+        finally:
+            ended = time.monotonic()
+            self._rests[name] = ended + _REST * (ended - began)
         self._sent[name] = stamp
 
     def _stamp(self, name: str) -> tuple[int, int, int] | None:

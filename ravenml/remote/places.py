@@ -15,6 +15,7 @@ remote/code/<digest>.zip           packed code
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,11 @@ ROOT = "remote"
 def code_key(digest: str) -> str:
     """Where packed code lies."""
     return f"{ROOT}/code/{digest}.zip"
+
+
+def attempt_name(attempt: int) -> str:
+    """What an attempt's claim is called: ``by`` whom, when (``at``), and which ``retry`` it is."""
+    return f"attempts/{attempt:04d}.json"
 
 
 @dataclass(frozen=True)
@@ -50,13 +56,25 @@ class Place:
             return None  # it was just replaced or removed
         return found if isinstance(found, dict) else None
 
+    def heard(self, name: str) -> dict[str, Any] | None:
+        """A heartbeat, or whatever else has an ``at``, which is given in this machine's own time.
+
+        Its age is what the store says, by one clock: those of two machines may differ by minutes.
+        """
+        entry = self.store.head(self.key(name))
+        found = self.read(name) if entry is not None else None
+        if entry is None or found is None:
+            return None
+        age = (self.store.now() - entry.modified).total_seconds()
+        return {**found, "at": time.time() - max(0.0, age)}
+
     def write(self, name: str, value: dict[str, Any]) -> None:
         """Write a small JSON object."""
         self.store.put_content(self.key(name), json.dumps(value).encode())
 
     def claim(self, attempt: int, value: dict[str, Any]) -> bool:
         """Become the one who submits this attempt; False where somebody else has."""
-        return self.store.create(self.key(f"attempts/{attempt:04d}.json"), json.dumps(value).encode())
+        return self.store.create(self.key(attempt_name(attempt)), json.dumps(value).encode())
 
     def attempts(self) -> int:
         """The number of the newest attempt that was claimed."""

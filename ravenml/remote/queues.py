@@ -98,4 +98,4 @@ def open_store(address: str) -> Store:
         found = bucket("models", address=address)
         assert found is not None
         return found
-    return FolderStore(Path(address))
+    return FolderStore(Path(address), links=False)  # a run's files may still be written to

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,8 @@ class RayJobs:
 
     def version(self, patience: float = PATIENCE) -> str:
         """The version of Ray."""
-        return str(self._json("GET", "/api/version", patience=patience)["ray_version"])
+        found = self._json("GET", "/api/version", patience=patience)
+        return str(found.get("ray_version") if isinstance(found, dict) else found)
 
     def resources(self) -> dict[str, float]:
         """What all living nodes have together, by resource."""
@@ -69,7 +72,7 @@ class RayJobs:
     def job(self, name: str, patience: float = PATIENCE) -> dict[str, Any] | None:
         """The job's state (``status``, ``message`` …), or None where the cluster knows none of this name."""
         answer = self._call("GET", f"/api/jobs/{name}", missing=True, patience=patience)
-        found: dict[str, Any] | None = None if answer is None else json.loads(answer)
+        found: dict[str, Any] | None = None if answer is None else self._parsed(answer)
         return found
 
     def jobs(self) -> list[dict[str, Any]]:
@@ -87,8 +90,15 @@ class RayJobs:
 
     def _json(self, method: str, path: str, content: Any = None, patience: float = PATIENCE) -> Any:
         body = None if content is None else json.dumps(content).encode()
-        answer = self._call(method, path, body, patience=patience, kind="application/json")
-        return json.loads(answer or b"null")
+        return self._parsed(self._call(method, path, body, patience=patience, kind="application/json"))
+
+    def _parsed(self, answer: bytes | None) -> Any:
+        try:
+            return json.loads(answer or b"null")
+        except ValueError:
+            raise RavenError(
+                f"What answers at {self.address} is no Ray cluster's dashboard; check the queue's `address`."
+            ) from None
 
     def _call(
         self,
@@ -117,12 +127,14 @@ class RayJobs:
                     f"The Ray cluster at {self.address} wants a token: put it into RAY_AUTH_TOKEN or "
                     "~/.ray/auth_token."
                 ) from None
-            lines = error.read().decode(errors="replace").strip().splitlines() or [str(error.reason)]
+            lines = [str(error.reason)]
+            with suppress(OSError, http.client.HTTPException):
+                lines = error.read().decode(errors="replace").strip().splitlines() or lines
             raise RavenError(
                 f"The Ray cluster at {self.address} refused {path} ({error.code}): {lines[-1]}"
             ) from None
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
             raise RavenError(
                 f"The Ray cluster at {self.address} does not answer ({reason}); is it up, and may this "
                 "machine reach it?"

@@ -52,6 +52,7 @@ def submit(
     env: Mapping[str, str] | None = None,
     image: str | None = None,
     image_arguments: Sequence[str] = (),
+    setup: Sequence[str] = (),
     workers: int = 1,
     retries: int = 3,
     spread_folds: bool = False,
@@ -74,6 +75,7 @@ def submit(
         env: more plain variables than the queue's.
         image: another image than the queue's.
         image_arguments: what the container engine is told beside it.
+        setup: lines of bash that are run in it before the command.
         workers: how many processes train one model together.
         retries: how often a lost worker, and how often a lost cluster, is made up for.
         spread_folds: whether the command is a k-fold training, whose folds are spread.
@@ -105,6 +107,7 @@ def submit(
             retries=retries,
             image=image or settings.image,
             image_arguments=list(image_arguments),
+            setup=list(setup),
             config=config,
             env={**settings.env, **(env or {})},
             secrets=settings.secrets,
@@ -127,7 +130,7 @@ def submit(
                 _hand_over(resume_from, place)
             place.write("job.json", job.as_json())
             attempt = place.attempts() + 1
-            if not place.claim(attempt, {"by": socket.gethostname(), "at": time.time()}):
+            if not place.claim(attempt, {"by": socket.gethostname(), "at": time.time(), "retry": 0}):
                 raise RavenError(f"Somebody else is submitting {run_id} at this moment.")
             _start(jobs, target, job, attempt, package.path)
     _follow_from_here(job)

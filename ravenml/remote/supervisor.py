@@ -21,7 +21,6 @@ RUN, ATTEMPT, STORE = "RAVENML_REMOTE_RUN", "RAVENML_REMOTE_ATTEMPT", "RAVENML_R
 WAITING = "waiting.json"
 HEARTBEAT = "heartbeat.json"
 FRESH = 15.0  # seconds; a training whose heartbeat is younger is running
-_STOP = 90.0  # seconds after which a training that was asked to stop is stopped
 
 
 def main() -> int:
@@ -35,15 +34,15 @@ def main() -> int:
     # Locally, what Ray prints goes to the job's log; the run's own output is in its mirror.
     ray.init(log_to_driver=False, logging_level=logging.ERROR)
     training = Training(ray, job, attempt)
-    begun, asked_at, code = time.time(), 0.0, None
+    begun, asked, code = time.time(), False, None
     while (code := training.ended()) is None:
         try:
-            asked_at = asked_at or (time.time() if place.read(layout.CONTROL) else 0.0)
+            asked = asked or place.read(layout.CONTROL) is not None
             runs = _say_how_it_stands(ray, place, job, attempt, begun)
         except RavenError as error:  # a store that is away for a while is no reason to give up
             print(f"The store does not answer: {error}", flush=True)
             continue
-        if asked_at and (not runs or time.time() - asked_at > _STOP):
+        if asked and not runs:  # a worker that is alive stops its training itself, and stores what there is
             training.cancel()
             seal_mirror(place, job, "interrupted", "a request to stop")
             code = 130
@@ -56,7 +55,7 @@ def main() -> int:
 
 def _say_how_it_stands(ray: Any, place: Place, job: Job, attempt: int, begun: float) -> bool:
     """Write the supervisor's heartbeat; whether the training runs."""
-    heartbeat = place.read(HEARTBEAT) or {}
+    heartbeat = place.heard(HEARTBEAT) or {}
     runs = heartbeat.get("state") == "running" and heartbeat["at"] > max(begun, time.time() - FRESH)
     if runs:
         beat(place, WAITING, attempt, "running")

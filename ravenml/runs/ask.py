@@ -16,7 +16,8 @@ from ravenml.runs.lock import is_locked
 from ravenml.runs.record import UNDER_WAY, read_record, status
 
 GRACE = 60.0  # seconds that a run has to end by itself
-_TERMINATING = 15.0  # seconds between SIGTERM and SIGKILL
+# What ends a run for sure: the first signal is a request to one that polls, the second interrupts it.
+_SIGNALS = ((signal.SIGTERM, 5.0), (signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
 _LOOK = 0.1
 
 
@@ -56,7 +57,7 @@ def stop_run(
         raise RavenError(
             f"{folder.name} runs on {record['process'].get('host')}; only there can its process be killed."
         )
-    for number, seconds in ((signal.SIGTERM, _TERMINATING), (signal.SIGKILL, 5.0)):
+    for number, seconds in _SIGNALS:
         pid = int(record["process"]["pid"])
         if is_locked(folder):  # so it lives, and its number is still its own
             say(f"Sending {number.name} to process {pid}.")

@@ -1,6 +1,6 @@
 """Asking a run to stop: Ctrl-C, SIGTERM, or ``control.json``.
 
-A plugin that polls ``run.should_stop()`` is given the time to stop in good order; the second Ctrl-C, or
+A plugin that polls ``run.should_stop()`` is given the time to stop in good order; the second signal, or
 the first one where nobody polls, interrupts at once.
 """
 
@@ -33,6 +33,7 @@ class StopFlag:
         self.sealing = False  # once the run's end is being written, nothing may interrupt that
         self._asked_at = -RECENT
         self._looked_at = 0.0
+        self._signalled = False
 
     def poll(self, folder: Path) -> bool:
         """True from the moment at which the run was asked to stop; costs well under a microsecond."""
@@ -70,7 +71,9 @@ class StopFlag:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.sealing:
             return
-        first = self.reason is None
+        # A request in control.json was no signal: whoever sends one after it, since he does not know whether
+        # the request was seen, must not break off the checkpoint that it has led to.
+        first, self._signalled = not self._signalled, True
         self.reason = self.reason or ("Ctrl-C" if number == signal.SIGINT else "SIGTERM")
         if first and self.polled:
             return  # nothing is printed here: the code that was interrupted may hold the stream's lock

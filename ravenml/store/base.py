@@ -94,6 +94,10 @@ class Store(Protocol):
         """One object, or None where there is none."""
         ...
 
+    def now(self) -> datetime:
+        """The time by the clock that sets :attr:`Entry.modified`, with its time zone."""
+        ...
+
     def same(self, entry: Entry, path: Path) -> bool:
         """Whether the file has the object's content, found out without asking the store."""
         ...

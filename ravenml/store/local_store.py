@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,10 +27,14 @@ class FolderStore:
 
     Putting a large file makes a hard link where the file system can: ravenML replaces, and never changes,
     what it wrote.  Everything that is copied is read again and compared.
+
+    Args:
+        root: the folder; it need not exist yet.
+        links: whether to make links; not where files are put that a program may still be writing.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, links: bool = True) -> None:
+        self.root, self._links = root, links
 
     @property
     def name(self) -> str:
@@ -35,8 +42,12 @@ class FolderStore:
 
     def put(self, key: str, source: Path, progress: Progress = no_progress) -> Digest:
         target = self._path(key)
-        size = source.stat().st_size
-        if size >= _LINKED and source.suffix not in _GROWING and _link(source, target):
+        try:
+            size = source.stat().st_size
+        except OSError as error:
+            raise explain(error, source) from error
+        linked = self._links and size >= _LINKED and source.suffix not in _GROWING
+        if linked and _link(source, target):
             progress(size)
             return Digest(size, crc_text(crc_of(target)))
         return _copy(source, target, progress)
@@ -66,7 +77,11 @@ class FolderStore:
         return _copy(self._existing(key), target, progress)
 
     def read(self, key: str) -> bytes:
-        return self._existing(key).read_bytes()
+        path = self._existing(key)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise explain(error, path) from error
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         above = self.root / prefix.rpartition("/")[0]
@@ -74,7 +89,11 @@ class FolderStore:
         for path in sorted(found):
             key = path.relative_to(self.root).as_posix()
             if key.startswith(prefix) and not path.name.startswith("."):
-                yield _entry(key, path)
+                try:
+                    entry = _entry(key, path)
+                except FileNotFoundError:
+                    continue  # it was removed meanwhile
+                yield entry
 
     def folders(self) -> Sequence[str]:
         if not self.root.is_dir():
@@ -83,7 +102,19 @@ class FolderStore:
 
     def head(self, key: str) -> Entry | None:
         path = self._path(key)
-        return _entry(key, path) if path.is_file() else None
+        try:
+            return _entry(key, path) if path.is_file() else None
+        except FileNotFoundError:
+            return None
+
+    def now(self) -> datetime:
+        moment = time.time()
+        # A folder of another machine has that machine's time; it may be one that we can only read.
+        with suppress(OSError), tempfile.TemporaryFile(dir=self.root) as probe:
+            probe.write(b"?")
+            probe.flush()
+            moment = os.fstat(probe.fileno()).st_mtime
+        return datetime.fromtimestamp(moment, UTC)
 
     def same(self, entry: Entry, path: Path) -> bool:
         mine = self._path(entry.key)
@@ -156,7 +187,8 @@ def _copy(source: Path, target: Path, progress: Progress) -> Digest:
     except OSError as error:
         raise explain(error, target) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
     return Digest(size, crc_text(crc))
 
 

@@ -8,6 +8,8 @@ import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -219,6 +221,12 @@ class S3Store:
     def head(self, key: str) -> Entry | None:
         # A listing, because a refused HEAD has no body that would say why.
         return next((entry for entry in self.list(key) if entry.key == key), None)
+
+    def now(self) -> datetime:
+        ask = partial(self.request, "list_objects_v2", MaxKeys=1)
+        answer = self.retried(f"listing {self.place.name}", ask)
+        said = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        return parsedate_to_datetime(said) if said else datetime.now(UTC)
 
     def same(self, entry: Entry, path: Path) -> bool:
         try:

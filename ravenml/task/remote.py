@@ -26,7 +26,7 @@ class Submission:
         project, name: what the run belongs to and is called.
         container: the image that the worker runs it in, with its arguments; values of ``--env`` are whole
             here, and must not be written down.
-        parameters: what the script was told so far.
+        overrides: parameters that stand above the script's own (``raven runs clone --set``).
     """
 
     command: Sequence[str]
@@ -35,7 +35,7 @@ class Submission:
     project: str | None = None
     name: str | None = None
     container: Container | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
 def submit(submission: Submission) -> str:

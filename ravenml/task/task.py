@@ -254,7 +254,7 @@ class Task:
                 project=self.project,
                 name=self.name,
                 container=self._container,
-                parameters=dict(parameters.known),
+                overrides=parameters.overrides(),
             )
         )
         print(where, flush=True)

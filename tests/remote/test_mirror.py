@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ravenml.errors import RavenError
 from ravenml.remote.mirror import PIECE, Mirror
 from ravenml.remote.places import Place
+from ravenml.remote.queues import open_store
 from ravenml.remote.restore import bring
 from ravenml.store.local_store import FolderStore
 
@@ -125,3 +128,83 @@ def test_of_many_who_see_a_lost_run_one_may_send_it_again(store: Recorded) -> No
         thread.join()
     assert len(won) == 1 and place.read("attempts/0002.json") == {"by": won[0]}
     assert place.attempts() == 2
+
+
+class Slow(Recorded):
+    """A store that takes a while, and to which a file that changed on its way does not go."""
+
+    def put(self, key: str, source: Path, *more: object):  # type: ignore[no-untyped-def, override]
+        before = source.stat().st_size
+        time.sleep(0.05)
+        if source.stat().st_size != before:
+            raise RavenError(f"{source} was changed while it was being stored; store it again.")
+        return super().put(key, source, *more)
+
+
+def test_a_file_that_is_being_written_holds_up_nothing(tmp_path: Path, run: Path) -> None:
+    store, ending = Slow(tmp_path / "store"), threading.Event()
+    (run / "artifacts").mkdir()
+    with (run / "artifacts" / "a.bin").open("wb", buffering=0) as growing:
+
+        def grow() -> None:
+            while not ending.wait(0.01):
+                growing.write(b"x" * 100)
+
+        writing = threading.Thread(target=grow)
+        writing.start()
+        mirror = Mirror(Place(store, "r"), run)
+        mirror.round()
+        assert "files/artifacts/a.bin" not in store.stored
+        assert "files/run.json" in store.stored and "grow/events.jsonl@000000000000" in store.stored
+        ending.set()
+        writing.join()
+    mirror.round(last=True)
+    assert store.read("remote/r/files/artifacts/a.bin") == (run / "artifacts" / "a.bin").read_bytes()
+
+
+def test_a_file_that_grows_on_and_on_is_sent_now_and_then_and_at_the_end(tmp_path: Path, run: Path) -> None:
+    store = Slow(tmp_path / "store")
+    mirror = Mirror(Place(store, "r"), run)
+    for _ in range(5):
+        with (run / "board.bin").open("ab") as file:
+            file.write(b"x")
+        mirror.round()
+    assert store.stored.count("files/board.bin") == 1
+    mirror.round(last=True)
+    assert store.read("remote/r/files/board.bin") == b"xxxxx"
+
+
+def test_a_store_that_takes_nothing_is_not_passed_over(tmp_path: Path, run: Path) -> None:
+    (tmp_path / "store").write_text("a file where a folder should be")
+    with pytest.raises(RavenError):
+        Mirror(Place(FolderStore(tmp_path / "store"), "r"), run).round()
+
+
+def test_what_is_written_to_in_place_does_not_change_the_mirror(tmp_path: Path, run: Path) -> None:
+    (run / "large.bin").write_bytes(b"a" * (2 << 20))
+    place = Place(open_store(str(tmp_path / "store")), "r")
+    Mirror(place, run).round()
+    with (run / "large.bin").open("r+b") as file:
+        file.write(b"b")
+    assert place.store.read("remote/r/files/large.bin")[:1] == b"a"
+
+
+def test_a_listing_survives_files_that_vanish(tmp_path: Path) -> None:
+    store, ending = FolderStore(tmp_path), threading.Event()
+
+    def churn() -> None:
+        while not ending.is_set():
+            for number in range(50):
+                (tmp_path / f"{number}").touch()
+            for number in range(50):
+                (tmp_path / f"{number}").unlink()
+
+    working = threading.Thread(target=churn)
+    working.start()
+    try:
+        for _ in range(200):
+            list(store.list())
+            store.head("7")
+    finally:
+        ending.set()
+        working.join()

@@ -1,0 +1,150 @@
+"""A run of which nothing is heard: what is believed of it, and when it is sent again."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jobs_server import Jobs, jobs_server
+
+from ravenml.config.config import config_path
+from ravenml.errors import RavenError
+from ravenml.files import read_json, write_json
+from ravenml.remote.follow import refresh
+from ravenml.remote.job import Job, submission
+from ravenml.remote.places import Place, attempt_name, code_key
+from ravenml.remote.queues import open_store
+from ravenml.remote.ray_api import RayJobs
+from ravenml.remote.submit import REMOTE
+from ravenml.runs.record import read_record, status
+
+ID = "20261121-0412-abcd"
+
+
+@pytest.fixture
+def cluster(home: Path) -> Iterator[Jobs]:
+    with jobs_server() as jobs:
+        config_path().parent.mkdir(parents=True, exist_ok=True)
+        config_path().write_text(f"queues: {{gpu: {{address: '{jobs.address}', requirements: none}}}}")
+        yield jobs
+
+
+@pytest.fixture
+def run(home: Path, tmp_path: Path) -> Path:
+    """A run that was sent to the queue, whose supervisor has been silent for an hour."""
+    store = tmp_path / "shared"
+    job = Job(ID, "gpu", str(store), ["run", "--", "true"], None, "c0de", retries=2)
+    place = Place(open_store(str(store)), ID)
+    place.write("job.json", job.as_json())
+    place.claim(1, {"by": "me", "at": 0, "retry": 0})
+    place.write("waiting.json", {"attempt": 1, "state": "running", "at": 0})
+    place.store.put_content(code_key("c0de"), b"zip")
+    folder = home / "runs" / ID
+    write_json(folder / REMOTE, {"v": 1, "id": ID, "queue": "gpu", "store": str(store)})
+    write_json(folder / "run.json", job.first_record())
+    age(place, 3600)
+    return folder
+
+
+def age(place: Place, seconds: float) -> None:
+    """Have everything in the store be this old."""
+    for path in Path(place.store.name).rglob("*.json"):
+        os.utime(path, (time.time() - seconds,) * 2)
+
+
+def place_of(folder: Path) -> Place:
+    return Place(open_store(read_json(folder / REMOTE)["store"]), ID)
+
+
+def test_a_run_that_its_cluster_does_not_know_is_sent_again_once(run: Path, cluster: Jobs) -> None:
+    refresh(run)
+    refresh(run)
+    assert [asked["submission_id"] for asked in cluster.submitted] == [submission(ID, 2)]
+    claim = place_of(run).read(attempt_name(2))
+    assert claim and claim["retry"] == 1
+    assert status(run, read_record(run)) == "waiting"
+
+
+def test_a_cluster_that_is_away_or_refuses_uses_up_no_retry(run: Path, cluster: Jobs) -> None:
+    place, said = place_of(run), list[str]()
+    cluster.answer = b"nonsense\r\n\r\n"  # something else listens there
+    for _ in range(5):
+        refresh(run, said.append)
+    assert place.attempts() == 1 and "does not answer" in said[0]
+    cluster.answer, cluster.refuses = None, True
+    for _ in range(5):
+        refresh(run, said.append)
+        age(place, 3600)
+    assert place.attempts() == 6 and not read_record(run)["result"]
+    cluster.refuses = False
+    refresh(run)
+    assert [asked["submission_id"] for asked in cluster.submitted] == [submission(ID, 7)]
+    claim = place.read(attempt_name(7))
+    assert claim and claim["retry"] == 1
+
+
+def test_after_its_retries_it_is_given_up(run: Path, cluster: Jobs) -> None:
+    place = place_of(run)
+    for _ in range(3):
+        refresh(run)
+        cluster.status.clear()  # the cluster is lost once more
+        age(place, 3600)
+    refresh(run)
+    assert len(cluster.submitted) == 2
+    assert read_record(run)["result"]["error"] == "its cluster was lost 3 times, and 2 retries are over"
+
+
+def test_what_its_user_resumed_many_times_has_all_its_retries(run: Path, cluster: Jobs) -> None:
+    place = place_of(run)
+    for attempt in range(2, 9):
+        place.claim(attempt, {"by": "me", "at": 0, "retry": 0})
+    age(place, 3600)
+    refresh(run)
+    assert [asked["submission_id"] for asked in cluster.submitted] == [submission(ID, 9)]
+
+
+@pytest.mark.parametrize(("said", "state"), [("RUNNING", "running"), ("PENDING", "waiting")])
+def test_the_cluster_is_believed_that_it_has_the_job(run: Path, cluster: Jobs, said: str, state: str) -> None:
+    cluster.status[submission(ID, 1)] = said
+    assert refresh(run) is False
+    assert status(run, read_record(run)) == state and not cluster.submitted
+
+
+def test_a_job_that_was_stopped_on_the_cluster_stays_stopped(run: Path, cluster: Jobs) -> None:
+    cluster.status[submission(ID, 1)] = "STOPPED"
+    assert refresh(run) is True
+    result = read_record(run)["result"]
+    assert (result["status"], result["reason"]) == ("interrupted", "its job was stopped on the cluster")
+    assert not cluster.submitted
+
+
+def test_a_job_that_failed_says_why(run: Path, cluster: Jobs) -> None:
+    cluster.status[submission(ID, 1)] = "FAILED"
+    assert refresh(run) is True
+    assert "ValueError: it broke" in read_record(run)["result"]["error"]
+
+
+def test_a_clock_that_goes_wrong_there_makes_no_run_lost(run: Path, cluster: Jobs) -> None:
+    place = place_of(run)
+    place.write("heartbeat.json", {"attempt": 1, "state": "running", "at": time.time() - 7200, "by": "w"})
+    assert refresh(run) is False
+    assert status(run, read_record(run)) == "running" and not cluster.submitted
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\n\r\n<html>",
+    ],
+)
+def test_whatever_listens_at_the_address_is_one_sentence(cluster: Jobs, answer: bytes) -> None:
+    cluster.answer = answer
+    with pytest.raises(RavenError, match=r"does not answer|is no Ray cluster") as caught:
+        RayJobs(cluster.address).version()
+    assert "\n" not in str(caught.value) and json.dumps(str(caught.value))

@@ -1,0 +1,165 @@
+"""The worker's side of a run: it is heard whatever it does, and what a run was asked for reaches it whole."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from as_user import wait_for
+from simple_project import write_simple_project
+from throwaway import GROUP, write_plugin
+
+from ravenml.remote import heart, mirror, scratch, worker
+from ravenml.remote.heart import Heart, Replaced
+from ravenml.remote.job import Job
+from ravenml.remote.mirror import beat
+from ravenml.remote.places import Place
+from ravenml.remote.scratch import scratch_folder
+from ravenml.remote.worker import Work
+from ravenml.store.local_store import FolderStore
+
+SAVES_SLOWLY = (
+    GROUP
+    + """
+@my_plugin.command()
+@pass_train
+@click.pass_context
+def train(ctx, train: TrainInput):
+    import time
+    run = train.run
+    run.metrics("train", 1, {"loss": 1.0}, step=1)
+    while not run.should_stop():
+        time.sleep(0.05)
+    last = run.path / "checkpoints" / "last.bin"
+    for part in range(40):
+        with last.open("ab") as file:
+            file.write(bytes(1000))
+        time.sleep(0.1)
+    run.checkpoint(2, [last], epoch=2)
+    return None
+"""
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(FolderStore(tmp_path / "store", links=False), "20261121-r")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that looks more often, and is less patient."""
+    monkeypatch.setattr(worker, "PERIOD", 0.2)
+    monkeypatch.setattr(heart, "PERIOD", 0.1)
+    monkeypatch.setattr(heart, "ALIVE", 0.4)
+    monkeypatch.setattr(worker, "_POLITE", 0.5)
+
+
+def test_a_worker_is_heard_while_it_is_busy_with_a_long_upload(place: Place, quick: None) -> None:
+    with Heart(place, "heartbeat.json", 1) as alive:
+        first = place.read("heartbeat.json")
+        assert first and first["state"] == "running"
+        time.sleep(0.5)  # the main thread does something else
+        later = place.read("heartbeat.json")
+        assert later and later["at"] > first["at"]
+        alive.end()
+    ended = place.read("heartbeat.json")
+    assert ended and ended["state"] == "ended"
+
+
+def test_a_worker_that_was_replaced_writes_nothing_more(place: Place, quick: None, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "weights.bin").write_bytes(b"old")
+    with Heart(place, "heartbeat.json", 1) as old:
+        sends = mirror.Mirror(place, tmp_path / "run", check=old.check)
+        with Heart(place, "heartbeat.json", 2) as new:
+            wait_for(lambda: _replaced(old))
+            with pytest.raises(Replaced):
+                sends.round()
+            new.check()
+        old.end()
+    assert list(place.store.list(place.key("files/"))) == []
+    beaten = place.read("heartbeat.json")
+    assert beaten and beaten["attempt"] == 2 and beaten["state"] == "running"
+
+
+def _replaced(one: Heart) -> bool:
+    try:
+        one.check()
+    except Replaced:
+        return True
+    return False
+
+
+def test_a_heartbeats_age_is_told_by_the_stores_clock(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    true_time = time.time
+    monkeypatch.setattr(time, "time", lambda: true_time() - 3600)  # this worker's clock is an hour slow
+    beat(place, "heartbeat.json", 1, "running")
+    monkeypatch.undo()
+    heard = place.heard("heartbeat.json")
+    assert heard and abs(heard["at"] - time.time()) < 2
+
+
+def test_only_folders_that_no_worker_uses_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
+    killed, begun = tmp_path / "raven-work-killed", tmp_path / "raven-work-begun"
+    killed.mkdir()
+    (killed / "in-use").touch()
+    begun.mkdir()  # another worker has just made it, and holds no lock yet
+    with scratch_folder() as one, scratch_folder() as other:
+        assert one.is_dir() and other.is_dir() and not killed.exists() and begun.is_dir()
+    assert not one.exists() and not other.exists()
+
+
+def test_the_last_checkpoint_of_a_stopped_run_is_whole_however_long_it_takes(
+    tmp_path: Path, place: Place, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plugin(tmp_path / "site", "slow", SAVES_SLOWLY)
+    write_simple_project(tmp_path / "project", images=4, val=1)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.setenv("RAVENML_STORAGE_PATH", str(tmp_path / "home"))
+    monkeypatch.setenv("RAVENML_TRACK", "none")
+    arguments = ["train", "--dataset", str(tmp_path / "project"), "slow", "train"]
+    job = Job(place.run_id, "local", str(tmp_path / "store"), arguments, None, "0")
+    codes: list[int] = []
+    working = threading.Thread(target=lambda: codes.append(Work(job, 1).run()))
+    working.start()
+    wait_for(lambda: place.store.head(place.key("grow/events.jsonl@000000000000")))
+    place.write("control.json", {"request": "stop"})
+    working.join(60)
+    record = place.read("files/run.json")
+    assert codes and record and record["result"]["status"] == "interrupted", record
+    assert len(place.store.read(place.key("files/checkpoints/last.bin"))) == 40_000
+    events = place.store.read(place.key("grow/events.jsonl@000000000000")).decode().splitlines()
+    assert any(json.loads(line)["event_type"] == "EventType.CHECKPOINT" for line in events)
+
+
+def test_a_program_that_does_not_stop_is_ended_and_its_run_is_interrupted_not_tried_again(
+    tmp_path: Path, place: Place, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_GRACE", 1.5)
+    monkeypatch.setenv("RAVENML_STORAGE_PATH", str(tmp_path / "home"))
+    monkeypatch.setenv("RAVENML_TRACK", "none")
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    job = Job(
+        place.run_id,
+        "local",
+        str(tmp_path / "store"),
+        ["run", "--", sys.executable, "-c", deaf],
+        None,
+        "0",
+    )
+    codes: list[int] = []
+    working = threading.Thread(target=lambda: codes.append(Work(job, 1).run()))
+    working.start()
+    said = place.key("grow/console.log@000000000000")
+    wait_for(lambda: place.store.head(said) is not None and b"deaf" in place.store.read(said))
+    place.write("control.json", {"request": "stop"})
+    working.join(30)
+    record = place.read("files/run.json")
+    assert codes and record and record["result"]["status"] == "interrupted"
