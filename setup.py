@@ -82,6 +82,9 @@ setup(
     extras_require=extras_require,
     entry_points={
         "console_scripts": ["raven=ravenml.cli:main", "ravenml=ravenml.cli:main"],
+        "ravenml.plugins.data": [
+            "via=ravenml.data.formats.via:Via",
+        ],
         "ravenml.plugins.track": [
             "tensorboard=ravenml.runs.readers.tensorboard:TensorBoard",
             "mlflow=ravenml.runs.readers.mlflow:MLflow",

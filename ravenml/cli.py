@@ -20,7 +20,7 @@ ROOMS = {
     "runs": ("ravenml.runs.commands", "List, compare, repeat and keep runs."),
     "remote": ("ravenml.remote.commands", "Queues on Ray clusters, and watching over what was sent there."),
     "models": ("ravenml.store.commands", "List, show, fetch, store and remove trained models."),
-    "data": ("ravenml.data.commands", "Look at, fetch and store datasets, and make a demo one."),
+    "data": ("ravenml.data.commands", "Look at, import, fetch and store datasets, and make a demo one."),
     "agent": ("ravenml.sly.commands", "Run plugins that were written for Supervisely's contract."),
     "dashboard": ("ravenml.dashboard.commands", "Train, watch and compare in a browser."),
     "plugin": ("ravenml.plugin.commands", "Write a plugin, check one, and see which are installed."),

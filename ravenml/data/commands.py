@@ -1,4 +1,4 @@
-"""``raven data``: look into datasets, fetch and store them, make the demo one, and keep the cache."""
+"""``raven data``: look into datasets, make, fetch and store them, import others, and keep the cache."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from ravenml.data.formats.commands import formats, import_
+
 
 @click.group()
 def data() -> None:
-    """Look into datasets, fetch and store them, write the demo project, and see or clear the cache.
+    """Look into datasets, import, fetch and store them, and see or clear the cache of decoded images.
 
     A dataset is a Supervisely project: a folder with meta.json, and in it datasets with img/ and ann/.
     """
@@ -214,6 +216,10 @@ def rm(name: str, local: bool, address: str | None, yes: bool) -> None:
     store = datasets_store(address)
     confirm(f"Remove {name} from {store.name}?", yes)
     click.echo(f"Removed {remove_dataset(store, name)} files of {name} from {store.name}.")
+
+
+for command in (import_, formats):
+    data.add_command(command)
 
 
 def _dataset(given: str | None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +39,12 @@ class TagMeta:
     name: str
     value_type: str = "none"
     color: str = "#808080"
+
+
+def spare_color(number: int) -> str:
+    """A colour ``#RRGGBB`` for the class of this number, far from those of its neighbours."""
+    wheel = colorsys.hsv_to_rgb(number * 0.618 % 1, 0.7, 0.9)
+    return "#{:02X}{:02X}{:02X}".format(*(round(255 * part) for part in wheel))
 
 
 def read_meta(path: Path, report: Report = raise_fault) -> tuple[list[ObjClass], list[TagMeta]]:

@@ -109,6 +109,17 @@ def fliplr(geometry: AnyGeometry, width: int) -> AnyGeometry:
     return _with_points(geometry, lambda p: np.stack([last - p[:, 0], p[:, 1]], axis=1).astype(np.int32))
 
 
+def transpose(geometry: AnyGeometry) -> AnyGeometry:
+    """Mirror a shape with its image at the diagonal: rows become columns."""
+    if isinstance(geometry, Bitmap):
+        return Bitmap((geometry.origin[1], geometry.origin[0]), geometry.mask.T)
+    if isinstance(geometry, Rectangle):
+        return Rectangle(geometry.top, geometry.left, geometry.bottom, geometry.right)
+    if isinstance(geometry, Point):
+        return Point(geometry.y, geometry.x)
+    return _with_points(geometry, lambda points: np.ascontiguousarray(points[:, ::-1]))
+
+
 def as_bitmap(geometry: AnyGeometry, size: tuple[int, int]) -> Bitmap | None:
     """The pixels that a shape sets in an image of ``size`` (height, width); None where there are none."""
     if isinstance(geometry, Line | Point):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml.data.labels import Document
+from ravenml.data.progress import Meter
 from ravenml.data.writing import extended_meta
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.inputs import Inputs, Picture
@@ -21,7 +22,6 @@ from ravenml.infer.modes.interface import Outcome
 from ravenml.infer.network import Ensemble, PredictorNetwork, result_classes
 from ravenml.infer.output import PROBABILITIES, Output
 from ravenml.infer.predictor import Predictor, load_predictor, model_plugin
-from ravenml.infer.progress import Meter
 from ravenml.infer.settings import Asked, check_project, configure, effective_mode
 from ravenml.infer.sources import ModelSource
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from ravenml.data.geometry import Rectangle
 from ravenml.data.labels import Document, Label
-from ravenml.data.meta import ObjClass, TagMeta
+from ravenml.data.meta import ObjClass, TagMeta, spare_color
 from ravenml.errors import RavenError
 from ravenml.infer.modes.base import segments
 from ravenml.infer.modes.interface import Prediction
@@ -113,10 +112,8 @@ def result_classes(predictor: Predictor, model: Path) -> list[ObjClass]:
     shape = "rectangle" if predictor.task == "detection" else "bitmap"
     own = getattr(predictor, "obj_classes", None)
     colors = {one.title: one.color for one in own} if own else _colors(model)
-    wheel = [colorsys.hsv_to_rgb(index * 0.618 % 1, 0.7, 0.9) for index in range(len(predictor.classes))]
-    spare = ["#{:02X}{:02X}{:02X}".format(*(round(255 * part) for part in one)) for one in wheel]
     return [
-        ObjClass(title, shape, colors.get(title, spare[index]))
+        ObjClass(title, shape, colors.get(title, spare_color(index)))
         for index, title in enumerate(predictor.classes)
     ]
 

@@ -6,6 +6,7 @@ import time
 from typing import Any, TextIO
 
 from ravenml.runs.watch import Series, Watched, main_metrics
+from ravenml.store.progress import duration
 
 _BAR = 24  # columns
 STEPS = 5.0  # seconds between two lines about the training of a program that does not count epochs
@@ -179,13 +180,3 @@ def epoch_line(run: Watched) -> str:
 def short(value: Any) -> str:
     """A metric in few letters; ``-`` where there is none."""
     return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def duration(seconds: float) -> str:
-    """``12 s``, ``3:05 min``, ``2:10 h``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02d} min"
-    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"

@@ -19,9 +19,9 @@ from typing import Any
 import yaml
 
 from ravenml.config.home import runs_dir
+from ravenml.data.progress import Meter
 from ravenml.errors import InputError
 from ravenml.files import read_json, write_json
-from ravenml.infer.progress import Meter
 from ravenml.runs import layout
 from ravenml.runs.events import EventReader
 from ravenml.sly.keeping import copy_whole

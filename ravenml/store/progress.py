@@ -1,4 +1,7 @@
-"""How far a transfer is, for people: a bar with bytes per second on a terminal, nothing in a pipe."""
+"""How far a transfer is, for people: a bar with bytes per second on a terminal, nothing in a pipe.
+
+And how large and long things are, in words.
+"""
 
 from __future__ import annotations
 
@@ -70,3 +73,13 @@ def size_text(count: float) -> str:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def duration(seconds: float) -> str:
+    """``12 s``, ``3:05 min``, ``2:10 h``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"

@@ -1,4 +1,4 @@
-"""How far an inference is, for people: a bar on a terminal, a line now and then in a pipe."""
+"""How far work on many images is, for people: a bar on a terminal, a line now and then in a pipe."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ravenml.runs.views import duration
+from ravenml.store.progress import duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

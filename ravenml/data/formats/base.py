@@ -1,0 +1,131 @@
+"""What a format of annotations is: a class that reads records of images.
+
+A distribution adds a format of its own by an entry point in the group `ravenml.plugins.data`::
+
+    entry_points={"ravenml.plugins.data": ["csv = my_package.csv_boxes:Csv"]}
+
+Reading is a stream: a format yields one image at a time, and a `Fault` in place of a broken one.
+Everything that formats have in common is done for them: finding images, linking or copying them, sizes,
+EXIF orientations, cutting shapes to the image, `meta.json`, progress, resuming, and telling what is wrong.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ravenml.data.faults import Fault
+from ravenml.data.geometry import AnyGeometry
+from ravenml.data.labels import Label, Tag
+from ravenml.data.meta import ObjClass
+from ravenml.data.notices import Notice, to_stderr
+from ravenml.data.shapes import BadShape
+
+GROUP = "ravenml.plugins.data"
+Size = tuple[int, int]  # (height, width)
+_REPAIR = "correct or remove it"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chose for an import.
+
+    Attributes:
+        images: the folder of the images, where it is not the source's own.
+        class_name: the class of objects that name none.
+        class_attribute: which of an object's attributes is its class.
+        classes: a file that lists the classes.
+    """
+
+    images: Path | None = None
+    class_name: str | None = None
+    class_attribute: str | None = None
+    classes: Path | None = None
+
+
+@dataclass
+class Source:
+    """What an import reads.
+
+    Attributes:
+        path: the file or folder that the user named.
+        options: what the user chose.
+        notice: tells the user what is not wrong, but good to know.
+        total: how many images there will be, for the progress; the format sets it when it knows.
+        classes: the classes that the source lists, in its order; the format may leave it empty.
+    """
+
+    path: Path
+    options: Options = field(default_factory=Options)
+    notice: Notice = to_stderr
+    total: int = 0
+    classes: list[ObjClass] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that was named, or that of the file that was named."""
+        return self.path if self.path.is_dir() else self.path.parent
+
+
+Labels = Iterable[Label | Fault]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image of a source.
+
+    Attributes:
+        image: the image file.
+        dataset: the dataset that it belongs to; parts of nested ones are divided by ``/``.
+        labels: the objects in the order of drawing, a `Fault` in place of each that is broken; or a function
+            that makes them from the upright image's (height, width), which is called in another thread.
+        tags: the image's tags.
+        size: (height, width) as the source says, if it does.
+        file: the file that describes the image, for messages; what is older than it is imported again.
+        field: where in that file.
+        name: the item's name; by default the image file's.
+    """
+
+    image: Path
+    dataset: str
+    labels: Labels | Callable[[Size], Labels] = ()
+    tags: Sequence[Tag] = ()
+    size: Size | None = None
+    file: Path | None = None
+    field: str = ""
+    name: str | None = None
+
+
+class Format(ABC):
+    """A format of annotations; derive from it and register the class as an entry point.
+
+    Attributes:
+        title: the format's name for people, such as ``VGG Image Annotator 1 and 2``.
+    """
+
+    title: str = ""
+
+    def recognises(self, path: Path) -> bool:
+        """Whether a file or folder looks like this format; only its beginning should be read."""
+        return False
+
+    @abstractmethod
+    def read(self, source: Source) -> Iterator[Record | Fault]:
+        """Yield the images of a source, and a `Fault` for each that cannot be read.
+
+        Raises:
+            InputError: the source as a whole is not of this format.
+        """
+
+
+def make_label(
+    file: Path, field: str, title: str, shape: Callable[[], AnyGeometry], tags: Iterable[Tag] = ()
+) -> Label | Fault:
+    """An object whose shape is made by ``shape``, or a `Fault` where that raises `BadShape`."""
+    try:
+        return Label.make(title, shape(), tags)
+    except BadShape as bad:
+        where = f"{field}.{bad.field}" if bad.field else field
+        return Fault(file, where, bad.problem, bad.mend or _REPAIR)
