@@ -17,6 +17,14 @@ def register(settings: Settings) -> None:
 
     from ravenml.dashboard.runs import files
 
+    @ui.page("/runs", response_timeout=PATIENCE)
+    async def runs() -> None:
+        from ravenml.dashboard.runs.query import Query
+        from ravenml.dashboard.runs.table import show
+
+        request = ui.context.client.request
+        await show(Query.parse(dict(request.query_params) if request is not None else {}))
+
     @ui.page("/runs/{run_id}", response_timeout=PATIENCE)
     async def run(run_id: str, fold: int | None = None) -> None:
         from ravenml.dashboard.runs.run import show

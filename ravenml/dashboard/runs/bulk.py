@@ -1,0 +1,125 @@
+"""What can be done with several runs at once: compare, tag, stop, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from ravenml.config.home import runs_dir
+from ravenml.dashboard.controls import checkbox
+from ravenml.dashboard.frame import tell
+from ravenml.dashboard.runs.actions import stop
+from ravenml.errors import RavenError
+from ravenml.runs.notes import change_tags
+from ravenml.runs.removal import remove_run
+
+
+class Bulk:
+    """The chosen runs of a table, and the bar with what can be done with them.
+
+    Args:
+        again: called when something was changed.
+    """
+
+    def __init__(self, again: Callable[[], Awaitable[None]]) -> None:
+        self._again = again
+        self._chosen: list[str] = []
+
+    def build(self) -> None:
+        """Put the bar on the page; it is seen while something is chosen."""
+        from nicegui import ui
+
+        with (
+            ui.element("div").classes("line bulk").props('role=toolbar aria-label="Chosen runs"') as self._bar
+        ):
+            self._count = ui.label().classes("strong")
+            self._compare = ui.button("Compare", icon="compare_arrows", on_click=self._go).props("flat dense")
+            ui.button("Tag", icon="sell", on_click=self._tag).props("flat dense")
+            ui.button("Stop", icon="stop", on_click=self._stop).props("flat dense")
+            ui.button("Remove", icon="delete", on_click=self._remove).props("flat dense color=negative")
+        self._say()
+
+    def tick(self, run_id: str) -> None:
+        """The box that chooses a run."""
+        checkbox(f"Select {run_id}", run_id in self._chosen, lambda event: self._choose(run_id, event.args))
+
+    def choose(self, ids: Sequence[str]) -> None:
+        """Choose exactly these."""
+        self._chosen = list(ids)
+        self._say()
+
+    def keep(self, ids: Sequence[str]) -> None:
+        """Forget what is not among these: what cannot be seen is not chosen."""
+        self.choose([one for one in self._chosen if one in ids])
+
+    def _choose(self, run_id: str, chosen: bool) -> None:
+        self.choose([*(one for one in self._chosen if one != run_id), *([run_id] if chosen else [])])
+
+    def _say(self) -> None:
+        count = len(self._chosen)
+        self._count.text = f"{count} run{'s' * (count != 1)} selected"
+        self._bar.set_visibility(count > 0)
+        self._compare.set_enabled(count > 1)
+
+    def _go(self) -> None:
+        from nicegui import ui
+
+        ui.navigate.to(f"/runs/compare?ids={','.join(self._chosen)}")
+
+    async def _stop(self) -> None:
+        for run_id in self._chosen:
+            await stop(run_id)
+
+    async def _tag(self) -> None:
+        from nicegui import ui
+
+        with ui.dialog() as dialog, ui.card().classes("dialog"):
+            ui.label("Tag the chosen runs").classes("strong")
+            field = ui.input("Tags, with spaces between").props("outlined dense autofocus")
+            field.on("keydown.enter", lambda: dialog.submit(("add", field.value)))
+            with ui.element("div").classes("line"):
+                ui.button("Add", on_click=lambda: dialog.submit(("add", field.value))).props("unelevated")
+                ui.button("Take off", on_click=lambda: dialog.submit(("remove", field.value))).props("flat")
+                ui.button("Cancel", on_click=dialog.close).props("flat")
+        answer = await dialog
+        dialog.delete()
+        if not answer or not (answer[1] or "").split():
+            return
+        how, words = answer[0], answer[1].split()
+        await self._each(
+            lambda run_id: change_tags(runs_dir() / run_id, **{"add" if how == "add" else "remove": words})
+        )
+
+    async def _remove(self) -> None:
+        from nicegui import ui
+
+        with ui.dialog() as dialog, ui.card().classes("dialog"):
+            count = len(self._chosen)
+            ui.label(f"Remove {count} run{'s' * (count != 1)} for good?").classes("strong")
+            ui.label(
+                "Their folders go, with all checkpoints and models. What was stored stays in its store."
+            )
+            with ui.element("div").classes("line"):
+                ui.button("Remove", on_click=lambda: dialog.submit(True)).props("unelevated color=negative")
+                ui.button("Keep them", on_click=dialog.close).props("flat autofocus")
+        answer = await dialog
+        dialog.delete()
+        if answer:
+            await self._each(lambda run_id: remove_run(runs_dir() / run_id))
+
+    async def _each(self, change: Callable[[str], Any]) -> None:
+        """Change the chosen runs one after the other in a thread, and say what could not be changed."""
+        from nicegui import run
+
+        def work(ids: list[str]) -> list[str]:
+            problems = []
+            for run_id in ids:
+                try:
+                    change(run_id)
+                except RavenError as error:
+                    problems.append(str(error))
+            return problems
+
+        for problem in await run.io_bound(work, list(self._chosen)) or []:
+            tell(problem)
+        await self._again()

@@ -1,0 +1,81 @@
+"""How runs are worded on pages."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import datetime
+from typing import Any
+
+from ravenml.runs.overview import headline
+from ravenml.runs.views import duration
+from ravenml.runs.where import Row
+
+ICONS = {
+    "running": "play_circle",
+    "waiting": "schedule",
+    "completed": "check_circle",
+    "failed": "error",
+    "interrupted": "pause_circle",
+    "lost": "help",
+    "broken": "heart_broken",
+}
+
+
+def moment(timestamp: str | None) -> str:
+    """A moment of UTC by this machine's clock."""
+    then = _seconds(timestamp)
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(then)) if then is not None else ""
+
+
+def lasted(begin: str | None, end: str | None) -> str:
+    """How long it was, or has been until now."""
+    first, last = _seconds(begin), _seconds(end) if end else time.time()
+    return duration(max(0.0, last - first)) if first is not None and last is not None else ""
+
+
+def score(row: Row) -> str:
+    """The one score of a run in a list."""
+    name, value = headline(row["metrics"])
+    return f"{name} {value:.4f}" if name else ""
+
+
+def cell(value: Any) -> str:
+    """Any value of a run in few letters."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if math.isfinite(value) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(cell, value))
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def size(count: float) -> str:
+    """Bytes as people read them."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def status_chip(status: str) -> None:
+    """How a run stands, as a coloured mark with its word."""
+    from nicegui import ui
+
+    with ui.element("span").classes(f"status status-{status if status in ICONS else 'lost'}"):
+        ui.icon(ICONS.get(status, "help")).props('aria-hidden="true"')
+        ui.label(status)
+
+
+def _seconds(timestamp: str | None) -> float | None:
+    if not timestamp:
+        return None
+    try:
+        return datetime.fromisoformat(str(timestamp).replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
