@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.dashboard.chart import Chart, key
-from ravenml.dashboard.column import Points
+from ravenml.dashboard.column import Points, mean
 from ravenml.dashboard.controls import slider
 from ravenml.dashboard.drawing import Drawing, Line, View, draw
 from ravenml.dashboard.panels import Panel, line_name, panels
@@ -25,17 +25,31 @@ class Source:
 
     Attributes:
         name: what it is called where several are drawn over one another.
-        folder: the run's, or the fold's.
+        folders: the run's, or the folds' whose means stand for a k-fold run.
     """
 
     name: str
-    folder: Path
+    folders: tuple[Path, ...]
+
+    def points(self) -> dict[str, Points]:
+        """Its curves by address, as of the last look."""
+        found = [SHELF.of(folder).points() for folder in self.folders]
+        if len(found) == 1:
+            return found[0]
+        found = [one for one in found if one]
+        shared = [name for name in (found[0] if found else {}) if all(name in one for one in found)]
+        return {name: mean([one[name] for one in found]) for name in shared}
+
+
+def folds_of(folder: Path) -> list[Path]:
+    """The folders of a k-fold run's folds, in order; none of any other run."""
+    return sorted((folder / layout.FOLDS).glob("*"), key=lambda path: (len(path.name), path.name))
 
 
 def sources_of(folder: Path) -> list[Source]:
     """A run as one source, or its folds as several."""
-    folds = sorted((folder / layout.FOLDS).glob("*"), key=lambda path: (len(path.name), path.name))
-    return [Source(f"fold {path.name}", path) for path in folds] or [Source("", folder)]
+    folds = folds_of(folder)
+    return [Source(f"fold {path.name}", (path,)) for path in folds] or [Source("", (folder,))]
 
 
 class Charts:
@@ -58,12 +72,11 @@ class Charts:
 
     def load(self) -> bool:
         """Read what is new, which may take long: call it in a thread.  Whether anything was."""
-        series = [SHELF.of(source.folder) for source in self.sources]
-        versions = [one.refresh() for one in series]
+        versions = [SHELF.of(folder).refresh() for source in self.sources for folder in source.folders]
         if versions == self._versions:
             return False
         self._versions = versions
-        self._points = [one.points() for one in series]
+        self._points = [source.points() for source in self.sources]
         self._drawings = {p.title: draw(self._lines(p), self.view) for p in self._chosen() if self._is_new(p)}
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,19 @@ class Points:
 
     def __len__(self) -> int:
         return len(self.x)
+
+
+def mean(several: Sequence[Points]) -> Points:
+    """The mean of several curves of one metric, at the moments at which all of them have a value."""
+    shared = several[0].x
+    for one in several[1:]:
+        shared = np.intersect1d(shared, one.x)
+    shared = np.unique(shared)
+    total = np.zeros(len(shared))
+    for one in several:
+        # Of a moment with several values the last one counts.
+        total += one.y[np.searchsorted(one.x, shared, "right") - 1]
+    return Points(several[0].unit, shared, total / len(several), sum(one.version for one in several))
 
 
 @dataclass

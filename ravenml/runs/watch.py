@@ -72,6 +72,7 @@ class Watched:
             self.metrics |= {f"{event.get('type')}/{name}": value for name, value in event["metrics"].items()}
         elif kind == "RESUMED":
             self.resumed_at = float(_count(event.get("epoch")))
+            self._first_epoch = None  # what earlier attempts did says nothing about this one's speed
         elif kind in ("TASK_FINISHED", "TASK_STOPPED", "TASK_CRASHED"):
             self.ended = True
 

@@ -96,9 +96,7 @@ class Bulk:
         with ui.dialog() as dialog, ui.card().classes("dialog"):
             count = len(self._chosen)
             ui.label(f"Remove {count} run{'s' * (count != 1)} for good?").classes("strong")
-            ui.label(
-                "Their folders go, with all checkpoints and models. What was stored stays in its store."
-            )
+            ui.label("Their folders go, with all checkpoints and models. What was stored stays in its store.")
             with ui.element("div").classes("line"):
                 ui.button("Remove", on_click=lambda: dialog.submit(True)).props("unelevated color=negative")
                 ui.button("Keep them", on_click=dialog.close).props("flat autofocus")

@@ -25,6 +25,12 @@ def register(settings: Settings) -> None:
         request = ui.context.client.request
         await show(Query.parse(dict(request.query_params) if request is not None else {}))
 
+    @ui.page("/runs/compare", response_timeout=PATIENCE)
+    async def compare(ids: str = "") -> None:
+        from ravenml.dashboard.runs.compare import show
+
+        await show([one for one in ids.split(",") if one])
+
     @ui.page("/runs/{run_id}", response_timeout=PATIENCE)
     async def run(run_id: str, fold: int | None = None) -> None:
         from ravenml.dashboard.runs.run import show

@@ -1,10 +1,20 @@
-"""``/runs/<id>``: a run's page."""
+"""``/runs/<id>``: a run's page.  Its head and its charts are there at once, the rest follows."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from ravenml.dashboard.charts import PERIOD, Charts, sources_of
-from ravenml.dashboard.frame import empty, frame, heading, section
+from ravenml.dashboard.controls import facts
+from ravenml.dashboard.frame import empty, frame, section
+from ravenml.dashboard.runs import artifacts, evaluation, folds, provenance
+from ravenml.dashboard.runs.console import Console
 from ravenml.dashboard.runs.files import folder_of
+from ravenml.dashboard.runs.head import Notes, head, scores, told
+from ravenml.dashboard.runs.previews import Gallery, Previews, gallery, pictures_of_the_end
+from ravenml.dashboard.runs.progress import Progress
+from ravenml.dashboard.runs.state import State, read_state
 from ravenml.runs import layout
 
 
@@ -12,16 +22,150 @@ async def show(run_id: str, fold: int | None) -> None:
     """Build the page."""
     from nicegui import run, ui
 
-    folder = folder_of(run_id)
+    folder = await run.io_bound(folder_of, run_id)
     if folder is not None and fold is not None:
         folder = folder / layout.FOLDS / str(fold)
-    with frame(run_id, "/runs"):
-        if folder is None:
-            empty("search_off", "There is no such run.")
-            return
-        heading(run_id)
-        charts = Charts(sources_of(folder))
-        await run.io_bound(charts.load)
+    if folder is None or not folder.is_dir():
+        with frame("No such run", "/runs"), empty("search_off", "There is no such run here.", run_id):
+            ui.link("All runs", "/runs")
+        return
+    page = RunPage(run_id, fold, folder)
+    await run.io_bound(page.read)
+    with frame(page.state.record.get("name") or run_id, "/runs"):
+        page.build()
+    await ui.context.client.connected(timeout=60)
+    await page.fill()
+    if page.live:
+        ui.timer(PERIOD, page.refresh, immediate=False)
+
+
+class RunPage:
+    """The page in one browser."""
+
+    def __init__(self, run_id: str, fold: int | None, folder: Path) -> None:
+        self.id, self.fold, self.folder = run_id, fold, folder
+        self.state = State(run_id, fold, folder)
+        self.charts = Charts(sources_of(folder))
+        self.progress = Progress(folder)
+        self.live = True
+        self._gallery = Gallery()
+        self._console: Console | None = None
+        self._resting: str | None = None
+
+    def read(self) -> None:
+        """What is there at once.  Work for a thread."""
+        self.state = read_state(self.id, self.fold, self.folder)
+        self.charts.load()
+        if self.state.under_way:
+            self.progress.read()
+
+    def build(self) -> None:
+        """Head and charts, and room for the rest."""
+        from nicegui import ui
+
+        self._head = ui.element("div").classes("stack")
+        with self._head:
+            self._build_head()
         with section("Charts"):
-            charts.build()
-        ui.timer(PERIOD, charts.refresh, immediate=False)
+            self.charts.build()
+        self._rest = ui.element("div").classes("stack sections")
+
+    def _build_head(self) -> None:
+        from nicegui import ui
+
+        state = self.state
+        head(state)
+        if state.under_way:
+            self.progress.build()
+        if state.fold is None:
+            Notes(state).build()
+        final = scores(state)
+        if final:
+            with ui.element("div").classes("scores"):
+                for name, value in final[:8]:
+                    with ui.element("div").classes("score"):
+                        ui.label(value).classes("score-value")
+                        ui.label(name).classes("small muted")
+
+    async def fill(self) -> None:
+        """The sections below the charts."""
+        from nicegui import run, ui
+
+        state = self.state
+        found = await run.io_bound(
+            lambda: (
+                gallery(self.folder),
+                provenance.diffs(state),
+                artifacts.files(self.folder),
+                bool(pictures_of_the_end(self.folder)),
+            )
+        )
+        if found is None or self._rest.is_deleted:
+            return
+        self._gallery, changes, (files, left), ended = found
+        self._console = None
+        self._rest.clear()
+        with self._rest:
+            count = len(self.charts.sources) if self.charts.sources[0].name else 0
+            if state.summary is not None or count:
+                with section("Folds"):
+                    if state.summary is not None:
+                        folds.build(state)
+                    folds.links(state, count)
+            if self._gallery.rows:
+                with section("Predictions over time"):
+                    Previews(state, self._gallery).build()
+            if evaluation.sections(state) or ended:
+                with section("Evaluation"):
+                    evaluation.build(state)
+            with section("Console"):
+                self._console = Console(state)
+                await self._console.build()
+            with section("Where it comes from"):
+                facts(told(state))
+                provenance.build(state, changes)
+            with section("Files"):
+                artifacts.build(state, files, left)
+        ui.update(self._rest)
+
+    async def refresh(self) -> None:
+        """Bring what is new to the page."""
+        from nicegui import run
+
+        await self.charts.refresh()
+        if self._console is not None:
+            await self._console.refresh()
+        before = self._shown()
+        if await run.io_bound(self._look) is None:
+            return
+        if self._shown() != before:
+            self._head.clear()
+            with self._head:
+                self._build_head()
+            await self.fill()
+        elif self.state.under_way:
+            self.progress.show()
+            found = await run.io_bound(gallery, self.folder)
+            if found is not None and found != self._gallery:
+                await self.fill()
+
+    def _look(self) -> bool:
+        """Read what may have changed."""
+        if self.state.under_way or self._record() != self._resting:
+            self._resting = self._record()
+            self.state = read_state(self.id, self.fold, self.folder)
+            if self.state.under_way:
+                self.progress.read()
+        return True
+
+    def _record(self) -> str:
+        """What changes whenever the run's record does."""
+        try:
+            found = (self.folder / layout.RUN_JSON).stat()
+        except OSError:
+            return ""
+        return f"{found.st_ino} {found.st_mtime_ns}"
+
+    def _shown(self) -> Any:
+        state = self.state
+        return state.status, state.result, len(state.record.get("attempts") or ()), state.waits_for

@@ -1,0 +1,144 @@
+"""``/runs/compare?ids=…``: several runs over one another, and what they do not agree about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ravenml.config.home import runs_dir
+from ravenml.dashboard.charts import PERIOD, Charts, Source, folds_of
+from ravenml.dashboard.controls import link, table
+from ravenml.dashboard.frame import empty, frame, heading, section
+from ravenml.dashboard.runs.words import cell, status_chip
+from ravenml.errors import RavenError
+from ravenml.runs import layout
+from ravenml.runs.comparison import Compared, compare
+from ravenml.runs.curves import as_number
+from ravenml.runs.record import UNDER_WAY, read_record, status
+from ravenml.runs.tables import shown
+from ravenml.runs.views import short
+
+_MOST = 24  # runs that are compared; more lines than that nobody tells apart
+
+
+async def show(ids: list[str]) -> None:
+    """Build the page."""
+    from nicegui import run, ui
+
+    known = set(await run.io_bound(layout.run_ids) or ())
+    chosen = [one for one in dict.fromkeys(ids) if one in known][:_MOST]
+    missing = [one for one in dict.fromkeys(ids) if one not in known]
+    with frame("Compare runs", "/runs"):
+        heading("Compare runs", f"{len(chosen)} runs over one another.")
+        if missing:
+            ui.label(f"Not here: {', '.join(missing)}").classes("warn wrap")
+        if len(ids) > _MOST:
+            ui.label(f"Only the first {_MOST} are compared.").classes("warn")
+        if not chosen:
+            with empty("compare_arrows", "No runs were chosen.", "Select some in the table, then Compare."):
+                ui.link("All runs", "/runs")
+            return
+        charts = Charts([_source(one) for one in chosen])
+        compared = await run.io_bound(_read, chosen, charts)
+        with section("Runs"):
+            _runs(chosen)
+        with section("Charts"):
+            charts.build()
+        if isinstance(compared, Compared):
+            with section("What differs"):
+                _differences(compared)
+            with section("Scores"):
+                _scores(compared)
+        else:
+            ui.label(str(compared or "")).classes("bad")
+
+    async def refresh() -> None:
+        await charts.refresh()
+
+    if any(_under_way(one) for one in chosen):
+        ui.timer(PERIOD, refresh, immediate=False)
+
+
+def _read(ids: list[str], charts: Charts) -> Compared | str:
+    charts.load()
+    try:
+        return compare([runs_dir() / one for one in ids])
+    except RavenError as error:
+        return str(error)
+
+
+def _source(run_id: str) -> Source:
+    folder = runs_dir() / run_id
+    return Source(_name(run_id), tuple(folds_of(folder)) or (folder,))
+
+
+def _name(run_id: str) -> str:
+    try:
+        return str(read_record(runs_dir() / run_id).get("name") or run_id)
+    except RavenError:
+        return run_id
+
+
+def _under_way(run_id: str) -> bool:
+    try:
+        return status(runs_dir() / run_id, read_record(runs_dir() / run_id)) in UNDER_WAY
+    except RavenError:
+        return False
+
+
+def _runs(ids: list[str]) -> None:
+    from nicegui import ui
+
+    def first(run_id: str) -> None:
+        link(_name(run_id), f"/runs/{run_id}", "strong")
+
+    def stands(run_id: str) -> None:
+        try:
+            status_chip(status(runs_dir() / run_id, read_record(runs_dir() / run_id)))
+        except RavenError:
+            status_chip("broken")
+
+    def without(run_id: str) -> None:
+        rest = [one for one in ids if one != run_id]
+        ui.link("leave out", f"/runs/compare?ids={','.join(rest)}").classes("small")
+
+    rows = [
+        [lambda one=one: first(one), lambda one=one: stands(one), lambda one=one: without(one)] for one in ids
+    ]
+    table(["Run", "Status", ""], rows, numbers=False)
+
+
+def _differences(compared: Compared) -> None:
+    from nicegui import ui
+
+    if not compared.differing:
+        ui.label("They were told the same.").classes("muted")
+        return
+    rows = [[name, *map(cell, values)] for name, values in compared.differing.items()]
+    table(["", *map(_name, compared.ids)], rows, numbers=False)
+
+
+def _scores(compared: Compared) -> None:
+    from nicegui import ui
+
+    names = shown(compared.metrics)
+    if not names:
+        ui.label("No scores were reported.").classes("muted")
+        return
+    table(["", *map(_name, compared.ids)], [[name, *_marked(name, compared.metrics[name])] for name in names])
+
+
+def _marked(name: str, values: list[Any]) -> list[Any]:
+    """The values of a score, the best of them in bold: the lowest of a loss, the highest of all else."""
+    from nicegui import ui
+
+    numbers = [as_number(value) for value in values]
+    known = [number for number in numbers if number is not None and number == number]
+    best = (min if "loss" in name else max)(known) if len(set(known)) > 1 else None
+
+    def bold(text: str) -> Any:
+        return lambda: ui.label(text).classes("strong")
+
+    return [
+        bold(short(value)) if number is not None and number == best else short(value)
+        for value, number in zip(values, numbers, strict=True)
+    ]

@@ -1,0 +1,148 @@
+"""What a run printed, as plain text: the end first, more on request, and what comes while it runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ravenml.dashboard.charts import folds_of
+from ravenml.dashboard.runs.state import State
+from ravenml.runs import layout
+
+_TAIL = 32_768  # bytes that are shown at first
+_MORE = 262_144  # bytes that are brought on request
+_LINE = 2_000  # letters of a line that are shown
+_CONTROLS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+def text_of(content: bytes) -> str:
+    """Printed bytes as text: colours and cursor movements left out, of a bar that redraws itself the last."""
+    lines = content.decode("utf-8", errors="replace").split("\n")
+    kept = (_CONTROLS.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in lines)
+    return "\n".join(line if len(line) <= _LINE else f"{line[:_LINE]}…" for line in kept)
+
+
+class Log:
+    """A log that is read from its end in both directions.  Its methods are work for a thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.begin = self.end = 0  # what was read
+
+    def tail(self) -> str:
+        """Its end."""
+        size = self._size()
+        self.begin = self.end = max(0, size - _TAIL)
+        if self.begin:
+            self.begin = self.end = self._after_line(self.end)
+        return self.new()
+
+    def new(self) -> str:
+        """What has been added since, as far as its lines are complete; all that there is of a torn last one
+        follows when it is."""
+        if self._size() < self.end:  # written anew
+            self.begin = self.end = 0
+        content = self._read(self.end, self.end + 4 * _MORE)
+        whole = content[: content.rfind(b"\n") + 1]
+        self.end += len(whole)
+        return text_of(whole)
+
+    def before(self) -> str:
+        """A part of what stands before."""
+        begin = max(0, self.begin - _MORE)
+        if begin:
+            begin = min(self._after_line(begin), self.begin)
+        content = self._read(begin, self.begin)
+        self.begin = begin
+        return text_of(content)
+
+    def _after_line(self, place: int) -> int:
+        found = self._read(place, place + _TAIL).find(b"\n")
+        return place + found + 1
+
+    def _size(self) -> int:
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
+    def _read(self, begin: int, end: int) -> bytes:
+        try:
+            with self.path.open("rb") as file:
+                file.seek(begin)
+                return file.read(max(0, end - begin))
+        except OSError:
+            return b""
+
+
+class Console:
+    """The log on the current page; of a k-fold run, the fold's that is chosen."""
+
+    def __init__(self, state: State) -> None:
+        names = folds_of(state.folder)
+        self._places = {"": state.folder} | {f"fold {path.name}": path for path in names}
+        self._log = Log(state.folder / layout.CONSOLE)
+
+    async def build(self) -> None:
+        """Put it on the page."""
+        from nicegui import ui
+
+        with ui.element("div").classes("line"):
+            if len(self._places) > 1:
+                options = {name: name or "the run itself" for name in self._places}
+                ui.toggle(options, value="", on_change=self._choose).props("dense no-caps unelevated")
+            self._more = ui.button("Load what stands before", on_click=self._before).props("flat dense")
+        self._text = (
+            ui.element("div").classes("code console").props('tabindex=0 role=log aria-label="Console"')
+        )
+        await self._tail()
+
+    async def refresh(self) -> None:
+        """Bring what is new to the page."""
+        from nicegui import run
+
+        self._put(await run.io_bound(self._log.new))
+
+    async def _choose(self, event: Any) -> None:
+        self._log = Log(self._places[event.value] / layout.CONSOLE)
+        await self._tail()
+
+    async def _tail(self) -> None:
+        from nicegui import run, ui
+
+        text = await run.io_bound(self._log.tail)
+        self._text.clear()
+        self._put(text)
+        if not text:
+            with self._text:
+                ui.label("Nothing was printed yet.").classes("muted")
+        self._more.set_visibility(self._log.begin > 0)
+        self._scroll()
+
+    async def _before(self) -> None:
+        from nicegui import run, ui
+
+        text = await run.io_bound(self._log.before)
+        with self._text:
+            label = ui.label((text or "").removesuffix("\n"))
+        label.move(self._text, 0)
+        self._more.set_visibility(self._log.begin > 0)
+
+    def _put(self, text: str | None) -> None:
+        from nicegui import ui
+
+        if text:
+            with self._text:
+                ui.label(text.removesuffix("\n"))
+            self._scroll()
+
+    def _scroll(self) -> None:
+        """To the end, unless somebody reads further up."""
+        from nicegui import ui
+
+        ui.run_javascript(
+            f"const box = getHtmlElement({self._text.id}); if (box && (!box.dataset.seen || "
+            "box.scrollHeight - box.scrollTop - box.clientHeight < 400)) "
+            "{ box.scrollTop = box.scrollHeight; box.dataset.seen = 1; }"
+        )

@@ -1,0 +1,151 @@
+"""How good the trained model is: scores per class, the confusion matrix, the images it does worst on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ravenml.dashboard.controls import table
+from ravenml.dashboard.runs.previews import pictures_of_the_end, strip
+from ravenml.dashboard.runs.state import State
+from ravenml.dashboard.runs.words import cell
+from ravenml.runs.curves import as_number
+
+_SIZES = {"original_size": "at the images' own sizes", "model_size": "at the network's input size"}
+_LEGIBLE = 30  # classes of a confusion matrix that can be read
+_WORST = 10
+_PER_IMAGE = ("miou_fg", "miou", "mdice_fg", "mdice", "pixel_accuracy")
+
+
+def sections(state: State) -> dict[str, Mapping[str, Any]]:
+    """What was evaluated, by the images' size, the most telling first."""
+    found = state.evaluation or {}
+    return {name: found[name] for name in _SIZES if isinstance(found.get(name), dict)}
+
+
+def build(state: State) -> None:
+    """Put it on the page."""
+    from nicegui import ui
+
+    found = sections(state)
+    if found:
+        chosen = {"name": next(iter(found))}
+
+        def show() -> None:
+            box.clear()
+            with box:
+                _section(found[chosen["name"]], list((state.evaluation or {}).get("classes") or ()))
+
+        def change(event: Any) -> None:
+            chosen["name"] = event.value
+            show()
+
+        if len(found) > 1:
+            options = {name: _SIZES[name] for name in found}
+            ui.toggle(options, value=chosen["name"], on_change=change).props("dense no-caps unelevated")
+        else:
+            ui.label(f"Measured {_SIZES[chosen['name']]}.").classes("muted small")
+        box = ui.element("div").classes("stack wide-gap")
+        show()
+    files = pictures_of_the_end(state.folder)
+    for begin, title in (("worst", "Where it does worst"), ("best", "Where it does best")):
+        some = [file for file in files if Path(file).name.startswith(begin)]
+        if some:
+            strip(state, some, title)
+    others = [f for f in files if not Path(f).name.startswith(("worst", "best", "curves", "confusion"))]
+    if others:
+        strip(state, others, "More")
+
+
+def _section(one: Mapping[str, Any], classes: Sequence[Any]) -> None:
+    from nicegui import ui
+
+    scores = one.get("scores") if isinstance(one.get("scores"), dict) else {}
+    if scores:
+        with ui.element("div").classes("scores"):
+            for name, value in scores.items():
+                with ui.element("div").classes("score"):
+                    ui.label(_percent(value)).classes("score-value")
+                    ui.label(str(name)).classes("small muted")
+    with ui.element("div").classes("side-by-side"):
+        if isinstance(one.get("per_class"), dict):
+            with ui.element("div").classes("stack"):
+                _per_class(one["per_class"])
+        if isinstance(one.get("confusion"), list):
+            with ui.element("div").classes("stack"):
+                _confusion(one["confusion"], [str(title) for title in classes])
+    if isinstance(one.get("per_image"), list):
+        _worst(one["per_image"])
+
+
+def _per_class(found: Mapping[str, Any]) -> None:
+    from nicegui import ui
+
+    with ui.element("h3"):
+        ui.label("Per class")
+    columns = ("iou", "dice", "precision", "recall")
+    rows = []
+    for title, values in found.items():
+        values = values if isinstance(values, dict) else {}
+        pixels = values.get("truth_pixels")
+        shown = [_percent(values.get(name)) for name in columns]
+        rows.append([str(title), *shown, f"{pixels:,}" if isinstance(pixels, int) else ""])
+    table(["Class", "IoU", "Dice", "Precision", "Recall", "Pixels"], rows)
+
+
+def _confusion(matrix: Sequence[Any], titles: Sequence[str]) -> None:
+    from nicegui import ui
+
+    with ui.element("h3"):
+        ui.label("Confusion: of each true class (row), what was predicted (column), in percent")
+    square = len(matrix) == len(titles) and all(
+        isinstance(row, list) and len(row) == len(matrix) for row in matrix
+    )
+    if not square or len(titles) > _LEGIBLE:
+        ui.label(f"{len(matrix)} classes are too many to be read here; evaluation.json has all.").classes(
+            "muted"
+        )
+        return
+    with ui.element("div").classes("scroll-x"), ui.element("table").classes("confusion"):
+        with ui.element("thead"), ui.element("tr"):
+            ui.element("td")
+            for title in titles:
+                with ui.element("th").props("scope=col"):
+                    ui.label(title)
+        with ui.element("tbody"):
+            for title, row in zip(titles, matrix, strict=True):
+                numbers = [as_number(value) or 0.0 for value in row]
+                total = sum(numbers)
+                with ui.element("tr"):
+                    with ui.element("th").props("scope=row"):
+                        ui.label(title)
+                    for number in numbers:
+                        share = 100 * number / total if total else 0.0
+                        strength = f"color-mix(in srgb, var(--accent) {share:.0f}%, var(--card))"
+                        text = "var(--card)" if share > 55 else "var(--ink)"
+                        with ui.element("td").style(f"background: {strength}; color: {text}"):
+                            ui.label(f"{share:.0f}" if share >= 0.5 else "")
+
+
+def _worst(per_image: Sequence[Any]) -> None:
+    from nicegui import ui
+
+    images = [one for one in per_image if isinstance(one, dict)]
+    by = next(
+        (name for name in _PER_IMAGE if any(as_number(one.get(name)) is not None for one in images)), None
+    )
+    if by is None:
+        return
+    known = [(number, one) for one in images if (number := as_number(one.get(by))) is not None]
+    known.sort(key=lambda pair: pair[0])
+    shown = [name for name in _PER_IMAGE if name in known[0][1]][:4]
+    with ui.element("h3"):
+        ui.label(f"Worst images by {by}, of {len(images):,}")
+    rows = [[str(one.get("item")), *(_percent(one.get(name)) for name in shown)] for _, one in known[:_WORST]]
+    table(["Image", *shown], rows)
+
+
+def _percent(value: Any) -> str:
+    number = as_number(value)
+    return "-" if number is None else f"{100 * number:.1f} %" if 0 <= number <= 1 else cell(number)

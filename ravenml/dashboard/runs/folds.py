@@ -1,0 +1,138 @@
+"""A k-fold run: its scores fold by fold, and how far they spread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ravenml.dashboard.controls import link, table
+from ravenml.dashboard.drawing import COLOURS
+from ravenml.dashboard.runs.state import State
+from ravenml.runs.curves import as_number
+from ravenml.runs.tables import shown
+from ravenml.runs.views import short
+
+_BOXES = 16  # metrics that are drawn
+
+
+def values_of(summary: Mapping[str, Any], name: str) -> list[float]:
+    """A metric's finite values over the folds that have it."""
+    found = (as_number((one.get("metrics") or {}).get(name)) for one in summary.get("folds") or ())
+    return [value for value in found if value is not None and np.isfinite(value)]
+
+
+def build(state: State) -> None:
+    """Put it on the page."""
+    from nicegui import ui
+
+    summary = state.summary or {}
+    folds: Sequence[Mapping[str, Any]] = summary.get("folds") or ()
+    names = shown(summary.get("mean") or {})
+    if not names:
+        ui.label("The folds reported no scores.").classes("muted")
+        return
+    out = {f"val/{name}": value for name, value in (summary.get("out_of_fold") or {}).items()}
+    whole = [name for name in names if name.count("/") < 2]
+    shares = [n for n in whole if all(0 <= value <= 1 for value in values_of(summary, n)) and n != "val/loss"]
+    others = [name for name in whole if name not in shares]
+    with ui.element("div").classes("charts-grid"):
+        if shares:
+            _boxes("Scores", summary, shares[:_BOXES], out)
+        for name in others[:3]:
+            _boxes(name, summary, [name], out)
+    head = ["", *(f"fold {one.get('fold')}" for one in folds), "mean", "std", "out of fold"]
+    rows: list[list[Any]] = []
+    for name in names:
+        cells = [short((one.get("metrics") or {}).get(name)) for one in folds]
+        spread = [short((summary.get(kind) or {}).get(name)) for kind in ("mean", "std")]
+        rows.append([name, *cells, *spread, short(out.get(name))])
+    table(head, rows)
+    missing = summary.get("out_of_fold_missing")
+    if missing:
+        ui.label(f"There is no out-of-fold score: {missing}.").classes("muted small")
+    elif summary.get("out_of_fold"):
+        ui.label(
+            f"Out of fold: {summary.get('out_of_fold_images')} images, each predicted once, by the model "
+            "that never saw it."
+        ).classes("muted small")
+
+
+def links(state: State, count: int) -> None:
+    """A link to each fold's own page."""
+    from nicegui import ui
+
+    with ui.element("nav").classes("line").props('aria-label="Folds"'):
+        ui.label("Each fold by itself:").classes("muted small")
+        for fold in range(count):
+            link(f"fold {fold}", f"/runs/{state.id}?fold={fold}", "small")
+
+
+def _boxes(title: str, summary: Mapping[str, Any], names: Sequence[str], out: Mapping[str, Any]) -> None:
+    """Box plots with every fold's own value, and the out-of-fold score as a diamond."""
+    from nicegui import ui
+
+    several = [values_of(summary, name) for name in names]
+    boxes = [np.quantile(v, [0, 0.25, 0.5, 0.75, 1]).tolist() if v else [None] * 5 for v in several]
+    points = [[place, value] for place, found in enumerate(several) for value in found]
+    diamonds = [
+        [place, out[name]] for place, name in enumerate(names) if as_number(out.get(name)) is not None
+    ]
+    muted = "getComputedStyle(document.body).getPropertyValue('--muted').trim()"
+    rule = "getComputedStyle(document.body).getPropertyValue('--line').trim()"
+    told = "; ".join(
+        f"{name}: {min(found):.4g} to {max(found):.4g}"
+        for name, found in zip(names, several, strict=True)
+        if found
+    )
+    with ui.element("figure").classes("chart"):
+        with ui.element("figcaption").classes("chart-head"):
+            ui.label(title).classes("strong")
+        box = ui.element("div").classes("chart-plot").props("role=img")
+        box.props["aria-label"] = f"Spread over the folds. {told}."
+        with box:
+            ui.echart(
+                {
+                    "animation": False,
+                    "textStyle": {"fontFamily": "inherit"},
+                    "grid": {"left": 8, "right": 14, "top": 10, "bottom": 8, "containLabel": True},
+                    "tooltip": {"trigger": "item", "confine": True, "renderMode": "richText"},
+                    "xAxis": {
+                        "type": "category",
+                        "data": [name.removeprefix("val/") for name in names],
+                        "axisLabel": {":color": muted, "fontSize": 11, "rotate": 30 if len(names) > 3 else 0},
+                        "axisLine": {"lineStyle": {":color": rule}},
+                    },
+                    "yAxis": {
+                        "type": "value",
+                        "scale": True,
+                        "axisLabel": {":color": muted, "fontSize": 11},
+                        "splitLine": {"lineStyle": {":color": rule}},
+                    },
+                    "series": [
+                        {
+                            "type": "boxplot",
+                            "name": "spread",
+                            "data": boxes,
+                            "boxWidth": [8, 26],
+                            "itemStyle": {"color": "transparent", "borderColor": COLOURS[0]},
+                        },
+                        {
+                            "type": "scatter",
+                            "name": "a fold",
+                            "data": points,
+                            "symbolSize": 7,
+                            "itemStyle": {"color": COLOURS[0], "opacity": 0.6},
+                        },
+                        {
+                            "type": "scatter",
+                            "name": "out of fold",
+                            "data": diamonds,
+                            "symbol": "diamond",
+                            "symbolSize": 11,
+                            "itemStyle": {"color": COLOURS[1]},
+                        },
+                    ],
+                }
+            )

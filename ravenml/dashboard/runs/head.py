@@ -1,0 +1,167 @@
+"""The head of a run's page: what it is, how it stands, what can be done with it, what people say of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ravenml.dashboard.controls import link, named
+from ravenml.dashboard.frame import tell
+from ravenml.dashboard.runs import actions
+from ravenml.dashboard.runs.provenance import dataset_of
+from ravenml.dashboard.runs.state import State
+from ravenml.dashboard.runs.words import cell, lasted, moment, status_chip
+from ravenml.errors import RavenError
+from ravenml.runs.notes import change_note, change_tags
+
+
+def head(state: State) -> None:
+    """Title, status, buttons."""
+    from nicegui import ui
+
+    name = " / ".join(str(state.record[part]) for part in ("project", "name") if state.record.get(part))
+    with ui.element("div").classes("line head"):
+        with ui.element("div").classes("heading grow"):
+            with ui.element("h1").classes("wrap"):
+                ui.label(name or (state.id if state.fold is None else f"{state.id}, fold {state.fold}"))
+            with ui.element("div").classes("line tight"):
+                status_chip(state.status)
+                ui.label(_about(state, name)).classes("muted small wrap")
+        buttons(state)
+    why = state.error or state.result.get("error") or state.result.get("reason")
+    if why:
+        ui.label(str(why)).classes("bad wrap" if state.status in ("failed", "broken") else "muted wrap")
+    if state.status == "lost":
+        ui.label("Its process is gone without a word: it was killed, or the machine went down.").classes(
+            "warn"
+        )
+    if state.waits_for:
+        ui.label(f"It waits for {state.waits_for}.").classes("muted")
+
+
+def _about(state: State, name: str) -> str:
+    record = state.record
+    parts = [
+        state.id if name else "",
+        f"{record.get('plugin') or record.get('kind') or ''} {record.get('plugin_version') or ''}".strip(),
+        f"on {dataset_of(record).get('name')}" if dataset_of(record) else "",
+        f"begun {moment(record.get('created'))}" if record.get("created") else "",
+    ]
+    if state.result.get("finished"):
+        parts.append(f"took {lasted(record.get('created'), state.result['finished'])}")
+    return "  ·  ".join(part for part in parts if part)
+
+
+def buttons(state: State) -> None:
+    """What can be done with the run."""
+    from nicegui import ui
+
+    async def stop() -> None:
+        stopping.disable()
+        await actions.stop(state.id)
+
+    async def resume() -> None:
+        going.disable()
+        if await actions.resume(state.id):
+            ui.navigate.reload()
+        going.enable()
+
+    with ui.element("div").classes("line tight"):
+        if state.fold is not None:
+            link("The whole run", f"/runs/{state.id}")
+            return
+        if state.under_way:
+            stopping = ui.button("Stop", icon="stop", on_click=stop).props("outline dense padding='4px 12px'")
+        elif state.record.get("resume") and state.status in ("interrupted", "failed", "lost"):
+            going = ui.button("Resume", icon="play_arrow", on_click=resume)
+            going.props("unelevated dense padding='4px 12px'")
+        if state.record.get("plugin"):
+            with ui.link(target=f"/train?from={state.id}").classes("button"):
+                ui.icon("content_copy").props('aria-hidden="true"')
+                ui.label("Clone")
+
+
+class Notes:
+    """Tags and the note of a run, to be edited where they stand."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._tags = [str(tag) for tag in state.notes.get("tags") or ()]
+        self._own = [str(tag) for tag in state.record.get("tags") or () if tag not in self._tags]
+
+    def build(self) -> None:
+        """Put them on the page."""
+        from nicegui import ui
+
+        with ui.element("div").classes("line tags") as self._line:
+            self._fill()
+        with ui.element("div").classes("line"):
+            self._note = ui.textarea(
+                placeholder="A note, for yourself and others", value=str(self._state.notes.get("note") or "")
+            )
+            self._note.props("outlined dense autogrow rows=1").classes("grow")
+            named(self._note, "Note")
+            self._save = ui.button("Save", on_click=self._write).props("flat dense")
+            self._save.set_visibility(False)
+            self._note.on_value_change(lambda: self._save.set_visibility(True))
+
+    def _fill(self) -> None:
+        from nicegui import ui
+
+        for tag in self._own:
+            ui.label(tag).classes("chip")
+        for tag in self._tags:
+            with ui.element("span").classes("chip"):
+                ui.label(tag)
+                remove = ui.element("button").classes("chip-remove").props("type=button")
+                remove.on("click", lambda tag=tag: self._change(remove=[tag]))
+                named(remove, f"Remove the tag {tag}")
+                with remove:
+                    ui.icon("close").props('aria-hidden="true"')
+        field = ui.input(placeholder="Add a tag").props("dense borderless").classes("tag-field")
+        named(field, "Add a tag")
+        field.on("keydown.enter", lambda: self._change(add=(field.value or "").split()))
+
+    def _change(self, add: list[str] | None = None, remove: list[str] | None = None) -> None:
+        try:
+            self._tags = change_tags(self._state.folder, add or [], remove or [])
+        except RavenError as error:
+            tell(error)
+            return
+        self._line.clear()
+        with self._line:
+            self._fill()
+
+    def _write(self) -> None:
+        try:
+            change_note(self._state.folder, self._note.value or "")
+        except RavenError as error:
+            tell(error)
+            return
+        self._save.set_visibility(False)
+
+
+def scores(state: State) -> list[tuple[str, Any]]:
+    """The final scores that a person looks at first."""
+    metrics = state.result.get("metrics") or {}
+    names = [name for name in metrics if name.startswith("val/") and name.count("/") == 1] or [
+        name for name in metrics if name.count("/") == 1
+    ]
+    return [(name, cell(metrics[name])) for name in names]
+
+
+def told(state: State) -> list[tuple[str, Any]]:
+    """What is known about how the run came to be, as names and values."""
+    record = state.record
+    dataset = dataset_of(record)
+    split = record.get("split") or {}
+    kfold = record.get("kfold") or {}
+    origin = (record.get("origin") or {}).get("clone_of")
+    return [
+        ("Dataset", f"{dataset.get('name')}, {dataset.get('images')} images" if dataset else None),
+        ("Split", f"{split.get('train')} train, {split.get('val')} validation" if split else None),
+        ("Folds", kfold.get("folds")),
+        ("Attempts", len(record.get("attempts") or ()) if len(record.get("attempts") or ()) > 1 else None),
+        ("Clone of", (lambda: link(origin, f"/runs/{origin}")) if origin else None),
+        ("Stored", state.result.get("stored")),
+        ("Folder", str(state.folder)),
+    ]

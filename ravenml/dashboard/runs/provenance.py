@@ -1,0 +1,110 @@
+"""Where a run comes from: its command, code, changes, data, packages and machine."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from ravenml.dashboard.controls import facts, table
+from ravenml.dashboard.frame import command
+from ravenml.dashboard.runs.files import inside
+from ravenml.dashboard.runs.state import State
+from ravenml.dashboard.runs.words import cell, size
+from ravenml.runs.facts import settings_of
+
+_DIFF = 400_000  # letters of a diff that are shown
+
+
+def diffs(state: State) -> dict[str, str]:
+    """The recorded uncommitted changes, by whose they are.  Work for a thread."""
+    found = {}
+    for name, code in ((state.record.get("provenance") or {}).get("code") or {}).items():
+        path = (
+            inside(state.folder, str(code.get("diff")))
+            if isinstance(code, dict) and code.get("diff")
+            else None
+        )
+        if path is not None:
+            with path.open("rb") as file:
+                text = file.read(_DIFF + 1).decode(errors="replace")
+            found[name] = text[:_DIFF] + ("\n… the rest is in the run's folder" if len(text) > _DIFF else "")
+    return found
+
+
+def build(state: State, changes: dict[str, str]) -> None:
+    """Put it on the page."""
+    from nicegui import ui
+
+    record, known = state.record, state.record.get("provenance") or {}
+    if record.get("command"):
+        command(shlex.join(map(str, record["command"])))
+    machine = known.get("machine") or {}
+    gpus = ", ".join(
+        cell(gpu.get("name") if isinstance(gpu, dict) else gpu) for gpu in machine.get("gpus") or ()
+    )
+    dataset = dataset_of(record)
+    rows: list[tuple[str, Any]] = [("Given in", record.get("folder"))]
+    for name, code in (known.get("code") or {}).items():
+        if isinstance(code, dict):
+            rows.append((f"Code: {name}", _code(code)))
+    rows += [
+        ("Dataset", f"{dataset.get('path')}" if dataset else None),
+        ("Its SHA-256", dataset.get("sha256")),
+        ("Python", known.get("python")),
+        ("Machine", ", ".join(cell(machine[k]) for k in ("host", "system", "cpu") if machine.get(k))),
+        (
+            "Cores, memory",
+            f"{machine.get('cores')}, {size(machine.get('memory_bytes') or 0)}" if machine else None,
+        ),
+        ("GPUs", gpus),
+    ]
+    facts(rows)
+    for name, text in changes.items():
+        with ui.expansion(f"Changes that were not committed: {name}").classes("more"):
+            diff(text)
+    settings = settings_of(record)
+    if settings:
+        with ui.expansion(f"All settings ({len(settings)})").classes("more"):
+            table(["Setting", "Value"], [[k, _full(v)] for k, v in settings.items()], numbers=False)
+    packages = known.get("packages")
+    if isinstance(packages, dict) and packages:
+        with ui.expansion(f"Packages ({len(packages)})").classes("more"):
+            table(["Package", "Version"], [[k, cell(v)] for k, v in packages.items()], numbers=False)
+
+
+def dataset_of(record: dict[str, Any]) -> dict[str, Any]:
+    """What is recorded of the data; empty where there is nothing."""
+    found = record.get("dataset")
+    return found if isinstance(found, dict) else {}
+
+
+def diff(text: str) -> None:
+    """A diff, its lines coloured by what they do; plain text throughout."""
+    from nicegui import ui
+
+    kinds: list[tuple[str, list[str]]] = []
+    for line in text.splitlines():
+        kind = "place" if line.startswith(("@@", "diff ", "index ", "+++", "---")) else line[:1]
+        name = {"+": "added", "-": "removed", "place": "place"}.get(kind, "same")
+        if not kinds or kinds[-1][0] != name:
+            kinds.append((name, []))
+        kinds[-1][1].append(line)
+    with ui.element("div").classes("code").props('tabindex=0 role=region aria-label="Changes"'):
+        for name, lines in kinds:
+            ui.label("\n".join(lines)).classes(f"diff-{name}")
+
+
+def _code(code: dict[str, Any]) -> str:
+    if code.get("same_as"):
+        return f"the same checkout as {code['same_as']}"
+    parts = [
+        str(code["commit"])[:12] if code.get("commit") else "",
+        f"on {code['branch']}" if code.get("branch") else "",
+        "with changes" if code.get("diff") else "",
+        str(code.get("remote") or code.get("root") or ""),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _full(value: Any) -> str:
+    return cell(value) if not isinstance(value, str) else value
