@@ -18,6 +18,8 @@ from ravenml_unet.objective import Metric
 from ravenml_unet.predicting import likeliest, most_likely, resized_probabilities
 from ravenml_unet.preprocessing import normalised
 
+SUMS = {"mps": torch.float32}  # which has no float64
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -66,33 +68,32 @@ def evaluate(
     """
     was_training = model.training
     model.eval()
-    parts: list[torch.Tensor] = []
-    at_own_size: list[NDArray[np.int64]] = []
-    means: dict[str, list[torch.Tensor]] = {"": [], **{name: [] for name in own_metrics}}
-    counts: list[int] = []
+    count, classes = len(samples), len(titles)
+    # There is room for all results before the first batch: small pieces of memory that stay, taken between
+    # large ones that are given back, would leave holes in which no batch's tensors fit any more.
+    confusion = torch.zeros((count, classes, classes), dtype=torch.int64, device=device)
+    original = np.zeros((count, classes, classes), np.int64) if originals is not None else None
+    functions = {"": loss, **own_metrics}
+    sums = torch.zeros(len(functions), dtype=SUMS.get(device.type, torch.float64), device=device)
     done = 0
     try:
         with torch.inference_mode():
             for batch in loader.batches(samples, np.arange(len(samples)), batch_size):
                 labels = batch.labels.to(device, non_blocking=True).long()
                 output = model(normalised(batch.images, device))
-                for name, function in {"": loss, **own_metrics}.items():
-                    means[name].append(function(output, labels))
-                counts.append(len(batch))
-                parts.append(confusion_per_image(labels, likeliest(output), len(titles)))
-                if originals is not None:
+                for number, function in enumerate(functions.values()):
+                    sums[number] += function(output, labels).to(sums) * len(batch)
+                counted = confusion_per_image(labels, likeliest(output), classes)
+                confusion[done : done + len(batch)] = counted
+                if original is not None and originals is not None:
                     for index, one in enumerate(output.float().exp(), start=done):
                         truth = originals[index][1]
                         predicted = most_likely(resized_probabilities(one[None], truth.shape))[0]
-                        at_own_size.append(confusion_matrix(truth, predicted, len(titles)))
+                        original[index] = confusion_matrix(truth, predicted, classes)
                 done += len(batch)
                 report(done, len(samples))
     finally:
         model.train(was_training)
     # The device is asked for the first time here.
-    own = {
-        name: sum(float(v.double().cpu()) * n for v, n in zip(values, counts, strict=True)) / max(done, 1)
-        for name, values in means.items()
-    }
-    original = np.stack(at_own_size) if originals is not None else None
-    return Evaluation(own.pop(""), torch.cat(parts).cpu().numpy(), titles, own, original)
+    own = dict(zip(functions, (sums.cpu() / max(done, 1)).tolist(), strict=True))
+    return Evaluation(own.pop(""), confusion.cpu().numpy(), titles, own, original)

@@ -42,6 +42,40 @@ def test_memory_does_not_grow_over_epochs() -> None:
     assert "It grew by" in measured("growth", "--epochs", "80")
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the process as Linux does")
+def test_more_images_than_memory_are_trained_on() -> None:
+    assert "0.6 GiB at the size of training" in measured("large")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
+def test_validating_many_images_takes_no_more_memory_than_validating_a_few() -> None:
+    code = """
+import sys
+import numpy as np, torch
+from torch import nn
+from ravenml_unet.allocator import keep_freed_memory
+from ravenml_unet.data import Loader, ResizedSamples
+from ravenml_unet.evaluation import evaluate
+
+class Same:
+    def __len__(self): return int(sys.argv[1])
+    def __getitem__(self, index): return np.zeros((512, 512, 3), np.uint8), np.zeros((512, 512), np.uint8)
+
+keep_freed_memory()
+network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1), nn.LogSoftmax(1))
+with Loader(1) as loader:
+    evaluate(network, loader, ResizedSamples(Same(), 512, 512, 0), 2, "ab", torch.device("cpu"))
+print(next(line for line in open("/proc/self/status") if line.startswith("RssAnon")).split()[1])
+"""
+
+    def held(images: int) -> int:
+        command = [sys.executable, "-c", code, str(images)]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) >> 10
+
+    assert held(80) < held(20) + 50, "MiB; it was 4 for each image"
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks glibc's allocator")
 def test_what_one_step_frees_is_there_for_the_next() -> None:
     code = (
