@@ -23,6 +23,7 @@ def head() -> str:
         f'<link rel="stylesheet" href="/static/style.css?v={__version__}">'
         f'<link rel="stylesheet" href="/static/runs.css?v={__version__}">'
         f'<script src="/static/charts.js?v={__version__}" defer></script>'
+        f'<script src="/static/upload.js?v={__version__}" defer></script>'
     )
 
 

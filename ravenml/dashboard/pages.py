@@ -10,7 +10,12 @@ from typing import Protocol, cast
 from ravenml.dashboard.settings import Settings
 
 # In the order of the navigation.  Each has NAV (None for a page without a place there) and register().
-MODULES = ("ravenml.dashboard.train.page", "ravenml.dashboard.runs.page")
+MODULES = (
+    "ravenml.dashboard.train.page",
+    "ravenml.dashboard.runs.page",
+    "ravenml.dashboard.models.page",
+    "ravenml.dashboard.queues.page",
+)
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,17 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def check_model(path: Path) -> dict[str, Any]:
+    """Read ``config.json`` of a ``model-state.tar`` that could be unpacked, and unpack nothing.
+
+    Raises:
+        RavenError: as :func:`unpack_model` and :func:`read_config`.
+    """
+    with _open(path) as tar:
+        _members(tar, path)
+    return read_config(path)
+
+
 def unpack_model(path: Path, directory: Path) -> Path:
     """Unpack a ``model-state.tar`` into ``directory``, which is made.
 

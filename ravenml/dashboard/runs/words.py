@@ -54,15 +54,6 @@ def cell(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
-def size(count: float) -> str:
-    """Bytes as people read them."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
 def status_chip(status: str) -> None:
     """How a run stands, as a coloured mark with its word."""
     from nicegui import ui

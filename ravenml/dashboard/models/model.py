@@ -1,0 +1,105 @@
+"""``/models/<id>``: one stored model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ravenml.dashboard.controls import facts, link, table
+from ravenml.dashboard.frame import command, empty, frame, heading, section
+from ravenml.dashboard.models import serving
+from ravenml.dashboard.models.table import PERIOD, serve_button, server_line
+from ravenml.dashboard.runs.words import cell
+from ravenml.errors import InputError, RavenError
+from ravenml.runs import layout
+from ravenml.store.base import Entry, Store
+from ravenml.store.configured import bucket, local_models
+from ravenml.store.models import find_model, model_entries, read_metadata
+from ravenml.store.models_view import local_time
+from ravenml.store.progress import size_text
+
+
+def read(model_id: str) -> tuple[str, dict[str, Any], dict[str, Entry]]:
+    """The store's name, the metadata and the files of a model.  Work for a thread.
+
+    Raises:
+        RavenError: there is no such model, or it cannot be read.
+    """
+    remote = bucket("models")
+    stores: list[Store] = [local_models(), *([remote] if remote is not None else [])]
+    store, found = find_model(stores, model_id)
+    if found != model_id:
+        raise InputError(f"No model is called {model_id!r}.")
+    metadata = read_metadata(store, found)
+    return store.name, metadata, model_entries(store, found, metadata)
+
+
+async def show(model_id: str) -> None:
+    """Build the page."""
+    from nicegui import run, ui
+
+    try:
+        found = await run.io_bound(read, model_id)
+    except RavenError as error:
+        with frame("No such model", "/models"), empty("search_off", "There is no such model.", str(error)):
+            ui.link("All models", "/models")
+        return
+    if found is None:
+        return
+    store, metadata, entries = found
+    has_run = model_id in (await run.io_bound(layout.run_ids) or ())
+    with frame(str(metadata.get("name") or model_id), "/models"):
+        heading(str(metadata.get("name") or model_id), model_id if metadata.get("name") else "")
+        with section("Try or serve"):
+            box = ui.element("div").classes("stack")
+        _about(model_id, store, metadata, has_run)
+        _files(entries)
+
+    shown: list[Any] = []
+
+    async def look() -> None:
+        servers = [one for one in await run.io_bound(serving.servers) or [] if one.model == model_id]
+        if [servers] == shown:
+            return
+        shown[:] = [servers]
+        box.clear()
+        with box:
+            for server in servers:
+                server_line(server, look)
+            if metadata.get("transfer_only"):
+                ui.label("It was stored for transfer learning only, and does not predict.").classes("muted")
+            elif not any(server.alive for server in servers):
+                with ui.element("div").classes("line"):
+                    serve_button(model_id, look)
+                    ui.label("starts a server of its own on this machine.").classes("muted")
+            command(f"raven serve {model_id}")
+            command(f"raven infer {model_id} IMAGES --out predictions")
+
+    await look()
+    ui.timer(PERIOD, look, immediate=False)
+
+
+def _about(model_id: str, store: str, metadata: Mapping[str, Any], has_run: bool) -> None:
+    dataset = metadata.get("dataset")
+    with section("About"):
+        facts(
+            [
+                ("Run", (lambda: link(model_id, f"/runs/{model_id}")) if has_run else None),
+                ("Architecture", metadata.get("architecture")),
+                ("Plugin", f"{metadata.get('plugin') or ''} {metadata.get('plugin_version') or ''}".strip()),
+                ("Dataset", dataset.get("name") if isinstance(dataset, dict) else dataset),
+                ("Made by", metadata.get("created_by")),
+                ("Comments", metadata.get("comments")),
+                ("Finished", local_time(str(metadata.get("finished") or metadata.get("created") or ""))),
+                ("Stored in", store),
+            ]
+        )
+        metrics = metadata.get("metrics") or {}
+        if metrics:
+            table(["Score", ""], [[str(name), cell(value)] for name, value in metrics.items()])
+
+
+def _files(entries: Mapping[str, Entry]) -> None:
+    if entries:
+        with section("Files"):
+            table(["File in the store", "Size"], [[key, size_text(one.size)] for key, one in entries.items()])

@@ -1,0 +1,139 @@
+"""Servers of models that were started from the dashboard, and outlive it.
+
+Each has a folder ``<home>/serving/<id>/``: ``served.json`` (which model, since when, its process), ``log``
+(what it prints, the address with its token among it) and ``lock``, which the server's process holds as
+long as it lives, whoever started it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ravenml.config.home import home
+from ravenml.errors import RavenError
+from ravenml.files import read_json, write_json
+from ravenml.runs.events import timestamp
+from ravenml.runs.lock import is_held
+from ravenml.store.ids import new_id
+
+_ADDRESS = re.compile(r"^Open:\s+(https?://\S+)", re.MULTILINE)
+_FORGET = 86400.0  # seconds for which one that failed is told of
+_TAIL = 16_384
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server of a model.
+
+    Attributes:
+        id: its own.
+        model: the model's id.
+        alive: whether its process lives.
+        address: where it answers, with its token; None before it does.
+        said: the last thing it printed, without the address.
+    """
+
+    id: str
+    model: str
+    alive: bool
+    address: str | None
+    said: str
+    since: str
+
+
+def serve(model: str) -> str:
+    """Start ``raven serve`` with a model, on any free port; the server's id.
+
+    Raises:
+        RavenError: the home may not be written.
+    """
+    name = new_id()
+    folder = _home() / name
+    # Made first: a folder without a lock is one that is just being made.
+    write_json(folder / "served.json", {"v": 1, "model": model, "since": timestamp()})
+    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    log = os.open(folder / "log", os.O_CREAT | os.O_WRONLY, 0o600)  # the token stands in it
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "ravenml", "serve", model, "--port", "0"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=[lock],
+        )
+    finally:
+        os.close(log)
+        os.close(lock)  # the child's copy goes on holding it
+    write_json(folder / "served.json", {"v": 1, "model": model, "since": timestamp(), "pid": process.pid})
+    _children.append(process)
+    return name
+
+
+_children: list[subprocess.Popen[bytes]] = []  # whose ends are to be taken in
+
+
+def servers() -> list[Server]:
+    """Those that live, and those that have failed of late; what has ended in good order is forgotten."""
+    for child in [child for child in _children if child.poll() is not None]:
+        _children.remove(child)
+    found = []
+    for folder in sorted(_home().glob("*")):
+        with suppress(RavenError, KeyError, OSError):
+            one = _read(folder)
+            old = time.time() - (folder / "served.json").stat().st_mtime > _FORGET
+            if one.alive or not (one.address or old):
+                found.append(one)
+            elif not one.alive:
+                shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def stop(server: str) -> None:
+    """Ask a server to end, as Ctrl-C does: what it has accepted it answers.
+
+    Raises:
+        RavenError: there is none of this name, or it is somebody else's.
+    """
+    folder = _home() / server
+    if server not in {path.name for path in _home().glob("*")}:
+        raise RavenError(f"There is no server {server!r}.")
+    pid = read_json(folder / "served.json").get("pid")
+    if is_held(folder / "lock") and isinstance(pid, int):  # so it lives, and its number is still its own
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
+        except PermissionError:
+            raise RavenError(f"Process {pid} belongs to somebody else.") from None
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(folder: Path) -> Server:
+    told: dict[str, Any] = read_json(folder / "served.json")
+    alive = is_held(folder / "lock")
+    text = ""
+    with suppress(OSError), (folder / "log").open("rb") as file:
+        text = file.read(_TAIL).decode(errors="replace")
+    found = _ADDRESS.search(text)
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not _ADDRESS.match(line)]
+    said = (lines[-1] if lines else "").removeprefix("Error: ")
+    address = found[1] if found else None
+    return Server(folder.name, str(told["model"]), alive, address, said, str(told.get("since")))
+
+
+def _home() -> Path:
+    return home() / "serving"

@@ -1,0 +1,215 @@
+"""The table of stored models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ravenml.dashboard.controls import link, named, table
+from ravenml.dashboard.frame import empty, frame, heading, section, tell
+from ravenml.dashboard.models import serving
+from ravenml.dashboard.models.upload import UploadForm
+from ravenml.errors import RavenError
+from ravenml.store.configured import bucket, local_models
+from ravenml.store.models import Model, list_models, merged
+from ravenml.store.models_view import local_time
+from ravenml.store.progress import size_text
+
+PERIOD = 1.0  # seconds between two looks at the servers
+_SHOWN = ("val/miou", "val/mdice", "val/map", "val/pixel_accuracy", "val/loss")
+_MOST = 200  # models that are listed; the filter finds the others
+
+
+def stored() -> tuple[list[Model], str]:
+    """Every stored model, newest first, and why the bucket's are not among them.  Work for a thread."""
+    here, problem = list_models(local_models(), "local"), ""
+    there: list[Model] = []
+    try:
+        remote = bucket("models")
+        there = list_models(remote, "remote") if remote is not None else []
+    except RavenError as error:
+        problem = str(error)
+    return merged(here, there), problem
+
+
+async def show() -> None:
+    """Build the page."""
+    from nicegui import ui
+
+    with frame("Models", "/models"):
+        heading("Models", "What trainings have stored: to try, to serve, and to begin with.")
+        page = ModelsPage()
+        await page.read()
+        page.build()
+        ui.timer(PERIOD, page.refresh, immediate=False)
+
+
+class ModelsPage:
+    """The page in one browser."""
+
+    def __init__(self) -> None:
+        self._models: list[Model] = []
+        self._problem = ""
+        self._servers: list[serving.Server] = []
+        self._words = ""
+
+    async def read(self) -> None:
+        """Look at stores and servers."""
+        from nicegui import run
+
+        self._models, self._problem = await run.io_bound(stored) or ([], "")
+        self._servers = await run.io_bound(serving.servers) or []
+
+    def build(self) -> None:
+        """Put it on the page."""
+        from nicegui import ui
+
+        self._served = ui.element("div")
+        self._list = ui.element("div").classes("stack")
+        self._fill_served()
+        self._fill()
+        with section("Upload a model"):
+            UploadForm(self._again).build()
+
+    async def refresh(self) -> None:
+        """Bring what has changed of the servers to the page."""
+        from nicegui import run
+
+        found = await run.io_bound(serving.servers)
+        if found is not None and found != self._servers:
+            self._servers = found
+            self._fill_served()
+            self._fill()
+
+    async def _again(self) -> None:
+        await self.read()
+        self._fill_served()
+        self._fill()
+
+    def _fill_served(self) -> None:
+        self._served.clear()
+        if self._servers:
+            with self._served, section("Being served"):
+                for server in self._servers:
+                    server_line(server, self.refresh)
+
+    def _fill(self) -> None:
+        from nicegui import ui
+
+        self._list.clear()
+        with self._list:
+            if self._problem:
+                ui.label(f"The bucket's models are not shown: {self._problem}").classes("warn wrap")
+            if not self._models:
+                with empty("layers", "No model is stored yet.", "A completed training stores its own."):
+                    ui.button("Train a model", on_click=lambda: ui.navigate.to("/train")).props("unelevated")
+                return
+            if len(self._models) > 8:
+                field = ui.input(placeholder="Filter by any word", value=self._words, on_change=self._filter)
+                named(field.props("outlined dense clearable debounce=300"), "Filter the models")
+            self._table = ui.element("section").classes("card flush")
+            self._rows()
+
+    def _filter(self, event: Any) -> None:
+        self._words = str(event.value or "")
+        self._rows()
+
+    def _rows(self) -> None:
+        from nicegui import ui
+
+        self._table.clear()
+        words = self._words.lower().split()
+        found = [one for one in self._models if all(word in _text(one) for word in words)]
+        served = {server.model for server in self._servers if server.alive}
+        head = ["Model", "Architecture", "Plugin", "Dataset", "Size", "Finished", "Score", "Where", ""]
+        with self._table:
+            table(head, [self._row(one, one.id in served) for one in found[:_MOST]], numbers=False)
+            if not found:
+                ui.label("No model is like that.").classes("muted pad")
+            elif len(found) > _MOST:
+                ui.label(f"{len(found) - _MOST:,} more; filter to find them.").classes("muted pad small")
+
+    def _row(self, model: Model, served: bool) -> list[Any]:
+        from nicegui import ui
+
+        def title() -> None:
+            link(model.name or model.id, f"/models/{model.id}", "strong")
+            if model.name:
+                ui.label(model.id).classes("small muted")
+            if model.transfer_only:
+                ui.label("for transfer learning only").classes("small warn")
+            if model.error:
+                ui.label(model.error).classes("small bad wrap")
+
+        def use() -> None:
+            if not (model.transfer_only or model.error or served):
+                serve_button(model.id, self.refresh)
+
+        name = next((name for name in _SHOWN if isinstance(model.metrics.get(name), int | float)), None)
+        folds = f" · {model.folds} folds" if model.folds else ""
+        return [
+            title,
+            f"{model.architecture or ''}{folds}",
+            model.plugin or "",
+            model.dataset or "",
+            size_text(model.size) if model.size is not None else "",
+            local_time(model.date),
+            f"{name} {model.metrics[name]:.4f}" if name else "",
+            model.where,
+            use,
+        ]
+
+
+def _text(model: Model) -> str:
+    parts = (
+        model.id,
+        model.name,
+        model.architecture,
+        model.plugin,
+        model.dataset,
+        model.created_by,
+        model.where,
+    )
+    return " ".join(str(part) for part in parts if part).lower()
+
+
+def serve_button(model_id: str, then: Any) -> None:
+    """Starts a server for a model."""
+    from nicegui import run, ui
+
+    async def go() -> None:
+        button.disable()
+        try:
+            await run.io_bound(serving.serve, model_id)
+        except (RavenError, OSError) as error:
+            tell(error)
+        await then()
+
+    button = ui.button("Try or serve", icon="play_arrow", on_click=go).props("flat dense no-wrap")
+    named(button, f"Try or serve {model_id}")
+
+
+def server_line(server: serving.Server, then: Any) -> None:
+    """A server: where it answers, and a button that ends it."""
+    from nicegui import run, ui
+
+    async def end() -> None:
+        stop.disable()
+        try:
+            await run.io_bound(serving.stop, server.id)
+        except RavenError as error:
+            tell(error)
+        await then()
+
+    with ui.element("div").classes("line"):
+        link(server.model, f"/models/{server.model}", "strong")
+        if server.alive and server.address:
+            shown = server.address.partition("?")[0]
+            ui.link(f"Open {shown}", server.address, new_tab=True)
+            ui.label("Programs send images to /predict there; /docs says how.").classes("muted small")
+        elif server.alive:
+            ui.spinner(size="18px").props('aria-hidden="true"')
+            ui.label("starting").classes("muted")
+        else:
+            ui.label(server.said or "It ended without a word.").classes("bad wrap grow")
+        ui.space()
+        stop = ui.button("Stop" if server.alive else "Dismiss", on_click=end).props("flat dense")

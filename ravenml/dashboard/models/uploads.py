@@ -1,0 +1,73 @@
+"""A model's file on its way from a browser: parts are put behind each other, no more than allowed."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from ravenml.config.home import cache_dir
+from ravenml.errors import InputError
+from ravenml.files import explain
+
+PART = 16 << 20  # bytes of a part; the browser sends no larger ones
+LIMIT = 16 << 30  # bytes of a file
+_STALE = 86400.0  # seconds after which what was never stored is deleted
+_KEY = re.compile(r"[0-9a-f]{32}")
+
+
+def begin() -> str:
+    """Make room for a file; its key, under which parts are taken."""
+    folder = cache_dir() / "dashboard" / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob("*.tar"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _STALE:
+                left.unlink()
+    key = secrets.token_hex(16)
+    (folder / f"{key}.tar").touch(mode=0o600)
+    return key
+
+
+def place(key: str) -> Path:
+    """Where the file of a key lies.
+
+    Raises:
+        InputError: there is no such key.
+    """
+    path = cache_dir() / "dashboard" / "uploads" / f"{key}.tar"
+    if not _KEY.fullmatch(key) or not path.exists():
+        raise InputError("This upload is not known, or is over; choose the file again.")
+    return path
+
+
+def add(key: str, at: int, content: bytes) -> int:
+    """Put a part behind those that are there; the file's size then.
+
+    Raises:
+        InputError: it is no part that follows, or the file becomes larger than allowed.
+        RavenError: the disk is full.
+    """
+    path = place(key)
+    size = path.stat().st_size
+    if at == 0 and size:  # another file was chosen
+        path.write_bytes(b"")
+        size = 0
+    if at != size:
+        raise InputError(f"The upload goes on at byte {size}, and not at {at}; choose the file again.")
+    if len(content) > PART or size + len(content) > LIMIT:
+        raise InputError(f"A model's file has at most {LIMIT >> 30} GiB.")
+    try:
+        with path.open("ab") as file:
+            file.write(content)
+    except OSError as error:
+        raise explain(error, path) from error
+    return size + len(content)
+
+
+def forget(key: str) -> None:
+    """Delete what was sent."""
+    with suppress(InputError, OSError):
+        place(key).unlink()
