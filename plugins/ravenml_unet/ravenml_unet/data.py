@@ -41,6 +41,11 @@ class Batch:
         return self.images.shape[0]
 
 
+def divided(order: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Parts of up to ``size`` indices in the given order; the last one may be smaller."""
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
 class ResizedSamples:
     """Samples at the network's input size; as many as fit ``memory`` bytes are resized only once.
 
@@ -98,9 +103,8 @@ class Loader:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def batches(self, samples: ResizedSamples, order: Indices, size: int) -> Iterator[Batch]:
-        """Batches of up to ``size`` samples in the given order; the last one may be smaller."""
-        parts = [order[start : start + size] for start in range(0, len(order), size)]
+    def batches(self, samples: ResizedSamples, parts: Sequence[Indices]) -> Iterator[Batch]:
+        """A batch of the samples at each part's indices, in the given order."""
         if self._pool is None:
             for part in parts:
                 yield self._prepare(samples, part)

@@ -9,23 +9,49 @@ import torch
 from lightning_fabric import Fabric
 
 from ravenml.errors import InputError
+from ravenml_unet.parallel import processes
 from ravenml_unet.settings import UNetSettings
 
 FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 def make_fabric(settings: UNetSettings) -> Fabric:
-    """Set up the device and precision that the settings ask for.
+    """Set up the device and precision that the settings ask for, and the connection to other processes.
 
     Raises:
-        InputError: the device is not there, or cannot compute in this precision.
+        InputError: the device is not there, or cannot compute in this precision, or there are several
+            processes and the settings are not for them.
     """
+    if processes() > 1:
+        check_team(settings, processes())
     device = choose_device(settings.device)
     precision: Any = FABRIC_PRECISION[choose_precision(settings.precision, device)]
     with warnings.catch_warnings():
         # Fabric remarks on hardware that is there and unused; the settings have decided that already.
         warnings.simplefilter("ignore")
-        return Fabric(accelerator="gpu" if device == "cuda" else device, devices=1, precision=precision)
+        accelerator = "gpu" if device == "cuda" else device
+        if processes() == 1:
+            return Fabric(accelerator=accelerator, devices=1, precision=precision)
+        fabric = Fabric(
+            accelerator=accelerator, strategy="ddp", devices=1, num_nodes=processes(), precision=precision
+        )
+        fabric.launch()
+        return fabric
+
+
+def check_team(settings: UNetSettings, count: int) -> None:
+    """Refuse what several processes cannot do together.
+
+    Raises:
+        InputError: they would have no image each, or a compiled network.
+    """
+    if settings.batch_size.train < count:
+        raise InputError(
+            f"batch_size.train: {settings.batch_size.train} cannot be shared by {count} workers; "
+            "train with larger batches, or with fewer --workers."
+        )
+    if settings.compile:
+        raise InputError("compile: a compiled network is trained by one process; leave out one of the two.")
 
 
 def choose_device(wanted: str) -> str:

@@ -12,9 +12,10 @@ from torch import nn
 
 from ravenml.infer.metrics import confusion_matrix, segmentation_metrics
 from ravenml_unet.confusion import confusion_per_image
-from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples
+from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples, divided
 from ravenml_unet.loss import Loss, segmentation_loss
 from ravenml_unet.objective import Metric
+from ravenml_unet.parallel import Team
 from ravenml_unet.predicting import likeliest, most_likely, resized_probabilities
 from ravenml_unet.preprocessing import normalised
 
@@ -56,6 +57,7 @@ def evaluate(
     own_metrics: Mapping[str, Metric] = {},
     report: Callable[[int, int], None] = lambda done, total: None,
     originals: ImagesAndLabels | None = None,
+    team: Team | None = None,
 ) -> Evaluation:
     """Measure ``model`` on ``samples`` in their order, and leave it in the mode that it was in.
 
@@ -65,6 +67,7 @@ def evaluate(
         report: called with how many images are done, and how many there are.
         originals: the same images at their own sizes, to be measured at these too: as in inference,
             probabilities are resized bilinearly, and then the likeliest class is taken.
+        team: the processes that share the images among them; each learns the whole result.
     """
     was_training = model.training
     model.eval()
@@ -75,25 +78,33 @@ def evaluate(
     original = np.zeros((count, classes, classes), np.int64) if originals is not None else None
     functions = {"": loss, **own_metrics}
     sums = torch.zeros(len(functions), dtype=SUMS.get(device.type, torch.float64), device=device)
+    mine = np.arange(count) if team is None else team.part(np.arange(count))
     done = 0
     try:
         with torch.inference_mode():
-            for batch in loader.batches(samples, np.arange(len(samples)), batch_size):
+            parts = divided(mine, batch_size)
+            for indices, batch in zip(parts, loader.batches(samples, parts), strict=True):
                 labels = batch.labels.to(device, non_blocking=True).long()
                 output = model(normalised(batch.images, device))
                 for number, function in enumerate(functions.values()):
                     sums[number] += function(output, labels).to(sums) * len(batch)
                 counted = confusion_per_image(labels, likeliest(output), classes)
-                confusion[done : done + len(batch)] = counted
+                confusion[torch.from_numpy(indices)] = counted
                 if original is not None and originals is not None:
-                    for index, one in enumerate(output.float().exp(), start=done):
+                    for index, one in zip(indices.tolist(), output.float().exp(), strict=True):
                         truth = originals[index][1]
                         predicted = most_likely(resized_probabilities(one[None], truth.shape))[0]
                         original[index] = confusion_matrix(truth, predicted, classes)
                 done += len(batch)
-                report(done, len(samples))
+                report(done, len(mine))
     finally:
         model.train(was_training)
+    if team is not None:
+        team.add([confusion, sums])
+        if original is not None:
+            everywhere = torch.from_numpy(original).to(device)
+            team.add([everywhere])
+            original = everywhere.cpu().numpy()
     # The device is asked for the first time here.
-    own = dict(zip(functions, (sums.cpu() / max(done, 1)).tolist(), strict=True))
+    own = dict(zip(functions, (sums.cpu() / max(count, 1)).tolist(), strict=True))
     return Evaluation(own.pop(""), confusion.cpu().numpy(), titles, own, original)

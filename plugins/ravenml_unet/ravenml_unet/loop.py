@@ -19,13 +19,14 @@ from ravenml.runs.run import Run
 from ravenml_unet.checkpoints import Best, State, moment
 from ravenml_unet.compiling import compiled, explained
 from ravenml_unet.confusion import confusion_per_image
-from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples
+from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples, divided
 from ravenml_unet.evaluation import Evaluation, evaluate
 from ravenml_unet.keeping import Keeper
 from ravenml_unet.loss import Loss, segmentation_loss
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.objective import Metric
 from ravenml_unet.optimizers import make_optimizer
+from ravenml_unet.parallel import Team
 from ravenml_unet.predicting import likeliest
 from ravenml_unet.preprocessing import normalised, standardised, unit_range
 from ravenml_unet.randomness import AUGMENTATION, STEP, derived_seed, epoch_order, seed_generators
@@ -89,8 +90,10 @@ class TrainingLoop:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model = model.to(fabric.device)
         self._optimizer = make_optimizer(self.model, settings, fabric.device)
-        self.wrapped, self._stepper = fabric.setup(self.model, self._optimizer)
-        self._learner = self.wrapped  # validation and previews go through the network as it is
+        self.team = Team(fabric)
+        self._learner, self._stepper = fabric.setup(self.model, self._optimizer)
+        # Validation and previews go through the network as it is.
+        self.wrapped = self._learner if self.team.count == 1 else self.team.alone(self.model)
         if settings.compile:
             size = settings.input_size
             self._learner = fabric.setup_module(compiled(self.model, size.width, size.height))
@@ -112,7 +115,8 @@ class TrainingLoop:
         self.fabric.strategy.precision.load_state_dict(state.precision)
         self.epoch, self.batch, self.step = state.epoch, state.batch, state.step
         self.best = Best(**state.best) if state.best else None
-        self._sums |= {name: value.to(self.fabric.device) for name, value in state.sums.items()}
+        if self.team.rank == 0:  # the others' are in it
+            self._sums |= {name: value.to(self.fabric.device) for name, value in state.sums.items()}
         self.run.resumed(self.step, self._epochs_done)
         # Once more: the kill may have come between the files and what was to follow them.
         self.keeper.announce(weights, state, self._epochs_done)
@@ -149,11 +153,14 @@ class TrainingLoop:
         """Do the steps of the running epoch that are left, and its validations; False to stop."""
         size = self.settings.batch_size.train
         order = epoch_order(len(self.data.train), self.settings.seed, self.fold, self.epoch)
-        for batch in self.loader.batches(self.data.train, order[self.batch * size :], size):
-            if self.run.should_stop():
+        left = divided(order[self.batch * size :], size)
+        # A process for which the last batch has no image does the step with one that does not count.
+        mine = [part if len(part := self.team.part(whole)) else whole[:1] for whole in left]
+        for whole, batch in zip(left, self.loader.batches(self.data.train, mine), strict=True):
+            if self.team.any(self.run.should_stop()):
                 return False
             with explained() if self.settings.compile else nullcontext():
-                self._train_step(batch.images, batch.labels)
+                self._train_step(batch.images, batch.labels, self.team.weight(whole))
             self.batch, self.step = self.batch + 1, self.step + 1
             done = min(self.batch * size, len(self.data.train))
             self._report("Iteration", self.batch, self.steps_per_epoch, images=done)
@@ -166,16 +173,17 @@ class TrainingLoop:
                 self._validate()
         return True
 
-    def _train_step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+    def _train_step(self, images: torch.Tensor, labels: torch.Tensor, weight: float) -> None:
         # Whatever draws random numbers in a step (dropout, say) draws this step's, come what may.
-        its = derived_seed(self.settings.seed, self.fold, STEP, self.epoch, self.batch)
+        position = (self.epoch, self.batch, *self.team.seed)
+        its = derived_seed(self.settings.seed, self.fold, STEP, *position)
         seed_generators(its, self.fabric.device)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self.settings, self.step, self.steps_per_epoch)
         device = self.fabric.device
         labels = labels.to(device, non_blocking=True).long()
         if self.augmenter is not None:
-            seed = derived_seed(self.settings.seed, self.fold, AUGMENTATION, self.epoch, self.batch)
+            seed = derived_seed(self.settings.seed, self.fold, AUGMENTATION, *position)
             changed, labels = self.augmenter(unit_range(images, device), labels, seed)
             inputs = standardised(changed)
         else:
@@ -183,12 +191,14 @@ class TrainingLoop:
         output = self._learner(inputs)
         loss = self.loss(output, labels)
         self._stepper.zero_grad()
-        self.fabric.backward(loss)
+        self.fabric.backward(loss if weight == 1 else loss * weight)
         if self.settings.max_grad_norm:
             self.fabric.clip_gradients(
-                self.wrapped, self._stepper, max_norm=self.settings.max_grad_norm, error_if_nonfinite=False
+                self._learner, self._stepper, max_norm=self.settings.max_grad_norm, error_if_nonfinite=False
             )
         self._stepper.step()
+        if not weight:
+            return
         with torch.no_grad():
             counts = confusion_per_image(labels, likeliest(output), len(self.data.titles))
             self._sums["confusion"] += counts.sum(dim=0)
@@ -200,6 +210,7 @@ class TrainingLoop:
 
     def _report_loss(self) -> None:
         """The mean loss since it was last told of."""
+        self.team.add([self._sums["recent"]])
         loss, images = self._sums["recent"].tolist()
         self._sums["recent"].zero_()
         metrics = {"loss": loss / images, "lr": self._lr}
@@ -210,6 +221,7 @@ class TrainingLoop:
         return float(self._optimizer.param_groups[0]["lr"])
 
     def _finish_training_metrics(self) -> None:
+        self.team.add([self._sums["loss"], self._sums["confusion"]])
         loss = float(self._sums["loss"]) / len(self.data.train)
         scores = segmentation_metrics(self._sums["confusion"].cpu().numpy(), self.data.titles)
         metrics = {"loss": loss, "lr": self._lr, **scores}
@@ -238,6 +250,7 @@ class TrainingLoop:
 
     def evaluate(self, originals: ImagesAndLabels | None = None) -> Evaluation:
         """Measure the network as it stands on the validation images (``originals``: at their sizes too)."""
+        self.team.agree(self.model)
         return evaluate(
             self.wrapped,
             self.loader,
@@ -249,6 +262,7 @@ class TrainingLoop:
             self.own_metrics,
             lambda done, total: self._report("Validation", done, total),
             originals,
+            self.team if self.team.count > 1 else None,
         )
 
     def _validate(self) -> None:
@@ -272,10 +286,13 @@ class TrainingLoop:
         """
         if self.settings.checkpoint_every is not None:
             return self.epoch % self.settings.checkpoint_every == 0
-        return time.monotonic() - self._saved >= CHECKPOINT_SECONDS
+        return self.team.any(time.monotonic() - self._saved >= CHECKPOINT_SECONDS)
 
     def _save_position(self, weights_name: str) -> None:
         self._saved = time.monotonic()
+        self.team.agree(self.model)
+        sums = {name: value.clone() for name, value in self._sums.items()}
+        self.team.add(sums.values())
         state = State(
             epoch=self.epoch,
             batch=self.batch,
@@ -283,7 +300,7 @@ class TrainingLoop:
             weights=weights_name,
             optimizer=self._optimizer.state_dict(),
             precision=self.fabric.strategy.precision.state_dict(),
-            sums={name: value.cpu() for name, value in self._sums.items()},
+            sums={name: value.cpu() for name, value in sums.items()},
             identity=self.identity,
             machine=machine(self.fabric, self.settings),
             best=asdict(self.best) if self.best else None,
@@ -313,4 +330,5 @@ def machine(fabric: Fabric, settings: UNetSettings) -> dict[str, Any]:
         "device": str(fabric.device.type),
         "precision": str(fabric.strategy.precision.precision),
         "compiled": settings.compile,
+        "workers": fabric.world_size,
     }

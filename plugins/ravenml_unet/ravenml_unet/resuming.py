@@ -77,7 +77,7 @@ def state_to_resume(run_path: Path | None, identity: dict[str, Any]) -> State | 
 def say_what_differs(loop: TrainingLoop, state: State) -> None:
     """Warn where the machine is not the one that the interrupted training ran on."""
     now = machine(loop.fabric, loop.settings)
-    then = {"compiled": False} | state.machine  # older versions compiled nothing
+    then = {"compiled": False, "workers": 1} | state.machine  # older versions knew neither
     changed = [f"{n} {then.get(n)} → {now[n]}" for n in now if then.get(n) != now[n]]
     if changed:
         loop.run.text(

@@ -99,6 +99,7 @@ class UNetSettings(TrainSettings):
 
     best_metric: ClassVar[str] = "val/miou"
     best_mode: ClassVar[str] = "max"
+    data_parallel: ClassVar[bool] = True
 
     # What is trained, on what.
     model: str = Field(

@@ -107,6 +107,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             loop.restore(state)
         elif train.resume_from is not None:
             run.text("There is no checkpoint to go on from; the training begins anew.", level="warning")
+        loop.team.check(loop.step)
         if not loop.fit():
             return None
         background.wait()
@@ -157,11 +158,13 @@ def say_what_begins(loop: TrainingLoop, model: SegmentationNetwork, start: Start
     """A line about network, data, device and precision, and one about weights that were given."""
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     there = machine(loop.fabric, loop.settings)
+    workers = there["workers"]
     loop.run.text(
         f"{loop.settings.model}, {parameters:.1f} million parameters, {len(loop.data.titles)} classes; "
         f"{len(loop.data.train)} images to learn from, {len(loop.data.val)} to validate; "
         f"{there['device']}, {there['precision']}, {there['threads']} thread{'s' * (there['threads'] != 1)}"
-        f"{'; compiled before its first step' if there['compiled'] else ''}."
+        f"{'; compiled before its first step' if there['compiled'] else ''}"
+        f"{f'; {workers} workers together' if workers > 1 else ''}."
     )
     if start is not None:
         again = loop.settings.weights_init_type == "transfer_learning" and model.head

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ravenml_unet.data import Loader, ResizedSamples
+from ravenml_unet.data import Loader, ResizedSamples, divided
 from ravenml_unet.preprocessing import MEAN, STD, normalised, resize_labels
 from ravenml_unet.randomness import ORDER, STEP, derived_seed, epoch_order, seed_generators
 
@@ -32,7 +32,7 @@ class Numbered:
 def test_batches_come_in_order_with_any_number_of_workers(workers: int) -> None:
     order = epoch_order(11, seed=1, fold=None, epoch=0)
     with Loader(workers) as loader:
-        batches = list(loader.batches(ResizedSamples(Numbered(11), 4, 3), order, 4))
+        batches = list(loader.batches(ResizedSamples(Numbered(11), 4, 3), divided(order, 4)))
     assert [len(batch) for batch in batches] == [4, 4, 3]
     assert [int(i) for batch in batches for i in batch.labels[:, 0, 0]] == order.tolist()
     assert batches[0].images.shape == (4, 3, 4, 3)
@@ -45,7 +45,7 @@ def test_an_image_that_cannot_be_read_ends_the_epoch_with_its_own_error(workers:
             raise ValueError(f"image {index} is torn")
 
     with Loader(workers) as loader, pytest.raises(ValueError, match="image 0 is torn"):
-        list(loader.batches(ResizedSamples(Broken(5), 4, 3), range(5), 2))
+        list(loader.batches(ResizedSamples(Broken(5), 4, 3), divided(np.arange(5), 2)))
 
 
 def test_what_fits_in_memory_is_read_once_and_the_rest_each_time() -> None:
