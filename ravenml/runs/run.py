@@ -285,8 +285,11 @@ class Run:
     def should_stop(self) -> bool:
         """True after Ctrl-C, SIGTERM or a request in ``control.json``.  Cheap enough for every step.
 
-        A training that sees it saves what resuming needs and returns.
+        A training that sees it saves what resuming needs and returns.  That somebody asks is recorded once
+        (``polls``): only such a run can be paused.
         """
+        if "polls" not in self.record and not self.sealed:
+            self.update(polls=True)
         return self.stop.poll(self.path)
 
     # What the core says.

@@ -22,10 +22,10 @@ def described(model: type[BaseModel]) -> dict[str, Any]:
     """Everything that a form needs.
 
     Returns:
-        ``command``, ``best_metric``, ``best_mode``, ``presets`` (title, settings) and ``fields``: each with
-        ``name`` (``input_size.width``), ``title``, ``text``, ``kind`` (``switch``, ``whole``, ``number``,
-        ``text``, ``choice``, ``list``, ``mapping``), ``default``, ``empty`` (whether it may be), ``choices``,
-        ``least``, ``most``, ``group``, ``unit``, ``role`` and ``when``.
+        ``command``, ``best_metric``, ``best_mode``, ``presets`` (title, nested settings) and ``fields``: each
+        with ``name`` (``input_size.width``), ``title``, ``text``, ``kind`` (``switch``, ``whole``,
+        ``number``, ``text``, ``choice``, ``list``, ``mapping``), ``default``, ``empty`` (whether it may be),
+        ``choices``, ``least``, ``most``, ``group``, ``unit``, ``role`` and ``when``.
     """
     known = model if issubclass(model, TrainSettings) else TrainSettings
     return {
@@ -33,8 +33,7 @@ def described(model: type[BaseModel]) -> dict[str, Any]:
         "best_metric": known.best_metric,
         "best_mode": known.best_mode,
         "presets": [
-            {"title": str(one.get("title", "")), "settings": flat(one.get("config", {}), model)}
-            for one in presets(model)
+            {"title": str(one.get("title", "")), "nested": one.get("config", {})} for one in presets(model)
         ],
         "fields": [_field(model, leaf) for leaf in leaves(model)],
     }
@@ -50,7 +49,7 @@ def checked(model: type[BaseModel], values: dict[str, Any]) -> tuple[BaseModel |
         for fault in error.errors():
             place = tuple(str(part) for part in fault["loc"])
             path = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in names), place)
-            said = fault["msg"].removeprefix("Value error, ")
+            said = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
             wrong.setdefault(".".join(path), said[:1].upper() + said[1:])
         return None, wrong
 

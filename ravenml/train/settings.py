@@ -6,7 +6,7 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 import click
 import yaml
@@ -155,11 +155,11 @@ def leaves(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[Leaf
 
 
 def without_none(annotation: Any) -> Any:
-    """``int`` from ``int | None``."""
+    """``int`` from ``int | None``, and from ``Annotated[int, …] | None``."""
     if get_origin(annotation) in (Union, types.UnionType):
         others = [a for a in get_args(annotation) if a is not type(None)]
-        return others[0] if len(others) == 1 else annotation
-    return annotation
+        return without_none(others[0]) if len(others) == 1 else annotation
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def settings_options(model: type[BaseModel], plugin: str) -> list[click.Option]:

@@ -41,7 +41,7 @@ def test_settings_are_described_and_checked(raven: Raven, learner: Path) -> None
     assert good["wrong"] == {} and good["settings"]["input_size.width"] == 32
     assert good["settings"]["input_size.height"] == 48
     assert set(wrong["wrong"]) == {"lr", "input_size.width", "optimizer"}
-    assert wrong["wrong"]["lr"] == "Input should be greater than 0"
+    assert wrong["wrong"]["lr"] == "Should be greater than 0"
     assert "dance" in unknown["error"]
 
 

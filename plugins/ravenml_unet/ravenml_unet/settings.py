@@ -192,11 +192,11 @@ class UNetSettings(TrainSettings):
             group="schedule", title="Step", unit="epochs", when={"lr_schedule": ["StepLR"]}
         ),
     )
-    milestones: list[
-        Annotated[
-            int, Field(ge=1, json_schema_extra=shown(group="schedule", when={"lr_schedule": ["MultiStepLR"]}))
-        ]
-    ] = Field(default=[5, 10, 15], description="MultiStepLR: the epochs after which the rate is lowered.")
+    milestones: list[Annotated[int, Field(ge=1)]] = Field(
+        default=[5, 10, 15],
+        description="MultiStepLR: the epochs after which the rate is lowered.",
+        json_schema_extra=shown(group="schedule", when={"lr_schedule": ["MultiStepLR"]}),
+    )
     gamma_step: float = Field(
         default=0.1,
         gt=0,
@@ -228,14 +228,11 @@ class UNetSettings(TrainSettings):
         description="w of the loss (1-w)·NLL - w·Σ log(soft Jaccard of a class); 0 is the plain NLL.",
         json_schema_extra=shown(group="loss"),
     )
-    class_weights: (
-        dict[str, Annotated[float, Field(ge=0, json_schema_extra=shown(group="loss"))]]
-        | Literal["balanced"]
-        | None
-    ) = Field(
+    class_weights: dict[str, Annotated[float, Field(ge=0)]] | Literal["balanced"] | None = Field(
         default=None,
         description="How much classes count in the NLL: sky=0.5,car=2 (others 1), or balanced, which makes "
         "rare classes count more.",
+        json_schema_extra=shown(group="loss"),
     )
     loss: str | None = Field(
         default=None,
@@ -268,18 +265,11 @@ class UNetSettings(TrainSettings):
         description="Report the loss every so many steps too; 0: once per epoch.",
         json_schema_extra=shown(group="logging", title="Report every", unit="steps"),
     )
-    checkpoint_every: (
-        Annotated[
-            int,
-            Field(
-                ge=1, json_schema_extra=shown(group="checkpoints", title="Checkpoint every", unit="epochs")
-            ),
-        ]
-        | None
-    ) = Field(
+    checkpoint_every: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
         description="Keep a checkpoint every so many epochs.  Default: after every epoch, but not within 15 "
         "seconds of the one before.",
+        json_schema_extra=shown(group="checkpoints", title="Checkpoint every", unit="epochs"),
     )
     max_keep_checkpoints: int = Field(
         default=3,

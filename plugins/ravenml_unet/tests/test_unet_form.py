@@ -13,6 +13,7 @@ def test_every_field_has_a_place_and_the_roles_are_taken_once() -> None:
     fields = {field["name"]: field for field in form["fields"]}
     assert fields["lr"]["group"] == "optimizer" and fields["lr"]["above"] == 0
     assert fields["input_size.width"] | {"least": 16, "unit": "pixels"} == fields["input_size.width"]
+    assert fields["milestones"]["group"] == "schedule" and fields["checkpoint_every"]["kind"] == "whole"
     assert fields["momentum"]["when"] == {"optimizer": ["SGD"]}
     roles = [field["role"] for field in form["fields"] if field["role"]]
     assert len(set(roles)) == len(roles) and {"architecture", "classes", "augmentations", "weights"} <= {

@@ -1,41 +1,118 @@
-"""``/train``: what can be trained on."""
+"""The addresses of ``/train``: the drafts, a draft's wizard, and the pictures of its project."""
 
 from __future__ import annotations
 
-from ravenml.dashboard.frame import command, empty, frame, heading, section, tell
+from asyncio import to_thread
+from typing import Any
+
+from ravenml.dashboard.frame import empty, frame, heading, section, tell
 from ravenml.dashboard.pages import Nav
 from ravenml.dashboard.settings import Settings
-from ravenml.data.known import known_datasets
-from ravenml.errors import RavenError
+from ravenml.dashboard.train.draft import Draft, list_drafts, new_draft, remove_draft
+from ravenml.dashboard.train.wizard import Shared, Wizard
+from ravenml.errors import InputError, RavenError
+from ravenml.plugin.discovery import plugins
 
 NAV: Nav | None = Nav("Train", "/train", "model_training")
+PATIENCE = 60.0  # seconds that a page may read before it is sent
 
 
 def register(settings: Settings) -> None:
-    """Declare ``/train``."""
-    from nicegui import ui
+    """Declare the pages."""
+    from nicegui import app, ui
 
-    @ui.page("/train")
-    def train() -> None:
+    from ravenml.dashboard.train import files
+    from ravenml.dashboard.train.cloning import draft_of_run
+    from ravenml.dashboard.train.view import View
+
+    shared = Shared(settings)
+    app.on_shutdown(shared.close)
+
+    @ui.page("/train", response_timeout=PATIENCE)
+    async def train() -> None:
+        found = await to_thread(list_drafts)
         with frame("Train", "/train"):
-            heading("Train", "From a folder of annotated images to a trained model.")
-            _datasets()
+            _overview(found)
+
+    @ui.page("/train/new", response_timeout=PATIENCE)
+    async def new(clone: str | None = None) -> None:
+        """Make a draft, a run's if one is named, and go there."""
+        try:
+            draft = await draft_of_run(clone, shared) if clone else await to_thread(_fresh)
+            ui.navigate.to(f"/train/{draft.id}")
+        except RavenError as error:
+            with frame("Train", "/train"), empty("error_outline", "This run cannot be opened", str(error)):
+                ui.link("Back to the drafts", "/train")
+
+    @ui.page("/train/{draft_id}", response_timeout=PATIENCE)
+    async def wizard(draft_id: str, step: str | None = None) -> None:
+        try:
+            state = Wizard(draft_id, shared)
+        except InputError as error:
+            with frame("Train", "/train"), empty("search_off", "There is no such draft", str(error)):
+                ui.link("All drafts", "/train")
+            return
+        await state.load()
+        with frame(state.draft.title or "New training", "/train") as content:
+            await View(state, content).build(step)
+
+    files.register(app, shared)
 
 
-def _datasets() -> None:
+def _fresh() -> Draft:
+    """A new draft; where there is one plugin alone, it is chosen."""
+    known = list(plugins())
+    return new_draft(plugin=known[0] if len(known) == 1 else None)
+
+
+def _overview(drafts: list[Draft]) -> None:
     from nicegui import ui
 
-    try:
-        known = known_datasets()
-    except RavenError as error:
-        tell(error)
-        known = {}
-    if not known:
-        with empty("photo_library", "No dataset has a name yet", "A dataset is a Supervisely project."):
-            command("raven data demo ~/.ravenML/datasets/demo")
+    with ui.element("div").classes("line"):
+        with ui.element("div").classes("grow"):
+            heading("Train", "From a folder of annotated images to a trained model, in seven steps.")
+        ui.button("New training", icon="add", on_click=lambda: ui.navigate.to("/train/new"))
+    if not drafts:
+        with empty(
+            "model_training",
+            "Nothing was begun yet",
+            "What you choose is kept as a draft: close the page, and go on another day.",
+        ):
+            pass
         return
-    with section("Datasets"):
-        for name, folder in known.items():
+    with section("Drafts"):
+        for draft in drafts:
+            _row(draft)
+
+
+def _row(draft: Draft) -> None:
+    from nicegui import ui
+
+    async def remove() -> None:
+        with ui.dialog() as dialog, ui.card():
+            ui.label(f"Remove the draft “{draft.title or draft.id}”?").classes("strong")
+            ui.label("What was trained from it stays.").classes("muted")
             with ui.element("div").classes("line"):
-                ui.label(name).classes("strong")
-                ui.label(str(folder)).classes("muted mono cut")
+                ui.button("Remove", on_click=lambda: dialog.submit(True))
+                ui.button("Keep", on_click=lambda: dialog.submit(False)).props("flat")
+        if await dialog:
+            try:
+                await to_thread(remove_draft, draft.id)
+                row.delete()
+            except RavenError as error:
+                tell(error)
+
+    with ui.element("div").classes("list-row") as row:
+        with ui.link(target=f"/train/{draft.id}").classes("grow stack"):
+            ui.label(draft.title or "New training").classes("strong cut")
+            ui.label(_told(draft)).classes("muted small cut")
+        ui.button(icon="delete_outline", on_click=remove).props(
+            'flat round dense aria-label="Remove the draft"'
+        ).classes("quiet")
+
+
+def _told(draft: Draft) -> str:
+    parts: list[Any] = [draft.plugin, draft.dataset, f"begun {draft.created[:16].replace('T', ' ')} UTC"]
+    if draft.runs:
+        parts.append("1 run" if len(draft.runs) == 1 else f"{len(draft.runs)} runs")
+    return " · ".join(str(part) for part in parts if part)

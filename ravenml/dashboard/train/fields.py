@@ -1,0 +1,125 @@
+"""An input for a setting, whatever its kind; made from its description alone."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from ravenml.runs.secrets import is_secret
+
+if TYPE_CHECKING:
+    from ravenml.dashboard.train.view import View
+
+_UNSET = object()
+
+
+def place_field(
+    view: View,
+    field: dict[str, Any],
+    value: Any = _UNSET,
+    after: Callable[[], Awaitable[None]] | None = None,
+) -> Any:
+    """Put an input for ``field`` here.
+
+    Args:
+        field: as `ravenml.train.form.described` has it.
+        value: what it shows; by custom what holds now.
+        after: is called once the draft has taken a new value.
+
+    Returns:
+        The element, with the attribute ``error`` where it can show one.
+    """
+    name = field["name"]
+    shown = view.wizard.given(name) if value is _UNSET else value
+
+    async def take(typed: Any) -> None:
+        await view.set(name, _same_as_default(view, field, typed))
+        mark(element, view.wizard.wrong.get(name))
+        if after is not None:
+            await after()
+
+    element = _element(view, field, shown, take)
+    mark(element, view.wizard.wrong.get(name))
+    return element
+
+
+def mark(element: Any, wrong: str | None) -> None:
+    """Show, or take away, what is wrong with a field."""
+    if hasattr(element, "error"):
+        element.error = wrong
+
+
+def _element(view: View, field: dict[str, Any], shown: Any, take: Callable[[Any], Awaitable[None]]) -> Any:
+    from nicegui import ui
+
+    kind, name = field["kind"], field["name"]
+    if is_secret(name):
+        variable = f"RAVENML_{view.wizard.draft.plugin}_{name}".upper().replace("-", "_").replace(".", "_")
+        return ui.label(f"{field['title']}: a secret is not kept in a draft; set {variable}.").classes(
+            "muted"
+        )
+    if kind == "switch":
+        switch = ui.switch(field["title"], value=bool(shown))
+        switch.on_value_change(lambda event: take(bool(event.value)))
+        return _told(switch, field)
+    if kind == "choice":
+        options = {one["value"]: str(one["value"]) for one in field["choices"]}
+        select = ui.select(options, label=field["title"], value=shown if shown in options else None)
+        select.props("dense outlined options-dense").on_value_change(lambda event: take(event.value))
+        return _told(select, field)
+    if kind in ("whole", "number"):
+        text = "" if shown is None else f"{shown:g}" if isinstance(shown, float) else str(shown)
+        number = ui.input(field["title"], value=text).props("dense outlined debounce=400 inputmode=decimal")
+        if field["unit"]:
+            number.props["suffix"] = field["unit"]
+        number.on_value_change(lambda event: take(as_number(event.value, kind)))
+        return _told(number, field)
+    plain = ui.input(field["title"], value=as_text(shown)).props("dense outlined debounce=600")
+    plain.on_value_change(lambda event: take(from_text(event.value, kind)))
+    return _told(plain, field)
+
+
+def _told(element: Any, field: dict[str, Any]) -> Any:
+    """The description below the field."""
+    if hasattr(element, "error"):
+        element.props["hint"] = field["text"]
+        element.props("bottom-slots hide-bottom-space")
+    else:
+        element.tooltip(field["text"])
+    return element
+
+
+def _same_as_default(view: View, field: dict[str, Any], typed: Any) -> Any:
+    """None for what the preset or the default says anyway, so that the file stays short."""
+    from ravenml.dashboard.train.draft import value_at
+
+    base = value_at(view.wizard.of_preset(), field["name"], field["default"])
+    return None if typed == base or typed == "" else typed
+
+
+def as_number(text: Any, kind: str) -> Any:
+    """A number; what is none stays text, so that the plugin says what is wrong with it."""
+    said = str(text if text is not None else "").strip().replace(",", ".")
+    try:
+        return int(said) if kind == "whole" else float(said)
+    except ValueError:
+        return said
+
+
+def as_text(value: Any) -> str:
+    """Lists with commas, mappings as ``a=1,b=2``."""
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={inner}" for name, inner in value.items())
+    return str(value)
+
+
+def from_text(text: Any, kind: str) -> Any:
+    """What was typed, as the settings take it."""
+    said = str(text or "").strip()
+    if kind == "list":
+        return [part.strip() for part in said.split(",") if part.strip()]
+    return said

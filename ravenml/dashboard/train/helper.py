@@ -1,0 +1,84 @@
+"""The dashboard's side of plugins' helpers: asks, waits, and starts a helper that died again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import suppress
+from typing import Any
+
+import orjson
+
+from ravenml.errors import RavenError
+
+_PATIENCE = 90.0  # seconds for an answer; the first one may have to import a framework
+_LONGEST = 1 << 24  # bytes of an answer
+
+
+class Helper:
+    """One plugin's helper process; questions are answered one after the other."""
+
+    def __init__(self, plugin: str) -> None:
+        self.plugin = plugin
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+        self._described: dict[str, Any] | None = None
+
+    async def describe(self) -> dict[str, Any]:
+        """What `ravenml.train.form.described` says of the plugin's settings; asked once.
+
+        Raises:
+            RavenError: the plugin publishes none, or breaks.
+        """
+        if self._described is None:
+            self._described = await self.ask(ask="describe")
+        return self._described
+
+    async def ask(self, **question: Any) -> dict[str, Any]:
+        """The answer.
+
+        Raises:
+            RavenError: the helper says so, died, or took too long.
+        """
+        async with self._turn:
+            try:
+                answer = await asyncio.wait_for(self._exchange(question), _PATIENCE)
+            except (TimeoutError, OSError, EOFError, ValueError) as error:
+                self.close()
+                reason = "took too long" if isinstance(error, TimeoutError) else "ended unexpectedly"
+                raise RavenError(
+                    f"The plugin {self.plugin!r} gave no answer about its settings: its process {reason}; "
+                    f"`raven plugin check {self.plugin}` may say why."
+                ) from None
+        said = answer.pop("error", None)
+        if said is not None:
+            raise RavenError(said)
+        return answer
+
+    async def _exchange(self, question: dict[str, Any]) -> dict[str, Any]:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "ravenml.train.helper", self.plugin),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
+                limit=_LONGEST,
+                start_new_session=True,
+            )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(orjson.dumps(question, default=str) + b"\n")
+        await self._process.stdin.drain()
+        line = await self._process.stdout.readline()
+        if not line:
+            raise EOFError
+        answer: dict[str, Any] = orjson.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            self._process = None

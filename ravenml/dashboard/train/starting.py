@@ -1,0 +1,98 @@
+"""Starting, pausing, stopping and going on, each through the command line, in processes that outlive us."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ravenml.config.home import runs_dir
+from ravenml.dashboard.train.draft import Draft, change_draft, drafts_dir
+from ravenml.dashboard.train.export import arguments
+from ravenml.errors import InputError, RavenError
+from ravenml.files import write_json
+from ravenml.runs import layout
+from ravenml.runs.record import UNDER_WAY, read_record, status
+from ravenml.runs.replay import Replay
+from ravenml.store.ids import new_id
+
+GRACE = 60.0  # seconds that a training which looks for requests has to stop by itself
+
+
+def start(draft: Draft, command: str) -> str:
+    """Start a draft's training in a process of its own.
+
+    Args:
+        command: the plugin's training command.
+
+    Returns:
+        The id that its run will have.
+
+    Raises:
+        RavenError: the log cannot be written.
+    """
+    run_id = new_id()
+    replay = Replay(arguments(draft, command), None, {layout.RUN_ID: run_id})
+    _launch(replay.arguments, log_of(run_id), replay.full_environment(draft.plugin))
+    change_draft(draft.id, lambda d: d.runs.append(run_id))
+    return run_id
+
+
+def log_of(run_id: str) -> Path:
+    """What the command printed, which is all there is if no run came of it."""
+    return drafts_dir() / "logs" / f"{run_id}.log"
+
+
+def pause(run_id: str) -> None:
+    """Ask a training to save what resuming needs and to end.
+
+    Raises:
+        InputError: it is not under way, or its plugin never looks for requests.
+    """
+    folder = runs_dir() / run_id
+    if not can_pause(folder):
+        raise InputError(f"The plugin of {run_id} does not look for requests; it can only be stopped.")
+    write_json(folder / layout.CONTROL, {"request": "pause"})
+
+
+def stop(run_id: str) -> None:
+    """``raven runs stop --kill``, in a process of its own."""
+    folder = runs_dir() / run_id
+    grace = GRACE if can_pause(folder) else 1.0
+    _launch(["runs", "stop", run_id, "--kill", "--grace", f"{grace:g}"], log_of(run_id))
+
+
+def resume(run_id: str) -> None:
+    """``raven runs resume``, in a process of its own."""
+    _launch(["runs", "resume", run_id], log_of(run_id))
+
+
+def can_pause(folder: Path) -> bool:
+    """Whether a run is under way whose plugin looks for requests (of folds: those of the first one)."""
+    try:
+        record = read_record(folder)
+        if status(folder, record) not in UNDER_WAY:
+            return False
+        first = folder / layout.FOLDS / "0" / layout.RUN_JSON
+        return bool((read_record(first.parent) if first.exists() else record).get("polls"))
+    except RavenError:
+        return False
+
+
+def _launch(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+    """Start ``raven`` so that neither the browser's nor the dashboard's end is its own."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "ravenml", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**(environment or os.environ), "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+        )
+    # Whoever starts a process has to hear of its end, or it stays in the table of processes.
+    threading.Thread(target=process.wait, daemon=True).start()

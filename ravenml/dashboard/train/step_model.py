@@ -1,0 +1,117 @@
+"""Step 5: the architecture, and what it begins with."""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from typing import TYPE_CHECKING, Any
+
+from ravenml.dashboard.frame import empty, section
+from ravenml.dashboard.train.fields import place_field
+from ravenml.dashboard.train.starting_points import Point, starting_points
+from ravenml.dashboard.train.step_project import option
+from ravenml.errors import RavenError
+
+if TYPE_CHECKING:
+    from ravenml.dashboard.train.view import View
+
+SCRATCH, FILE, STORED = "From scratch", "From a checkpoint", "From a stored model"
+
+
+async def build(view: View) -> None:
+    """Make the step."""
+    from nicegui import ui
+
+    architecture, weights = view.wizard.field("architecture"), view.wizard.field("weights")
+    if architecture is None and weights is None:
+        empty("memory", "Nothing to choose here", "The plugin publishes no setting for its model.")
+        return
+    if architecture is not None:
+        with section(architecture["title"]):
+            _architectures(view, architecture)
+    if weights is not None:
+        with section(weights["title"]):
+            ui.label(weights["text"]).classes("muted")
+            await _weights(view, weights)
+
+
+def _architectures(view: View, field: dict[str, Any]) -> None:
+    from nicegui import ui
+
+    name, now = field["name"], view.wizard.given(field["name"])
+    offered = field["choices"]
+
+    async def choose(value: Any) -> None:
+        await view.set(name, value)
+        await view.redo()
+
+    if offered:
+        with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Architectures"'):
+            for one in offered:
+                size = f"{one['parameters'] / 1e6:.1f} million parameters" if one["parameters"] else ""
+                text = " · ".join(part for part in (size, one["text"]) if part)
+                option(str(one["value"]), text, now == one["value"], lambda one=one: choose(one["value"]))
+    if field["kind"] == "text":
+        own = {**field, "choices": [], "title": "Another one", "default": ""}
+        shown = "" if now in [one["value"] for one in offered] else now
+        place_field(view, own, value=shown, after=view.redo)
+
+
+async def _weights(view: View, field: dict[str, Any]) -> None:
+    from nicegui import ui
+
+    name, now = field["name"], view.wizard.given(field["name"])
+    points = await to_thread(starting_points)
+    known = {point.path: point for point in points}
+    way = SCRATCH if not now else STORED if now in known else FILE
+
+    async def choose(value: str | None) -> None:
+        await view.set(name, value)
+        await view.redo()
+
+    async def typed() -> None:
+        text = (file.value or "").strip()
+        if not text or text == now:
+            return
+        try:
+            path = view.wizard.shared.settings.roots.inside(text)
+        except RavenError as error:
+            file.error = str(error)
+            return
+        if not path.exists():
+            file.error = f"There is no {path}."
+            return
+        await choose(str(path))
+
+    def show(chosen: str) -> None:
+        file.set_visibility(chosen == FILE)
+        stored.set_visibility(chosen == STORED)
+
+    toggle = ui.toggle([SCRATCH, FILE, STORED], value=way).props("no-caps unelevated")
+    file = ui.input(
+        "A checkpoint, a model-state.tar or a training's folder", value=now if way == FILE else ""
+    )
+    file.props("dense outlined clearable").classes("wide").on("keydown.enter", typed).on("blur", typed)
+    with ui.element("div").classes("stack") as stored:
+        if not points:
+            ui.label("No model is stored here yet, and no run has one.").classes("muted")
+        else:
+            _stored(points, now, choose)
+    show(way)
+
+    async def turn(event: Any) -> None:
+        show(event.value)
+        if event.value == SCRATCH:
+            await choose(None)
+
+    toggle.on_value_change(turn)
+    mode = view.wizard.field("weights_mode")
+    if mode is not None and now:
+        place_field(view, mode)
+
+
+def _stored(points: list[Point], now: Any, choose: Any) -> None:
+    from nicegui import ui
+
+    options = {point.path: f"{point.name} · {point.text}" for point in points}
+    select = ui.select(options, label="Model", value=now if now in options else None, with_input=True)
+    select.props("dense outlined").classes("wide").on_value_change(lambda event: choose(event.value))

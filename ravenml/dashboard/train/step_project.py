@@ -1,0 +1,233 @@
+"""Step 1: the project and the plugin, and a look at the images."""
+
+from __future__ import annotations
+
+import sys
+from asyncio import to_thread
+from typing import TYPE_CHECKING, Any
+
+from ravenml.config.home import datasets_dir
+from ravenml.dashboard.frame import empty, section, tell
+from ravenml.dashboard.train.draft import SplitWish, put
+from ravenml.dashboard.train.gallery import Gallery
+from ravenml.dashboard.train.summary import counted
+from ravenml.data.known import known_datasets
+from ravenml.errors import RavenError
+from ravenml.plugin.discovery import plugins
+
+if TYPE_CHECKING:
+    from ravenml.dashboard.train.view import View
+
+_CARDS = 12  # known datasets that are shown before a search is needed
+
+
+async def build(view: View) -> None:
+    """Make the step."""
+    _choose_project(view)
+    _choose_plugin(view)
+    if view.wizard.draft.dataset:
+        Facts(view).build()
+
+
+def _choose_project(view: View) -> None:
+    from nicegui import ui
+
+    draft = view.wizard.draft
+    known = known_datasets()
+
+    async def choose(dataset: str) -> None:
+        try:
+            view.wizard.shared.root_of(dataset)
+        except RavenError as error:
+            path.error = str(error)
+            return
+
+        def change(d: Any) -> None:
+            if (
+                d.dataset != dataset
+            ):  # what was chosen of another project's classes and tags means nothing here
+                d.dataset, d.split = dataset, SplitWish()
+                field = view.wizard.field("classes")
+                if field is not None:
+                    put(d.settings, field["name"], None)
+
+        if await view.change(change):
+            await view.redo()
+
+    async def typed() -> None:
+        text = (path.value or "").strip()
+        if text and text != view.wizard.draft.dataset:
+            await choose(text)
+
+    async def demo() -> None:
+        button.props("loading")
+        done = await to_thread(_make_demo)
+        if done is not None:
+            button.props(remove="loading")
+            tell(done)
+            return
+        await choose("demo")
+
+    with section("Project"):
+        if known:
+            with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Known datasets"'):
+                for name in list(known)[:_CARDS]:
+                    option(name, str(known[name]), draft.dataset == name, lambda name=name: choose(name))
+        else:
+            with empty("photo_library", "No dataset has a name yet", "A dataset is a Supervisely project."):
+                button = ui.button("Make the demo project", icon="auto_awesome", on_click=demo)
+        with ui.element("div").classes("line"):
+            if len(known) > _CARDS:
+                more = ui.select(list(known), with_input=True, label="All known datasets")
+                more.props("dense outlined").on_value_change(lambda event: choose(event.value)).classes(
+                    "wide"
+                )
+            other = draft.dataset if draft.dataset and draft.dataset not in known else ""
+            path = ui.input("Or a project's folder", value=other).props("dense outlined clearable")
+            path.classes("grow").on("keydown.enter", typed).on("blur", typed)
+            path.props("hide-bottom-space")
+
+
+def _choose_plugin(view: View) -> None:
+    from nicegui import ui
+
+    draft = view.wizard.draft
+    known = plugins()
+
+    async def choose(name: str) -> None:
+        def change(d: Any) -> None:
+            if d.plugin != name:
+                d.plugin, d.preset, d.settings = name, None, {}
+
+        if await view.change(change):
+            await view.redo()
+
+    with section("Plugin"):
+        if not known:
+            empty(
+                "extension_off",
+                "No training plugin is installed",
+                "./install_all.sh installs this project's.",
+            )
+            return
+        with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Plugins"'):
+            for name, plugin in known.items():
+                text = plugin.fault() or f"{plugin.distribution} {plugin.version}"
+                option(name, text, draft.plugin == name, lambda name=name: choose(name))
+
+
+def option(title: str, text: str, chosen: bool, choose: Any) -> None:
+    """A card that can be chosen, with a line below its title."""
+    from nicegui import ui
+
+    with ui.element("button").classes("choice").props("type=button role=radio").on("click", choose) as card:
+        card.props["aria-label"] = title
+        card.props["aria-checked"] = "true" if chosen else "false"
+        ui.label(title).classes("strong wrap")
+        ui.label(text).classes("muted small wrap")
+
+
+class Facts:
+    """What is in the project, as far as it is counted, and its gallery."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.gallery: Gallery | None = None
+        self._stage = ""
+        self._facts: Any = None
+
+    def build(self) -> None:
+        """Make it; it grows as the project is counted."""
+        from nicegui import ui
+
+        self._box = ui.element("div").classes("stack wide-gap")
+        self.view.tick = self.refresh
+        self._show()
+
+    async def refresh(self) -> None:
+        """What is new since the last second."""
+        job = self.view.wizard.job
+        if self._now() != self._stage:
+            if job is not None and (job.project is not None or job.error):
+                await self.view.wizard.divide()
+                self.view.refresh_around()
+            self._show()
+        elif job is not None and not job.ended and job.total:
+            self._bar.value = round(job.done / job.total, 3)
+            self._words.text = f"Counting: {job.done:,} of {counted(job.total, 'image')}"
+
+    def _now(self) -> str:
+        job = self.view.wizard.job
+        if job is None or job.error is not None:
+            return "failed"
+        return "opening" if job.project is None else "counting" if job.survey is None else "done"
+
+    def _show(self) -> None:
+        from nicegui import ui
+
+        self._stage = self._now()
+        job = self.view.wizard.job
+        if self._stage == "done" and self.gallery is not None and job is not None:
+            self._facts.clear()
+            with self._facts:
+                _figures(job)
+            self.gallery.counted()
+            return
+        self._box.clear()
+        with self._box:
+            if self._stage == "failed":
+                with empty("error_outline", "This project cannot be used", (job.error or "") if job else ""):
+                    return
+            with section("What is in it"):
+                self._facts = ui.element("div").classes("stack")
+                with self._facts:
+                    if job is not None and job.project is not None:
+                        _figures(job)
+                    if self._stage != "done":
+                        self._bar = ui.linear_progress(0, show_value=False).props("rounded")
+                        self._words = ui.label("Opening the project …").classes("muted small")
+            if job is not None and job.project is not None:
+                self.gallery = Gallery(self.view.wizard, job)
+                with section("Images"):
+                    self.gallery.build()
+
+
+def _figures(job: Any) -> None:
+    from nicegui import ui
+
+    project, survey = job.project, job.survey
+    with ui.element("div").classes("figures"):
+        figure(f"{len(project.items):,}", "images")
+        figure(f"{len(project.datasets):,}", "datasets")
+        figure(f"{len(project.classes):,}", "classes")
+        if survey is not None:
+            figure(f"{int(survey.objects.sum()):,}", "objects")
+    if survey is None:
+        return
+    if survey.tags:
+        with ui.element("div").classes("line"):
+            ui.label("Tags of images:").classes("muted")
+            for column, tag in enumerate(survey.tags):
+                ui.label(f"{tag}: {int(survey.tagged[:, column].sum()):,}").classes("chip")
+    if survey.faults:
+        with ui.expansion(f"{counted(len(survey.faults), 'fault')} in the annotations", icon="warning"):
+            for fault in survey.faults:
+                ui.label(fault).classes("small wrap")
+
+
+def figure(number: str, word: str) -> None:
+    """A number with its word below."""
+    from nicegui import ui
+
+    with ui.element("div").classes("figure"):
+        ui.label(number).classes("figure-number")
+        ui.label(word).classes("muted small")
+
+
+def _make_demo() -> str | None:
+    """Write the demo project as a process of its own; what went wrong, or None."""
+    import subprocess
+
+    command = [sys.executable, "-P", "-m", "ravenml", "data", "demo", str(datasets_dir() / "demo")]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return None if done.returncode == 0 else done.stderr.strip() or "The demo could not be written."

@@ -1,0 +1,174 @@
+"""Step 6: hyperparameters; the form is made from what the plugin publishes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ravenml.config.config import load_config
+from ravenml.dashboard.chart import Chart
+from ravenml.dashboard.column import Points
+from ravenml.dashboard.drawing import Line
+from ravenml.dashboard.frame import empty, section
+from ravenml.dashboard.train.division import steps_per_epoch
+from ravenml.dashboard.train.draft import Draft
+from ravenml.dashboard.train.fields import mark, place_field
+from ravenml.dashboard.train.missing import HANDLED, STEP_OF_ROLE
+from ravenml.errors import RavenError
+from ravenml.train.settings import GROUPS
+
+if TYPE_CHECKING:
+    from ravenml.dashboard.train.view import View
+
+_POINTS = 400  # of the curve
+
+
+async def build(view: View) -> None:
+    """Make the step."""
+    form = view.wizard.form
+    if form is None:
+        empty(
+            "tune",
+            "No settings are published",
+            "This plugin is trained as its command line has it; it describes no settings.",
+        )
+    else:
+        if form["presets"]:
+            _presets(view)
+        page = Form(view)
+        page.build()
+        await page.refresh()
+    _core(view)
+
+
+class Form:
+    """The groups of fields; which of them are shown depends on the values of others."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.places: dict[str, tuple[dict[str, Any], Any]] = {}
+        self.curve: Any = None
+        self.chart: Chart | None = None
+        self.drawn = 0
+
+    def build(self) -> None:
+        """Make it."""
+        from nicegui import ui
+
+        groups = grouped(self.view.wizard.form or {"fields": []})
+        for group, fields in groups.items():
+            with section(group.capitalize()):
+                with ui.element("div").classes("fields"):
+                    for field in fields:
+                        with ui.element("div").classes("field") as place:
+                            element = place_field(self.view, field, after=self.refresh)
+                        self.places[field["name"]] = (field, (place, element))
+                if group == "schedule":
+                    self.curve = ui.element("div").classes("curve")
+
+    async def refresh(self) -> None:
+        """After a value changed: which fields count now, what is wrong, and the curve."""
+        wizard = self.view.wizard
+        for name, (field, (place, element)) in self.places.items():
+            place.set_visibility(
+                all(wizard.given(other) in values for other, values in field["when"].items())
+            )
+            mark(element, wizard.wrong.get(name))
+        if self.curve is not None:
+            await self._draw()
+
+    async def _draw(self) -> None:
+        wizard = self.view.wizard
+        batch = wizard.field("batch_size")
+        try:
+            size = int(wizard.given(batch["name"])) if batch else 8
+            steps = steps_per_epoch(wizard.division, size) if wizard.division else 1
+            rates = (
+                []
+                if wizard.wrong
+                else (await wizard.ask(ask="curve", settings=wizard.effective(), steps=min(steps, 50)))[
+                    "rates"
+                ]
+            )
+        except (RavenError, ValueError, TypeError):
+            rates, steps = [], 1
+        self.curve.set_visibility(bool(rates))
+        if not rates:
+            return
+        every = max(1, len(rates) // _POINTS)
+        per_epoch = min(steps, 50)
+        chosen = [*range(0, len(rates), every), len(rates) - 1]
+        x = np.array([number / per_epoch for number in chosen], float)
+        y = np.array([rates[number] for number in chosen], float)
+        self.drawn += 1
+        line = Line("learning rate", Points("epoch", x, y, self.drawn))
+        if self.chart is None:
+            with self.curve:
+                self.chart = Chart("Learning rate", [line], legend=False)
+        else:
+            await self.chart.show([line])
+
+
+def grouped(form: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The fields of this step by group: those that everybody knows first, then the plugin's own."""
+    own = [
+        field
+        for field in form["fields"]
+        if field["role"] not in STEP_OF_ROLE and field["role"] not in HANDLED
+    ]
+    names = list(dict.fromkeys([*GROUPS, *(field["group"] for field in own)]))
+    system = [name for name in ("logging", "checkpoints", "system") if name in names]
+    order = [name for name in names if name not in system] + system
+    found = {name: [field for field in own if field["group"] == name] for name in order}
+    return {name: fields for name, fields in found.items() if fields}
+
+
+def _presets(view: View) -> None:
+    from nicegui import ui
+
+    form = view.wizard.form or {"presets": []}
+
+    async def choose(title: str | None) -> None:
+        def change(draft: Draft) -> None:
+            draft.preset = title
+
+        if await view.change(change):
+            await view.redo()
+
+    with section("Preset"), ui.element("div").classes("line"):
+        options = {"": "none", **{one["title"]: one["title"] for one in form["presets"]}}
+        toggle = ui.toggle(options, value=view.wizard.draft.preset or "").props("no-caps unelevated")
+        toggle.on_value_change(lambda event: choose(event.value or None))
+        ui.label("What you set below stands above the preset.").classes("muted small")
+
+
+def _core(view: View) -> None:
+    """What ravenML itself can be told about a training."""
+    from nicegui import ui
+
+    draft = view.wizard.draft
+
+    def setter(name: str, kind: Any = lambda value: value) -> Any:
+        async def set(event: Any) -> None:
+            await view.change(lambda d: setattr(d, name, kind(event.value)))
+
+        return set
+
+    with section("Where and what is kept"):
+        with ui.element("div").classes("fields"):
+            queues = {"": "this machine", **{name: f"queue {name}" for name in load_config().queues}}
+            where = ui.select(queues, label="Train on", value=draft.queue or "").props("dense outlined")
+            where.classes("field").on_value_change(setter("queue", lambda value: value or None))
+            if draft.split.way == "kfold":
+                jobs = ui.number("Folds side by side", value=draft.jobs, min=1, max=64, precision=0)
+                jobs.props("dense outlined").classes("field")
+                jobs.on_value_change(setter("jobs", lambda value: max(1, int(value or 1))))
+            kept = {"": "as configured", "best": "best", "all": "all", "none": "none"}
+            store = ui.select(kept, label="Stored checkpoints", value=draft.upload_checkpoints or "")
+            store.props("dense outlined").classes("field")
+            store.on_value_change(setter("upload_checkpoints", lambda value: value or None))
+        note = ui.textarea("What is worth remembering of this training", value=draft.comments)
+        note.props("dense outlined autogrow debounce=600 maxlength=4000").on_value_change(
+            setter("comments", lambda value: value or "")
+        )

@@ -1,0 +1,205 @@
+"""Step 2: which images are learned from, and which are validated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ravenml.dashboard.frame import section
+from ravenml.dashboard.train.division import Share, balance, unevenness
+from ravenml.dashboard.train.draft import Draft
+from ravenml.dashboard.train.gallery import legend
+from ravenml.dashboard.train.step_project import figure, option
+
+if TYPE_CHECKING:
+    from ravenml.dashboard.train.view import View
+
+WAYS = {
+    "percent": ("Random", "So many percent validate, chosen by chance."),
+    "tags": ("By tags", "Tags of the images say who trains and who validates."),
+    "datasets": ("By datasets", "Whole datasets validate."),
+    "kfold": ("k-fold", "Every image is validated once, by a model that never saw it."),
+}
+GROUPINGS = {"random": "nothing", "dataset": "a dataset's images", "": "a regular expression on names"}
+
+
+async def build(view: View) -> None:
+    """Make the step."""
+    from nicegui import ui
+
+    wish = view.wizard.draft.split
+
+    async def choose(way: str) -> None:
+        await view.change(lambda draft: setattr(draft.split, "way", way))
+        await view.redo()
+
+    with section("How the images are divided"):
+        with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Ways to split"'):
+            for way, (title, text) in WAYS.items():
+                option(title, text, wish.way == way, lambda way=way: choose(way))
+        controls = ui.element("div").classes("line form-line")
+    shown = ui.element("div").classes("stack wide-gap")
+    with controls:
+        _controls(view, lambda: _show(view, shown))
+    _show(view, shown)
+
+    async def tick() -> None:  # counted meanwhile
+        if view.wizard.division is None:
+            await view.wizard.divide()
+            if view.wizard.division is not None:
+                view.refresh_around()
+                await view.redo()
+
+    view.tick = tick
+
+
+def _controls(view: View, show: Any) -> None:
+    """The inputs of the way that is chosen."""
+    from nicegui import ui
+
+    wish = view.wizard.draft.split
+    job = view.wizard.job
+    assert job is not None and job.project is not None
+
+    def setter(name: str) -> Any:
+        async def set(event: Any) -> None:
+            if event.value is None and name not in ("only_tag",):
+                return
+            kind = type(getattr(view.wizard.draft.split, name))
+            value = kind(event.value) if kind in (int, float) else event.value
+
+            def change(draft: Draft) -> None:
+                setattr(draft.split, name, value)
+
+            if await view.change(change):
+                show()
+
+        return set
+
+    def number(label: str, name: str, least: int, most: int, **more: Any) -> None:
+        field = ui.number(label, value=getattr(wish, name), min=least, max=most, precision=0, **more)
+        field.props("dense outlined debounce=300").classes("narrow").on_value_change(setter(name))
+
+    tags = job.survey.tags if job.survey is not None else sorted(tag.name for tag in job.project.tags)
+    if wish.way == "percent":
+        number("Validate with", "percent", 1, 99, suffix="%")
+        number("Seed", "seed", 0, 2**31 - 1)
+    elif wish.way == "tags":
+        for label, name in (("Tag to learn from", "train_tag"), ("Tag to validate with", "val_tag")):
+            options = sorted({*tags, getattr(wish, name)})
+            field = ui.select(options, label=label, value=getattr(wish, name)).props("dense outlined")
+            field.classes("medium").on_value_change(setter(name))
+    elif wish.way == "datasets":
+        options = sorted({*job.project.datasets, *wish.datasets})
+        field = ui.select(options, label="Datasets that validate", value=wish.datasets, multiple=True)
+        field.props("dense outlined use-chips").classes("wide").on_value_change(setter("datasets"))
+    elif wish.way == "kfold":
+        number("Folds", "folds", 2, 1000)
+        _grouping(view, setter("by"))
+        number("Seed", "seed", 0, 2**31 - 1)
+        field = ui.select(tags, label="Only images tagged", value=wish.only_tag, clearable=True)
+        field.props("dense outlined").classes("medium").on_value_change(setter("only_tag"))
+
+
+def _grouping(view: View, set_by: Any) -> None:
+    from nicegui import ui
+
+    by = view.wizard.draft.split.by
+    named = by in ("random", "dataset")
+    expression = ui.input("Expression", value="" if named else by, placeholder="^[^_]+")
+    expression.props('dense outlined debounce=500 hint="Names in which it matches the same stay together"')
+
+    async def choose(event: Any) -> None:
+        expression.set_visibility(event.value == "")
+        if event.value:
+            await set_by(event)
+
+    kind = ui.select(GROUPINGS, label="Keep together", value=by if named else "", on_change=choose)
+    kind.props("dense outlined").classes("medium").move(target_index=1)
+    expression.classes("medium").set_visibility(not named)
+
+    async def typed(event: Any) -> None:
+        if event.value:
+            await set_by(event)
+
+    expression.on_value_change(typed)
+
+
+def _show(view: View, shown: Any) -> None:
+    """Counts, notices and the picture of the balance."""
+    from nicegui import ui
+
+    job, division = view.wizard.job, view.wizard.division
+    shown.clear()
+    with shown:
+        if job is None or job.project is None or division is None or division.error is not None:
+            return
+        with section("What comes of it"):
+            for notice in division.notices:
+                with ui.element("div").classes("note"):
+                    ui.icon("info").props('aria-hidden="true"')
+                    ui.label(f"{notice[:1].upper()}{notice[1:]}").classes("wrap")
+            if len(division.splits) > 1:
+                _folds(view)
+                return
+            split = division.splits[0]
+            with ui.element("div").classes("figures"):
+                figure(f"{len(split.train):,}", "images to learn from")
+                figure(f"{len(split.val):,}", "images to validate with")
+            if job.survey is None:
+                ui.label("The balance of the classes comes when all is counted.").classes("muted small")
+                return
+            shares = balance(job.project, job.survey, split)
+            _bars(shares)
+            for text in unevenness(shares):
+                with ui.element("div").classes("note warn"):
+                    ui.icon("warning").props('aria-hidden="true"')
+                    ui.label(text).classes("wrap")
+
+
+def _bars(shares: list[Share]) -> None:
+    """Per class a bar: the strong part trains, the pale one validates."""
+    from nicegui import ui
+
+    with ui.element("div").classes("balance"):
+        for share in shares:
+            total = share.train + share.val
+            part = 100 * share.train / total if total else 0
+            legend(share.title, share.color)
+            with ui.element("div").classes("bar"):
+                if total:
+                    ui.element("div").classes("bar-train").style(
+                        f"width: {part:.2f}%; background: {share.color}"
+                    )
+                    ui.element("div").classes("bar-val").style(
+                        f"width: {100 - part:.2f}%; background: {share.color}"
+                    )
+            told = f"{share.train:,} + {share.val:,} objects" if total else "no object"
+            ui.label(f"{told} · {100 - part:.0f} % validate" if total else told).classes("muted small number")
+
+
+def _folds(view: View) -> None:
+    """A row per fold: how many images validate, and how the classes lie in it."""
+    from nicegui import ui
+
+    job, division = view.wizard.job, view.wizard.division
+    assert job is not None and job.project is not None and division is not None
+    most = max(len(split.val) for split in division.splits)
+    with ui.element("div").classes("balance folds"):
+        for number, split in enumerate(division.splits):
+            ui.label(f"fold {number}").classes("strong")
+            with ui.element("div").classes("bar").style(f"max-width: {100 * len(split.val) / most:.1f}%"):
+                if job.survey is None:
+                    ui.element("div").classes("bar-train plain").style("width: 100%")
+                else:
+                    shares = balance(job.project, job.survey, split)
+                    total = sum(share.val for share in shares) or 1
+                    for share in shares:
+                        ui.element("div").classes("bar-train").style(
+                            f"width: {100 * share.val / total:.2f}%; background: {share.color}"
+                        ).tooltip(f"{share.title}: {share.val:,} objects")
+            ui.label(f"{len(split.val):,} images").classes("muted small number")
+    if job.survey is not None:
+        with ui.element("div").classes("line"):
+            for known in job.project.classes:
+                legend(known.title, known.color)
+            ui.label("objects in each fold").classes("muted small")

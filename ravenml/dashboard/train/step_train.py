@@ -1,0 +1,104 @@
+"""Step 7: start the training, and watch it."""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from typing import TYPE_CHECKING
+
+from ravenml.config.home import runs_dir
+from ravenml.dashboard.frame import command, section, tell
+from ravenml.dashboard.train.draft import path_of
+from ravenml.dashboard.train.export import as_command, as_yaml
+from ravenml.dashboard.train.run_card import RunCard
+from ravenml.dashboard.train.starting import log_of, start
+from ravenml.errors import RavenError
+from ravenml.runs import layout
+from ravenml.runs.record import UNDER_WAY, read_record, status
+
+if TYPE_CHECKING:
+    from ravenml.dashboard.train.view import View
+
+
+async def build(view: View) -> None:
+    """Make the step."""
+    runs = view.wizard.draft.runs
+    card = RunCard(view, runs[-1]) if runs else None
+    if card is not None and await to_thread(under_way, runs[-1]):
+        await card.build()
+        _start(view, again=True)
+    else:
+        _start(view, again=card is not None)
+        if card is not None:
+            await card.build()
+    if len(runs) > 1:
+        _earlier(runs[:-1])
+    if card is not None:
+        view.tick = card.refresh
+
+
+def under_way(run_id: str) -> bool:
+    """Whether a run has not ended; one that was just started counts."""
+    folder = runs_dir() / run_id
+    if not (folder / layout.RUN_JSON).exists():
+        return not log_ended(run_id)
+    try:
+        return status(folder, read_record(folder)) in UNDER_WAY
+    except RavenError:
+        return False
+
+
+def log_ended(run_id: str) -> bool:
+    """Whether the command that was to begin a run said that it cannot."""
+    try:
+        return "Error:" in log_of(run_id).read_text(errors="replace")
+    except OSError:
+        return False
+
+
+def _start(view: View, again: bool) -> None:
+    from nicegui import ui
+
+    draft, wizard = view.wizard.draft, view.wizard
+    name = wizard.form["command"] if wizard.form else "train"
+
+    async def go() -> None:
+        why = wizard.locked("train")
+        if why is not None:
+            ui.notify(why, position="top")
+            return
+        button.disable()
+        try:
+            await to_thread(start, wizard.draft, name)
+        except RavenError as error:
+            tell(error)
+            button.enable()
+            return
+        await wizard.load()
+        view.refresh_around()
+        await view.redo()
+
+    def download() -> None:
+        ui.download.content(as_yaml(wizard.draft).encode(), f"training-{draft.id}.yml")
+
+    with section("Train again" if again else "Ready to train"):
+        with ui.element("div").classes("line"):
+            button = ui.button(
+                "Start another run" if again else "Start training", icon="play_arrow", on_click=go
+            )
+            if again:
+                button.props("outline")
+            ui.button("Download the YAML", icon="download", on_click=download).props("flat")
+            ui.label("Closing the browser or the dashboard stops nothing.").classes("muted small")
+        with ui.expansion("As a command line, and as YAML", icon="terminal").classes("fill"):
+            command(as_command(draft, name))
+            ui.label(str(path_of(draft.id).with_suffix(".yml"))).classes("muted small mono wrap")
+            with ui.element("pre").classes("yaml"):
+                ui.label(as_yaml(draft))
+
+
+def _earlier(runs: list[str]) -> None:
+    from nicegui import ui
+
+    with section("Earlier runs of this draft"):
+        for run_id in reversed(runs):
+            ui.link(run_id, f"/runs/{run_id}").classes("mono")

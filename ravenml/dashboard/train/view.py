@@ -1,0 +1,185 @@
+"""The wizard on the page: the rail of steps, the step that is open, and what leads on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ravenml.dashboard.frame import heading, tell
+from ravenml.dashboard.train.draft import STEPS, Draft
+from ravenml.dashboard.train.missing import TITLES
+from ravenml.dashboard.train.summary import summary
+from ravenml.dashboard.train.wizard import Wizard
+from ravenml.errors import RavenError
+
+if TYPE_CHECKING:
+    from nicegui import ui as _ui
+
+_LOOK = 1.0  # seconds between two looks at what other browsers do
+
+Step = Callable[["View"], Awaitable[None]]
+
+
+class View:
+    """One browser's wizard.
+
+    Attributes:
+        wizard: what is known of the draft.
+        step: the step that is open.
+        tick: called every second by steps that show what goes on; a step sets its own.
+    """
+
+    def __init__(self, wizard: Wizard, content: _ui.element) -> None:
+        self.wizard = wizard
+        self.content = content
+        self.step = STEPS[0]
+        self.tick: Callable[[], Awaitable[None]] | None = None
+        self._busy = False
+        self._buttons: dict[str, tuple[Any, Any]] = {}
+
+    async def build(self, step: str | None = None) -> None:
+        """Make the page."""
+        from nicegui import ui
+
+        wanted = step if step in STEPS else self.wizard.draft.step
+        self.step = wanted if wanted in STEPS and not self.wizard.locked(wanted) else self._furthest(wanted)
+        with ui.element("div").classes("wizard-head"):
+            with ui.element("h1"):
+                ui.label("Training")
+            name = ui.input(placeholder="Give it a title", value=self.wizard.draft.title)
+            name.props(
+                'dense borderless debounce=600 aria-label="Title of this draft" maxlength=200'
+            ).classes("grow")
+            name.on_value_change(lambda event: self.change(lambda d: setattr(d, "title", event.value or "")))
+        with ui.element("div").classes("wizard"):
+            with ui.element("nav").props('aria-label="Steps"').classes("rail"):
+                for number, one in enumerate(STEPS, 1):
+                    self._rail_button(number, one)
+            with ui.element("div").classes("step"):
+                self._body = ui.element("div").classes("step-body")
+                self._foot = ui.element("div").classes("step-foot")
+        self.wizard.on_change = self.refresh_around
+        self.refresh_around()
+        await self._show()
+        ui.timer(_LOOK, self._look)
+
+    async def open(self, step: str) -> None:
+        """Go to a step, if it is not locked."""
+        from nicegui import ui
+
+        why = self.wizard.locked(step)
+        if why is not None:
+            ui.notify(why, position="top")
+            return
+        self.step = step
+        with self.content:  # the button that was pressed may be gone by now
+            ui.navigate.history.replace(f"/train/{self.wizard.draft.id}?step={step}")
+            await self.change(lambda draft: setattr(draft, "step", step))
+            await self._show()
+            ui.run_javascript("window.scrollTo({top: 0})")
+
+    async def change(self, change: Callable[[Draft], None]) -> bool:
+        """Change the draft; whether it could be."""
+        try:
+            with self.content:
+                await self.wizard.change(change)
+            return True
+        except RavenError as error:
+            with self.content:
+                tell(error)
+            return False
+
+    async def set(self, name: str, value: Any) -> None:
+        """Set one of the plugin's settings."""
+        from ravenml.dashboard.train.draft import put
+
+        await self.change(lambda draft: put(draft.settings, name, value))
+
+    async def redo(self) -> None:
+        """Build the open step anew."""
+        await self._show()
+
+    def refresh_around(self) -> None:
+        """The rail and the foot, after something was chosen."""
+        for step, (button, line) in self._buttons.items():
+            why = self.wizard.locked(step)
+            done = why is None and self.wizard.missing(step) is None and step != "train"
+            button.classes(
+                add=" ".join(name for name, on in (("done", done), ("locked", bool(why))) if on),
+                remove=" ".join(name for name, on in (("done", done), ("locked", bool(why))) if not on),
+            )
+            button.props["aria-disabled"] = "true" if why else "false"
+            if step == self.step:
+                button.props["aria-current"] = "step"
+            else:
+                button.props.pop("aria-current", None)
+            button.update()
+            line.text = summary(step, self.wizard) if why is None else ""
+        self._show_foot()
+
+    def _rail_button(self, number: int, step: str) -> None:
+        from nicegui import ui
+
+        async def go() -> None:
+            await self.open(step)
+
+        with ui.element("button").classes("rail-step").props("type=button").on("click", go) as button:
+            ui.label(str(number)).classes("rail-number").props('aria-hidden="true"')
+            with ui.element("div").classes("rail-words"):
+                ui.label(TITLES[step]).classes("rail-title")
+                line = ui.label().classes("muted small cut")
+        self._buttons[step] = (button, line)
+
+    def _show_foot(self) -> None:
+        from nicegui import ui
+
+        place = STEPS.index(self.step)
+        why = self.wizard.missing(self.step)
+        self._foot.clear()
+        with self._foot:
+            if place:
+                before = STEPS[place - 1]
+                ui.button("Back", on_click=lambda: self.open(before)).props("flat")
+            said = ui.label(why or "").classes("grow muted wrap").props('role="status"')
+            said.set_visibility(True)
+            if place + 1 < len(STEPS):
+                following = STEPS[place + 1]
+                forward = ui.button(f"Next: {TITLES[following]}", on_click=lambda: self.open(following))
+                forward.set_enabled(why is None and self.wizard.locked(following) is None)
+
+    async def _show(self) -> None:
+        self.tick = None
+        self._body.clear()
+        self.refresh_around()
+        module = import_module(f"ravenml.dashboard.train.step_{self.step}")
+        build: Step = module.build
+        with self._body:
+            try:
+                await build(self)
+            except RavenError as error:
+                heading(TITLES[self.step], str(error))
+
+    def _furthest(self, wanted: str) -> str:
+        """The step that has to be seen to before ``wanted`` opens."""
+        for step in STEPS[: STEPS.index(wanted) if wanted in STEPS else 0]:
+            if self.wizard.missing(step) is not None:
+                return step
+        return STEPS[0]
+
+    async def _look(self) -> None:
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            if await self.wizard.look():
+                with self.content:
+                    await self._show()
+            elif self.tick is not None:
+                with self._body:
+                    await self.tick()
+        except RavenError as error:
+            with self.content:
+                tell(error)
+        finally:
+            self._busy = False

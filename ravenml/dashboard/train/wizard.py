@@ -1,0 +1,198 @@
+"""One browser's view of a draft: what is known of it, and what is done when something is chosen."""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ravenml.dashboard.settings import Settings
+from ravenml.dashboard.train.division import Division, by_itself, divide
+from ravenml.dashboard.train.draft import STEPS, Draft, change_draft, changed_at, put, read_draft, value_at
+from ravenml.dashboard.train.helper import Helper
+from ravenml.dashboard.train.missing import by_role, first_missing, missing
+from ravenml.dashboard.train.survey import Job, Surveys
+from ravenml.data.known import known_datasets
+from ravenml.errors import RavenError
+from ravenml.plugin.discovery import SETTINGS, find_plugin
+from ravenml.train.settings import merged
+
+
+class Shared:
+    """What all browsers of one dashboard share: counted projects, and plugins' helpers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.surveys = Surveys()
+        self._helpers: dict[str, Helper] = {}
+
+    def helper(self, plugin: str) -> Helper:
+        """The plugin's helper."""
+        return self._helpers.setdefault(plugin, Helper(plugin))
+
+    def close(self) -> None:
+        """End the helpers."""
+        for helper in self._helpers.values():
+            helper.close()
+
+    def root_of(self, dataset: str) -> Path:
+        """The folder of a dataset that is known by its name, or of a path below the roots.
+
+        Raises:
+            InputError: it is neither.
+        """
+        known = known_datasets()
+        if dataset in known:
+            return known[dataset].absolute()
+        return self.settings.roots.inside(dataset)
+
+
+class Wizard:
+    """What is known of a draft now.
+
+    Attributes:
+        draft: as it was when it was last read.
+        job: the counting of its project; None where there is none.
+        form: the plugin's settings, described; None where it publishes none.
+        values: all the settings that hold, by dotted name.
+        wrong: what is wrong with them, by dotted name.
+        plugin_fault: why the plugin cannot be used.
+        division: how the images are divided; None while that is not known.
+    """
+
+    def __init__(self, draft_id: str, shared: Shared) -> None:
+        self.shared = shared
+        self.draft: Draft = read_draft(draft_id)
+        self.job: Job | None = None
+        self.form: dict[str, Any] | None = None
+        self.values: dict[str, Any] = {}
+        self.wrong: dict[str, str] = {}
+        self.plugin_fault: str | None = None
+        self.division: Division | None = None
+        self._divided_for: object = None
+        self._seen = changed_at(draft_id)
+        self.on_change: Callable[[], None] = lambda: None
+
+    async def load(self) -> None:
+        """Bring everything up to date with the draft on disk."""
+        self._seen = changed_at(self.draft.id)
+        self.draft = await to_thread(read_draft, self.draft.id)
+        self._open()
+        await self._ask_plugin()
+        await self.divide()
+
+    async def look(self) -> bool:
+        """Whether somebody else changed the draft; it is read again then."""
+        if changed_at(self.draft.id) == self._seen:
+            return False
+        await self.load()
+        return True
+
+    async def change(self, change: Callable[[Draft], None]) -> None:
+        """Change the draft, and what follows from it.
+
+        Raises:
+            InputError: the draft was removed.
+        """
+        before = self.draft
+        self.draft = await to_thread(change_draft, self.draft.id, change)
+        self._seen = changed_at(self.draft.id)
+        if self.draft.dataset != before.dataset:
+            self._open()
+        if (self.draft.plugin, self.draft.settings, self.draft.preset) != (
+            before.plugin,
+            before.settings,
+            before.preset,
+        ):
+            await self._ask_plugin()
+        await self.divide()
+        self.on_change()
+
+    async def set(self, name: str, value: Any) -> None:
+        """Set one of the plugin's settings by its dotted name; None restores its default."""
+        await self.change(lambda draft: put(draft.settings, name, value))
+
+    def given(self, name: str) -> Any:
+        """What was chosen for a setting; the value that holds where nothing was."""
+        chosen = value_at(self.draft.settings, name, self)
+        return self.values.get(name) if chosen is self else chosen
+
+    def effective(self) -> dict[str, Any]:
+        """The plugin's settings as the config has them: the preset's, and above them what was chosen."""
+        return merged(self.of_preset(), self.draft.settings)
+
+    def of_preset(self) -> dict[str, Any]:
+        """The settings of the preset that was chosen, nested; nothing where none was."""
+        presets: list[dict[str, Any]] = self.form["presets"] if self.form else []
+        return next((one["nested"] for one in presets if one["title"] == self.draft.preset), {})
+
+    def missing(self, step: str) -> str | None:
+        """What a step still needs."""
+        return missing(step, self.draft, self.job, self.division, self.form, self.wrong, self.plugin_fault)
+
+    def locked(self, step: str) -> str | None:
+        """Why a step cannot be opened yet."""
+        return first_missing(step, {name: self.missing(name) for name in STEPS})
+
+    def field(self, role: str) -> dict[str, Any] | None:
+        """The plugin's field with a role."""
+        return by_role(self.form, role)
+
+    async def divide(self) -> None:
+        """Divide the images anew where the wish, or the project, has changed."""
+        job, wish = self.job, self.draft.split
+        if job is None or job.project is None or (wish.way is None and job.survey is None):
+            self.division = None
+            return
+        if wish.way is None and job.survey is not None:
+            proposed = by_itself(job.project, job.survey)
+
+            def propose(draft: Draft) -> None:
+                if draft.split.way is None:
+                    draft.split = proposed
+
+            self.draft = await to_thread(change_draft, self.draft.id, propose)
+            self._seen = changed_at(self.draft.id)
+            wish = self.draft.split
+        key = (job, wish.model_dump_json())
+        if key != self._divided_for:
+            self.division = await to_thread(divide, job.project, wish)
+            self._divided_for = key
+
+    async def ask(self, **question: Any) -> dict[str, Any]:
+        """Ask the plugin's helper.
+
+        Raises:
+            RavenError: it cannot answer.
+        """
+        assert self.draft.plugin is not None
+        return await self.shared.helper(self.draft.plugin).ask(**question)
+
+    def _open(self) -> None:
+        self.job = None
+        if self.draft.dataset:
+            try:
+                self.job = self.shared.surveys.of(self.shared.root_of(self.draft.dataset))
+            except RavenError as error:
+                self.job = Job.failed(str(error))
+
+    async def _ask_plugin(self) -> None:
+        self.form, self.values, self.wrong, self.plugin_fault = None, {}, {}, None
+        if not self.draft.plugin:
+            return
+        if find_plugin(self.draft.plugin) is None:
+            self.plugin_fault = f"The plugin {self.draft.plugin!r} is not installed here."
+            return
+        if find_plugin(self.draft.plugin, SETTINGS) is None:
+            return  # it is trained as its command line has it
+        helper = self.shared.helper(self.draft.plugin)
+        try:
+            self.form = await helper.describe()
+            answer = await helper.ask(ask="check", settings=self.effective())
+        except RavenError as error:
+            self.plugin_fault = str(error)
+            return
+        self.wrong = answer["wrong"]
+        defaults = {field["name"]: field["default"] for field in self.form["fields"]}
+        self.values = defaults | (answer["settings"] or {})

@@ -1,0 +1,145 @@
+"""A draft: what was chosen in the wizard, without a browser."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from as_user import Raven
+
+from ravenml.dashboard.train.cloning import sparse
+from ravenml.dashboard.train.draft import (
+    SplitWish,
+    change_draft,
+    list_drafts,
+    new_draft,
+    path_of,
+    put,
+    read_draft,
+    remove_draft,
+    value_at,
+)
+from ravenml.dashboard.train.export import arguments, as_command, as_config, from_run
+from ravenml.dashboard.train.missing import first_missing, missing
+from ravenml.errors import InputError
+
+
+def test_a_draft_is_found_again_as_it_was_left() -> None:
+    draft = new_draft(title="<b>mine</b>", plugin="learner")
+    change_draft(draft.id, lambda d: put(d.settings, "input_size.width", 32))
+    found = read_draft(draft.id)
+    assert (found.title, found.settings) == ("<b>mine</b>", {"input_size": {"width": 32}})
+    assert [one.id for one in list_drafts()] == [draft.id]
+    remove_draft(draft.id)
+    assert list_drafts() == [] and not path_of(draft.id).with_suffix(".yml").exists()
+
+
+def test_what_two_browsers_choose_at_once_both_counts() -> None:
+    draft = new_draft()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: change_draft(draft.id, lambda d: d.settings.update({f"s{n}": n})), range(24)))
+    assert read_draft(draft.id).settings == {f"s{n}": n for n in range(24)}
+
+
+@pytest.mark.parametrize("draft_id", ["../config", "a/b", "", "x" * 65, "%2e"])
+def test_no_other_file_can_be_named(draft_id: str) -> None:
+    with pytest.raises(InputError, match="There is no draft"):
+        path_of(draft_id)
+
+
+def test_a_draft_of_a_newer_version_or_a_broken_one_hides_no_other(home: Path) -> None:
+    good, bad = new_draft(), new_draft()
+    path_of(bad.id).write_text(json.dumps({"v": 99}))
+    assert [one.id for one in list_drafts()] == [good.id]
+    with pytest.raises(InputError, match="newer ravenML"):
+        read_draft(bad.id)
+
+
+def test_drafts_may_be_read_by_their_owner_alone(home: Path) -> None:
+    new_draft()
+    assert os.stat(home / "drafts").st_mode & 0o077 == 0
+
+
+def test_settings_are_put_and_taken_out_by_dotted_names() -> None:
+    settings: dict[str, Any] = {"a": {"b": 1}}
+    put(settings, "a.c", 2)
+    assert value_at(settings, "a.c") == 2 and value_at(settings, "x.y", "none") == "none"
+    put(settings, "a.b", None)
+    put(settings, "a.c", None)
+    assert settings == {}
+
+
+WAYS = [
+    (SplitWish(way="percent", percent=50, seed=3), {"train": 6, "val": 6}),
+    (SplitWish(way="tags"), {"train": 9, "val": 3}),
+    (SplitWish(way="kfold", folds=2), None),
+]
+
+
+@pytest.mark.parametrize(("wish", "split"), WAYS)
+def test_raven_train_takes_what_is_exported(
+    raven: Raven, learner: Path, project: Path, wish: SplitWish, split: dict[str, int] | None
+) -> None:
+    settings = {"lr": 0.5, "epochs": 1, "input_size": {"width": 32}}
+    draft = new_draft(
+        dataset=str(project), plugin="learner", split=wish, settings=settings, comments="why: <b>"
+    )
+    raven.ok(*arguments(draft))
+    record = json.loads((raven.runs()[0] / "run.json").read_text())
+    assert record["config"]["plugin"]["lr"] == 0.5 and record["config"]["metadata"]["comments"] == "why: <b>"
+    assert record.get("split") == split
+    assert (record["config"]["kfold"] is not None) == (wish.way == "kfold")
+    again = from_run(raven.runs()[0])
+    assert again["split"] == wish and again["plugin"] == "learner" and again["dataset"] == str(project)
+    assert value_at(again["settings"], "input_size.width") == 32
+
+
+def test_the_command_can_be_copied_and_the_file_says_only_what_was_chosen(home: Path) -> None:
+    draft = new_draft(
+        dataset="demo", plugin="learner", queue="gpu", preset="quick", split=SplitWish(way="tags")
+    )
+    assert as_command(draft) == f"raven train --remote gpu -c {home}/drafts/{draft.id}.yml learner train"
+    written = yaml.safe_load(path_of(draft.id).with_suffix(".yml").read_text())
+    assert (
+        written
+        == as_config(draft)
+        == {"dataset": "demo", "split": {"tags": ["train", "val"]}, "preset": "quick"}
+    )
+
+
+def test_a_clone_keeps_only_what_differs_from_the_defaults() -> None:
+    form = {
+        "fields": [
+            {"name": "lr", "default": 0.1},
+            {"name": "size.w", "default": 8},
+            {"name": "k", "default": 1},
+        ]
+    }
+    assert sparse({"lr": 0.1, "size": {"w": 16}, "k": 1, "unknown": 3}, form) == {"size": {"w": 16}}
+
+
+FORM = {
+    "fields": [
+        {"name": "labels", "title": "Labels", "role": "classes"},
+        {"name": "net", "title": "Network", "role": "architecture"},
+        {"name": "lr", "title": "Learning rate", "role": None},
+    ]
+}
+
+
+def test_each_step_says_what_it_needs_and_the_first_one_counts() -> None:
+    draft = new_draft()
+    assert missing("project", draft, None, None, None, {}) == "Choose a project."
+    draft.settings = {"labels": []}
+    assert missing("classes", draft, None, None, FORM, {}) == "Choose at least one class."
+    wrong = {"net": "There is no such network", "lr": "Should be greater than 0", "": "Too much at once"}
+    assert missing("model", draft, None, None, FORM, wrong) == "Network: There is no such network."
+    assert missing("settings", draft, None, None, FORM, wrong) == "Learning rate: Should be greater than 0."
+    said = {step: None for step in ("project", "split", "classes", "augment", "settings", "train")}
+    assert first_missing("train", said | {"model": "no", "split": "no!"}) == "Split: no!"
+    assert first_missing("split", said | {"model": "no"}) is None
