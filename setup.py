@@ -76,7 +76,13 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["ravenml", "ravenml.*"]),
     package_data={
-        "ravenml": ["py.typed", "plugin/templates/**/*.tmpl", "sly/alias/**/*.py", "dashboard/static/*"]
+        "ravenml": [
+            "py.typed",
+            "plugin/templates/**/*.tmpl",
+            "sly/alias/**/*.py",
+            "serve/web/*",
+            "dashboard/static/*",
+        ]
     },
     install_requires=install_requires,
     extras_require=extras_require,

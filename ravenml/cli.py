@@ -17,6 +17,7 @@ ROOMS = {
     "train": ("ravenml.train.commands", "Train a model with one of the installed plugins."),
     "run": ("ravenml.remote.commands", "Run any program, and record what it does."),
     "infer": ("ravenml.infer.commands", "Annotate images with a trained model."),
+    "serve": ("ravenml.serve.commands", "Put a trained model behind HTTP, with a page to try it on."),
     "runs": ("ravenml.runs.commands", "List, compare, repeat and keep runs."),
     "remote": ("ravenml.remote.commands", "Queues on Ray clusters, and watching over what was sent there."),
     "models": ("ravenml.store.commands", "List, show, fetch, store and remove trained models."),

@@ -71,10 +71,15 @@ def decode_image(content: bytes, path: Path) -> np.ndarray:
 _RGB: int = getattr(cv2, "IMREAD_COLOR_RGB", cv2.IMREAD_COLOR)  # OpenCV before 4.11 knows BGR alone
 
 
-def encode_png(image: np.ndarray) -> bytes:
-    """Encode uint8 RGB (height, width, 3) or grey (height, width) as PNG."""
+def encode_png(image: np.ndarray, level: int = 9) -> bytes:
+    """Encode uint8 RGB (height, width, 3) or grey (height, width; uint16 too) as PNG.
+
+    Args:
+        image: the pixels.
+        level: zlib's level: 9 is the smallest file, 1 comes five times as fast.
+    """
     pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    return bytes(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1])
+    return bytes(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, level])[1])
 
 
 def _known(content: bytes) -> bool:

@@ -91,7 +91,7 @@ def infer(
         raise click.UsageError("--config and --preset exclude each other.")
     from pathlib import Path
 
-    from ravenml.errors import InputError, Interrupted, RavenError
+    from ravenml.errors import Interrupted, RavenError
     from ravenml.infer.inputs import open_inputs
     from ravenml.infer.job import Job, run_job
     from ravenml.infer.output import Output
@@ -101,11 +101,7 @@ def infer(
 
     saved = _saved(save)
     source = find_source(model, fold)
-    if source.transfer_only and not force:
-        raise InputError(
-            f"{source.name} was stored for transfer learning only, and not to predict; --force uses it "
-            "nevertheless."
-        )
+    source.check_use(force)
     inputs = open_inputs(data)
     options = _options(mode, window, overlap, suffix, "probabilities" in saved)
     asked = read_asked(Path(config) if config else None, preset, options, model_plugin(source.paths[0]))

@@ -70,16 +70,25 @@ class PredictorNetwork:
         self, images: NDArray[np.uint8], documents: Sequence[Document], probabilities: bool = False
     ) -> list[Prediction]:
         """Run the predictor on images of one size."""
+        said = self.run(images, probabilities)
+        return [self.prediction(one, images.shape[1:3], probabilities) for one in said]
+
+    def run(self, images: NDArray[np.uint8], probabilities: bool = False) -> Sequence[Any]:
+        """What the predictor says about each image, as numbers; `prediction` makes objects of one."""
+        if self.predictor.task == "segmentation" and probabilities:
+            return list(self.predictor.predict(images, want="probabilities"))
+        return list(self.predictor.predict(images))
+
+    def prediction(self, said: Any, size: tuple[int, ...], probabilities: bool = False) -> Prediction:
+        """Objects, out of what the predictor said about an image of ``size`` (height, width)."""
         if self.predictor.task == "detection":
-            boxes = self.predictor.predict(images)
-            return [Prediction(self._boxes(found, images.shape[1:3])) for found in boxes]
+            return Prediction(self._boxes(said, size))
         if probabilities:
-            said = self.predictor.predict(images, want="probabilities")
-            return [Prediction(probabilities=one) for one in said]
-        labels = np.asarray(self.predictor.predict(images))
+            return Prediction(probabilities=said)
+        numbers = np.asarray(said)
         if len(self.classes) > 1:
-            labels = labels + (1 if len(self.classes) < 256 else np.uint16(1))
-        return [Prediction(segments(numbers, self.classes)) for numbers in labels]
+            numbers = numbers + (1 if len(self.classes) < 256 else np.uint16(1))
+        return Prediction(segments(numbers, self.classes))
 
     def _boxes(self, found: NDArray[Any], size: tuple[int, ...]) -> list[Label]:
         labels = []

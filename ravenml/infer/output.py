@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.data.geometry import Bitmap, Line, Point, Polygon, Rectangle
 from ravenml.data.images import encode_png
-from ravenml.data.labels import Document, Label
-from ravenml.data.masks import draw, mask_type
+from ravenml.data.labels import Document
 from ravenml.data.meta import ObjClass
 from ravenml.data.writing import ProjectWriter, dataset_folder
 from ravenml.errors import InputError
 from ravenml.files import read_json, write_beside, write_bytes, write_json
+from ravenml.infer.drawing import overlay, result_mask
 from ravenml.infer.inputs import Picture
 from ravenml.infer.modes.interface import Outcome
 
@@ -102,35 +100,12 @@ class Output:
     def write(self, picture: Picture, image: NDArray[np.uint8], document: Document, outcome: Outcome) -> None:
         """Write an image's results; its annotation last, so that what is there is whole."""
         if MASKS in self.saved:
-            write_bytes(self.place(picture, MASKS), encode_png(self.mask(outcome.added, document.size)))
+            mask = result_mask(outcome.added, document.size, self.classes)
+            write_bytes(self.place(picture, MASKS), encode_png(mask))
         if OVERLAYS in self.saved:
-            write_bytes(self.place(picture, OVERLAYS), encode_png(self.overlay(image, outcome.added)))
+            shown = overlay(image, outcome.added, self.classes)
+            write_bytes(self.place(picture, OVERLAYS), encode_png(shown))
         if PROBABILITIES in self.saved and outcome.probabilities is not None:
             with write_beside(self.place(picture, PROBABILITIES)) as file:
                 np.save(file, outcome.probabilities)
         self.writer.add(picture.dataset, picture.name, picture.image_path, document, self.link)
-
-    def mask(self, labels: Sequence[Label], size: tuple[int, int]) -> NDArray[Any]:
-        """What was predicted as one mask (height, width): 0 for nothing, else the class's number."""
-        numbers = {one.title: index + 1 for index, one in enumerate(self.classes)}
-        mask = np.zeros(size, mask_type(len(self.classes)))
-        for label in labels:
-            shape = label.geometry
-            if shape is not None and not isinstance(shape, Line | Point):
-                draw(mask, shape, numbers.get(label.title, 0))
-        return mask
-
-    def overlay(self, image: NDArray[np.uint8], labels: Sequence[Label]) -> NDArray[np.uint8]:
-        """The image with what was predicted laid over it: areas as a tint, rectangles as a frame."""
-        colors = {one.title: one.rgb for one in self.classes}
-        shown = image.copy()
-        thick = max(1, round(max(image.shape) / 500))
-        for label in labels:
-            shape, color = label.geometry, colors.get(label.title, (255, 255, 255))
-            if isinstance(shape, Rectangle):
-                cv2.rectangle(shown, (shape.left, shape.top), (shape.right, shape.bottom), color, thick)
-            elif isinstance(shape, Bitmap | Polygon):
-                where = np.zeros(image.shape[:2], np.uint8)
-                draw(where, shape, 1)
-                shown[where > 0] = (shown[where > 0] * 0.5 + np.array(color) * 0.5).astype(np.uint8)
-        return shown

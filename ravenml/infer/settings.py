@@ -102,7 +102,9 @@ def effective_mode(asked: Asked, predictor: Predictor, suffix: str) -> ModeConfi
     config = effective_config({**asked.mode, "name": name}, default, asked.where, asked.spelled)
     _check_task(config, predictor, asked.where)
     titles = [title for title in predictor.classes]
-    _check_names("mode.model_classes.save_classes", config.model_classes.save_classes, titles, asked.where)
+    field = ("mode", "model_classes", "save_classes")
+    said = asked.spelled.get(field, f"{asked.where}: `{'.'.join(field)}`")
+    _check_names(said, config.model_classes.save_classes, titles)
     return config
 
 
@@ -113,7 +115,7 @@ def check_project(config: ModeConfig, mode: Mode, titles: list[str], where: str)
         InputError: a class that boxes are taken from is not in the project.
     """
     if isinstance(config, BboxesConfig):
-        _check_names("mode.from_classes", config.from_classes, titles, where)
+        _check_names(f"{where}: `mode.from_classes`", config.from_classes, titles)
 
 
 def configure(predictor: Predictor, settings: Mapping[str, Any], plugin: Plugin, where: str) -> None:
@@ -184,10 +186,10 @@ def _check_task(config: ModeConfig, predictor: Predictor, where: str) -> None:
         )
 
 
-def _check_names(field: str, chosen: str | list[str], known: list[str], where: str) -> None:
+def _check_names(said: str, chosen: str | list[str], known: list[str]) -> None:
     for title in [] if chosen == ALL else chosen:
         if title not in known:
-            raise InputError(f'{where}: `{field}`: there is no class "{title}"; {suggestion(title, known)}.')
+            raise InputError(f'{said}: there is no class "{title}"; {suggestion(title, known)}.')
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -33,6 +33,18 @@ class ModelSource:
     paths: tuple[Path, ...]
     transfer_only: bool = False
 
+    def check_use(self, force: bool = False) -> None:
+        """Refuse a model that was not stored to predict.
+
+        Raises:
+            InputError: it was stored for transfer learning only, and ``force`` is false.
+        """
+        if self.transfer_only and not force:
+            raise InputError(
+                f"{self.name} was stored for transfer learning only, and not to predict; --force uses it "
+                "nevertheless."
+            )
+
     def fingerprint(self) -> list[str]:
         """What tells this model from others: a digest for each path."""
         return [_digest(path) for path in self.paths]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -78,6 +79,29 @@ def check_upload(
             413,
         )
     return width, height
+
+
+def read_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """Read an image of the server's own.
+
+    Raises:
+        Refused: it is no regular file, cannot be read, or is too large.
+    """
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not path.is_file():
+                raise Refused(f"{path} is no file.", 400)
+            content = file.read(max_bytes + 1)
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}.", 400) from None
+    if len(content) > max_bytes:
+        raise Refused(f"{path} has more than the {max_bytes} bytes that are accepted.", 413)
+    return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A named pipe is opened at once, and then found to be no file."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
 def image_size(content: bytes) -> tuple[int, int] | None:

@@ -35,10 +35,12 @@ class FullImage(Mode):
             batch = np.stack([images[index] for index in same])
             said = self.network.infer(batch, known, self.config.save_probabilities)
             for index, one in zip(same, said, strict=True):
-                outcomes[index] = self._outcome(self.completed(one), documents[index])
+                outcomes[index] = self.outcome(one, documents[index])
         return [outcomes[index] for index in range(len(images))]
 
-    def _outcome(self, said: Prediction, document: Document) -> Outcome:
+    def outcome(self, said: Prediction, document: Document) -> Outcome:
+        """What becomes of an image's prediction."""
+        said = self.completed(said)
         probabilities = self.empty_probabilities(document.size)
         put(probabilities, said, whole(document.size))
         added = self.named_labels(said.labels)

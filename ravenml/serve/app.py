@@ -1,0 +1,271 @@
+"""The web application of ``raven serve``.
+
+The one module that imports FastAPI, which looks the names in annotations up among a module's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+import zipfile
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+
+from ravenml.errors import InputError, RavenError
+from ravenml.serve.access import Access
+from ravenml.serve.answers import MEDIA
+from ravenml.serve.asking import Ask
+from ravenml.serve.engine import Engine, Stopped, TooLate, Work
+from ravenml.serve.guard import Guard
+from ravenml.serve.incoming import Image, read_request
+from ravenml.serve.limits import Full, Limits, Room
+from ravenml.serve.metrics import Metrics
+from ravenml.serve.openapi import PREDICT
+from ravenml.serve.roots import Roots
+from ravenml.serve.served import ServedModel
+from ravenml.serve.uploads import Refused, read_file
+from ravenml.serve.urls import AllowedUrls, NotAllowed, NotFetched
+
+_WEB = Path(__file__).parent / "web"
+_PAGES = {  # the address, the file, its type
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/docs": ("docs.html", "text/html; charset=utf-8"),
+    "/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
+}
+_FETCHERS = 8  # addresses that are fetched from at once
+
+
+@dataclass
+class Serving:
+    """How a model is served.
+
+    Attributes:
+        served: the model.
+        access: who may use it.
+        limits: how much is taken on at once.
+        urls: where images may be fetched from.
+        roots: below which folders images of the server's own may be named; None where none may.
+        max_batch: how many images go through the network together; by default as the model says.
+        max_wait: how many seconds the network waits for images that are still being decoded.
+    """
+
+    served: ServedModel
+    access: Access
+    limits: Limits = field(default_factory=Limits)
+    urls: AllowedUrls = field(default_factory=AllowedUrls)
+    roots: Roots | None = None
+    max_batch: int | None = None
+    max_wait: float = 0.005
+
+
+def make_app(serving: Serving) -> FastAPI:
+    """The application, its threads running; its shutdown finishes what was begun."""
+    answering = _Answering(serving)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(answering.stop)
+
+    app = FastAPI(
+        title=f"ravenML: {serving.served.source.name}",
+        description="A trained model behind HTTP.",
+        version=_version(),
+        docs_url=None,  # FastAPI's own page loads from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.add_middleware(Guard, access=serving.access, max_body=4 * serving.limits.max_bytes)
+
+    @app.exception_handler(RavenError)
+    async def told(request: Request, error: RavenError) -> Response:
+        return _told(error)
+
+    @app.post("/predict", summary="Find things in images", openapi_extra=PREDICT, response_model=None)
+    async def predict(request: Request) -> Response:
+        """Predict one image, or several.
+
+        The image is the body itself, or a part of a form (several are several parts), or it is fetched from
+        `url`.  Every parameter may stand in the address or in the form.
+        """
+        return await answering.predict(request)
+
+    @app.get("/healthz", summary="Whether the server can answer")
+    async def healthz() -> dict[str, str]:
+        """`{"status": "ok"}`; 503 once it cannot predict any more."""
+        if not answering.engine.alive:
+            raise Stopped("The network's thread has ended; start the server again.")
+        return {"status": "ok"}
+
+    description = serving.served.describe()
+
+    @app.get("/model", summary="What is served")
+    async def model() -> dict[str, Any]:
+        """Classes (with the numbers that masks have), input size, modes, device, and where it comes from."""
+        return description
+
+    @app.get("/metrics", summary="Counters for Prometheus", response_class=Response)
+    async def metrics() -> Response:
+        """In Prometheus' text format."""
+        content, kind = answering.metrics.text()
+        return Response(content, media_type=kind)
+
+    for address, (name, kind) in _PAGES.items():
+        content = (_WEB / name).read_bytes()
+
+        async def page(content: bytes = content, kind: str = kind) -> Response:
+            return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
+
+        app.add_api_route(address, page, include_in_schema=False)
+    return app
+
+
+class _Answering:
+    """What answers ``/predict``; its methods run in the event loop."""
+
+    def __init__(self, serving: Serving) -> None:
+        self.serving, self.limits = serving, serving.limits
+        self.metrics = Metrics()
+        self.room = Room(serving.limits)
+        self.engine = Engine(serving.served, serving.max_batch, serving.max_wait, observe=self.metrics.batch)
+        self._fetchers = ThreadPoolExecutor(_FETCHERS, "fetch")
+
+    def stop(self) -> None:
+        """Finish what was begun."""
+        self.engine.stop()
+        self._fetchers.shutdown(cancel_futures=True)
+
+    async def predict(self, request: Request) -> Response:
+        """Answer a request, or say why not."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self.limits.deadline):
+                answer = await self._predict(request, began + self.limits.deadline)
+        except TimeoutError:
+            answer = _told(TooLate(f"There was no answer within {self.limits.deadline:g} s."))
+        except RavenError as error:
+            answer = _told(error)
+        except Exception as error:
+            answer = _told(RavenError(f"The model failed: {type(error).__name__}: {error}"))
+        self.metrics.requests.labels(str(answer.status_code)).inc()
+        self.metrics.seconds.observe(time.monotonic() - began)
+        return answer
+
+    async def _predict(self, request: Request, deadline: float) -> Response:
+        with ExitStack() as inside:
+            # Before the body is read, so that what waits outside takes no memory.
+            inside.enter_context(self.room.for_images(1))
+            self.metrics.inside.set(self.room.images)
+            incoming = await read_request(request, self.limits)
+            ask, images = incoming.ask, incoming.images
+            count = len(images) + len(ask.urls) + len(ask.paths)
+            if count > self.limits.queue:
+                raise Refused(f"{count} images are more than the {self.limits.queue} that have room.", 413)
+            inside.enter_context(self.room.for_images(count - 1))
+            mode = self.serving.served.mode(ask)
+            images = [*images, *await self._fetched(ask, deadline)]
+            for image in images:
+                image.check(self.limits)
+            inside.enter_context(self.room.for_pixels(sum(image.pixels for image in images)))
+            works = [
+                Work(lambda image=image: image.read(self.limits), ask, mode, deadline)  # type: ignore[misc]
+                for image in images
+            ]
+            contents = await self._answers(works)
+            self.room.answered(count)
+        self.metrics.inside.set(self.room.images)
+        self.metrics.images.inc(count)
+        for work in works:
+            for stage, seconds in work.spent.items():
+                self.metrics.spent.labels(stage).observe(seconds)
+        body, kind = _joined(contents, [image.name for image in images], ask)
+        return Response(body, media_type=kind, headers={"server-timing": _timing(works[0].spent)})
+
+    async def _answers(self, works: Sequence[Work]) -> list[bytes]:
+        waiting = [asyncio.wrap_future(self.engine.submit(work)) for work in works]
+        try:
+            return list(await asyncio.gather(*waiting))
+        finally:
+            for one in waiting:
+                one.cancel()  # nobody waits for the others when one has failed
+
+    async def _fetched(self, ask: Ask, deadline: float) -> list[Image]:
+        """The images that the request names, once every name was found to be allowed."""
+        for url in ask.urls:
+            self.serving.urls.check(url)
+        paths = [self._inside(path) for path in ask.paths]
+
+        def fetch(url: str) -> Image:
+            content = self.serving.urls.fetch(url, self.limits.max_bytes, deadline - time.monotonic())
+            return Image(PurePath(url).name[:200] or "image", content)
+
+        def read(path: Path) -> Image:
+            return Image(path.name, read_file(path, self.limits.max_bytes))
+
+        loop = asyncio.get_running_loop()
+        begun = [loop.run_in_executor(self._fetchers, fetch, url) for url in ask.urls]
+        begun += [loop.run_in_executor(self._fetchers, read, path) for path in paths]
+        return list(await asyncio.gather(*begun))
+
+    def _inside(self, path: str) -> Path:
+        if self.serving.roots is None:
+            raise NotAllowed("path: this server reads no files of its own; start it with --root FOLDER.")
+        try:
+            return self.serving.roots.inside(path)
+        except InputError as error:
+            raise NotAllowed(f"path: {error}") from None
+
+
+def _joined(contents: Sequence[bytes], names: Sequence[str], ask: Ask) -> tuple[bytes, str]:
+    """One answer as it is; several annotations as a list, several pictures as a ZIP file."""
+    if len(contents) == 1:
+        return contents[0], MEDIA[ask.answer]
+    if ask.answer == "annotation":
+        return b"[" + b",".join(contents) + b"]", MEDIA[ask.answer]
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:  # PNGs are not made smaller by packing
+        for number, (name, content) in enumerate(zip(names, contents, strict=True)):
+            stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in PurePath(name).name)
+            archive.writestr(f"{number:03d}_{stem}.png", content)
+    return file.getvalue(), "application/zip"
+
+
+def _told(error: RavenError) -> Response:
+    """An error as an answer: its sentence, with the status that fits."""
+    headers: dict[str, str] = {}
+    status = 500
+    if isinstance(error, Refused):
+        status = error.status
+    elif isinstance(error, NotAllowed):
+        status = 403
+    elif isinstance(error, NotFetched):
+        status = 502
+    elif isinstance(error, Full):
+        status, headers = 503, {"retry-after": str(error.seconds)}
+    elif isinstance(error, Stopped):
+        status, headers = 503, {"retry-after": "5"}
+    elif isinstance(error, TooLate):
+        status = 504
+    elif isinstance(error, InputError):
+        status = 400
+    return JSONResponse({"detail": str(error)}, status, headers)
+
+
+def _timing(spent: dict[str, float]) -> str:
+    return ", ".join(f"{name};dur={1000 * seconds:.1f}" for name, seconds in spent.items())
+
+
+def _version() -> str:
+    from ravenml import __version__
+
+    return __version__

@@ -1,0 +1,208 @@
+"""``raven serve``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+PORT = 8000
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help=f"Default: {PORT}, or the next free one; 0: any free one."
+)
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that answer."
+)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="auto, cpu, cuda, mps; for workers cuda:0,cuda:1 in turn.",
+)
+@click.option(
+    "--fold", type=click.IntRange(0), help="Only this fold of a k-fold run.  Default: the mean of all."
+)
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A JSON or YAML file as for raven infer: what requests begin with.",
+)
+@click.option("--force", is_flag=True, help="Serve a model that was stored for transfer learning only.")
+@click.option("--no-token", is_flag=True, help="Let everybody in who reaches the port.")
+@click.option("--token-file", type=click.Path(dir_okay=False), help="A file that holds the token.")
+@click.option(
+    "--allow-host", metavar="NAME", multiple=True, help="A further name of this server, such as a proxy's."
+)
+@click.option(
+    "--allow-url", metavar="PREFIX", multiple=True, help="Fetch images from addresses below this one."
+)
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False),
+    multiple=True,
+    help="Read images from this machine's folders below this one.",
+)
+@click.option("--max-batch", type=click.IntRange(1), help="Images at once.  Default: the model decides.")
+@click.option(
+    "--max-wait",
+    type=click.FloatRange(0, 10),
+    default=0.005,
+    show_default=True,
+    help="Seconds that the network waits for images that are on their way.",
+)
+@click.option(
+    "--queue",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    help="Images inside at once, per worker.",
+)
+@click.option(
+    "--deadline",
+    type=click.FloatRange(0.01),
+    default=30.0,
+    show_default=True,
+    help="Seconds within which a request is answered.",
+)
+@click.option(
+    "--max-megapixels",
+    type=click.FloatRange(0.001),
+    default=67.2,
+    show_default=True,
+    help="Images of more are refused.",
+)
+@click.pass_context
+def serve(
+    context: click.Context,
+    model: str,
+    host: str,
+    port: int | None,
+    workers: int,
+    no_token: bool,
+    token_file: str | None,
+    allow_host: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Serve a trained model over HTTP: a page to drop images on, and POST /predict for programs.
+
+    MODEL is a model-state.tar, a run or a stored model (the beginning of its ID will do), or the folder of a
+    training in Supervisely's U-Net app.
+
+    The printed address carries a token, without which nobody is let in; RAVENML_TOKEN or --token-file set one
+    of your own.  The server listens on this machine alone unless --host says otherwise.
+    """
+    from pathlib import Path
+
+    from ravenml.serve.access import Access, choose_token, listen
+    from ravenml.serve.server import inherited_socket, need_extra
+
+    need_extra()
+    opened = inherited_socket()
+    inherited = opened is not None
+    if opened is None:
+        token = choose_token(no_token, Path(token_file) if token_file else None)
+        opened = listen(host, port, PORT)
+    else:  # a worker's token is its parent's
+        token = choose_token(no_token)
+    access = Access(token, host, opened.getsockname()[1], allow_host)
+    if workers > 1 and not inherited:
+        _several(context, model, workers, access, opened, options)
+    else:
+        _one(model, access, opened, inherited, options)
+
+
+def _one(model: str, access: Any, opened: Any, quiet: bool, options: dict[str, Any]) -> None:
+    """Serve in this process."""
+    import os
+    from pathlib import Path
+
+    from ravenml.runs.launcher import PARENT_PID, end_with_parent
+    from ravenml.serve.app import Serving, make_app
+    from ravenml.serve.limits import Limits
+    from ravenml.serve.roots import Roots
+    from ravenml.serve.served import ServedModel
+    from ravenml.serve.server import DEVICE, serve_app
+    from ravenml.serve.urls import AllowedUrls
+
+    if PARENT_PID in os.environ:
+        end_with_parent()
+    urls = AllowedUrls(options["allow_url"])
+    config = options["config"]
+    served = ServedModel.load(
+        model,
+        os.environ.pop(DEVICE, options["device"]),
+        fold=options["fold"],
+        force=options["force"],
+        config=Path(config) if config else None,
+        batch_size=options["max_batch"],
+    )
+    limits = Limits(options["queue"], options["deadline"], max_pixels=round(options["max_megapixels"] * 1e6))
+    roots = Roots(Path(root) for root in options["root"]) if options["root"] else None
+    app = make_app(Serving(served, access, limits, urls, roots, options["max_batch"], options["max_wait"]))
+
+    def ready() -> None:
+        if not quiet:
+            for line in _told(served.describe(), access):
+                click.echo(line)
+
+    serve_app(app, opened, ready)
+    if not quiet:
+        click.echo("Stopped; what was accepted is answered.")
+
+
+def _several(
+    context: click.Context, model: str, workers: int, access: Any, opened: Any, options: dict[str, Any]
+) -> None:
+    """Serve in processes of their own, which run this very command line on this process's socket."""
+    import os
+
+    from ravenml.context import ARGV
+    from ravenml.infer.predictor import model_plugin
+    from ravenml.infer.sources import find_source
+    from ravenml.serve.access import TOKEN_VARIABLE
+    from ravenml.serve.server import DEVICE, Workers, worker_command
+    from ravenml.serve.urls import AllowedUrls
+
+    source = find_source(
+        model, options["fold"]
+    )  # what is wrong with it is told once, and not by every worker
+    source.check_use(options["force"])
+    model_plugin(source.paths[0])
+    AllowedUrls(options["allow_url"])
+    environment = {TOKEN_VARIABLE: access.token} if access.token is not None else {}
+    if not os.environ.get("OMP_NUM_THREADS"):
+        environment["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // workers, 1))
+    devices = [one.strip() for one in options["device"].split(",")]
+    arguments = context.find_root().meta[ARGV]
+    for line in _addresses(access):
+        click.echo(line)
+    Workers(
+        lambda number: worker_command(arguments),
+        opened,
+        workers,
+        lambda number: {**environment, DEVICE: devices[number % len(devices)]},
+        lambda line: click.echo(line, err=True),
+    ).run()
+    click.echo("Stopped; what was accepted is answered.")
+
+
+def _told(model: dict[str, Any], access: Any) -> list[str]:
+    size = f"{model['input']['width']}×{model['input']['height']}"
+    classes = len(model["classes"])
+    folds = f", mean of {model['folds']} folds" if model["folds"] > 1 else ""
+    words = (
+        f"{model['task']}, {classes} class{'es' if classes != 1 else ''}, {size}, on {model['device']}{folds}"
+    )
+    return [f"Model: {model['name']} ({words})", *_addresses(access)]
+
+
+def _addresses(access: Any) -> list[str]:
+    lines = [f"Open:  {access.address}"]
+    if access.host in ("0.0.0.0", "::", ""):
+        lines.append(f"       {access.address_as('127.0.0.1')}")
+    return [*lines, "Docs:  /docs for programs; Ctrl-C ends the server."]

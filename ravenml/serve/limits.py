@@ -1,0 +1,90 @@
+"""How much may be inside a server at once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ravenml.errors import RavenError
+from ravenml.serve.uploads import MAX_BYTES, MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server takes on.
+
+    Attributes:
+        queue: how many images may be inside at once, from a request's arrival to its answer.
+        deadline: seconds within which a request is answered.
+        max_bytes: of an image's file.
+        max_pixels: of an image.
+    """
+
+    queue: int = 64
+    deadline: float = 30.0
+    max_bytes: int = MAX_BYTES
+    max_pixels: int = MAX_PIXELS
+
+    @property
+    def pixels_inside(self) -> int:
+        """How many decoded pixels may wait at once: as many as four of the largest images have."""
+        return 4 * self.max_pixels
+
+
+class Full(RavenError):
+    """No room: come again after ``seconds``."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"The server has its hands full; try again in {seconds} s.")
+        self.seconds = seconds
+
+
+class Room:
+    """Counts what is inside; used by the event loop alone."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.images = self.pixels = 0
+        self._speed = 0.0  # images a second, a moving mean
+        self._last = 0.0
+
+    @contextmanager
+    def for_images(self, count: int) -> Iterator[None]:
+        """Room for so many images while the block runs.
+
+        Raises:
+            Full: there is none.
+        """
+        if self.images + count > self.limits.queue:
+            raise Full(self.wait())
+        self.images += count
+        try:
+            yield
+        finally:
+            self.images -= count
+
+    @contextmanager
+    def for_pixels(self, count: int) -> Iterator[None]:
+        """The same for decoded pixels."""
+        if self.pixels and self.pixels + count > self.limits.pixels_inside:
+            raise Full(self.wait())
+        self.pixels += count
+        try:
+            yield
+        finally:
+            self.pixels -= count
+
+    def answered(self, count: int) -> None:
+        """So many images were answered just now."""
+        now = time.monotonic()
+        since, self._last = now - self._last, now
+        speed = count / max(since, 1e-3)
+        share = min(since / 5.0, 1.0)  # the last five seconds count
+        self._speed += share * (speed - self._speed)
+
+    def wait(self) -> int:
+        """In how many seconds what is inside now will be answered, at least 1 and at most 60."""
+        return min(max(math.ceil(self.images / self._speed) if self._speed > 0 else 1, 1), 60)

@@ -1,0 +1,188 @@
+"""Running the server: in this process, or in several that share its socket."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from ravenml.errors import RavenError
+from ravenml.runs.launcher import PARENT_PID
+
+SOCKET = "RAVENML_SERVE_SOCKET"  # in a worker's environment: the number of the open socket
+DEVICE = "RAVENML_SERVE_DEVICE"  # the worker's own device
+_YOUNG = 10.0  # a worker that ends sooner is not simply started again
+_TRIES = 3
+
+
+def need_extra() -> None:
+    """Check that what the server needs is installed.
+
+    Raises:
+        RavenError: it is not; the sentence names the extra.
+    """
+    import importlib.util
+
+    needed = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise RavenError(
+            f"raven serve needs {', '.join(missing)}, which the extra brings: pip install 'ravenml[serve]'"
+        )
+
+
+def serve_app(app: Any, opened: socket.socket, ready: Callable[[], None] | None = None) -> None:
+    """Serve an application until SIGTERM or Ctrl-C, and finish what was accepted before.
+
+    A second Ctrl-C ends it at once.
+
+    Args:
+        app: the application.
+        opened: the socket that it listens on.
+        ready: called once requests are answered.
+    """
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if ready is not None:
+                ready()
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Signals end the server, and not the process: what comes after it is still done."""
+
+            def end(number: int, frame: FrameType | None) -> None:
+                self.force_exit = self.should_exit and number == signal.SIGINT
+                self.should_exit = True
+
+            before = {one: signal.signal(one, end) for one in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                yield
+            finally:
+                for one, handler in before.items():
+                    signal.signal(one, handler)
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # /metrics counts them
+        server_header=False,
+        timeout_keep_alive=30,
+        lifespan="on",
+    )
+    Server(config).run([opened])
+
+
+def inherited_socket() -> socket.socket | None:
+    """The socket that the process was started with, if it was."""
+    number = os.environ.pop(SOCKET, None)
+    return socket.socket(fileno=int(number)) if number else None
+
+
+@dataclass
+class Workers:
+    """Several processes that answer on one socket.
+
+    Args:
+        command: what each runs, by its number.
+        opened: the socket.
+        count: how many.
+        environment: what each finds in its environment beside this process's.
+        tell: prints a line.
+    """
+
+    command: Callable[[int], Sequence[str]]
+    opened: socket.socket
+    count: int
+    environment: Callable[[int], Mapping[str, str]]
+    tell: Callable[[str], None]
+    _running: dict[int, tuple[subprocess.Popen[bytes], float]] = field(default_factory=dict)
+    _failed: int = 0
+    _stopping: bool = False
+
+    def run(self) -> None:
+        """Keep them running until SIGTERM or Ctrl-C, and wait until all have finished what they accepted.
+
+        Raises:
+            RavenError: they end as soon as they are started.
+        """
+        before = {one: signal.signal(one, self._stop) for one in (signal.SIGINT, signal.SIGTERM)}
+        with tempfile.TemporaryDirectory(prefix="raven-serve-") as folder:
+            try:
+                for number in range(self.count):
+                    self._start(number, folder)
+                while self._running:
+                    time.sleep(0.1)
+                    self._look(folder)
+            finally:
+                for process, _ in self._running.values():
+                    process.kill()
+                for one, handler in before.items():
+                    signal.signal(one, handler)
+        if self._failed >= _TRIES:
+            raise RavenError("The worker processes end as soon as they are started; see above.")
+
+    def _start(self, number: int, folder: str) -> None:
+        number_of_socket = self.opened.fileno()
+        process = subprocess.Popen(
+            self.command(number),
+            stdin=subprocess.DEVNULL,
+            pass_fds=[number_of_socket],
+            env={
+                **os.environ,
+                **self.environment(number),
+                SOCKET: str(number_of_socket),
+                PARENT_PID: str(os.getpid()),
+                "PROMETHEUS_MULTIPROC_DIR": folder,
+            },
+            start_new_session=True,  # Ctrl-C on the terminal reaches this process alone
+        )
+        self._running[number] = (process, time.monotonic())
+
+    def _look(self, folder: str) -> None:
+        for number, (process, since) in list(self._running.items()):
+            code = process.poll()
+            if code is None:
+                continue
+            del self._running[number]
+            with suppress(OSError):
+                _forget(process.pid, folder)
+            if self._stopping:
+                continue
+            young = time.monotonic() - since < _YOUNG
+            self._failed = self._failed + 1 if young else 0
+            if self._failed >= _TRIES:
+                self._stop()
+                return
+            self.tell(f"Worker {number} ended with exit code {code}; it is started again.")
+            self._start(number, folder)
+
+    def _stop(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
+        again = self._stopping and number == signal.SIGINT
+        self._stopping = True
+        for process, _ in self._running.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL if again else signal.SIGTERM)
+
+
+def _forget(pid: int, folder: str) -> None:
+    """A worker that has ended waits for nothing any more."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(pid, folder)
+
+
+def worker_command(arguments: Sequence[str]) -> list[str]:
+    """The command line of a worker."""
+    return [sys.executable, "-P", "-m", "ravenml", *arguments]

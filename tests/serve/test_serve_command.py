@@ -1,0 +1,218 @@
+"""`raven serve` as a process: its address, its end, its workers, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra ravenml[serve] is not installed")
+from as_user import Raven, wait_for
+from predicting import pack, write_predicting_plugins
+from serving import picture
+from throwaway import write_plugin
+
+from ravenml.errors import RavenError
+from ravenml.serve import Client
+
+SLOW = """
+import time
+import numpy as np
+
+class Slow:
+    task, classes, input_size = "segmentation", ["__bg__", "red"], (16, 16)
+
+    def predict(self, images, want="labels"):
+        time.sleep(0.3)
+        return (images[..., 0] > 127).astype(np.uint8)
+
+def load(model_dir, device="auto"):
+    return Slow()
+"""
+
+
+@pytest.fixture(autouse=True)
+def plugins(site: Path) -> None:
+    write_predicting_plugins(site)
+    write_plugin(
+        site,
+        "slow",
+        "",
+        files={"predict.py": SLOW},
+        more_entry_points="[ravenml.plugins.predict]\nslow = ravenml_slow.predict:load",
+    )
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return pack(tmp_path / "model.tar")
+
+
+@contextmanager
+def started(raven: Raven, *arguments: str | Path, **env: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``raven serve`` and the address that it printed."""
+    process = raven.start("serve", *arguments, "--port", "0", PYTHONUNBUFFERED="1", **env)
+    try:
+        assert process.stdout is not None
+        address = ""
+        for line in process.stdout:
+            if found := re.match(r"Open: +(\S+)", line):
+                address = found[1]
+            if line.startswith("Docs:"):
+                break
+        else:
+            raise AssertionError(process.stderr.read() if process.stderr else "")
+        yield process, address
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
+def test_the_printed_address_is_all_that_is_needed(raven: Raven, model: Path) -> None:
+    with started(raven, model) as (process, address):
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[0-9a-f]{48}", address)
+        assert Client(address).predict(picture())["objects"][0]["classTitle"] == "red"
+        with pytest.raises(RavenError, match="A token is needed"):
+            Client(address.partition("?")[0]).predict(picture())
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 0 and out == "Stopped; what was accepted is answered.\n" and err == ""
+
+
+def test_the_token_may_be_one_s_own_or_none(raven: Raven, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a-token-out-of-a-file\n")
+    with started(raven, model, "--token-file", tmp_path / "token") as (_, address):
+        assert address.endswith("/?token=a-token-out-of-a-file") and Client(address).healthy()
+    with started(raven, model, "--no-token") as (_, address):
+        assert "token" not in address and Client(address).healthy()
+    refused = raven("serve", model, RAVENML_TOKEN="short")
+    assert refused.returncode == 2 and "at least 16 characters" in refused.stderr
+
+
+def test_sigterm_and_ctrl_c_finish_what_was_accepted(raven: Raven, tmp_path: Path) -> None:
+    slow = pack(tmp_path / "slow.tar", "slow")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with (
+            started(raven, slow, "--max-batch", "1") as (process, address),
+            ThreadPoolExecutor(4) as pool,
+        ):
+            client = Client(address)
+            answers = [pool.submit(client.predict, picture()) for _ in range(4)]  # 1.2 s of work
+            time.sleep(0.5)
+            process.send_signal(number)
+            assert [len(one.result()["objects"]) for one in answers] == [1] * 4
+            assert process.wait(timeout=30) == 0
+            assert not Client(address, patience=0).healthy()
+
+
+def test_several_workers_answer_on_one_address(raven: Raven, tmp_path: Path) -> None:
+    slow = pack(tmp_path / "slow.tar", "slow")
+    with started(raven, slow, "--workers", "2", "--max-batch", "1") as (process, address):
+        client = Client(address)
+        wait_for(client.healthy, 60)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        first = children.read_text().split()
+        assert len(first) == 2
+        with ThreadPoolExecutor(8) as pool:
+            assert all(one["objects"] for one in pool.map(client.predict, [picture()] * 8))
+        # the counters are those of all workers together, whichever answers
+        text = raven_metrics(address)
+        assert 'raven_requests_total{status="200"} 8.0' in text
+        os.kill(int(first[0]), signal.SIGKILL)  # one that dies is started again
+        wait_for(lambda: len(set(children.read_text().split()) - set(first)) == 1, 30)
+        assert client.predict(picture())["objects"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        assert process.stderr is not None and "it is started again" in process.stderr.read()
+
+
+def raven_metrics(address: str) -> str:
+    from urllib.parse import urlsplit
+    from urllib.request import urlopen
+
+    parts = urlsplit(address)
+    with urlopen(f"http://{parts.netloc}/metrics?{parts.query}", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def test_workers_end_with_the_process_that_started_them(raven: Raven, model: Path) -> None:
+    with started(raven, model, "--workers", "2") as (process, address):
+        client = Client(address, timeout=5)
+        wait_for(client.healthy, 60)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.kill()
+        process.wait()
+        wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 30)
+
+
+def test_a_model_for_transfer_learning_only_is_refused_unless_forced(raven: Raven, model: Path) -> None:
+    import json
+
+    (model.parent / "metadata_x.json").write_text(
+        json.dumps({"models": {"": f"models/{model.name}"}, "transfer_only": True})
+    )
+    refused = raven("serve", model)
+    assert (
+        refused.returncode == 2 and "transfer learning only" in refused.stderr and "--force" in refused.stderr
+    )
+    assert raven("serve", model, "--workers", "2").returncode == 2
+    with started(raven, model, "--force") as (_, address):
+        assert Client(address).healthy()
+
+
+def test_what_cannot_be_served_is_told_in_one_sentence(raven: Raven, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"mode": {"name": "sliding_window_det"}}')
+    for arguments, said in (
+        (["missing.tar"], "does not exist; name a model-state.tar"),
+        ([model, "--config", tmp_path / "config.json"], "take sliding_window"),
+        ([model, "--host", "no.such.host.invalid"], "--host no.such.host.invalid is no name"),
+        (
+            [model, "--allow-url", "images.example.org"],
+            "--allow-url: 'images.example.org' is no plain address",
+        ),
+    ):
+        refused = raven("serve", *arguments)
+        assert refused.returncode == 2 and said in refused.stderr and refused.stderr.count("\n") == 1, refused
+
+
+def test_the_config_is_what_requests_begin_with(raven: Raven, model: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"model": {"gain": 9}, "mode": {"name": "roi", "bounds": {"left": "50%"}}}')
+    with started(raven, model, "--config", config) as (_, address):
+        client = Client(address)
+        assert client.model()["mode"]["name"] == "roi"
+        assert client.predict(picture())["objects"] == []  # the red half is not looked at
+        assert client.predict(picture((20, 0, 0)), mode="full_image")[
+            "objects"
+        ]  # the gain holds all the same
+
+
+def test_without_the_extra_one_sentence_names_it(raven: Raven, model: Path, tmp_path: Path) -> None:
+    hide = tmp_path / "hide"
+    hide.mkdir()
+    (hide / "sitecustomize.py").write_text(
+        "import sys, importlib.util as util\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, *more: None if name in ('fastapi', 'uvicorn') else find(name, *more)\n"
+    )
+    path = os.pathsep.join([str(hide), raven.env()["PYTHONPATH"]])
+    refused = raven("serve", model, PYTHONPATH=path)
+    assert refused.returncode == 1 and refused.stderr == (
+        "Error: raven serve needs fastapi, uvicorn, which the extra brings: pip install 'ravenml[serve]'\n"
+    )
+
+
+def test_the_server_needs_no_page_builder() -> None:
+    code = "import sys, ravenml.serve.app, ravenml.serve.server; print('nicegui' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
