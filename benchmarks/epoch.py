@@ -33,10 +33,10 @@ from ravenml.data.project import Project
 from ravenml.data.split import default_split
 from ravenml.runs.events import EventWriter
 from ravenml.runs.run import Run
+from ravenml.train.background import Background
 from ravenml.train.config import TrainConfig
 from ravenml.train.interfaces import TrainInput
 from ravenml_unet.augmentation.augmenter import Augmenter
-from ravenml_unet.background import Background
 from ravenml_unet.data import Loader
 from ravenml_unet.keeping import Keeper
 from ravenml_unet.loop import TrainingLoop

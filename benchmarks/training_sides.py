@@ -29,17 +29,17 @@ from ravenml.data.project import Project
 from ravenml.data.samples import Samples
 from ravenml.data.split import default_split
 from ravenml.runs.run import Run
+from ravenml.train.augmentation.reading import read_augmentations
+from ravenml.train.background import Background
 from ravenml.train.config import TrainConfig
 from ravenml.train.interfaces import TrainInput
+from ravenml.train.randomness import AUGMENTATION, derived_seed, epoch_order
 from ravenml_unet.augmentation.augmenter import Augmenter
-from ravenml_unet.augmentation.reading import read_augmentations
-from ravenml_unet.background import Background
 from ravenml_unet.classes import learned_classes
 from ravenml_unet.data import ResizedSamples
 from ravenml_unet.device import choose_device, choose_precision
 from ravenml_unet.models.registry import create_model
 from ravenml_unet.preprocessing import standardised
-from ravenml_unet.randomness import AUGMENTATION, derived_seed, epoch_order
 from ravenml_unet.settings import UNetSettings
 from ravenml_unet.training import run_training
 

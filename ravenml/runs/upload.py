@@ -110,7 +110,7 @@ def run_files(folder: Path, checkpoints: str = "all") -> dict[str, Path]:
 
 
 def _is_private(path: Path) -> bool:
-    state = path.name.startswith("state_") and path.suffix == ".pt"
+    state = path.name.startswith("state_") and path.parent.name == layout.CHECKPOINTS
     return state or path.name in _PRIVATE or path.name.startswith(".")
 
 

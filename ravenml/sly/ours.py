@@ -157,7 +157,7 @@ class _Relay(threading.Thread):
     def _checkpoint(self, folder: Path, event: Mapping[str, Any]) -> None:
         """A folder with ``config.json`` and the weights, in which ``settings.weights`` names them."""
         weights = [folder / layout.CHECKPOINTS / name for name in event.get("files") or ()]
-        weights = [path for path in weights if path.suffix == ".pth" and path.exists()]
+        weights = [path for path in weights if not path.name.startswith("state_") and path.exists()]
         if not weights:  # it was replaced by a later one in the meantime
             return
         target = Path(self._checkpoints.get_dir_to_write())

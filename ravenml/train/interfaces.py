@@ -112,7 +112,7 @@ class TrainOutput:
         extra_files: further files that are stored with it.
         metadata: what is stored about it beside what ravenML knows.
         artifact_path: a folder that is stored with it.
-        scores: additive statistics per validation image; k-fold's out-of-fold score comes from them.
+        scores: what is known of each validation image; k-fold's out-of-fold score comes from it.
     """
 
     model_path: Path | None = None

@@ -1,11 +1,11 @@
-"""Scores that can be added up over images: what makes an out-of-fold score exact."""
+"""Scores over any number of images together: what makes an out-of-fold score exact."""
 
 from __future__ import annotations
 
 import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +16,30 @@ from ravenml.errors import RavenError
 from ravenml.files import write_beside
 from ravenml.infer.metrics import SegmentationScores
 
-Reduce = Callable[[dict[str, NDArray[Any]]], dict[str, float]]
+Reduce = Callable[[dict[str, Any]], dict[str, float]]
+_COUNTS, _ROWS = "counts: ", "rows: "  # before a record's name in the file
 
 
 @dataclass
 class Scores:
-    """Additive statistics per image, and how their sum becomes scores.
+    """What is known of each image, and how all images together become scores.
 
     Attributes:
         items: the images' keys, ``<dataset>/<name>``; ``N`` of them.
-        statistics: by name, an array of shape ``(N, …)`` whose rows may be summed.
-        reduce: from the summed statistics to scores by name.  A module-level function, or an instance
-            of a module-level dataclass: it must be found again in another process.
+        statistics: by name, an array of shape ``(N, …)`` whose rows may be summed, as confusion matrices may.
+        reduce: from the summed statistics, and the records as they are, to scores by name.  A module-level
+            function, or an instance of a module-level dataclass: it must be found again in another process.
+        records: by name, for what cannot be summed, such as boxes: an array of shape ``(K, …)`` per image,
+            where ``K`` is any number.
     """
 
     items: Sequence[str]
     statistics: Mapping[str, NDArray[Any]]
     reduce: Reduce
+    records: Mapping[str, Sequence[NDArray[Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, array in self.statistics.items():
+        for name, array in {**self.statistics, **self.records}.items():
             if len(array) != len(self.items):
                 raise RavenError(
                     f"Scores: {name!r} has {len(array)} rows for {len(self.items)} images; one each is due."
@@ -58,13 +62,18 @@ class Scores:
 
     def values(self) -> dict[str, float]:
         """The scores over all images together."""
-        return self.reduce({name: array.sum(axis=0) for name, array in self.statistics.items()})
+        sums = {name: array.sum(axis=0) for name, array in self.statistics.items()}
+        return self.reduce({**sums, **self.records})
 
     def save(self, path: Path) -> None:
         """Write an ``.npz`` file that :meth:`load` reads."""
         header = json.dumps({"items": list(self.items), "reduce": _reference(self.reduce)})
+        arrays = {"header": np.frombuffer(header.encode(), dtype=np.uint8), **self.statistics}
+        for name, rows in self.records.items():
+            arrays[_COUNTS + name] = np.array([len(its) for its in rows], np.int64)
+            arrays[_ROWS + name] = np.concatenate(rows)
         with write_beside(path) as file:
-            np.savez(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **{**self.statistics})  # type: ignore[arg-type]
+            np.savez(file, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> Scores:
@@ -76,10 +85,15 @@ class Scores:
         try:
             with np.load(path, allow_pickle=False) as file:
                 header = json.loads(file["header"].tobytes())
-                statistics = {name: file[name] for name in file.files if name != "header"}
+                arrays = {name: file[name] for name in file.files if name != "header"}
         except (OSError, ValueError, KeyError) as error:
             raise RavenError(f"{path} holds no scores: {error}.") from None
-        return cls(header["items"], statistics, _resolve(header["reduce"], path))
+        records = {}
+        for name in [name for name in arrays if name.startswith(_COUNTS)]:
+            ends = np.cumsum(arrays.pop(name))[:-1]
+            own = name.removeprefix(_COUNTS)
+            records[own] = np.split(arrays.pop(_ROWS + own), ends)
+        return cls(header["items"], arrays, _resolve(header["reduce"], path), records)
 
     @classmethod
     def together(cls, parts: Sequence[Scores]) -> Scores:
@@ -92,10 +106,10 @@ class Scores:
         if len(set(items)) != len(items):
             twice = sorted({item for item in items if items.count(item) > 1})
             raise RavenError(f"Scores: {twice[0]!r} was scored by more than one fold.")
-        names = parts[0].statistics
-        return cls(
-            items, {n: np.concatenate([part.statistics[n] for part in parts]) for n in names}, parts[0].reduce
-        )
+        first = parts[0]
+        sums = {n: np.concatenate([part.statistics[n] for part in parts]) for n in first.statistics}
+        records = {n: [one for part in parts for one in part.records[n]] for n in first.records}
+        return cls(items, sums, first.reduce, records)
 
 
 def _reference(reduce: Reduce) -> dict[str, Any]:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
-from ravenml.data.faults import suggestion
 from ravenml.data.split import Split
 from ravenml.errors import InputError
+from ravenml.train.checks import check_best_by, check_parts
 from ravenml_unet.loss import given_weights
 from ravenml_unet.settings import UNetSettings
 
 METRICS = ("loss", "miou", "mdice", "miou_fg", "mdice_fg", "pixel_accuracy")  # beside those of each class
-
-
-def parts(split: Split) -> dict[str, list[Any]]:
-    """The split's items by the name that files and metrics use."""
-    return {"train": list(split.train), "val": list(split.val)}
 
 
 def check_batches(settings: UNetSettings, split: Split) -> None:
@@ -25,9 +19,7 @@ def check_batches(settings: UNetSettings, split: Split) -> None:
     Raises:
         InputError: an empty part, or a batch of one image that batch norm can make nothing of.
     """
-    for kind, items in parts(split).items():
-        if not items:
-            raise InputError(f"The {kind} part of the split is empty; give it at least one image.")
+    check_parts(split)
     smallest = len(split.train) % settings.batch_size.train or settings.batch_size.train
     tiny = settings.input_size.width <= 32 and settings.input_size.height <= 32
     if settings.model == "LinkNet34" and tiny and smallest == 1:
@@ -57,7 +49,4 @@ def check_best(settings: UNetSettings, titles: Sequence[str], own: Collection[st
         InputError: with the metrics that there are.
     """
     known = [*METRICS, *own, *(f"{score}/{title}" for score in ("iou", "dice") for title in titles)]
-    if settings.save_best and settings.best_name not in known:
-        raise InputError(
-            f"best_by: no metric is called {settings.best_name!r}; {suggestion(settings.best_name, known)}."
-        )
+    check_best_by(settings, known)

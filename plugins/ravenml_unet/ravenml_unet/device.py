@@ -87,3 +87,15 @@ def choose_precision(wanted: str, device: str) -> str:
     if wanted == "16" and device != "cuda":
         raise InputError("precision: 16 needs a CUDA GPU; use --precision bf16 or 32.")
     return wanted
+
+
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Let torch's global generators, the processor's and the device's, go on from ``seed``.
+
+    ``torch.manual_seed`` does it for all devices that there could be, which takes most of a millisecond.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)

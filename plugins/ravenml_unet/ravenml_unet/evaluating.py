@@ -10,10 +10,11 @@ import numpy as np
 
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.faults import suggestion
-from ravenml.data.project import Item, Project
+from ravenml.data.listed import listed_items
+from ravenml.data.project import Project
 from ravenml.data.samples import Samples
 from ravenml.errors import InputError
-from ravenml.files import read_json, write_bytes
+from ravenml.files import write_bytes
 from ravenml_unet.data import Loader, ResizedSamples
 from ravenml_unet.evaluation import Evaluation, evaluate
 from ravenml_unet.gallery import evaluation_pictures
@@ -93,20 +94,3 @@ def evaluate_model(
     for name, picture in pictures:
         write_bytes(folder / f"{name}.png", cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
     return evaluation
-
-
-def listed_items(project: Project, file: Path) -> list[Item]:
-    """The items that a file lists.
-
-    Raises:
-        RavenError: there is no such file.
-        InputError: it is no such list, is empty, or names an image that the project has not.
-    """
-    content = read_json(file)
-    try:
-        items = [project.item(f"{one['dataset_name']}/{one['item_name']}") for one in content]
-    except (TypeError, KeyError):
-        raise InputError(f"{file} must be a list of objects with dataset_name and item_name.") from None
-    if not items:
-        raise InputError(f"{file} lists no image.")
-    return items

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.train.curves import curves
 from ravenml_unet.data import ImagesAndLabels
 from ravenml_unet.evaluation import Evaluation
 from ravenml_unet.previews import side_by_side
-from ravenml_unet.report import curves, worst_and_best
+from ravenml_unet.report import worst_and_best
 
+SCORES = ("miou", "mdice", "pixel_accuracy")  # that the curves show
 Predict = Callable[[NDArray[np.uint8]], NDArray[Any]]
 
 
@@ -40,12 +42,12 @@ def evaluation_pictures(
     Yields:
         Names and pictures, uint8 RGB.
     """
-    from ravenml_unet.pictures import confusion_picture, curves_picture  # matplotlib comes with it
+    from ravenml.train.pictures import confusion_picture, curves_picture  # matplotlib comes with it
 
     yield "confusion_matrix", confusion_picture(evaluation.confusion.sum(axis=0), evaluation.titles)
     over_time = curves(run) if run is not None else {}
     if over_time:
-        yield "curves", curves_picture(over_time)
+        yield "curves", curves_picture(over_time, SCORES)
     for name, score, index in worst_and_best(evaluation):
         image, truth = samples[index]
         caption = f"{name.replace('_', ' ')}: IoU {score:.2f}, {items[index]}"

@@ -16,10 +16,14 @@ from lightning_fabric import Fabric
 from ravenml.errors import RavenError
 from ravenml.infer.metrics import segmentation_metrics
 from ravenml.runs.run import Run
-from ravenml_unet.checkpoints import Best, State, moment
+from ravenml.train.keeping import Best, best_name, moment
+from ravenml.train.randomness import AUGMENTATION, STEP, derived_seed, epoch_order
+from ravenml.train.schedule import learning_rate
+from ravenml_unet.checkpoints import State
 from ravenml_unet.compiling import compiled, explained
 from ravenml_unet.confusion import confusion_per_image
 from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples, divided
+from ravenml_unet.device import seed_generators
 from ravenml_unet.evaluation import Evaluation, evaluate
 from ravenml_unet.keeping import Keeper
 from ravenml_unet.loss import Loss, segmentation_loss
@@ -29,8 +33,6 @@ from ravenml_unet.optimizers import make_optimizer
 from ravenml_unet.parallel import Team
 from ravenml_unet.predicting import likeliest
 from ravenml_unet.preprocessing import normalised, standardised, unit_range
-from ravenml_unet.randomness import AUGMENTATION, STEP, derived_seed, epoch_order, seed_generators
-from ravenml_unet.schedule import learning_rate
 from ravenml_unet.settings import UNetSettings
 from ravenml_unet.weights import load_weights
 
@@ -108,7 +110,6 @@ class TrainingLoop:
 
     def restore(self, state: State) -> None:
         """Stand where ``state`` stood."""
-        self.keeper.tidy()
         weights = self.keeper.folder / state.weights
         load_weights(self.model, weights, self.settings.model)
         self._optimizer.load_state_dict(state.optimizer)
@@ -273,8 +274,7 @@ class TrainingLoop:
             return
         if self.best is not None and not self.settings.better(value, self.best.value):
             return
-        # Within an epoch, as at its end, the name carries the number of the epoch that is running.
-        name = f"model_{math.ceil(self._epochs_done):03d}_best.pth"
+        name = best_name(self._epochs_done, self.keeper.suffix)
         self.best = Best(value, self._epochs_done, name)
         metric = {f"val/{self.settings.best_name}": value}
         self.keeper.keep_best(self.model, name, self.step, self._epochs_done, metric)

@@ -9,7 +9,6 @@ from typing import Any
 from ravenml.files import write_json
 from ravenml.infer.evaluation import SCHEMA, section
 from ravenml.infer.metrics import BACKGROUND, segmentation_metrics
-from ravenml.runs.events import effective, read_events
 from ravenml_unet.evaluation import Evaluation
 
 SHOWN = 3  # pictures of the worst images, and of the best
@@ -61,16 +60,3 @@ def worst_and_best(evaluation: Evaluation) -> list[tuple[str, float, int]]:
     worst = [(f"worst_{n}", *one) for n, one in enumerate(ranked[:count], start=1)]
     best = [(f"best_{n}", *one) for n, one in enumerate(ranked[: count - 1 : -1][:count], start=1)]
     return worst + best
-
-
-def curves(run: Path) -> dict[str, list[tuple[float, float]]]:
-    """The metrics of a run over its epochs, ``train/loss`` and so on; those of single classes left out."""
-    found: dict[str, list[tuple[float, float]]] = {}
-    for event in effective(list(read_events(run / "events.jsonl"))):
-        if event.get("event_type") == "EventType.METRICS":
-            for name, value in event["metrics"].items():
-                if "/" not in name and isinstance(value, int | float):
-                    found.setdefault(f"{event['type']}/{name}", []).append(
-                        (float(event["epoch"]), float(value))
-                    )
-    return found

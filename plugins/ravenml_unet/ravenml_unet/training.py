@@ -11,14 +11,17 @@ import torch
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.samples import Samples
 from ravenml.files import write_json
+from ravenml.train.augmentation.pipeline import Pipeline
+from ravenml.train.augmentation.reading import read_augmentations
+from ravenml.train.background import Background
+from ravenml.train.checks import parts
 from ravenml.train.interfaces import TrainInput, TrainOutput
+from ravenml.train.randomness import INITIAL_WEIGHTS, derived_seed
 from ravenml.train.scores import Scores
+from ravenml.train.starts import Start
 from ravenml_unet.allocator import keep_freed_memory
-from ravenml_unet.augmentation.pipeline import Pipeline
-from ravenml_unet.augmentation.reading import read_augmentations
 from ravenml_unet.augmentation.recording import record_augmentations
-from ravenml_unet.background import Background
-from ravenml_unet.checks import check_batches, check_best, check_class_weights, parts
+from ravenml_unet.checks import check_batches, check_best, check_class_weights
 from ravenml_unet.classes import learned_classes
 from ravenml_unet.compiling import check_compiler
 from ravenml_unet.data import Loader, ResizedSamples
@@ -31,11 +34,10 @@ from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.models.registry import create_model
 from ravenml_unet.objective import make_loss, make_metrics
 from ravenml_unet.previews import Previewer
-from ravenml_unet.randomness import INITIAL_WEIGHTS, derived_seed
 from ravenml_unet.report import write_evaluation
 from ravenml_unet.resuming import say_what_differs, state_to_resume, what_may_not_change
 from ravenml_unet.settings import UNetSettings
-from ravenml_unet.starts import Start, read_start
+from ravenml_unet.starts import read_start
 from ravenml_unet.weights import load_encoder, load_initial_weights, load_weights
 
 if TYPE_CHECKING:

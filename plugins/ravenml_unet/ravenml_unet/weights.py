@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,10 +12,10 @@ import torch
 from torch import nn
 
 from ravenml.errors import InputError
-from ravenml.files import write_beside, write_bytes
+from ravenml.files import write_beside
 from ravenml.store.model_state import read_config, unpack_model
+from ravenml.train.starts import Start
 from ravenml_unet.models.network import SegmentationNetwork
-from ravenml_unet.starts import Start
 
 
 def bare_state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -41,19 +40,6 @@ def save_torch(path: Path, value: Any) -> Path:
     with write_beside(path) as file:
         torch.save(value, file)
     return path
-
-
-def link_weights(there: Path, path: Path) -> None:
-    """Give the file ``there`` a second name, or copy it where the file system knows no second names."""
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.unlink(missing_ok=True)
-    try:
-        os.link(there, beside)
-    except OSError:
-        write_bytes(path, there.read_bytes())
-        return
-    os.replace(beside, path)
-    beside.unlink(missing_ok=True)  # it stays where both are names of one file already
 
 
 def load_torch(path: Path) -> Any:

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from unet_support import small_settings
 
+import ravenml.train.pictures
 import ravenml_unet.augmentation.augmenter
-import ravenml_unet.pictures
 from ravenml.data.project import Project
 from ravenml.data.split import Split
 from ravenml.runs.run import Run
@@ -27,7 +27,7 @@ from ravenml.train.config import TrainConfig
 from ravenml.train.interfaces import TrainInput
 from ravenml_unet.training import run_training
 
-IMPORTED = (ravenml_unet.augmentation.augmenter, ravenml_unet.pictures)  # once, by the server
+IMPORTED = (ravenml_unet.augmentation.augmenter, ravenml.train.pictures)  # once, by the server
 FILE_OPERATIONS = ("fsync", "replace", "unlink")
 SETTINGS: dict[str, Any] = {
     "model": "killed_training:Tiny",

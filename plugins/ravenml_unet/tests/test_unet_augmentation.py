@@ -15,9 +15,8 @@ import torch
 from unet_support import MakeInput, small_settings
 
 from ravenml.errors import InputError
-from ravenml_unet.augmentation.augmenter import Augmenter
-from ravenml_unet.augmentation.imgaug import CONVERTERS
-from ravenml_unet.augmentation.pipeline import (
+from ravenml.train.augmentation.imgaug import CONVERTERS
+from ravenml.train.augmentation.pipeline import (
     OPERATIONS,
     Affine,
     CropPad,
@@ -26,8 +25,9 @@ from ravenml_unet.augmentation.pipeline import (
     Pipeline,
     Rotate,
 )
-from ravenml_unet.augmentation.reading import read_augmentations
-from ravenml_unet.augmentation.templates import TEMPLATES
+from ravenml.train.augmentation.reading import read_augmentations
+from ravenml.train.augmentation.templates import TEMPLATES
+from ravenml_unet.augmentation.augmenter import Augmenter
 from ravenml_unet.training import run_training
 
 COLOURS = {"brightness", "multiply", "contrast", "gamma", "saturation", "hue", "grayscale", "invert", "blur"}

@@ -12,7 +12,7 @@ from unet_support import small_settings
 
 from ravenml.errors import RavenError
 from ravenml.runs.run import Run
-from ravenml_unet.background import MOST, Background
+from ravenml.train.background import MOST, Background
 from ravenml_unet.checkpoints import State
 from ravenml_unet.keeping import Keeper
 

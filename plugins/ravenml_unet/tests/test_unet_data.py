@@ -9,9 +9,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from ravenml.train.randomness import ORDER, STEP, derived_seed, epoch_order
 from ravenml_unet.data import Loader, ResizedSamples, divided
+from ravenml_unet.device import seed_generators
 from ravenml_unet.preprocessing import MEAN, STD, normalised, resize_labels
-from ravenml_unet.randomness import ORDER, STEP, derived_seed, epoch_order, seed_generators
 
 
 class Numbered:

@@ -19,10 +19,10 @@ from ravenml.errors import InputError
 from ravenml.infer.evaluation import per_class, section
 from ravenml.infer.metrics import confusion_matrix, segmentation_metrics
 from ravenml.infer.out_of_fold import predict_segmentation
+from ravenml.train.pictures import confusion_picture, curves_picture
 from ravenml_unet import load_model
 from ravenml_unet.evaluating import evaluate_model
 from ravenml_unet.evaluation import Evaluation
-from ravenml_unet.pictures import confusion_picture, curves_picture
 from ravenml_unet.report import by_score, worst_and_best
 from ravenml_unet.training import run_training
 
@@ -94,7 +94,7 @@ def test_a_section_has_every_image_and_every_class() -> None:
 def test_charts_are_pictures(classes: int) -> None:
     picture = confusion_picture(np.eye(classes, dtype=np.int64) * 7, [f"class {n}" for n in range(classes)])
     assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.std() > 5
-    curve = curves_picture({"train/loss": [(1.0, 2.0), (2.0, 1.0)], "val/miou": [(1.0, 0.5)]})
+    curve = curves_picture({"train/loss": [(1.0, 2.0), (2.0, 1.0)], "val/miou": [(1.0, 0.5)]}, ["miou"])
     assert curve.shape[2] == 3 and curve.std() > 5
 
 

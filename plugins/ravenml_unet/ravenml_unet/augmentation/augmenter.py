@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from ravenml.train.augmentation.pipeline import Pipeline
 from ravenml_unet.augmentation.operations import Draw, change
-from ravenml_unet.augmentation.pipeline import Pipeline
 
 
 class Augmenter:

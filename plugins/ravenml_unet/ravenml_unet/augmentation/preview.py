@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ravenml.data.images import read_image
 from ravenml.files import write_bytes
+from ravenml.train.augmentation.pipeline import Pipeline
+from ravenml.train.augmentation.reading import read_pipeline
 from ravenml_unet.augmentation.augmenter import Augmenter
-from ravenml_unet.augmentation.pipeline import Pipeline
-from ravenml_unet.augmentation.reading import read_pipeline
 
 COLUMNS, WIDTH = 4, 256
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from ravenml_unet.settings import UNetSettings
+from ravenml.train.loop_settings import LoopSettings
 
 
-def learning_rate(settings: UNetSettings, step: int, steps_per_epoch: int) -> float:
+def learning_rate(settings: LoopSettings, step: int, steps_per_epoch: int) -> float:
     """The rate for one step.
 
     StepLR, MultiStepLR and ExponentialLR change after whole epochs and give what PyTorch's schedulers of

@@ -6,13 +6,8 @@ step) and gets the same ones, whatever was computed, validated or interrupted in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    import torch
 
 # One number per purpose, so that no two purposes share their numbers.
 INITIAL_WEIGHTS, ORDER, STEP, AUGMENTATION = 1, 2, 3, 4
@@ -29,20 +24,6 @@ def derived_seed(seed: int, fold: int | None, purpose: int, *position: int) -> i
     """
     entropy = [seed, 0 if fold is None else fold + 1, purpose, *position]
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def seed_generators(seed: int, device: torch.device) -> None:
-    """Let torch's global generators, the processor's and the device's, go on from ``seed``.
-
-    ``torch.manual_seed`` does it for all devices that there could be, which takes most of a millisecond.
-    """
-    import torch
-
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
-    elif device.type == "mps":
-        torch.mps.manual_seed(seed)
 
 
 def epoch_order(count: int, seed: int, fold: int | None, epoch: int) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ravenml_unet.augmentation.pipeline import (
+from ravenml.train.augmentation.pipeline import (
     Blur,
     Brightness,
     CropPad,

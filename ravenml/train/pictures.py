@@ -1,4 +1,7 @@
-"""Charts of an evaluation, drawn by matplotlib into memory: no display and no global state is used."""
+"""Charts of an evaluation, drawn by matplotlib into memory: no display and no global state is used.
+
+matplotlib is the plugin's requirement, or the extra ``ravenml[charts]``.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,13 @@ from numpy.typing import NDArray
 
 DPI = 100
 LEGIBLE = 24  # with more classes than this, the cells' numbers are left out
-SCORES = ("miou", "mdice", "pixel_accuracy")
 
 
 def confusion_picture(confusion: NDArray[np.int64], titles: Sequence[str]) -> NDArray[np.uint8]:
     """A confusion matrix whose rows, the true classes, add up to 100 %: uint8 RGB.
 
     Args:
-        confusion: pixels, ``(C, C)``, truth in rows.
+        confusion: pixels or objects, ``(C, C)``, truth in rows.
         titles: the classes' names.
     """
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
@@ -46,16 +48,19 @@ def confusion_picture(confusion: NDArray[np.int64], titles: Sequence[str]) -> ND
     return drawn(figure)
 
 
-def curves_picture(curves: Mapping[str, Sequence[tuple[float, float]]]) -> NDArray[np.uint8]:
+def curves_picture(
+    curves: Mapping[str, Sequence[tuple[float, float]]], scores: Sequence[str]
+) -> NDArray[np.uint8]:
     """Losses, scores and learning rate over the epochs, side by side: uint8 RGB.
 
     Args:
         curves: ``(epoch, value)`` by the metric's address (``val/miou`` …).
+        scores: the validation's metrics to show, without ``val/``.
     """
     figure = Figure(figsize=(13, 4), dpi=DPI, layout="constrained")
     panels = (
         ("loss", ["train/loss", "val/loss"]),
-        ("scores of the validation", [f"val/{name}" for name in SCORES]),
+        ("scores of the validation", [f"val/{name}" for name in scores]),
         ("learning rate", ["train/lr"]),
     )
     for number, (title, names) in enumerate(panels, start=1):

@@ -1,6 +1,6 @@
 """From the setting ``augmentations`` to a pipeline: none, a template's name, or a file.
 
-A file is ours (:mod:`ravenml_unet.augmentation.pipeline`; ``info/augs_config.json`` is one) or what
+A file is ours (:mod:`ravenml.train.augmentation.pipeline`; ``info/augs_config.json`` is one) or what
 Supervisely's ImgAug Studio writes, whose operations have a ``category``.
 """
 
@@ -11,9 +11,9 @@ from typing import Any
 
 from ravenml.config.config import read_yaml, validated
 from ravenml.errors import InputError
-from ravenml_unet.augmentation.imgaug import from_imgaug
-from ravenml_unet.augmentation.pipeline import OPERATIONS, Operation, Pipeline
-from ravenml_unet.augmentation.templates import NONE, TEMPLATES
+from ravenml.train.augmentation.imgaug import from_imgaug
+from ravenml.train.augmentation.pipeline import OPERATIONS, Operation, Pipeline
+from ravenml.train.augmentation.templates import NONE, TEMPLATES
 
 
 def read_augmentations(value: str) -> Pipeline:

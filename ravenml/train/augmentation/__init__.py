@@ -1,0 +1,1 @@
+"""Augmentations as plain data, which a plugin carries out with its framework."""
