@@ -90,6 +90,8 @@ class Charts:
             if len(self.sources) > 1:
                 for number, source in enumerate(self.sources):
                     key(source.name, number)
+                if any(address.startswith("train/") for address in self.addresses()):
+                    ui.label("dashed: train").classes("small muted")
         self._grid = ui.element("div").classes("charts-grid")
         with ui.element("div"):
             self._more = ui.button(on_click=self._show_more).props("flat")

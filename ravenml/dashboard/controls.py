@@ -5,7 +5,7 @@ What people wrote is never put into a string of ``props``, which would read sett
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 _VALUE = "(event) => emit(Number(event.target.value))"
@@ -47,6 +47,30 @@ def checkbox(name: str, value: bool, change: Callable[[Any], Any]) -> Any:
     element = ui.element("input").classes("checkbox")
     element.props.update({"type": "checkbox", "checked": value})
     element.on("change", change, js_handler=_CHECKED)
+    return named(element, name)
+
+
+def choice(name: str, field: str, options: Mapping[str, str], value: str) -> Any:
+    """The browser's own list of choices in a form, which is sent as soon as another one is chosen.
+
+    Args:
+        name: what people hear.
+        field: its name in the form.
+        options: texts by value.
+        value: what is chosen.
+    """
+    from nicegui import ui
+
+    with ui.element("select").classes("field") as element:
+        element.props["name"] = field
+        for one, text in options.items():
+            option = ui.element("option")
+            option.props["value"] = one
+            if one == value:
+                option.props["selected"] = True
+            with option:
+                ui.label(text)
+    element.on("change", js_handler="(event) => event.target.form.requestSubmit()")
     return named(element, name)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 _FIRST = ("loss", "miou", "mdice", "map", "accuracy", "pixel_accuracy", "lr")
@@ -44,7 +44,7 @@ def panels(addresses: Iterable[str], runs: int = 1) -> list[Panel]:
         else:
             whole.setdefault(name, []).append(address)
     found = [Panel(name, tuple(sorted(whole[name]))) for name in sorted(whole, key=_rank(list(whole)))]
-    for name, several in classes.items():
+    for name, several in sorted(classes.items(), key=lambda pair: not pair[0].startswith("val/")):
         parts = [several[begin : begin + _MANY] for begin in range(0, len(several), _MANY)]
         for number, part in enumerate(parts, 1):
             which = f" ({number} of {len(parts)})" if len(parts) > 1 else ""
@@ -59,7 +59,7 @@ def line_name(address: str, panel: Panel) -> str:
     return name.partition("/")[2] if panel.detail and "/" in name else kind
 
 
-def _rank(names: Sequence[str]):  # type: ignore[no-untyped-def]
+def _rank(names: Sequence[str]) -> Callable[[str], tuple[int, int]]:
     def rank(name: str) -> tuple[int, int]:
         known = _FIRST.index(name) if name in _FIRST else len(_FIRST)
         return known, names.index(name)

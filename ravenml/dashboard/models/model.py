@@ -73,7 +73,7 @@ async def show(model_id: str) -> None:
                     serve_button(model_id, look)
                     ui.label("starts a server of its own on this machine.").classes("muted")
             command(f"raven serve {model_id}")
-            command(f"raven infer {model_id} IMAGES --out predictions")
+            command(f"raven infer {model_id} --data IMAGES --out predictions")
 
     await look()
     ui.timer(PERIOD, look, immediate=False)

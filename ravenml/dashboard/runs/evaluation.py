@@ -120,12 +120,12 @@ def _confusion(matrix: Sequence[Any], titles: Sequence[str]) -> None:
                 with ui.element("tr"):
                     with ui.element("th").props("scope=row"):
                         ui.label(title)
-                    for number in numbers:
+                    for place, number in enumerate(numbers):
                         share = 100 * number / total if total else 0.0
                         strength = f"color-mix(in srgb, var(--accent) {share:.0f}%, var(--card))"
                         text = "var(--card)" if share > 55 else "var(--ink)"
                         with ui.element("td").style(f"background: {strength}; color: {text}"):
-                            ui.label(f"{share:.0f}" if share >= 0.5 else "")
+                            ui.label(f"{share:.0f}" if share >= 0.5 or titles[place] == title else "")
 
 
 def _worst(per_image: Sequence[Any]) -> None:

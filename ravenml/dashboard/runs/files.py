@@ -23,7 +23,13 @@ def address(run_id: str, path: str) -> str:
 
 def folder_of(run_id: str) -> Path | None:
     """The folder of the run that is called exactly so; None where there is none."""
-    return runs_dir() / run_id if run_id in layout.run_ids() else None
+    if run_id.startswith(".") or Path(run_id).name != run_id or "\0" in run_id:
+        return None
+    folder = runs_dir() / run_id
+    try:
+        return folder if (folder / layout.RUN_JSON).is_file() else None
+    except OSError:  # a name that is too long
+        return None
 
 
 def inside(folder: Path, path: str) -> Path | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ravenml.dashboard.controls import checkbox, link, named
+from ravenml.dashboard.controls import checkbox, choice, link, named
 from ravenml.dashboard.frame import empty, frame, heading
 from ravenml.dashboard.runs.bulk import Bulk
 from ravenml.dashboard.runs.listing import LISTING
@@ -94,36 +94,21 @@ class Table:
         self._fill(select(rows or [], self.query))
 
     def _filters(self) -> None:
+        """A plain form, whose fields become the page's address."""
         from nicegui import ui
 
-        def go(**changes: Any) -> None:
-            ui.navigate.to(self.query.address(**changes))
-
-        with ui.element("form").classes("line").props("role=search") as form:
-            where = ui.input(value=self.query.where, placeholder=f"Filter, such as {_EXAMPLE}")
-            where.props('outlined dense clearable aria-label="Filter"').classes("grow runs-where")
-            where.on("clear", lambda: go(where=""))
-            named(
-                ui.select(
-                    {"": "Any status", **{status: status for status in STATUSES}},
-                    value=self.query.status,
-                    on_change=lambda event: go(status=event.value),
-                ).props("outlined dense options-dense"),
-                "Status",
-            )
+        with ui.element("form").classes("line").props("action=/runs method=get role=search") as form:
+            where = ui.element("input").classes("field grow runs-where").props("type=search name=where")
+            where.props.update({"value": self.query.where, "placeholder": f"Filter, such as {_EXAMPLE}"})
+            named(where, "Filter")
+            choice("Status", "status", {"": "Any status", **{s: s for s in STATUSES}}, self.query.status)
             if self._tags:
                 tags = {"": "Any tag", **{tag: tag for tag in self._tags}}
-                named(
-                    ui.select(
-                        tags,
-                        value=self.query.tag if self.query.tag in tags else "",
-                        on_change=lambda event: go(tag=event.value),
-                    ).props("outlined dense options-dense"),
-                    "Tag",
-                )
-        form.on(
-            "submit", lambda: go(where=where.value or ""), js_handler="(e) => {e.preventDefault(); emit()}"
-        )
+                choice("Tag", "tag", tags, self.query.tag)
+            for name, value in (("sort", self.query.sort), ("up", "1" if self.query.up else "")):
+                ui.element("input").props(f"type=hidden name={name}").props["value"] = value
+        # Empty fields would only lengthen the address.
+        form.on("submit", js_handler="(e) => { for (const f of e.target.elements) f.disabled = !f.value; }")
 
     def _head(self) -> None:
         from nicegui import ui

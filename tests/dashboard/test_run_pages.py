@@ -1,0 +1,275 @@
+"""The pages of runs in a real browser: the table, a run, runs compared."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from as_user import wait_for
+from browsing import Dashboard, Tab, answer
+
+sys.path.append(str(Path(__file__).parents[1] / "runs"))
+from many_runs import events_of, write_run
+
+ONE, TWO, THREE = "20261121-050000-aaaaaa", "20261121-060000-bbbbbb", "20261121-070000-cccccc"
+
+
+@pytest.fixture
+def runs(raven: Any) -> Path:
+    """Three runs: two trainings and one that failed.  Their folder."""
+    one = write_run(
+        raven.home, ONE, settings={"lr": 0.1, "epochs": 3}, metrics={"val/miou": 0.4, "val/loss": 0.9}
+    )
+    two = write_run(
+        raven.home, TWO, settings={"lr": 0.01, "epochs": 3}, metrics={"val/miou": 0.6, "val/loss": 0.5}
+    )
+    write_run(
+        raven.home,
+        THREE,
+        status="failed",
+        more={"result": {"status": "failed", "error": "The disk is full.", "metrics": {}}},
+    )
+    for folder, low in ((one, 0.4), (two, 0.6)):
+        events_of(folder, {"train/loss": [3.0, 2.0, 1.0], "val/miou": [low - 0.2, low - 0.1, low]})
+        (folder / "console.log").write_text("".join(f"line {n} of the log\n" for n in range(5000)))
+    return raven.home / "runs"
+
+
+def listed(page: Any) -> list[str]:
+    """The runs in the table, by their ids."""
+    return [link.inner_text() for link in page.locator(".runs-table tbody td a.strong").all()]
+
+
+def test_the_table_is_filtered_and_ordered_by_its_address(
+    runs: Path, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    page = browse(dashboard).go("/runs")
+    page.get_by_role("link", name=THREE).wait_for()
+    assert listed(page) == [THREE, TWO, ONE]
+    page.get_by_label("Filter", exact=True).fill("val/miou>0.3 and lr<=0.1")
+    page.keyboard.press("Enter")
+    page.get_by_role("columnheader", name="lr").wait_for()
+    assert listed(page) == [TWO, ONE]
+    page.get_by_role("link", name="lr", exact=True).click()
+    page.locator("th[aria-sort=descending]").wait_for()
+    assert listed(page) == [ONE, TWO]
+    assert "where=val" in page.url and "sort=lr" in page.url
+    page.goto(f"{dashboard.origin}/runs?where=val/mioo>0.3")
+    page.get_by_role("alert").wait_for()
+    assert "did you mean val/miou" in page.get_by_role("alert").inner_text()
+
+
+def test_runs_appear_change_and_go_while_one_looks(
+    runs: Path, raven: Any, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    page = browse(dashboard).go("/runs")
+    page.get_by_role("link", name=THREE).wait_for()
+    write_run(raven.home, "20261121-080000-dddddd", metrics={"val/miou": 0.9})
+    page.get_by_role("link", name="20261121-080000-dddddd").wait_for(timeout=3000)
+    page.get_by_label(f"Select {ONE}").check()
+    page.get_by_label(f"Select {THREE}").check()
+    page.get_by_text("2 runs selected").wait_for()
+    page.get_by_role("button", name="Tag").click()
+    page.get_by_label("Tags, with spaces between").fill("good night")
+    page.get_by_role("button", name="Add").click()
+    page.get_by_role("link", name="night").first.wait_for()
+    assert json.loads((runs / ONE / "notes.json").read_text())["tags"] == ["good", "night"]
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    wait_for(lambda: not (runs / ONE).exists() and not (runs / THREE).exists(), 5)
+    wait_for(lambda: listed(page) == ["20261121-080000-dddddd", TWO], 5)
+
+
+def test_chosen_runs_are_compared_and_the_address_can_be_shared(
+    runs: Path, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    page = browse(dashboard).go("/runs")
+    page.get_by_label(f"Select {ONE}").check()
+    page.get_by_label(f"Select {TWO}").check()
+    page.get_by_role("button", name="Compare").click()
+    page.wait_for_url("**/runs/compare?ids=*")
+    page.locator(".nicegui-echart canvas").first.wait_for()
+    assert page.get_by_role("cell", name="lr", exact=True).count() == 1
+    assert page.get_by_role("cell", name="epochs", exact=True).count() == 0  # they agree about it
+    assert page.locator(".table .strong", has_text="0.6000").count() == 1  # the better score
+    names = page.evaluate(
+        "getElement(document.querySelector('.nicegui-echart')).chart"
+        ".getOption().series.map((one) => one.name)"
+    )
+    assert {ONE, TWO} == set(names)
+
+
+def test_a_runs_page_shows_why_it_failed_and_a_wrong_address_says_so(
+    runs: Path, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    page = browse(dashboard).go(f"/runs/{THREE}")
+    page.get_by_text("The disk is full.").wait_for()
+    page.goto(f"{dashboard.origin}/runs/20261121-999999-zzzzzz")
+    page.get_by_text("There is no such run here.").wait_for()
+    page.goto(f"{dashboard.origin}/runs/{ONE}?fold=7")
+    page.get_by_text("There is no such run here.").wait_for()
+
+
+def test_the_console_shows_its_end_and_more_on_request(
+    runs: Path, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    page = browse(dashboard).go(f"/runs/{ONE}")
+    page.get_by_text("line 4999 of the log").wait_for()
+    assert page.get_by_text("line 100 of the log").count() == 0
+    page.get_by_role("button", name="Load what stands before").click()
+    page.get_by_text("line 0 of the log").wait_for()
+    text = page.get_by_role("log").inner_text()
+    assert [int(line.split()[1]) for line in text.splitlines() if line.startswith("line ")] == list(
+        range(5000)
+    )
+
+
+def test_tags_and_the_note_are_edited_where_they_stand(
+    runs: Path, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    page = browse(dashboard).go(f"/runs/{ONE}")
+    page.get_by_label("Add a tag").fill("camera-2")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Remove the tag camera-2").wait_for()
+    page.get_by_label("Note", exact=True).fill("the lens was dirty")
+    page.get_by_role("button", name="Save").click()
+    wait_for(lambda: json.loads((runs / ONE / "notes.json").read_text())["note"] == "the lens was dirty", 5)
+    page.get_by_role("button", name="Remove the tag camera-2").click()
+    wait_for(lambda: json.loads((runs / ONE / "notes.json").read_text())["tags"] == [], 5)
+    page.get_by_label("Add a tag").fill("a(tag)")
+    page.keyboard.press("Enter")
+    page.get_by_text("a tag is a word of letters").wait_for()
+
+
+@pytest.fixture
+def evaluated(runs: Path) -> Path:
+    """A k-fold run with folds, pictures, an evaluation, provenance and a model.  Its folder."""
+    folder = runs / TWO
+    picture = cv2.imencode(".png", np.full((24, 48, 3), 90, np.uint8))[1].tobytes()
+    for place in ("val/street/epoch_001", "val/street/epoch_002", "evaluation/worst_1"):
+        path = folder / "previews" / f"{place}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture)
+    part = {
+        "confusion": [[90, 10], [5, 95]],
+        "scores": {"miou": 0.86},
+        "per_class": {
+            "sky": {"iou": 0.857, "dice": 0.9, "precision": 0.95, "recall": 0.9, "truth_pixels": 100},
+            "road": {"iou": None, "dice": None, "precision": None, "recall": None, "truth_pixels": 0},
+        },
+        "per_image": [{"item": "a/1.png", "miou": 0.9}, {"item": "a/2.png", "miou": 0.2}],
+    }
+    (folder / "evaluation.json").write_text(
+        json.dumps({"v": 1, "classes": ["sky", "road"], "model_size": part})
+    )
+    folds = [{"fold": n, "status": "completed", "metrics": {"val/miou": 0.5 + n / 10}} for n in range(3)]
+    summary = {"v": 1, "folds": folds, "mean": {"val/miou": 0.6}, "std": {"val/miou": 0.1}}
+    (folder / "summary.json").write_text(
+        json.dumps({**summary, "out_of_fold": {"miou": 0.58}, "out_of_fold_images": 12})
+    )
+    for number in range(3):
+        fold = folder / "folds" / str(number)
+        fold.mkdir(parents=True)
+        record = json.loads((folder / "run.json").read_text()) | {"fold": number}
+        (fold / "run.json").write_text(json.dumps(record))
+        events_of(fold, {"val/miou": [0.1, 0.2, 0.5 + number / 10]})
+    (folder / "provenance").mkdir()
+    (folder / "provenance" / "core.diff").write_text("--- a/x.py\n+++ b/x.py\n-old line\n+new line\n")
+    record = json.loads((folder / "run.json").read_text())
+    record["provenance"] = {
+        "python": "3.11.8",
+        "packages": {"numpy": "2.1.0"},
+        "code": {"core": {"commit": "0123456789abcdef", "branch": "main", "diff": "provenance/core.diff"}},
+        "machine": {"host": socket.gethostname(), "cores": 2, "memory_bytes": 2**34, "gpus": []},
+    }
+    (folder / "run.json").write_text(json.dumps(record))
+    (folder / "model-state.tar").write_bytes(b"weights")
+    return folder
+
+
+def test_a_k_fold_runs_page_shows_all_that_it_left(
+    evaluated: Path, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    page = browse(dashboard).go(f"/runs/{evaluated.name}")
+    page.get_by_role("heading", name="Files").wait_for()
+    assert page.get_by_role("img", name="Spread over the folds").count() == 1
+    assert page.get_by_role("cell", name="0.5800").count() == 1  # out of fold
+    worst = page.locator("h3", has_text="Worst images").locator("xpath=following::table[1]")
+    assert worst.locator("tbody tr").first.inner_text().startswith("a/2.png")
+    assert page.locator(".confusion td").all_inner_texts()[-4:] == ["90", "10", "5", "95"]
+    picture = page.get_by_alt_text("val/street")
+    assert picture.get_attribute("src").endswith("epoch_002.png")
+    page.get_by_role("slider", name="Moment").focus()
+    page.keyboard.press("ArrowLeft")
+    page.locator('img[src$="epoch_001.png"]').wait_for()
+    page.get_by_text("Changes that were not committed: core").click()
+    page.get_by_text("+new line").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="model-state.tar").click()
+    assert Path(download.value.path()).read_bytes() == b"weights"
+    page.get_by_role("link", name="fold 1", exact=True).click()
+    page.get_by_role("heading", name=f"{evaluated.name}, fold 1").wait_for()
+    page.locator(".nicegui-echart canvas").first.wait_for()
+
+
+def test_files_are_served_from_the_runs_folder_alone(
+    runs: Path, raven: Any, dashboard: Dashboard, tmp_path: Path
+) -> None:
+    bearer = f"Bearer {dashboard.token}"
+    (tmp_path / "secret.txt").write_text("the secret")
+    (runs / ONE / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (runs / ONE / "folder").symlink_to(tmp_path)
+    (runs / ONE / "page.html").write_text("<script>alert(1)</script>")
+    (raven.home / "config.yaml").write_text("{}")
+
+    def asked(path: str) -> tuple[int, str]:
+        return answer(f"{dashboard.origin}/runs/{ONE}/files/{path}", Authorization=bearer)
+
+    assert asked("console.log")[0] == 200
+    outside = [
+        "link.txt",
+        "folder/secret.txt",
+        "../../config.yaml",
+        "..%2f..%2fconfig.yaml",
+        "%2e%2e/%2e%2e/config.yaml",
+    ]
+    for path in [*outside, str(tmp_path / "secret.txt"), "nothing", "", ".", "a%00b", "x" * 5000]:
+        status, body = asked(path)
+        assert status in (404, 405), path
+        assert "the secret" not in body
+    import urllib.request
+
+    request = urllib.request.Request(
+        f"{dashboard.origin}/runs/{ONE}/files/page.html", headers={"Authorization": bearer}
+    )
+    with urllib.request.urlopen(request) as response:
+        assert response.headers["content-disposition"].startswith("attachment")
+        assert response.headers["content-type"] == "application/octet-stream"
+    for run_id in (ONE[:12], "..", "%2e%2e"):  # only whole ids
+        assert answer(f"{dashboard.origin}/runs/{run_id}/files/console.log", Authorization=bearer)[0] == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/runs", f"/runs/{TWO}", f"/runs/compare?ids={ONE},{TWO}", "/models", "/queues"]
+)
+def test_a_phone_needs_no_scrolling_sideways(
+    evaluated: Path, dashboard: Dashboard, browse: Callable[..., Tab], path: str
+) -> None:
+    tab = browse(dashboard, viewport={"width": 360, "height": 700})
+    page = tab.go("/runs")
+    page.goto(f"{dashboard.origin}{path}")
+    page.get_by_role("heading", level=1).wait_for()
+    page.wait_for_timeout(800)
+    wide = page.evaluate(
+        "[...document.querySelectorAll('.content *')]"
+        ".filter((e) => !e.closest('.scroll-x, .code') && e.getBoundingClientRect().right > innerWidth)"
+        ".map((e) => e.outerHTML.slice(0, 120)).slice(0, 3)"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), wide
