@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from as_user import Raven
 from simple_project import write_simple_project
 from throwaway import LEARNS, SETTINGS, write_plugin
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +52,22 @@ def learner(site: Path) -> Path:
 def project(tmp_path: Path) -> Path:
     """Twelve small images in a Supervisely project: nine tagged ``train``, three tagged ``val``."""
     return write_simple_project(tmp_path / "project", images=12, val=3)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A real Chromium; without one the test is skipped, and in CI it fails."""
+    try:
+        from playwright.sync_api import sync_playwright
+
+        missing = None if CHROMIUM else "no Chromium is installed (Debian: apt install chromium)"
+    except ImportError:
+        missing = "Playwright is not installed (pip install playwright)"
+    if missing:
+        if os.environ.get("CI"):
+            pytest.fail(f"{missing}, which CI must have")
+        pytest.skip(missing)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()

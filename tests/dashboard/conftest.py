@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,9 +12,6 @@ from typing import Any
 import pytest
 from as_user import Raven, wait_for
 from browsing import Dashboard, Start, Tab
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @pytest.fixture
@@ -58,25 +53,6 @@ def start(raven: Raven, tmp_path: Path) -> Iterator[Start]:
 def dashboard(start: Start) -> Dashboard:
     """One dashboard."""
     return start()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """A real Chromium; without one the test is skipped, and in CI it fails."""
-    try:
-        from playwright.sync_api import sync_playwright
-
-        missing = None if CHROMIUM else "no Chromium is installed (Debian: apt install chromium)"
-    except ImportError:
-        missing = "Playwright is not installed (pip install playwright)"
-    if missing:
-        if os.environ.get("CI"):
-            pytest.fail(f"{missing}, which CI must have")
-        pytest.skip(missing)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -220,7 +220,8 @@ function paint(canvas, view, opacity) {
   for (const object of shown.filter((each) => each.box)) {
     const [left, top, wide, high] = object.box;
     context.strokeStyle = context.fillStyle = object.color;
-    context.strokeRect(left, top, wide, high);
+    // Inside the box, on whole pixels.
+    context.strokeRect(left + thick / 2, top + thick / 2, Math.max(wide - thick, 1), Math.max(high - thick, 1));
     const score = object.score === undefined ? "" : ` ${object.score.toFixed(2)}`;
     if (object.one) context.fillText(object.one.title + score, left + thick, Math.max(top - 2 * thick, 10));
   }
