@@ -89,7 +89,13 @@ setup(
     entry_points={
         "console_scripts": ["raven=ravenml.cli:main", "ravenml=ravenml.cli:main"],
         "ravenml.plugins.data": [
+            "coco=ravenml.data.formats.coco:Coco",
+            "cvat=ravenml.data.formats.cvat:Cvat",
+            "labelme=ravenml.data.formats.labelme:LabelMe",
+            "masks=ravenml.data.formats.masks:Masks",
             "via=ravenml.data.formats.via:Via",
+            "voc=ravenml.data.formats.voc:Voc",
+            "yolo=ravenml.data.formats.yolo:Yolo",
         ],
         "ravenml.plugins.track": [
             "tensorboard=ravenml.runs.readers.tensorboard:TensorBoard",

@@ -88,12 +88,13 @@ def encode_bitmap(mask: np.ndarray) -> str:
     rows = np.zeros((height, bits.shape[1] + 1), np.uint8)  # each row begins with its filter: 0, none
     rows[:, 1:] = bits
     header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x01\x03\x00\x00\x00"
-    png = PNG_SIGNATURE + _chunk(b"IHDR", header) + _PALETTE + _TRANSPARENCY
-    png += _chunk(b"IDAT", zlib.compress(rows.tobytes(), 6)) + _chunk(b"IEND", b"")
+    png = PNG_SIGNATURE + chunk(b"IHDR", header) + _PALETTE + _TRANSPARENCY
+    png += chunk(b"IDAT", zlib.compress(rows.tobytes(), 6)) + chunk(b"IEND", b"")
     return binascii.b2a_base64(zlib.compress(png), newline=False).decode()
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """A part of a PNG file."""
     return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
 
 

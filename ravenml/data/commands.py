@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ravenml.data.formats.commands import formats, import_
+from ravenml.data.formats.commands import export, formats, import_
 
 
 @click.group()
@@ -218,7 +218,7 @@ def rm(name: str, local: bool, address: str | None, yes: bool) -> None:
     click.echo(f"Removed {remove_dataset(store, name)} files of {name} from {store.name}.")
 
 
-for command in (import_, formats):
+for command in (import_, export, formats):
     data.add_command(command)
 
 

@@ -1,10 +1,11 @@
-"""What a format of annotations is: a class that reads records of images.
+"""What a format of annotations is: a class that reads records of images, and writes a project.
 
 A distribution adds a format of its own by an entry point in the group `ravenml.plugins.data`::
 
     entry_points={"ravenml.plugins.data": ["csv = my_package.csv_boxes:Csv"]}
 
 Reading is a stream: a format yields one image at a time, and a `Fault` in place of a broken one.
+Writing is one too.
 Everything that formats have in common is done for them: finding images, linking or copying them, sizes,
 EXIF orientations, cutting shapes to the image, `meta.json`, progress, resuming, and telling what is wrong.
 """
@@ -15,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ravenml.data.faults import Fault
 from ravenml.data.geometry import AnyGeometry
@@ -23,7 +25,15 @@ from ravenml.data.meta import ObjClass
 from ravenml.data.notices import Notice, to_stderr
 from ravenml.data.shapes import BadShape
 
+if TYPE_CHECKING:
+    from ravenml.data.formats.exporting import Export
+
 GROUP = "ravenml.plugins.data"
+SHAPES = frozenset({"polygon", "holes", "bitmap", "rectangle", "line", "point"})
+TAGS = frozenset({"image tags", "object tags", "tag values"})
+SPLITS = frozenset({"splits"})  # the image tags `train` and `val`
+CLASSES = frozenset({"colours", "unused classes"})
+EVERYTHING = SHAPES | TAGS | SPLITS | CLASSES
 Size = tuple[int, int]  # (height, width)
 _REPAIR = "correct or remove it"
 
@@ -103,9 +113,12 @@ class Format(ABC):
 
     Attributes:
         title: the format's name for people, such as ``VGG Image Annotator 1 and 2``.
+        holds: what of `EVERYTHING` can be said in it; all else is changed into what can, or left out, and
+            counted.
     """
 
     title: str = ""
+    holds: frozenset[str] = frozenset()
 
     def recognises(self, path: Path) -> bool:
         """Whether a file or folder looks like this format; only its beginning should be read."""
@@ -119,13 +132,22 @@ class Format(ABC):
             InputError: the source as a whole is not of this format.
         """
 
+    def write(self, export: Export) -> None:
+        """Write a project's images and annotations into ``export.target``; a format may only be read.
+
+        `Export.map` gives each image with objects that the format holds.
+        """
+        raise NotImplementedError
+
 
 def make_label(
     file: Path, field: str, title: str, shape: Callable[[], AnyGeometry], tags: Iterable[Tag] = ()
 ) -> Label | Fault:
-    """An object whose shape is made by ``shape``, or a `Fault` where that raises `BadShape`."""
+    """An object whose shape is made by ``shape``, or a `Fault` where that raises `BadShape` or ValueError."""
     try:
         return Label.make(title, shape(), tags)
     except BadShape as bad:
         where = f"{field}.{bad.field}" if bad.field else field
         return Fault(file, where, bad.problem, bad.mend or _REPAIR)
+    except ValueError as error:
+        return Fault(file, field, f"is no shape ({error})", _REPAIR)

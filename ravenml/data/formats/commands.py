@@ -83,6 +83,47 @@ def import_(
     click.echo(f"Train on it: raven train --dataset {given} unet train")
 
 
+@click.command(short_help="Write a project as other programs' annotations.")
+@click.argument("format_name", metavar="FORMAT")
+@click.argument("project")
+@click.argument("target", metavar="DST", type=click.Path(path_type=Path))
+@click.option("--copy", is_flag=True, help="Copy the images; without it they are linked.")
+@click.option("--strict", is_flag=True, help="Stop at the first broken image instead of leaving it out.")
+def export(format_name: str, project: str, target: Path, copy: bool, strict: bool) -> None:
+    """Write PROJECT, a folder or a dataset's name, into the new folder DST as FORMAT.
+
+    What FORMAT cannot hold is changed into what it can, or left out; each kind is counted and named at the
+    end.  The formats are those that `raven data formats` lists.
+
+    \b
+    raven data export coco my_project my_coco
+    raven data export yolo camvid my_yolo --copy
+    """
+    from ravenml.data.formats.exporting import export_project
+    from ravenml.data.formats.known import load_format
+    from ravenml.data.known import resolve_dataset
+    from ravenml.data.notices import to_stderr
+    from ravenml.data.progress import Meter
+    from ravenml.data.project import Project
+    from ravenml.errors import InputError, Interrupted
+
+    format = load_format(format_name)
+    found = Project.read(resolve_dataset(project), lambda fault: to_stderr(f"left out: {fault}"))
+    if not found.items:
+        raise InputError(f"{found.root} holds no images to export.")
+    meter = Meter(0)
+    try:
+        done = export_project(format_name, format, found, target, copy, strict, meter)
+    except KeyboardInterrupt:
+        raise Interrupted("Interrupted; the same command goes on where it was.") from None
+    for (what, became), count in done.lost.items():
+        said = became.replace("were", "was", 1) if count == 1 else became
+        to_stderr(f"{format_name} cannot hold {what}: {count:,} {said}.")
+    if done.faults:
+        to_stderr(f"{_count(len(done.faults), 'broken record')} {_were(len(done.faults))} left out.")
+    click.echo(f"Exported {_count(done.images, 'image')} to {done.target}; {meter.summary()}.")
+
+
 @click.command(short_help="List the formats that can be imported and exported.")
 def formats() -> None:
     """List the formats that `raven data import` and `raven data export` know."""

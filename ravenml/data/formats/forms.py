@@ -65,11 +65,15 @@ def polygon(corners: Any, field: str = "points") -> Polygon:
         BadShape: it is no such list, has fewer than three points, or no area.
     """
     whole = points(corners, field, 3)
-    x, y = np.asarray(corners, np.float64).T
-    x, y = x - x[0], y - y[0]
-    if abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) < 1e-9:
+    if area(np.asarray(corners, np.float64)) < 1e-6:
         raise BadShape(field, "the polygon has no area")
     return Polygon(whole)
+
+
+def area(corners: np.ndarray) -> float:
+    """What a polygon encloses, in pixels, by its corners (N, 2); 0 where they lie in one line."""
+    x, y = (corners - corners[0]).astype(np.float64).T
+    return abs(float(x[:-1] @ y[1:] - y[:-1] @ x[1:])) / 2
 
 
 def line(corners: Any, field: str = "points") -> Line:

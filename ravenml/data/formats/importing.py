@@ -96,9 +96,14 @@ def import_project(
             a record is bad.
         RavenError: the disk is full or may not be written.
     """
-    path, target = path.expanduser().absolute(), target.expanduser().absolute()
+    path, target = (Path(os.path.abspath(given.expanduser())) for given in (path, target))
+    options = options or Options()
+    if options.images is not None:
+        options = replace(options, images=Path(os.path.abspath(options.images.expanduser())))
     meter = meter or Meter(0)
-    source = Source(path, options or Options(), notice=lambda text: meter.line(f"Note: {text}"))
+    source = Source(path, options, notice=lambda text: meter.line(f"Note: {text}"))
+    if not path.exists():
+        raise InputError(f"{path} does not exist; name the file or folder to import.")
     request = {"format": name, "source": str(path), **_plain(source.options)}
     _check(target, request)
     work = _Work(ProjectWriter(target), copy)
@@ -178,7 +183,9 @@ class _Work:
 def _check(target: Path, request: dict[str, Any]) -> None:
     """Refuse a folder that holds something else than this import."""
     note = target / NOTE
-    if target.is_file() or (target.is_dir() and not note.is_file() and any(target.iterdir())):
+    if target.is_file():
+        raise InputError(f"{target} is a file; name a new folder.")
+    if target.is_dir() and not note.is_file() and any(target.iterdir()):
         raise InputError(f"{target} is not empty; name a new folder.")
     if note.is_file():
         before = read_json(note)

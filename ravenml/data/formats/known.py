@@ -26,7 +26,7 @@ def load_format(name: str) -> Format:
     """
     entries = _entries()
     if name not in entries:
-        raise InputError(f"There is no format {name!r}; {suggestion(name, sorted(entries))}.")
+        raise InputError(f"There is no format {name!r} ({suggestion(name, sorted(entries))}).")
     where = f"The format {name!r} ({entries[name].value})"
     try:
         made = entries[name].load()()

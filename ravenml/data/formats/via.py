@@ -9,35 +9,41 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ravenml.data.annotation import parse_object
 from ravenml.data.faults import Fault
 from ravenml.data.formats import forms
-from ravenml.data.formats.base import Format, Record, Source, make_label
+from ravenml.data.formats.base import TAGS, Format, Record, Source, make_label
 from ravenml.data.formats.lookup import Images, dataset_name, files_below, split_tags
+from ravenml.data.formats.via_writing import CLASS, write_via
 from ravenml.data.geometry import AnyGeometry
 from ravenml.data.images import read_bytes
 from ravenml.data.labels import Label, Tag
+from ravenml.data.meta import ObjClass
 from ravenml.data.shapes import BadShape
 from ravenml.errors import InputError
+
+if TYPE_CHECKING:
+    from ravenml.data.formats.exporting import Export
 
 DEFAULT_CLASS = "object"
 _METADATA = "_via_img_metadata"
 _USUAL = ("class", "label", "name", "category", "type")
-_TAGS = "tags"  # the checkboxes that tags without a value become
 
 
 @dataclass(frozen=True)
 class _File:
     path: Path
     images: dict[str, Any]
+    classes: tuple[str, ...] = ()
 
 
 class Via(Format):
     """Reads and writes VIA's JSON; each folder with such a file is a dataset."""
 
     title = "VGG Image Annotator 1 and 2 (JSON)"
+    holds = frozenset({"polygon", "rectangle", "line", "point", "unused classes"}) | TAGS
 
     def recognises(self, path: Path) -> bool:
         return any(_looks_like(file) for file in _candidates(path))
@@ -55,9 +61,13 @@ class Via(Format):
         if not files:
             raise InputError(f"{source.path} holds no JSON of the VGG Image Annotator.")
         source.total = sum(len(file.images) for file in files)
+        source.classes = [ObjClass(title, "any", "") for file in files for title in file.classes]
         reading = _Reading(source, _class_attribute(source, files))
         for file in files:
             yield from reading.records(file)
+
+    def write(self, export: Export) -> None:
+        write_via(export)
 
 
 class _Reading:
@@ -162,7 +172,7 @@ def _class_attribute(source: Source, files: list[_File]) -> str | None:
                 "--class-attribute."
             )
         chosen = usual[0] if usual else next(iter(names))
-        if len(names) > 1:
+        if len(names) > 1 and chosen != CLASS:
             others = ", ".join(sorted(set(names) - {chosen}))
             source.notice(
                 f'the attribute "{chosen}" is taken as the class (--class-attribute), {others} as tags.'
@@ -233,4 +243,12 @@ def _load(path: Path) -> _File:
     images = {key: entry for key, entry in images.items() if not key.startswith("_via_")}
     if not any(isinstance(entry, dict) and "filename" in entry for entry in images.values()):
         raise Fault(path, "", "holds no images of the VGG Image Annotator", "name another file")
-    return _File(path, images)
+    return _File(path, images, tuple(_options(data)))
+
+
+def _options(data: dict[str, Any]) -> list[str]:
+    """The classes that a project written here may choose from, in their order."""
+    try:
+        return [str(name) for name in data["_via_attributes"]["region"][CLASS]["options"]]
+    except (KeyError, TypeError):
+        return []

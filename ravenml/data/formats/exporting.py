@@ -1,0 +1,238 @@
+"""Exporting: a project becomes a source of another format."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ravenml.data.faults import Fault
+from ravenml.data.formats.base import Format, Size
+from ravenml.data.formats.converting import convert
+from ravenml.data.formats.parallel import in_order
+from ravenml.data.geometry import AnyGeometry
+from ravenml.data.labels import Document, Label, Tag, read_document
+from ravenml.data.meta import ObjClass
+from ravenml.data.progress import Meter
+from ravenml.data.project import Item, Project
+from ravenml.data.split import TRAIN, VAL
+from ravenml.data.writing import place_image
+from ravenml.errors import InputError
+from ravenml.files import read_json, write_bytes, write_json
+
+_NOTE = ".ravenml-export.json"  # hidden, so that no reader of a format stumbles over it
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Thing:
+    """An object as the format can hold it: its class, its shape, and its tags."""
+
+    title: str
+    geometry: AnyGeometry
+    tags: tuple[Tag, ...] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image to be exported.
+
+    Attributes:
+        item: where it lies, and what it is called.
+        size: (height, width).
+        things: the objects in the order of drawing, in shapes that the format holds.
+        tags: the image's tags, if the format holds them.
+    """
+
+    item: Item
+    size: Size
+    things: list[Thing]
+    tags: tuple[Tag, ...] = ()
+
+    @property
+    def split(self) -> str | None:
+        """``train`` or ``val`` where the image has that tag alone."""
+        names = {str(tag["name"]) for tag in self.tags} & {TRAIN, VAL}
+        return names.pop() if len(names) == 1 else None
+
+
+@dataclass
+class Export:
+    """What a format writes, and the means to write it.
+
+    Attributes:
+        project: the project.
+        target: the folder to write into.
+        name: the format's name.
+        holds: what the format can hold; all else is changed or left out, and counted.
+        copy: images are copied, not linked.
+        strict: the first broken item raises.
+        meter: shows the progress.
+        images: how many were exported.
+        lost: what could not be held, and what became of it, with how often.
+        faults: items and objects that are broken.
+        used: the classes that have objects.
+    """
+
+    project: Project
+    target: Path
+    name: str
+    holds: frozenset[str]
+    copy: bool = False
+    strict: bool = False
+    meter: Meter = field(default_factory=lambda: Meter(0))
+    images: int = 0
+    lost: Counter[tuple[str, str]] = field(default_factory=Counter)
+    faults: list[Fault] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+    _stems: set[tuple[str, str]] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def classes(self) -> list[ObjClass]:
+        """The project's classes."""
+        return self.project.classes
+
+    def map(self, function: Callable[[Picture], Made]) -> Iterator[Made]:
+        """Call a function with each image, in several threads; the results come in the project's order."""
+        for made in in_order(lambda item: self._do(function, item), self.project.items):
+            self.meter.advance()
+            if isinstance(made, Fault):
+                self._tell(made)
+            else:
+                self.images += 1
+                yield made
+
+    def lose(self, what: str, became: str = "were left out", count: int = 1) -> None:
+        """Count what the format cannot hold; may be called from any thread."""
+        if count:
+            with self._lock:
+                self.lost[what, became] += count
+
+    def place(self, item: Item, path: Path) -> Path:
+        """Link or copy an item's image to ``path``, unless it is there; returns ``path``."""
+        try:
+            there, image = path.stat(), item.image_path.stat()
+            whole = there.st_size == image.st_size and there.st_mtime_ns >= image.st_mtime_ns
+            if path.is_symlink() != self.copy and (whole if self.copy else os.path.samestat(there, image)):
+                return path
+        except OSError:
+            pass
+        place_image(item.image_path, path, link=not self.copy)
+        return path
+
+    def first(self, dataset: str, stem: str) -> bool:
+        """Whether no other image has this name without its ending, for formats that name files by it."""
+        with self._lock:
+            new = (dataset, stem) not in self._stems
+            self._stems.add((dataset, stem))
+        if not new:
+            self.lose("images that differ in their ending alone")
+        return new
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file, whole or not at all."""
+        write_bytes(path, content)
+
+    def _do(self, function: Callable[[Picture], Made], item: Item) -> Made | Fault:
+        try:
+            return function(self._picture(item))
+        except Fault as fault:
+            return fault
+
+    def _picture(self, item: Item) -> Picture:
+        shapes = {one.title: one.shape for one in self.classes}
+        document = read_document(item.annotation_path, shapes)
+        things: list[Thing] = []
+        for label in document.labels:
+            try:
+                things += self._things(label, document)
+            except Fault as fault:
+                with self._lock:
+                    self._tell(fault)
+        if document.rest.get("description"):
+            self.lose("descriptions")
+        with self._lock:
+            self.used.update(label.title for label in document.labels)
+        return Picture(item, document.size, things, self._held(document.tags, "image tags"))
+
+    def _things(self, label: Label, document: Document) -> Iterator[Thing]:
+        geometry = label.geometry
+        if geometry is None:
+            self.lose(f"objects of the shape {label.kind}")
+            return
+        if label.entry.get("description"):
+            self.lose("descriptions")
+        tags = self._held(tuple(label.tags), "object tags")
+        for shape in convert(geometry, self.holds, document.size, self.lose):
+            yield Thing(label.title, shape, tags)
+
+    def _held(self, tags: tuple[Tag, ...], where: str) -> tuple[Tag, ...]:
+        if where not in self.holds:
+            tags, kept = tuple(t for t in tags if t["name"] in (TRAIN, VAL)), tags
+            split = "splits" in self.holds and where == "image tags"
+            self.lose(where, count=len(kept) - (len(tags) if split else 0))
+            return tags if split else ()
+        if "tag values" not in self.holds:
+            self.lose("tag values", count=sum(tag.get("value") is not None for tag in tags))
+            return tuple({"name": tag["name"]} for tag in tags)
+        return tags
+
+    def _tell(self, fault: Fault) -> None:
+        if self.strict:
+            raise fault
+        self.faults.append(fault)
+        self.meter.line(f"Left out: {fault}")
+
+
+def export_project(
+    name: str,
+    format: Format,
+    project: Project,
+    target: Path,
+    copy: bool = False,
+    strict: bool = False,
+    meter: Meter | None = None,
+) -> Export:
+    """Write a project in another format.
+
+    Args:
+        name: the format's name, which is noted in the folder.
+        format: writes.
+        target: the folder: new, empty, or of the same export, which is then done again.
+        copy: copy the images instead of linking them.
+        strict: stop at the first broken item.
+
+    Raises:
+        InputError: the target is not usable, the format cannot be written, or (Fault, with ``strict``) an
+            item is broken.
+        RavenError: the disk is full or may not be written.
+    """
+    target = target.expanduser().absolute()
+    if type(format).write is Format.write:
+        raise InputError(f"The format {name} can be imported, but not exported.")
+    _claim(target, {"format": name, "project": str(project.root)})
+    export = Export(project, target, name, format.holds, copy, strict, meter or Meter(0))
+    export.meter.total = len(project.items)
+    with export.meter:
+        format.write(export)
+    if "colours" not in format.holds:
+        export.lose("the colours of classes", count=len(project.classes))
+    if "unused classes" not in format.holds:
+        export.lose("classes without objects", count=len(set(project.titles) - export.used))
+    return export
+
+
+def _claim(target: Path, request: Mapping[str, Any]) -> None:
+    note = target / _NOTE
+    if target.is_file():
+        raise InputError(f"{target} is a file; name a new folder.")
+    if target.is_dir() and not note.is_file() and any(target.iterdir()):
+        raise InputError(f"{target} is not empty; name a new folder.")
+    if note.is_file() and read_json(note) != request:
+        raise InputError(f"{target} holds another export; name a new folder, or remove that one.")
+    write_json(note, dict(request))

@@ -1,0 +1,196 @@
+"""LabelMe (https://github.com/wkentaro/labelme): a JSON beside each image.
+
+Coordinates are continuous: the pixel in the column 2 reaches from 2 to 3.  A shape of the kind ``mask`` has
+its corner pixels, both inside, and a PNG.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ravenml.data.annotation import parse_object
+from ravenml.data.bitmap import decode_png, trim
+from ravenml.data.faults import Fault
+from ravenml.data.formats import forms
+from ravenml.data.formats.base import Format, Record, Size, Source, make_label
+from ravenml.data.formats.lookup import Images, dataset_name, files_below, folder_of, split_tags
+from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle
+from ravenml.data.images import encode_png, read_bytes
+from ravenml.data.labels import Label, Tag
+from ravenml.data.shapes import BadShape
+from ravenml.errors import InputError
+
+if TYPE_CHECKING:
+    from ravenml.data.formats.exporting import Export, Picture, Thing
+
+_GROUP = "group_id"
+
+
+class LabelMe(Format):
+    """Reads and writes LabelMe's JSON."""
+
+    title = "LabelMe (JSON per image)"
+    holds = frozenset({"polygon", "rectangle", "bitmap", "line", "point", "image tags", "object tags"})
+
+    def recognises(self, path: Path) -> bool:
+        first = next(_files(path), None)
+        return first is not None and _looks_like(first)
+
+    def read(self, source: Source) -> Iterator[Record | Fault]:
+        files = [file for file in _files(source.path) if file == source.path or _looks_like(file)]
+        if not files:
+            raise InputError(f"{source.path} holds no JSON of LabelMe.")
+        source.total = len(files)
+        root = source.options.images or source.folder
+        for path in files:
+            try:
+                yield _record(source, root, path)
+            except Fault as fault:
+                yield fault
+
+    def write(self, export: Export) -> None:
+        def one(picture: Picture) -> None:
+            item = picture.item
+            stem = os.path.splitext(item.name)[0]
+            if export.first(item.dataset, stem):
+                export.place(item, export.target / item.dataset / item.name)
+                content = orjson.dumps(_json(picture), option=orjson.OPT_INDENT_2)
+                export.write(export.target / item.dataset / f"{stem}.json", content)
+
+        for _ in export.map(one):
+            pass
+
+
+def _record(source: Source, root: Path, path: Path) -> Record:
+    data = parse_object(read_bytes(path), path)
+    near = path.parent if source.options.images is None else root
+    image = Images(root, near).find(data.get("imagePath"), path, "imagePath")
+    height, width = data.get("imageHeight"), data.get("imageWidth")
+    size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
+    shapes = data.get("shapes")
+    if not isinstance(shapes, list):
+        raise Fault(path, "shapes", "is missing or no list", "save the file again")
+    labels = [_label(path, f"shapes[{number}]", shape, size) for number, shape in enumerate(shapes)]
+    dataset = folder_of(path, source.folder, dataset_name(source.folder.name))
+    tags = [*split_tags(dataset), *_flags(data.get("flags"))]
+    return Record(image, dataset, labels, tags, size, path)
+
+
+def _label(path: Path, where: str, shape: Any, size: Size | None) -> Label | Fault:
+    title = shape.get("label") if isinstance(shape, dict) else None
+    if not isinstance(title, str) or not title:
+        return Fault(path, f"{where}.label", "is missing", "correct or remove it")
+    tags = _flags(shape.get("flags"))
+    if isinstance(group := shape.get(_GROUP), int):
+        tags.append({"name": _GROUP, "value": group})
+    return make_label(path, where, title, lambda: _geometry(shape), tags)
+
+
+def _geometry(shape: dict[str, Any]) -> AnyGeometry:
+    kind, points = shape.get("shape_type") or "polygon", shape.get("points")
+    if not isinstance(points, list):
+        raise BadShape("points", "is no list")
+    if kind == "polygon":
+        return forms.polygon(points)
+    if kind in ("line", "linestrip"):
+        return forms.line(points)
+    needed = {"rectangle": 2, "circle": 2, "mask": 2, "point": 1}.get(kind)
+    if needed is None:
+        raise BadShape("shape_type", f"{kind!r} is no shape that is read")
+    if len(points) < needed:
+        raise BadShape("points", f"has {len(points)} of {needed} points")
+    flat = [value for point in points[:needed] for value in _pair(point)]
+    if kind == "point":
+        return forms.point(*flat)
+    if kind == "rectangle":
+        return forms.box(*flat)
+    if kind == "circle":
+        x, y, on_x, on_y = flat
+        radius = float(((on_x - x) ** 2 + (on_y - y) ** 2) ** 0.5)
+        return forms.ellipse(x, y, radius, radius)
+    return _mask(shape.get("mask"), flat)
+
+
+def _pair(point: Any) -> list[float]:
+    if not isinstance(point, list) or len(point) != 2:
+        raise BadShape("points", "is no list of points [x, y]")
+    return forms.numbers({"points": point[0], "y": point[1]}, "points", "y")
+
+
+def _mask(given: Any, corners: list[float]) -> Bitmap:
+    if not isinstance(given, str):
+        raise BadShape("mask", "is missing")
+    try:
+        mask = decode_png(base64.b64decode(given, validate=True))
+    except ValueError as error:
+        raise BadShape("mask", str(error)) from None
+    if not mask.any():
+        raise BadShape("mask", "is empty")
+    (x, y), part = trim(mask)
+    return Bitmap((round(min(corners[::2])) + x, round(min(corners[1::2])) + y), part)
+
+
+def _flags(given: Any) -> list[Tag]:
+    return [{"name": str(n)} for n, said in given.items() if said is True] if isinstance(given, dict) else []
+
+
+def _json(picture: Picture) -> dict[str, Any]:
+    height, width = picture.size
+    return {
+        "version": "5.5.0",
+        "flags": {str(tag["name"]): True for tag in picture.tags},
+        "shapes": [_shape(thing) for thing in picture.things],
+        "imagePath": picture.item.name,
+        "imageData": None,
+        "imageHeight": height,
+        "imageWidth": width,
+    }
+
+
+def _shape(thing: Thing) -> dict[str, Any]:
+    shape: dict[str, Any] = {
+        "label": thing.title,
+        "flags": {str(tag["name"]): True for tag in thing.tags},
+        "group_id": None,
+        "description": "",
+        "mask": None,
+    }
+    geometry = thing.geometry
+    if isinstance(geometry, Rectangle):
+        left, top, right, bottom = forms.edges(geometry)
+        return {**shape, "points": [[left, top], [right, bottom]], "shape_type": "rectangle"}
+    if isinstance(geometry, Bitmap):
+        (x, y), (height, width) = geometry.origin, geometry.mask.shape
+        png = base64.b64encode(encode_png(geometry.mask.astype("uint8") * 255)).decode()
+        corners = [[x, y], [x + width - 1, y + height - 1]]
+        return {**shape, "points": corners, "shape_type": "mask", "mask": png}
+    if isinstance(geometry, Point):
+        return {**shape, "points": [[geometry.x + 0.5, geometry.y + 0.5]], "shape_type": "point"}
+    assert isinstance(geometry, Polygon | Line)
+    ring = geometry.exterior if isinstance(geometry, Polygon) else geometry.points
+    kind = "polygon" if isinstance(geometry, Polygon) else "linestrip"
+    return {**shape, "points": (ring + 0.5).tolist(), "shape_type": kind}
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        return files_below(path, frozenset({".json"}))
+    return iter([path] if path.suffix.lower() == ".json" else [])
+
+
+def _looks_like(path: Path) -> bool:
+    """LabelMe writes the picture's bytes between the shapes and its name, so both ends are looked at."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(1 << 16)
+            file.seek(max(path.stat().st_size - (1 << 12), 0))
+            text += file.read()
+    except OSError:
+        return False
+    return b'"shapes"' in text and (b'"imagePath"' in text or b'"imageData"' in text)

@@ -1,0 +1,216 @@
+"""A folder of images and a folder of masks of the same names: numbers, colours, or black and white.
+
+A mask is a picture whose pixels say their class: by number (grey, or the index into a palette), by colour,
+or as 0 and 255.  0 and black are background; 255 among numbers means "not annotated", and is background too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ravenml.data.bitmap import trim
+from ravenml.data.faults import Fault
+from ravenml.data.formats.base import Format, Labels, Record, Size, Source
+from ravenml.data.formats.indexed_png import read_mask
+from ravenml.data.formats.lookup import files_below, folder_of, images_below, split_tags
+from ravenml.data.formats.masks_writing import CLASSES, IMAGES, MASKS, write_masks
+from ravenml.data.formats.naming import Named, Rgb, classes_in
+from ravenml.data.geometry import Bitmap
+from ravenml.data.images import EXTENSIONS
+from ravenml.data.labels import Label
+from ravenml.data.meta import ObjClass
+from ravenml.errors import InputError
+
+if TYPE_CHECKING:
+    from ravenml.data.formats.exporting import Export
+
+_IMAGE_FOLDERS = (IMAGES, "image", "img", "imgs", "JPEGImages", "leftImg8bit", "input", "inputs")
+_MASK_FOLDERS = (MASKS, "mask", "SegmentationClass", "labels", "label", "annotations", "gt", "gtFine")
+_LISTS = (CLASSES, "labelmap.txt", "class_names.txt", "label_colors.txt", "classes.json")
+_ENDINGS = ("", "_mask", "-mask", ".mask", "_L", "_P", "_label", "_labels", "_seg", "_gt")
+_BACKGROUND = ("background", "__bg__", "bg", "_background_")
+_LOOKED_AT = 20  # masks, to tell what kind they are
+_VOID = 255
+_DEFAULT = "object"
+
+
+class Masks(Format):
+    """Reads and writes masks; each class of an image is one bitmap."""
+
+    title = "image folder and mask folder (PNG)"
+    holds = frozenset({"bitmap", "colours", "unused classes"})
+
+    def recognises(self, path: Path) -> bool:
+        return path.is_dir() and _folders(path) is not None
+
+    def read(self, source: Source) -> Iterator[Record | Fault]:
+        images, masks = _where(source)
+        found = _by_stem(masks)
+        paths = images_below(images)
+        if not paths:
+            raise InputError(f"There is no image below {images}; name the images' folder with --images.")
+        key = _key(source, [path for path in found.values()][:: max(len(found) // _LOOKED_AT, 1)], masks)
+        source.total = len(paths)
+        source.classes = key.classes
+        for path in paths:
+            inside = path.parent.relative_to(images).as_posix()
+            names = [f"{inside}/{path.stem}{end}" for end in _ENDINGS] + [f"{inside}/{path.name}"]
+            mask = next((found[name] for name in names if name in found), None)
+            if mask is None:
+                yield Fault(path, "", f"has no mask of its name below {masks}", "put it there")
+                continue
+            dataset = folder_of(path, images, source.folder.name)
+            yield Record(path, dataset, _Objects(mask, key), split_tags(dataset), file=mask)
+
+    def write(self, export: Export) -> None:
+        write_masks(export)
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What the masks' values mean: numbers or colours to titles; None where 0 and 255 mean one class."""
+
+    titles: dict[int, str] | None
+    colours: dict[int, str]
+    classes: list[ObjClass]
+    single: str
+
+
+class _Objects:
+    """Reads a mask when it is asked for: a bitmap for each class."""
+
+    def __init__(self, mask: Path, key: _Key) -> None:
+        self.mask, self.key = mask, key
+
+    def __call__(self, size: Size) -> Labels:
+        values, _ = read_mask(self.mask)
+        if values.shape[:2] != size:
+            said, there = (f"{width}×{height}" for height, width in (values.shape[:2], size))
+            yield Fault(self.mask, "", f"is {said}, but its image {there}", "put the right mask there")
+            return
+        for value, title in self._meant(values):
+            if isinstance(title, Fault):
+                yield title
+                continue
+            where = values != 0 if self.key.titles is None else values == value
+            (x, y), part = trim(where)
+            yield Label.make(title, Bitmap((x, y), part))
+
+    def _meant(self, values: np.ndarray) -> Iterator[tuple[int, str | Fault]]:
+        """The values that a mask has, and the class of each."""
+        present = distinct(values)
+        if self.key.titles is None and values.dtype != np.uint32:
+            if odd := [value for value in present if value not in (0, _VOID)]:
+                mend = "name the classes with --classes"
+                problem = f"has the value {odd[0]} where other masks have 0 and 255 alone"
+                yield odd[0], Fault(self.mask, "", problem, mend)
+            elif _VOID in present:
+                yield _VOID, self.key.single
+            return
+        colours = values.dtype == np.uint32
+        titles = self.key.colours if colours else self.key.titles or {}
+        for value in present:
+            title = titles.get(value)
+            if title is None and value and (colours or value != _VOID):
+                said = f"the colour #{value:06X}" if colours else f"the value {value}"
+                yield value, Fault(self.mask, "", f"has {said}, which is no class", "add it to --classes")
+            elif title is not None and title.lower() not in _BACKGROUND:
+                yield value, title
+
+
+def distinct(values: np.ndarray) -> list[int]:
+    """The values that an array has, sorted."""
+    if values.dtype == np.uint8:
+        return [int(v) for v in np.flatnonzero(np.bincount(values.reshape(-1), minlength=256))]
+    return [int(value) for value in np.unique(values)]
+
+
+def _key(source: Source, sample: Sequence[Path], masks: Path) -> _Key:
+    """What the values mean, by the list of classes and by what the first masks are like."""
+    single = source.options.class_name or _DEFAULT
+    listed = _listed(source, masks)
+    numbers: set[int] = set()
+    colours: set[int] = set()
+    palette: np.ndarray | None = None
+    for path in sample:
+        try:
+            values, own = read_mask(path)
+        except Fault:
+            continue  # told when its image comes
+        palette = own if own is not None else palette
+        (colours if values.dtype == np.uint32 else numbers).update(distinct(values))
+    if listed:
+        return _listed_key(listed, single)
+    if colours:
+        titles = {value: f"#{value:06X}" for value in sorted(colours - {0})}
+        source.notice("No list of classes: they are called after their colours; --classes FILE names them.")
+        return _Key({}, titles, [ObjClass(title, "bitmap", title) for title in titles.values()], single)
+    if numbers <= {0, _VOID} and palette is None:
+        return _Key(None, {}, [], single)
+    source.notice("No list of classes: they are called after their numbers; --classes FILE names them.")
+    return _Key({value: f"class {value}" for value in range(1, 1 << 16)}, {}, [], single)
+
+
+def _listed_key(listed: list[Named], single: str) -> _Key:
+    """The first in a list has the number 0; a list of colours alone, without black, begins with 1."""
+    numbers = {number: one.title for number, one in enumerate(listed)}
+    colours = {_value(one.rgb): one.title for one in listed if one.rgb is not None}
+    classes = [
+        ObjClass(one.title, "bitmap", f"#{_value(one.rgb):06X}" if one.rgb is not None else "")
+        for one in listed
+        if one.title.lower() not in _BACKGROUND
+    ]
+    return _Key(numbers, colours, classes, single)
+
+
+def _listed(source: Source, masks: Path) -> list[Named]:
+    if source.options.classes is not None:
+        return classes_in(source.options.classes)
+    for folder in (source.folder, masks, masks.parent):
+        for name in _LISTS:
+            if (folder / name).is_file():
+                return classes_in(folder / name)
+    return []
+
+
+def _where(source: Source) -> tuple[Path, Path]:
+    """The folders of images and masks."""
+    path = source.folder
+    if source.options.images is not None:
+        masks = next((path / name for name in _MASK_FOLDERS if (path / name).is_dir()), path)
+        return source.options.images, masks
+    found = _folders(path)
+    if found is None:
+        raise InputError(
+            f"{path} has no folders `images` and `masks`; name the folder of masks, and that of images with "
+            "--images."
+        )
+    return found
+
+
+def _folders(path: Path) -> tuple[Path, Path] | None:
+    images = next((path / name for name in _IMAGE_FOLDERS if (path / name).is_dir()), None)
+    masks = next((path / n for n in _MASK_FOLDERS if (path / n).is_dir() and _pictures(path / n)), None)
+    return (images, masks) if images is not None and masks is not None else None
+
+
+def _pictures(folder: Path) -> bool:
+    return next(files_below(folder, EXTENSIONS), None) is not None
+
+
+def _by_stem(masks: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in images_below(masks):
+        inside = path.parent.relative_to(masks).as_posix()
+        found.setdefault(f"{inside}/{path.stem}", path)
+        found.setdefault(f"{inside}/{path.name}", path)
+    return found
+
+
+def _value(rgb: Rgb) -> int:
+    return rgb[0] << 16 | rgb[1] << 8 | rgb[2]

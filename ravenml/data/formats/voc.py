@@ -1,0 +1,205 @@
+"""PASCAL VOC (http://host.robots.ox.ac.uk/pascal/VOC): an XML of boxes per image.
+
+Coordinates count from 1, and both corners are in the box, as the VOC's own tools have it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape
+
+from ravenml.data.faults import Fault
+from ravenml.data.formats import forms
+from ravenml.data.formats.base import SPLITS, Format, Record, Source, make_label
+from ravenml.data.formats.lookup import Images, dataset_name, files_below, split_tags
+from ravenml.data.formats.trees import read_tree
+from ravenml.data.geometry import Rectangle
+from ravenml.data.labels import Label, Tag
+from ravenml.data.shapes import BadShape
+from ravenml.errors import InputError
+
+if TYPE_CHECKING:
+    from ravenml.data.formats.exporting import Export, Picture
+
+FLAGS = ("difficult", "truncated", "occluded")
+_ANNOTATIONS, _IMAGES, _SETS = "Annotations", "JPEGImages", "ImageSets/Main"
+
+
+class Voc(Format):
+    """Reads and writes VOC's folders, and reads the XML files of tools that write beside the images."""
+
+    title = "PASCAL VOC (XML, boxes)"
+    holds = frozenset({"rectangle"}) | SPLITS
+
+    def recognises(self, path: Path) -> bool:
+        first = next(_files(path), None)
+        return first is not None and _looks_like(first)
+
+    def read(self, source: Source) -> Iterator[Record | Fault]:
+        files = list(_files(source.path))
+        if not files:
+            raise InputError(f"{source.path} holds no XML file.")
+        source.total = len(files)
+        readers: dict[Path, _Folder] = {}
+        for path in files:
+            folder = readers.setdefault(path.parent, _Folder(source, path.parent))
+            try:
+                yield folder.record(path)
+            except Fault as fault:
+                yield fault
+
+    def write(self, export: Export) -> None:
+        _write(export)
+
+
+class _Folder:
+    """A folder of XML files: where its images are, what it is called, and which images train and validate."""
+
+    def __init__(self, source: Source, folder: Path) -> None:
+        self.source = source
+        self.top = folder.parent if folder.name == _ANNOTATIONS else folder
+        inside = self.top.relative_to(source.folder) if self.top.is_relative_to(source.folder) else Path()
+        self.dataset = dataset_name(inside.as_posix() if inside.parts else self.top.name)
+        if source.options.images is not None:
+            self.images = Images(source.options.images)
+        else:
+            own = next((self.top / n for n in (_IMAGES, "images") if (self.top / n).is_dir()), folder)
+            self.images = Images(own)
+        self.sets = {name: _names(self.top / _SETS / f"{name}.txt") for name in ("train", "val")}
+
+    def record(self, path: Path) -> Record:
+        root = read_tree(path)
+        if root.tag != "annotation":
+            raise Fault(path, "", f"is no annotation of VOC but <{root.tag}>", "remove it")
+        image = self._image(root, path)
+        size = root.find("size")
+        said = (_whole(size, "height"), _whole(size, "width")) if size is not None else (0, 0)
+        objects = root.findall("object")
+        labels = [_label(path, number, one) for number, one in enumerate(objects)]
+        chosen = [name for name, names in self.sets.items() if path.stem in names]
+        tags: list[Tag] = [{"name": name} for name in chosen] or list(split_tags(self.dataset))
+        return Record(image, self.dataset, labels, tags, said if min(said) > 0 else None, path)
+
+    def _image(self, root: Element, path: Path) -> Path:
+        name = (root.findtext("filename") or "").strip()
+        try:
+            found = self.images.find(name, path, "filename")
+        except Fault:
+            # Many files were renamed by hand together with their images, or say the name without its ending.
+            for ending in (
+                ".jpg",
+                ".jpeg",
+                ".png",
+                ".bmp",
+                ".tif",
+                ".tiff",
+                ".webp",
+                ".JPG",
+                ".JPEG",
+                ".PNG",
+            ):
+                if (self.images.near / f"{path.stem}{ending}").is_file():
+                    return self.images.near / f"{path.stem}{ending}"
+            raise
+        return found
+
+
+def _label(path: Path, number: int, one: Element) -> Label | Fault:
+    where = f"object[{number}]"
+    title = (one.findtext("name") or "").strip()
+    if not title:
+        return Fault(path, f"{where}.name", "is missing", "correct or remove it")
+    tags: list[Tag] = [{"name": flag} for flag in FLAGS if (one.findtext(flag) or "0").strip() == "1"]
+    return make_label(path, where, title, lambda: _box(one.find("bndbox")), tags)
+
+
+def _box(given: Element | None) -> Rectangle:
+    if given is None:
+        raise BadShape("bndbox", "is missing")
+    corners = {name: given.findtext(name) for name in ("xmin", "ymin", "xmax", "ymax")}
+    left, top, right, bottom = forms.numbers(corners, *corners)
+    if right < left or bottom < top or (right == left and bottom == top and left == 0):
+        raise BadShape("bndbox", f"the box has no area ({right - left:g}×{bottom - top:g})")
+    # From 1 on, both corners inside; that is from the edge before the first pixel to the one behind the last.
+    # Tools that count from 0 are told by a 0, and moved into the image.
+    return forms.box(max(left - 1, 0), max(top - 1, 0), max(right, 1), max(bottom, 1))
+
+
+def _whole(size: Element, name: str) -> int:
+    try:
+        return int(float(size.findtext(name) or 0))
+    except (ValueError, OverflowError):
+        return 0
+
+
+def _names(path: Path) -> frozenset[str]:
+    """The images of a set: a name per line, in a class's set followed by 1, 0 or -1."""
+    if not path.is_file():
+        return frozenset()
+    names = set()
+    for line in path.read_text("utf-8", "replace").splitlines():
+        name, _, flag = line.strip().rpartition(" ")
+        names.add(name.strip() if name and flag in ("1", "0", "-1") else line.strip())
+    return frozenset(names)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        return files_below(path, frozenset({".xml"}))
+    return iter([path] if path.suffix.lower() == ".xml" else [])
+
+
+def _looks_like(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return b"<annotation>" in file.read(4096)
+    except OSError:
+        return False
+
+
+def _write(export: Export) -> None:
+    sets: dict[tuple[str, str], list[str]] = {}
+
+    def one(picture: Picture) -> tuple[str, str, str | None] | None:
+        item = picture.item
+        stem = os.path.splitext(item.name)[0]
+        if not export.first(item.dataset, stem):
+            return None
+        top = export.target / item.dataset
+        export.place(item, top / _IMAGES / item.name)
+        export.write(top / _ANNOTATIONS / f"{stem}.xml", _xml(picture).encode())
+        return item.dataset, stem, picture.split
+
+    for made in export.map(one):
+        if made is not None and made[2] is not None:
+            sets.setdefault((made[0], made[2]), []).append(made[1])
+    for (dataset, split), names in sets.items():
+        content = "".join(f"{name}\n" for name in names)
+        export.write(export.target / dataset / _SETS / f"{split}.txt", content.encode())
+
+
+def _xml(picture: Picture) -> str:
+    height, width = picture.size
+    lines = [
+        "<annotation>",
+        f"  <folder>{_IMAGES}</folder>",
+        f"  <filename>{escape(picture.item.name)}</filename>",
+        f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
+        "  <segmented>0</segmented>",
+    ]
+    for thing in picture.things:
+        assert isinstance(thing.geometry, Rectangle)
+        left, top, right, bottom = forms.edges(thing.geometry)
+        flags = "".join(f"<{flag}>0</{flag}>" for flag in FLAGS)
+        lines += [
+            "  <object>",
+            f"    <name>{escape(thing.title)}</name><pose>Unspecified</pose>{flags}",
+            f"    <bndbox><xmin>{left + 1}</xmin><ymin>{top + 1}</ymin>"
+            f"<xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox>",
+            "  </object>",
+        ]
+    return "\n".join([*lines, "</annotation>", ""])

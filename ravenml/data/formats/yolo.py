@@ -1,0 +1,220 @@
+"""YOLO as Ultralytics has it (https://docs.ultralytics.com/datasets): a text of boxes or outlines per image.
+
+A line is ``class x y width height`` or ``class x1 y1 x2 y2 x3 y3 …``, in shares of the image's sides.
+`data.yaml` names the classes, and the images that train and validate: a folder, or a list in a text file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ravenml.data.faults import Fault
+from ravenml.data.formats import forms
+from ravenml.data.formats.base import SPLITS, Format, Labels, Record, Size, Source, make_label
+from ravenml.data.formats.lookup import folder_of, images_below, split_of
+from ravenml.data.formats.naming import titles_in
+from ravenml.data.formats.yolo_writing import write_yolo
+from ravenml.data.geometry import AnyGeometry
+from ravenml.data.images import read_bytes
+from ravenml.data.meta import ObjClass
+from ravenml.data.shapes import BadShape
+from ravenml.errors import InputError
+
+if TYPE_CHECKING:
+    from ravenml.data.formats.exporting import Export
+
+_YAML = ("data.yaml", "data.yml", "dataset.yaml")
+_LISTS = ("classes.txt", "obj.names", "classes.names", "labels.txt")
+_IMAGES, _LABELS = "images", "labels"
+
+
+class Yolo(Format):
+    """Reads and writes boxes and segments."""
+
+    title = "YOLO, boxes and segments (Ultralytics)"
+    holds = frozenset({"polygon", "rectangle", "unused classes"}) | SPLITS
+
+    def recognises(self, path: Path) -> bool:
+        if path.is_file():
+            return path.suffix in (".yaml", ".yml") and b"names" in path.read_bytes()[: 1 << 16]
+        if any((path / name).is_file() for name in _YAML):
+            return True
+        return any((path / n).is_dir() for n in (_LABELS, "train/labels")) and bool(_yolo_texts(path))
+
+    def read(self, source: Source) -> Iterator[Record | Fault]:
+        yaml = _yaml(source.path)
+        described = _load(yaml) if yaml is not None else {}
+        titles = _titles(source, yaml, described)
+        root = source.options.images or source.folder
+        images = [path for path in images_below(root)]
+        if not images:
+            raise InputError(f"There is no image below {root}; name the images' folder with --images.")
+        splits = _splits(described, yaml, root)
+        source.total = len(images)
+        source.classes = [ObjClass(title, "any", "") for title in titles]
+        reader = _Reader(source, titles, splits, root)
+        for image in images:
+            yield reader.record(image)
+        if reader.without:
+            source.notice(
+                f"{reader.without} images have no text of labels, and are imported without objects."
+            )
+
+    def write(self, export: Export) -> None:
+        write_yolo(export)
+
+
+class _Reader:
+    def __init__(self, source: Source, titles: list[str], splits: dict[str, set[Path]], root: Path) -> None:
+        self.source, self.titles, self.splits, self.root = source, titles, splits, root
+        self.without = 0
+
+    def record(self, image: Path) -> Record:
+        labels = self._labels_of(image)
+        self.without += labels is None
+        tags = [{"name": name} for name, images in self.splits.items() if image in images]
+        read = _Lines(labels, self.titles) if labels is not None else ()
+        return Record(image, self._dataset(image), read, tags, file=labels)
+
+    def _dataset(self, image: Path) -> str:
+        """The image's folder, without `images`, wherever that is, and without its split if more is left."""
+        parts = [part for part in image.parent.relative_to(self.root).parts]
+        kept = list(parts)
+        if _IMAGES in kept:
+            kept.remove(_IMAGES)
+        if len(kept) > 1 and split_of(kept[0]):
+            kept = kept[1:]
+        return folder_of(self.root / "/".join(kept) / image.name, self.root, self.root.resolve().name)
+
+    def _labels_of(self, image: Path) -> Path | None:
+        name = f"{image.stem}.txt"
+        inside = image.parent.relative_to(self.root).parts
+        places = [image.parent / name]
+        if _IMAGES in inside:
+            at = len(inside) - 1 - inside[::-1].index(_IMAGES)  # the last one, as Ultralytics has it
+            other = Path(self.source.folder, *inside[:at], _LABELS, *inside[at + 1 :], name)
+            places.insert(0, other)
+        places += [Path(self.source.folder, _LABELS, *inside, name), self.source.folder / _LABELS / name]
+        return next((place for place in places if place.is_file()), None)
+
+
+class _Lines:
+    """Reads an image's text when it is asked for."""
+
+    def __init__(self, path: Path, titles: list[str]) -> None:
+        self.path, self.titles = path, titles
+
+    def __call__(self, size: Size) -> Labels:
+        for number, line in enumerate(read_bytes(self.path).decode("utf-8", "replace").splitlines(), 1):
+            words = line.split()
+            if not words:
+                continue
+            where = f"line {number}"
+            title = self._title(words[0])
+            if title is None:
+                problem = f"{words[0]!r} is no class: there are {len(self.titles)}, numbered from 0"
+                yield Fault(self.path, where, problem, "correct the number, or name the class in data.yaml")
+            else:
+                yield make_label(self.path, where, title, partial(_shape, words[1:], size))
+
+    def _title(self, word: str) -> str | None:
+        if word.isascii() and word.isdigit() and int(word) < len(self.titles):
+            return self.titles[int(word)]
+        return None
+
+
+def _shape(words: list[str], size: Size) -> AnyGeometry:
+    values = forms.numbers({str(at): word for at, word in enumerate(words)}, *map(str, range(len(words))))
+    height, width = size
+    if len(values) == 4:
+        x, y, across, down = values
+        if across <= 0 or down <= 0:
+            raise BadShape("", "the box has no area")
+        left, top = (x - across / 2) * width, (y - down / 2) * height
+        return forms.box(left, top, left + across * width, top + down * height)
+    if len(values) < 6 or len(values) % 2:
+        raise BadShape("", f"has {len(values)} numbers behind the class: a box has 4, an outline at least 6")
+    corners = [[x * width, y * height] for x, y in zip(values[::2], values[1::2], strict=True)]
+    return forms.polygon(corners, "")
+
+
+def _titles(source: Source, yaml: Path | None, described: dict[str, Any]) -> list[str]:
+    """The classes by number: of `--classes`, data.yaml, or a list beside the labels."""
+    if source.options.classes is not None:
+        return titles_in(source.options.classes)
+    names = described.get("names")
+    if isinstance(names, list):
+        return [str(name) for name in names]
+    if isinstance(names, dict) and all(isinstance(number, int) and 0 <= number < 1 << 16 for number in names):
+        return [str(names.get(number, f"class {number}")) for number in range(max(names, default=-1) + 1)]
+    if names is not None:
+        raise Fault(yaml or source.path, "names", "is no list of classes", "write it as a list")
+    for folder in (source.folder, source.folder / _LABELS, source.folder / "train" / _LABELS):
+        for name in _LISTS:
+            if (folder / name).is_file():
+                return titles_in(folder / name)
+    raise InputError(
+        f"{source.path} has no data.yaml and no classes.txt; name a file with the classes with --classes, "
+        "one per line."
+    )
+
+
+def _splits(described: dict[str, Any], yaml: Path | None, root: Path) -> dict[str, set[Path]]:
+    """The images that train and that validate; neither where both would be the same ones."""
+    found: dict[str, set[Path]] = {}
+    for split in ("train", "val"):
+        given = described.get(split) or ()
+        for entry in [given] if isinstance(given, str) else given if isinstance(given, list) else ():
+            found.setdefault(split, set()).update(_listed(str(entry), described, yaml, root))
+    if not found:
+        for top in (root, root / _IMAGES):
+            for folder in top.iterdir() if top.is_dir() else ():
+                named = split_of(folder.name)
+                if named and folder.is_dir():
+                    found.setdefault(named, set()).update(images_below(folder))
+    if found.get("train") == found.get("val"):
+        return {}
+    return {split: images for split, images in found.items() if images}
+
+
+def _listed(entry: str, described: dict[str, Any], yaml: Path | None, root: Path) -> set[Path]:
+    """The images of a folder or a list that data.yaml names, as far as they are below ``root``."""
+    parent = yaml.parent if yaml is not None else root
+    above = parent / str(described.get("path") or ".")
+    for place in (above / entry, parent / entry, parent / entry.removeprefix("../"), root / entry):
+        place = Path(os.path.normpath(place))
+        if not place.is_relative_to(root):
+            continue
+        if place.is_dir():
+            return set(images_below(place))
+        if place.is_file() and place.suffix == ".txt":
+            names = (line.strip() for line in place.read_text("utf-8", "replace").splitlines())
+            return {Path(os.path.normpath(place.parent / name)) for name in names if name}
+    return set()
+
+
+def _yaml(path: Path) -> Path | None:
+    if path.is_file():
+        return path
+    found = (path / name for name in _YAML if (path / name).is_file())
+    return next(found, None) or next(iter(sorted(path.glob("*.y*ml"))), None)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(read_bytes(path))
+    except (yaml.YAMLError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise Fault(path, "", f"is not valid YAML ({said})", "correct it") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _yolo_texts(path: Path) -> list[Path]:
+    folder = next((path / n for n in (_LABELS, "train/labels") if (path / n).is_dir()), path)
+    return [one for one in folder.rglob("*.txt")][:1]
