@@ -12,6 +12,7 @@ import orjson
 from ravenml.data.faults import Fault
 
 _CHUNK = 1 << 20
+_GOES_ON = 4  # characters behind a number that show that it is whole
 _LONGEST = 1 << 28  # characters of one entry
 
 
@@ -76,7 +77,8 @@ class _Reader:
             raise Fault(self.path, "", f"cannot be read ({error.strerror})", "make it readable") from None
         with self.file:
             for byte in "\u00ef\u00bb\u00bf":  # UTF-8's byte order mark
-                self.at += self.sign() == byte
+                if self.sign() == byte:  # which may read on, and so move `at`
+                    self.at += 1
             self.expect("{")
             while self.sign() != "}":
                 _, _, key = self.value()
@@ -133,8 +135,8 @@ class _Reader:
                     self.at = min(error.pos, len(self.buffer))
                     raise self.fault(f"is not valid JSON ({error.msg})") from None
                 continue
-            if end == len(self.buffer) and self.more():
-                continue  # a number may go on
+            if len(self.buffer) - end < _GOES_ON and self.more():
+                continue  # a number may go on: of 1.5e+3 the first characters are numbers too
             start, self.at = self.at, end
             return self.passed + start, self.passed + end, value
 
@@ -144,10 +146,12 @@ class _Reader:
             return False
         kept = self.buffer[self.at :]
         content = self.file.read(max(self.chunk, len(kept)))
+        if not content:
+            self.ended = True
+            return False  # and all places stay as they are
         self.passed += self.at
         self.buffer, self.at = kept + content.decode("latin-1"), 0
-        self.ended = not content
-        return bool(content)
+        return True
 
     def fault(self, problem: str) -> Fault:
         return Fault(self.path, f"byte {self.passed + self.at}", problem, "export it again")
