@@ -60,6 +60,11 @@ def agent() -> None:
     help="Where the task folder is made, or one that was prepared; it is never removed.",
 )
 @_shared(_ISOLATION, _PYTHON, _NETWORK)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="For --mode deploy: the port on 127.0.0.1.  Default: 8000, or the next free one.",
+)
 @click.option("--max-tasks", type=click.IntRange(1), help="Wait until fewer than this many tasks run here.")
 @click.option(
     "--grace",
@@ -82,6 +87,7 @@ def run(
     isolation: str | None,
     python: Path | None,
     network: bool,
+    port: int | None,
     max_tasks: int | None,
     grace: float,
     detach: bool,
@@ -96,6 +102,7 @@ def run(
     from ravenml.context import ARGV
     from ravenml.sly.agent import attend
     from ravenml.sly.background import attend_in_background, take_over_in_background
+    from ravenml.sly.deployment import Deployment
     from ravenml.sly.plugin_folder import PluginFolder
     from ravenml.sly.slots import take_slot
     from ravenml.sly.starting import Asked, start
@@ -104,7 +111,11 @@ def run(
     for other in take_over_in_background():
         click.echo(f"Took over {other.run}, whose agent is gone.", err=True)
     folder = PluginFolder.open(plugin)
+    if port is not None and mode != "deploy":
+        raise click.UsageError("--port is for --mode deploy; leave it out.")
     prepared = task_dir is not None and (task_dir / CONFIG).exists() and not (config or preset)
+    folder.script(mode)  # before a port is taken
+    deployment = Deployment.open(port) if mode == "deploy" else None
     asked = Asked(
         folder,
         mode,
@@ -117,6 +128,7 @@ def run(
         network,
         grace,
         tuple(context.find_root().meta.get(ARGV, ())),
+        deployment,
     )
     slot = None
     if max_tasks is not None:
@@ -128,6 +140,8 @@ def run(
         os.close(slot)  # the keeper holds it now
     click.echo(f"Run:       {begun.path}")
     click.echo(f"Isolation: {task.isolation}")
+    if deployment is not None:
+        click.echo(f"Open:      {deployment.access.address}")
     if detach:
         begun.let_go()
         task.let_go()

@@ -12,6 +12,8 @@ import signal
 import subprocess
 import sys
 
+SOCKET = "RAVENML_SERVE_SOCKET"
+
 
 def main(folder: str, program: list[str]) -> None:
     """Run ``program`` to its end; whatever asks this process to end is meant for the program."""
@@ -26,7 +28,11 @@ def main(folder: str, program: list[str]) -> None:
         open(os.path.join(folder, "stderr"), "ab") as err,
     ):
         try:
-            code = subprocess.run(program, stdin=subprocess.DEVNULL, stdout=out, stderr=err).returncode
+            # A deployed model's open socket, which the agent hands on.
+            handed = [int(os.environ[SOCKET])] if SOCKET in os.environ else []
+            code = subprocess.run(
+                program, stdin=subprocess.DEVNULL, stdout=out, stderr=err, pass_fds=handed
+            ).returncode
         except OSError as error:
             err.write(f"{program[0]} cannot be started: {error.strerror}.\n".encode())
             code = 127

@@ -1,4 +1,4 @@
-"""ravenML's own plugins through the contract: what their ``src/train.py`` and ``src/inference.py`` call.
+"""ravenML's own plugins through the contract: what their ``src/train.py`` and its like call.
 
 A plugin trains as it does under ``raven train``; its events are printed, and its checkpoints are laid out as
 the contract wants them, while it does.
@@ -82,6 +82,28 @@ def infer_task() -> None:
     if done.broken:
         raise InputError(f"{len(done.broken)} images could not be used: {done.broken[0]}")
     report_inference_finished()
+
+
+def deploy_task() -> None:
+    """Serve the task's model as ``raven serve`` does, until SIGTERM; ``mode`` of the task is what requests
+    begin with.  Does not return before.
+    """
+    from ravenml.serve.access import Access, choose_token, listen
+    from ravenml.serve.server import inherited_socket, need_extra, serve_app
+    from ravenml.sly.deployment import HOST, PORT, USUAL
+
+    need_extra()
+    from ravenml.serve.app import Serving, make_app
+    from ravenml.serve.served import ServedModel
+
+    host, port = os.environ.get(HOST, "127.0.0.1"), os.environ.get(PORT)
+    opened = inherited_socket() or listen(host, int(port) if port else None, USUAL)
+    access = Access(choose_token(), host, opened.getsockname()[1])
+    served = ServedModel.load(TaskPaths.MODEL_DIR, config=Path(TaskPaths.TASK_CONFIG_PATH))
+    deployed = {"event_type": "EventType.TASK_DEPLOYED"}
+    serve_app(
+        make_app(Serving(served, access)), opened, lambda: logger.info("model deployed", extra=deployed)
+    )
 
 
 class _ReportedMeter(Meter):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -131,6 +132,7 @@ def _project_file() -> str:
     except PackageNotFoundError:
         raise RavenError("ravenML is not installed, so that its requirements are not known.") from None
     always = [line for line in wanted if "extra ==" not in line]
+    serving = [line.partition(";")[0].strip() for line in wanted if re.search(r"extra == .serve.$", line)]
     return "\n".join(
         [
             "[build-system]",
@@ -140,12 +142,14 @@ def _project_file() -> str:
             'name = "ravenml"',
             f"version = {json.dumps(ravenml.__version__)}",
             f"dependencies = {json.dumps(always)}",
+            "[project.optional-dependencies]",
+            f"serve = {json.dumps(serving)}",
             "[project.scripts]",
             'raven = "ravenml.cli:main"',
             "[tool.setuptools.packages.find]",
             'include = ["ravenml", "ravenml.*"]',
             "[tool.setuptools.package-data]",
-            'ravenml = ["py.typed", "**/*.tmpl", "sly/alias/**/*.py", "**/*.json"]',
+            'ravenml = ["py.typed", "**/*.tmpl", "sly/alias/**/*.py", "serve/web/*", "**/*.json"]',
             "",
         ]
     )

@@ -21,6 +21,7 @@ from ravenml.runs.provenance import provenance
 from ravenml.runs.run import Run
 from ravenml.runs.secrets import redacted, redacted_arguments
 from ravenml.sly import isolation
+from ravenml.sly.deployment import Deployment
 from ravenml.sly.keeping import remove_tree
 from ravenml.sly.link import linked
 from ravenml.sly.plugin_folder import PluginFolder
@@ -46,6 +47,7 @@ class Asked:
     network: bool = False
     grace: float = 10.0
     arguments: tuple[str, ...] = ()
+    deployment: Deployment | None = None
 
 
 def start(asked: Asked, slot: int | None = None) -> tuple[Run, Task]:
@@ -86,13 +88,17 @@ def start(asked: Asked, slot: int | None = None) -> tuple[Run, Task]:
             if fresh
             else open_task_folder(root)
         )
-        around = surroundings(asked.plugin, task_folder, folder, python, asked.network, f"raven-{run_id}")
+        # A container's port is published through a network of its own; it has no other way in.
+        network = asked.network or (asked.deployment is not None and kind == "docker")
+        around = surroundings(asked.plugin, task_folder, folder, python, network, f"raven-{run_id}")
         program = [
             str(around.python),
             "-u",
             str(script if kind == "none" else Path(isolation.WORKDIR) / script),
         ]
         command = isolation.command(kind, around, program)
+        if asked.deployment is not None:
+            command = asked.deployment.command(kind, command)
         task = Task(
             folder, run_id, asked.plugin.root, asked.mode, root, asked.task_dir is not None, kind, command,
             asked.grace, keep=not _delete_on_finish(),
@@ -108,7 +114,17 @@ def start(asked: Asked, slot: int | None = None) -> tuple[Run, Task]:
     task.write()  # from here on another agent may take it over
     try:
         environment, working_folder = isolation.outside(kind, around, os.environ)
-        task.start(environment, working_folder, [slot] if slot is not None else [])
+        files = [slot] if slot is not None else []
+        deployment = asked.deployment
+        if deployment is not None:
+            environment |= deployment.environment(kind, asked.network)
+            if deployment.handed(kind, asked.network):
+                files.append(deployment.opened.fileno())
+            else:
+                deployment.opened.close()  # the program opens it
+        task.start(environment, working_folder, files)
+        if deployment is not None:
+            deployment.opened.close()
     except RavenError as error:
         run.seal("failed", error=str(error))
         task.write(done=True)
@@ -132,6 +148,7 @@ def _begin(asked: Asked, task: Task, folder: TaskFolder) -> Run:
                 "task": str(task.folder),
                 "task_dir": str(task.task_dir),
                 "isolation": task.isolation,
+                **({"port": asked.deployment.access.port} if asked.deployment is not None else {}),
             },
         },
     )

@@ -28,9 +28,9 @@ def plugin(tmp_path: Path) -> Path:
     return write_plugin("my-net", "segmentation", tmp_path / "plugins")
 
 
-def test_a_new_plugin_offers_training_and_inference_through_the_contract(plugin: Path) -> None:
+def test_a_new_plugin_offers_all_modes_through_the_contract(plugin: Path) -> None:
     folder = PluginFolder.open(plugin)
-    assert folder.modes == ["train", "inference"] and folder.version == "ravenml-my-net:0.1.0"
+    assert folder.modes == ["train", "inference", "deploy"] and folder.version == "ravenml-my-net:0.1.0"
     assert PluginFolder.open(write_plugin("other", "minimal", plugin.parent)).modes == ["train"]
 
 
@@ -57,7 +57,7 @@ def test_the_context_holds_all_that_the_dockerfile_copies_and_the_labels(
     said = dockerfile[dockerfile.index("LABEL ") + 6 :].replace("\\\n", " ")
     told = dict(word.split("=", 1) for word in shlex.split(said))
     assert told == labels(PluginFolder.open(plugin))
-    assert told["VERSION"] == "ravenml-my-net:0.1.0" and told["MODES"] == "train inference"
+    assert told["VERSION"] == "ravenml-my-net:0.1.0" and told["MODES"] == "train inference deploy"
     assert json.loads(base64.b64decode(told["INFO"]))["type"] == "architecture"
     assert base64.b64decode(told["README"]) == (plugin / "README.md").read_bytes()
     assert json.loads(base64.b64decode(told["CONFIGS"])) == []
@@ -106,7 +106,7 @@ def test_the_same_folder_gives_the_same_context(raven: Raven, plugin: Path, tmp_
 def test_the_u_nets_image_is_described(tmp_path: Path) -> None:
     unet = PluginFolder.open(ROOT / "plugins" / "ravenml_unet")
     told = labels(unet)
-    assert told["MODES"] == "train inference"
+    assert told["MODES"] == "train inference deploy"
     assert len(json.loads(base64.b64decode(told["CONFIGS"]))) >= 3
     assert build_command(unet) == ["docker", "build", "--tag", unet.version, "-"]
 
