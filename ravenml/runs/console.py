@@ -9,13 +9,52 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TextIO
+
+from ravenml.files import explain
+
+
+class Log:
+    """``console.log``, appended to piece by piece.  What does not fit on a full disk is lost: it is no reason
+    to end what is only being recorded.
+
+    Attributes:
+        fault: why something was lost, as a sentence; empty where nothing was.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.fault = path, ""
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is taken."""
+        return self._file < 0
+
+    def write(self, text: str) -> None:
+        """Append a text."""
+        left = text.encode("utf-8", "replace")
+        try:
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError as error:
+            self.fault = self.fault or str(explain(error, self.path))
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        file, self._file = self._file, -1
+        os.close(file)
 
 
 class Tee(io.TextIOBase):
     """A text stream that writes to a log as well as to the stream that it stands for."""
 
-    def __init__(self, stream: TextIO, log: TextIO, lock: threading.RLock) -> None:
+    def __init__(self, stream: TextIO, log: Log, lock: threading.RLock) -> None:
         self.stream = stream
         self.log = log
         self._lock = lock
@@ -49,8 +88,6 @@ class Tee(io.TextIOBase):
             self.stream = open(os.devnull, "w")  # noqa: SIM115
 
     def flush(self) -> None:
-        if not self.log.closed:
-            self.log.flush()
         with suppress(BrokenPipeError):
             self.stream.flush()
 
@@ -84,7 +121,7 @@ def recorded(path: Path) -> Iterator[tuple[Tee, Tee]]:
     """
     out, err = sys.stdout, sys.stderr
     lock = threading.RLock()
-    with path.open("a", encoding="utf-8", errors="replace", buffering=1) as log:
+    with Log(path) as log:
         tees = Tee(out, log, lock), Tee(err, log, lock)
         sys.stdout, sys.stderr = tees
         try:

@@ -261,7 +261,7 @@ class Run:
         self._write(message, event_type, fields, level)
 
     def describe(self, fields: Mapping[str, Any]) -> None:
-        """Add what a program says of itself to ``run.json``, mappings to those that are there.
+        """Add what a program says of itself to ``run.json``, mappings and tags to those that are there.
 
         A project or name that was given on the command line stays.
         """
@@ -270,7 +270,7 @@ class Run:
         known = {name: self.record.get(name) for name in fields}
         self.update(
             **{
-                name: {**old, **value} if isinstance(value, dict) and isinstance(old, dict) else value
+                name: _added(old, value)
                 for name, value, old in ((name, value, known[name]) for name, value in fields.items())
                 if name in DESCRIBED
             }
@@ -329,6 +329,15 @@ class Run:
 
     def _write(self, message: str, event_type: str, fields: Mapping[str, Any], level: str = "info") -> None:
         self._events.write(message, event_type, fields, level)
+
+
+def _added(old: Any, value: Any) -> Any:
+    """A mapping or list with what is added to it; other values replace the one before."""
+    if isinstance(value, dict) and isinstance(old, dict):
+        return {**old, **value}
+    if isinstance(value, list) and isinstance(old, list):
+        return [*old, *(one for one in value if one not in old)]
+    return value
 
 
 def _all_plain(metrics: Mapping[str, Any]) -> bool:

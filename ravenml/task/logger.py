@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.errors import InputError
-from ravenml.files import plain, write_bytes
+from ravenml.files import plain
 from ravenml.runs import layout
 from ravenml.task.pictures import encoded
 from ravenml.task.voice import Voice
@@ -97,8 +97,8 @@ class Logger:
         step = int(iteration or 0)
         name = f"{_part(title)}/{_part(series)}_{step:06d}"
         file = f"{layout.PREVIEWS}/{name}{suffix}"
-        write_bytes(self._voice.folder / file, content)
-        self._voice.event("IMAGE", "image", name=name, file=file, step=step)
+        if self._voice.keep(file, content):
+            self._voice.event("IMAGE", "image", name=name, file=file, step=step)
 
     def report_matplotlib_figure(
         self, title: str, series: str, figure: Any, iteration: int | None = None, **_: Any
@@ -109,8 +109,8 @@ class Logger:
         figure.savefig(buffer, format="png")
         step = int(iteration or 0)
         name = f"{_part(title)}/{_part(series)}_{step:06d}"
-        write_bytes(self._voice.folder / f"{layout.PREVIEWS}/{name}.png", buffer.getvalue())
-        self._voice.event("IMAGE", "image", name=name, file=f"{layout.PREVIEWS}/{name}.png", step=step)
+        if self._voice.keep(f"{layout.PREVIEWS}/{name}.png", buffer.getvalue()):
+            self._voice.event("IMAGE", "image", name=name, file=f"{layout.PREVIEWS}/{name}.png", step=step)
 
     def report_media(
         self,
@@ -164,9 +164,9 @@ class Logger:
     ) -> None:
         step = int(iteration or 0)
         file = f"{layout.ARTIFACTS}/{kind}/{_part(title)}/{_part(series)}_{step:06d}{suffix}"
-        write_bytes(self._voice.folder / file, content)
         name, size = f"{title}/{series}", len(content)
-        self._voice.event("ARTIFACT", "artifact", kind=kind, name=name, file=file, step=step, sizeb=size)
+        if self._voice.keep(file, content):
+            self._voice.event("ARTIFACT", "artifact", kind=kind, name=name, file=file, step=step, sizeb=size)
 
     def flush(self, wait: bool = False) -> bool:
         """Everything is on disk already."""

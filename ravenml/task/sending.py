@@ -9,10 +9,12 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ravenml.errors import InputError, RavenError
+from ravenml.files import explain
 
 if TYPE_CHECKING:
     from ravenml.store.base import Store
@@ -67,8 +69,14 @@ class Sender:
     def send(self, name: str, path: Path) -> None:
         """Send the file as it is now, under ``name``."""
         copy = self._place / f"{next(self._numbers)}-{path.name}"
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+        except OSError as error:  # no reason to end the script, which has its file
+            with suppress(OSError):
+                copy.unlink(missing_ok=True)
+            print(f"Warning: {name} is not sent to {self.uri}: {explain(error, copy)}", file=sys.stderr)
+            return
         with self._lock:
             older, self._waiting[name] = self._waiting.get(name), copy
         if older is None:
@@ -92,7 +100,7 @@ class Sender:
             try:
                 digest = self._store.put(f"{self._prefix}/{name}", copy)
                 self._sent(name, f"{self._store.name}/{self._prefix}/{name}", digest.size)
-            except RavenError as error:
+            except (RavenError, OSError) as error:
                 print(f"Warning: {name} could not be sent to {self.uri}: {error}", file=sys.stderr)
             finally:
                 copy.unlink(missing_ok=True)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
 import enum
 import os
 import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from ravenml.errors import InputError, RavenError
+from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.task import parameters
 from ravenml.task.artifacts import keep_artifact
 from ravenml.task.container import Container, parse_container
+from ravenml.task.ending import Ending
 from ravenml.task.imports import when_imported
 from ravenml.task.logger import Logger
 from ravenml.task.remote import WORKER, Submission, submit
@@ -99,7 +96,7 @@ class Task:
         uri = output_uri if isinstance(output_uri, str) else None
         voice = find_voice(project_name, task_name)
         task = cls(voice, project_name, task_name, uri)
-        task._watch_the_end()
+        Ending(task._end)
         described = {"task_type": str(task_type), "tags": list(tags or ()), "output_uri": uri}
         voice.describe(**{name: value for name, value in described.items() if value})
         cls._current = task
@@ -187,10 +184,17 @@ class Task:
     ) -> bool:
         """Keep an object or file among the run's artifacts, and send it to ``output_uri``.
 
+        Returns:
+            Whether it is kept; a full disk does not end the script.
+
         Raises:
             InputError: the path does not exist, or the object can be kept in no form.
         """
-        path = keep_artifact(self._voice.folder / layout.ARTIFACTS, _file_name(name), artifact_object)
+        file_name, path = _file_name(name), None
+        with self._voice.sparing():
+            path = keep_artifact(self._voice.folder / layout.ARTIFACTS, file_name, artifact_object)
+        if path is None:
+            return False
         file = path.relative_to(self._voice.folder).as_posix()
         fields: dict[str, Any] = {"name": name, "file": file, "sizeb": path.stat().st_size}
         if metadata:
@@ -290,36 +294,6 @@ class Task:
             self._sender.finish()
         self._voice.end(status, **result)
 
-    def _watch_the_end(self) -> None:
-        """Seal the run whatever ends the script: its last line, an exception, ``sys.exit``, SIGTERM."""
-        how: dict[str, Any] = {"status": "completed"}
-        shown, exit_ = sys.excepthook, sys.exit
-
-        def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-            stopped = issubclass(kind, KeyboardInterrupt)
-            how["status"] = "interrupted" if stopped else "failed"
-            how["reason" if stopped else "error"] = "Ctrl-C" if stopped else f"{kind.__name__}: {error}"
-            if isinstance(error, RavenError) and not os.environ.get("RAVENML_DEBUG"):
-                print(f"Error: {error}", file=sys.stderr)
-            else:
-                shown(kind, error, trace)
-
-        def exit_with(status: Any = None, /) -> Any:
-            if status not in (None, 0):
-                how.update(status="failed", error=f"the script ended with {status!r}")
-            exit_(status)
-
-        sys.excepthook = excepthook
-        sys.exit = exit_with
-        _on_sigterm(lambda: how.update(status="interrupted", reason="SIGTERM"))
-
-        def end() -> None:
-            self._end(**how)
-            if how.get("reason") == "Ctrl-C":
-                _as_interrupted()
-
-        atexit.register(end)
-
     def _note_sent(self, name: str, address: str, size: int) -> None:
         if not self._ended or isinstance(self._sender, Sender):
             self._voice.event("ARTIFACT", "artifact", name=name, uri=address, sizeb=size)
@@ -368,30 +342,6 @@ def _script_arguments() -> Sequence[str]:
     if module is not None and module.name:
         return ["-m", module.name.removesuffix(".__main__"), *sys.argv[1:]]
     return sys.argv
-
-
-def _as_interrupted() -> None:
-    """Have Python end by SIGINT, as after any Ctrl-C.
-
-    It forgets that whenever a text is executed, which importing a dataclass does; executing one that is
-    interrupted reminds it.
-    """
-    with suppress(KeyboardInterrupt):
-        exec("raise KeyboardInterrupt")
-
-
-def _on_sigterm(note: Callable[[], Any]) -> None:
-    import signal
-
-    if threading.current_thread() is not threading.main_thread():
-        return
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-
-        def handle(*_: Any) -> None:
-            note()
-            raise SystemExit(143)
-
-        signal.signal(signal.SIGTERM, handle)
 
 
 parameters.watch()

@@ -4,15 +4,43 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from ravenml.config.home import runs_dir
+from ravenml.errors import InputError, RavenError
+from ravenml.files import write_bytes
 from ravenml.runs import layout
 from ravenml.runs.events import EventWriter
 from ravenml.runs.program.program import EVENTS, KIND, RUN
+
+
+class Sparing:
+    """Warns, once, where something cannot be recorded: that does not end the script."""
+
+    folder: Path
+    _warned = False
+
+    @contextmanager
+    def sparing(self) -> Iterator[None]:
+        """Go on where the disk is full; what the script has given wrongly is raised."""
+        try:
+            yield
+        except InputError:
+            raise
+        except (RavenError, OSError) as error:
+            if not self._warned:
+                print(f"Warning: not everything is recorded: {error}", file=sys.stderr)
+            self._warned = True
+
+    def keep(self, file: str, content: bytes) -> bool:
+        """Write a file of the run's folder; whether it is there."""
+        with self.sparing():
+            write_bytes(self.folder / file, content)
+            return True
+        return False
 
 
 class Voice(Protocol):
@@ -29,6 +57,14 @@ class Voice(Protocol):
         """Add to the run's record (``parameters``, ``project``, ``container`` …)."""
         ...
 
+    def keep(self, file: str, content: bytes) -> bool:
+        """Write a file of the run's folder; whether it is there."""
+        ...
+
+    def sparing(self) -> AbstractContextManager[None]:
+        """A block in which a full disk does not end the script."""
+        ...
+
     def end(self, status: str, **result: Any) -> None:
         """Say how it ended."""
         ...
@@ -42,7 +78,7 @@ class Voice(Protocol):
         ...
 
 
-class Attached:
+class Attached(Sparing):
     """Speaks to the ``raven run`` around this process, which writes the run's folder."""
 
     def __init__(self) -> None:
@@ -51,7 +87,8 @@ class Attached:
         self._writer = EventWriter(Path(os.environ[EVENTS]))
 
     def event(self, event_type: str, message: str = "", level: str = "info", **fields: Any) -> None:
-        self._writer.write(message or event_type.lower(), event_type, fields, level)
+        with self.sparing():
+            self._writer.write(message or event_type.lower(), event_type, fields, level)
 
     def describe(self, **fields: Any) -> None:
         self.event("DESCRIBED", fields=fields)
@@ -66,7 +103,7 @@ class Attached:
         self._writer.close()
 
 
-class Own:
+class Own(Sparing):
     """A run of this process's own: console, events, use of resources, TensorBoard's files."""
 
     def __init__(self, project: str | None, name: str | None) -> None:
@@ -96,17 +133,20 @@ class Own:
         self._stack.enter_context(self._attendant)
 
     def event(self, event_type: str, message: str = "", level: str = "info", **fields: Any) -> None:
-        self.run.say(event_type, message or event_type.lower(), fields, level)
+        with self.sparing():
+            self.run.say(event_type, message or event_type.lower(), fields, level)
 
     def describe(self, **fields: Any) -> None:
-        self.run.describe(fields)
+        with self.sparing():
+            self.run.describe(fields)
 
     def end(self, status: str, **result: Any) -> None:
         if not self.run.sealed:
             with suppress(Exception):
                 self._boards.look_everywhere()
             self._stack.close()
-            self.run.seal(status, metrics=self.run.last_metrics(), **result)
+            with self.sparing():
+                self.run.seal(status, metrics=self.run.last_metrics(), **result)
 
     def hold(self, held: bool = True) -> None:
         self._attendant.hold_readers(held)

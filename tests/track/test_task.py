@@ -143,6 +143,10 @@ def test_parameters_are_overridden_by_what_clone_hands_over(raven: Raven) -> Non
         ("raise ValueError('too deep')", 1, "failed", "ValueError: too deep"),
         ("import sys; sys.exit(3)", 3, "failed", "3"),
         ("import sys; sys.exit(0)", 0, "completed", ""),
+        ("exit(3)", 3, "failed", "3"),
+        ("exit(0)", 0, "completed", ""),
+        ("try:\n    exit(3)\nfinally:\n    print('cleaned up')", 3, "failed", "3"),
+        ("try:\n    exit(3)\nexcept SystemExit:\n    pass\nprint('went on')", 0, "completed", ""),
         ("raise KeyboardInterrupt", -signal.SIGINT, "interrupted", "Ctrl-C"),
         ("task.mark_failed(status_reason='bad data')", 0, "failed", "bad data"),
         ("task.close()", 0, "completed", ""),
@@ -321,3 +325,11 @@ def test_on_the_laptop_it_is_handed_over_before_anything_heavy_is_imported(raven
     assert not {"AssertionError", "Traceback"} & set(done.stderr.replace(":", " ").split())
     assert not (raven.cwd / "models").exists()
     assert "single_gpu" in done.stdout + done.stderr  # where to look; or, without such a queue, a sentence
+
+
+def test_tags_are_added_to_those_that_are_there(raven: Raven) -> None:
+    source = "from ravenml import Task\nt = Task.init(tags=['a'])\nt.add_tags('b')\nt.add_tags(['a', 'c'])"
+    assert python(raven, source).returncode == 0
+    (raven.cwd / "train.py").write_text(source)
+    raven.ok("run", "--", sys.executable, "train.py")
+    assert [record(folder)["tags"] for folder in raven.runs()] == [["a", "b", "c"]] * 2

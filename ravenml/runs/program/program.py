@@ -7,18 +7,20 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.attend import Attendant
+from ravenml.runs.console import Log
 from ravenml.runs.events import EventReader
 from ravenml.runs.printed import PrintedParser
 from ravenml.runs.program.boards import Boards
@@ -127,6 +129,7 @@ class _Running:
         self.heard: dict[str, _Heard] = {}
         self.inbox = EventReader(run.path / INBOX)
         self.asked_at: float | None = None
+        self.faults: list[str] = []  # what could not be recorded: the program goes on
         (run.path / INBOX).touch()
 
     def to_the_end(self) -> int:
@@ -134,7 +137,7 @@ class _Running:
         run, program = self.run, self.program
         places = {"working folder": program.folder, **self._scripts()}
         found: dict[str, Any] = {"code": code(places, run.path / "provenance")}  # before it can change any
-        with (run.path / layout.CONSOLE).open("a", encoding="utf-8", errors="replace", buffering=1) as log:
+        with Log(run.path / layout.CONSOLE) as log:
             streams = open_streams()
             with PassedOn() as signals:
                 child = self._start(streams)
@@ -156,8 +159,8 @@ class _Running:
                     child.wait()
             self._finish(log)
         describing.join()
-        run.update(provenance=found)
-        return self._seal(child.returncode, signals.came, boards)
+        self.faults += [log.fault] if log.fault else []
+        return self._seal(child.returncode, signals.came, boards, found)
 
     def _start(self, streams: Sequence[Stream]) -> subprocess.Popen[bytes]:
         ends = {name: stream.child_end for stream in streams for name in stream.names}
@@ -184,7 +187,7 @@ class _Running:
                 return {"script": path.resolve().parent}
         return {}
 
-    def _take(self, stream: Stream, piece: bytes, log: TextIO) -> None:
+    def _take(self, stream: Stream, piece: bytes, log: Log) -> None:
         heard = self.heard.setdefault(stream.names[0], _Heard())
         log.write(heard.lines.feed(heard.decode(piece)))
         for found in heard.parser.feed(piece):
@@ -196,15 +199,20 @@ class _Running:
             return
         if found["event_type"] == "EventType.DESCRIBED":
             if isinstance(found.get("fields"), dict):
-                self.run.describe(found["fields"])
+                self._try(lambda: self.run.describe(found["fields"]))
             return
-        self.run.relay(found)
+        self._try(lambda: self.run.relay(found))
+
+    def _try(self, record: Callable[[], None]) -> None:
+        """Record something; a full disk does not end the program."""
+        for fault in _fault(record):
+            self.faults += [fault] if fault not in self.faults else []
 
     def _read_inbox(self) -> None:
         for event in self.inbox.read_new():
             self._relay(event)
 
-    def _tick(self, child: subprocess.Popen[bytes], log: TextIO) -> None:
+    def _tick(self, child: subprocess.Popen[bytes], log: Log) -> None:
         for heard in self.heard.values():
             log.write(heard.lines.settle())
         now = time.monotonic()
@@ -215,18 +223,23 @@ class _Running:
             elif now - self.asked_at > GRACE:
                 child.kill()
 
-    def _finish(self, log: TextIO) -> None:
+    def _finish(self, log: Log) -> None:
         for heard in self.heard.values():
             log.write(heard.lines.feed(heard.decode(b"", final=True)) + heard.lines.end())
             for found in heard.parser.end():
                 self._relay(found)
 
-    def _seal(self, returned: int, came: Sequence[int], boards: Boards) -> int:
+    def _seal(self, returned: int, came: Sequence[int], boards: Boards, found: dict[str, Any]) -> int:
         """Bring in what is left, and write how it ended."""
         run = self.run
-        faults: list[str] = []
-        for work in (self._read_inbox, boards.look_everywhere, lambda: self.outputs.keep_all(run)):
-            faults += _fault(work)
+        left: list[Callable[[], None]] = [
+            lambda: run.update(provenance=found),
+            self._read_inbox,
+            boards.look_everywhere,
+            lambda: self.outputs.keep_all(run),
+        ]
+        for work in left:
+            self._try(work)
         with suppress(OSError):
             (run.path / INBOX).unlink()
         exit_code = 128 - returned if returned < 0 else returned
@@ -240,9 +253,10 @@ class _Running:
             result["error"] = (
                 f"{self.program.arguments[0]} ended {ended}; the end of console.log may say why."
             )
-        if faults:
-            result["faults"] = faults
-        run.seal(status, **result)
+        if self.faults:
+            result["faults"] = self.faults
+        for fault in _fault(lambda: run.seal(status, **result)):
+            print(f"raven: how it ended could not be recorded: {fault}", file=sys.stderr)
         return exit_code
 
 
