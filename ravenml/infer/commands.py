@@ -58,7 +58,7 @@ class _Size(click.ParamType):
 @click.option("--batch-size", type=click.IntRange(1), help="Images at once.  Default: the device decides.")
 @click.option("--link", is_flag=True, help="Link the images symbolically instead of copying them.")
 @click.option("--overwrite", is_flag=True, help="Do again what other settings have made in --out.")
-@click.option("--force", is_flag=True, help="Use a model that was stored for transfer learning only.")
+@click.option("--force", is_flag=True, help="Use a model for transfer learning only.")
 def infer(
     model: str,
     data: str,

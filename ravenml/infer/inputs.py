@@ -73,7 +73,8 @@ class Inputs:
 def open_inputs(data: str) -> Inputs:
     """Open what ``--data`` names: a project (by path or by name), a folder of images, or an image.
 
-    Images in folders within a folder become datasets of those names.
+    Images in folders within a folder become datasets of those names; those beside such folders become
+    ``images``, or ``images_2`` where a folder is called so.
 
     Raises:
         InputError: there is no such thing, or no image in it.
@@ -99,11 +100,16 @@ def open_inputs(data: str) -> Inputs:
 
 
 def _pictures(root: Path) -> list[Picture]:
-    found = []
+    found: list[tuple[str, str, Path]] = []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         dataset = Path(folder).relative_to(root).as_posix()
         for name in sorted(names):
             if os.path.splitext(name)[1].lower() in EXTENSIONS and not name.startswith("."):
-                found.append(Picture(DATASET if dataset == "." else dataset, name, Path(folder) / name))
-    return sorted(found, key=lambda one: (one.dataset, one.name))
+                found.append((dataset, name, Path(folder) / name))
+    taken, beside, number = {dataset for dataset, _, _ in found}, DATASET, 1
+    while beside in taken:
+        number += 1
+        beside = f"{DATASET}_{number}"
+    pictures = [Picture(beside if dataset == "." else dataset, name, path) for dataset, name, path in found]
+    return sorted(pictures, key=lambda one: (one.dataset, one.name))

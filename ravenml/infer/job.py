@@ -83,6 +83,8 @@ def run_job(job: Job, meter: Callable[[int], Meter] = Meter) -> Done:
     _check_apart(job.inputs.path, job.output.root)
     request = _request(job)
     job.output.begin(request, job.overwrite)
+    if job.asked.mode.get("save_probabilities") and PROBABILITIES not in job.output.saved:
+        job.output.saved = (*job.output.saved, PROBABILITIES)  # before it is asked what is done
     todo = [one for one in job.inputs.pictures if job.overwrite or not job.output.is_done(one)]
     done = Done(kept=len(job.inputs.pictures) - len(todo))
     mode = _prepared(job, request) if todo else None
@@ -105,8 +107,6 @@ def _prepared(job: Job, request: dict[str, Any]) -> Mode:
     for one in predictors:
         configure(one, job.asked.model, plugin, job.asked.where)
     config = effective_mode(job.asked, predictor, f"_{plugin.name}")
-    if config.save_probabilities and PROBABILITIES not in job.output.saved:
-        job.output.saved = (*job.output.saved, PROBABILITIES)
     network = PredictorNetwork(predictor, result_classes(predictor, job.source.paths[0]), job.batch_size)
     mode = make_mode(config, network, job.inputs.classes)
     check_project(config, mode, [one.title for one in job.inputs.classes], job.asked.where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,20 @@ class Output:
             raise InputError(f"{self.root} is not empty, and no results of `raven infer`; name a new folder.")
 
     def forget(self, pictures: Sequence[Picture]) -> None:
-        """Remove the annotations of images, so that their results count as missing."""
-        for picture in pictures:
-            self.writer.item(picture.dataset, picture.name).annotation_path.unlink(missing_ok=True)
+        """Remove all annotations, so that their results count as missing, and what else is there of images
+        that are not among ``pictures``.
+        """
+        stay = {self.writer.item(one.dataset, one.name).annotation_path for one in pictures}
+        for annotation in [*self.root.rglob("ann/*.json")]:
+            annotation.unlink(missing_ok=True)
+            if annotation in stay:
+                continue
+            dataset, name = annotation.parent.parent, annotation.name.removesuffix(".json")
+            for kind, suffix in {"img": "", **_SUFFIX}.items():
+                (dataset / kind / f"{name}{suffix}").unlink(missing_ok=True)
+            for folder in (*(dataset / kind for kind in ("img", "ann", *_SUFFIX)), dataset):
+                with suppress(OSError):  # it holds more
+                    folder.rmdir()
 
     def describe(
         self, request: Mapping[str, Any], mode: Mapping[str, Any], classes: Sequence[ObjClass], meta: Any
@@ -100,7 +112,7 @@ class Output:
     def write(self, picture: Picture, image: NDArray[np.uint8], document: Document, outcome: Outcome) -> None:
         """Write an image's results; its annotation last, so that what is there is whole."""
         if MASKS in self.saved:
-            mask = result_mask(outcome.added, document.size, self.classes)
+            mask = result_mask(outcome.predicted, document.size, self.classes)
             write_bytes(self.place(picture, MASKS), encode_png(mask))
         if OVERLAYS in self.saved:
             shown = overlay(image, outcome.added, self.classes)

@@ -27,22 +27,29 @@ class ModelSource:
         name: what the user calls it.
         paths: a ``model-state.tar`` or a folder; several are the folds of one training.
         transfer_only: it was stored to start trainings from, and not to predict.
+        classless: its ``config.json`` names no classes, so that its results could have no names.
     """
 
     name: str
     paths: tuple[Path, ...]
     transfer_only: bool = False
+    classless: bool = False
 
     def check_use(self, force: bool = False) -> None:
         """Refuse a model that was not stored to predict.
 
         Raises:
-            InputError: it was stored for transfer learning only, and ``force`` is false.
+            InputError: it was stored for transfer learning only, or names no classes, and ``force`` is false.
         """
         if self.transfer_only and not force:
             raise InputError(
                 f"{self.name} was stored for transfer learning only, and not to predict; --force uses it "
                 "nevertheless."
+            )
+        if self.classless and not force:
+            raise InputError(
+                f"{self.name} names no classes (`out_classes` of its config.json), as models do that are only "
+                "good to start trainings from; --force uses it nevertheless."
             )
 
     def fingerprint(self) -> list[str]:
@@ -80,16 +87,15 @@ def _of_path(name: str, path: Path, fold: int | None) -> ModelSource:
         if is_run:
             return _of_run(name, path, fold)
     _no_folds(name, fold)
-    transfer_only = False
+    transfer_only = classless = False
     if path.is_file():
         config = read_config(path)
         # A file in a store's folder has its metadata beside it.
         told = (_read(one) for one in path.parent.glob(f"{Path(METADATA).name}*.json"))
         mine = next((one for one in told if path.name in _names(one)), {})
-        transfer_only = bool(
-            mine.get("transfer_only") or not (config.get("out_classes") or config.get("classes"))
-        )
-    return ModelSource(name, (path,), transfer_only)
+        transfer_only = bool(mine.get("transfer_only"))
+        classless = not (config.get("out_classes") or config.get("classes"))
+    return ModelSource(name, (path,), transfer_only, classless)
 
 
 def _of_run(name: str, folder: Path, fold: int | None) -> ModelSource:

@@ -33,7 +33,7 @@ def encode(kind: str, image: NDArray[np.uint8], outcome: Outcome, classes: Seque
         classes: those of the results; a mask numbers them from 1.
     """
     if kind == "mask":
-        return encode_png(result_mask(outcome.added, outcome.document.size, classes), _QUICK)
+        return encode_png(result_mask(outcome.predicted, outcome.document.size, classes), _QUICK)
     if kind == "overlay":
         return encode_png(overlay(image, outcome.added, classes), _QUICK)
     return orjson.dumps(outcome.document.to_json())

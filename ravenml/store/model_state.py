@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -86,8 +87,10 @@ def read_config(path: Path) -> dict[str, Any]:
             content = (path / CONFIG).read_bytes()
         except FileNotFoundError:
             raise RavenError(f"{path} is no model: it has no {CONFIG}.") from None
+        except OSError as error:
+            raise RavenError(f"{path / CONFIG} cannot be read: {error.strerror or error}.") from None
     else:
-        with _open(path) as tar:
+        with _open(path) as tar, _whole(path):
             found = next((m for m in tar if m.isfile() and _clean(m.name) == PurePosixPath(CONFIG)), None)
             stream = tar.extractfile(found) if found is not None else None
             if stream is None:
@@ -103,7 +106,10 @@ def read_config(path: Path) -> dict[str, Any]:
         raise RavenError(f"{path}: {CONFIG} is not valid JSON: {error}.") from None
     if not isinstance(config, dict):
         raise RavenError(f"{path}: {CONFIG} must be a JSON object.")
-    if int(config.get("v", SCHEMA)) > SCHEMA:
+    version = config.get("v", SCHEMA)
+    if not isinstance(version, int):
+        raise RavenError(f"{path}: {CONFIG}: `v` must be a whole number, not {str(version)[:50]!r}.")
+    if version > SCHEMA:
         raise RavenError(
             f"{path} was written by a newer ravenML (schema {config['v']}, known here up to {SCHEMA}); "
             "upgrade ravenML to open it."
@@ -149,24 +155,35 @@ def unpack_model(path: Path, directory: Path) -> Path:
 def _members(tar: tarfile.TarFile, path: Path) -> list[tarfile.TarInfo]:
     """The members, once none of them is found to be harmful."""
     members: list[tarfile.TarInfo] = []
-    seen: set[PurePosixPath] = set()
+    files: set[PurePosixPath] = set()
+    folders: set[PurePosixPath] = set()
     size = 0
-    try:
+    with _whole(path):
         for member in tar:
             name = _clean(member.name)
             plain = (member.isreg() and not member.issparse()) or member.isdir()
-            if not plain or name.is_absolute() or ".." in name.parts or (name in seen and not member.isdir()):
+            # The same name twice, or once for a file and once for a folder, also as part of a longer name.
+            clashes = name in files or (name in folders and not member.isdir()) or files & {*name.parents}
+            if not plain or name.is_absolute() or ".." in name.parts or clashes:
                 raise RavenError(
                     f"{path}: the member {member.name!r} is not allowed in a model; nothing was unpacked."
                 )
-            seen.add(name)
+            folders |= {*name.parents, *([name] if member.isdir() else [])}
+            files |= set() if member.isdir() else {name}
             members.append(member)
             size += member.size
             if len(members) > MEMBERS_LIMIT or size > path.stat().st_size:
                 raise RavenError(f"{path} would unpack to more than a model holds; nothing was unpacked.")
-    except (tarfile.TarError, EOFError) as error:
-        raise RavenError(f"{path} is no whole tar file: {error}; copy it again.") from None
     return members
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """A block in which a tar is read, which may be cut off, broken, or on a disk that is."""
+    try:
+        yield
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise RavenError(f"{path} is no whole tar file: {error}; copy it again.") from None
 
 
 def _open(path: Path) -> tarfile.TarFile:

@@ -21,6 +21,7 @@ from predicting import pack, write_predicting_plugins
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
 from ravenml.data.project import Project
+from ravenml.store.model_state import pack_model
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +197,67 @@ def test_results_of_other_settings_are_not_mixed(
     assert other.returncode == 2 and "(model differ)" in other.stderr
     assert raven.ok(*command, "--replace", "--overwrite").startswith("12 images: ")
     assert titles(tmp_path / "out", "ds/meadow00.png") == ["red_tints"]
+
+
+def test_other_data_overwrites_all_that_was_there(
+    raven: Raven, project: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    raven.ok("infer", model, "--data", project, "--out", out, "--save", "masks", "--save", "overlays")
+    image = project / "ds/img/meadow00.png"
+    (out / "mine.txt").write_text("mine")
+    raven.ok("infer", model, "--data", image, "--out", out, "--overwrite")
+    left = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    assert left == [
+        *("images/ann/meadow00.png.json", "images/img/meadow00.png"),
+        *("infer.json", "meta.json", "mine.txt"),
+    ]
+    assert [item.key for item in Project.open(out).items] == ["images/meadow00.png"]
+
+
+def test_images_beside_a_folder_called_images_keep_their_own_results(
+    raven: Raven, project: Path, model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    (folder / "images").mkdir(parents=True)
+    shutil.copy(project / "ds/img/meadow00.png", folder / "a.png")
+    shutil.copy(project / "ds/img/meadow01.png", folder / "images" / "a.png")
+    assert raven.ok("infer", model, "--data", folder, "--out", tmp_path / "out").startswith("2 images: ")
+    for key, source in (("images_2/a.png", folder / "a.png"), ("images/a.png", folder / "images/a.png")):
+        assert (predicted(tmp_path / "out", key) == expected(source)).all()
+
+
+def test_a_mask_holds_what_was_predicted_and_not_the_area_that_was_looked_at(
+    raven: Raven, project: Path, model: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "roi.json"
+    bounds = {side: "0px" for side in ("left", "top", "right", "bottom")}
+    config.write_text(json.dumps({"mode": {"name": "roi", "bounds": bounds, "save": True}}))
+    out, image = tmp_path / "out", project / "ds/img/meadow00.png"
+    raven.ok("infer", model, "--data", image, "--out", out, "--config", config, "--save", "masks")
+    mask = cv2.imread(str(out / "images/masks/meadow00.png.png"), cv2.IMREAD_UNCHANGED)
+    number = json.loads((out / "infer.json").read_text())["masks"]["red_tints"]
+    assert ((mask == number) == expected(image)).all() and len(np.unique(mask)) == 2
+
+
+def test_probabilities_that_the_config_asks_for_are_missed_when_they_are_gone(
+    raven: Raven, project: Path, model: Path, tmp_path: Path
+) -> None:
+    config, out = tmp_path / "config.json", tmp_path / "out"
+    config.write_text('{"mode": {"name": "full_image", "save_probabilities": true}}')
+    command = ("infer", model, "--data", project, "--out", out, "--config", config)
+    raven.ok(*command)
+    (out / "ds/probabilities/meadow03.png.npy").unlink()
+    assert raven.ok(*command).startswith("1 images: ")
+    assert (out / "ds/probabilities/meadow03.png.npy").exists()
+
+
+def test_a_model_without_classes_is_not_said_to_be_stored_for_transfer(
+    raven: Raven, project: Path, tmp_path: Path
+) -> None:
+    model = pack_model(tmp_path / "bare.tar", {"settings": {"plugin": "tints", "gain": 1.0}}, [])
+    refused = raven("infer", model, "--data", project, "--out", tmp_path / "out")
+    assert refused.returncode == 2 and "names no classes (`out_classes` of its config.json)" in refused.stderr
 
 
 @pytest.mark.parametrize("out", ["project/ds/out", "project", ".", "full"])

@@ -148,3 +148,31 @@ def test_a_config_of_a_terabyte_is_not_read(tmp_path: Path) -> None:
     subprocess.run(["tar", "-S", "-cf", tmp_path / "bad.tar", "-C", tmp_path, "config.json"], check=True)
     with pytest.raises(RavenError, match="larger than 64 MiB"):
         read_config(tmp_path / "bad.tar")
+
+
+@pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("a/b/c", "a/b"), ("x", "./x")])
+def test_a_name_that_is_a_file_and_a_folder_is_refused(tmp_path: Path, first: str, second: str) -> None:
+    bad = tmp_path / "bad.tar"
+    with tarfile.open(bad, "w") as tar:
+        for name in (first, second):
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    with pytest.raises(RavenError, match="is not allowed in a model; nothing was unpacked"):
+        unpack_model(bad, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("version", ["two", None, [2], 1.5])
+def test_an_odd_schema_number_gets_a_sentence(tmp_path: Path, version: object) -> None:
+    with pytest.raises(RavenError, match="`v` must be a whole number"):
+        read_config(pack_model(tmp_path / "m.tar", {"v": version}, []))
+
+
+def test_a_tar_that_is_broken_before_its_config_gets_a_sentence(packed: Path, tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(bytes(5000))
+    with tarfile.open(tmp_path / "late.tar", "w") as tar:
+        tar.add(tmp_path / "w", "w")
+        tar.add(packed, "config.json")
+    for cut in (2000, 5700):
+        (tmp_path / "cut.tar").write_bytes((tmp_path / "late.tar").read_bytes()[:cut])
+        with pytest.raises(RavenError, match="tar"):
+            read_config(tmp_path / "cut.tar")

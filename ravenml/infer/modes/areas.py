@@ -67,9 +67,9 @@ class Roi(Mode):
         probabilities = self.empty_probabilities(document.size)
         put(probabilities, said, area)
         added, tags = self.named_labels(said.labels, area.left, area.top), self.named_tags(said.tags)
-        if self.config.save:
-            added.append(Label.make(self.config.class_name, area, tags))
-        return Outcome(extended(document, added, tags), added, probabilities)
+        areas = [Label.make(self.config.class_name, area, tags)] if self.config.save else []
+        added += areas
+        return Outcome(extended(document, added, tags), added, probabilities, areas)
 
 
 class Bboxes(Mode):
@@ -89,6 +89,7 @@ class Bboxes(Mode):
     def annotate(self, image: Image, document: Document) -> Outcome:
         labels: list[Label] = []
         added: list[Label] = []
+        areas: list[Label] = []
         probabilities = self.empty_probabilities(document.size)
         for label in document.labels:
             area = self._area(label, document.size)
@@ -99,11 +100,12 @@ class Bboxes(Mode):
             put(probabilities, said, area)
             found, tags = self.named_labels(said.labels, area.left, area.top), self.named_tags(said.tags)
             if self.config.save:
-                found.append(Label.make(label.title + self.config.add_suffix, area, tags))
+                areas.append(Label.make(label.title + self.config.add_suffix, area, tags))
+                found.append(areas[-1])
             added += found
             # What a classifier says about an object's box is said about the object.
             labels += [*found, label.changed(tags=[*label.tags, *tags]) if tags else label]
-        return Outcome(document.with_labels(labels), added, probabilities)
+        return Outcome(document.with_labels(labels), added, probabilities, areas)
 
     def _area(self, label: Label, size: tuple[int, int]) -> Rectangle | None:
         shape = label.geometry if named_by(self.config.from_classes, label.title) else None

@@ -72,6 +72,7 @@ class Outcome:
     Attributes:
         document: the image's annotation with the results added.
         added: the objects that were added, in the image's coordinates, under their final titles.
+        areas: those of them that say where the network was run, which is no prediction.
         probabilities: float16 ``(classes, height, width)`` where the config asks for it: the network's
             classes in index order; 0 where the network was not run.
     """
@@ -79,3 +80,9 @@ class Outcome:
     document: Document
     added: list[Label]
     probabilities: NDArray[Any] | None = None
+    areas: list[Label] = field(default_factory=list)
+
+    @property
+    def predicted(self) -> list[Label]:
+        """The objects that were added, without the areas."""
+        return [one for one in self.added if not any(one is area for area in self.areas)]
