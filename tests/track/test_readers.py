@@ -10,8 +10,9 @@ import sys
 import time
 import zipfile
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from throwaway import LEARNS, SETTINGS, write_plugin
 
 from ravenml.config.config import Config
 from ravenml.runs.program.tfevents import EventFile, Picture, Scalar
+from ravenml.runs.readers.base import Reader, Unreached
 from ravenml.runs.readers.chosen import load_reader
 from ravenml.runs.readers.follower import Busy, Follower
 from ravenml.runs.readers.tfwriter import EventFileWriter
@@ -180,6 +182,73 @@ def test_a_process_that_is_killed_while_it_brings_leaves_nothing_twice(tmp_path:
     run.seal("completed")
     brought("tensorboard", folder, Config())
     assert tensorboard_in(folder)[0]["train/loss"] == [1, 2, 3, 4, 5]
+
+
+class HalfWay(Reader):
+    """Takes two events and breaks, the first time; knows when nothing has arrived, if it is told to."""
+
+    there: ClassVar[list[int]] = []
+    broken: ClassVar[list[type[Exception]]] = []
+
+    def take(self, events: Sequence[Mapping[str, Any]]) -> None:
+        fault = self.broken.pop() if self.broken else None
+        if fault is Unreached:
+            raise Unreached from ConnectionError("nobody there")
+        self.there += [event["step"] for event in events if "step" in event][: 2 if fault else None]
+        if fault:
+            raise fault("the line broke")
+
+    def start_over(self) -> None:
+        self.there.clear()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_broke_half_way_is_there_once(tmp_path: Path, again: bool) -> None:
+    run = begun(tmp_path / "run")
+    reported(run, 1, 2)
+    HalfWay.there.clear()
+    follower = Follower("halfway", HalfWay, run.path, Config())
+    follower.bring()
+    reported(run, 4, 5)
+    HalfWay.broken[:] = [OSError, Unreached]
+    for _ in range(2):
+        with pytest.raises((OSError, Unreached)) as caught:
+            follower.bring()
+        follower.fail(caught.value)
+        noted = json.loads((run.path / "readers/halfway.json").read_text())
+        assert noted["error"] in ("ConnectionError: nobody there", "OSError: the line broke")
+        if again:  # the process ends, and another one goes on
+            follower.release()
+            follower = Follower("halfway", HalfWay, run.path, Config())
+    while follower.bring():
+        pass
+    follower.release()
+    assert HalfWay.there == [1, 2, 4, 5]
+
+
+def test_an_mlflow_run_whose_maker_was_killed_before_it_noted_it_does_not_stay(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    config = Config(mlflow_tracking_uri=(tmp_path / "mlruns").as_uri())
+    run = begun(tmp_path / "run")
+    reported(run, 1, 3)
+    follower = Follower("mlflow", load_reader("mlflow"), run.path, config)
+    make = follower.reader._run  # type: ignore[attr-defined]
+
+    def killed() -> None:
+        make()
+        raise SystemExit
+
+    follower.reader._run = killed  # type: ignore[attr-defined]
+    with pytest.raises(SystemExit):
+        follower.bring()
+    follower.release()
+    run.seal("completed")
+    brought("mlflow", run.path, config)
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(config.mlflow_tracking_uri)
+    (found,) = client.search_runs([client.get_experiment_by_name("learner").experiment_id])
+    assert [m.step for m in client.get_metric_history(found.info.run_id, "train/loss")] == [1, 2, 3]
 
 
 def test_one_process_at_a_time_brings_a_runs_events_to_a_reader(tmp_path: Path) -> None:

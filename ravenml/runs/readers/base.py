@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 GROUP = "ravenml.plugins.track"
 
 
+class Unreached(Exception):
+    """Raised by ``take`` where it knows that none of the events has arrived; its cause says why."""
+
+
 class Reader:
     """Brings the events of one run to one place.  Found by its name in the entry-point group
     ``ravenml.plugins.track``; a new one is a class in a file and a line in ``setup.py``.
@@ -38,7 +42,11 @@ class Reader:
         self.folder, self.record, self.config, self.state = folder, record, config, state
 
     def take(self, events: Sequence[Mapping[str, Any]]) -> None:
-        """Bring these events there; they are when this returns.  Whatever is raised is tried again later."""
+        """Bring these events there; they are when this returns.
+
+        Whatever is raised is tried again later: after :class:`Unreached` with the same events, and else from
+        the beginning, because some of them may have arrived.
+        """
         raise NotImplementedError
 
     def start_over(self) -> None:

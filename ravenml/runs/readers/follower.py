@@ -13,7 +13,7 @@ from ravenml.config.config import Config
 from ravenml.files import explain, read_json, write_json
 from ravenml.runs import layout
 from ravenml.runs.events import parse
-from ravenml.runs.readers.base import Reader, kind_of
+from ravenml.runs.readers.base import Reader, Unreached, kind_of
 from ravenml.runs.readers.start import FOLDER
 from ravenml.runs.record import read_record
 
@@ -38,7 +38,7 @@ class Follower:
     """Holds a reader's cursor, ``readers/<name>.json`` in the run's folder.
 
     The cursor moves on only after the reader has brought the events.  When the run has gone back behind what
-    was brought, or a process was killed while it brought something, the reader starts over and is given
+    was brought, or bringing something has failed or was killed halfway, the reader starts over and is given
     everything that counts: so no step is there twice.
 
     Args:
@@ -92,7 +92,13 @@ class Follower:
             return False
         if events:
             self._save(bringing=True)
-            self.reader.take(events)
+            try:
+                self.reader.take(events)
+            except Unreached:
+                raise
+            except BaseException:  # some of them may be there
+                self._broken_off = True
+                raise
         steps = [event["step"] for event in events if isinstance(event.get("step"), int)]
         self.furthest = max([*steps, *([self.furthest] if self.furthest is not None else [])], default=None)
         self.offset = end
@@ -118,7 +124,8 @@ class Follower:
 
     def fail(self, error: BaseException) -> None:
         """Note for people what keeps the reader from its work."""
-        self._save(error=f"{type(error).__name__}: {error}"[:2000], bringing=False)
+        told = error.__cause__ if isinstance(error, Unreached) and error.__cause__ else error
+        self._save(error=f"{type(told).__name__}: {told}"[:2000], bringing=self._broken_off)
 
     def release(self) -> None:
         """Let another process have it."""

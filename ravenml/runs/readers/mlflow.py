@@ -12,7 +12,15 @@ from typing import Any
 from ravenml.files import read_json
 from ravenml.runs.facts import settings_of
 from ravenml.runs.layout import RUN_JSON
-from ravenml.runs.readers.base import Reader, picture_of, project_of, scalars, seconds_of, title_of
+from ravenml.runs.readers.base import (
+    Reader,
+    Unreached,
+    picture_of,
+    project_of,
+    scalars,
+    seconds_of,
+    title_of,
+)
 
 _UNSAFE = re.compile(r"[^\w\-. /]+")  # MLflow refuses other letters in names
 _METRICS, _PARAMETERS = 1000, 100  # as many as MLflow takes at once
@@ -33,7 +41,11 @@ class MLflow(Reader):
         from mlflow.entities import Metric
 
         created = seconds_of({"timestamp": self.record.get("created")})
-        run_id = self._run()
+        try:
+            run_id = self._run()
+            self._client().get_run(run_id)
+        except Exception as error:  # a server that is away has taken nothing
+            raise Unreached from error
         metrics = [
             Metric(_safe(address), value, int(seconds_of(event) * 1000), step)
             for event in events
@@ -48,9 +60,23 @@ class MLflow(Reader):
                 self._client().log_artifact(run_id, str(path), place)
 
     def start_over(self) -> None:
-        old = self.state.pop("run_id", None)
-        if old is not None:
-            self._client().delete_run(old)
+        for run_id in self._ours():
+            self._client().delete_run(run_id)
+        self.state.pop("run_id", None)
+
+    def _ours(self) -> set[str]:
+        """The MLflow runs of this run, also one whose maker was killed before it could note it."""
+        from mlflow.entities import LifecycleStage
+
+        client, ours = self._client(), set()
+        found = client.get_experiment_by_name(project_of(self.record))
+        if found is not None:
+            told = f"tags.`ravenml.run` = '{self.record['id']}'"
+            ours = {one.info.run_id for one in client.search_runs([found.experiment_id], told)}
+        if "run_id" in self.state:
+            known = client.get_run(self.state["run_id"]).info
+            ours |= {known.run_id} if known.lifecycle_stage == LifecycleStage.ACTIVE else set()
+        return ours
 
     def close(self, status: str, record: Mapping[str, Any]) -> None:
         self._describe(record)
