@@ -88,21 +88,56 @@ def checkout(cwd: Path) -> Path | None:
 def files_of(root: Path) -> list[str]:
     """Tracked files and untracked ones that git does not ignore, in order, secrets left out.
 
+    A link is the file, or the files, that it leads to; what lies outside of the checkout is left out.
+
     Raises:
         InputError: a submodule has changes that no commit holds.
     """
-    for line in (_git(root, "submodule", "status", "--recursive") or "").splitlines():
-        name = line[1:].split()[1] if len(line.split()) > 1 else line
-        if line.startswith("+") or (_git(root / name, "status", "--porcelain") or ""):
+    for place, commit in _submodules(root):
+        head = (_git(place, "rev-parse", "HEAD") or "").strip()
+        if head != commit or _git(place, "status", "--porcelain"):
             raise InputError(
-                f"The submodule {root / name} has changes that are in no commit of {root.name}; commit them "
+                f"The submodule {place} has changes that are in no commit of {root.name}; commit them "
                 "there and here first."
             )
-    tracked = _git(root, "ls-files", "-z", "--cached", "--recurse-submodules") or ""
-    others = _git(root, "ls-files", "-z", "--others", "--exclude-standard") or ""
-    fresh = [name for name in others.split("\0") if name and not _is_secret(name)]
-    names = {name for name in (*tracked.split("\0"), *fresh) if name}
-    return sorted(name for name in names if (root / name).is_file())
+    tracked = _names(_git(root, "ls-files", "-z", "--cached", "--recurse-submodules"))
+    others = _names(_git(root, "ls-files", "-z", "--others", "--exclude-standard"))
+    names = {*tracked, *(name for name in others if not _is_secret(name))}
+    return sorted(inner for name in names for inner in _led_to(root.resolve(), name, names))
+
+
+def _submodules(root: Path) -> Iterator[tuple[Path, str]]:
+    """The submodules that are checked out here, theirs too, each with the commit that is wanted of it."""
+    for entry in _names(_git(root, "ls-files", "-z", "--stage")):
+        about, _, name = entry.partition("\t")
+        mode, commit, _ = about.split(" ")
+        if mode == "160000" and (root / name / ".git").exists():
+            yield root / name, commit
+            yield from _submodules(root / name)
+
+
+def _names(listed: str | None) -> list[str]:
+    return [name for name in (listed or "").split("\0") if name]
+
+
+def _led_to(root: Path, name: str, names: set[str]) -> Iterator[str]:
+    """The files that a name stands for: one; or several, or none, where it is a link."""
+    path = root / name
+    if not path.is_symlink():
+        yield from [name] if path.is_file() else []
+        return
+    real = path.resolve()
+    if real.is_relative_to(root):
+        inside = real.relative_to(root).as_posix()
+        if inside in names and real.is_file():
+            yield name
+        for other in names:
+            if (
+                other.startswith(f"{inside}/")
+                and (root / other).is_file()
+                and not (root / other).is_symlink()
+            ):
+                yield name + other.removeprefix(inside)
 
 
 def _checked(root: Path, names: list[str]) -> list[str]:

@@ -159,24 +159,36 @@ def _unpack(file: Path, place: Path) -> tuple[str, dict[str, str]]:
             if content is None:
                 raise InputError(f"{file}: {member.name!r} is no plain file; a run holds no others.")
             if member.name == MANIFEST:
-                manifest = json.loads(content.read())
+                manifest = _manifest(content.read(), file)
                 continue
             name = PurePosixPath(member.name)
             leaves = name.is_absolute() or ".." in name.parts or "\0" in member.name or len(name.parts) < 2
             if leaves or not _ID.fullmatch(name.parts[0]) or str(name) in found:
                 raise InputError(f"{file}: the name {member.name!r} leaves the run's folder; it is refused.")
             found[str(name)] = _write(content, place / name, member.mtime)
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+    if manifest is None:
         raise InputError(
             f"{file} has no {MANIFEST} at its end: it was cut off, or `raven runs export` did not write it."
         )
-    if int(manifest.get("v", SCHEMA)) > SCHEMA:
+    if manifest["v"] > SCHEMA:
         raise RavenError(f"{file} was written by a newer ravenML; upgrade ravenML to import it.")
     said = {f"{manifest['run']}/{name}": digest for name, digest in manifest["files"].items()}
     wrong = sorted(name for name in said.keys() | found.keys() if said.get(name) != found.get(name))
     if wrong:
         raise InputError(f"{file}: {wrong[0]} is not what {MANIFEST} says; export the run again.")
     return str(manifest["run"]), dict(manifest["files"])
+
+
+def _manifest(content: bytes, file: Path) -> dict[str, Any]:
+    """What an archive says of itself, if it says it in the form in which it is written."""
+    with suppress(ValueError):
+        found = json.loads(content)
+        kinds = {"v": int, "run": str, "files": dict}
+        if isinstance(found, dict) and all(isinstance(found.get(k), kind) for k, kind in kinds.items()):
+            if not _ID.fullmatch(found["run"]):
+                raise InputError(f"{file}: {MANIFEST} names the run {found['run']!r}, which is no run's id.")
+            return found
+    raise InputError(f"{file}: {MANIFEST} is not what `raven runs export` writes; export the run again.")
 
 
 def _write(content: IO[bytes], path: Path, mtime: float) -> str:

@@ -121,7 +121,8 @@ class S3Store:
                 self.request("put_object", Key=self.full_key(key), Body=content, IfNoneMatch="*")
                 mine.append(True)
             except Exception as error:
-                code = str(getattr(error, "response", {}).get("Error", {}).get("Code"))
+                answer = getattr(error, "response", None)  # None also where the connection was lost
+                code = str((answer or {}).get("Error", {}).get("Code"))
                 if code not in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
                     raise
                 # An answer that was lost makes our own try the one that was before us.

@@ -80,3 +80,40 @@ def test_a_submodule_with_changes_is_refused_and_a_clean_one_goes(code: Path, tm
     (code / "vendor" / "deep.py").write_text("x = 2\n")
     with pytest.raises(InputError, match=r"submodule .*vendor has changes"):
         pack(tmp_path / "zips", code)
+
+
+def test_a_submodule_that_is_not_checked_out_here_or_has_an_odd_name_is_no_fault(
+    code: Path, tmp_path: Path
+) -> None:
+    inner = checkout(tmp_path / "inner", {"deep.py": "x = 1\n"})
+    git(code, "submodule", "add", "-q", str(inner), "third party (old)")
+    git(code, "submodule", "add", "-q", str(inner), "vendor")
+    git(code, "commit", "-qm", "with submodules")
+    git(code, "submodule", "deinit", "-q", "-f", "vendor")
+    (code / "train.py").write_text("print(2)\n")  # changes of our own are none of the submodule's
+    assert "code/third party (old)/deep.py" in names(pack(tmp_path / "zips", code).path)
+    git(code / "third party (old)", "commit", "--allow-empty", "-qm", "newer than what is wanted")
+    with pytest.raises(InputError, match=r"third party \(old\) has changes"):
+        pack(tmp_path / "zips", code)
+
+
+def test_links_go_as_what_they_lead_to_and_nothing_from_outside_goes(code: Path, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "key").write_text("secret")
+    (code / ".env").write_text("secret")
+    for link, to in {
+        "model.py": "train.py",
+        "helpers": "lib",
+        "data": "../private",
+        "key": str(tmp_path / "private" / "key"),
+        "settings": ".env",
+        "gone": "nowhere",
+        "loop": ".",
+    }.items():
+        (code / link).symlink_to(to)
+    git(code, "add", "-A", ":!.env")
+    package = pack(tmp_path / "zips", code)
+    archive = zipfile.ZipFile(package.path)
+    assert archive.read("code/model.py") == b"print(1)\n"
+    assert "code/helpers/helper.py" in names(package.path)
+    assert not any(b"secret" in archive.read(name) for name in names(package.path))

@@ -215,3 +215,27 @@ def test_a_broken_run_can_be_removed(kept: Path) -> None:
     (kept / "run.json").write_text("{")
     remove_run(kept)
     assert run_ids() == []
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        (b'{"v": 1, "run": "../../elsewhere", "files": {}}', "which is no run's id"),
+        (b'{"v": 1, "files": {}}', "is not what `raven runs export` writes"),
+        (b"{", "is not what `raven runs export` writes"),
+        (b'{"v": "x", "run": "r", "files": {}}', "is not what `raven runs export` writes"),
+    ],
+)
+def test_a_manifest_that_names_no_run_is_refused(
+    home: Path, tmp_path: Path, manifest: bytes, said: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "run.json").write_bytes(RECORD)
+    bad = tmp_path / "bad.tar"
+    with tarfile.open(bad, "w") as tar:
+        info = tarfile.TarInfo(MANIFEST)
+        info.size = len(manifest)
+        tar.addfile(info, io.BytesIO(manifest))
+    with pytest.raises(InputError, match=said):
+        import_run(bad)
+    assert (tmp_path / "elsewhere" / "run.json").exists()

@@ -1,0 +1,78 @@
+"""Three nodes of a Ray cluster on this machine, of which the one that trains is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from as_user import CLEAN, wait_for
+from checkouts import checkout
+from on_ray import OnRay, parent_of
+from simple_project import write_simple_project
+from test_on_ray import told
+from throwaway import LEARNS, SETTINGS, write_plugin
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture
+def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[OnRay, Any]]:
+    """A head that trains nothing and two workers of one core, behind a queue; and the cluster itself."""
+    pytest.importorskip("ray")
+    site = tmp_path / "site"
+    site.mkdir()
+    write_plugin(site, "learner", LEARNS, settings=SETTINGS)
+    write_simple_project(tmp_path / "project", images=12, val=3)
+    raven = OnRay(tmp_path / "home", site, checkout(tmp_path / "code", {"train.py": ""}))
+    raven.home.mkdir()
+    for name, value in {**raven.env(), "RAY_AUTH_MODE": "disabled"}.items():
+        if CLEAN.get(name) != value:
+            monkeypatch.setenv(name, value)
+    from ray.cluster_utils import Cluster
+
+    port, small = free_port(), {"object_store_memory": 80 << 20}
+    dashboard = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **dashboard, **small})
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1, **small)
+        cluster.wait_for_nodes()
+        queue = {"address": f"http://127.0.0.1:{port}", "store": str(tmp_path / "store")}
+        queues = {"queues": {"three": {**queue, "requirements": "none"}}}
+        (raven.home / "config.yaml").write_text(json.dumps(queues))
+        yield raven, cluster
+    finally:
+        cluster.shutdown()
+
+
+def test_a_node_lost_in_mid_training_changes_nothing_of_the_result(nodes: tuple[OnRay, Any]) -> None:
+    raven, cluster = nodes
+    train = ("train", "--remote", "three", "--dataset", "../project", "learner", "train", "--epochs", "6")
+    whole = raven.send(*train)
+    raven.until(whole, "completed")
+    lost = raven.send(*train, "--seconds", "1.5")
+    wait_for(lambda: raven.record(lost) and len(told(raven, lost)) >= 4, 60)
+    raylet = parent_of(parent_of(raven.training(lost)))
+    (node,) = (
+        one
+        for one in cluster.worker_nodes
+        if any(each.process.pid == raylet for each in one.all_processes["raylet"])
+    )
+    cluster.remove_node(node, allow_graceful=False)
+    record = raven.until(lost, "completed", "failed", seconds=150)
+    assert record["status"] == "completed" and len(record["attempts"]) == 2  # type: ignore[arg-type]
+    assert told(raven, lost) == told(raven, whole)
+    assert any(e["event_type"] == "EventType.RESUMED" for e in raven.events(lost))
+    claims = os.listdir(Path(raven.home.parent / "store" / "remote" / lost / "attempts"))
+    assert claims == ["0001.json"]  # Ray's own retries were enough

@@ -1,0 +1,70 @@
+"""A run's mirror, and the leases of its attempts, in a bucket; moto's server knows ``If-None-Match: *``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from buckets import OpenStore
+from faults import FaultProxy
+
+from ravenml.remote.mirror import PIECE, Mirror, beat
+from ravenml.remote.places import Place
+from ravenml.remote.restore import bring
+
+
+def test_a_key_is_made_once_whoever_else_tries(open_store: OpenStore) -> None:
+    place, won = Place(open_store(), "r"), list[int]()
+    together = threading.Barrier(12)
+
+    def claim(number: int) -> None:
+        together.wait()
+        if place.claim(2, {"by": number}):
+            won.append(number)
+
+    threads = [threading.Thread(target=claim, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1 and place.read("attempts/0002.json") == {"by": won[0]}
+    assert place.attempts() == 2 and not place.claim(2, {"by": "late"})
+
+
+def test_a_lost_answer_does_not_make_a_claim_somebody_elses(open_store: OpenStore, proxy: FaultProxy) -> None:
+    place, lost = Place(open_store(proxy), "r"), iter(["lost"])
+    proxy.fault = lambda method, path, number: next(lost, None) if method == "PUT" else None
+    assert place.claim(1, {"by": "me"})
+    assert not Place(open_store(), "r").claim(1, {"by": "another"})
+
+
+def test_a_run_goes_to_the_bucket_and_comes_back_as_it_grows(open_store: OpenStore, tmp_path: Path) -> None:
+    run, there, seen = tmp_path / "run", tmp_path / "there", dict[str, str]()
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    mirror, place = Mirror(Place(open_store(), "r"), run), Place(open_store(), "r")
+    for step in range(4):
+        (run / "checkpoints" / f"model_{step:03d}.pth").write_bytes(bytes([step]) * 1000)
+        with (run / "console.log").open("ab") as log, (run / "events.jsonl").open("ab") as events:
+            log.write(bytes([65 + step]) * (PIECE // 2 + 7))
+            events.write(b'{"step": %d}\n' % step)
+        mirror.round()
+        assert bring(place, there, seen)
+        for name in ("console.log", "events.jsonl", f"checkpoints/model_{step:03d}.pth"):
+            assert (there / name).read_bytes() == (run / name).read_bytes()
+    (run / "checkpoints" / "model_000.pth").unlink()
+    mirror.round(last=True)
+    bring(place, there, seen)
+    assert not (there / "checkpoints" / "model_000.pth").exists() and not bring(place, there, seen)
+
+
+def test_a_heartbeats_age_is_the_buckets_own(open_store: OpenStore) -> None:
+    store = open_store()
+    assert abs((store.now() - datetime.now(UTC)).total_seconds()) < 5
+    place = Place(store, "r")
+    beat(place, "heartbeat.json", 1, "running")
+    place.write("heartbeat.json", {"state": "running", "at": 0})  # a machine whose clock stands
+    heard = place.heard("heartbeat.json")
+    assert heard is not None and abs(heard["at"] - time.time()) < 5
