@@ -48,8 +48,8 @@ class ModelSource:
             )
         if self.classless and not force:
             raise InputError(
-                f"{self.name} names no classes (`out_classes` of its config.json), as models do that are only "
-                "good to start trainings from; --force uses it nevertheless."
+                f"{self.name} names no classes (`out_classes` of its config.json), as models do that are "
+                "only good to start trainings from; --force uses it nevertheless."
             )
 
     def fingerprint(self) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ravenml.config.home import runs_dir
 from ravenml.errors import Interrupted, RavenError
+from ravenml.files import explain
 from ravenml.runs import layout
 from ravenml.runs.display import Display
 from ravenml.runs.run import Run
@@ -58,11 +59,12 @@ def attend(run: Run, task: Task, echo: Callable[[str], None] | None = None) -> s
                 raise _ended_badly(run, task, code)
             outcome = keep_result(run, task)
             run.seal("completed", **outcome.as_result())
-        except RavenError as error:
+        except (RavenError, OSError) as error:
+            told = explain(error, Path(error.filename or run.path)) if isinstance(error, OSError) else error
             if not run.sealed:
-                run.seal("failed", error=str(error), metrics=run.last_metrics())
+                run.seal("failed", error=str(told), metrics=run.last_metrics())
             task.write(done=True)
-            raise
+            raise told from error
     return store_and_clear(task, echo)
 
 

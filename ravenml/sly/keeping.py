@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 from pathlib import Path, PurePosixPath
 
 from ravenml.errors import RavenError
@@ -49,20 +51,67 @@ def copy_whole(source: Path, target: Path) -> list[str]:
     files: list[str] = []
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for folder, folders, names in os.walk(source):
-            here = Path(folder)
-            there = target / here.relative_to(source)
-            for name in folders:
-                if not (here / name).is_symlink():
-                    (there / name).mkdir(exist_ok=True)
+        for folder, _, names, handle in os.fwalk(source, onerror=_unless_gone):
+            there = target / Path(folder).relative_to(source)
+            there.mkdir(exist_ok=True)
             for name in names:
-                path = here / name
-                if path.is_file() and not path.is_symlink():
-                    shutil.copy2(path, there / name)
+                if copy_file(name, there / name, handle):
                     files.append((there / name).relative_to(target).as_posix())
     except OSError as error:
         raise explain(error, target) from error
     return sorted(files)
+
+
+def copy_file(source: str | Path, target: Path, folder: int | None = None) -> bool:
+    """Copy a regular file; whether it is one.
+
+    It is opened before it is looked at: between a look and an opening, a program that still runs could put a
+    link in its place.
+
+    Args:
+        source: the file.
+        target: where to; its folder is there.
+        folder: an open folder that ``source`` is relative to.
+
+    Raises:
+        OSError: it cannot be read, or the copy not be written.
+    """
+    try:
+        file = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENOENT):  # a link, a socket, or gone meanwhile
+            return False
+        raise
+    with open(file, "rb") as reader:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
+            return False
+        with target.open("wb") as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
+    os.chmod(target, stat.S_IMODE(found.st_mode) & 0o777)
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+    return True
+
+
+def remove_links(folder: Path) -> None:
+    """Remove the links in a folder, or the folder where it is a link itself.
+
+    Raises:
+        OSError: one may not be removed.
+    """
+    if folder.is_symlink():
+        folder.unlink()
+        return
+    for _, folders, names, handle in os.fwalk(folder, onerror=_unless_gone):
+        for name in (*folders, *names):
+            if stat.S_ISLNK(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode):
+                os.unlink(name, dir_fd=handle)
+
+
+def _unless_gone(error: OSError) -> None:
+    """A folder that cannot be read must not be missing from a copy without a word."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def keep_checkpoint(source: Path, target: Path) -> list[str]:

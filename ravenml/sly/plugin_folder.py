@@ -131,6 +131,8 @@ def _version(root: Path) -> str | None:
     if not path.exists():
         return None
     version = path.read_text(encoding="utf-8", errors="replace").strip()
+    if not version:
+        raise InputError(f"{path} is empty; write the image into it as name:tag, such as my-unet:1.0.")
     if not _IMAGE.fullmatch(version):
         raise InputError(f"{path} must hold the image as name:tag, such as my-unet:1.0, not {version!r}.")
     return version

@@ -108,12 +108,23 @@ def _encoded(path: Path) -> str:
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:
-    """What of a folder goes into an image: neither environments nor caches."""
-    for path in root.iterdir():
-        if path.name in _LEFT_OUT or path.name.endswith(_LEFT_OUT_ENDS):
+    """What of a folder goes into an image: neither environments nor caches, and nothing that is hidden, which
+    may hold secrets (``.env``, ``.netrc``).
+
+    Raises:
+        InputError: a link leads out of the folder, and what it leads to is nobody's to publish.
+    """
+    yield from _below(root, root.resolve())
+
+
+def _below(folder: Path, root: Path) -> Iterator[tuple[str, Path]]:
+    for path in folder.iterdir():
+        if path.name.startswith(".") or path.name in _LEFT_OUT or path.name.endswith(_LEFT_OUT_ENDS):
             continue
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            raise InputError(f"{path} is a link that leads out of {root}; put a copy in its place.")
         if path.is_dir() and not path.is_symlink():
-            yield from ((f"{path.name}/{name}", inner) for name, inner in _files(path))
+            yield from ((f"{path.name}/{name}", inner) for name, inner in _below(path, root))
         elif path.is_file():
             yield path.name, path
 

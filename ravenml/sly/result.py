@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from ravenml.runs import layout
 from ravenml.runs.events import read_events, timestamp
 from ravenml.runs.run import Run
 from ravenml.runs.secrets import redacted
-from ravenml.sly.keeping import copy_whole
+from ravenml.sly.keeping import copy_file, copy_whole, remove_links
 from ravenml.sly.task import Task
 from ravenml.sly.task_folder import RESULTS
 from ravenml.store.model_state import pack_folder
@@ -73,20 +72,19 @@ def kept_checkpoints(run: Run) -> dict[str, bool]:
 
 def _bring(source: Path, target: Path, copy: bool) -> None:
     """Move a result, or copy it where the task folder is the user's own; links in it are left out."""
-    if not source.is_dir() or not any(source.rglob("*")):
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
-        return
     try:
+        if not source.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy_file(source, target)
+            return
+        if not any(source.iterdir()):
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
         if copy or target.exists() or source.stat().st_dev != target.parent.stat().st_dev:
             copy_whole(source, target)
         else:
             source.rename(target)
-            for path in list(target.rglob("*")):
-                if path.is_symlink():
-                    path.unlink()
+            remove_links(target)
     except OSError as error:
         raise explain(error, target) from error
 

@@ -110,7 +110,12 @@ def start(asked: Asked, slot: int | None = None) -> tuple[Run, Task]:
         with suppress(RavenError):
             remove_tree(folder)
         raise
-    run = _begin(asked, task, task_folder)
+    try:
+        run = _begin(asked, task, task_folder)
+    except BaseException:
+        with suppress(RavenError):
+            remove_tree(folder)
+        raise
     task.write()  # from here on another agent may take it over
     try:
         environment, working_folder = isolation.outside(kind, around, os.environ)
@@ -125,10 +130,13 @@ def start(asked: Asked, slot: int | None = None) -> tuple[Run, Task]:
         task.start(environment, working_folder, files)
         if deployment is not None:
             deployment.opened.close()
-    except RavenError as error:
-        run.seal("failed", error=str(error))
+    except (RavenError, OSError) as error:
+        told = error
+        if isinstance(error, OSError):
+            told = RavenError(f"The program of {run_id} could not be started: {error.strerror or error}.")
+        run.seal("failed", error=str(told))
         task.write(done=True)
-        raise
+        raise told from error
     return run, task
 
 
@@ -152,13 +160,17 @@ def _begin(asked: Asked, task: Task, folder: TaskFolder) -> Run:
             },
         },
     )
-    write_json(path / layout.INFO / "ui_state.json", config)
-    known: dict[str, Any] = {}
-    for name, root in folder.projects.items():
-        with suppress(InputError):
-            known["dataset"] = {"name": name, "path": str(root), "images": len(Project.open(root).items)}
-    places = {"core": Path(__file__).parent, "plugin": task.plugin, "working folder": Path.cwd()}
-    run.update(**known, provenance=provenance(places, path / "provenance"))
+    try:
+        write_json(path / layout.INFO / "ui_state.json", config)
+        known: dict[str, Any] = {}
+        for name, root in folder.projects.items():
+            with suppress(InputError):
+                known["dataset"] = {"name": name, "path": str(root), "images": len(Project.open(root).items)}
+        places = {"core": Path(__file__).parent, "plugin": task.plugin, "working folder": Path.cwd()}
+        run.update(**known, provenance=provenance(places, path / "provenance"))
+    except BaseException as error:
+        run.seal("failed", error=str(error) or type(error).__name__)
+        raise
     return run
 
 

@@ -17,7 +17,7 @@ from as_user import Raven
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.scaffold import write_plugin
 from ravenml.sly.plugin_folder import PluginFolder
-from ravenml.sly.plugin_image import build, build_command, labels
+from ravenml.sly.plugin_image import build, build_command, labels, write_context
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,6 +41,9 @@ def test_the_context_holds_all_that_the_dockerfile_copies_and_the_labels(
     (plugin / ".venv" / "large").write_text("x")
     (plugin / "src" / "__pycache__").mkdir()
     (plugin / "src" / "__pycache__" / "train.pyc").write_text("x")
+    (plugin / ".env").write_text("AWS_SECRET_ACCESS_KEY=x")
+    (plugin / "src" / ".netrc").write_text("x")
+    (plugin / "src" / "alias.py").symlink_to("train.py")
     context = tmp_path / "context.tar"
     assert "docker build" in raven.ok("plugin", "image", plugin, "--context", context)
     with tarfile.open(context) as tar:
@@ -50,7 +53,8 @@ def test_the_context_holds_all_that_the_dockerfile_copies_and_the_labels(
         tar.extractall(tmp_path / "built", filter="data")
     assert {"src/train.py", "src/inference.py", "VERSION", "core/pyproject.toml"} <= names
     assert {"core/ravenml/cli.py", "core/ravenml/sly/alias/supervisely_lib/__init__.py"} <= names
-    assert not [name for name in names if ".venv" in name or "__pycache__" in name or name.startswith("/")]
+    hidden = [name for name in names if "/." in f"/{name}" or "__pycache__" in name or name.startswith("/")]
+    assert not hidden and "src/alias.py" in names
     instructions = [line for line in dockerfile.splitlines() if line and not line.startswith("#")]
     assert instructions[0].startswith("FROM ") and "COPY . ." in instructions
 
@@ -140,4 +144,18 @@ def test_a_missing_file_is_named(plugin: Path, name: str) -> None:
 def test_what_is_wrong_in_a_file_is_named(plugin: Path, name: str, content: str, wrong: str) -> None:
     (plugin / name).write_text(content)
     with pytest.raises(InputError, match=wrong):
+        PluginFolder.open(plugin)
+
+
+def test_a_link_that_leads_out_of_the_plugin_is_refused(plugin: Path, tmp_path: Path) -> None:
+    (tmp_path / "private.pem").write_text("x")
+    (plugin / "src" / "key.pem").symlink_to(tmp_path / "private.pem")
+    with pytest.raises(InputError, match=r"key\.pem is a link that leads out of"):
+        write_context(PluginFolder.open(plugin), tmp_path / "context.tar")
+    assert not (tmp_path / "context.tar").exists()
+
+
+def test_an_empty_version_is_told(plugin: Path) -> None:
+    (plugin / "VERSION").write_text("\n")
+    with pytest.raises(InputError, match="VERSION is empty; write the image into it"):
         PluginFolder.open(plugin)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+import threading
 from pathlib import Path
 
 import pytest
+from simple_project import write_simple_project
+from sly_support import needs_bwrap
 
 from ravenml.errors import RavenError
-from ravenml.sly.keeping import checkpoint_folder
+from ravenml.sly.agent import orphans
+from ravenml.sly.keeping import _unless_gone, checkpoint_folder, copy_whole, remove_links
+from ravenml.sly.plugin_folder import PluginFolder
 from ravenml.sly.result import left_over
+from ravenml.sly.starting import Asked, start
 
 
 def test_results_that_have_become_a_link_lead_nowhere(tmp_path: Path) -> None:
@@ -28,3 +37,80 @@ def test_what_lies_beside_a_nested_checkpoint_is_left_over_for_the_artifacts(tmp
     (tmp_path / "link").symlink_to(other)
     found = {path.relative_to(tmp_path).as_posix() for path in left_over(tmp_path, {kept})}
     assert found == {"checkpoints/0004", "checkpoints/log.csv", "logs"}
+
+
+def test_a_link_that_is_put_in_a_files_place_during_the_copy_is_never_followed(tmp_path: Path) -> None:
+    secret, source, ending = tmp_path / "secret", tmp_path / "results", threading.Event()
+    secret.write_text("secret")
+    (source / "deep").mkdir(parents=True)
+    file = source / "deep" / "weights"
+    file.write_text("weights")
+
+    def swap() -> None:
+        while not ending.is_set():
+            (source / "beside").symlink_to(secret)
+            (source / "beside").replace(file)
+            (source / "beside").write_text("weights")
+            (source / "beside").replace(file)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    try:
+        seen = set()
+        for number in range(300):
+            for name in copy_whole(source, tmp_path / f"kept{number}"):
+                seen.add((tmp_path / f"kept{number}" / name).read_text())
+    finally:
+        ending.set()
+        swapping.join()
+    assert seen <= {"weights", ""}
+
+
+def test_links_pipes_and_what_is_gone_are_left_out_and_the_rest_is_copied_with_its_time(
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "results"
+    (source / "deep").mkdir(parents=True)
+    (source / "deep" / "a").write_text("a")
+    os.utime(source / "deep" / "a", (1000, 1000))
+    os.mkfifo(source / "pipe")
+    (source / "link").symlink_to("/etc/passwd")
+    (source / "out").symlink_to("/etc")
+    assert copy_whole(source, tmp_path / "kept") == ["deep/a"]
+    assert (tmp_path / "kept" / "deep" / "a").stat().st_mtime == 1000
+    remove_links(source)
+    assert sorted(path.name for path in source.rglob("*")) == ["a", "deep", "pipe"]
+    assert Path("/etc/passwd").exists()
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    source = tmp_path / "results"
+    (source / "closed").mkdir(parents=True)
+    (source / "closed" / "weights").write_text("w")
+    (source / "closed").chmod(0)
+    if os.access(source / "closed", os.R_OK):
+        with pytest.raises(PermissionError):
+            _unless_gone(PermissionError(13, "not for us"))
+        _unless_gone(FileNotFoundError())
+    else:
+        with pytest.raises(RavenError, match="may not be"):
+            copy_whole(source, tmp_path / "kept")
+    (source / "closed").chmod(0o755)
+
+
+@needs_bwrap
+def test_a_program_that_cannot_be_started_leaves_a_failed_run_and_no_task_to_take_over(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = tmp_path / "plugin"
+    (plugin / "src").mkdir(parents=True)
+    (plugin / "src" / "train.py").write_text("")
+    write_simple_project(tmp_path / "project", images=2, val=1)
+    data, python = str(tmp_path / "project"), Path(sys.executable)
+    asked = Asked(PluginFolder.open(plugin), "train", data, isolation="bwrap", python=python)
+    monkeypatch.setattr(sys, "executable", "/no/such/python")  # what would run the keeper
+    with pytest.raises(RavenError, match="could not be started: No such file"):
+        start(asked)
+    (run,) = (home / "runs").iterdir()
+    assert json.loads((run / "run.json").read_text())["result"]["status"] == "failed"
+    assert orphans() == []
