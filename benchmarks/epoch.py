@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import unet_training
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from paired import load
@@ -30,19 +31,15 @@ from paired import load
 import ravenml_unet.loop
 import ravenml_unet.objective
 from ravenml.data.project import Project
-from ravenml.data.split import default_split
 from ravenml.runs.events import EventWriter
 from ravenml.runs.run import Run
 from ravenml.train.background import Background
-from ravenml.train.config import TrainConfig
-from ravenml.train.interfaces import TrainInput
 from ravenml_unet.augmentation.augmenter import Augmenter
 from ravenml_unet.data import Loader
 from ravenml_unet.keeping import Keeper
 from ravenml_unet.loop import TrainingLoop
 from ravenml_unet.previews import Previewer
 from ravenml_unet.settings import UNetSettings
-from ravenml_unet.training import run_training
 
 LIMIT = 0.03
 NETWORK = ("forward", "validation's forward", "previews' forward", "backward", "optimizer", "augmentation")
@@ -180,16 +177,7 @@ def train(project: Path, settings: UNetSettings) -> tuple[list[dict[str, float]]
     TrainingLoop.__init__ = init  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory(prefix="ravenml-bench-") as home:
         os.environ["RAVENML_STORAGE_PATH"] = home
-        run_training(
-            TrainInput(
-                "unet",
-                TrainConfig(v=1, split_seed=0, jobs=1),
-                settings,
-                open_dataset=lambda: Project.open(project),
-                make_split=lambda project: default_split(project, notice=lambda text: None),
-                begin_run=lambda _: CountedRun.begin(Path(home) / "run", "run", {}),
-            )
-        )
+        unet_training.train(settings, lambda: Project.open(project), Path(home) / "run", CountedRun)
     return clock.epochs[1 : 1 + settings.epochs], clock.beside
 
 

@@ -24,18 +24,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import unet_training
 from paired import load
 
 from ravenml.data.demo import write_demo
 from ravenml.data.images import encode_png
 from ravenml.data.project import Project
-from ravenml.data.split import default_split
 from ravenml.files import write_json
 from ravenml.runs.run import Run
-from ravenml.train.config import TrainConfig
-from ravenml.train.interfaces import TrainInput
 from ravenml_unet.settings import UNetSettings
-from ravenml_unet.training import run_training
 
 MIB = 1 << 20
 SIDE = 512  # pixels of the large project's images
@@ -71,16 +68,8 @@ def train(project: Project, home: Path, **settings: Any) -> list[int]:
     """Train; the process's own memory before the first epoch and after each."""
     WatchedRun.seen = []
     os.environ["RAVENML_STORAGE_PATH"] = str(home)
-    run_training(
-        TrainInput(
-            "unet",
-            TrainConfig(v=1, split_seed=0, jobs=1),
-            UNetSettings.model_validate({"model": "training_sides:Tiny", "device": "cpu", **settings}),
-            open_dataset=lambda: project,
-            make_split=lambda project: default_split(project, notice=lambda text: None),
-            begin_run=lambda _: WatchedRun.begin(home / "run", "run", {}),
-        )
-    )
+    told = UNetSettings.model_validate({"model": "training_sides:Tiny", "device": "cpu", **settings})
+    unet_training.train(told, lambda: project, home / "run", WatchedRun)
     return WatchedRun.seen
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
+from unet_training import train
 
 import ravenml_unet.training
 from ravenml.data.project import Project
@@ -31,8 +32,6 @@ from ravenml.data.split import default_split
 from ravenml.runs.run import Run
 from ravenml.train.augmentation.reading import read_augmentations
 from ravenml.train.background import Background
-from ravenml.train.config import TrainConfig
-from ravenml.train.interfaces import TrainInput
 from ravenml.train.randomness import AUGMENTATION, derived_seed, epoch_order
 from ravenml_unet.augmentation.augmenter import Augmenter
 from ravenml_unet.classes import learned_classes
@@ -41,7 +40,6 @@ from ravenml_unet.device import choose_device, choose_precision
 from ravenml_unet.models.registry import create_model
 from ravenml_unet.preprocessing import standardised
 from ravenml_unet.settings import UNetSettings
-from ravenml_unet.training import run_training
 
 FOR_EVER = 100_000  # epochs: the process ends when nobody asks for more
 AUTOCAST = {"bf16": torch.bfloat16, "16": torch.float16}
@@ -111,16 +109,7 @@ def plugin_side(project: Project, settings: UNetSettings, gate: Gate) -> None:
     ravenml_unet.training.Background = KnownBackground  # type: ignore[misc]
     with tempfile.TemporaryDirectory(prefix="ravenml-bench-") as home:
         os.environ["RAVENML_STORAGE_PATH"] = home
-        run_training(
-            TrainInput(
-                "unet",
-                TrainConfig(v=1, split_seed=0, jobs=1),
-                settings,
-                open_dataset=lambda: project,
-                make_split=lambda project: default_split(project, notice=lambda text: None),
-                begin_run=lambda _: PacedRun.begin(Path(home) / "run", "run", {}),
-            )
-        )
+        train(settings, lambda: project, Path(home) / "run", PacedRun)
 
 
 class Bare:

@@ -26,14 +26,11 @@ LIMIT = 2.0
 def child(project: str, home: str, name: str) -> None:
     """Import, train, and stop after the first step; prints three times in seconds."""
     begin = time.perf_counter()
+    from unet_training import train
+
     from ravenml.data.project import Project
-    from ravenml.data.split import default_split
-    from ravenml.runs.run import Run
-    from ravenml.train.config import TrainConfig
-    from ravenml.train.interfaces import TrainInput
     from ravenml_unet.loop import TrainingLoop
     from ravenml_unet.settings import UNetSettings
-    from ravenml_unet.training import run_training
 
     imported = time.perf_counter()
     settings = {"input_size": {"width": 128, "height": 96}, "augmentations": "colour+rotate+crop"}
@@ -47,16 +44,7 @@ def child(project: str, home: str, name: str) -> None:
         os._exit(0)
 
     TrainingLoop._train_step = first_step  # type: ignore[method-assign,assignment]
-    run_training(
-        TrainInput(
-            "unet",
-            TrainConfig(v=1, split_seed=0, jobs=1),
-            UNetSettings.model_validate(settings),
-            open_dataset=lambda: Project.open(Path(project)),
-            make_split=lambda project: default_split(project, notice=lambda text: None),
-            begin_run=lambda _: Run.begin(Path(home) / name, name, {}),
-        )
-    )
+    train(UNetSettings.model_validate(settings), lambda: Project.open(Path(project)), Path(home) / name)
 
 
 def main() -> int:

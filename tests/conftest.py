@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,3 +73,19 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def their_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An interpreter with the package `supervisely`: $RAVENML_TEST_SDK, or one that is made once."""
+    named = os.environ.get("RAVENML_TEST_SDK")
+    if named:
+        return named
+    folder = tmp_path_factory.mktemp("supervisely") / "env"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    python = str(folder / "bin" / "python")
+    line = [python, "-m", "pip", "install", "-q", "supervisely", "setuptools<81"]
+    done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        pytest.skip(f"the package supervisely cannot be installed: {done.stderr[-200:]}")
+    return python

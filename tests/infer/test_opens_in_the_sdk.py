@@ -6,9 +6,7 @@ The package lives in an environment of its own: `RAVENML_TEST_SDK` names its Pyt
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,24 +51,13 @@ np.savez(sys.argv[2], **masks)
 """
 
 
-@pytest.fixture(scope="session")
-def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python with the package ``supervisely``."""
-    given = os.environ.get("RAVENML_TEST_SDK")
-    if given:
-        return Path(given)
-    folder = tmp_path_factory.mktemp("sdk")
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = folder / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "supervisely"], check=True)
-    return python
-
-
-def drawn_by(sdk: Path, project: Path, folder: Path) -> tuple[dict[str, np.ndarray], Path]:
+def drawn_by(their_python: str, project: Path, folder: Path) -> tuple[dict[str, np.ndarray], Path]:
     """What the SDK draws, by dataset, image and class; and the copy that it wrote."""
     folder.mkdir(parents=True)
     done = subprocess.run(
-        [sdk, "-c", DRAWS, project, folder / "masks.npz", folder / "copy"], capture_output=True, text=True
+        [their_python, "-c", DRAWS, project, folder / "masks.npz", folder / "copy"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     with np.load(folder / "masks.npz") as masks:
@@ -124,9 +111,9 @@ def every_shape(tmp_path: Path) -> Path:
 
 
 def test_every_shape_that_we_write_is_drawn_alike_and_comes_back(
-    sdk: Path, every_shape: Path, tmp_path: Path
+    their_python: str, every_shape: Path, tmp_path: Path
 ) -> None:
-    masks, copy = drawn_by(sdk, every_shape, tmp_path / "theirs")
+    masks, copy = drawn_by(their_python, every_shape, tmp_path / "theirs")
     assert same_pixels(every_shape, masks) >= 20
     assert "Point" in str(masks["north|0.png"][0]) and "['sure', 0.25]" in str(masks["north|0.png"][1])
     assert same_pixels(copy, masks) >= 20
@@ -140,7 +127,7 @@ def test_every_shape_that_we_write_is_drawn_alike_and_comes_back(
 
 
 def test_what_infer_writes_is_opened_with_the_results_in_it(
-    sdk: Path, raven: Raven, site: Path, tmp_path: Path
+    their_python: str, raven: Raven, site: Path, tmp_path: Path
 ) -> None:
     write_predicting_plugins(site)
     write_demo(tmp_path / "demo", images=4)
@@ -148,12 +135,12 @@ def test_what_infer_writes_is_opened_with_the_results_in_it(
     raven.ok(
         "infer", pack(tmp_path / "model.tar"), "--data", tmp_path / "demo", "--out", out, "--save", "masks"
     )
-    masks, _ = drawn_by(sdk, out, tmp_path / "theirs")
+    masks, _ = drawn_by(their_python, out, tmp_path / "theirs")
     assert same_pixels(out, masks) > 8
     assert any(key.endswith("|red_tints") and mask.any() for key, mask in masks.items())
     spots = pack(tmp_path / "spots.tar", "spots")
     raven.ok("infer", spots, "--data", tmp_path / "demo", "--out", tmp_path / "boxes", "--window", "64")
-    found, _ = drawn_by(sdk, tmp_path / "boxes", tmp_path / "theirs_too")
+    found, _ = drawn_by(their_python, tmp_path / "boxes", tmp_path / "theirs_too")
     assert same_pixels(tmp_path / "boxes", found) > 8 and "confidence" in json.dumps(
         [str(v) for v in found.values()]
     )

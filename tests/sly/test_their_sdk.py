@@ -7,9 +7,7 @@ has it; without one, an environment is made.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,22 +26,6 @@ SHAPES: dict[str, type[Geometry]] = {
     "dot": sly.Point,
     "anything": sly.AnyGeometry,
 }
-
-
-@pytest.fixture(scope="session")
-def their_python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An interpreter with the package `supervisely`."""
-    named = os.environ.get("RAVENML_TEST_SDK")
-    if named:
-        return named
-    folder = tmp_path_factory.mktemp("supervisely") / "env"
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = str(folder / "bin" / "python")
-    line = [python, "-m", "pip", "install", "-q", "supervisely", "setuptools<81"]
-    done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        pytest.skip(f"the package supervisely cannot be installed: {done.stderr[-200:]}")
-    return python
 
 
 def theirs(python: str, *arguments: str | Path) -> None:
