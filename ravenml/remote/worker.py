@@ -222,16 +222,17 @@ def _is_no_weights(name: str) -> bool:
     return not name.startswith(f"{layout.CHECKPOINTS}/") or name.endswith(".json")
 
 
-def _insist(mirror: Mirror, patience: float = 600.0) -> None:
-    """The last round, tried again while the store does not answer."""
-    end = time.monotonic() + patience
+def _insist(mirror: Mirror, patience: float = 6 * 3600.0) -> None:
+    """The last round, tried again for hours while the store does not answer: what is here is nowhere else."""
+    end, pause = time.monotonic() + patience, PERIOD
     while True:
         try:
             return mirror.round(last=True)
         except (RavenError, OSError):
             if time.monotonic() > end:
                 raise
-            time.sleep(PERIOD)
+            time.sleep(pause)
+            pause = min(60.0, 2 * pause)
 
 
 def _result(folder: Path) -> str:
