@@ -48,8 +48,9 @@ class Place:
 
     def read(self, name: str) -> dict[str, Any] | None:
         """A small JSON object, or None where there is none."""
-        if self.store.head(self.key(name)) is None:
-            return None
+        return self._content(name) if self.store.head(self.key(name)) is not None else None
+
+    def _content(self, name: str) -> dict[str, Any] | None:
         try:
             found = json.loads(self.store.read(self.key(name)))
         except (RavenError, ValueError):
@@ -62,7 +63,7 @@ class Place:
         Its age is what the store says, by one clock: those of two machines may differ by minutes.
         """
         entry = self.store.head(self.key(name))
-        found = self.read(name) if entry is not None else None
+        found = self._content(name) if entry is not None else None
         if entry is None or found is None:
             return None
         age = (self.store.now() - entry.modified).total_seconds()
