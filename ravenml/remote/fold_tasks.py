@@ -81,10 +81,11 @@ class FoldTasks:
     def _look_after(self, fold: int, reference: Any) -> None:
         ready, _ = self._ray.wait([reference], timeout=0)
         if ready:
+            told: dict[str, Any] = {"code": 1}
             try:
-                told = {"code": int(self._ray.get(reference))}
+                told["code"] = int(self._ray.get(reference))
             except Exception as error:
-                told = {"code": 1, "why": str(error)}  # type: ignore[dict-item]
+                told["why"] = str(error)
             write_json(self._asks / f"code-{fold}", told)
             del self._running[fold]
         elif (self._asks / f"stop-{fold}").exists() and not self._trains(fold):
