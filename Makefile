@@ -12,8 +12,10 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 core := $(VENV)/.made/core-$(shell cat setup.py plugins/constraints.txt | cksum | tr ' ' -)
 dev := $(VENV)/.made/dev-$(shell cat setup.py | cksum | tr ' ' -)
 unet := $(VENV)/.made/unet-$(shell cd plugins/ravenml_unet && cat install.sh requirements.txt setup.py | cksum | tr ' ' -)
+tf_bbox := $(VENV)/.made/tf_bbox-$(shell cd plugins/ravenml_tf_bbox && cat install.sh requirements.txt setup.py | cksum | tr ' ' -)
 # a plugin that was uninstalled by hand is to be installed again
 $(shell ls -d $(VENV)/lib/*/site-packages/ravenml_unet-*.dist-info >/dev/null 2>&1 || rm -f $(unet))
+$(shell ls -d $(VENV)/lib/*/site-packages/ravenml_tf_bbox-*.dist-info >/dev/null 2>&1 || rm -f $(tf_bbox))
 demo := $(or $(RAVENML_STORAGE_PATH),$(HOME)/.ravenML)/datasets/demo
 demo_flags := --epochs 16 --batch-size 2 --input-height 96 --input-width 128
 # stamp NAME: remember that it is done, forget earlier ones of the same step
@@ -40,7 +42,7 @@ test-all: lint docs ## like test, and the slow tests
 lint: $(dev) ## ruff, mypy, import-linter, shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy ravenml plugins/ravenml_unet/ravenml_unet
+	$(BIN)/mypy ravenml plugins/ravenml_unet/ravenml_unet plugins/ravenml_tf_bbox/ravenml_tf_bbox
 	$(BIN)/lint-imports
 	PATH="$$PATH:$(BIN)" shellcheck .ci/run install_all.sh $$(find plugins -name '*.sh')
 
@@ -75,7 +77,12 @@ $(unet): $(core)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" plugins/ravenml_unet/install.sh
 	$(call stamp,unet)
 
-$(dev): $(unet)
+$(tf_bbox): $(unet)
+	@echo "Installing the bounding-box plugin and TensorFlow for CPU."
+	@PATH="$(CURDIR)/$(BIN):$$PATH" plugins/ravenml_tf_bbox/install.sh
+	$(call stamp,tf_bbox)
+
+$(dev): $(unet) $(tf_bbox)
 	@echo "Installing what the tests need."
 	@$(PIP) -c plugins/constraints.txt -e '.[dev]'
 	$(call stamp,dev)

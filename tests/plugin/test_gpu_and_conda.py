@@ -181,3 +181,18 @@ def test_where_conda_manages_the_environment_conda_puts_back(
     assert (tmp_path / "asked").read_text().startswith(f"env update --prefix {environment.path} --file ")
     assert "alpha>=2" in (tmp_path / "file.yml").read_text()
     assert "click" not in (tmp_path / "file.yml").read_text()  # what lies in range is never touched
+
+
+def test_our_own_plugins_agree_on_what_they_share_for_the_cpu_and_cannot_share_a_gpu_environment() -> None:
+    unet, boxes = (
+        pins_of(ROOT / "plugins" / name / "requirements.txt") for name in ("ravenml_unet", "ravenml_tf_bbox")
+    )
+    assert all(unet[name] == boxes[name] for name in unet.keys() & boxes.keys())
+    assert cuda_conflict(unet, boxes) is None and "tensorflow-cpu" not in boxes
+    unet, boxes = (
+        pins_of(ROOT / "plugins" / name / "requirements-gpu.txt")
+        for name in ("ravenml_unet", "ravenml_tf_bbox")
+    )
+    assert "own the same files" in str(cuda_conflict(unet, boxes))
+    assert "own the same files" in str(cuda_conflict(boxes, unet))
+    assert pinned_cuda(unet) != pinned_cuda(boxes)

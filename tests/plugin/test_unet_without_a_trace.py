@@ -65,7 +65,7 @@ def test_every_plugin_comes_trains_and_goes_without_a_trace(
     raven = core_alone.path / "bin" / "raven"
     where = {"RAVENML_STORAGE_PATH": str(tmp_path / "home")}
     names = core_alone.run(raven, "train", "list", **where).stdout.split()
-    assert names == ["unet"]
+    assert names == ["tf-bbox", "unet"]
     for name in names:
         core_alone.ok(raven, "train", "--dataset", tmp_path / "demo", name, *TRAIN, **where)
     listed = core_alone.ok(raven, "plugin", "list", **where)
@@ -77,6 +77,29 @@ def test_every_plugin_comes_trains_and_goes_without_a_trace(
     assert "restored       mpmath 1.2.1 (was" in said and "kept           nothing" in said
     ignored = git(clone, "status", "--porcelain", "--ignored", "--", "plugins").splitlines()
     assert [line for line in ignored if not line.endswith("__pycache__/")] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_both_frameworks_live_in_one_environment_whichever_comes_first(
+    core_alone: Environment, clone: Path, tmp_path: Path
+):
+    """The second training of each order computes with both frameworks' packages around it."""
+    first, with_both = core_alone.freeze(), []
+    write_demo(tmp_path / "demo", images=6)
+    raven = core_alone.path / "bin" / "raven"
+    where = {"RAVENML_STORAGE_PATH": str(tmp_path / "home")}
+    for order in (("unet", "tf_bbox"), ("tf_bbox", "unet")):
+        for name in order:
+            core_alone.ok(clone / "plugins" / f"ravenml_{name}" / "install.sh")
+        core_alone.pip("check")
+        with_both.append(core_alone.freeze())
+        for name in order:
+            core_alone.ok(raven, "train", "--dataset", tmp_path / "demo", name, *TRAIN, **where)
+        core_alone.ok(clone / "install_all.sh", "-u", "-c")
+        assert core_alone.freeze() == first
+    assert with_both[0] == with_both[1] and "tensorflow==" in with_both[0] and "torch==" in with_both[0]
+    assert "tensorflow-cpu" not in with_both[0] and "nvidia-" not in with_both[0]
 
 
 @pytest.mark.slow

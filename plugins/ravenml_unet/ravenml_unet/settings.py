@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from ravenml.errors import InputError
-from ravenml.train.augmentation.templates import NONE, TEMPLATES
+from ravenml.train.augmentation.templates import TEMPLATES, template_choices
 from ravenml.train.loop_settings import InputSize, LoopSettings, whole_path
 from ravenml.train.settings import Choice, shown
 from ravenml_unet.joining import REFERENCE
@@ -178,13 +178,7 @@ class UNetSettings(LoopSettings):
                 Choice(name, f"of the package {point.dist.name}" if point.dist else "")
                 for name, point in offered_models().items()
             ]
-        if field == "augmentations":
-            kinds = {
-                name: ", ".join(step.name.replace("_", " ") for step in one.pipeline)
-                for name, one in TEMPLATES.items()
-            }
-            return [Choice(NONE, "images as they are"), *(Choice(name, text) for name, text in kinds.items())]
-        return []
+        return template_choices(TEMPLATES) if field == "augmentations" else []
 
     def augmented(self, image: NDArray[np.uint8], count: int, seed: int) -> list[NDArray[np.uint8]]:
         """As the training changes them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ravenml.train.augmentation.pipeline import (
     Blur,
     Brightness,
@@ -15,6 +17,7 @@ from ravenml.train.augmentation.pipeline import (
     Rotate,
     SaltPepper,
 )
+from ravenml.train.settings import Choice
 
 # Kinds, ranges and chances are those of the templates in Supervisely's U-Net app.
 _STEPS: dict[str, list[Operation]] = {
@@ -44,3 +47,12 @@ def _all_templates() -> dict[str, Pipeline]:
 
 TEMPLATES = _all_templates()
 NONE = "none"
+
+
+def template_choices(templates: Mapping[str, Pipeline]) -> list[Choice]:
+    """What a form offers: no augmentation, and the templates with their steps."""
+    kinds = {
+        name: ", ".join(step.name.replace("_", " ") for step in one.pipeline)
+        for name, one in templates.items()
+    }
+    return [Choice(NONE, "images as they are"), *(Choice(name, text) for name, text in kinds.items())]

@@ -1,0 +1,55 @@
+"""The commands ``raven train tf-bbox …``.  TensorFlow is imported only when one runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ravenml.train.evaluate import evaluate_options, show_metrics
+from ravenml.train.options import kfold_opt, pass_train
+
+if TYPE_CHECKING:
+    from ravenml.data.project import Project
+    from ravenml.train.interfaces import TrainInput, TrainOutput
+
+
+@click.group(help="Bounding boxes with RetinaNet (TensorFlow, Keras).")
+@click.pass_context
+@kfold_opt
+def tf_bbox(ctx: click.Context, kfold: bool) -> None:
+    """The plugin's group; ``--kfold`` is read by the core."""
+
+
+@tf_bbox.command(help="Train a detector on a Supervisely project.")
+@pass_train
+@click.pass_context
+def train(ctx: click.Context, train: TrainInput) -> TrainOutput | None:
+    """Train one detector on one split."""
+    from ravenml_tf_bbox.training import run_training
+
+    return run_training(train)
+
+
+@tf_bbox.command(help="Measure MODEL, a model-state.tar or a run's folder, on a dataset.")
+@evaluate_options
+def evaluate(
+    model: Path, project: Project, out: Path, items: Path | None, batch_size: int, device: str
+) -> None:
+    """Write ``evaluation.json`` and pictures, and print COCO's scores over all images."""
+    from ravenml_tf_bbox.evaluating import FILE, evaluate_model
+
+    show_metrics(evaluate_model(model, project, out, items, device, batch_size).metrics())
+    click.echo(f"Evaluation: {out / FILE}")
+
+
+@tf_bbox.command(help="List the networks that --model knows by name.")
+def models() -> None:
+    """A line each: name and description; piped, they are divided by a tab."""
+    import sys
+
+    from ravenml_tf_bbox.models import ARCHITECTURES
+
+    for name, its in ARCHITECTURES.items():
+        click.echo(f"{name:16}{its.description}" if sys.stdout.isatty() else f"{name}\t{its.description}")

@@ -1,0 +1,149 @@
+"""From what the network says of its anchors to a list of boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravenml_tf_bbox.targets import Anchors, detection_loss
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+CANDIDATES = 1000  # the likeliest of an image that suppression looks at
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which boxes are kept.
+
+    Attributes:
+        score: the least score.
+        iou: of two boxes of one class that overlap more, the likelier stays.
+        most: how many per image.
+    """
+
+    score: float = 0.05
+    iou: float = 0.5
+    most: int = 300
+
+
+MEASURED = Choice(score=0.01)  # scores count boxes that are hardly sure as well, as COCO does
+
+
+def unit_range(images: tf.Tensor) -> tf.Tensor:
+    """Pixels as the network sees them: float32 in -1 … 1 from uint8."""
+    import tensorflow as tf
+
+    return tf.cast(images, tf.float32) / 127.5 - 1.0
+
+
+def chosen(said: dict[str, tf.Tensor], anchors: Anchors, choice: Choice) -> tuple[tf.Tensor, tf.Tensor]:
+    """The likeliest boxes of every image, those of each class suppressed on their own.
+
+    Args:
+        said: the network's outputs.
+
+    Returns:
+        float32 ``(N, most, 6)``: left, top, right, bottom edges in the input's pixels, score, class;
+        and how many of each image's are any, int32 ``(N,)``.
+    """
+    import tensorflow as tf
+
+    return tf.map_fn(
+        lambda both: chosen_of_one(both[0], both[1], anchors, choice),
+        (said["boxes"], said["classes"]),
+        fn_output_signature=(tf.float32, tf.int32),
+    )
+
+
+def chosen_of_one(
+    deltas: tf.Tensor, logits: tf.Tensor, anchors: Anchors, choice: Choice
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The same of one image: from ``(A, 4)`` and ``(A, C)`` to ``(most, 6)`` and a scalar."""
+    import tensorflow as tf
+
+    size = [anchors.width, anchors.height] * 2
+    boxes = tf.clip_by_value(anchors.decode(deltas[None])[0], 0.0, tf.constant(size, tf.float32))
+    classes = logits.shape[-1]
+    best, flat = tf.math.top_k(
+        tf.reshape(tf.sigmoid(logits), [-1]), min(CANDIDATES, logits.shape[0] * classes)
+    )
+    place, kind = tf.gather(boxes, flat // classes), tf.cast(flat % classes, tf.float32)[:, None]
+    # Boxes of different classes are moved far apart, so that one suppression serves all of them.
+    kept, count = tf.raw_ops.NonMaxSuppressionV4(
+        boxes=place + kind * (2.0 * max(size)), scores=best, max_output_size=choice.most,
+        iou_threshold=choice.iou, score_threshold=choice.score, pad_to_max_output_size=True,
+    )  # fmt: skip
+    return tf.gather(tf.concat([place, best[:, None], kind], axis=1), kept), count
+
+
+class Detector:
+    """A network that gives boxes.
+
+    Attributes:
+        model: see :func:`ravenml_tf_bbox.models.create_model`.
+        anchors: what it corrects.
+    """
+
+    def __init__(self, model: keras.Model, anchors: Anchors, choice: Choice | None = None) -> None:
+        self.model, self.anchors = model, anchors
+        self.configure(choice or Choice())
+
+    def configure(self, choice: Choice) -> None:
+        """Keep other boxes from now on."""
+        import tensorflow as tf
+
+        self.choice = choice
+        images = tf.TensorSpec([None, self.anchors.height, self.anchors.width, 3], tf.uint8)
+        rows = [None, None]
+        truth = tf.TensorSpec([*rows, 4], tf.float32), tf.TensorSpec(rows, tf.float32)
+        self.detect = tf.function(self._detect, input_signature=[images])
+        self._measure = tf.function(self._detect_and_measure, input_signature=[images, *truth])
+
+    def __call__(self, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Boxes ``(K, 6)``, the likeliest first, for each of uint8 RGB ``(N, H, W, 3)`` of the network's."""
+        return _cut(*self.detect(images))
+
+    def measure(
+        self, images: NDArray[np.uint8], boxes: NDArray[np.float32], classes: NDArray[np.float32]
+    ) -> tuple[list[NDArray[np.float32]], float]:
+        """The same, and the loss over these images; see :class:`ravenml_tf_bbox.data.Batch`."""
+        found, counts, loss = self._measure(images, boxes, classes)
+        return _cut(found, counts), float(loss)
+
+    def of_one(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The boxes of one uint8 image ``(1, H, W, 3)``, filled up, and their number, as part of a graph."""
+        said = self.model(unit_range(image), training=False)
+        return chosen_of_one(said["boxes"][0], said["classes"][0], self.anchors, self.choice)
+
+    def _detect(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return chosen(self.model(unit_range(images), training=False), self.anchors, self.choice)
+
+    def _detect_and_measure(self, images: tf.Tensor, boxes: tf.Tensor, classes: tf.Tensor) -> Any:
+        said = self.model(unit_range(images), training=False)
+        losses = detection_loss(said, *self.anchors.encode(boxes, classes))
+        return *chosen(said, self.anchors, self.choice), losses["loss"]
+
+
+def _cut(found: tf.Tensor, counts: tf.Tensor) -> list[NDArray[np.float32]]:
+    return [its[:count] for its, count in zip(found.numpy(), counts.numpy(), strict=True)]
+
+
+def in_image(found: NDArray[np.float32], scale: float, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Boxes at the network's size as boxes in the image that was fitted into it.
+
+    Args:
+        found: ``(K, 6)``.
+        scale: by which the image was scaled.
+        size: the image's height and width.
+    """
+    height, width = size
+    result = found.copy()
+    result[:, :4] = (found[:, :4] / scale).clip(0, [width, height, width, height])
+    there = (result[:, 2] > result[:, 0]) & (result[:, 3] > result[:, 1])  # padding may look like an object
+    return result[there]

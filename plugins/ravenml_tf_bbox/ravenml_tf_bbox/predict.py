@@ -1,0 +1,162 @@
+"""A trained detector as ravenML's inference uses it.  TensorFlow is imported when a model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ravenml.errors import InputError
+from ravenml.store.model_state import read_config
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ravenml.data.project import ObjClass
+    from ravenml_tf_bbox.detecting import Detector
+
+LIMITS = {"score": (0.0, 1.0), "iou": (0.0, 1.0), "most": (1, 10_000)}  # of `model` in a config for inference
+
+
+class BoxPredictor:
+    """A trained detector.
+
+    Attributes:
+        task: ``detection``.
+        classes: the classes' titles in index order.
+        obj_classes: the same with shape and colour.
+        input_size: the network's ``(width, height)``; images of any size are fitted into it.
+        architecture: as ``--model`` names it.
+        device: where it computes.
+    """
+
+    task = "detection"
+
+    def __init__(
+        self,
+        detector: Detector,
+        obj_classes: list[ObjClass],
+        input_size: tuple[int, int],
+        architecture: str,
+        device: str,
+    ) -> None:
+        self.detector, self.obj_classes, self.input_size = detector, obj_classes, input_size
+        self.architecture = architecture
+        self.device = "cpu" if "CPU" in device else "cuda"
+        self._device = device
+        self.classes = [c.title for c in obj_classes]
+
+    def placed(self) -> Any:
+        """A context in which TensorFlow computes on the predictor's device."""
+        import tensorflow as tf
+
+        return tf.device(self._device)
+
+    @property
+    def batch_size(self) -> int:
+        """How many images at once are fastest."""
+        return 4 if self.device == "cpu" else 16
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Take the content of ``model`` in a config for inference.
+
+        It may have ``score`` (the least that a box must have), ``iou`` (of two boxes of one class that
+        overlap more, the likelier stays) and ``most`` (boxes per image).
+
+        Raises:
+            InputError: a value is none.
+        """
+        from dataclasses import replace
+
+        unknown = next((name for name in settings if name not in LIMITS), None)
+        if unknown is not None:
+            raise InputError(f"model.{unknown} is no known field; there are {', '.join(LIMITS)}.")
+        given: dict[str, Any] = {}
+        for name, (low, high) in LIMITS.items():
+            value = settings.get(name)
+            if value is None:
+                continue
+            kind = int if isinstance(low, int) else float
+            if isinstance(value, bool) or not isinstance(value, int | kind) or not low <= value <= high:
+                raise InputError(f"model.{name} must be a number from {low} to {high}, not {value!r}.")
+            given[name] = kind(value)
+        if given:
+            self.detector.configure(replace(self.detector.choice, **given))
+
+    def predict(
+        self, images: NDArray[np.uint8], want: Literal["labels", "probabilities"] = "labels"
+    ) -> list[NDArray[np.float32]]:
+        """Find objects in a batch of images.
+
+        Args:
+            images: uint8 RGB ``(N, H, W, 3)``.
+            want: is of no account; boxes come in any case.
+
+        Returns:
+            For each image float32 ``(K, 6)``: left, top, right and bottom edges in its pixels, score, class
+            index; the likeliest first.
+
+        Raises:
+            InputError: the images have another shape or type.
+        """
+        import numpy as np
+
+        from ravenml_tf_bbox.data import fitted, padded
+        from ravenml_tf_bbox.detecting import in_image
+
+        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype.name != "uint8":
+            raise InputError(
+                f"Images must be uint8 of shape (N, H, W, 3), not {images.dtype}, {images.shape}."
+            )
+        if not len(images):
+            return []
+        small = [fitted(image, *self.input_size) for image in images]
+        with self.placed():
+            found = self.detector(np.stack([padded(image, *self.input_size) for image, _ in small]))
+        size = images.shape[1], images.shape[2]
+        return [in_image(one, scale, size) for one, (_, scale) in zip(found, small, strict=True)]
+
+
+def load(model_dir: Path, device: str = "auto") -> BoxPredictor:
+    """Load an unpacked ``model-state.tar``.
+
+    Args:
+        model_dir: the folder with ``config.json`` and the weights.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        RavenError: the folder holds no model of this plugin.
+    """
+    from ravenml.data.project import ObjClass
+
+    model_dir = Path(model_dir)
+    config = read_config(model_dir)
+    try:
+        settings = config["settings"]
+        classes = [ObjClass(c["title"], c["shape"], c["color"]) for c in config["out_classes"]]
+        size = int(settings["input_size"]["width"]), int(settings["input_size"]["height"])
+        architecture, weights = settings["architecture"], model_dir / settings["weights"]
+        anchor_size = float(settings["anchors"]["size"])
+        ratios = [float(ratio) for ratio in settings["anchors"]["aspect_ratios"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{model_dir}: config.json describes no detector: {error} is missing.") from None
+    from ravenml_tf_bbox.framework import device_name
+    from ravenml_tf_bbox.models import ARCHITECTURES
+
+    if architecture not in ARCHITECTURES:
+        raise InputError(f"{model_dir}: there is no network {architecture!r}; the plugin may be too old.")
+    where = device_name(device)
+    import tensorflow as tf
+
+    from ravenml_tf_bbox.detecting import Detector
+    from ravenml_tf_bbox.models import create_model
+    from ravenml_tf_bbox.targets import Anchors
+    from ravenml_tf_bbox.weights import load_weights
+
+    with tf.device(where):
+        anchors = Anchors(architecture, *size, anchor_size, ratios)
+        model = create_model(architecture, len(classes), anchors.per_cell, *size)
+        load_weights(model, weights)
+        detector = Detector(model, anchors)
+    return BoxPredictor(detector, classes, size, architecture, where)

@@ -1,0 +1,38 @@
+"""Previews: what the detector finds in a few images, over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from ravenml.data.project import ObjClass
+from ravenml.runs.run import Run
+from ravenml.train.background import Background
+from ravenml.train.previews import Previews
+from ravenml_tf_bbox.data import FittedSamples, padded
+from ravenml_tf_bbox.detecting import Detector, in_image
+from ravenml_tf_bbox.pictures import palette_of, side_by_side
+
+
+class Previewer(Previews):
+    """Shows true and predicted boxes of a few images."""
+
+    def __init__(self, run: Run, classes: Sequence[ObjClass], epochs: int, background: Background) -> None:
+        super().__init__(run, epochs, background)
+        self.palette = palette_of([c.rgb for c in classes])
+
+    def after_epoch(self, detector: Detector, epoch: int) -> None:
+        """Draw the pictures, where it is time for them."""
+        if self.is_due(epoch):
+            self.draw(detector, f"epoch_{epoch:03d}", f"prediction, epoch {epoch}", epoch)
+
+    def draw(self, detector: Detector, name: str, caption: str, epoch: float) -> None:
+        """Draw every chosen image's picture; drawing and writing are done in the background."""
+        for shown in self.shown:
+            samples: FittedSamples = shown.samples
+            truth = samples.truth(shown.index)
+            small = padded(samples[shown.index].image, samples.width, samples.height)
+            found = in_image(detector(small[None])[0], truth.scale, truth.size)
+            image = samples.samples[shown.index].image
+            draw = partial(side_by_side, image, truth.boxes, found, self.palette, caption)
+            self.write(shown, name, draw, epoch)

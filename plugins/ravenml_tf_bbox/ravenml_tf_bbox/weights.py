@@ -1,0 +1,180 @@
+"""Weights and states on disk: arrays by the names of Keras' variables, in numpy's ``.npz``."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravenml.errors import InputError
+from ravenml.files import write_beside
+from ravenml.store.model_state import read_config, unpack_model
+from ravenml.train import keeping, starts
+from ravenml.train.keeping import states
+from ravenml.train.starts import Start
+
+if TYPE_CHECKING:
+    import keras
+
+SUFFIX = ".npz"
+KERAS = ".weights.h5"
+HEADER = "header"
+HEAD = "classes_head/logits_layer"  # the only layer that depends on the classes
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass
+class State:
+    """Where a training stands, and all that it needs to go on exactly, beyond the weights.
+
+    Attributes:
+        epoch: how many epochs are complete.
+        batch: how many steps of the next epoch are done.
+        step: how many steps are done in all.
+        weights: the name of the weights' file beside it.
+        sums: what the running epoch's training metrics were summed up from so far.
+        identity: what must be the same for the training to go on (architecture, classes …).
+        machine: what should be the same for it to go on to the last bit (versions, threads …).
+        best: the best validation so far.
+        optimizer: its variables, in their order.
+    """
+
+    epoch: int
+    batch: int
+    step: int
+    weights: str
+    sums: dict[str, float]
+    identity: dict[str, Any]
+    machine: dict[str, Any]
+    best: dict[str, Any] | None = None
+    v: int = 1
+    optimizer: list[NDArray[Any]] = field(default_factory=list)
+
+
+class Keeper(keeping.Keeper):
+    """Writes ``model_*.npz`` and ``state_*.npz``."""
+
+    suffix = SUFFIX
+    state_suffix = SUFFIX
+
+    def copied(self, model: keras.Model) -> Arrays:
+        """A copy of the network's weights."""
+        return arrays_of(model)
+
+    def write_weights(self, path: Path, weights: Arrays) -> None:
+        """Write the weights."""
+        save_arrays(path, weights)
+
+    def write_state(self, path: Path, state: State) -> None:
+        """Write what resuming needs beyond the weights."""
+        header = {name: value for name, value in asdict(state).items() if name != "optimizer"}
+        arrays = {f"{number:05d}": value for number, value in enumerate(state.optimizer)}
+        save_arrays(path, {HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays})
+
+
+def newest_state(folder: Path) -> State | None:
+    """The furthest state whose weights are there, or None.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    for path in states(folder, SUFFIX):
+        arrays = dict(load_arrays(path))
+        header = json.loads(arrays.pop(HEADER).tobytes())
+        if (folder / header["weights"]).exists():
+            return State(**header, optimizer=[arrays[name] for name in sorted(arrays)])
+    return None
+
+
+def arrays_of(model: keras.Model) -> Arrays:
+    """A copy of a network's weights by their names, which are unique within it."""
+    return {variable.path: np.array(variable.numpy()) for variable in model.weights}
+
+
+def save_arrays(path: Path, arrays: Arrays) -> Path:
+    """Write arrays to a file beside ``path``, which is then renamed.  Returns ``path``."""
+    with write_beside(path) as file:
+        np.savez(file, **{name.replace("/", "|"): array for name, array in arrays.items()})  # type: ignore[arg-type]
+    return path
+
+
+def load_arrays(path: Path) -> Arrays:
+    """Read what :func:`save_arrays` wrote.
+
+    Raises:
+        InputError: there is no such file, or it holds something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name.replace("|", "/"): file[name] for name in file.files}
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        raise InputError(
+            f"{path} holds no weights that can be read: it is broken, or no .npz of ours."
+        ) from None
+
+
+def load_weights(model: keras.Model, path: Path, new_head: bool = False) -> None:
+    """Read weights into ``model``.
+
+    Args:
+        path: a ``.npz`` of ours, or a ``.weights.h5`` that Keras wrote of the same network.
+        new_head: leave the layer that names the classes as it is.
+
+    Raises:
+        InputError: the file cannot be read, or its weights are another network's; the first is named.
+    """
+    own = {v.path: v for v in model.weights if HEAD in v.path}
+    before = {name: variable.numpy() for name, variable in own.items()} if new_head else {}
+    if path.name.endswith(KERAS):
+        _load_keras(model, path, skip=new_head)
+    else:
+        found = load_arrays(path)
+        wanted = {v.path: tuple(v.shape) for v in model.weights if v.path not in before}
+        for name, shape in wanted.items():
+            if name not in found or found[name].shape != shape:
+                says = f"has it as {found[name].shape}" if name in found else "lacks it"
+                raise InputError(f"{path} does not fit {model.name}: {name} is {shape}, and the file {says}.")
+        for variable in model.weights:
+            if variable.path in wanted:
+                variable.assign(found[variable.path])
+    for name, value in before.items():
+        own[name].assign(value)
+
+
+def _load_keras(model: keras.Model, path: Path, skip: bool) -> None:
+    try:
+        model.load_weights(path, skip_mismatch=skip)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except (ValueError, OSError, KeyError) as error:
+        why = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"{path} does not fit {model.name}: {why}.") from None
+
+
+def read_start(path: Path) -> Start:
+    """Look at what ``--weights`` names; see :func:`ravenml.train.starts.read_start`."""
+    return starts.read_start(path, SUFFIX)
+
+
+def load_start(model: keras.Model, start: Start, new_head: bool) -> None:
+    """Let a network begin with trained weights.
+
+    Raises:
+        InputError: they are another network's.
+    """
+    if not start.is_packed:
+        load_weights(model, start.path, new_head)
+        return
+    with tempfile.TemporaryDirectory(prefix="ravenml-model-") as folder:
+        unpacked = unpack_model(start.path, Path(folder))
+        name = read_config(unpacked).get("settings", {}).get("weights", "")
+        load_weights(model, unpacked / name, new_head)

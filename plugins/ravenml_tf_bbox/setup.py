@@ -1,0 +1,42 @@
+"""The bounding-box plugin of ravenML."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = next(
+    line.split('"')[1]
+    for line in (here / "ravenml_tf_bbox" / "__init__.py").read_text().splitlines()
+    if line.startswith("__version__")
+)
+
+setup(
+    name="ravenml-tf-bbox",
+    version=version,
+    description="Object detection with RetinaNet on TensorFlow and Keras, for ravenML.",
+    long_description=(here / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["ravenml_tf_bbox", "ravenml_tf_bbox.*"]),
+    package_data={"ravenml_tf_bbox": ["py.typed", "predefined_run_configs.json"]},
+    install_requires=[
+        "ravenml",
+        "click>=8.1,<9",
+        "numpy>=2.0",
+        "opencv-python-headless>=4.13",
+        "pydantic>=2.7,<3",
+        "tensorflow>=2.21,<3",
+        "keras>=3.15,<4",
+        # requirements.in pins the one version that was tried.
+        "keras-hub>=0.32,<0.33",
+        "pycocotools>=2.0.8",
+        "matplotlib>=3.9",
+    ],
+    entry_points={
+        "ravenml.plugins.train": ["tf-bbox=ravenml_tf_bbox.core:tf_bbox"],
+        "ravenml.plugins.settings": ["tf-bbox=ravenml_tf_bbox.settings:BoxSettings"],
+        "ravenml.plugins.predict": ["tf-bbox=ravenml_tf_bbox.predict:load"],
+    },
+)

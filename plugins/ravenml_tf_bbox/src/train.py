@@ -1,0 +1,7 @@
+"""Training through Supervisely's contract: the task under /sly_task_data, events on stdout."""
+
+from ravenml.sly.ours import train_task
+from ravenml_tf_bbox.export import checkpoint_config
+
+if __name__ == "__main__":
+    train_task("tf-bbox", checkpoint_config)

@@ -1,0 +1,32 @@
+"""What the plugin tells pages of its settings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ravenml.train.form import described
+from ravenml_tf_bbox.models import ARCHITECTURES
+from ravenml_tf_bbox.settings import BoxSettings
+
+
+def test_every_role_is_taken_once_and_the_presets_are_there() -> None:
+    form = described(BoxSettings)
+    roles = [field["role"] for field in form["fields"] if field["role"]]
+    assert len(set(roles)) == len(roles)
+    assert {"architecture", "classes", "augmentations", "weights", "epochs", "device"} <= {*roles}
+    assert [one["title"] for one in form["presets"]] == ["small", "standard"]
+
+
+def test_networks_and_templates_are_offered() -> None:
+    assert [one.value for one in BoxSettings.choices("model")] == list(ARCHITECTURES)
+    assert {"none", "upright", "from_above", "colour"} <= {
+        one.value for one in BoxSettings.choices("augmentations")
+    }
+
+
+def test_what_augmentations_do_to_an_image_is_shown() -> None:
+    image = np.zeros((32, 48, 3), np.uint8)
+    image[:, :10] = 255
+    seen = BoxSettings(augmentations="from_above").augmented(image, 4, seed=1)
+    assert len(seen) == 4 and {(one.shape, one.dtype) for one in seen} == {(image.shape, image.dtype)}
+    assert any((one != image).any() for one in seen)
