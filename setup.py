@@ -50,6 +50,7 @@ extras_require = {
         "pytest>=8",
         "pytest-timeout>=2.3",
         "hypothesis>=6.100",
+        "pycocotools>=2.0.8",  # judges what we write as COCO
         "scikit-learn>=1.5",
         "moto[s3,server]>=5",
         "httpx>=0.27",
