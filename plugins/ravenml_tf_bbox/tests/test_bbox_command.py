@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -89,27 +88,3 @@ def test_folds_are_trained_and_scored_over_all_images_and_a_model_finds_boxes(
         added = [one for file in written for one in file["objects"] if one["classTitle"].endswith("bbox")]
         assert added and {one["geometryType"] for one in added} == {"rectangle"}
         assert all(one["tags"][0]["name"] == "confidence" for one in added)
-
-
-@pytest.fixture
-def droplets(tmp_path: Path) -> Path:
-    """The test data's droplets as a Supervisely project."""
-    default = PLUGIN.parents[2] / "shared" / "data"
-    source = Path(os.environ.get("RAVENML_TEST_DATA", default)) / "droplets_via"
-    if not source.exists():
-        pytest.skip("droplets_via is absent; set RAVENML_TEST_DATA to the folder that holds it")
-    raven("data", "import", "via", source, tmp_path / "droplets")
-    return tmp_path / "droplets"
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_the_preset_small_finds_more_than_half_of_the_droplets_within_ten_minutes(
-    droplets: Path, own_home: Path
-) -> None:
-    begun = time.monotonic()
-    raven("train", "--dataset", droplets, "tf-bbox", "train", "--preset", "small", OMP_NUM_THREADS="2")
-    (run,) = (own_home / "runs").iterdir()
-    metrics = json.loads((run / "run.json").read_text())["result"]["metrics"]
-    print(f"AP50 {metrics['val/ap50']:.3f} in {time.monotonic() - begun:.0f} s")
-    assert metrics["val/ap50"] > 0.5
