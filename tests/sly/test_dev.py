@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import pytest
-from as_user import Raven, wait_for
+from as_user import Raven
 from sly_support import needs_bwrap
 
 from ravenml.sly import isolation
@@ -81,65 +78,3 @@ def test_in_docker_the_sources_are_mounted_live_and_the_debuggers_port_is_open(t
     line = " ".join(dev_command("docker", around, ["bash"], 5678))
     assert "-v /plugins/mine/src:/workdir/src" in line and "-it" in line and "--entrypoint bash" in line
     assert "-p 127.0.0.1:5678:5678" in line
-
-
-class Ide:
-    """What an editor says to a debugger: requests of the Debug Adapter Protocol, and what is answered."""
-
-    def __init__(self, port: int) -> None:
-        self._socket = wait_for(lambda: socket.create_connection(("127.0.0.1", port), 1), 40)
-        self._file = self._socket.makefile("rwb")
-        self._number = 0
-
-    def ask(self, command: str, **arguments: object) -> None:
-        self._number += 1
-        asked = {"seq": self._number, "type": "request", "command": command, "arguments": arguments}
-        body = json.dumps(asked).encode()
-        self._file.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
-        self._file.flush()
-
-    def until(self, name: str) -> dict[str, Any]:
-        """The next event or answer of this name."""
-        while True:
-            length = 0
-            while line := self._file.readline().strip():
-                if line.lower().startswith(b"content-length"):
-                    length = int(line.split(b":")[1])
-            said: dict[str, Any] = json.loads(self._file.read(length))
-            if name in (said.get("event"), said.get("command")):
-                return said
-
-
-@needs_bwrap
-def test_an_ide_stops_the_program_at_a_breakpoint_in_the_task_s_surroundings(
-    raven: Raven, printing: Path, project: Path
-) -> None:
-    pytest.importorskip("debugpy")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    (printing / "src" / "train.py").write_text(
-        "import os\nhere = os.getcwd()\nprint('on', here, flush=True)\n"
-    )
-    process = raven.start("agent", "dev", printing, "--mode", "train", "--data", project, "--debugpy", port)
-    try:
-        ide = Ide(port)
-        ide.ask("initialize", adapterID="tests", pathFormat="path")
-        ide.ask("attach")
-        ide.until("initialized")
-        source = {"path": "/workdir/src/train.py"}
-        ide.ask("setBreakpoints", source=source, breakpoints=[{"line": 3}])
-        ide.ask("configurationDone")
-        stopped = ide.until("stopped")["body"]
-        ide.ask("stackTrace", threadId=stopped["threadId"])
-        (frame, *_) = ide.until("stackTrace")["body"]["stackFrames"]
-        assert (frame["line"], frame["source"]["path"]) == (3, "/workdir/src/train.py")
-        ide.ask("evaluate", expression="os.listdir('/sly_task_data/data'), here", frameId=frame["id"])
-        assert ide.until("evaluate")["body"]["result"] == "(['project'], '/workdir')"
-        ide.ask("continue", threadId=stopped["threadId"])
-        ide.until("terminated")
-        said, _ = process.communicate(timeout=30)
-    finally:
-        process.kill()
-    assert process.returncode == 0 and f"Waiting for an IDE on port {port}." in said
-    assert "on /workdir" in said
