@@ -83,6 +83,7 @@ setup(
             "sly/alias/**/*.py",
             "serve/web/*",
             "dashboard/static/*",
+            "dashboard/runs/*.js",
         ]
     },
     install_requires=install_requires,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from json import dumps
 from typing import Any
 
-from ravenml.dashboard.drawing import COLOURS, Curve, Drawing, Line, View, draw
+from ravenml.dashboard.drawing import COLOURS, Curve, Drawing, Line, View, draw, extent_of
 
 _ZOOM = {"+": 0.5, "=": 0.5, "-": 2.0}  # keys: by how much the visible range shrinks or grows
 _MOVE = {"ArrowLeft": -0.2, "ArrowRight": 0.2}  # by which share of it the range moves
@@ -52,6 +52,7 @@ class Chart:
         self._drawn = drawing or draw(self.lines, self.view)
         self._shown = self._looks()
         self._current = self._content()
+        self._follows = True
         self._named: list[tuple[str, int, bool]] = []
         with ui.element("figure").classes("chart") as self.element:
             with ui.element("figcaption").classes("chart-head"):
@@ -74,6 +75,9 @@ class Chart:
             self.lines = list(lines)
         if view is not None:
             self.view = View(view.smoothing, view.log, self.view.window)
+        extent = extent_of(self.lines)
+        if self._follows and self.view.window is not None and extent is not None:
+            self.view = View(self.view.smoothing, self.view.log, (self.view.window[0], extent[1]))
         content = self._content()
         if content == self._current:
             return
@@ -205,7 +209,7 @@ class Chart:
                     key(name, colour, dashed)
 
     def _held(self) -> list[dict[str, Any]]:
-        """Keep the visible range where it is while the axis grows, or at the newest point if it was there."""
+        """The visible range for the browser, whose own idea of it is a share of an axis that has grown."""
         if self.view.window is None or self._drawn.extent is None:
             return [{"start": 0, "end": 100}] * 2
         begin, end = self.view.window
@@ -224,6 +228,7 @@ class Chart:
         whole = start <= _NEAR and end >= 1 - _NEAR
         window = None if whole else (first + start * (last - first), first + end * (last - first))
         self.view = View(self.view.smoothing, self.view.log, window)
+        self._follows = end >= 1 - _NEAR  # whoever looks at the newest point sees what comes
         await self.show()
 
     async def _key(self, event: Any) -> None:

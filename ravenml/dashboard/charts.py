@@ -69,9 +69,13 @@ class Charts:
         self._drawings: dict[str, Drawing] = {}
         self._wanted = _AT_FIRST
         self._words = ""
+        self._outdated = False  # whether what is on the page was made of other sources
 
     def load(self) -> bool:
         """Read what is new, which may take long: call it in a thread.  Whether anything was."""
+        sources = self._sources_now()
+        if sources != self.sources:  # folds that have begun since
+            self.sources, self._versions, self._outdated = sources, [], True
         versions = [SHELF.of(folder).refresh() for source in self.sources for folder in source.folders]
         if versions == self._versions:
             return False
@@ -86,12 +90,8 @@ class Charts:
 
         with ui.element("div").classes("charts-controls") as self._controls:
             self._make_controls()
-        with ui.element("div").classes("charts-legend"):
-            if len(self.sources) > 1:
-                for number, source in enumerate(self.sources):
-                    key(source.name, number)
-                if any(address.startswith("train/") for address in self.addresses()):
-                    ui.label("dashed: train").classes("small muted")
+        self._legend = ui.element("div").classes("charts-legend")
+        self._fill_legend()
         self._grid = ui.element("div").classes("charts-grid")
         with ui.element("div"):
             self._more = ui.button(on_click=self._show_more).props("flat")
@@ -110,6 +110,27 @@ class Charts:
     def addresses(self) -> list[str]:
         """Every metric that any of the sources reported."""
         return list(dict.fromkeys(name for points in self._points for name in points))
+
+    def _sources_now(self) -> list[Source]:
+        """The sources as they are now: a k-fold run has more of them fold by fold."""
+        first = self.sources[0]
+        folder = first.folders[0]
+        if not first.name:
+            return sources_of(folder)
+        if first.name == f"fold {folder.name}" and folder.parent.name == layout.FOLDS:
+            return sources_of(folder.parent.parent)
+        return self.sources
+
+    def _fill_legend(self) -> None:
+        from nicegui import ui
+
+        self._legend.clear()
+        with self._legend:
+            if len(self.sources) > 1:
+                for number, source in enumerate(self.sources):
+                    key(source.name, number)
+                if any(address.startswith("train/") for address in self.addresses()):
+                    ui.label("dashed: train").classes("small muted")
 
     def _make_controls(self) -> None:
         from nicegui import ui
@@ -145,6 +166,12 @@ class Charts:
     async def _show(self) -> None:
         from nicegui import run
 
+        if self._outdated:
+            self._outdated = False
+            for chart in self._charts.values():
+                chart.element.delete()
+            self._charts = {}
+            self._fill_legend()
         new = [panel for panel in self._chosen() if self._is_new(panel)]
         if new:
             drawn = await run.io_bound(lambda: {p.title: draw(self._lines(p), self.view) for p in new})

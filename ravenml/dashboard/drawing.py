@@ -85,6 +85,12 @@ class Drawing:
     words: str
 
 
+def extent_of(lines: Sequence[Line]) -> tuple[float, float] | None:
+    """The first and the last ``x`` of these lines; None where there is nothing to draw."""
+    ends = [end for line in lines if len(line.points) for end in line.points.x[[0, -1]].tolist()]
+    return (min(ends), max(ends)) if ends else None
+
+
 def draw(lines: Sequence[Line], view: View) -> Drawing:
     """Smooth, thin and write down curves."""
     curves: list[Curve] = []
@@ -96,8 +102,7 @@ def draw(lines: Sequence[Line], view: View) -> Drawing:
         y = np.where(usable, y, np.nan)
         curves.append(_curve(x, y, view) if view.smoothing else Curve("[]", 0))
         curves.append(_curve(x, smoothed(y, view.smoothing), view))
-    ends = [end for line in lines if len(line.points) for end in line.points.x[[0, -1]].tolist()]
-    extent = (min(ends), max(ends)) if ends else None
+    extent = extent_of(lines)
     return Drawing(
         curves,
         extent,

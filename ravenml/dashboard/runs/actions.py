@@ -17,8 +17,22 @@ async def stop(run_id: str) -> None:
 
     ui.notify(f"Asked {run_id} to stop; it saves what resuming needs.", position="bottom")
     asked = start(["runs", "stop", run_id, "--grace", f"{_GRACE:g}"])
-    if await asked.ended(_GRACE + 30):
-        tell(asked.said())
+    if not await asked.ended(_GRACE + 30):
+        return
+    with ui.dialog() as dialog, ui.card().classes("dialog"):
+        ui.label(f"{run_id} has not stopped").classes("strong")
+        ui.label(asked.said()).classes("wrap")
+        with ui.element("div").classes("line"):
+            ui.button("End it for sure", on_click=lambda: dialog.submit(True)).props(
+                "unelevated color=negative"
+            )
+            ui.button("Let it run", on_click=dialog.close).props("flat autofocus")
+    sure = await dialog
+    dialog.delete()
+    if sure:
+        ended = start(["runs", "stop", run_id, "--grace", "1", "--kill"])
+        if await ended.ended(60):
+            tell(ended.said())
 
 
 async def resume(run_id: str) -> bool:

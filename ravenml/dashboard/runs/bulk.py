@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ravenml.config.home import runs_dir
-from ravenml.dashboard.controls import checkbox
 from ravenml.dashboard.frame import tell
 from ravenml.dashboard.runs.actions import stop
 from ravenml.errors import RavenError
@@ -39,9 +39,15 @@ class Bulk:
             ui.button("Remove", icon="delete", on_click=self._remove).props("flat dense color=negative")
         self._say()
 
-    def tick(self, run_id: str) -> None:
-        """The box that chooses a run."""
-        checkbox(f"Select {run_id}", run_id in self._chosen, lambda event: self._choose(run_id, event.args))
+    @property
+    def chosen(self) -> list[str]:
+        """The ids of the chosen runs."""
+        return list(self._chosen)
+
+    def tick(self, ids: Sequence[str], chosen: bool) -> None:
+        """Choose these beside the others, or not any more."""
+        rest = [one for one in self._chosen if one not in ids]
+        self.choose([*rest, *ids] if chosen else rest)
 
     def choose(self, ids: Sequence[str]) -> None:
         """Choose exactly these."""
@@ -51,9 +57,6 @@ class Bulk:
     def keep(self, ids: Sequence[str]) -> None:
         """Forget what is not among these: what cannot be seen is not chosen."""
         self.choose([one for one in self._chosen if one in ids])
-
-    def _choose(self, run_id: str, chosen: bool) -> None:
-        self.choose([*(one for one in self._chosen if one != run_id), *([run_id] if chosen else [])])
 
     def _say(self) -> None:
         count = len(self._chosen)
@@ -67,8 +70,7 @@ class Bulk:
         ui.navigate.to(f"/runs/compare?ids={','.join(self._chosen)}")
 
     async def _stop(self) -> None:
-        for run_id in self._chosen:
-            await stop(run_id)
+        await asyncio.gather(*(stop(run_id) for run_id in self._chosen))
 
     async def _tag(self) -> None:
         from nicegui import ui

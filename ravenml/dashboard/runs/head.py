@@ -92,8 +92,20 @@ class Notes:
         """Put them on the page."""
         from nicegui import ui
 
-        with ui.element("div").classes("line tags") as self._line:
-            self._fill()
+        with ui.element("div").classes("stack"):
+            self._build()
+
+    def _build(self) -> None:
+        from nicegui import ui
+
+        with ui.element("div").classes("line tags"):
+            self._line = ui.element("div").classes("line tight")
+            with self._line:
+                self._fill()
+            # Beside what is made anew with every change, so that nothing is lost that is being typed.
+            self._field = ui.input(placeholder="Add a tag").props("dense borderless").classes("tag-field")
+            named(self._field, "Add a tag")
+            self._field.on("keydown.enter", lambda: self._change(add=(self._field.value or "").split()))
         with ui.element("div").classes("line"):
             self._note = ui.textarea(
                 placeholder="A note, for yourself and others", value=str(self._state.notes.get("note") or "")
@@ -117,9 +129,6 @@ class Notes:
                 named(remove, f"Remove the tag {tag}")
                 with remove:
                     ui.icon("close").props('aria-hidden="true"')
-        field = ui.input(placeholder="Add a tag").props("dense borderless").classes("tag-field")
-        named(field, "Add a tag")
-        field.on("keydown.enter", lambda: self._change(add=(field.value or "").split()))
 
     def _change(self, add: list[str] | None = None, remove: list[str] | None = None) -> None:
         try:
@@ -127,6 +136,8 @@ class Notes:
         except RavenError as error:
             tell(error)
             return
+        if add:
+            self._field.value = ""
         self._line.clear()
         with self._line:
             self._fill()

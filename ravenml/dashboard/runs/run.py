@@ -66,6 +66,8 @@ class RunPage:
         self._head = ui.element("div").classes("stack")
         with self._head:
             self._build_head()
+        if self.state.fold is None:
+            Notes(self.state).build()
         with section("Charts"):
             self.charts.build()
         self._rest = ui.element("div").classes("stack sections")
@@ -77,8 +79,6 @@ class RunPage:
         head(state)
         if state.under_way:
             self.progress.build()
-        if state.fold is None:
-            Notes(state).build()
         final = scores(state)
         if final:
             with ui.element("div").classes("scores"):
@@ -112,9 +112,8 @@ class RunPage:
                     if state.summary is not None:
                         folds.build(state)
                     folds.links(state, count)
-            if self._gallery.rows:
-                with section("Predictions over time"):
-                    Previews(state, self._gallery).build()
+            self._pictures = ui.element("div")
+            self._fill_pictures()
             if evaluation.sections(state) or ended:
                 with section("Evaluation"):
                     evaluation.build(state)
@@ -126,7 +125,12 @@ class RunPage:
                 provenance.build(state, changes)
             with section("Files"):
                 artifacts.build(state, files, left)
-        ui.update(self._rest)
+
+    def _fill_pictures(self) -> None:
+        self._pictures.clear()
+        if self._gallery.rows:
+            with self._pictures, section("Predictions over time"):
+                Previews(self.state, self._gallery).build()
 
     async def refresh(self) -> None:
         """Bring what is new to the page."""
@@ -147,7 +151,8 @@ class RunPage:
             self.progress.show()
             found = await run.io_bound(gallery, self.folder)
             if found is not None and found != self._gallery:
-                await self.fill()
+                self._gallery = found
+                self._fill_pictures()
 
     def _look(self) -> bool:
         """Read what may have changed."""

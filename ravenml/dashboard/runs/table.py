@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
-from ravenml.dashboard.controls import checkbox, choice, link, named
+from ravenml.dashboard.controls import choice, link, named
 from ravenml.dashboard.frame import empty, frame, heading
 from ravenml.dashboard.runs.bulk import Bulk
 from ravenml.dashboard.runs.listing import LISTING
 from ravenml.dashboard.runs.query import SCORE, SIZE, STATUSES, Page, Query, select
-from ravenml.dashboard.runs.words import cell, lasted, moment, score, status_chip
+from ravenml.dashboard.runs.rows import Rows
+from ravenml.dashboard.runs.words import cell, lasted, moment, score
 from ravenml.runs.where import Row, lookup
 
 PERIOD = 0.8  # seconds between two looks
@@ -51,8 +52,6 @@ class Table:
         self.query = query
         self._page = select(rows, query)
         self._tags = _tags(rows)
-        self._shown: dict[str, tuple[Any, ...]] = {}
-        self._elements: dict[str, Any] = {}
         self._empty = not rows
         self.bulk = Bulk(self._again)
 
@@ -64,10 +63,8 @@ class Table:
         self._problem = ui.label().classes("bad").props("role=alert")
         self.bulk.build()
         with ui.element("section").classes("card flush"):
-            with ui.element("div").classes("scroll-x"), ui.element("table").classes("table runs-table"):
-                with ui.element("thead"):
-                    self._head()
-                self._body = ui.element("tbody")
+            with ui.element("div").classes("scroll-x"):
+                self._rows = Rows(self._columns(), self._tick)
             self._none = ui.label("No run is like that.").classes("muted pad")
         self._foot = ui.element("nav").classes("line").props('aria-label="Pages of the table"')
         self._fill(self._page)
@@ -110,112 +107,61 @@ class Table:
         # Empty fields would only lengthen the address.
         form.on("submit", js_handler="(e) => { for (const f of e.target.elements) f.disabled = !f.value; }")
 
-    def _head(self) -> None:
-        from nicegui import ui
-
-        with ui.element("tr"):
-            with ui.element("th").props("scope=col").classes("tick"):
-                checkbox("Select all of this page", False, self._all)
-            more = [(name, name, True) for name in self._more()]
-            for name, title, phone in (*_COLUMNS, *more, ("tags", "Tags", False)):
-                order = {True: "ascending", False: "descending"}[self.query.up]
-                with ui.element("th").props("scope=col").classes("" if phone else "wide") as head:
-                    if self.query.sort == name:
-                        head.props["aria-sort"] = order
-                    with ui.link(target=self.query.sorted_by(name)).classes("sort"):
-                        ui.label(title)
-                        if self.query.sort == name:
-                            icon = "arrow_upward" if self.query.up else "arrow_downward"
-                            ui.icon(icon).props('aria-hidden="true"')
+    def _columns(self) -> list[dict[str, Any]]:
+        more = [(name, name, True) for name in self._more()]
+        order = "ascending" if self.query.up else "descending"
+        return [
+            {
+                **{"name": name, "title": title, "phone": phone, "address": self.query.sorted_by(name)},
+                "order": order if self.query.sort == name else "",
+            }
+            for name, title, phone in (*_COLUMNS, *more, ("tags", "Tags", False))
+        ]
 
     def _more(self) -> list[str]:
         known = {name for name, _, _ in _COLUMNS} | {"tags", "name"}
         return [name for name in self.query.columns() if name not in known]
 
     def _fill(self, page: Page) -> None:
-        """Show a page of runs; of runs that stood here before, only those that changed are sent."""
+        """Show a page of runs."""
         self._page = page
-        ids = [row["id"] for row in page.rows]
-        self.bulk.keep(ids)
-        contents = {row["id"]: self._content(row) for row in page.rows}
-        if ids != list(self._shown):
-            self._body.clear()
-            self._elements = {}
-            with self._body:
-                for row in page.rows:
-                    self._elements[row["id"]] = self._row(contents[row["id"]])
-        else:
-            for row in page.rows:
-                if contents[row["id"]] != self._shown[row["id"]]:
-                    self._rewrite(contents[row["id"]])
-        self._shown = contents
-        self._none.set_visibility(not ids)
+        self.bulk.keep([row["id"] for row in page.rows])
+        self._rows.show([self._content(row) for row in page.rows])
+        self._rows.choose(self.bulk.chosen)
+        self._none.set_visibility(not page.rows)
         self._problem.text = page.problem or ""
         self._problem.set_visibility(bool(page.problem))
         self._pages(page)
 
-    def _content(self, row: Row) -> tuple[Any, ...]:
-        """What a row shows: all of it plain text."""
+    def _tick(self, ids: list[str], chosen: bool) -> None:
+        self.bulk.tick(ids, chosen)
+        self._rows.choose(self.bulk.chosen)
+
+    def _content(self, row: Row) -> dict[str, Any]:
+        """What a row shows: plain text, and addresses that are made here."""
         named_as = " / ".join(str(row[part]) for part in ("project", "name") if row.get(part))
         kind = str(row.get("plugin") or row.get("kind") or "")
-        folds = f"{kind} · {row['folds']} folds" if row.get("folds") else kind
-        return (
-            *(row["id"], named_as, str(row["status"]), folds, str(row.get("dataset") or "")),
-            *(moment(row.get("created")), lasted(row.get("created"), row.get("finished"))),
-            row.get("finished") is not None,
-            score(row) or str(row.get("error") or ""),
-            tuple(cell(lookup(row, name)) for name in self._more()),
-            tuple(map(str, row.get("tags") or ())),
-            str(row.get("note") or ""),
-        )
-
-    def _row(self, content: tuple[Any, ...]) -> Any:
-        from nicegui import ui
-
-        with ui.element("tr") as element:
-            self._cells(content)
-        return element
-
-    def _rewrite(self, content: tuple[Any, ...]) -> None:
-        element = self._elements[content[0]]
-        element.clear()
-        with element:
-            self._cells(content)
-
-    def _cells(self, content: tuple[Any, ...]) -> None:
-        from nicegui import ui
-
-        run_id, name, status, kind, dataset, begun, took, ended, best, more, tags, note = content
-
-        def put(make: Callable[[], Any], classes: str = "") -> None:
-            with ui.element("td").classes(classes):
-                make()
-
-        def title() -> None:
-            link(name or run_id, f"/runs/{run_id}", "strong")
-            about = [run_id] if name else []
-            if about or note:
-                ui.label(" · ".join([*about, *([note] if note else [])])).classes("small muted cut note")
-
-        def when() -> None:
-            ui.label(begun).classes("nowrap")
-            if ended:
-                ui.label(took).classes("small muted")
-
-        def labels() -> None:
-            for tag in tags:
-                link(tag, self.query.address(tag=tag), "chip")
-
-        put(lambda: self.bulk.tick(run_id), "tick")
-        put(title)
-        put(lambda: status_chip(status))
-        put(lambda: ui.label(kind), "wide")
-        put(lambda: ui.label(dataset), "wide")
-        put(when, "wide")
-        put(lambda: ui.label(best).classes("nowrap" if len(best) < 40 else "bad small"))
-        for text in more:
-            put(lambda text=text: ui.label(text))  # type: ignore[misc]
-        put(labels, "wide")
+        best = score(row)
+        note = str(row.get("note") or "")
+        return {
+            "id": row["id"],
+            "title": named_as or row["id"],
+            "address": f"/runs/{quote(row['id'])}",
+            "about": " · ".join([*([row["id"]] if named_as else []), *([note] if note else [])]),
+            "status": str(row["status"]),
+            "mark": row["status"] if row["status"] in STATUSES else "lost",
+            "kind": f"{kind} · {row['folds']} folds" if row.get("folds") else kind,
+            "dataset": str(row.get("dataset") or ""),
+            "begun": moment(row.get("created")),
+            "took": lasted(row.get("created"), row["finished"]) if row.get("finished") else "",
+            "score": best or str(row.get("error") or ""),
+            "wrong": not best,
+            "more": [cell(lookup(row, name)) for name in self._more()],
+            "tags": [
+                {"text": tag, "address": self.query.address(tag=tag)}
+                for tag in map(str, row.get("tags") or ())
+            ],
+        }
 
     def _pages(self, page: Page) -> None:
         from nicegui import ui
@@ -238,11 +184,6 @@ class Table:
                 ui.label(f"page {now} of {page.pages}").classes("muted small")
                 if now < page.pages:
                     link("Older →" if not self.query.sort else "Next →", self.query.address(page=now + 1))
-
-    def _all(self, event: Any) -> None:
-        self.bulk.choose([row["id"] for row in self._page.rows] if event.args else [])
-        for row in self._page.rows:
-            self._rewrite(self._shown[row["id"]])
 
 
 def _tags(rows: list[Row]) -> list[str]:

@@ -7,19 +7,12 @@ import time
 from datetime import datetime
 from typing import Any
 
+from ravenml.dashboard.controls import words
 from ravenml.runs.overview import headline
 from ravenml.runs.views import duration
 from ravenml.runs.where import Row
 
-ICONS = {
-    "running": "play_circle",
-    "waiting": "schedule",
-    "completed": "check_circle",
-    "failed": "error",
-    "interrupted": "pause_circle",
-    "lost": "help",
-    "broken": "heart_broken",
-}
+_STATUSES = ("running", "waiting", "completed", "failed", "interrupted", "lost", "broken")
 
 
 def moment(timestamp: str | None) -> str:
@@ -55,12 +48,8 @@ def cell(value: Any) -> str:
 
 
 def status_chip(status: str) -> None:
-    """How a run stands, as a coloured mark with its word."""
-    from nicegui import ui
-
-    with ui.element("span").classes(f"status status-{status if status in ICONS else 'lost'}"):
-        ui.icon(ICONS.get(status, "help")).props('aria-hidden="true"')
-        ui.label(status)
+    """How a run stands, as a word with a coloured mark before it."""
+    words("span", status, f"status status-{status if status in _STATUSES else 'lost'}")
 
 
 def _seconds(timestamp: str | None) -> float | None:
