@@ -21,7 +21,7 @@ demo_flags := --epochs 16 --batch-size 2 --input-height 96 --input-width 128
 # stamp NAME: remember that it is done, forget earlier ones of the same step
 stamp = @mkdir -p $(@D) && rm -f $(@D)/$(1)-* && touch $@
 
-.PHONY: help demo test test-all lint docs requirements clean install
+.PHONY: help demo test test-all lint docs screenshots requirements clean install
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
@@ -48,6 +48,9 @@ lint: $(dev) ## ruff, mypy, import-linter, shellcheck
 
 docs: $(dev) ## the documentation, in docs/_build/html
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+screenshots: $(dev) ## the dashboard's pictures in docs/images, with Chromium
+	$(BIN)/python docs/screenshots.py
 
 requirements: $(dev) ## compile plugins/*/requirements*.in where they have changed
 	$(BIN)/python -m ravenml.plugin.requirements compile

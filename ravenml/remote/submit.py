@@ -89,7 +89,7 @@ def submit(
     """
     target = queue_named(queue)
     address = target.store_address()
-    run_id = run_id or layout.new_id()
+    run_id = run_id or layout.new_run_id()
     with tempfile.TemporaryDirectory(prefix="ravenml-") as scratch:
         package = pack(Path(scratch), cwd or Path.cwd(), plugin, needs_code)
         settings = target.settings

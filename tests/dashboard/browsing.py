@@ -31,7 +31,8 @@ class Dashboard:
 
     def at(self, path: str) -> str:
         """The address of a page, with the token."""
-        return f"{self.origin}{path}" + (f"?token={self.token}" if self.token else "")
+        token = f"token={self.token}" if self.token else ""
+        return f"{self.origin}{path}" + (f"{'&' if '?' in path else '?'}{token}" if token else "")
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
@@ -59,6 +60,7 @@ class Tab:
     def go(self, path: str) -> Any:
         """Open a page; the token is in the address."""
         self.page.goto(self.dashboard.at(path))
+        self.page.wait_for_function("() => window.did_handshake")
         return self.page
 
 
@@ -71,6 +73,6 @@ def answer(address: str, **headers: str) -> tuple[int, str]:
     request = urllib.request.Request(address, headers={k.replace("_", "-"): v for k, v in headers.items()})
     try:
         with urllib.request.urlopen(request, timeout=20) as response:
-            return response.status, response.read().decode()
+            return response.status, response.read().decode(errors="replace")
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

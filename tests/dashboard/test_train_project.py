@@ -91,7 +91,7 @@ def test_tags_are_proposed_where_both_are_used_and_the_balance_is_told(gardens: 
     assert job.project is not None and job.survey is not None
     assert by_itself(job.project, job.survey).way == "tags"
     division = divide(job.project, SplitWish(way="datasets", datasets=["spring"]))
-    shares = balance(job.project, job.survey, division.splits[0])
+    shares = balance(job.project, job.survey, division.splits[0], job.rows)
     assert [share.train + share.val for share in shares] == job.survey.objects.sum(axis=0).tolist()
     none = [shares[0].__class__("pond", "#000000", 0, 3), shares[0].__class__("roof", "#000000", 2, 0)]
     assert unevenness(none) == ["pond has no object to learn from.", "roof has no object to validate with."]

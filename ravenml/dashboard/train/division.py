@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,9 +55,12 @@ def by_itself(project: Project, survey: Survey) -> SplitWish:
     return SplitWish(way="tags" if {TRAIN, VAL} <= set(survey.tags) else "percent")
 
 
-def balance(project: Project, survey: Survey, split: Split) -> list[Share]:
-    """Per class, how its objects are divided."""
-    rows = {item.key: row for row, item in enumerate(project.items)}
+def balance(project: Project, survey: Survey, split: Split, rows: Mapping[str, int]) -> list[Share]:
+    """Per class, how its objects are divided.
+
+    Args:
+        rows: the number of each image, by its key.
+    """
 
     def counted(items: list[str]) -> list[int]:
         return [int(n) for n in survey.objects[[rows[key] for key in items]].sum(axis=0)]

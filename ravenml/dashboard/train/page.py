@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from typing import Any
+from urllib.parse import quote
 
 from ravenml.dashboard.frame import empty, frame, heading, section, tell
 from ravenml.dashboard.pages import Nav
@@ -20,6 +21,7 @@ PATIENCE = 60.0  # seconds that a page may read before it is sent
 def register(settings: Settings) -> None:
     """Declare the pages."""
     from nicegui import app, ui
+    from starlette.responses import RedirectResponse
 
     from ravenml.dashboard.train import files
     from ravenml.dashboard.train.cloning import draft_of_run
@@ -29,20 +31,25 @@ def register(settings: Settings) -> None:
     app.on_shutdown(shared.close)
 
     @ui.page("/train", response_timeout=PATIENCE)
-    async def train() -> None:
+    async def train() -> Any:
+        request = ui.context.client.request
+        if request is not None and request.query_params.get("from"):  # a run's button "Clone"
+            return RedirectResponse(f"/train/new?clone={quote(request.query_params['from'], safe='')}")
         found = await to_thread(list_drafts)
         with frame("Train", "/train"):
             _overview(found)
+        return None
 
     @ui.page("/train/new", response_timeout=PATIENCE)
-    async def new(clone: str | None = None) -> None:
+    async def new(clone: str | None = None) -> Any:
         """Make a draft, a run's if one is named, and go there."""
         try:
             draft = await draft_of_run(clone, shared) if clone else await to_thread(_fresh)
-            ui.navigate.to(f"/train/{draft.id}")
+            return RedirectResponse(f"/train/{draft.id}", 303)
         except RavenError as error:
             with frame("Train", "/train"), empty("error_outline", "This run cannot be opened", str(error)):
                 ui.link("Back to the drafts", "/train")
+        return None
 
     @ui.page("/train/{draft_id}", response_timeout=PATIENCE)
     async def wizard(draft_id: str, step: str | None = None) -> None:

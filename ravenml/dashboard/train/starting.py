@@ -37,7 +37,12 @@ def start(draft: Draft, command: str) -> str:
     run_id = new_id()
     replay = Replay(arguments(draft, command), None, {layout.RUN_ID: run_id})
     _launch(replay.arguments, log_of(run_id), replay.full_environment(draft.plugin))
-    change_draft(draft.id, lambda d: d.runs.append(run_id))
+
+    def note(kept: Draft) -> None:
+        kept.runs.append(run_id)
+        kept.step = "train"  # whoever comes back wants to see it
+
+    change_draft(draft.id, note)
     return run_id
 
 

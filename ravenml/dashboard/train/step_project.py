@@ -148,9 +148,6 @@ class Facts:
         """What is new since the last second."""
         job = self.view.wizard.job
         if self._now() != self._stage:
-            if job is not None and (job.project is not None or job.error):
-                await self.view.wizard.divide()
-                self.view.refresh_around()
             self._show()
         elif job is not None and not job.ended and job.total:
             self._bar.value = round(job.done / job.total, 3)

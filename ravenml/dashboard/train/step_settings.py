@@ -61,7 +61,7 @@ class Form:
             with section(group.capitalize()):
                 with ui.element("div").classes("fields"):
                     for field in fields:
-                        with ui.element("div").classes("field") as place:
+                        with ui.element("div").classes("form-field") as place:
                             element = place_field(self.view, field, after=self.refresh)
                         self.places[field["name"]] = (field, (place, element))
                 if group == "schedule":
@@ -98,9 +98,9 @@ class Form:
             return
         every = max(1, len(rates) // _POINTS)
         per_epoch = min(steps, 50)
-        chosen = [*range(0, len(rates), every), len(rates) - 1]
-        x = np.array([number / per_epoch for number in chosen], float)
-        y = np.array([rates[number] for number in chosen], float)
+        chosen = range(0, len(rates), every)
+        x = np.array([*(number / per_epoch for number in chosen), len(rates) / per_epoch], float)
+        y = np.array([*(rates[number] for number in chosen), rates[-1]], float)
         self.drawn += 1
         line = Line("learning rate", Points("epoch", x, y, self.drawn))
         if self.chart is None:
@@ -159,14 +159,14 @@ def _core(view: View) -> None:
         with ui.element("div").classes("fields"):
             queues = {"": "this machine", **{name: f"queue {name}" for name in load_config().queues}}
             where = ui.select(queues, label="Train on", value=draft.queue or "").props("dense outlined")
-            where.classes("field").on_value_change(setter("queue", lambda value: value or None))
+            where.classes("form-field").on_value_change(setter("queue", lambda value: value or None))
             if draft.split.way == "kfold":
                 jobs = ui.number("Folds side by side", value=draft.jobs, min=1, max=64, precision=0)
-                jobs.props("dense outlined").classes("field")
+                jobs.props("dense outlined").classes("form-field")
                 jobs.on_value_change(setter("jobs", lambda value: max(1, int(value or 1))))
             kept = {"": "as configured", "best": "best", "all": "all", "none": "none"}
             store = ui.select(kept, label="Stored checkpoints", value=draft.upload_checkpoints or "")
-            store.props("dense outlined").classes("field")
+            store.props("dense outlined").classes("form-field")
             store.on_value_change(setter("upload_checkpoints", lambda value: value or None))
         note = ui.textarea("What is worth remembering of this training", value=draft.comments)
         note.props("dense outlined autogrow debounce=600 maxlength=4000").on_value_change(

@@ -42,12 +42,13 @@ async def build(view: View) -> None:
         _controls(view, lambda: _show(view, shown))
     _show(view, shown)
 
-    async def tick() -> None:  # counted meanwhile
-        if view.wizard.division is None:
-            await view.wizard.divide()
-            if view.wizard.division is not None:
-                view.refresh_around()
-                await view.redo()
+    divided = view.wizard.division is not None
+    is_counted = bool(view.wizard.job and view.wizard.job.survey)
+
+    async def tick() -> None:
+        job = view.wizard.job
+        if divided != (view.wizard.division is not None) or is_counted != bool(job and job.survey):
+            await view.redo()
 
     view.tick = tick
 
@@ -148,7 +149,7 @@ def _show(view: View, shown: Any) -> None:
             if job.survey is None:
                 ui.label("The balance of the classes comes when all is counted.").classes("muted small")
                 return
-            shares = balance(job.project, job.survey, split)
+            shares = balance(job.project, job.survey, split, job.rows)
             _bars(shares)
             for text in unevenness(shares):
                 with ui.element("div").classes("note warn"):
@@ -191,7 +192,7 @@ def _folds(view: View) -> None:
                 if job.survey is None:
                     ui.element("div").classes("bar-train plain").style("width: 100%")
                 else:
-                    shares = balance(job.project, job.survey, split)
+                    shares = balance(job.project, job.survey, split, job.rows)
                     total = sum(share.val for share in shares) or 1
                     for share in shares:
                         ui.element("div").classes("bar-train").style(

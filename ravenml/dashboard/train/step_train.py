@@ -5,15 +5,12 @@ from __future__ import annotations
 from asyncio import to_thread
 from typing import TYPE_CHECKING
 
-from ravenml.config.home import runs_dir
 from ravenml.dashboard.frame import command, section, tell
 from ravenml.dashboard.train.draft import path_of
 from ravenml.dashboard.train.export import as_command, as_yaml
 from ravenml.dashboard.train.run_card import RunCard
-from ravenml.dashboard.train.starting import log_of, start
+from ravenml.dashboard.train.starting import start
 from ravenml.errors import RavenError
-from ravenml.runs import layout
-from ravenml.runs.record import UNDER_WAY, read_record, status
 
 if TYPE_CHECKING:
     from ravenml.dashboard.train.view import View
@@ -23,36 +20,13 @@ async def build(view: View) -> None:
     """Make the step."""
     runs = view.wizard.draft.runs
     card = RunCard(view, runs[-1]) if runs else None
-    if card is not None and await to_thread(under_way, runs[-1]):
+    if card is not None:
         await card.build()
-        _start(view, again=True)
-    else:
-        _start(view, again=card is not None)
-        if card is not None:
-            await card.build()
+    _start(view, again=card is not None)
     if len(runs) > 1:
         _earlier(runs[:-1])
     if card is not None:
         view.tick = card.refresh
-
-
-def under_way(run_id: str) -> bool:
-    """Whether a run has not ended; one that was just started counts."""
-    folder = runs_dir() / run_id
-    if not (folder / layout.RUN_JSON).exists():
-        return not log_ended(run_id)
-    try:
-        return status(folder, read_record(folder)) in UNDER_WAY
-    except RavenError:
-        return False
-
-
-def log_ended(run_id: str) -> bool:
-    """Whether the command that was to begin a run said that it cannot."""
-    try:
-        return "Error:" in log_of(run_id).read_text(errors="replace")
-    except OSError:
-        return False
 
 
 def _start(view: View, again: bool) -> None:

@@ -56,6 +56,7 @@ class Job:
         project: once it is open.
         survey: once all is counted.
         error: why there is none.
+        rows: the number of each image, by its key.
         done, total: images.
     """
 
@@ -67,6 +68,7 @@ class Job:
         self.done = self.total = 0
         self.opened = threading.Event()
         self.stamp = ""
+        self.rows: dict[str, int] = {}
         threading.Thread(target=self._work, daemon=True, name=f"survey {root.name}").start()
 
     @classmethod
@@ -74,6 +76,8 @@ class Job:
         """A job that ended before it began."""
         job = cls.__new__(cls)
         job.project, job.survey, job.error, job.done, job.total = None, None, error, 0, 0
+        job.opened = threading.Event()
+        job.opened.set()
         return job
 
     @property
@@ -86,6 +90,7 @@ class Job:
             project = Project.open(self.root)
             self.total = len(project.items)
             self.stamp = _stamp(project)
+            self.rows = {item.key: row for row, item in enumerate(project.items)}
             self.project = project
             self.opened.set()
             self.survey = _remembered(project, self.stamp) or self._count(project)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,9 @@ class View:
         self.step = STEPS[0]
         self.tick: Callable[[], Awaitable[None]] | None = None
         self._busy = False
+        self._wanted = 0
+        self._showing = asyncio.Lock()
+        self._said: dict[str, str | None] = {}
         self._buttons: dict[str, tuple[Any, Any]] = {}
 
     async def build(self, step: str | None = None) -> None:
@@ -102,6 +106,7 @@ class View:
 
     def refresh_around(self) -> None:
         """The rail and the foot, after something was chosen."""
+        self._said = {step: self.wizard.missing(step) for step in STEPS}
         for step, (button, line) in self._buttons.items():
             why = self.wizard.locked(step)
             done = why is None and self.wizard.missing(step) is None and step != "train"
@@ -149,16 +154,21 @@ class View:
                 forward.set_enabled(why is None and self.wizard.locked(following) is None)
 
     async def _show(self) -> None:
-        self.tick = None
-        self._body.clear()
-        self.refresh_around()
-        module = import_module(f"ravenml.dashboard.train.step_{self.step}")
-        build: Step = module.build
-        with self._body:
-            try:
-                await build(self)
-            except RavenError as error:
-                heading(TITLES[self.step], str(error))
+        """Build the open step.  Of several that are wanted at once, one after the other, the last counts."""
+        self._wanted += 1
+        mine = self._wanted
+        async with self._showing:
+            if mine != self._wanted:
+                return
+            self.tick = None
+            self._body.clear()
+            self.refresh_around()
+            build: Step = import_module(f"ravenml.dashboard.train.step_{self.step}").build
+            with self._body:
+                try:
+                    await build(self)
+                except RavenError as error:
+                    heading(TITLES[self.step], str(error))
 
     def _furthest(self, wanted: str) -> str:
         """The step that has to be seen to before ``wanted`` opens."""
@@ -175,7 +185,11 @@ class View:
             if await self.wizard.look():
                 with self.content:
                     await self._show()
-            elif self.tick is not None:
+                return
+            await self.wizard.divide()  # once the project is open, or counted
+            if {step: self.wizard.missing(step) for step in STEPS} != self._said:
+                self.refresh_around()
+            if self.tick is not None:
                 with self._body:
                     await self.tick()
         except RavenError as error:

@@ -18,6 +18,8 @@ from ravenml.errors import RavenError
 from ravenml.plugin.discovery import SETTINGS, find_plugin
 from ravenml.train.settings import merged
 
+_OPENING = 10.0  # seconds that a page waits for its project
+
 
 class Shared:
     """What all browsers of one dashboard share: counted projects, and plugins' helpers."""
@@ -72,6 +74,7 @@ class Wizard:
         self.division: Division | None = None
         self._divided_for: object = None
         self._seen = changed_at(draft_id)
+        self._changing = 0  # changes of this browser's own that are under way
         self.on_change: Callable[[], None] = lambda: None
 
     async def load(self) -> None:
@@ -80,12 +83,17 @@ class Wizard:
         self.draft = await to_thread(read_draft, self.draft.id)
         self._open()
         await self._ask_plugin()
+        if self.job is not None:  # most projects open at once; a step need not be shut for that moment
+            await to_thread(self.job.opened.wait, _OPENING)
         await self.divide()
 
     async def look(self) -> bool:
         """Whether somebody else changed the draft; it is read again then."""
-        if changed_at(self.draft.id) == self._seen:
+        if self._changing or changed_at(self.draft.id) == self._seen:
             return False
+        self._seen = changed_at(self.draft.id)
+        if await to_thread(read_draft, self.draft.id) == self.draft or self._changing:
+            return False  # it was this browser itself
         await self.load()
         return True
 
@@ -96,8 +104,12 @@ class Wizard:
             InputError: the draft was removed.
         """
         before = self.draft
-        self.draft = await to_thread(change_draft, self.draft.id, change)
-        self._seen = changed_at(self.draft.id)
+        self._changing += 1
+        try:
+            self.draft = await to_thread(change_draft, self.draft.id, change)
+            self._seen = changed_at(self.draft.id)
+        finally:
+            self._changing -= 1
         if self.draft.dataset != before.dataset:
             self._open()
         if (self.draft.plugin, self.draft.settings, self.draft.preset) != (

@@ -1,0 +1,164 @@
+"""Makes the pictures of the dashboard in the documentation: ``make screenshots``.
+
+    .venv/bin/python docs/screenshots.py [NAME …]
+
+Makes a home of its own in a temporary folder (the demo project, two short trainings of the U-Net plugin),
+starts `raven dashboard` on it, and photographs its pages with Chromium into
+``docs/images/dashboard-NAME.png``.  Needs the extras ``dashboard`` and ``dev``, the U-Net plugin, and
+Chromium; takes some minutes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+IMAGES = Path(__file__).resolve().parent / "images"
+LIMIT = 150_000  # bytes of a picture
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+SMALL = ["--model", "LinkNet34", "--input-width", "96", "--input-height", "64", "--metrics-period", "1"]
+
+
+def main(wanted: list[str]) -> None:
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        sys.exit("There is no Chromium; install one (Debian: apt install chromium).")
+    with tempfile.TemporaryDirectory(prefix="screenshots") as folder:
+        home = Path(folder) / "home"
+        os.environ.update(RAVENML_STORAGE_PATH=str(home), RAVENML_TRACK="none", RAVENML_TOKEN="x" * 32)
+        runs = make_home(home)
+        draft = make_draft()
+        server = subprocess.Popen(
+            raven("dashboard", "--no-browser", "--port", "0"), stdout=subprocess.PIPE, text=True, cwd=folder
+        )
+        try:
+            assert server.stdout is not None
+            origin = re.split(r"/\?", server.stdout.readline().split()[-1])[0]
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+                for name, (path, how, before) in pictures(draft, runs).items():
+                    if not wanted or name in wanted:
+                        photograph(browser, f"{origin}{path}", name, how, before)
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def raven(*arguments: str) -> list[str]:
+    return [sys.executable, "-P", "-m", "ravenml", *arguments]
+
+
+def make_home(home: Path) -> list[str]:
+    """The demo project and two short trainings; their ids."""
+    demo = home / "datasets" / "demo"
+    subprocess.run(raven("data", "demo", str(demo)), check=True, stdout=subprocess.DEVNULL)
+    for options in (["--epochs", "12"], ["--epochs", "12", "--lr", "0.0003", "--augmentations", "colour"]):
+        print("Training:", *options)
+        command = raven("train", "--dataset", "demo", "unet", "train", *SMALL, *options)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return sorted(path.name for path in (home / "runs").iterdir())
+
+
+def make_draft() -> str:
+    """A draft whose steps are all done, and which the second run was started from; its id."""
+    from ravenml.config.home import runs_dir
+    from ravenml.dashboard.train.draft import SplitWish, new_draft
+
+    settings = {
+        "model": "LinkNet34",
+        "augmentations": "colour+rotate",
+        "epochs": 12,
+        "lr_schedule": "cosine",
+        "warmup_epochs": 1,
+        "input_size": {"width": 96, "height": 64},
+    }
+    last = sorted(path.name for path in runs_dir().iterdir())[-1]
+    draft = new_draft(
+        title="gardens, first try",
+        dataset="demo",
+        plugin="unet",
+        split=SplitWish(way="tags"),
+        settings=settings,
+        runs=[last],
+    )
+    return draft.id
+
+
+Page = tuple[str, dict[str, Any], Callable[[Any], None]]
+
+
+def pictures(draft: str, runs: list[str]) -> dict[str, Page]:
+    """Name, address, how it is looked at, and what is waited for."""
+    wide = {"viewport": {"width": 1180, "height": 800}}
+    phone = {"viewport": {"width": 390, "height": 780}, "device_scale_factor": 1.5}
+    dark = {**wide, "color_scheme": "dark"}
+
+    def seen(text: str) -> Callable[[Any], None]:
+        return lambda page: page.get_by_text(text).first.wait_for()
+
+    def painted(page: Any) -> None:
+        page.get_by_role("img", name=re.compile("changed, 4")).nth(2).wait_for()
+
+    def to_schedule(page: Any) -> None:
+        page.locator(".curve canvas").first.wait_for()
+        page.get_by_role("heading", name="Optimizer").scroll_into_view_if_needed()
+        page.evaluate("window.scrollBy(0, 420)")
+
+    step = f"/train/{draft}?step="
+    return {
+        "project": (step + "project", wide, seen("161")),
+        "split": (step + "split", wide, seen("37 + 11 objects")),
+        "classes": (step + "classes", wide, seen("background (__bg__)")),
+        "augmentations": (step + "augment", wide, painted),
+        "model": (step + "model", wide, seen("LinkNet34")),
+        "hyperparameters": (step + "settings", wide, to_schedule),
+        "train": (step + "train", wide, lambda page: page.locator("canvas").first.wait_for()),
+        "dark": (step + "split", dark, seen("37 + 11 objects")),
+        "phone": (step + "split", phone, seen("37 + 11 objects")),
+        "runs": ("/runs", wide, lambda page: page.locator("a[href^='/runs/2']").first.wait_for()),
+        "run": (f"/runs/{runs[-1]}", wide, lambda page: page.locator("canvas").first.wait_for()),
+        "run-phone": (f"/runs/{runs[-1]}", phone, lambda page: page.locator("canvas").first.wait_for()),
+        "compare": (
+            f"/runs/compare?ids={','.join(runs)}",
+            wide,
+            lambda page: page.locator("canvas").first.wait_for(),
+        ),
+        "models": ("/models", wide, lambda page: page.get_by_role("heading").first.wait_for()),
+        "queues": ("/queues", wide, lambda page: page.get_by_role("heading").first.wait_for()),
+    }
+
+
+def photograph(
+    browser: Any, address: str, name: str, how: dict[str, Any], before: Callable[[Any], None]
+) -> None:
+    """Write one picture, with as few colours as it takes to stay below the limit."""
+    from PIL import Image
+
+    context = browser.new_context(**how)
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(f"{address}{'&' if '?' in address else '?'}token={'x' * 32}")
+    before(page)
+    page.wait_for_timeout(1500)  # pictures and fonts
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    context.close()
+    path = IMAGES / f"dashboard-{name}.png"
+    for colours in (256, 128, 64, 32):
+        picture.quantize(colours).save(path, optimize=True)
+        if path.stat().st_size <= LIMIT:
+            break
+    print(f"{path.name}: {path.stat().st_size // 1000} kB, {colours} colours")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,203 @@
+"""The wizard in a real browser, with a plugin that nobody wrote a page for."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from as_user import Raven, wait_for
+from browsing import Browse, Dashboard, Start, answer
+from painter import write_painter
+from simple_project import write_simple_project
+
+from ravenml.dashboard.train.draft import Draft, SplitWish, change_draft, new_draft, put, read_draft
+
+EVIL = "<script>document.title = 'taken over'</script>"
+
+
+@pytest.fixture
+def painted(site: Path, home: Path) -> Path:
+    """The plugin ``painter``, and a known project ``meadows`` whose class, tag and dataset are markup."""
+    write_painter(site)
+    root = write_simple_project(home / "datasets" / "meadows", images=12, val=3)
+    for file in [root / "meta.json", *(root / "ds" / "ann").glob("*.json")]:
+        file.write_text(file.read_text().replace('"thing"', json.dumps("thing <img src=x onerror=alert(1)>")))
+    return root
+
+
+@pytest.fixture
+def ready(painted: Path) -> Draft:
+    """A draft of which every step is done."""
+    return new_draft(dataset="meadows", plugin="painter", split=SplitWish(way="tags"), title="ready")
+
+
+def test_two_browsers_see_what_the_other_chose(dashboard: Dashboard, browse: Browse, ready: Draft) -> None:
+    one, other = (browse(dashboard).go(f"/train/{ready.id}") for _ in range(2))
+    one.get_by_role("button", name=re.compile("Hyperparameters")).click()
+    one.get_by_label("Epochs").fill("7")
+    other.get_by_text("7 epochs").wait_for(timeout=5000)
+    other.get_by_label("Title of this draft").fill("by the other")
+    wait_for(lambda: read_draft(ready.id).title == "by the other")
+    assert read_draft(ready.id).settings == {"epochs": 7}
+    one.reload()
+    one.get_by_label("Epochs").wait_for()  # the step, too, is found again
+    assert one.get_by_label("Epochs").input_value() == "7"
+
+
+@pytest.mark.slow
+def test_a_dashboard_that_is_killed_stops_nothing_and_the_next_one_goes_on(
+    start: Start, browse: Browse, raven: Raven, ready: Draft
+) -> None:
+    change_draft(ready.id, lambda d: d.settings.update(epochs=60, seconds=0.3))
+    first = start()
+    page = browse(first).go(f"/train/{ready.id}?step=train")
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text(re.compile("epoch [2-9] of 60")).wait_for()
+    first.kill()
+    page.context.close()
+    second = start()
+    page = browse(second).go(f"/train/{ready.id}")
+    page.get_by_text(re.compile("epoch [0-9]+ of 60")).wait_for()
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_text("Paused or stopped").wait_for()
+    events = [json.loads(line) for line in (raven.runs()[0] / "events.jsonl").read_text().splitlines()]
+    assert events[-1]["event_type"] == "EventType.TASK_STOPPED"
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_text("Running").wait_for()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_text("Paused or stopped").wait_for()
+    assert len(json.loads((raven.runs()[0] / "run.json").read_text())["attempts"]) == 2
+
+
+@pytest.mark.slow
+def test_a_plugin_that_never_looks_can_only_be_stopped(
+    dashboard: Dashboard, browse: Browse, raven: Raven, ready: Draft
+) -> None:
+    change_draft(ready.id, lambda d: d.settings.update(epochs=100, seconds=0.3, polite=False))
+    page = browse(dashboard).go(f"/train/{ready.id}?step=train")
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text("Running").wait_for()
+    page.get_by_text(re.compile("epoch [1-9] of 100")).wait_for()
+    assert page.get_by_role("button", name="Pause").count() == 0
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_text("Paused or stopped").wait_for()
+
+
+def test_what_a_user_writes_is_shown_and_never_run(
+    dashboard: Dashboard, browse: Browse, ready: Draft
+) -> None:
+    def fill(draft: Draft) -> None:
+        draft.title = draft.comments = EVIL
+        draft.split = SplitWish(way="percent")
+        put(draft.settings, "titles", ["thing <img src=x onerror=alert(1)>"])
+
+    change_draft(ready.id, fill)
+    tab = browse(dashboard)
+    dialogs: list[str] = []
+    tab.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    page = tab.go("/train")
+    page.get_by_text(EVIL).wait_for()
+    for step in ("project", "split", "classes", "augment", "model", "settings", "train"):
+        tab.go(f"/train/{ready.id}?step={step}")
+        page.locator(".step-foot").wait_for()
+        page.wait_for_timeout(400)
+        assert "ravenML" in page.title(), step
+        assert page.locator("img[src='x']").count() == 0, step
+        assert page.locator(".content script, .content b, .content i:not(.q-icon)").count() == 0, step
+    assert page.get_by_label("Title of this draft").input_value() == EVIL
+    assert dialogs == []
+
+
+WRONG = [
+    ("project", "Or a project's folder", "/etc", "not below the folders"),
+    ("project", "Or a project's folder", "nowhere", "does not exist"),
+    ("augment", "Or a file of your own", "/etc/passwd", "not below the folders"),
+    ("model", "Another one", "square", "There is no brush 'square'"),
+    ("settings", "Epochs", "0", "greater than or equal to 1"),
+    ("settings", "Epochs", "many", "valid integer"),
+    ("settings", "Canvas width", "-3", "greater than 0"),
+]
+
+
+def test_each_step_says_what_is_wrong_and_what_follows_stays_closed(
+    dashboard: Dashboard, browse: Browse, ready: Draft
+) -> None:
+    tab = browse(dashboard)
+    page = tab.page
+    before = read_draft(ready.id)
+    for step, label, text, said in WRONG:
+        change_draft(
+            ready.id, lambda d: (setattr(d, "settings", {}), setattr(d, "dataset", before.dataset))[0]
+        )
+        tab.go(f"/train/{ready.id}?step={step}")
+        page.get_by_label(label).fill(text)
+        page.get_by_label(label).press("Enter")
+        page.get_by_text(said).first.wait_for()
+    assert page.get_by_role("button", name="Next: Train").is_disabled()
+    tab.go(f"/train/{ready.id}?step=train")
+    page.get_by_text("Canvas width: Should be greater than 0.").wait_for()  # the step to be mended is shown
+
+
+def test_no_class_no_dataset_and_a_split_that_leaves_nothing(
+    dashboard: Dashboard, browse: Browse, ready: Draft
+) -> None:
+    tab = browse(dashboard)
+    page = tab.page
+    tab.go(f"/train/{ready.id}?step=classes")
+    page.get_by_role("button", name="None", exact=True).click()
+    page.get_by_text("Choose at least one class.").wait_for()
+    page.get_by_role("button", name="All", exact=True).click()
+    page.get_by_role("button", name="Next: Augmentations").wait_for()
+    tab.go(f"/train/{ready.id}?step=split")
+    page.get_by_role("radio", name="By datasets").click()
+    page.get_by_text("Choose at least one dataset that validates.").wait_for()
+    page.get_by_role("radio", name="k-fold").click()
+    page.get_by_label("Folds", exact=True).fill("13")
+    page.get_by_text("fewer than 13 folds").wait_for()
+    page.get_by_label("Folds", exact=True).fill("3")
+    page.get_by_text("fold 2").wait_for()
+
+
+def test_pictures_are_reached_by_number_alone(dashboard: Dashboard, ready: Draft) -> None:
+    bearer = {"Authorization": f"Bearer {dashboard.token}"}
+    base = f"{dashboard.origin}/train/{ready.id}"
+    assert answer(f"{base}/images/0", **bearer)[0] == 200
+    assert answer(f"{base}/images/0")[0] == 401
+    for path in (
+        "images/99",
+        "images/-1",
+        "augmented/1/..%2f..%2fconfig.yaml",
+        "augmented/..%2f..%2f/0-0.jpg",
+    ):
+        assert answer(f"{base}/{path}", **bearer)[0] in (404, 422), path
+    outside = new_draft(dataset="/etc", plugin="painter")
+    assert answer(f"{dashboard.origin}/train/{outside.id}/images/0", **bearer)[0] == 404
+
+
+def test_a_run_is_opened_in_the_wizard(
+    dashboard: Dashboard, browse: Browse, raven: Raven, painted: Path
+) -> None:
+    raven.ok(
+        "train",
+        "--dataset",
+        "meadows",
+        "painter",
+        "train",
+        "--epochs",
+        "1",
+        "--brush",
+        "flat",
+        "--kfold",
+        "--folds",
+        "2",
+    )
+    tab = browse(dashboard)
+    page = tab.page
+    tab.go(f"/train/new?clone={raven.runs()[0].name}")
+    page.get_by_text("2 folds").wait_for()
+    draft = read_draft(page.url.rpartition("/")[2].partition("?")[0])
+    assert draft.settings == {"epochs": 1, "brush": "flat"} and draft.split.way == "kfold"
+    tab.go("/train/new?clone=nothing")
+    page.get_by_text("This run cannot be opened").wait_for()
