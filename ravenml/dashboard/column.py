@@ -84,6 +84,11 @@ class Column:
         x, y = self._values[:, : self.size]
         return Points(self.unit, x, y, self.version)
 
+    @property
+    def memory(self) -> int:
+        """Bytes of its arrays."""
+        return self._values.nbytes + self._origin.nbytes
+
     def as_arrays(self) -> tuple[Numbers, NDArray[np.int64]]:
         """All of it: float64 ``(2, N)`` of x and y, int64 ``(2, N)`` of step and attempt."""
         return self._values[:, : self.size], self._origin[:, : self.size]

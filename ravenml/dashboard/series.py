@@ -19,7 +19,7 @@ from ravenml.runs.events import EventReader, parse
 
 _AT_ONCE = 8 << 20  # bytes that are read at once; the longest line has 1 MiB
 _REMEMBERED = 1 << 20  # bytes of events above which what was read is worth a file
-_KEPT = 256  # runs whose columns stay in memory, the latest asked for
+_KEPT = 512 << 20  # bytes of columns that stay in memory, those asked for last
 
 
 class Series:
@@ -55,6 +55,11 @@ class Series:
         """Every metric's points by address (``val/miou``), in the order in which they were first reported."""
         with self._lock:
             return {name: column.points() for name, column in self._columns.items()}
+
+    @property
+    def memory(self) -> int:
+        """Bytes of its columns."""
+        return sum(column.memory for column in list(self._columns.values()))
 
     def _start_over(self, identity: tuple[int, ...]) -> None:
         """Another file, or none: forget what was read; begin with what the cache knows of this one."""
@@ -125,8 +130,9 @@ class Shelf:
             if found is None:
                 found = self._series[folder] = Series(folder)
             self._series.move_to_end(folder)
-            while len(self._series) > self._kept:
-                self._series.popitem(last=False)
+            held = sum(one.memory for one in self._series.values())
+            while held > self._kept and len(self._series) > 1:
+                held -= self._series.popitem(last=False)[1].memory
             return found
 
 

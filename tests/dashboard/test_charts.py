@@ -101,6 +101,20 @@ def test_the_chart_is_told_in_words_and_zoomed_by_keys(
     wait_for(lambda: option(page)["zoom"]["end"] - option(page)["zoom"]["start"] > 99, 5)
 
 
+def test_folds_join_the_chart_as_they_begin(
+    raven: Any, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    folder = write_run(raven.home, "20261121-060000-abcdef", status=None)
+    page = browse(dashboard).go(f"/runs/{folder.name}")
+    page.get_by_text("No metrics were reported yet.").wait_for()
+    for fold in (0, 1):
+        place = folder / "folds" / str(fold)
+        place.mkdir(parents=True)
+        events_of(place, {"val/miou": [0.1, 0.2 + fold]})
+        charted(page)
+    wait_for(lambda: [p for p in option(page)["points"] if p] == [[1, 0.1, 2, 0.2], [1, 0.1, 2, 1.2]], 5)
+
+
 def test_zooming_into_100_000_points_brings_every_one_in_sight(
     raven: Any, dashboard: Dashboard, browse: Callable[..., Tab]
 ) -> None:

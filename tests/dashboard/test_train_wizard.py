@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from as_user import Raven, wait_for
@@ -31,6 +32,12 @@ def painted(site: Path, home: Path) -> Path:
 def ready(painted: Path) -> Draft:
     """A draft of which every step is done."""
     return new_draft(dataset="meadows", plugin="painter", split=SplitWish(way="tags"), title="ready")
+
+
+def onward(page: Any, step: str) -> None:
+    """Press the button that leads to the next step."""
+    page.get_by_role("button", name=f"Next: {step}").click()
+    page.locator(".rail-step[aria-current='step']").filter(has_text=step).wait_for()
 
 
 def test_two_browsers_see_what_the_other_chose(dashboard: Dashboard, browse: Browse, ready: Draft) -> None:
@@ -201,3 +208,48 @@ def test_a_run_is_opened_in_the_wizard(
     assert draft.settings == {"epochs": 1, "brush": "flat"} and draft.split.way == "kfold"
     tab.go("/train/new?clone=nothing")
     page.get_by_text("This run cannot be opened").wait_for()
+
+
+def test_from_an_empty_home_to_a_trained_model(
+    site: Path, home: Path, raven: Raven, dashboard: Dashboard, browse: Browse
+) -> None:
+    """A newcomer's way; what can be done after it (serving the model) begins where this ends."""
+    write_painter(site)
+    page = browse(dashboard).go("/train")
+    page.get_by_role("button", name="New training").click()
+    page.get_by_role("button", name="Make the demo project").click()
+    page.get_by_role("radio", name="painter").click()
+    page.get_by_text("161", exact=True).wait_for()  # objects
+    page.get_by_role("button", name=re.compile("Look at")).first.click()
+    page.get_by_role("dialog").get_by_role("img").wait_for()
+    page.keyboard.press("Escape")
+    onward(page, "Split")
+    page.get_by_text("37 + 11 objects", exact=False).wait_for()
+    onward(page, "Classes")
+    page.get_by_role("checkbox", name="Learn roof").click()
+    page.get_by_text("2 of 3").wait_for()
+    onward(page, "Augmentations")
+    page.get_by_role("radio", name="night").click()
+    page.get_by_role("img", name=re.compile("changed, 4")).first.wait_for()
+    assert page.evaluate("[...document.querySelectorAll('.augmented img')].every(i => i.complete)")
+    onward(page, "Model")
+    page.get_by_role("radio", name="flat").click()
+    onward(page, "Hyperparameters")
+    page.get_by_label("Canvas width").fill("48")
+    page.get_by_role("button", name="Next: Train").wait_for()
+    wait_for(lambda: json.loads(next((home / "drafts").glob("*.json")).read_text())["settings"].get("canvas"))
+    onward(page, "Train")
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text("Completed").wait_for()
+    page.get_by_text("epoch 3 of 3 · iteration 10 of 10").wait_for()
+    page.get_by_role("img", name="val/meadow, epoch 3").wait_for()
+    page.get_by_role("link", name="open_app.lnk").wait_for()
+    page.get_by_role("log").get_by_text(EVIL, exact=False).wait_for()
+    (run,) = raven.runs()
+    config = json.loads((run / "run.json").read_text())["config"]
+    assert config["split"]["tags"] == ["train", "val"]
+    chosen = {name: config["plugin"][name] for name in ("titles", "changes", "brush")}
+    assert chosen == {"titles": ["pond", "hedge"], "changes": "night", "brush": "flat"}
+    assert config["plugin"]["canvas"] == {"width": 48}
+    assert (run / "open_app.lnk").read_text() == f"{dashboard.origin}/runs/{run.name}\n"
+    assert json.loads((run / "info" / "ui_state.json").read_text())["plugin"]["brush"] == "flat"
