@@ -54,6 +54,7 @@ def test_a_file_is_uploaded_checked_and_stored_for_transfer_learning(
     store.click()
     page.get_by_text("'away' is not allowed in a model").wait_for()
     page.get_by_role("button", name="OK").click()
+    page.get_by_text("'away' is not allowed in a model").wait_for(state="hidden")
 
     good = tar_of(tmp_path / "good.tar", {"config.json": CONFIG, "model.pth": os.urandom(40 << 20)})
     file.set_input_files(good)

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from as_user import wait_for
+from as_user import in_a_loop, wait_for
 from throwaway import LEARNS, write_plugin
 
 from ravenml.dashboard.train import starting
@@ -138,7 +138,7 @@ def test_a_helper_that_dies_is_started_again_and_ends_with_us(
         process.stdin.close()
         assert await asyncio.wait_for(process.wait(), 20) == 0
 
-    asyncio.run(talk())
+    in_a_loop(talk())
 
 
 def test_only_a_run_that_looks_for_requests_can_be_paused(home: Path) -> None:

@@ -97,6 +97,7 @@ class Environment:
         }
         mine["PATH"] = f"{self.path / 'bin'}:/usr/bin:/bin"
         mine["COLUMNS"] = "120"
+        mine["PIP_NO_COMPILE"] = "1"  # it takes minutes for two frameworks
         if self.wheels is not None:
             mine = {k: v for k, v in mine.items() if not k.startswith("PIP_")}
             mine |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.wheels)}

@@ -234,9 +234,9 @@ def test_a_run_that_is_asked_to_stop_stops_in_good_order(raven: Raven, learner: 
     assert again.returncode == 2 and "is not running: it is interrupted" in again.stderr
 
 
-@pytest.mark.parametrize(("how", "becomes"), [("--no-polite", "interrupted"), ("--stubborn", "lost")])
+@pytest.mark.parametrize("how", ["--no-polite", "--stubborn"])
 def test_a_run_that_does_not_listen_is_ended_only_when_that_is_meant(
-    raven: Raven, learner: Path, project: Path, how: str, becomes: str, monkeypatch: pytest.MonkeyPatch
+    raven: Raven, learner: Path, project: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process, run = start(raven, project, "--seconds", "2", how)
     done = raven("runs", "stop", run.name, "--grace", "0.5")
@@ -244,8 +244,8 @@ def test_a_run_that_does_not_listen_is_ended_only_when_that_is_meant(
     assert status(run, record_of(run)) == "running"
     from ravenml.runs import ask
 
-    monkeypatch.setattr(ask, "_TERMINATING", 2.0)
-    assert ask.stop_run(run, 0.1, kill=True, say=lambda text: None) == becomes
+    monkeypatch.setattr(ask, "_SIGNALS", [(number, min(seconds, 2.0)) for number, seconds in ask._SIGNALS])
+    assert ask.stop_run(run, 0.1, kill=True, say=lambda text: None) == "interrupted"
     process.wait(20)
 
 

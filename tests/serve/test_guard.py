@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import logging
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("uvicorn", reason="the extra ravenml[serve] is not installed")
+from as_user import in_a_loop
 from listening import listening
 
 from ravenml.errors import InputError
@@ -198,7 +198,7 @@ def shake_hands(access: Access, query: str = "", **headers: str) -> str:
         async with connect(place, additional_headers=headers, proxy=None) as socket:
             return str(await socket.recv())
 
-    return asyncio.run(talk())
+    return in_a_loop(talk())
 
 
 def test_a_websocket_needs_the_token_and_the_right_origin_too(server: Access) -> None:
