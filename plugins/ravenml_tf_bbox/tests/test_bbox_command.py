@@ -59,7 +59,7 @@ def test_what_cannot_be_is_said_in_one_line(project_path: Path) -> None:
 
 def test_its_contract_files_are_whole() -> None:
     folder = PluginFolder.open(PLUGIN)
-    assert folder.modes == ["train", "inference"] and folder.info["type"] == "architecture"
+    assert folder.modes == ["train", "inference", "deploy"] and folder.info["type"] == "architecture"
     assert folder.version == f"ravenml-tf-bbox:{__version__}"
     presets = [entry for entry in folder.configs if entry["type"] == "train"]
     assert [entry["title"] for entry in presets] == ["small", "standard"]

@@ -77,7 +77,7 @@ def test_its_contract_files_are_whole() -> None:
     from ravenml_unet.settings import UNetSettings
 
     folder = PluginFolder.open(PLUGIN)
-    assert folder.modes == ["train", "inference"] and folder.info["type"] == "architecture"
+    assert folder.modes == ["train", "inference", "deploy"] and folder.info["type"] == "architecture"
     assert folder.version == f"ravenml-unet:{__version__}"
     for entry in folder.configs:
         if entry["type"] == "train":
