@@ -1,7 +1,7 @@
 """Whether a training's memory grows over its epochs, and whether more data than memory can be trained on.
 
     python benchmarks/training_memory.py growth [--epochs 200]
-    python benchmarks/training_memory.py large [--gib 0.6] [--bound-gib 0.45]
+    python benchmarks/training_memory.py large [--gib 1] [--bound-gib 0.75]
 
 ``growth`` trains a tiny network with all that an epoch may bring (augmentation, validation, previews,
 checkpoints, best weights) and prints the memory that the process alone holds, epoch after epoch; it may not
@@ -154,8 +154,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", choices=["growth", "large"])
     parser.add_argument("--epochs", type=int, default=200)
-    parser.add_argument("--gib", type=float, default=0.6)
-    parser.add_argument("--bound-gib", type=float, default=0.45)
+    parser.add_argument("--gib", type=float, default=1.0)
+    parser.add_argument("--bound-gib", type=float, default=0.75)
     parser.add_argument("--place", type=Path, help="a folder with room for the images and their cache")
     given = parser.parse_args()
     print(f"before: {load()}")
