@@ -64,6 +64,17 @@ class Tab:
         return self.page
 
 
+def drawn(page: Any, number: int = 0) -> None:
+    """Wait until a chart is there; NiceGUI takes it down for a moment when it gets another set of lines."""
+    page.wait_for_function(
+        """(number) => {
+          const element = document.querySelectorAll(".nicegui-echart")[number];
+          return Boolean(element && element.querySelector("canvas") && getElement(element)?.chart);
+        }""",
+        arg=number,
+    )
+
+
 Start = Callable[..., Dashboard]
 Browse = Callable[..., Tab]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from as_user import wait_for
-from browsing import Dashboard, Tab
+from browsing import Dashboard, Tab, drawn
 from growing import grow
 
 sys.path.append(str(Path(__file__).parents[1] / "runs"))
@@ -30,7 +30,8 @@ WATCH = """() => {
 
 
 def option(page: Any, number: int = 0) -> dict[str, Any]:
-    """What a chart draws: its points by series, and its axis."""
+    """What a chart draws: its points by series, and its axis; waits while the chart is made anew."""
+    drawn(page, number)
     found: dict[str, Any] = page.evaluate(
         """(number) => {
           const chart = getElement(document.querySelectorAll(".nicegui-echart")[number]).chart;
@@ -42,10 +43,6 @@ def option(page: Any, number: int = 0) -> dict[str, Any]:
         number,
     )
     return found
-
-
-def charted(page: Any) -> None:
-    page.locator(".nicegui-echart canvas").first.wait_for()
 
 
 @pytest.fixture
@@ -62,7 +59,7 @@ def test_what_a_training_reports_is_drawn_within_a_second(
     run: Path, dashboard: Dashboard, browse: Callable[..., Tab]
 ) -> None:
     page = browse(dashboard).go(f"/runs/{run.name}")
-    charted(page)
+    drawn(page)
     assert option(page)["points"][1] == [1, 3, 2, 2, 3, 1]
     page.wait_for_timeout(500)
     begin = time.monotonic()
@@ -78,7 +75,7 @@ def test_smoothing_and_a_logarithmic_axis(
     run: Path, dashboard: Dashboard, browse: Callable[..., Tab]
 ) -> None:
     page = browse(dashboard).go(f"/runs/{run.name}")
-    charted(page)
+    drawn(page)
     page.get_by_role("slider", name="Smoothing").focus()
     page.keyboard.press("PageUp")
     wait_for(lambda: len(option(page)["points"][0]) == 6, 5)  # as measured, pale, beside the smooth one
@@ -91,7 +88,7 @@ def test_the_chart_is_told_in_words_and_zoomed_by_keys(
     run: Path, dashboard: Dashboard, browse: Callable[..., Tab]
 ) -> None:
     page = browse(dashboard).go(f"/runs/{run.name}")
-    charted(page)
+    drawn(page)
     chart = page.get_by_role("img", name="Chart of loss over epoch")
     assert "train: 1 at epoch 3, lowest 1, highest 3" in chart.get_attribute("aria-label")
     chart.focus()
@@ -111,7 +108,7 @@ def test_folds_join_the_chart_as_they_begin(
         place = folder / "folds" / str(fold)
         place.mkdir(parents=True)
         events_of(place, {"val/miou": [0.1, 0.2 + fold]})
-        charted(page)
+        drawn(page)
     wait_for(lambda: [p for p in option(page)["points"] if p] == [[1, 0.1, 2, 0.2], [1, 0.1, 2, 1.2]], 5)
 
 
@@ -121,7 +118,7 @@ def test_zooming_into_100_000_points_brings_every_one_in_sight(
     folder = write_run(raven.home, "20261121-060000-abcdef", status=None)
     grow(folder, 0, 100_000)
     page = browse(dashboard).go(f"/runs/{folder.name}")
-    charted(page)
+    drawn(page)
     assert 1900 < len(option(page)["points"][1]) / 2 <= 2000
     page.get_by_role("img", name="Chart of loss").focus()
     for _ in range(8):
@@ -144,7 +141,7 @@ def test_no_frame_takes_50_ms_while_100_000_points_grow(
     folder = write_run(raven.home, "20261121-060000-abcdef", status=None)
     grow(folder, 0, 100_000)
     page = browse(dashboard).go(f"/runs/{folder.name}")
-    charted(page)
+    drawn(page)
     page.wait_for_timeout(2000)
     page.evaluate(WATCH)
     before = option(page)["max"]

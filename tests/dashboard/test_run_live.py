@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from as_user import Raven, wait_for
-from browsing import Dashboard, Tab
+from browsing import Dashboard, Tab, drawn
 
 
 @pytest.mark.usefixtures("learner")
@@ -34,10 +34,13 @@ def test_a_training_is_watched_stopped_and_resumed(
         other.get_by_role("button", name="Resume").click()
         for tab in (page, other):
             tab.get_by_text("completed", exact=True).wait_for(timeout=40_000)
-        points: Any = page.evaluate(
-            "Array.from(getElement(document.querySelector('.nicegui-echart')).chart.getOption().series[1].data)"
-        )
-        assert points[::2] == list(range(1, 21))  # epochs, each once
+
+        def points() -> Any:
+            drawn(page)
+            data = "getElement(document.querySelector('.nicegui-echart')).chart.getOption().series[1].data"
+            return page.evaluate(f"Array.from({data})")
+
+        wait_for(lambda: points()[::2] == list(range(1, 21)), 10)  # epochs, each once
         page.get_by_text("training on 9 images").first.wait_for()
     finally:
         training.kill()

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from as_user import wait_for
-from browsing import Dashboard, Tab, answer
+from browsing import Dashboard, Tab, answer, drawn
 
 sys.path.append(str(Path(__file__).parents[1] / "runs"))
 from many_runs import events_of, write_run
@@ -44,7 +44,8 @@ def runs(raven: Any) -> Path:
 
 def listed(page: Any) -> list[str]:
     """The runs in the table, by their ids."""
-    return [link.inner_text() for link in page.locator(".runs-table tbody td a.strong").all()]
+    texts: list[str] = page.locator(".runs-table tbody td a.strong").all_inner_texts()  # at one moment
+    return texts
 
 
 def test_the_table_is_filtered_and_ordered_by_its_address(
@@ -95,7 +96,7 @@ def test_chosen_runs_are_compared_and_the_address_can_be_shared(
     page.get_by_label(f"Select {TWO}").check()
     page.get_by_role("button", name="Compare").click()
     page.wait_for_url("**/runs/compare?ids=*")
-    page.locator(".nicegui-echart canvas").first.wait_for()
+    drawn(page)
     assert page.get_by_role("cell", name="lr", exact=True).count() == 1
     assert page.get_by_role("cell", name="epochs", exact=True).count() == 0  # they agree about it
     assert page.locator(".table .strong", has_text="0.6000").count() == 1  # the better score
@@ -216,7 +217,7 @@ def test_a_k_fold_runs_page_shows_all_that_it_left(
     assert Path(download.value.path()).read_bytes() == b"weights"
     page.get_by_role("link", name="fold 1", exact=True).click()
     page.get_by_role("heading", name=f"{evaluated.name}, fold 1").wait_for()
-    page.locator(".nicegui-echart canvas").first.wait_for()
+    drawn(page)
 
 
 def test_files_are_served_from_the_runs_folder_alone(

@@ -231,7 +231,7 @@ def test_from_an_empty_home_to_a_trained_model(
     onward(page, "Augmentations")
     page.get_by_role("radio", name="night").click()
     page.get_by_role("img", name=re.compile("changed, 4")).first.wait_for()
-    assert page.evaluate("[...document.querySelectorAll('.augmented img')].every(i => i.complete)")
+    page.wait_for_function("[...document.querySelectorAll('.augmented img')].every(i => i.complete)")
     onward(page, "Model")
     page.get_by_role("radio", name="flat").click()
     onward(page, "Hyperparameters")
