@@ -50,7 +50,7 @@ def serve(
     click.echo("Ctrl-C ends it; what is being trained goes on.", err=True)
     sys.stdout.flush()
     if browser:
-        _open(access.address)
+        _open(access.address_once())
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, ws_max_size=2**24
     )

@@ -14,6 +14,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # palette of black and white, of which black is transparent.
 _PALETTE = bytes.fromhex("00000006504c5445000000ffffffa5d99fdd")
 _TRANSPARENCY = bytes.fromhex("0000000174524e530040e6d866")
+_LARGEST = 1 << 28  # bytes of a PNG; what unpacks to more was made to fill the memory
 _BODY = 33
 _DATA = _BODY + len(_PALETTE) + len(_TRANSPARENCY)
 
@@ -27,17 +28,38 @@ def decode_bitmap(data: str | bytes) -> np.ndarray:
     Raises:
         ValueError: not base64, zlib or PNG; the message says which.
     """
+    return decode_png(_unpacked(data))
+
+
+def bitmap_size(data: str | bytes) -> tuple[int, int] | None:
+    """The (height, width) that a bitmap's PNG says it has, without decoding it; None where it says none."""
+    try:
+        head = _unpacked(data, 24)
+    except ValueError:
+        return None
+    if not head.startswith(PNG_SIGNATURE) or len(head) < 24:
+        return None
+    return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
+
+
+def _unpacked(data: str | bytes, length: int | None = None) -> bytes:
+    """The PNG, or its first bytes."""
     try:
         packed = binascii.a2b_base64(data, strict_mode=True)
     except (ValueError, TypeError) as error:
         raise ValueError(f"is not valid base64 ({str(error).lower()})") from None
     if packed.startswith(PNG_SIGNATURE):
-        return decode_png(packed)
+        return packed[:length]
+    unpacking = zlib.decompressobj()
     try:
-        png = zlib.decompress(packed)
+        png = unpacking.decompress(packed, length or _LARGEST)
     except zlib.error as error:
         raise ValueError(f"is not valid zlib data ({str(error).lower()})") from None
-    return decode_png(png)
+    if length is None and unpacking.unconsumed_tail:
+        raise ValueError("unpacks to more than a mask has")
+    if length is None and not unpacking.eof:
+        raise ValueError("is not valid zlib data (it is cut off)")
+    return png
 
 
 def decode_png(png: bytes) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,7 +55,11 @@ class Ensemble:
 
 
 class PredictorNetwork:
-    """A predictor behind the interface of `ravenml.infer.modes.interface.Network`."""
+    """A predictor behind the interface of `ravenml.infer.modes.interface.Network`.
+
+    Attributes:
+        before: called before each batch; what it raises ends the mode that wants it.
+    """
 
     def __init__(
         self, predictor: Predictor, classes: Sequence[ObjClass], batch_size: int | None = None
@@ -65,6 +69,7 @@ class PredictorNetwork:
         detects = predictor.task == "detection"
         self.tags: Sequence[TagMeta] = [TagMeta(CONFIDENCE, "any_number")] if detects else []
         self.batch_size = batch_size or usual_batch_size(predictor)
+        self.before: Callable[[], None] = lambda: None
 
     def infer(
         self, images: NDArray[np.uint8], documents: Sequence[Document], probabilities: bool = False
@@ -75,6 +80,7 @@ class PredictorNetwork:
 
     def run(self, images: NDArray[np.uint8], probabilities: bool = False) -> Sequence[Any]:
         """What the predictor says about each image, as numbers; `prediction` makes objects of one."""
+        self.before()
         if self.predictor.task == "segmentation" and probabilities:
             return list(self.predictor.predict(images, want="probabilities"))
         return list(self.predictor.predict(images))

@@ -9,7 +9,8 @@ import os
 import re
 import secrets
 import socket
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from ravenml.errors import InputError
 
 TOKEN_VARIABLE = "RAVENML_TOKEN"
 TOKEN_FILE_VARIABLE = "RAVENML_TOKEN_FILE"
+ONCE = 60.0  # seconds for which a code for one visit is good
 SHORTEST = 16  # characters; what is guessed at leisure should not be guessed
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
 
@@ -37,6 +39,8 @@ class Access:
     host: str = "127.0.0.1"
     port: int = 8000
     names: tuple[str, ...] = ()
+    # Codes of `address_once`, each until when, on `time.monotonic`'s clock.
+    _codes: dict[str, float] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def address(self) -> str:
@@ -45,8 +49,23 @@ class Access:
 
     def address_as(self, name: str) -> str:
         """The address under another of the machine's names."""
+        return self._address(name, self.token)
+
+    def address_once(self) -> str:
+        """An address that lets one visitor in, within a minute.
+
+        For command lines, such as that of the browser that is opened: everybody on the machine can read them,
+        for as long as the program runs.
+        """
+        if self.token is None:
+            return self.address
+        code = secrets.token_hex(24)
+        self._codes[code] = time.monotonic() + ONCE
+        return self._address(reachable_name(self.host), code)
+
+    def _address(self, name: str, token: str | None) -> str:
         shown = f"[{name}]" if ":" in name else name
-        query = "" if self.token is None else f"?token={quote(self.token, safe='')}"
+        query = "" if token is None else f"?token={quote(token, safe='')}"
         return f"http://{shown}:{self.port}/{query}"
 
     def knows(self, host: str) -> bool:
@@ -69,6 +88,16 @@ class Access:
     def accepts(self, token: str) -> bool:
         """Whether this is the token; takes as long for a wrong one as for the right one."""
         return self.token is None or _equal(token, self.token)
+
+    def accepts_once(self, code: str, spend: bool = False) -> bool:
+        """Whether this is a code of `address_once` that nobody has come with yet; ``spend`` takes it away."""
+        known = next((one for one in self._codes if _equal(code, one)), None)
+        if known is None:
+            return False
+        in_time = time.monotonic() < self._codes[known]
+        if spend or not in_time:
+            del self._codes[known]
+        return in_time
 
     def accepts_cookie(self, value: str) -> bool:
         """Whether this is the cookie that `cookie` made."""

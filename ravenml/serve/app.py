@@ -13,20 +13,27 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from numpy.typing import NDArray
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
+from ravenml.data.labels import Document
 from ravenml.errors import InputError, RavenError
+from ravenml.infer.modes.base import Mode
 from ravenml.serve.access import Access
 from ravenml.serve.answers import MEDIA
 from ravenml.serve.asking import Ask
 from ravenml.serve.engine import Engine, Stopped, TooLate, Work
 from ravenml.serve.guard import Guard
 from ravenml.serve.incoming import Image, read_request
-from ravenml.serve.limits import Full, Limits, Room
+from ravenml.serve.limits import Full, Limits, Room, check_windows
 from ravenml.serve.metrics import Metrics
 from ravenml.serve.openapi import PREDICT
 from ravenml.serve.roots import Roots
@@ -155,6 +162,10 @@ class _Answering:
             answer = _told(TooLate(f"There was no answer within {self.limits.deadline:g} s."))
         except RavenError as error:
             answer = _told(error)
+        except HTTPException as error:  # a form that is none
+            answer = JSONResponse({"detail": f"The form cannot be read: {error.detail}"}, error.status_code)
+        except ClientDisconnect:
+            answer = _told(Refused("The request was broken off.", 400))
         except Exception as error:
             answer = _told(RavenError(f"The model failed: {type(error).__name__}: {error}"))
         self.metrics.requests.labels(str(answer.status_code)).inc()
@@ -177,10 +188,7 @@ class _Answering:
             for image in images:
                 image.check(self.limits)
             inside.enter_context(self.room.for_pixels(sum(image.pixels for image in images)))
-            works = [
-                Work(lambda image=image: image.read(self.limits), ask, mode, deadline)  # type: ignore[misc]
-                for image in images
-            ]
+            works = [Work(partial(_read, image, mode, self.limits), ask, mode, deadline) for image in images]
             contents = await self._answers(works)
             self.room.answered(count)
         self.metrics.inside.set(self.room.images)
@@ -224,6 +232,12 @@ class _Answering:
             return self.serving.roots.inside(path)
         except InputError as error:
             raise NotAllowed(f"path: {error}") from None
+
+
+def _read(image: Image, mode: Mode, limits: Limits) -> tuple[NDArray[np.uint8], Document]:
+    pixels, document = image.read(limits)
+    check_windows(mode, document.size, limits)
+    return pixels, document
 
 
 def _joined(contents: Sequence[bytes], names: Sequence[str], ask: Ask) -> tuple[bytes, str]:

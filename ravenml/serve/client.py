@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from ravenml.errors import InputError, RavenError
+from ravenml.serve.access import is_loopback
+from ravenml.serve.urls import NoRedirect
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +53,10 @@ class Client:
         self.url = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
         self.timeout, self.patience = timeout, patience
         self._token = token or carried or os.environ.get(_TOKEN)
+        # Token and images go to the server alone: to no proxy between this machine and itself, and nowhere
+        # that an answer leads.
+        proxies = urllib.request.ProxyHandler({} if is_loopback(parts.hostname) else None)
+        self._opener = urllib.request.build_opener(proxies, NoRedirect())
 
     def predict(
         self,
@@ -136,7 +142,7 @@ class Client:
         while True:
             request = urllib.request.Request(self.url + place, body, headers)
             try:
-                with urllib.request.urlopen(request, timeout=self.timeout) as answer:
+                with self._opener.open(request, timeout=self.timeout) as answer:
                     return answer.read(), answer.headers.get_content_type()
             except urllib.error.HTTPError as error:
                 wait = error.headers.get("Retry-After", "")

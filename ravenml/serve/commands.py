@@ -150,7 +150,7 @@ def _one(model: str, access: Any, opened: Any, quiet: bool, options: dict[str, A
             for line in _told(served.describe(), access):
                 click.echo(line)
 
-    serve_app(app, opened, ready)
+    serve_app(app, opened, ready, limits.deadline)
     if not quiet:
         click.echo("Stopped; what was accepted is answered.")
 

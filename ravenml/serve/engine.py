@@ -74,6 +74,15 @@ class Work:
             self.fail(TooLate("The deadline has passed."))
         return self.answer.done()
 
+    def go_on(self) -> None:
+        """Between the parts of one image, which may be many.
+
+        Raises:
+            TooLate: nobody waits for it any more.
+        """
+        if self.over():
+            raise TooLate("Nobody waits for this image any more.")
+
     def lap(self, part: str) -> None:
         """Note how long a part of the way has taken."""
         now = time.monotonic()
@@ -155,7 +164,11 @@ class Engine:
         while batch := self._next():
             for work in batch:
                 work.lap("queue")
-            self._infer([work for work in batch if not work.over()])
+            try:
+                self._infer([work for work in batch if not work.over()])
+            except Exception as error:  # the thread must live on
+                for work in batch:
+                    work.fail(error)
 
     def _next(self) -> list[Work]:
         """The images that go through the network next; none once the engine is stopped and done."""
@@ -203,11 +216,12 @@ class Engine:
 
     def _outcomes(self, batch: Sequence[Work]) -> list[Callable[[], Outcome]]:
         """What gives each image's outcome; objects are made of a network's numbers in the pool."""
-        mode = batch[0].mode
+        mode, network = batch[0].mode, self.served.network
+        network.before = batch[0].go_on if len(batch) == 1 else lambda: None
         if not isinstance(mode, FullImage):
             outcome = mode.annotate(batch[0].image, batch[0].document)
             return [lambda: outcome]
-        network, probable = self.served.network, mode.config.save_probabilities
+        probable = mode.config.save_probabilities
         said = network.run(np.stack([work.image for work in batch]), probable)
 
         def outcome_of(work: Work, numbers: Any) -> Outcome:

@@ -130,13 +130,18 @@ class Guard:
         for value in _all(scope, b"cookie"):
             if any(self.access.accepts_cookie(one) for one in _cookies(value, name)):
                 return True
-        return any(self.access.accepts(token) for token in _tokens(scope))
+        tokens = _tokens(scope)
+        if any(self.access.accepts(token) for token in tokens):
+            return True
+        return _is_page(scope) and any(self.access.accepts_once(token) for token in tokens)
 
     def _without_token(self, scope: MutableMapping[str, Any]) -> str | None:
         """Where a browser that came with the token in its address is sent on to."""
         if self.access.token is None or not _is_page(scope) or not _tokens(scope):
             return None
-        if not any(self.access.accepts(token) for token in _tokens(scope)):
+        tokens = _tokens(scope)
+        once = [self.access.accepts_once(token, spend=True) for token in tokens]  # of all: each is spent
+        if not any(once) and not any(self.access.accepts(token) for token in tokens):
             return None  # an old one, in a browser that has the right cookie
         raw = scope.get("raw_path") or scope["path"].encode()
         path = quote(raw.split(b"?")[0].decode("latin-1"), safe="/%:@!$&'()*+,;=~-._")

@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from ravenml.data.bitmap import bitmap_size
 from ravenml.data.decoding import check_image_size
 from ravenml.data.labels import Document, parse_document
 from ravenml.errors import InputError
@@ -21,6 +22,8 @@ from ravenml.serve.uploads import Refused, check_upload, decode_upload, image_si
 if TYPE_CHECKING:
     from fastapi import Request
 
+_WORDS = 2**20  # bytes of parameters
+_PLAIN = ("application/json", "application/x-www-form-urlencoded")
 _HOW = "send an image as the body or as multipart/form-data, or name one with url; /docs shows how"
 
 
@@ -62,6 +65,7 @@ class Image:
         where = Path(f"annotation of {self.name}")
         document = parse_document(self.annotation, where)
         check_image_size(document.size, image, where, Path(self.name))
+        _check_bitmaps(document, where)
         return image, document
 
 
@@ -87,9 +91,11 @@ async def read_request(request: Request, limits: Limits) -> Incoming:
     images: list[Image] = []
     if _is_image(body):
         images = [Image("image", body)]
+    elif kind in _PLAIN and len(body) > _WORDS:
+        raise Refused(f"Parameters may have at most {_WORDS} bytes; send images as they are.", 413)
     elif kind == "application/json":
         given += _read_json(body)
-    elif kind == "application/x-www-form-urlencoded" and len(body) < 2**20 and body.isascii():
+    elif kind == "application/x-www-form-urlencoded" and body.isascii():
         given += parse_qsl(body.decode(), keep_blank_values=True)
     elif body:
         raise Refused(f"The body is no PNG, JPEG, BMP, TIFF or WebP image; {_HOW}.", 415)
@@ -142,6 +148,16 @@ def _read_json(body: bytes) -> list[tuple[str, str]]:
         for one in value if isinstance(value, list) else [value]:
             found.append((name, one if isinstance(one, str) else _text(one)))
     return found
+
+
+def _check_bitmaps(document: Document, where: Path) -> None:
+    """Refuse bitmaps that are larger than the image, before anything makes room for them."""
+    for number, label in enumerate(document.labels):
+        bitmap = label.entry.get("bitmap")
+        data = bitmap.get("data") if isinstance(bitmap, dict) else None
+        size = bitmap_size(data) if isinstance(data, str) else None
+        if size is not None and size[0] * size[1] > document.size[0] * document.size[1]:
+            raise Refused(f"{where}: objects[{number}].bitmap.data is larger than the image.", 413)
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ravenml.errors import RavenError
-from ravenml.serve.uploads import MAX_BYTES, MAX_PIXELS
+from ravenml.infer.modes.base import Mode
+from ravenml.infer.modes.configs import SlidingWindowConfig
+from ravenml.serve.uploads import MAX_BYTES, MAX_PIXELS, Refused
+
+WINDOWS = 100_000  # of one image
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,34 @@ class Full(RavenError):
     def __init__(self, seconds: int) -> None:
         super().__init__(f"The server has its hands full; try again in {seconds} s.")
         self.seconds = seconds
+
+
+def check_windows(mode: Mode, size: tuple[int, int], limits: Limits) -> None:
+    """Refuse sliding windows that would take much room: very large ones, and very many.
+
+    Args:
+        mode: the mode that was asked for.
+        size: the image's (height, width).
+        limits: the server's.
+
+    Raises:
+        Refused: the windows are too large or too many.
+    """
+    config = mode.config
+    if not isinstance(config, SlidingWindowConfig):
+        return
+    window, overlap = config.window, config.min_overlap
+    high, wide = max(size[0], window.height), max(size[1], window.width)
+    if high * wide > limits.max_pixels:
+        raise Refused(f"window: {window.width}×{window.height} is too large; ask for a smaller one.", 413)
+    down = -(-(high - window.height) // (window.height - overlap.y)) + 1
+    across = -(-(wide - window.width) // (window.width - overlap.x)) + 1
+    if down * across > WINDOWS:
+        raise Refused(
+            f"window: {window.width}×{window.height} makes {down * across} windows of this image, and at "
+            f"most {WINDOWS} are accepted; ask for larger ones, or for less overlap.",
+            413,
+        )
 
 
 class Room:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ SOCKET = "RAVENML_SERVE_SOCKET"  # in a worker's environment: the number of the 
 DEVICE = "RAVENML_SERVE_DEVICE"  # the worker's own device
 _YOUNG = 10.0  # a worker that ends sooner is not simply started again
 _TRIES = 3
+_TO_READ = 5.0  # seconds that the last answers have to be read when the server ends
 
 
 def need_extra() -> None:
@@ -40,7 +42,9 @@ def need_extra() -> None:
         )
 
 
-def serve_app(app: Any, opened: socket.socket, ready: Callable[[], None] | None = None) -> None:
+def serve_app(
+    app: Any, opened: socket.socket, ready: Callable[[], None] | None = None, deadline: float = 30.0
+) -> None:
     """Serve an application until SIGTERM or Ctrl-C, and finish what was accepted before.
 
     A second Ctrl-C ends it at once.
@@ -49,6 +53,8 @@ def serve_app(app: Any, opened: socket.socket, ready: Callable[[], None] | None 
         app: the application.
         opened: the socket that it listens on.
         ready: called once requests are answered.
+        deadline: seconds within which a request is answered; who has not read the answer some seconds later
+            does not keep the server from ending.
     """
     import uvicorn
 
@@ -79,6 +85,7 @@ def serve_app(app: Any, opened: socket.socket, ready: Callable[[], None] | None 
         access_log=False,  # /metrics counts them
         server_header=False,
         timeout_keep_alive=30,
+        timeout_graceful_shutdown=math.ceil(deadline + _TO_READ),
         lifespan="on",
     )
     Server(config).run([opened])
@@ -125,6 +132,8 @@ class Workers:
                 while self._running:
                     time.sleep(0.1)
                     self._look(folder)
+                    if self._stopping:
+                        self.opened.close()  # or others would wait in line for a server that ends
             finally:
                 for process, _ in self._running.values():
                     process.kill()
@@ -149,6 +158,8 @@ class Workers:
             start_new_session=True,  # Ctrl-C on the terminal reaches this process alone
         )
         self._running[number] = (process, time.monotonic())
+        if self._stopping:  # the signal came while it was being started, and has not reached it
+            process.send_signal(signal.SIGTERM)
 
     def _look(self, folder: str) -> None:
         for number, (process, since) in list(self._running.items()):

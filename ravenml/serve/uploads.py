@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,8 @@ MAX_PIXELS = 2**26  # 67 million: 8192 × 8192, which is 201 MB of RGB
 _KINDS = "send a PNG, JPEG, BMP, TIFF or WebP image"
 _WIDTH, _HEIGHT, _BITS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT = _TAGS = 256, 257, 258, 277, 322, 323  # of TIFF
 _MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG's starts of a frame
+_FILL = re.compile(rb"\xff+")  # a JPEG's marker, with any number of bytes that fill up before it
+_PARTS = 1 << 16  # of a file; stepping over millions of empty ones would keep all others waiting
 
 
 class Refused(InputError):
@@ -129,21 +132,24 @@ def image_size(content: bytes) -> tuple[int, int] | None:
 def _png(content: bytes) -> tuple[int, int] | None:
     """Every chunk must lie within the file: OpenCV makes room for as much as a chunk says that it holds."""
     at = 8
-    while content[at + 4 : at + 8] != b"IEND":
+    for _ in range(_PARTS):
+        if content[at + 4 : at + 8] == b"IEND":
+            break
         at += _big(content, at, 4) + 12
+    else:
+        raise ValueError("too many chunks")
     return (_big(content, 16, 4), _big(content, 20, 4)) if content[12:16] == b"IHDR" else None
 
 
 def _jpeg(content: bytes) -> tuple[int, int] | None:
-    """The largest of its frames' sizes; segments, an embedded thumbnail among them, are stepped over."""
+    """The frame's size; segments before it, an embedded thumbnail among them, are stepped over."""
     at, found = 2, None
-    while at + 4 <= len(content):
-        if content[at] != 0xFF:
+    for _ in range(_PARTS):
+        fill = _FILL.match(content, at)
+        if fill is None or fill.end() + 3 > len(content):
             break
+        at = fill.end() - 1
         marker = content[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
-            continue
         if marker == 0xDA:
             break
         if marker in (0x01, *range(0xD0, 0xD9)):  # these have no length

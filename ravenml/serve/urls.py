@@ -46,7 +46,7 @@ class AllowedUrls:
             urllib.request.HTTPHandler(),
             urllib.request.HTTPSHandler(),
             urllib.request.HTTPDefaultErrorHandler(),
-            _NoRedirect(),
+            NoRedirect(),
             urllib.request.HTTPErrorProcessor(),
         ):
             self._opener.add_handler(handler)
@@ -104,7 +104,7 @@ class AllowedUrls:
         return b"".join(parts)
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
+class NoRedirect(urllib.request.HTTPRedirectHandler):
     """An answer that leads elsewhere is an error."""
 
     def redirect_request(

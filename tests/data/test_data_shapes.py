@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import binascii
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from projects import bitmap_of, box_of, polygon_of, real_data
 
 from ravenml.data.annotation import Annotation, Object
-from ravenml.data.bitmap import decode_bitmap, decode_png, encode_bitmap, trim
+from ravenml.data.bitmap import PNG_SIGNATURE, bitmap_size, decode_bitmap, decode_png, encode_bitmap, trim
 from ravenml.data.decoding import decode
 from ravenml.data.faults import Fault
 from ravenml.data.geometry import Bitmap, Polygon, Rectangle
@@ -140,8 +142,6 @@ def test_png_kinds_of_bitmaps_mean_the_same() -> None:
 
 
 def test_palette_pngs_with_other_colours_are_read_by_their_transparency() -> None:
-    import zlib
-
     mask = np.eye(9, 11) > 0
     rows = np.zeros((9, 3), np.uint8)
     rows[:, 1:] = np.packbits(mask, axis=1)
@@ -175,7 +175,6 @@ def test_a_bitmap_survives_encoding_and_decoding(mask: np.ndarray) -> None:
 @given(masks)
 def test_what_is_written_reads_the_same_through_opencv_alone(mask: np.ndarray) -> None:
     import base64
-    import zlib
 
     file = np.frombuffer(zlib.decompress(base64.b64decode(encode_bitmap(mask))), np.uint8)
     assert (alpha_of(file) == mask).all()
@@ -274,7 +273,6 @@ def test_broken_bitmap_data_is_named_with_file_and_object(one: MakeOne, data: An
 
 def test_a_cut_off_png_in_a_bitmap_is_an_error(one: MakeOne) -> None:
     import base64
-    import zlib
 
     whole = zlib.decompress(base64.b64decode(encode_bitmap(np.random.default_rng(0).random((30, 30)) > 0.5)))
     cut = base64.b64encode(zlib.compress(whole[:-30])).decode()
@@ -359,7 +357,6 @@ def test_a_fault_survives_pickling_as_data_loaders_need() -> None:
 def test_the_real_project_s_bitmaps_agree_with_opencv_alone() -> None:
     import base64
     import json
-    import zlib
 
     project = Project.open(real_data("camvid_small"))
     for item in project.items[::20]:
@@ -369,3 +366,17 @@ def test_the_real_project_s_bitmaps_agree_with_opencv_alone() -> None:
             file = np.frombuffer(zlib.decompress(base64.b64decode(entry["bitmap"]["data"])), np.uint8)
             assert isinstance(thing.geometry, Bitmap)
             assert (thing.geometry.mask == alpha_of(file)).all()
+
+
+def test_a_bitmap_that_unpacks_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ravenml.data.bitmap._LARGEST", 5000)
+    packed = binascii.b2a_base64(zlib.compress(PNG_SIGNATURE + bytes(10_000)), newline=False)
+    with pytest.raises(ValueError, match="unpacks to more than a mask has"):
+        decode_bitmap(packed)
+
+
+def test_a_bitmap_s_size_is_known_before_it_is_decoded() -> None:
+    data = encode_bitmap(np.ones((3, 700), bool))
+    assert bitmap_size(data) == (3, 700) and bitmap_size(binascii.a2b_base64(data).hex()) is None
+    png = zlib.decompress(binascii.a2b_base64(data))
+    assert bitmap_size(binascii.b2a_base64(png, newline=False)) == (3, 700)

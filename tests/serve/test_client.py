@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,3 +105,33 @@ def test_a_full_server_is_asked_again() -> None:
         threading.Timer(0.2, model.gate.set).start()
         assert Client(server.address).predict(array())["objects"]
         waiting.join()
+
+
+def test_no_proxy_hears_what_is_said_to_this_machine(server: Access, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert Client(server.address).healthy()
+    assert Client(server.address.replace("127.0.0.1", "localhost")).healthy()
+
+
+def test_the_token_goes_nowhere_that_an_answer_leads() -> None:
+    asked: list[str] = []
+
+    class Away(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    away = ThreadingHTTPServer(("127.0.0.1", 0), Away)
+    threading.Thread(target=away.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(RavenError, match="answered with 302"):
+            Client(f"http://127.0.0.1:{away.server_port}", TOKEN).model()
+    finally:
+        away.shutdown()
+        away.server_close()
+    assert asked == ["/model"]

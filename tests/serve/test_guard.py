@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -272,3 +273,24 @@ def test_a_port_that_is_taken_is_told_and_the_usual_one_gives_way_to_the_next() 
             assert port < other.getsockname()[1] < port + 20
     with pytest.raises(InputError, match="no name or address of this machine"):
         listen("no.such.host.invalid", 0, 8000)
+
+
+def test_an_address_for_a_command_line_lets_one_visitor_in() -> None:
+    """Everybody on the machine can read the command line of the browser that is opened."""
+    with listening(lambda access: Guard(echo, access), TOKEN) as access:
+        once = access.address_once().partition(str(access.port))[2]
+        assert TOKEN not in once and ask(access, once)[0] == 401  # a program sends the token
+        status, headers, _ = ask(access, once, accept="text/html")
+        assert (status, headers["location"]) == (303, "/")
+        assert ask(access, cookie=headers["set-cookie"].partition(";")[0])[0] == 200
+        assert ask(access, once, accept="text/html")[0] == 401
+
+
+def test_and_only_within_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    access = Access(TOKEN)
+    code = access.address_once().partition("token=")[2]
+    assert access.accepts_once(code) and not access.accepts_once("other")
+    later = time.monotonic() + 61
+    monkeypatch.setattr("time.monotonic", lambda: later)
+    assert not access.accepts_once(code)
+    assert Access(None).address_once() == "http://127.0.0.1:8000/"

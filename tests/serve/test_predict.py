@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import os
 import threading
+import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +23,7 @@ import pytest
 pytest.importorskip("fastapi", reason="the extra ravenml[serve] is not installed")
 from serving import CLASSES, TOKEN, Answer, Spots, Tints, ask, form, picture, post, serving
 
-from ravenml.data.bitmap import decode_bitmap
+from ravenml.data.bitmap import decode_bitmap, encode_bitmap
 from ravenml.errors import InputError
 from ravenml.serve.access import Access
 from ravenml.serve.limits import Limits
@@ -170,6 +174,67 @@ def test_a_bomb_and_what_is_too_large_are_refused() -> None:
     with serving(Tints()) as server:
         answer = post(server, png_bomb(20000))
         assert answer.status == 413 and "20000×20000" in answer.said
+
+
+def test_a_form_that_is_none_is_told() -> None:
+    with serving(Tints()) as server:
+        for body, kind in (
+            (b"nothing", "multipart/form-data"),
+            (b"--x", "multipart/form-data; boundary=cut"),
+        ):
+            answer = post(server, body, Content_Type=kind)
+            assert answer.status == 400 and "model" not in answer.said, answer.said
+        answer = post(server, b'{"url": "' + b"a" * 2**20 + b'"}', Content_Type="application/json")
+        assert answer.status == 413 and "Parameters may have at most" in answer.said
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("window=9000x9000", "window: 9000×9000 is too large"),
+        ("window=1", "makes 160000 windows of this image, and at most 100000 are accepted"),
+    ],
+)
+def test_windows_that_would_take_much_room_are_refused(server: Access, query: str, said: str) -> None:
+    answer = post(server, picture(size=(400, 400)), f"?mode=sliding_window&{query}")
+    assert answer.status == 413 and said in answer.said, answer.said
+
+
+def test_an_image_of_many_windows_ends_with_its_deadline_and_keeps_no_other_waiting() -> None:
+    class Slow(Tints):
+        batch_size = 1
+
+        def predict(self, images: Any, want: str = "labels") -> Any:
+            time.sleep(0.05)
+            return super().predict(images, want)
+
+    slow = Slow()
+    with serving(slow, limits=Limits(deadline=1.0)) as server:
+        answer = post(server, picture(size=(160, 160)), "?mode=sliding_window&window=4")
+        assert answer.status == 504
+        done = len(slow.batches)
+        assert done < 100  # of 1600
+        assert post(server, picture()).status == 200
+        assert len(slow.batches) < done + 5
+
+
+def test_an_annotation_s_bitmaps_are_no_larger_than_the_image(server: Access) -> None:
+    from test_roots_and_uploads import png_bomb
+
+    def annotated(packed: bytes) -> Answer:
+        bitmap = {"origin": [0, 0], "data": base64.b64encode(packed).decode()}
+        thing = {"classTitle": "red", "geometryType": "bitmap", "bitmap": bitmap, "tags": []}
+        document = {"size": {"height": 20, "width": 30}, "tags": [], "objects": [thing]}
+        body, headers = form(
+            ("image", "a.png", picture()), ("annotation", None, json.dumps(document).encode())
+        )
+        return post(server, body, "?mode=bboxes&answer=annotation", **headers)
+
+    for bomb in (png_bomb(20000), zlib.compress(png_bomb(20000))):
+        answer = annotated(bomb)
+        assert answer.status == 413 and "larger than the image" in answer.said, answer.said
+    whole = encode_bitmap(np.ones((20, 30), bool))
+    assert annotated(base64.b64decode(whole)).status == 200
 
 
 # --- addresses and paths -----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from ravenml.data.faults import Fault
 from ravenml.errors import InputError
 from ravenml.serve.roots import Roots
-from ravenml.serve.uploads import Refused, decode_upload, image_size
+from ravenml.serve.uploads import Refused, check_upload, decode_upload, image_size
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (30, 50, 3), dtype=np.uint8)
 
@@ -157,3 +158,24 @@ def test_a_link_that_changes_after_the_check_leads_nowhere(tmp_path: Path) -> No
     os.unlink(tmp_path / "root" / "link")
     (tmp_path / "root" / "link").symlink_to("/etc")
     assert checked == tmp_path / "root" / "a" / "file"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xd8\xff" + b"\xff" * 2**24,
+        b"\xff\xd8" + b"\xff\xe1\x00\x02" * 2**22,
+        b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0IDAT\0\0\0\0" * 2**20,
+    ],
+    ids=["fill bytes", "empty segments", "empty chunks"],
+)
+def test_a_header_of_millions_of_parts_takes_no_time(content: bytes) -> None:
+    began = time.process_time()
+    with pytest.raises(Refused, match="is no image that is known here"):
+        check_upload(content, "a.jpg")
+    assert time.process_time() - began < 0.5
+
+
+def test_bytes_that_fill_up_are_stepped_over() -> None:
+    jpeg = cv2.imencode(".jpg", PICTURE)[1].tobytes()
+    assert image_size(jpeg[:2] + b"\xff" * 5 + jpeg[2:]) == (50, 30)

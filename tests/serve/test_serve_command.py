@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra ravenml[serve] is not installed")
@@ -23,6 +27,7 @@ from throwaway import write_plugin
 
 from ravenml.errors import RavenError
 from ravenml.serve import Client
+from ravenml.serve.server import Workers
 
 SLOW = """
 import time
@@ -131,13 +136,29 @@ def test_several_workers_answer_on_one_address(raven: Raven, tmp_path: Path) -> 
         os.kill(int(first[0]), signal.SIGKILL)  # one that dies is started again
         wait_for(lambda: len(set(children.read_text().split()) - set(first)) == 1, 30)
         assert client.predict(picture())["objects"]
-        process.send_signal(signal.SIGTERM)
+        with ThreadPoolExecutor(8) as pool:
+            answers = [pool.submit(client.predict, picture()) for _ in range(8)]
+            time.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+            # Nobody waits in line for a server that ends, while what was accepted is answered.
+            wait_for(lambda: refuses(address), 5)
+            assert process.poll() is None
+            assert all(one.result()["objects"] for one in answers)
         assert process.wait(timeout=30) == 0
         assert process.stderr is not None and "it is started again" in process.stderr.read()
 
 
+def refuses(address: str) -> bool:
+    """Whether nothing listens at an address."""
+    parts = urlsplit(address)
+    try:
+        socket.create_connection((parts.hostname, parts.port), 1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def raven_metrics(address: str) -> str:
-    from urllib.parse import urlsplit
     from urllib.request import urlopen
 
     parts = urlsplit(address)
@@ -216,3 +237,32 @@ def test_the_server_needs_no_page_builder() -> None:
     code = "import sys, ravenml.serve.app, ravenml.serve.server; print('nicegui' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_worker_that_is_being_started_when_the_end_comes_is_ended_too() -> None:
+    def begins(number: int) -> dict[str, str]:
+        os.kill(os.getpid(), signal.SIGTERM)  # which comes before the process is there
+        return {}
+
+    command = [sys.executable, "-c", "import time; time.sleep(30)"]
+    began = time.monotonic()
+    with socket.socket() as opened:
+        Workers(lambda number: command, opened, 1, begins, print).run()
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.slow
+def test_who_does_not_read_an_answer_keeps_no_server_from_ending(raven: Raven, model: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (2000, 3000, 3), dtype=np.uint8)
+    content = cv2.imencode(".bmp", noise)[1].tobytes()
+    with started(raven, model, "--deadline", "1") as (process, address):
+        parts = urlsplit(address)
+        head = (
+            f"POST /predict?answer=overlay&{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            f"Content-Length: {len(content)}\r\n\r\n"
+        )
+        with socket.create_connection((parts.hostname, parts.port)) as unread:
+            unread.sendall(head.encode() + content)
+            wait_for(lambda: unread.recv(1, socket.MSG_PEEK))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=15) == 0
