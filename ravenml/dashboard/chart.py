@@ -85,6 +85,8 @@ class Chart:
         drawn = await run.io_bound(draw, list(self.lines), self.view)
         if drawn is None or self._plot.is_deleted:  # the server is ending, or the page is gone
             return
+        if content is not self._current:  # something else was asked for meanwhile
+            return
         before, self._drawn = self._drawn, drawn
         change: dict[str, Any] = {"yAxis": {"type": self._scale}}
         if self._looks() == self._shown:

@@ -74,13 +74,13 @@ class Charts:
     def load(self) -> bool:
         """Read what is new, which may take long: call it in a thread.  Whether anything was."""
         sources = self._sources_now()
-        if sources != self.sources:  # folds that have begun since
-            self.sources, self._versions, self._outdated = sources, [], True
-        versions = [SHELF.of(folder).refresh() for source in self.sources for folder in source.folders]
-        if versions == self._versions:
+        versions = [SHELF.of(folder).refresh() for source in sources for folder in source.folders]
+        if (sources, versions) == (self.sources, self._versions):
             return False
+        points = [source.points() for source in sources]
+        self._outdated |= sources != self.sources  # folds that have begun since
         self._versions = versions
-        self._points = [source.points() for source in self.sources]
+        self.sources, self._points = sources, points  # together: the page looks at both meanwhile
         self._drawings = {p.title: draw(self._lines(p), self.view) for p in self._chosen() if self._is_new(p)}
         return True
 
@@ -179,8 +179,9 @@ class Charts:
         with self._grid:
             self._arrange()
         for panel in self._chosen():
-            if panel not in new:
-                await self._charts[panel.title].show(self._lines(panel))
+            there = self._charts.get(panel.title)  # none where other charts were asked for meanwhile
+            if panel not in new and there is not None:
+                await there.show(self._lines(panel))
 
     def _matching(self) -> list[Panel]:
         known = [name for name in self.addresses() if self.only is None or name in self.only]

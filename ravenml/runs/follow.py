@@ -32,7 +32,9 @@ class Log:
         """The new lines, without their ends; what has no end yet is held back unless ``all_of_it``."""
         content = self._rest + self._new()
         end = len(content) if all_of_it else content.rfind(b"\n") + 1
-        self._rest = content[end:]
+        rest = content[end:]
+        # Of a bar that draws itself over and over, what stands there now is enough.
+        self._rest = rest[rest.rstrip(b"\r").rfind(b"\r") + 1 :]
         text = content[:end].decode("utf-8", errors="replace")
         # A bar that redraws itself is one line: what stood there last.
         lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))

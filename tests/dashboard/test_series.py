@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ravenml.dashboard import series as module
+from ravenml.dashboard.charts import Charts, sources_of
 from ravenml.dashboard.series import Series, Shelf
 from ravenml.runs.curves import curves
 
@@ -181,3 +182,23 @@ def test_100_000_events_are_read_within_seconds_and_then_in_a_moment(folder: Pat
     assert cold < 5
     assert warm < 0.2
     print(f"100,000 events: {cold:.2f} s, from the cache {1000 * warm:.0f} ms")
+
+
+def test_sources_and_their_points_change_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page looks at both while a thread reads what is new."""
+    for fold in ("0", "1"):
+        (folder / "folds" / fold).mkdir(parents=True)
+        add(folder / "folds" / fold, metric(1, 0.5, 10))
+    charts = Charts(sources_of(folder))
+    assert charts.load() and len(charts.sources) == len(charts._points) == 2
+    (folder / "folds" / "2").mkdir()
+    seen: list[tuple[int, int]] = []
+    refresh = Series.refresh
+
+    def look(series: Series) -> int:
+        seen.append((len(charts.sources), len(charts._points)))
+        return refresh(series)
+
+    monkeypatch.setattr(Series, "refresh", look)
+    assert charts.load() and len(charts.sources) == len(charts._points) == 3
+    assert set(seen) == {(2, 2)}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from as_user import Raven
+from as_user import Raven, wait_for
 
 from ravenml.dashboard.train.cloning import sparse
 from ravenml.dashboard.train.draft import (
@@ -26,6 +26,7 @@ from ravenml.dashboard.train.draft import (
 )
 from ravenml.dashboard.train.export import arguments, as_command, as_config, from_run
 from ravenml.dashboard.train.missing import first_missing, missing
+from ravenml.dashboard.train.starting import start
 from ravenml.errors import InputError
 
 
@@ -97,6 +98,21 @@ def test_raven_train_takes_what_is_exported(
     again = from_run(raven.runs()[0])
     assert again["split"] == wish and again["plugin"] == "learner" and again["dataset"] == str(project)
     assert value_at(again["settings"], "input_size.width") == 32
+
+
+def test_what_was_started_is_what_was_chosen_then(
+    raven: Raven, learner: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in raven.env().items():
+        monkeypatch.setenv(name, value)
+    draft = new_draft(dataset=str(project), plugin="learner", settings={"lr": 0.5, "epochs": 1})
+    run_id = start(draft, "train")
+    change_draft(draft.id, lambda d: put(d.settings, "lr", 0.1))
+    remove_draft(draft.id)
+    record = raven.home / "runs" / run_id / "run.json"
+    wait_for(lambda: record.exists() and json.loads(record.read_text()).get("result"))
+    told = json.loads(record.read_text())
+    assert told["result"]["status"] == "completed" and told["config"]["plugin"]["lr"] == 0.5
 
 
 def test_the_command_can_be_copied_and_the_file_says_only_what_was_chosen(home: Path) -> None:

@@ -54,8 +54,10 @@ def test_a_change_is_noticed_and_a_broken_annotation_told(project: Path) -> None
     surveys = Surveys()
     job = surveys.of(project)
     wait_for(lambda: job.ended)
+    assert surveys.renewed(project) is job
     next((project / "ds" / "ann").glob("*.json")).write_text("{")
-    again = surveys.of(project, anew=True)
+    again = surveys.renewed(project)
+    assert again is not job and surveys.of(project) is again
     wait_for(lambda: again.ended)
     assert again.survey is not None and len(again.survey.faults) == 1 and (again.survey.sizes == 0).sum() == 1
 
@@ -137,6 +139,37 @@ def test_a_helper_that_dies_is_started_again_and_ends_with_us(
         assert process is not None and process.stdin is not None
         process.stdin.close()
         assert await asyncio.wait_for(process.wait(), 20) == 0
+
+    in_a_loop(talk())
+
+
+def test_an_answer_that_nobody_waits_for_is_not_taken_for_that_of_the_next_question(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    slow = """
+    from ravenml.train.settings import TrainSettings
+    class Settings(TrainSettings):
+        a: int = 1
+        def learning_rates(self, steps):
+            import time
+            time.sleep(1 if self.a == 2 else 0)
+            return [self.a] * steps
+    """
+    write_plugin(site, "slow", LEARNS, settings=slow)
+
+    async def talk() -> None:
+        helper = Helper("slow")
+        await helper.describe()
+        asked = asyncio.create_task(helper.ask(ask="curve", settings={"a": 2}, steps=1))
+        await asyncio.sleep(0.3)
+        asked.cancel()  # the page was left
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        assert (await helper.ask(ask="curve", settings={"a": 5}, steps=2))["rates"] == [5, 5]
+        process = helper._process
+        helper.close()
+        assert process is not None and await asyncio.wait_for(process.wait(), 20)
 
     in_a_loop(talk())
 

@@ -15,7 +15,7 @@ from as_user import Raven, wait_for
 from many_runs import write_run
 
 from ravenml.errors import InputError
-from ravenml.runs.follow import printed
+from ravenml.runs.follow import Log, printed
 from ravenml.runs.record import read_record, status
 from ravenml.runs.replay import OPTION_VARIABLES, cloning, resuming
 from ravenml.train.given import core_options
@@ -283,6 +283,16 @@ def test_followed_logs_end_with_the_run_and_miss_nothing(home: Path, raven: Rave
     process.wait()
     assert shown == [*(f"line {number}" for number in range(30)), "bar 3", "no end"]
     assert list(printed(folder, tail=2)) == ["bar 3", "no end"]
+
+
+def test_a_bar_is_held_by_what_stands_there_last(tmp_path: Path) -> None:
+    path = tmp_path / "console.log"
+    log = Log(path, "fold 0 | ")
+    path.write_bytes(b"begin\r\n" + b"".join(b"\rstep %d" % number for number in range(10_000)))
+    assert log.read() == ["fold 0 | begin"] and len(log._rest) < 20
+    with path.open("ab") as file:
+        file.write(b"\rdone\r\n")
+    assert log.read() == ["fold 0 | done"]
 
 
 def test_following_a_run_that_is_killed_ends_too(home: Path, raven: Raven) -> None:

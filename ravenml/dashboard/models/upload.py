@@ -98,8 +98,9 @@ class UploadForm:
             self._store.enable()
             return
         ui.notify(f"Stored as {model}.", position="bottom")
-        uploads.forget(self._key)
+        uploads.clear(self._key)
         self._told.text = ""
+        self._progress.set_visibility(False)
         await self._again()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 import secrets
 import time
 from contextlib import suppress
@@ -15,7 +15,7 @@ from ravenml.files import explain
 PART = 16 << 20  # bytes of a part; the browser sends no larger ones
 LIMIT = 16 << 30  # bytes of a file
 _STALE = 86400.0  # seconds after which what was never stored is deleted
-_KEY = re.compile(r"[0-9a-f]{32}")
+_keys: set[str] = set()  # of the pages that are open
 
 
 def begin() -> str:
@@ -27,20 +27,19 @@ def begin() -> str:
             if time.time() - left.stat().st_mtime > _STALE:
                 left.unlink()
     key = secrets.token_hex(16)
-    (folder / f"{key}.tar").touch(mode=0o600)
+    _keys.add(key)
     return key
 
 
 def place(key: str) -> Path:
-    """Where the file of a key lies.
+    """Where the file of a key lies, once something was sent.
 
     Raises:
         InputError: there is no such key.
     """
-    path = cache_dir() / "dashboard" / "uploads" / f"{key}.tar"
-    if not _KEY.fullmatch(key) or not path.exists():
-        raise InputError("This upload is not known, or is over; choose the file again.")
-    return path
+    if key not in _keys:
+        raise InputError("This upload is not known, or is over; open the page again.")
+    return cache_dir() / "dashboard" / "uploads" / f"{key}.tar"
 
 
 def add(key: str, at: int, content: bytes) -> int:
@@ -51,23 +50,32 @@ def add(key: str, at: int, content: bytes) -> int:
         RavenError: the disk is full.
     """
     path = place(key)
-    size = path.stat().st_size
-    if at == 0 and size:  # another file was chosen
-        path.write_bytes(b"")
-        size = 0
+    if at == 0:  # another file was chosen
+        clear(key)
+    size = path.stat().st_size if path.exists() else 0
     if at != size:
         raise InputError(f"The upload goes on at byte {size}, and not at {at}; choose the file again.")
     if len(content) > PART or size + len(content) > LIMIT:
         raise InputError(f"A model's file has at most {LIMIT >> 30} GiB.")
     try:
-        with path.open("ab") as file:
+        with open(path, "ab", opener=_private) as file:
             file.write(content)
     except OSError as error:
         raise explain(error, path) from error
     return size + len(content)
 
 
-def forget(key: str) -> None:
-    """Delete what was sent."""
+def clear(key: str) -> None:
+    """Delete what was sent; another file may be."""
     with suppress(InputError, OSError):
         place(key).unlink()
+
+
+def forget(key: str) -> None:
+    """Delete what was sent, and take nothing more."""
+    clear(key)
+    _keys.discard(key)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ravenml.runs import layout
 _TAIL = 32_768  # bytes that are shown at first
 _MORE = 262_144  # bytes that are brought on request
 _LINE = 2_000  # letters of a line that are shown
+_PARTS = 1_000  # pieces of text on a page; a run may print for days
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -30,21 +32,28 @@ class Log:
         self.path = path
         self.begin = self.end = 0  # what was read
 
-    def tail(self) -> str:
-        """Its end."""
+    def tail(self, ended: bool = False) -> str:
+        """Its end; see :meth:`new`."""
         size = self._size()
         self.begin = self.end = max(0, size - _TAIL)
         if self.begin:
             self.begin = self.end = self._after_line(self.end)
-        return self.new()
+        return self.new(ended)
 
-    def new(self) -> str:
-        """What has been added since, as far as its lines are complete; all that there is of a torn last one
-        follows when it is."""
+    def new(self, ended: bool = False) -> str:
+        """What has been added since, as far as its lines are complete; a torn last one follows when it is.
+
+        Args:
+            ended: nothing more will come, so that a torn line is all that there is of it.
+        """
         if self._size() < self.end:  # written anew
             self.begin = self.end = 0
         content = self._read(self.end, self.end + 4 * _MORE)
         whole = content[: content.rfind(b"\n") + 1]
+        if not whole and len(content) == 4 * _MORE:  # a bar that has drawn itself over itself for hours
+            whole = content[: content.rfind(b"\r") + 1] or content
+        if ended and len(content) < 4 * _MORE:
+            whole = content
         self.end += len(whole)
         return text_of(whole)
 
@@ -83,6 +92,8 @@ class Console:
         names = folds_of(state.folder)
         self._places = {"": state.folder} | {f"fold {path.name}": path for path in names}
         self._log = Log(state.folder / layout.CONSOLE)
+        self._ended = not state.under_way
+        self._parts: deque[tuple[Any, int]] = deque()  # what is shown, and where in the log each piece ends
 
     async def build(self) -> None:
         """Put it on the page."""
@@ -111,8 +122,9 @@ class Console:
     async def _tail(self) -> None:
         from nicegui import run, ui
 
-        text = await run.io_bound(self._log.tail)
+        text = await run.io_bound(self._log.tail, self._ended)
         self._text.clear()
+        self._parts.clear()
         self._put(text)
         if not text:
             with self._text:
@@ -123,19 +135,28 @@ class Console:
     async def _before(self) -> None:
         from nicegui import run, ui
 
+        end = self._log.begin
         text = await run.io_bound(self._log.before)
         with self._text:
             label = ui.label((text or "").removesuffix("\n"))
         label.move(self._text, 0)
+        self._parts.appendleft((label, end))
         self._more.set_visibility(self._log.begin > 0)
 
     def _put(self, text: str | None) -> None:
         from nicegui import ui
 
-        if text:
-            with self._text:
-                ui.label(text.removesuffix("\n"))
-            self._scroll()
+        if not text:
+            return
+        if not self._parts:  # in place of the words that nothing was printed yet
+            self._text.clear()
+        with self._text:
+            self._parts.append((ui.label(text.removesuffix("\n")), self._log.end))
+        while len(self._parts) > _PARTS:
+            label, self._log.begin = self._parts.popleft()
+            label.delete()
+            self._more.set_visibility(True)
+        self._scroll()
 
     def _scroll(self) -> None:
         """To the end, unless somebody reads further up."""

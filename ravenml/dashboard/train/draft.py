@@ -127,8 +127,11 @@ def change_draft(draft_id: str, change: Callable[[Draft], None]) -> Draft:
 
 def remove_draft(draft_id: str) -> None:
     """Forget a draft; what it started goes on."""
-    for path in (path_of(draft_id), path_of(draft_id).with_suffix(".yml")):
-        path.unlink(missing_ok=True)
+    path = path_of(draft_id)
+    drafts_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _lock, one_at_a_time(drafts_dir() / ".lock"):  # a change under way would bring it back
+        for one in (path, path.with_suffix(".yml")):
+            one.unlink(missing_ok=True)
 
 
 def list_drafts() -> list[Draft]:

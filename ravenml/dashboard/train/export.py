@@ -35,15 +35,16 @@ def as_yaml(draft: Draft) -> str:
     return yaml.safe_dump(as_config(draft), sort_keys=False, allow_unicode=True, width=100)
 
 
-def arguments(draft: Draft, command: str = "train") -> list[str]:
+def arguments(draft: Draft, command: str = "train", file: Path | None = None) -> list[str]:
     """What starts the draft, behind ``raven``.
 
     Args:
         command: the plugin's training command.
+        file: where it stands as YAML; without it, the draft's own file.
     """
     queue = ["--remote", draft.queue] if draft.queue else []
-    file = str(path_of(draft.id).with_suffix(".yml"))
-    return ["train", *queue, "-c", file, draft.plugin or "PLUGIN", command]
+    file = file or path_of(draft.id).with_suffix(".yml")
+    return ["train", *queue, "-c", str(file), draft.plugin or "PLUGIN", command]
 
 
 def as_command(draft: Draft, command: str = "train") -> str:

@@ -68,7 +68,7 @@ def _element(view: View, field: dict[str, Any], shown: Any, take: Callable[[Any]
         select.props("dense outlined options-dense").on_value_change(lambda event: take(event.value))
         return _told(select, field)
     if kind in ("whole", "number"):
-        text = "" if shown is None else f"{shown:g}" if isinstance(shown, float) else str(shown)
+        text = "" if shown is None else str(shown).removesuffix(".0")
         number = ui.input(field["title"], value=text).props("dense outlined debounce=400 inputmode=decimal")
         if field["unit"]:
             number.props["suffix"] = field["unit"]

@@ -44,6 +44,9 @@ class Helper:
         async with self._turn:
             try:
                 answer = await asyncio.wait_for(self._exchange(question), _PATIENCE)
+            except asyncio.CancelledError:
+                self.close()  # whoever asks next must not be given this question's answer
+                raise
             except (TimeoutError, OSError, EOFError, ValueError) as error:
                 self.close()
                 reason = "took too long" if isinstance(error, TimeoutError) else "ended unexpectedly"

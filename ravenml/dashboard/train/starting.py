@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ravenml.config.home import runs_dir
 from ravenml.dashboard.train.draft import Draft, change_draft, drafts_dir
-from ravenml.dashboard.train.export import arguments
+from ravenml.dashboard.train.export import arguments, as_yaml
 from ravenml.errors import InputError, RavenError
-from ravenml.files import write_json
+from ravenml.files import write_bytes, write_json
 from ravenml.runs import layout
 from ravenml.runs.record import UNDER_WAY, read_record, status
 from ravenml.runs.replay import Replay
@@ -32,10 +32,13 @@ def start(draft: Draft, command: str) -> str:
         The id that its run will have.
 
     Raises:
-        RavenError: the log cannot be written.
+        RavenError: the log, or the file beside it, cannot be written.
     """
     run_id = new_id()
-    replay = Replay(arguments(draft, command), None, {layout.RUN_ID: run_id})
+    # A file of its own: the process reads it seconds later, when the draft may have changed or be gone.
+    config = log_of(run_id).with_suffix(".yml")
+    write_bytes(config, as_yaml(draft).encode())
+    replay = Replay(arguments(draft, command, config), None, {layout.RUN_ID: run_id})
     _launch(replay.arguments, log_of(run_id), replay.full_environment(draft.plugin))
 
     def note(kept: Draft) -> None:

@@ -19,6 +19,7 @@ WAYS = {
     "datasets": ("By datasets", "Whole datasets validate."),
     "kfold": ("k-fold", "Every image is validated once, by a model that never saw it."),
 }
+_FOLDS = 30  # that are drawn; a thousand of them would keep all other pages waiting
 GROUPINGS = {"random": "nothing", "dataset": "a dataset's images", "": "a regular expression on names"}
 
 
@@ -186,7 +187,7 @@ def _folds(view: View) -> None:
     assert job is not None and job.project is not None and division is not None
     most = max(len(split.val) for split in division.splits)
     with ui.element("div").classes("balance folds"):
-        for number, split in enumerate(division.splits):
+        for number, split in enumerate(division.splits[:_FOLDS]):
             ui.label(f"fold {number}").classes("strong")
             with ui.element("div").classes("bar").style(f"max-width: {100 * len(split.val) / most:.1f}%"):
                 if job.survey is None:
@@ -199,6 +200,8 @@ def _folds(view: View) -> None:
                             f"width: {100 * share.val / total:.2f}%; background: {share.color}"
                         ).tooltip(f"{share.title}: {share.val:,} objects")
             ui.label(f"{len(split.val):,} images").classes("muted small number")
+    if len(division.splits) > _FOLDS:
+        ui.label(f"and {len(division.splits) - _FOLDS} folds more").classes("muted small")
     if job.survey is not None:
         with ui.element("div").classes("line"):
             for known in job.project.classes:

@@ -140,15 +140,32 @@ class Surveys:
         self._jobs: dict[Path, Job] = {}
         self._lock = threading.Lock()
 
-    def of(self, root: Path, anew: bool = False) -> Job:
-        """The job of a project; begun, if it is new, failed before or ``anew``."""
+    def of(self, root: Path) -> Job:
+        """The job of a project; begun, if it is new or failed before."""
         with self._lock:
             job = self._jobs.get(root)
-            if job is None or (job.ended and (anew or job.error is not None)):
-                job = self._jobs[root] = Job(root)
-                while len(self._jobs) > 16:
-                    self._jobs.pop(next(iter(self._jobs)))
+            return self._begun(root) if job is None or job.error is not None else job
+
+    def renewed(self, root: Path) -> Job:
+        """The same, begun again if the project has changed.  It looks at all files: call it in a thread."""
+        job = self.of(root)
+        if job.survey is None or _is_as_counted(job):
             return job
+        with self._lock:  # another page may have noticed, too
+            return self._begun(root) if self._jobs.get(root) is job else self._jobs.get(root) or job
+
+    def _begun(self, root: Path) -> Job:
+        job = self._jobs[root] = Job(root)
+        while len(self._jobs) > 16:
+            self._jobs.pop(next(iter(self._jobs)))
+        return job
+
+
+def _is_as_counted(job: Job) -> bool:
+    try:
+        return _stamp(Project.open(job.root)) == job.stamp
+    except (RavenError, OSError):
+        return False
 
 
 def _stamp(project: Project) -> str:

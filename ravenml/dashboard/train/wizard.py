@@ -82,6 +82,8 @@ class Wizard:
         self._seen = changed_at(self.draft.id)
         self.draft = await to_thread(read_draft, self.draft.id)
         self._open()
+        if self.job is not None and self.job.survey is not None:
+            self.job = await to_thread(self.shared.surveys.renewed, self.job.root)
         await self._ask_plugin()
         if self.job is not None:  # most projects open at once; a step need not be shut for that moment
             await to_thread(self.job.opened.wait, _OPENING)
