@@ -10,6 +10,7 @@ import numpy as np
 from ravenml.data.annotation import Annotation
 from ravenml.data.cache import DecodedCache, default_cache
 from ravenml.data.decoding import decode
+from ravenml.data.geometry import Bitmap, Geometry
 from ravenml.data.project import Item, Project
 from ravenml.data.transforms import bounds
 
@@ -29,7 +30,7 @@ class BoxedImage(NamedTuple):
 
 
 def boxes_of(annotation: Annotation, classes: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The bounding boxes of rectangles, bitmaps and polygons, cut to the image.
+    """The bounding boxes of rectangles, polygons and bitmaps' set pixels, cut to the image.
 
     Args:
         annotation: of the image.
@@ -43,7 +44,7 @@ def boxes_of(annotation: Annotation, classes: Mapping[str, int]) -> tuple[np.nda
     found = [
         (bounds(one.geometry), classes[one.class_title])
         for one in annotation.objects
-        if one.class_title in classes
+        if one.class_title in classes and not _is_empty(one.geometry)
     ]
     edges = np.array([(r.left, r.top, r.right + 1, r.bottom + 1) for r, _ in found], np.float32).reshape(
         -1, 4
@@ -51,6 +52,10 @@ def boxes_of(annotation: Annotation, classes: Mapping[str, int]) -> tuple[np.nda
     edges = np.clip(edges, 0, np.array([width, height, width, height], np.float32))
     there = (edges[:, 2] > edges[:, 0]) & (edges[:, 3] > edges[:, 1])
     return edges[there], np.array([index for _, index in found], np.int64)[there]
+
+
+def _is_empty(geometry: Geometry) -> bool:
+    return isinstance(geometry, Bitmap) and not geometry.mask.any()
 
 
 class BoxSamples(Sequence[BoxedImage]):

@@ -19,12 +19,15 @@ _LARGEST = 2**26  # pixels; a polygon that is larger is cut where it lies in the
 
 
 def bounds(geometry: AnyGeometry) -> Rectangle:
-    """The smallest rectangle that holds the shape."""
+    """The smallest rectangle that holds the shape: of a bitmap, its set pixels, and all where none is set."""
     if isinstance(geometry, Rectangle):
         return geometry
     if isinstance(geometry, Bitmap):
-        (x, y), (height, width) = geometry.origin, geometry.mask.shape
-        return Rectangle(x, y, x + width - 1, y + height - 1)
+        left, top, wide, high = cv2.boundingRect(np.ascontiguousarray(geometry.mask).view(np.uint8))
+        if wide == 0:
+            return _extent(geometry)
+        x, y = geometry.origin[0] + left, geometry.origin[1] + top
+        return Rectangle(x, y, x + wide - 1, y + high - 1)
     if isinstance(geometry, Point):
         return Rectangle(geometry.x, geometry.y, geometry.x, geometry.y)
     points = geometry.exterior if isinstance(geometry, Polygon) else geometry.points
@@ -55,7 +58,7 @@ def crop(geometry: AnyGeometry, window: Rectangle) -> list[AnyGeometry]:
 
     A polygon that reaches out of the window may become several, which follow its pixels; a line too.
     """
-    extent = bounds(geometry)
+    extent = _extent(geometry) if isinstance(geometry, Bitmap) else bounds(geometry)
     shared = overlap(extent, window)
     if shared is None:
         return []
@@ -79,7 +82,7 @@ def scale(geometry: AnyGeometry, size: tuple[int, int], to: tuple[int, int]) -> 
     its centre lies in.  Corners of polygons and lines are rounded to the nearest pixel.
     """
     if isinstance(geometry, Bitmap | Rectangle):
-        extent = bounds(geometry)
+        extent = _extent(geometry) if isinstance(geometry, Bitmap) else geometry
         rows, columns = _sources(size[0], to[0]), _sources(size[1], to[1])
         down = np.flatnonzero((rows >= extent.top) & (rows <= extent.bottom))
         right = np.flatnonzero((columns >= extent.left) & (columns <= extent.right))
@@ -138,6 +141,12 @@ def outlines(mask: np.ndarray) -> Iterator[Polygon]:
         filled = np.zeros_like(part)
         cv2.fillPoly(filled, [exterior], 1)
         yield Polygon(exterior, tuple(_contours(filled & ~part)))
+
+
+def _extent(bitmap: Bitmap) -> Rectangle:
+    """The place of a bitmap's mask, whose border may have no set pixel."""
+    (x, y), (height, width) = bitmap.origin, bitmap.mask.shape
+    return Rectangle(x, y, x + width - 1, y + height - 1)
 
 
 def _with_points(geometry: Polygon | Line, change: object) -> Polygon | Line:

@@ -56,3 +56,11 @@ def test_titles_decide_the_numbers(small: Project) -> None:
     straight = BoxSamples(small, small.items, small.titles, cache=None)
     last = len(small.titles) - 1
     assert (turned[0].classes == last - straight[0].classes).all()
+
+
+def test_a_bitmap_counts_where_pixels_are_set_and_not_where_its_picture_ends() -> None:
+    mask = np.zeros((12, 20), bool)
+    empty = Bitmap((0, 0), mask.copy())
+    mask[3:5, 7:11] = True
+    boxes, classes = boxes_of(annotated(Bitmap((0, 0), mask), empty), {"thing": 0})
+    assert boxes.tolist() == [[7, 3, 11, 5]] and classes.tolist() == [0]

@@ -265,3 +265,15 @@ def test_tags_of_older_projects_are_written_in_today_s_form(tmp_path: Path) -> N
     (tmp_path / "meta.json").write_text(json.dumps(old))
     meta = read_meta_json(tmp_path / "meta.json")
     assert [tag["name"] for tag in meta["tags"]] == ["train", "sure"] and "tags_images" not in meta
+
+
+def test_a_bitmap_s_bounds_are_those_of_its_set_pixels() -> None:
+    mask = np.zeros((10, 10), bool)
+    assert bounds(Bitmap((5, 5), mask)) == Rectangle(5, 5, 14, 14)  # there are none
+    mask[2:4, 6] = True
+    wide = Bitmap((5, 5), mask)
+    assert bounds(wide) == Rectangle(11, 7, 11, 8)
+    (cut,) = crop(wide, Rectangle(0, 0, 11, 11))  # so that its picture does not reach out of the window
+    assert isinstance(cut, Bitmap) and cut.mask.shape == (7, 7) and bounds(cut) == bounds(wide)
+    (larger,) = scale(wide, (20, 20), (40, 40))
+    assert bounds(larger) == Rectangle(22, 14, 23, 17)

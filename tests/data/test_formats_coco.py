@@ -274,3 +274,11 @@ def test_a_broken_file_says_where() -> None:
 
 def test_what_is_written_in_pieces_is_json() -> None:
     assert json.loads(b"[" + b"".join(elements([1, {"a": "ü"}])) + b"]") == [1, {"a": "ü"}]
+
+
+@pytest.mark.parametrize("value", ["[" * 200_000, "1" * 5000])
+def test_what_is_absurd_is_told_and_no_traceback(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(f'{{"images": [{{"id": {value}')
+    with pytest.raises(Fault, match="not valid JSON"):
+        list(entries(path))

@@ -210,3 +210,11 @@ def test_with_a_name_the_dataset_is_known_by_it(tmp_path: Path, monkeypatch: pyt
     assert resolve_dataset("squares") == datasets_dir() / "squares"
     assert len(Project.open(resolve_dataset("squares")).items) == 1
     assert run("import", "via", source, "--name", "../x").exit_code == 2
+
+
+def test_a_project_is_not_written_into_what_is_imported(tmp_path: Path) -> None:
+    """The next call would take the project's own images for new ones."""
+    picture(tmp_path / "src" / "images" / "a.png")
+    target = tmp_path / "src" / "project"
+    done = run("import", "masks", tmp_path / "src", target)
+    assert done.exit_code == 2 and "lies within what is imported" in done.stderr and not target.exists()

@@ -16,7 +16,10 @@ from other_formats import imported, left_out, picture, run
 from projects import encoded
 
 from ravenml.data.demo import write_demo
+from ravenml.data.faults import Fault
+from ravenml.data.formats import cvat, lookup, voc
 from ravenml.data.formats.indexed_png import read_mask, write_mask
+from ravenml.data.formats.naming import classes_in
 from ravenml.data.geometry import Bitmap, Line, Point, Polygon, Rectangle
 from ravenml.data.images import read_image
 from ravenml.data.labels import read_document
@@ -363,3 +366,43 @@ def test_palettes_of_few_bits_are_read(tmp_path: Path, bits: int) -> None:
     png += chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
     (tmp_path / "a.png").write_bytes(png)
     assert read_mask(tmp_path / "a.png")[0].tolist() == [values.tolist()]
+
+
+def test_what_the_files_of_a_folder_share_is_looked_up_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Any] = []
+
+    def noted(function: Any) -> Any:
+        return lambda *given: looks.append(given) or function(*given)
+
+    for number in range(9):
+        picture(tmp_path / "me" / f"{number}.png")
+        shape = {"label": "a", "points": [[1, 1], [9, 9]], "shape_type": "rectangle"}
+        data = {"imagePath": f"D:\\other\\{number}.png", "shapes": [shape], "imageData": None}
+        (tmp_path / "me" / f"{number}.json").write_text(json.dumps(data))
+        picture(tmp_path / "voc" / "JPEGImages" / f"{number}.png")
+        path = tmp_path / "voc" / "Annotations" / f"{number}.xml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"<annotation><filename>{number}.png</filename></annotation>")
+    monkeypatch.setattr(lookup, "files_below", noted(lookup.files_below))
+    assert len(imported("labelme", tmp_path / "me")) == 9 and len(looks) == 1
+    monkeypatch.setattr(voc, "_names", noted(voc._names))
+    looks.clear()
+    assert len(imported("voc", tmp_path / "voc")) == 9 and len(looks) == 2  # `train` and `val`
+
+
+@pytest.mark.parametrize("content", ["5", "{}", '{"a": "b"}', '{"4000000000": "far"}', "null"])
+def test_a_list_of_classes_that_is_none_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "classes.json"
+    path.write_text(content)
+    with pytest.raises(Fault, match="lists no classes"):
+        classes_in(path)
+
+
+def test_cvat_s_images_are_counted_in_a_file_of_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "annotations.xml"
+    path.write_text(
+        "<annotations>" + "".join(f'<image id="{n}"/>' for n in range(200_000)) + "</annotations>"
+    )
+    assert cvat._count(path) == 200_000 and cvat._count(tmp_path / "missing.xml") == 0

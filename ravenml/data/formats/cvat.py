@@ -7,6 +7,7 @@ and the lengths of runs along its rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from ravenml.errors import InputError
 if TYPE_CHECKING:
     from ravenml.data.formats.exporting import Export
 
+_IMAGE = b"<image "
 _LARGEST = 1 << 28  # pixels of a mask
 _SHAPES = ("box", "polygon", "polyline", "points", "mask", "ellipse", "cuboid", "skeleton")
 Kinds = Mapping[str, str]  # an attribute's name to `checkbox`, `number`, `text` …
@@ -205,9 +207,14 @@ def _order(shape: Element) -> int:
 
 
 def _count(path: Path) -> int:
-    """How many images a file has, by its text alone."""
-    with path.open("rb") as file:
-        return sum(line.count(b"<image ") for line in file)
+    """How many images a file has, by its text alone, which may be one line; 0 where it cannot be read."""
+    count, rest = 0, b""
+    with suppress(OSError), path.open("rb") as file:
+        while part := file.read(1 << 20):
+            text = rest + part
+            count += text.count(_IMAGE)
+            rest = text[1 - len(_IMAGE) :]
+    return count
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ravenml.data.faults import Fault
 from ravenml.data.formats.base import Record, Size
-from ravenml.data.geometry import AnyGeometry, Line, Point, Polygon, Rectangle
+from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle
 from ravenml.data.headers import Header
 from ravenml.data.labels import Label
 from ravenml.data.transforms import bounds, crop, fliplr, overlap, transpose
@@ -83,7 +83,7 @@ def upright(geometry: AnyGeometry, orientation: int, size: Size) -> AnyGeometry:
 def _within(geometry: AnyGeometry, window: Rectangle) -> list[AnyGeometry]:
     extent = bounds(geometry)
     shared = overlap(extent, window)
-    if shared == extent:
+    if shared == extent and not isinstance(geometry, Bitmap):  # whose mask may reach further than its pixels
         return [geometry]
     if isinstance(geometry, Polygon | Line | Point):
         # The border behind the last pixel is where tools put what touches the image's edge.

@@ -104,6 +104,8 @@ def import_project(
     source = Source(path, options, notice=lambda text: meter.line(f"Note: {text}"))
     if not path.exists():
         raise InputError(f"{path} does not exist; name the file or folder to import.")
+    if target.is_relative_to(path):
+        raise InputError(f"{target} lies within what is imported, {path}; name a folder beside it.")
     request = {"format": name, "source": str(path), **_plain(source.options)}
     _check(target, request)
     work = _Work(ProjectWriter(target), copy)

@@ -48,9 +48,13 @@ class LabelMe(Format):
             raise InputError(f"{source.path} holds no JSON of LabelMe.")
         source.total = len(files)
         root = source.options.images or source.folder
+        images: dict[Path, Images] = {}  # which look once below their folder
         for path in files:
+            near = path.parent if source.options.images is None else root
+            if near not in images:
+                images[near] = Images(root, near)
             try:
-                yield _record(source, root, path)
+                yield _record(source, images[near], path)
             except Fault as fault:
                 yield fault
 
@@ -67,10 +71,9 @@ class LabelMe(Format):
             pass
 
 
-def _record(source: Source, root: Path, path: Path) -> Record:
+def _record(source: Source, images: Images, path: Path) -> Record:
     data = parse_object(read_bytes(path), path)
-    near = path.parent if source.options.images is None else root
-    image = Images(root, near).find(data.get("imagePath"), path, "imagePath")
+    image = images.find(data.get("imagePath"), path, "imagePath")
     height, width = data.get("imageHeight"), data.get("imageWidth")
     size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
     shapes = data.get("shapes")

@@ -12,6 +12,7 @@ from ravenml.data.faults import Fault
 from ravenml.data.images import read_bytes
 
 Rgb = tuple[int, int, int]
+_MOST = 1 << 16  # classes
 
 
 class Named(NamedTuple):
@@ -76,8 +77,12 @@ def _rgb(*parts: str) -> Rgb:
 def _json(given: object) -> list[Named]:
     if isinstance(given, list):
         return [Named(str(name), None) for name in given]
-    assert isinstance(given, dict)
+    if not isinstance(given, dict):
+        raise TypeError("it is neither a list nor an object")
     if "classes" in given:
         return [_named(f"{one['title']} {one.get('color', '')}".strip()) for one in given["classes"]]
     numbers = {int(number): str(name) for number, name in given.items()}
-    return [Named(numbers.get(number, f"class {number}"), None) for number in range(max(numbers) + 1)]
+    last = max(numbers)
+    if last >= _MOST:
+        raise ValueError(f"{last} is no class's number")
+    return [Named(numbers.get(number, f"class {number}"), None) for number in range(last + 1)]

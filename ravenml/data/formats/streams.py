@@ -135,6 +135,8 @@ class _Reader:
                     self.at = min(error.pos, len(self.buffer))
                     raise self.fault(f"is not valid JSON ({error.msg})") from None
                 continue
+            except (RecursionError, ValueError) as error:  # lists within lists without end; absurd numbers
+                raise self.fault(f"is not valid JSON ({type(error).__name__})") from None
             if len(self.buffer) - end < _GOES_ON and self.more():
                 continue  # a number may go on: of 1.5e+3 the first characters are numbers too
             start, self.at = self.at, end

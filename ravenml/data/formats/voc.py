@@ -46,9 +46,10 @@ class Voc(Format):
         source.total = len(files)
         readers: dict[Path, _Folder] = {}
         for path in files:
-            folder = readers.setdefault(path.parent, _Folder(source, path.parent))
+            if path.parent not in readers:
+                readers[path.parent] = _Folder(source, path.parent)
             try:
-                yield folder.record(path)
+                yield readers[path.parent].record(path)
             except Fault as fault:
                 yield fault
 
