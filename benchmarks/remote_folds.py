@@ -70,8 +70,8 @@ def ray(scratch: Path) -> Iterator[RayJobs]:
 
         begin(head)
         until_answered(jobs)
-        begin(node)
-        begin(node)
+        for number in range(2):  # a folder each: in one, a node unpacks code over the other's
+            begin([*node, f"--temp-dir={scratch.parent / f'node{number}'}"])
         time.sleep(5)  # until the nodes are known
         os.environ["RAY_AUTH_TOKEN"] = token
         yield jobs

@@ -138,6 +138,8 @@ def _clients(options: argparse.Namespace) -> None:
     ]
 
     def work() -> None:
+        for one in connections:
+            one.close()  # the server ends those that were idle while the other side worked; they open again
         numbers = iter(range(options.count))
         lock = threading.Lock()
         seconds: list[float] = []

@@ -1,19 +1,19 @@
 """How fast files go into a bucket and out of it, beside `aws s3 cp` and boto3's own transfers.
 
-    python benchmarks/store.py [--aws PATH] [--rounds 3] [--large MIB] [--files N]
+    python benchmarks/store.py [--aws PATH] [--rclone PATH] [--rounds 3] [--large MIB] [--files N]
 
-Starts moto's S3 server on loopback and moves the same files with each side in turn, every side in a process
-of its own, start-up included:
+Starts moto's S3 server on loopback, or with --rclone that of `rclone serve s3`, and moves the same files with
+each side in turn, every side in a process of its own, start-up included:
 
 - 500 files of 20 KB: ravenML beside `aws s3 cp --recursive`; at least 1.3 times as fast up, 1.5 times down;
 - one file of 512 MiB: ravenML beside `aws s3 cp`, at least 1.3 times as fast up; and beside boto3's
   `download_file`, not slower down.
 
-The server is a single Python process and so the ceiling for every side: its CPU time is shown beside the
-client's.  Every object is uploaded under a name of its own and removed afterwards.  What ravenML does is what
-`raven models` and `raven data` do, checksums included.  Without --aws (or an `aws` on the PATH), boto3's
-`upload_file` and `download_file` in ten threads stand in for it.  `--files 0` and `--large 0`
-leave a part out.
+moto is a single Python process and so the ceiling for every side: its CPU time is shown beside the
+client's.  rclone's is a program in Go, which uses both cores and keeps the objects as files.  Every object
+is uploaded under a name of its own and removed afterwards.  What ravenML does is what `raven models` and
+`raven data` do, checksums included.  Without --aws (or an `aws` on the PATH), boto3's `upload_file` and
+`download_file` in ten threads stand in for it.  `--files 0` and `--large 0` leave a part out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ from paired import load, median_ratio
 
 ROOT = Path(__file__).resolve().parent.parent
 BUCKET = "benchmark"
-KEYS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "benchmark",
+    "AWS_SECRET_ACCESS_KEY": "benchmark-secret",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
 MIB = 1 << 20
 Times = tuple[float, float, float]  # seconds: wall, CPU of the client, CPU of the server
 
@@ -135,7 +139,10 @@ class Bench:
         import boto3
 
         bucket = boto3.resource(
-            "s3", endpoint_url=self.endpoint, aws_access_key_id="x", aws_secret_access_key="x"
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
         ).Bucket(BUCKET)
         bucket.objects.filter(Prefix=f"{prefix}/").delete()
 
@@ -171,18 +178,32 @@ def show(title: str, taken: dict[str, dict[str, list[Times]]], limits: dict[tupl
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """moto's server in a process of its own; its URL and that process."""
+def server(folder: Path, rclone: str | None) -> Iterator[tuple[str, psutil.Process]]:
+    """A server in a process of its own, with the bucket; its URL and that process."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
+    objects = folder / "objects"
+    (objects / BUCKET).mkdir(parents=True)
     run = [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)]
+    if rclone:
+        run = [
+            rclone,
+            "serve",
+            "s3",
+            "--addr",
+            f"127.0.0.1:{port}",
+            "--auth-key",
+            "benchmark,benchmark-secret",
+            str(objects),
+        ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(run, stdout=log, stderr=log, env={**os.environ, **KEYS})
     try:
-        wait_for(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=1))
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/{BUCKET}", method="PUT")
-        urllib.request.urlopen(request)
+        wait_for(lambda: socket.create_connection(("127.0.0.1", port), 1).close())
+        if not rclone:
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/{BUCKET}", method="PUT")
+            urllib.request.urlopen(request)
         yield f"http://127.0.0.1:{port}", psutil.Process(process.pid)
     finally:
         process.terminate()
@@ -196,7 +217,7 @@ def wait_for(ask: Callable[[], object]) -> None:
             ask()
             return
         time.sleep(0.1)
-    sys.exit("moto's server does not answer; is `moto[s3,server]` installed?")
+    sys.exit("The server does not answer; is `moto[s3,server]` installed?")
 
 
 def main() -> int:
@@ -208,6 +229,7 @@ def main() -> int:
     parser.add_argument(
         "--aws", default=shutil.which("aws"), help="the AWS command line (by custom, the PATH's)"
     )
+    parser.add_argument("--rclone", metavar="PATH", help="rclone, whose server is used instead of moto's")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each side (3)")
     parser.add_argument("--large", type=int, default=512, metavar="MIB", help="size of the large file (512)")
     parser.add_argument("--files", type=int, default=500, help="how many small files (500)")
@@ -224,7 +246,7 @@ def main() -> int:
                 file.write(os.urandom(MIB))
         print(f"before: {load()}")
         kept = True
-        with server(place) as (endpoint, process):
+        with server(place, chosen.rclone) as (endpoint, process):
             bench = Bench(endpoint, process, place, chosen.aws)
             other = "aws s3 cp" if chosen.aws else "boto3"
             if chosen.files:

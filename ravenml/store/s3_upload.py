@@ -28,6 +28,9 @@ from ravenml.store.s3_errors import Mismatch, code_of, is_missing
 if TYPE_CHECKING:
     from ravenml.store.s3 import S3Store
 
+# What servers say that do not list unfinished uploads, or (rclone's) that have none.
+_NONE_KNOWN = ("NotImplemented", "MethodNotAllowed", "AccessDenied", "NoSuchUpload")
+
 Sent = tuple[int, str, bytes, dict[str, str]]  # number, ETag, MD5, checksum fields
 
 
@@ -179,7 +182,7 @@ def _unfinished(store: S3Store, key: str) -> tuple[str | None, dict[int, str]]:
             f"storing {key}", lambda: store.request("list_multipart_uploads", Prefix=full_key)
         )
     except RavenError as error:
-        if code_of(error.__cause__ or error) in ("NotImplemented", "MethodNotAllowed", "AccessDenied"):
+        if code_of(error.__cause__ or error) in _NONE_KNOWN:
             return None, {}  # then it is sent whole
         raise
     mine = sorted(

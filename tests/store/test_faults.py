@@ -64,6 +64,16 @@ def test_a_large_file_arrives_whole_after_a_fault_in_mid_part(
     assert open_store().read("large") == large.read_bytes()
 
 
+@pytest.mark.parametrize("said", ["NotImplemented 501", "AccessDenied 403", "NoSuchUpload 404"])
+def test_a_server_that_lists_no_unfinished_uploads_gets_the_whole_file(
+    open_store: OpenStore, proxy: FaultProxy, large: Path, said: str
+) -> None:
+    proxy.fault = lambda method, path, number: said if method == "GET" and "uploads" in path else None
+    store = open_store(proxy)
+    store.put("large", large)
+    assert proxy.spoiled == 1 and open_store().read("large") == large.read_bytes()
+
+
 @pytest.mark.parametrize("part", ["uploads", "uploadId"])
 def test_an_answer_that_gets_lost_when_an_upload_begins_or_ends_does_no_harm(
     open_store: OpenStore, proxy: FaultProxy, large: Path, part: str
