@@ -54,6 +54,7 @@ extras_require = {
         "scikit-learn>=1.5",
         "moto[s3,server]>=5",
         "httpx>=0.27",
+        "debugpy>=1.8",
         "playwright>=1.48",
         "import-linter>=2.3",
         "mypy>=2.4,<3",

@@ -41,15 +41,23 @@ class ModelSource:
         Raises:
             InputError: it was stored for transfer learning only, or names no classes, and ``force`` is false.
         """
-        if self.transfer_only and not force:
-            raise InputError(
-                f"{self.name} was stored for transfer learning only, and not to predict; --force uses it "
-                "nevertheless."
-            )
+        self.check_transfer(force)
         if self.classless and not force:
             raise InputError(
                 f"{self.name} names no classes (`out_classes` of its config.json), as models do that are "
                 "only good to start trainings from; --force uses it nevertheless."
+            )
+
+    def check_transfer(self, force: bool = False) -> None:
+        """Refuse a model that was stored for transfer learning only.
+
+        Raises:
+            InputError: it was, and ``force`` is false.
+        """
+        if self.transfer_only and not force:
+            raise InputError(
+                f"{self.name} was stored for transfer learning only, and not to predict; --force uses it "
+                "nevertheless."
             )
 
     def fingerprint(self) -> list[str]:

@@ -37,6 +37,7 @@ _NAMES = {
     "trainer": ("SuperviselyModelTrainer", "TrainCheckpoints"),
     "inference_single_image": ("SingleImageInferenceBase",),
     "inference_batch": ("BatchInferenceApplier",),
+    "deploy": ("ModelDeploy",),
     "inference_modes": (
         "InfModeBboxes",
         "InfModeFullImage",

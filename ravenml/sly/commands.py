@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-_MODE = click.option(
-    "--mode",
-    type=click.Choice(["train", "inference", "deploy"]),
-    required=True,
-    help="Which of src/train.py, src/inference.py and src/deploy.py to start.",
+from ravenml.sly.options import (
+    CONFIG,
+    DATA,
+    FORCE,
+    ISOLATION,
+    MODE,
+    MODEL,
+    NETWORK,
+    PLUGIN,
+    PORT,
+    PRESET,
+    PYTHON,
+    shared,
 )
-_DATA = click.option("--data", metavar="PROJECT", help="A Supervisely project: its folder, or a known name.")
-_MODEL = click.option(
-    "--model", metavar="MODEL", help="A model-state.tar, a run or a stored model to start from."
-)
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A JSON or YAML file: what task_config.json will hold.",
-)
-_PRESET = click.option("--preset", metavar="TITLE", help="One of the plugin's predefined run configs.")
-_ISOLATION = click.option(
-    "--isolation",
-    type=click.Choice(["docker", "bwrap", "none"]),
-    help="How the program is shut in.  Default: the best that is there.",
-)
-_PYTHON = click.option(
-    "--python",
-    type=click.Path(path_type=Path),
-    help="The interpreter, outside of docker.  Default: the plugin's .venv, else raven's own.",
-)
-_NETWORK = click.option("--network", is_flag=True, help="Let the program use the network.")
-_PLUGIN = click.argument("plugin", metavar="PLUGIN_DIR", type=click.Path(path_type=Path))
 
-
-def _shared(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def add(function: Any) -> Any:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return add
+if TYPE_CHECKING:
+    from ravenml.sly.deployment import Deployment
 
 
 @click.group()
@@ -53,18 +32,13 @@ def agent() -> None:
 
 
 @agent.command()
-@_shared(_PLUGIN, _MODE, _DATA, _MODEL, _CONFIG, _PRESET)
+@shared(PLUGIN, MODE, DATA, MODEL, FORCE, CONFIG, PRESET)
 @click.option(
     "--task-dir",
     type=click.Path(path_type=Path, file_okay=False),
     help="Where the task folder is made, or one that was prepared; it is never removed.",
 )
-@_shared(_ISOLATION, _PYTHON, _NETWORK)
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    help="For --mode deploy: the port on 127.0.0.1.  Default: 8000, or the next free one.",
-)
+@shared(ISOLATION, PYTHON, NETWORK, PORT)
 @click.option("--max-tasks", type=click.IntRange(1), help="Wait until fewer than this many tasks run here.")
 @click.option(
     "--grace",
@@ -81,6 +55,7 @@ def run(
     mode: str,
     data: str | None,
     model: str | None,
+    force: bool,
     config: Path | None,
     preset: str | None,
     task_dir: Path | None,
@@ -102,20 +77,17 @@ def run(
     from ravenml.context import ARGV
     from ravenml.sly.agent import attend
     from ravenml.sly.background import attend_in_background, take_over_in_background
-    from ravenml.sly.deployment import Deployment
     from ravenml.sly.plugin_folder import PluginFolder
     from ravenml.sly.slots import take_slot
     from ravenml.sly.starting import Asked, start
-    from ravenml.sly.task_folder import CONFIG, read_task_config
+    from ravenml.sly.task_folder import TASK_CONFIG, read_task_config
 
     for other in take_over_in_background():
         click.echo(f"Took over {other.run}, whose agent is gone.", err=True)
     folder = PluginFolder.open(plugin)
-    if port is not None and mode != "deploy":
-        raise click.UsageError("--port is for --mode deploy; leave it out.")
-    prepared = task_dir is not None and (task_dir / CONFIG).exists() and not (config or preset)
+    prepared = task_dir is not None and (task_dir / TASK_CONFIG).exists() and not (config or preset)
     folder.script(mode)  # before a port is taken
-    deployment = Deployment.open(port) if mode == "deploy" else None
+    deployment = _deployment(mode, port)
     asked = Asked(
         folder,
         mode,
@@ -129,6 +101,7 @@ def run(
         grace,
         tuple(context.find_root().meta.get(ARGV, ())),
         deployment,
+        force,
     )
     slot = None
     if max_tasks is not None:
@@ -178,7 +151,7 @@ def attach(task: str | None) -> None:
 
 
 @agent.command()
-@_shared(_PLUGIN, _MODE, _DATA, _MODEL, _CONFIG, _PRESET)
+@shared(PLUGIN, MODE, DATA, MODEL, FORCE, CONFIG, PRESET)
 @click.option(
     "--task-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -190,6 +163,7 @@ def prepare(
     mode: str,
     data: str | None,
     model: str | None,
+    force: bool,
     config: Path | None,
     preset: str | None,
     task_dir: Path,
@@ -207,16 +181,17 @@ def prepare(
         model,
         read_task_config(folder, mode, config, preset),
         True,
+        force,
     )
     click.echo(f"Task: {made.root}")
 
 
 @agent.command()
-@_shared(_PLUGIN, _MODE, _DATA, _MODEL, _CONFIG, _PRESET)
+@shared(PLUGIN, MODE, DATA, MODEL, FORCE, CONFIG, PRESET)
 @click.option(
     "--task-dir", type=click.Path(path_type=Path, file_okay=False), help="A task folder, made or prepared."
 )
-@_shared(_ISOLATION, _PYTHON, _NETWORK)
+@shared(ISOLATION, PYTHON, NETWORK, PORT)
 @click.option(
     "--debugpy", type=click.IntRange(1, 65535), metavar="PORT", help="Run the program, waiting for an IDE."
 )
@@ -225,12 +200,14 @@ def dev(
     mode: str,
     data: str | None,
     model: str | None,
+    force: bool,
     config: Path | None,
     preset: str | None,
     task_dir: Path | None,
     isolation: str | None,
     python: Path | None,
     network: bool,
+    port: int | None,
     debugpy: int | None,
 ) -> None:
     """A shell in the surroundings of a task: the plugin's sources live, its data under /sly_task_data.
@@ -240,13 +217,36 @@ def dev(
     from ravenml.sly.dev import develop
     from ravenml.sly.plugin_folder import PluginFolder
     from ravenml.sly.starting import Asked
-    from ravenml.sly.task_folder import CONFIG, read_task_config
+    from ravenml.sly.task_folder import TASK_CONFIG, read_task_config
 
     folder = PluginFolder.open(plugin)
-    prepared = task_dir is not None and (task_dir / CONFIG).exists()
-    wanted = None if prepared else read_task_config(folder, mode, config, preset)
-    asked = Asked(folder, mode, data, model, wanted, task_dir, isolation, python, network)
+    folder.script(mode)  # before a port is taken
+    prepared = task_dir is not None and (task_dir / TASK_CONFIG).exists()
+    asked = Asked(
+        folder,
+        mode,
+        data,
+        model,
+        None if prepared else read_task_config(folder, mode, config, preset),
+        task_dir,
+        isolation,
+        python,
+        network,
+        deployment=_deployment(mode, port),
+        force=force,
+    )
     raise SystemExit(develop(asked, debugpy))
+
+
+def _deployment(mode: str, port: int | None) -> Deployment | None:
+    """The port of a model that is deployed; other modes have none."""
+    from ravenml.sly.deployment import Deployment
+
+    if mode == "deploy":
+        return Deployment.open(port)
+    if port is not None:
+        raise click.UsageError("--port is for --mode deploy; leave it out.")
+    return None
 
 
 def _tell(run: Path, stored: str | None) -> None:

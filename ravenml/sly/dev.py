@@ -37,18 +37,30 @@ def develop(asked: Asked, debugpy: int | None = None) -> int:
                 asked.model,
                 asked.config,
                 linked=kind == "none" or asked.task_dir is not None,
+                force=asked.force,
             )
         )
-        network = asked.network or debugpy is not None  # the IDE connects to it
+        deployment = asked.deployment
+        # An IDE connects to it; and a container's port is published through a network of its own.
+        network = asked.network or debugpy is not None or (deployment is not None and kind == "docker")
         around = surroundings(asked.plugin, task_folder, folder, python, network, f"raven-dev-{os.getpid()}")
         program = ["bash"] if debugpy is None else _debugged(kind, python, script, debugpy)
         command = dev_command(kind, around, program, debugpy)
         environment, working_folder = isolation.outside(kind, around, os.environ)
+        files: list[int] = []
+        if deployment is not None:
+            command = deployment.command(kind, command)
+            environment |= deployment.environment(kind, network)
+            if deployment.handed(kind, network):
+                files.append(deployment.opened.fileno())
+            else:
+                deployment.opened.close()  # the program opens it
+            print(f"Open: {deployment.access.address} (once src/deploy.py runs)", flush=True)
         task = Task(folder, folder.name, asked.plugin.root, asked.mode, root, True, kind, command)
         if kind == "none":
             linked(task)
         try:
-            return subprocess.run(command, env=environment, cwd=working_folder).returncode
+            return subprocess.run(command, env=environment, cwd=working_folder, pass_fds=files).returncode
         finally:
             unlinked(task)
 

@@ -65,6 +65,14 @@ class PluginNetwork:
             self._one(image, known, probabilities) for image, known in zip(images, documents, strict=True)
         ]
 
+    def run(self, images: np.ndarray, probabilities: bool = False) -> list[Prediction]:
+        """Run the network on images of which nothing is known."""
+        return self.infer(images, [Document(image.shape[:2]) for image in images], probabilities)
+
+    def prediction(self, said: Prediction, size: tuple[int, ...], probabilities: bool = False) -> Prediction:
+        """What `run` said about an image is a prediction already."""
+        return said
+
     def _one(self, image: np.ndarray, known: Document, probabilities: bool) -> Prediction:
         ann = _annotation(known, image.shape[:2])
         said = self._model.inference(image, ann)

@@ -88,22 +88,14 @@ def deploy_task() -> None:
     """Serve the task's model as ``raven serve`` does, until SIGTERM; ``mode`` of the task is what requests
     begin with.  Does not return before.
     """
-    from ravenml.serve.access import Access, choose_token, listen
-    from ravenml.serve.server import inherited_socket, need_extra, serve_app
-    from ravenml.sly.deployment import HOST, PORT, USUAL
+    from ravenml.sly.deploy import serve_task
 
-    need_extra()
-    from ravenml.serve.app import Serving, make_app
-    from ravenml.serve.served import ServedModel
+    def load() -> Any:
+        from ravenml.serve.served import ServedModel
 
-    host, port = os.environ.get(HOST, "127.0.0.1"), os.environ.get(PORT)
-    opened = inherited_socket() or listen(host, int(port) if port else None, USUAL)
-    access = Access(choose_token(), host, opened.getsockname()[1])
-    served = ServedModel.load(TaskPaths.MODEL_DIR, config=Path(TaskPaths.TASK_CONFIG_PATH))
-    deployed = {"event_type": "EventType.TASK_DEPLOYED"}
-    serve_app(
-        make_app(Serving(served, access)), opened, lambda: logger.info("model deployed", extra=deployed)
-    )
+        return ServedModel.load(TaskPaths.MODEL_DIR, config=Path(TaskPaths.TASK_CONFIG_PATH))
+
+    serve_task(load)
 
 
 class _ReportedMeter(Meter):

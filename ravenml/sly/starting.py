@@ -27,7 +27,7 @@ from ravenml.sly.link import linked
 from ravenml.sly.plugin_folder import PluginFolder
 from ravenml.sly.shims import make_shims
 from ravenml.sly.task import Task, tasks_dir
-from ravenml.sly.task_folder import CONFIG, TaskFolder, make_task_folder, open_task_folder
+from ravenml.sly.task_folder import TASK_CONFIG, TaskFolder, make_task_folder, open_task_folder
 
 KEEP = "DELETE_TASK_DIR_ON_FINISH"
 
@@ -48,6 +48,7 @@ class Asked:
     grace: float = 10.0
     arguments: tuple[str, ...] = ()
     deployment: Deployment | None = None
+    force: bool = False
 
 
 def start(asked: Asked, slot: int | None = None) -> tuple[Run, Task]:
@@ -69,7 +70,7 @@ def start(asked: Asked, slot: int | None = None) -> tuple[Run, Task]:
     run_id = layout.new_id()
     folder = tasks_dir() / run_id
     root = asked.task_dir.expanduser().absolute() if asked.task_dir else folder / "task"
-    fresh = not (root / CONFIG).exists()
+    fresh = not (root / TASK_CONFIG).exists()
     try:
         folder.mkdir(parents=True)
         if not fresh and (asked.data or asked.model or asked.config is not None):
@@ -84,6 +85,7 @@ def start(asked: Asked, slot: int | None = None) -> tuple[Run, Task]:
                 asked.model,
                 asked.config or {},
                 linked=kind == "none" or asked.task_dir is not None,
+                force=asked.force,
             )
             if fresh
             else open_task_folder(root)
@@ -142,7 +144,7 @@ def start(asked: Asked, slot: int | None = None) -> tuple[Run, Task]:
 
 def _begin(asked: Asked, task: Task, folder: TaskFolder) -> Run:
     path = runs_dir() / task.run
-    config = redacted(read_json(folder.root / CONFIG))
+    config = redacted(read_json(folder.root / TASK_CONFIG))
     run = Run.begin(
         path,
         task.run,
@@ -187,7 +189,7 @@ def surroundings(
         plugin=plugin.root,
         task=task,
         home=folder / "home",
-        shims=make_shims(folder / "path", plugin.root),
+        shims=make_shims(folder / "path"),
         python=python or Path("python"),
         visible=[*visible_places(python)] if python else [],
         image=plugin.version,

@@ -23,7 +23,7 @@ from ravenml.sly.plugin_folder import PluginFolder
 from ravenml.store.model_state import unpack_model
 
 MOUNT = "/sly_task_data"  # where a plugin expects its task folder
-CONFIG = "task_config.json"
+TASK_CONFIG = "task_config.json"
 DATA, MODEL, RESULTS = "data", "model", "results"
 
 
@@ -48,7 +48,13 @@ class TaskFolder:
 
 
 def make_task_folder(
-    root: Path, mode: str, data: str | None, model: str | None, config: dict[str, Any], linked: bool
+    root: Path,
+    mode: str,
+    data: str | None,
+    model: str | None,
+    config: dict[str, Any],
+    linked: bool,
+    force: bool = False,
 ) -> TaskFolder:
     """Make a task folder.  Data are never copied: a link, or an empty folder to mount them on.
 
@@ -59,9 +65,11 @@ def make_task_folder(
         model: a ``model-state.tar``, the folder that one was unpacked into, a run or a stored model.
         config: what ``task_config.json`` will hold.
         linked: whether data become links.
+        force: predict even with a model that was stored for transfer learning only.
 
     Raises:
-        InputError: something needed is not named, is no project or no model, or the folder is not empty.
+        InputError: something needed is not named, is no project or no model, or the folder is not empty; or
+            the model is not there to predict.
     """
     if root.exists() and any(root.iterdir()):
         raise InputError(
@@ -71,6 +79,7 @@ def make_task_folder(
         raise InputError(f"The mode {mode} needs data; name a project with --data.")
     if model is None and mode != "train":
         raise InputError(f"The mode {mode} needs a model; name a model-state.tar with --model.")
+    weights = find_weights(model, mode, force) if model is not None else None
     projects: dict[str, Path] = {}
     if data is not None and mode != "deploy":
         project = Project.open(resolve_dataset(data))
@@ -85,9 +94,9 @@ def make_task_folder(
                 (root / DATA / name).mkdir()
     except OSError as error:
         raise explain(error, root) from error
-    if model is not None:
-        bring_model(model, root / MODEL)
-    write_json(root / CONFIG, config)
+    if weights is not None:
+        bring_model(weights, root / MODEL)
+    write_json(root / TASK_CONFIG, config)
     return TaskFolder(root, projects, linked)
 
 
@@ -97,28 +106,36 @@ def open_task_folder(root: Path) -> TaskFolder:
     Raises:
         InputError: it is none.
     """
-    if not (root / CONFIG).is_file():
-        raise InputError(f"{root} holds no {CONFIG}; make a task folder with `raven agent prepare`.")
+    if not (root / TASK_CONFIG).is_file():
+        raise InputError(f"{root} holds no {TASK_CONFIG}; make a task folder with `raven agent prepare`.")
     (root / RESULTS).mkdir(exist_ok=True)
     entries = sorted((root / DATA).iterdir()) if (root / DATA).is_dir() else []
     return TaskFolder(root, {entry.name: entry.resolve() for entry in entries if entry.is_dir()}, linked=True)
 
 
-def bring_model(model: str, folder: Path) -> None:
-    """Unpack a model into a task folder's ``model/``; a folder's files are copied.
+def find_weights(model: str, mode: str, force: bool = False) -> Path:
+    """Where the model of a task lies: a ``model-state.tar``, or a folder.
 
     Raises:
-        RavenError: it is no model, or several.
+        RavenError: it is no model, or several; or the mode predicts, and it was stored for transfer learning
+            only.
     """
+    source = find_source(model)
+    if mode != "train":
+        source.check_transfer(force)
+    if len(source.paths) > 1:
+        raise InputError(f"{model} has {len(source.paths)} folds; name one of them: {source.paths[0]}.")
+    return source.paths[0]
+
+
+def bring_model(weights: Path, folder: Path) -> None:
+    """Unpack a model into a task folder's ``model/``; a folder's files are copied."""
     from ravenml.sly.keeping import copy_whole
 
-    paths = find_source(model).paths
-    if len(paths) > 1:
-        raise InputError(f"{model} has {len(paths)} folds; name one of them: {paths[0]}.")
-    if paths[0].is_dir():
-        copy_whole(paths[0], folder)
+    if weights.is_dir():
+        copy_whole(weights, folder)
     else:
-        unpack_model(paths[0], folder)
+        unpack_model(weights, folder)
 
 
 def read_task_config(

@@ -91,6 +91,26 @@ def test_a_deployed_model_serves_until_it_is_asked_to_stop(
     agent.communicate(timeout=30)
 
 
+def test_a_model_for_transfer_learning_only_is_trained_on_and_does_not_predict(
+    raven: Raven, printing: Path, project: Path, tmp_path: Path
+) -> None:
+    (printing / "src" / "deploy.py").write_text("print('deployed')\n")
+    raven.ok("agent", "run", printing, "--mode", "train", "--data", project)
+    raven.ok("models", "push", only_run(raven) / "model-state.tar", "--transfer-only", "--plugin", "x")
+    stored = [one["id"] for one in json.loads(raven.ok("models", "list", "--json"))]
+    (model,) = (one for one in stored if one != only_run(raven).name)
+    task, known = tmp_path / "task", ("--data", project, "--model", model)
+    for command, mode, more in [
+        ("run", "deploy", ()), ("run", "inference", ()), ("dev", "deploy", ()), ("dev", "inference", ()),
+        ("prepare", "inference", ("--task-dir", task)),
+    ]:  # fmt: skip
+        done = raven("agent", command, printing, "--mode", mode, *known, *more)
+        assert done.returncode == 2 and "for transfer learning only" in done.stderr, (command, mode)
+    assert len(raven.runs()) == 1 and not tasks(raven) and not task.exists(), "nothing is left behind"
+    raven.ok("agent", "prepare", printing, "--mode", "train", *known, "--task-dir", task)
+    raven.ok("agent", "run", printing, "--mode", "inference", *known, "--force")
+
+
 def test_whatever_is_printed_never_ends_a_run(
     raven: Raven, printing: Path, project: Path, config: Callable[..., Path]
 ) -> None:

@@ -21,6 +21,7 @@ import ravenml.sly as sly
 from ravenml.data.masks import draw_mask
 from ravenml.data.project import Project
 from ravenml.runs.printed import PrintedParser
+from ravenml.sly.aliased import MODULES
 from ravenml.sly.class_indexing import CONTINUE_TRAINING, TRANSFER_LEARNING, create_segmentation_classes
 from ravenml.sly.eval_planner import EvalPlanner
 from ravenml.sly.geometry import Geometry
@@ -236,7 +237,7 @@ def test_reports_are_events_that_the_agent_reads() -> None:
 def test_every_module_of_the_alias_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(sly.__file__).parent / "alias")
     alias = importlib.import_module("supervisely_lib")
-    for name in alias.MODULES:
+    for name in MODULES:
         importlib.import_module(f"supervisely_lib.{name}")
     assert alias.Annotation is sly.Annotation and alias.logger is sly.logger
     trainer = importlib.import_module("supervisely_lib.nn.hosted.trainer")

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from as_user import Raven
+from as_user import Raven, wait_for
 from sly_support import events, needs_bwrap, only_run, record
 
 from ravenml.data.masks import draw_mask
 from ravenml.data.project import Project
+from ravenml.serve.client import Client
 
 SDK = Path(__file__).parent / "plugins" / "sdk"
 RENAMED = {
     "import ravenml.sly as sly": "import supervisely_lib as sly",
+    "ravenml.sly.deploy": "supervisely_lib.nn.hosted.deploy",
     "ravenml.sly.class_indexing": "supervisely_lib.nn.hosted.class_indexing",
     "ravenml.sly.eval_planner": "supervisely_lib.nn.training.eval_planner",
     "ravenml.sly.samples": "supervisely_lib.nn.dataset",
@@ -43,7 +47,7 @@ def plugin(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 @needs_bwrap
-def test_it_trains_and_infers(raven: Raven, plugin: Path, project: Path, tmp_path: Path) -> None:
+def test_it_trains_infers_and_is_deployed(raven: Raven, plugin: Path, project: Path, tmp_path: Path) -> None:
     raven.ok("agent", "run", plugin, "--mode", "train", "--data", project)
     run = only_run(raven)
     assert record(run)["result"]["status"] == "completed"
@@ -79,6 +83,19 @@ def test_it_trains_and_infers(raven: Raven, plugin: Path, project: Path, tmp_pat
         assert len(made.items) == 12
     assert masks[0].any() and np.array_equal(*masks), "colours are the same whatever the window"
 
+    agent = raven.start("agent", "run", plugin, "--mode", "deploy", "--model", run / "model-state.tar")
+    assert agent.stdout is not None
+    address = next(line.split()[1] for line in agent.stdout if line.startswith("Open:"))
+    client = Client(address)
+    wait_for(client.healthy)
+    known = client.model()["classes"]
+    assert [one["title"] for one in known] == [*(one["title"] for one in titles), "bg"]
+    for mode in ("full_image", shape):
+        served = client.predict(made.items[0].image_path, answer="mask", mode=mode)
+        assert np.array_equal(np.where(served > len(titles), 0, served), masks[0])
+    raven.ok("runs", "stop", raven.runs()[-1].name)
+    agent.communicate(timeout=60)
+
 
 @needs_bwrap
 def test_a_crash_is_reported_with_its_traceback(raven: Raven, plugin: Path, project: Path) -> None:
@@ -108,11 +125,21 @@ def test_a_wrong_field_of_the_mode_is_named_with_its_path(
 
 
 @needs_bwrap
-def test_a_plugin_that_brings_its_own_library_keeps_it(raven: Raven, project: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["beside its sources", "installed"])
+def test_a_plugin_that_brings_its_own_library_keeps_it(
+    raven: Raven, project: Path, tmp_path: Path, place: str
+) -> None:
     folder = tmp_path / "own"
     (folder / "src").mkdir(parents=True)
-    (folder / "supervisely_lib").mkdir()
-    (folder / "supervisely_lib" / "__init__.py").write_text("mine = 'its own'\n")
-    (folder / "src" / "train.py").write_text("import supervisely_lib\nprint(supervisely_lib.mine)\n")
+    library = folder / "supervisely_lib"
+    if place == "installed":
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv"], check=True)
+        library = next(folder.glob(".venv/lib/python3.*/site-packages")) / "supervisely_lib"
+    (library / "nn").mkdir(parents=True)
+    (library / "__init__.py").write_text("mine = 'its own'\n")
+    (library / "nn" / "__init__.py").write_text("deep = 'deep within'\n")
+    (folder / "src" / "train.py").write_text(
+        "import supervisely_lib as sly\nfrom supervisely_lib.nn import deep\nprint(sly.mine, deep)\n"
+    )
     raven.ok("agent", "run", folder, "--mode", "train", "--data", project)
-    assert "its own" in (only_run(raven) / "console.log").read_text()
+    assert "its own deep within" in (only_run(raven) / "console.log").read_text()

@@ -1,92 +1,38 @@
-"""``supervisely_lib`` for plugins that import it: the same names, made by ravenML.
+"""``supervisely_lib`` for plugins that import it: their own where there is one, else ravenML's SDK.
 
-The agent puts this package on a plugin's path unless the plugin brings its own.  Modules of the same names
-as Supervisely documents are found, each standing for one or several of ours.
+The agent puts this package on every plugin's path, before what is installed where the plugin runs.  So this
+file is read by whatever interpreter an image has: nothing in it needs more than Python 3.5.
 """
 
-from __future__ import annotations
-
-import importlib
+import importlib.util
+import os
 import sys
-from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-
-from ravenml.sly import *  # noqa: F403
-from ravenml.sly import __all__ as __all__
-
-# Each module's name below supervisely_lib, and where its names come from.
-MODULES: dict[str, tuple[str, ...]] = {
-    "_utils": (),
-    "annotation": (),
-    "annotation.annotation": ("annotation", "classes"),
-    "annotation.label": ("annotation",),
-    "annotation.obj_class": ("classes",),
-    "annotation.obj_class_collection": ("classes",),
-    "annotation.tag": ("classes",),
-    "annotation.tag_collection": ("classes",),
-    "annotation.tag_meta": ("classes",),
-    "annotation.tag_meta_collection": ("classes",),
-    "function_wrapper": ("wrapper",),
-    "geometry": (),
-    "geometry.bitmap": ("geometry",),
-    "geometry.geometry": ("geometry",),
-    "geometry.multichannel_bitmap": ("other",),
-    "geometry.point": ("geometry",),
-    "geometry.polygon": ("geometry",),
-    "geometry.polyline": ("geometry",),
-    "geometry.rectangle": ("geometry",),
-    "imaging": (),
-    "imaging.image": ("image",),
-    "io": (),
-    "io.env": ("env",),
-    "io.fs": ("paths",),
-    "io.json": ("json_files",),
-    "nn": (),
-    "nn.config": ("configs",),
-    "nn.dataset": ("samples",),
-    "nn.hosted": (),
-    "nn.hosted.class_indexing": ("class_indexing",),
-    "nn.hosted.constants": ("constants",),
-    "nn.hosted.inference_batch": ("inference_batch",),
-    "nn.hosted.inference_modes": ("inference_modes",),
-    "nn.hosted.inference_single_image": ("inference_single_image",),
-    "nn.hosted.trainer": ("trainer", "constants"),
-    "nn.raw_to_labels": ("raw_to_labels",),
-    "nn.training": (),
-    "nn.training.eval_planner": ("eval_planner",),
-    "project": (),
-    "project.project": ("project",),
-    "project.project_meta": ("project_meta",),
-    "sly_logger": ("sly_logger",),
-    "task": (),
-    "task.paths": ("paths",),
-    "task.progress": ("progress",),
-}
+from importlib.machinery import ModuleSpec, PathFinder
 
 
-class _Modules(MetaPathFinder, Loader):
-    """Finds the modules of ``MODULES``, each of which shows what ours have."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        name = fullname.removeprefix(f"{__name__}.")
-        known = name != fullname and name in MODULES
-        return ModuleSpec(fullname, self, is_package=not MODULES[name]) if known else None
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+def _brought() -> "ModuleSpec | None":
+    """The package of this name that the plugin brings, wherever it lies; None where it brings none."""
+    here = os.path.realpath(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    ours = os.path.realpath(os.path.abspath(__file__))
+    others = [place for place in sys.path if os.path.realpath(place or os.getcwd()) != here]
+    found = PathFinder.find_spec(__name__, others)
+    if found is None or not found.origin or os.path.realpath(found.origin) == ours:
         return None
-
-    def exec_module(self, module: ModuleType) -> None:
-        for ours in reversed(MODULES[module.__name__.removeprefix(f"{__name__}.")]):
-            there = vars(importlib.import_module(f"ravenml.sly.{ours}"))
-            vars(module).update({name: value for name, value in there.items() if not name.startswith("__")})
+    return found
 
 
-sys.meta_path.append(_Modules())
-for _name in ("fs", "env"):
-    globals()[_name] = importlib.import_module(f"{__name__}.io.{_name}")
-image = importlib.import_module(f"{__name__}.imaging.image")
-sly_logger = importlib.import_module(f"{__name__}.sly_logger")
+_found = _brought()
+if _found is not None:
+    _package = importlib.util.module_from_spec(_found)
+    sys.modules[__name__] = _package
+    if _found.loader is not None:
+        _found.loader.exec_module(_package)
+elif sys.version_info < (3, 11):  # noqa: UP036
+    raise ImportError(
+        "There is no supervisely_lib for this Python {}.{}: ravenML's needs Python 3.11. "
+        "Install the plugin's own (pip install supervisely).".format(*sys.version_info[:2])
+    )
+else:
+    from ravenml.sly.aliased import become
+
+    become(sys.modules[__name__])
