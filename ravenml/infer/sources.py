@@ -89,6 +89,29 @@ def find_source(model: str, fold: int | None = None) -> ModelSource:
     return _of_stores(model, fold)
 
 
+def one_model(model: str) -> Path:
+    """Where one model lies: a path as it was given, the folder of a run, or the file of a stored model.
+
+    Args:
+        model: a path, or the beginning of a run's or a stored model's id.
+
+    Raises:
+        InputError: there is no such model, or it is those of several folds.
+        RavenError: it cannot be fetched.
+    """
+    path = Path(model).expanduser()
+    if path.exists():
+        return path
+    source = find_source(model)
+    if len(source.paths) > 1:
+        raise InputError(
+            f"{source.name} is {len(source.paths)} models, one of each fold; name one, {source.paths[0]} say."
+        )
+    (file,) = source.paths
+    is_run = file.name == layout.MODEL_STATE and (file.parent / layout.RUN_JSON).is_file()
+    return file.parent if is_run else file
+
+
 def _of_path(name: str, path: Path, fold: int | None) -> ModelSource:
     if path.is_dir() and not (path / CONFIG).is_file():
         is_run = any((path / part).exists() for part in (layout.RUN_JSON, layout.MODEL_STATE, layout.FOLDS))

@@ -13,11 +13,12 @@ import click
 def evaluate_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the arguments of an evaluation.
 
-    The function is called with ``model`` (a path), ``project`` (the opened dataset), ``out`` (the folder for
-    the results), ``items`` (a file that lists images, or None), ``batch_size`` and ``device``.
+    The function is called with ``model`` (the path of what was named, which may be a run's id), ``project``
+    (the opened dataset), ``out`` (the folder for the results), ``items`` (a file that lists images, or None),
+    ``batch_size`` and ``device``.
     """
 
-    @click.argument("model", type=click.Path(path_type=Path))
+    @click.argument("model")
     @click.option("--dataset", help="The dataset: a folder or a name.  Default: the configured one.")
     @click.option(
         "--out",
@@ -42,8 +43,10 @@ def evaluate_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.pass_context
     @functools.wraps(function)
-    def with_project(context: click.Context, /, dataset: str | None, **given: Any) -> Any:
-        return function(project=_project(context, dataset), **given)
+    def with_project(context: click.Context, /, model: str, dataset: str | None, **given: Any) -> Any:
+        from ravenml.infer.sources import one_model
+
+        return function(model=one_model(model), project=_project(context, dataset), **given)
 
     return with_project
 

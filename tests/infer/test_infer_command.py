@@ -21,6 +21,8 @@ from predicting import pack, write_predicting_plugins
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
 from ravenml.data.project import Project
+from ravenml.errors import InputError
+from ravenml.infer.sources import one_model
 from ravenml.store.model_state import pack_model
 
 
@@ -134,6 +136,21 @@ def test_boxes_of_windows_are_put_together(raven: Raven, project: Path, tmp_path
     config = json.loads((out / "infer.json").read_text())["mode"]
     assert config["nms_after"]["enable"] and config["window"] == {"width": 16, "height": 16}
     assert Project.open(out).tags[-1].name == "confidence"
+
+
+def test_found_boxes_are_drawn_and_painted_too(raven: Raven, project: Path, tmp_path: Path) -> None:
+    spots, out = pack(tmp_path / "spots.tar", "spots"), tmp_path / "out"
+    raven.ok("infer", spots, "--data", project, "--out", out, "--save", "overlays,masks")
+    for item in Project.open(project).items:
+        (box,) = json.loads((out / "ds/ann" / f"{item.name}.json").read_text())["objects"][1:]
+        (left, top), (right, bottom) = box["points"]["exterior"]
+        mask = cv2.imread(str(out / f"ds/masks/{item.name}.png"), cv2.IMREAD_UNCHANGED)
+        assert mask is not None and (mask[top : bottom + 1, left : right + 1] == 1).all()
+        assert mask.sum() == (bottom + 1 - top) * (right + 1 - left)
+        changed = (read_image(out / f"ds/overlays/{item.name}.png") != read_image(item.image_path)).any(
+            axis=2
+        )
+        assert changed[top, left] and changed[bottom, right] and not changed[mask == 0].any()
 
 
 # --- what is broken, what is there ----------------------------------------------------------------
@@ -299,6 +316,21 @@ def test_a_k_fold_run_predicts_with_the_mean_of_its_folds_or_with_one(
     assert (predicted(tmp_path / "b", "images/meadow00.png") == expected(image, 2.4)).all()
     wrong = raven("infer", "20260102", "--data", image, "--out", tmp_path / "c", "--fold", "7")
     assert wrong.returncode == 2 and "has the folds 0, 1, and no fold 7" in wrong.stderr
+
+
+def test_a_command_for_one_model_takes_a_run_and_asks_for_a_fold(
+    folds: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAVENML_STORAGE_PATH", str(home))
+    with pytest.raises(
+        InputError, match=r"is 2 models, one of each fold; name one, .*folds/0/model-state.tar"
+    ):
+        one_model("20260102")
+    assert one_model(str(tmp_path)) == tmp_path
+    pack(folds / "model-state.tar")
+    assert one_model("20260102") == folds
+    with pytest.raises(InputError, match="There is no file or folder '2099'"):
+        one_model("2099")
 
 
 def test_a_stored_model_is_found_by_its_id_and_refused_if_it_is_for_transfer_learning_only(

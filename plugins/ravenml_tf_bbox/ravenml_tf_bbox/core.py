@@ -32,7 +32,7 @@ def train(ctx: click.Context, train: TrainInput) -> TrainOutput | None:
     return run_training(train)
 
 
-@tf_bbox.command(help="Measure MODEL, a model-state.tar or a run's folder, on a dataset.")
+@tf_bbox.command(help="Measure MODEL, a run, its folder or a model-state.tar, on a dataset.")
 @evaluate_options
 def evaluate(
     model: Path, project: Project, out: Path, items: Path | None, batch_size: int, device: str
@@ -42,6 +42,27 @@ def evaluate(
 
     show_metrics(evaluate_model(model, project, out, items, device, batch_size).metrics())
     click.echo(f"Evaluation: {out / FILE}")
+
+
+@tf_bbox.command(help="Write MODEL, a run, its folder or a model-state.tar, as a SavedModel and as TFLite.")
+@click.argument("model")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("exported"),
+    show_default=True,
+    help="The folder for saved_model/, model.tflite and classes.json.",
+)
+@click.option("--score", type=click.FloatRange(0, 1), help="The least score of a box.  Default: 0.05.")
+@click.option("--iou", type=click.FloatRange(0, 1), help="Overlap from which one box is left.  Default: 0.5.")
+@click.option("--most", type=click.IntRange(1, 10_000), help="Boxes per image.  Default: 300.")
+def export(model: str, out: Path, score: float | None, iou: float | None, most: int | None) -> None:
+    """Write both, and check that they predict the same as the model."""
+    from ravenml.infer.sources import one_model
+    from ravenml_tf_bbox.exporting import export_model
+
+    for line in export_model(one_model(model), out, {"score": score, "iou": iou, "most": most}):
+        click.echo(line)
 
 
 @tf_bbox.command(help="List the networks that --model knows by name.")

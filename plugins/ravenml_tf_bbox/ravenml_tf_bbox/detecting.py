@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 CANDIDATES = 1000  # the likeliest of an image that suppression looks at
+THINNEST = 1.0  # pixels of the input; what is thinner is no box
 
 
 @dataclass(frozen=True)
@@ -65,21 +66,37 @@ def chosen_of_one(
     deltas: tf.Tensor, logits: tf.Tensor, anchors: Anchors, choice: Choice
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The same of one image: from ``(A, 4)`` and ``(A, C)`` to ``(most, 6)`` and a scalar."""
+    return suppressed(*said_of_one(deltas, logits, anchors), anchors, choice)
+
+
+def said_of_one(deltas: tf.Tensor, logits: tf.Tensor, anchors: Anchors) -> tuple[tf.Tensor, tf.Tensor]:
+    """What the network says of one image: edges in the input's pixels ``(A, 4)``, and scores ``(A, C)``."""
     import tensorflow as tf
 
-    size = [anchors.width, anchors.height] * 2
-    boxes = tf.clip_by_value(anchors.decode(deltas[None])[0], 0.0, tf.constant(size, tf.float32))
-    classes = logits.shape[-1]
-    best, flat = tf.math.top_k(
-        tf.reshape(tf.sigmoid(logits), [-1]), min(CANDIDATES, logits.shape[0] * classes)
-    )
-    place, kind = tf.gather(boxes, flat // classes), tf.cast(flat % classes, tf.float32)[:, None]
+    edges = tf.constant([anchors.width, anchors.height] * 2, tf.float32)
+    return tf.clip_by_value(anchors.decode(deltas[None])[0], 0.0, edges), tf.sigmoid(logits)
+
+
+def suppressed(
+    places: tf.Tensor, scores: tf.Tensor, anchors: Anchors, choice: Choice
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The likeliest of what :func:`said_of_one` gives: ``(most, 6)``, filled up, and how many are any."""
+    import tensorflow as tf
+
+    classes = scores.shape[-1]
+    count = min(CANDIDATES, scores.shape[0] * classes)
+    # What lies outside of the image has no area, and TFLite's suppression cannot be rid of such a box.
+    thick = tf.reduce_min(places[:, 2:] - places[:, :2], axis=1, keepdims=True) >= THINNEST
+    best, flat = tf.math.top_k(tf.reshape(tf.where(thick, scores, 0.0), [-1]), count)
+    place, kind = tf.gather(places, flat // classes), tf.cast(flat % classes, tf.float32)[:, None]
     # Boxes of different classes are moved far apart, so that one suppression serves all of them.
-    kept, count = tf.raw_ops.NonMaxSuppressionV4(
-        boxes=place + kind * (2.0 * max(size)), scores=best, max_output_size=choice.most,
-        iou_threshold=choice.iou, score_threshold=choice.score, pad_to_max_output_size=True,
+    kept, there = tf.raw_ops.NonMaxSuppressionV4(
+        boxes=place + kind * (2.0 * max(anchors.width, anchors.height)), scores=best,
+        max_output_size=min(choice.most, count), iou_threshold=choice.iou, score_threshold=choice.score,
+        pad_to_max_output_size=True,
     )  # fmt: skip
-    return tf.gather(tf.concat([place, best[:, None], kind], axis=1), kept), count
+    rows = tf.gather(tf.concat([place, best[:, None], kind], axis=1), kept)
+    return tf.pad(rows, [[0, max(choice.most - count, 0)], [0, 0]]), there
 
 
 class Detector:
@@ -116,10 +133,24 @@ class Detector:
         found, counts, loss = self._measure(images, boxes, classes)
         return _cut(found, counts), float(loss)
 
-    def of_one(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The boxes of one uint8 image ``(1, H, W, 3)``, filled up, and their number, as part of a graph."""
+    def said(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What the network says of one uint8 image ``(1, H, W, 3)``; see :func:`said_of_one`."""
         said = self.model(unit_range(image), training=False)
-        return chosen_of_one(said["boxes"][0], said["classes"][0], self.anchors, self.choice)
+        return said_of_one(said["boxes"][0], said["classes"][0], self.anchors)
+
+    def of_one(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The boxes of one uint8 image ``(1, H, W, 3)`` as part of a graph.
+
+        Returns:
+            ``boxes``: float32 ``(most, 6)``, the likeliest first, filled up with zeros; and ``count``: how
+            many of them reach the least score.
+        """
+        import tensorflow as tf
+
+        rows, there = suppressed(*self.said(image), self.anchors, replace(self.choice, score=0.0))
+        rows = tf.where(tf.range(self.choice.most)[:, None] < there, rows, 0.0)
+        count = tf.reduce_sum(tf.cast(rows[:, 4] > self.choice.score, tf.int32))
+        return {"boxes": rows, "count": count}
 
     def _detect(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return chosen(self.model(unit_range(images), training=False), self.anchors, self.choice)

@@ -1,4 +1,4 @@
-"""The finished model: in one file for ravenML, and as a SavedModel and TFLite for other programs."""
+"""The finished model in one file; what other programs take is written by ``exporting``."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def tensorflow(device: str = "auto") -> Any:
     first = "tensorflow" not in sys.modules
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"
-    with _quiet() if first else nullcontext():
+    with quiet() if first else nullcontext():
         import keras
         import keras_hub  # noqa: F401
         import tensorflow as tf
@@ -52,8 +52,8 @@ def tensorflow(device: str = "auto") -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what C code writes to stderr while a framework is imported; if that fails, it is shown.
+def quiet() -> Iterator[None]:
+    """Keep back what C code writes to stderr, while a framework is imported say; if that fails, it is shown.
 
     TensorFlow tells of unused hardware before it reads TF_CPP_MIN_LOG_LEVEL.
     """

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ravenml_tf_bbox.detecting import Choice, chosen, in_image
+from ravenml_tf_bbox.detecting import Choice, chosen, in_image, suppressed
 from ravenml_tf_bbox.framework import tensorflow
 from ravenml_tf_bbox.models import ARCHITECTURES, create_model
 from ravenml_tf_bbox.targets import Anchors, detection_loss
@@ -109,3 +109,10 @@ def test_networks_say_something_of_every_anchor_and_have_the_parameters_that_the
     assert said["classes"].shape == (1, len(its.boxes), 2)
     names = [variable.path for variable in model.weights]
     assert len(set(names)) == len(names)
+
+
+def test_what_is_thinner_than_a_pixel_is_no_box(anchors: Anchors) -> None:
+    """Boxes beside the image have no area once they are cut to it; TFLite would repeat one for ever."""
+    places = np.array([[0, 8, 0, 30], [5, 5, 5.5, 40], [5, 5, 25, 25]], np.float32)
+    rows, count = suppressed(places, np.array([[0.9], [0.8], [0.7]], np.float32), anchors, Choice(most=2))
+    assert count == 1 and rows.numpy()[0].tolist() == pytest.approx([5, 5, 25, 25, 0.7, 0])

@@ -33,7 +33,7 @@ def train(ctx: click.Context, train: TrainInput) -> TrainOutput | None:
 
 
 @unet.command(
-    help="Measure MODEL on a dataset: a model-state.tar, a run's folder, or one of Supervisely's U-Net app."
+    help="Measure MODEL on a dataset: a run, a model-state.tar, or a folder of Supervisely's U-Net app."
 )
 @evaluate_options
 def evaluate(

@@ -1,0 +1,184 @@
+"""``raven train tf-bbox export``: a SavedModel and TFLite, which need no ravenML to be used.
+
+Both take uint8 RGB ``(1, H, W, 3)`` at the network's input size and give what
+:meth:`ravenml_tf_bbox.detecting.Detector.of_one` gives.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravenml.errors import RavenError
+from ravenml.files import explain, write_bytes, write_json
+from ravenml_tf_bbox.detecting import Choice
+from ravenml_tf_bbox.export import described
+from ravenml_tf_bbox.framework import quiet, tensorflow
+from ravenml_tf_bbox.loading import load_model
+from ravenml_tf_bbox.predict import BoxPredictor
+from ravenml_tf_bbox.sameness import Agreement, Rows, Said, agreement
+
+SAVED_MODEL, TFLITE, CLASSES = "saved_model", "model.tflite", "classes.json"
+SIGNATURE = "serving_default"
+BLOBS = (9, 17, 33)  # pixels; an image of blobs of each size is what the forms are compared on
+Detect = Callable[[NDArray[np.uint8]], Mapping[str, Any]]
+
+
+def export_model(model: Path, folder: Path, choice: Mapping[str, Any]) -> list[str]:
+    """Write a model in both forms, and check each against the model itself.
+
+    Args:
+        model: what :func:`ravenml_tf_bbox.loading.load_model` loads.
+        folder: where the files go; what is there under the same names is replaced.
+        choice: ``score``, ``iou`` and ``most`` of the boxes that are kept, or None.
+
+    Returns:
+        A line about each form.
+
+    Raises:
+        RavenError: a form does not predict what the model predicts; then nothing is written.
+    """
+    tf = tensorflow("cpu")
+    predictor = load_model(model, "cpu")
+    predictor.configure(choice)
+    images = pictures(*predictor.input_size)
+    said = [what_it_says(predictor, image) for image in images]
+    folder = folder.expanduser().absolute()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as scratch:
+            made = Path(scratch)
+            module = _module(predictor)
+            tf.saved_model.save(module, str(made / SAVED_MODEL), signatures={SIGNATURE: module.detect})
+            lite = tf.lite.TFLiteConverter.from_saved_model(str(made / SAVED_MODEL)).convert()
+            write_bytes(made / TFLITE, lite)
+            write_json(made / CLASSES, described(predictor.obj_classes))
+            lines = [
+                _line(folder / name, load(made / name), images, said, predictor.detector.choice)
+                for name, load in ((SAVED_MODEL, load_saved_model), (TFLITE, load_tflite))
+            ]
+            folder.mkdir(exist_ok=True)
+            shutil.rmtree(folder / SAVED_MODEL, ignore_errors=True)
+            for name in (SAVED_MODEL, TFLITE, CLASSES):
+                os.replace(made / name, folder / name)
+    except OSError as error:
+        raise explain(error, folder) from error
+    return lines
+
+
+def load_saved_model(path: Path) -> Detect:
+    """A SavedModel as a function from an image to its outputs."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+
+    def detect(image: NDArray[np.uint8]) -> Mapping[str, Any]:
+        found = loaded.signatures[SIGNATURE](tf.constant(image))
+        return {name: value.numpy() for name, value in found.items()}
+
+    return detect
+
+
+def load_tflite(path: Path) -> Detect:
+    """A TFLite file as the same."""
+    import tensorflow as tf
+
+    with warnings.catch_warnings(), quiet():
+        warnings.simplefilter("ignore")  # it will move to a package of its own one day
+        runner = tf.lite.Interpreter(model_content=path.read_bytes()).get_signature_runner(SIGNATURE)
+
+    def detect(image: NDArray[np.uint8]) -> Mapping[str, Any]:
+        return dict(runner(image=image))
+
+    return detect
+
+
+def pictures(width: int, height: int) -> list[NDArray[np.uint8]]:
+    """Images ``(1, H, W, 3)`` of coloured blobs, in which every network sees something."""
+    import cv2
+
+    random = np.random.default_rng(0)
+    made: list[NDArray[np.uint8]] = []
+    for size in BLOBS:
+        noise = random.integers(0, 256, (max(height // size, 2), max(width // size, 2), 3), dtype=np.uint8)
+        made.append(
+            np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)[None]
+        )
+    return made
+
+
+def what_it_says(predictor: BoxPredictor, image: NDArray[np.uint8]) -> Said:
+    """What the model itself says of an image."""
+    import tensorflow as tf
+
+    detector = predictor.detector
+    with predictor.placed():
+        places, scores = detector.said(tf.constant(image))
+        rows = detector.of_one(tf.constant(image))["boxes"].numpy()
+    return Said(places.numpy(), scores.numpy(), rows[rows[:, 4] > 0])
+
+
+def compare(
+    detect: Detect, images: Sequence[NDArray[np.uint8]], said: Sequence[Said], choice: Choice
+) -> Agreement:
+    """How well a form agrees with the model over images.
+
+    Raises:
+        RavenError: not at all; see :func:`ravenml_tf_bbox.sameness.agreement`.
+    """
+    total = Agreement()
+    for image, its in zip(images, said, strict=True):
+        found = detect(image)
+        rows: Rows = found["boxes"][found["boxes"][:, 4] != 0]
+        total += agreement(its, rows, choice)
+        if int(found["count"]) != int((rows[:, 4] > choice.score).sum()):
+            raise RavenError(f"it counts {int(found['count'])} boxes")
+    return total
+
+
+def _line(
+    path: Path, detect: Detect, images: Sequence[NDArray[np.uint8]], said: Sequence[Said], choice: Choice
+) -> str:
+    try:
+        found = compare(detect, images, said, choice)
+    except RavenError as error:
+        raise RavenError(
+            f"{path.name} does not predict what the model predicts: {error}; nothing was exported."
+        ) from None
+    others = f", of which {found.others} were as likely as the model's choice" if found.others else ""
+    return (
+        f"{path} predicts what the model predicts: {found.boxes} boxes in {len(images)} images{others}; "
+        f"they differ by {found.pixels:.1g} pixels and {found.score:.1g} of a score at most."
+    )
+
+
+def _module(predictor: BoxPredictor) -> Any:
+    """The detector for one image, with its pixels' preparation and the choice of boxes.
+
+    Its weights are constants: TFLite finds variables empty.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    width, height = predictor.input_size
+    image = tf.TensorSpec([1, height, width, 3], tf.uint8, name="image")
+    graph = tf.function(predictor.detector.of_one, input_signature=[image]).get_concrete_function()
+    frozen = convert_variables_to_constants_v2(graph)
+    names = sorted(graph.structured_outputs)
+
+    class Exported(tf.Module):
+        """One image in, its boxes out."""
+
+        @tf.function(input_signature=[image])
+        def detect(self, image: Any) -> dict[str, Any]:
+            return dict(zip(names, frozen(image), strict=True))
+
+    return Exported()
