@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -68,12 +69,14 @@ def demo(directory: Path, images: int, seed: int) -> None:
     Gardens seen from above, with ponds (bitmaps), hedges (polygons, most with holes) and roofs
     (rectangles), tagged for training and validation.
     """
-    from ravenml.data.demo import write_demo
+    from ravenml.data.advice import training_command
+    from ravenml.data.demo import CLASSES, write_demo
 
     project = write_demo(directory, images, seed)
+    quoted = shlex.quote(str(directory))
     click.echo(f"Wrote {len(project.items)} images to {project.root}")
-    click.echo(f"Look at it:  raven data inspect {directory}")
-    click.echo(f"Train on it: raven train --dataset {directory} unet train")
+    click.echo(f"Look at it:  raven data inspect {quoted}")
+    click.echo(f"Train on it: {training_command(quoted, [shape for shape, _ in CLASSES.values()])}")
 
 
 @data.command(short_help="Show or clear the cache of decoded images.")

@@ -140,7 +140,7 @@ def outlines(mask: np.ndarray) -> Iterator[Polygon]:
         (exterior,) = _contours(part)
         filled = np.zeros_like(part)
         cv2.fillPoly(filled, [exterior], 1)
-        yield Polygon(exterior, tuple(_contours(filled & ~part)))
+        yield Polygon(exterior, tuple(_rings(filled & ~part)))
 
 
 def _extent(bitmap: Bitmap) -> Rectangle:
@@ -194,6 +194,26 @@ def _cut(polygon: Polygon, shared: Rectangle) -> Iterator[Polygon]:
         placed = translate(outline, shared.left, shared.top)
         assert isinstance(placed, Polygon)
         yield placed
+
+
+def _rings(region: np.ndarray) -> Iterator[Points]:
+    """Rings that, drawn, set the pixels of a region (height, width) and no others.
+
+    A contour goes on where pixels touch by their corners alone, and may so enclose what is not of the region;
+    what is in such a one is told in two halves.
+    """
+    for ring in _contours(region):
+        x, y, width, height = cv2.boundingRect(ring)
+        drawn = np.zeros((height, width), np.uint8)
+        cv2.fillPoly(drawn, [ring - np.array((x, y), np.int32)], 1)
+        inside = drawn & region[y : y + height, x : x + width]
+        if (inside == drawn).all():
+            yield ring
+            continue
+        half = height // 2  # what encloses something is three pixels high at least
+        for top, part in ((0, inside[:half]), (half, inside[half:])):
+            for one in _rings(part):
+                yield one + np.array((x, y + top), np.int32)
 
 
 def _contours(mask: np.ndarray) -> list[Points]:

@@ -52,6 +52,8 @@ class TrainSettings(BaseModel):
     Attributes:
         best_metric: the address of the metric that decides which checkpoint is best.
         best_mode: ``max`` or ``min``.
+        learns: ``segmentation`` or ``detection``, as the plugin's predictor calls its task; commands that
+            make datasets name a plugin that fits them.
         data_parallel: whether several processes can train one model (torchrun's variables name them).
         command: the name of the training command in the plugin's group.
     """
@@ -59,6 +61,7 @@ class TrainSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
     best_metric: ClassVar[str] = "val/loss"
     best_mode: ClassVar[str] = "min"
+    learns: ClassVar[str] = ""
     data_parallel: ClassVar[bool] = False
     command: ClassVar[str] = "train"
 

@@ -119,6 +119,16 @@ def test_a_mask_s_outlines_draw_the_mask(mask: np.ndarray) -> None:
     assert (drawn(*outlines(mask), size=mask.shape) == mask).all()  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("density", [0.5, 0.7, 0.85])
+def test_outlines_draw_masks_whose_holes_touch_by_their_corners(density: float) -> None:
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        mask = random.random((12, 15)) < density
+        assert (drawn(*outlines(mask), size=mask.shape) == mask).all()  # type: ignore[arg-type]
+    ring = 1 - np.pad(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.uint8), 1)  # four holes around a pixel
+    assert (drawn(*outlines(ring), size=(5, 5)) == ring).all()
+
+
 @given(shapes)
 def test_any_shape_becomes_a_bitmap_of_its_pixels(shape: Geometry) -> None:
     bitmap = as_bitmap(shape, SIZE)

@@ -206,7 +206,7 @@ def test_with_a_name_the_dataset_is_known_by_it(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("RAVENML_STORAGE_PATH", str(tmp_path / "home"))
     source = write_via(tmp_path / "src", [SQUARE])
     done = run("import", "via", source, "--name", "squares")
-    assert done.exit_code == 0 and "raven train --dataset squares unet train" in done.stdout
+    assert done.exit_code == 0 and "raven train --dataset squares " in done.stdout
     assert resolve_dataset("squares") == datasets_dir() / "squares"
     assert len(Project.open(resolve_dataset("squares")).items) == 1
     assert run("import", "via", source, "--name", "../x").exit_code == 2

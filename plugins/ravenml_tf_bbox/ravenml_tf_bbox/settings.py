@@ -28,6 +28,7 @@ class BoxSettings(LoopSettings):
 
     best_metric: ClassVar[str] = "val/ap"
     best_mode: ClassVar[str] = "max"
+    learns: ClassVar[str] = "detection"
 
     # What is trained, on what.
     model: str = Field(

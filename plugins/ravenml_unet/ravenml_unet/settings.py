@@ -29,6 +29,7 @@ class UNetSettings(LoopSettings):
 
     best_metric: ClassVar[str] = "val/miou"
     best_mode: ClassVar[str] = "max"
+    learns: ClassVar[str] = "segmentation"
     data_parallel: ClassVar[bool] = True
 
     # What is trained, on what.

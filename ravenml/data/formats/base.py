@@ -35,6 +35,7 @@ SPLITS = frozenset({"splits"})  # the image tags `train` and `val`
 CLASSES = frozenset({"colours", "unused classes"})
 EVERYTHING = SHAPES | TAGS | SPLITS | CLASSES
 Size = tuple[int, int]  # (height, width)
+_LARGE = 1 << 26  # bytes of a file; to read it through takes seconds
 _REPAIR = "correct or remove it"
 
 
@@ -77,6 +78,12 @@ class Source:
     def folder(self) -> Path:
         """The folder that was named, or that of the file that was named."""
         return self.path if self.path.is_dir() else self.path.parent
+
+    def read_through(self, files: Iterable[Path]) -> None:
+        """Tell that large files are read to their ends before the first image, and the progress, comes."""
+        for file in files:
+            if (size := file.stat().st_size) >= _LARGE:
+                self.notice(f"{file.name} ({size / 2**20:,.0f} MiB) is read through before its images come.")
 
 
 Labels = Iterable[Label | Fault]

@@ -45,8 +45,9 @@ class Coco(Format):
         if len(chosen) < len(files):
             left = ", ".join(sorted({file.name for file in files} - {file.name for file in chosen}))
             source.notice(f"{left} are left alone; name one as SRC to import it.")
+        source.read_through(chosen)
         indexes = [Index(file) for file in chosen]
-        source.total = sum(len(index) for index in indexes)
+        source.total = sum(len(index) + len(index.faults) for index in indexes)
         for index in indexes:
             source.classes += [
                 one for one in index.classes if one.title not in {c.title for c in source.classes}

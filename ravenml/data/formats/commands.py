@@ -48,6 +48,7 @@ def import_(
     raven data import coco instances_val2017.json my_coco --images val2017/
     raven data import labels/ --name my_labels
     """
+    from ravenml.data.advice import training_command
     from ravenml.data.formats.base import Options
     from ravenml.data.formats.importing import import_project
     from ravenml.data.formats.known import guess_format, load_format
@@ -80,7 +81,7 @@ def import_(
     )
     given = shlex.quote(name or words[-1])
     click.echo(f"Look at it:  raven data inspect {given}")
-    click.echo(f"Train on it: raven train --dataset {given} unet train")
+    click.echo(f"Train on it: {training_command(given, {kind for _, kind in done.kinds})}")
 
 
 @click.command(short_help="Write a project as other programs' annotations.")

@@ -50,6 +50,7 @@ class Cvat(Format):
         files = [file for file in _files(source.path) if file == source.path or _looks_like(file)]
         if not files:
             raise InputError(f"{source.path} holds no XML of CVAT for images.")
+        source.read_through(files)
         source.total = sum(_count(file) for file in files)
         for path in files:
             yield from _records(source, path)

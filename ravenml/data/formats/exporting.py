@@ -89,7 +89,7 @@ class Export:
     lost: Counter[tuple[str, str]] = field(default_factory=Counter)
     faults: list[Fault] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
-    _stems: set[tuple[str, str]] = field(default_factory=set)
+    _stems: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -125,14 +125,31 @@ class Export:
         place_image(item.image_path, path, link=not self.copy)
         return path
 
-    def first(self, dataset: str, stem: str) -> bool:
-        """Whether no other image has this name without its ending, for formats that name files by it."""
+    def stem(self, item: Item) -> str:
+        """An item's name without its ending, for formats that name files by it.
+
+        No other item of its dataset has it: of `a.jpg` and `a.png` the second is `a_png`, which is told.
+        """
         with self._lock:
-            new = (dataset, stem) not in self._stems
-            self._stems.add((dataset, stem))
-        if not new:
-            self.lose("images that differ in their ending alone")
-        return new
+            if not self._stems:
+                self._stems = dict(self._unique_stems())
+            return self._stems[item.key]
+
+    def _unique_stems(self) -> Iterator[tuple[str, str]]:
+        """By the items' keys, their names without endings; the first in the project's order keeps its own."""
+        named: dict[tuple[str, str], Item] = {}
+        for item in self.project.items:
+            named.setdefault((item.dataset, os.path.splitext(item.name)[0]), item)
+        for item in self.project.items:
+            stem, ending = os.path.splitext(item.name)
+            first = named[item.dataset, stem]
+            if first is not item:
+                stem = f"{stem}_{ending[1:]}"
+                while named.setdefault((item.dataset, stem), item) is not item:
+                    stem += "_"
+                told = f"{item.key} has the name of {first.name} but for its ending"
+                self.meter.line(f"Note: {told}, and is exported as {stem}.")
+            yield item.key, stem
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a file, whole or not at all."""

@@ -19,6 +19,7 @@ from ravenml.data.images import EXTENSIONS
 from ravenml.data.labels import Document, Label, Tag, read_document
 from ravenml.data.layout import Item
 from ravenml.data.meta import ObjClass, TagMeta, spare_color
+from ravenml.data.notices import Notice
 from ravenml.data.progress import Meter
 from ravenml.data.writing import ProjectWriter, meta_json
 from ravenml.errors import InputError
@@ -117,7 +118,7 @@ def import_project(
     write_json(target / NOTE, request)
     meter.total = source.total
     with meter:
-        for done in in_order(work.do, _unique(itertools.chain(first, records))):
+        for done in in_order(work.do, _unique(itertools.chain(first, records), source.notice)):
             for fault in (done,) if isinstance(done, Fault) else done.faults:
                 if strict:
                     raise fault
@@ -197,24 +198,26 @@ def _check(target: Path, request: dict[str, Any]) -> None:
             raise InputError(f"{target} holds an import{how}; name a new folder, or remove that one.")
 
 
-def _unique(records: Iterable[Record | Fault]) -> Iterator[Record | Fault]:
-    """The records, a `Fault` in place of each whose item another one has already."""
+def _unique(records: Iterable[Record | Fault], notice: Notice) -> Iterator[Record | Fault]:
+    """The records, each with a name of its own; a `Fault` in place of each whose image was there before."""
     seen: dict[tuple[str, str], Path] = {}
     for record in records:
         if isinstance(record, Record):
-            key = (record.dataset, record.name or record.image.name)
-            if key in seen:
-                same = (
-                    "is there twice"
-                    if seen[key] == record.image
-                    else f"and {seen[key]} have one name in the project"
-                )
-                problem = f"the image {record.image} {same}"
-                yield Fault(
-                    record.file or record.image, record.field, problem, "rename or remove one of them"
-                )
+            wanted = name = record.name or record.image.name
+            number = 1
+            while (record.dataset, name) in seen and seen[record.dataset, name] != record.image:
+                stem, ending = os.path.splitext(wanted)
+                number += 1
+                name = f"{stem}_{number}{ending}"
+            if (record.dataset, name) in seen:
+                problem = f"the image {record.image} is there twice"
+                yield Fault(record.file or record.image, record.field, problem, "remove one of the entries")
                 continue
-            seen[key] = record.image
+            if name != wanted:
+                other = seen[record.dataset, wanted]
+                notice(f"{record.image} has the name of {other} in the project, and becomes {name}.")
+                record = replace(record, name=name)
+            seen[record.dataset, name] = record.image
         yield record
 
 

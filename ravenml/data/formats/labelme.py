@@ -7,7 +7,6 @@ its corner pixels, both inside, and a PNG.
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,11 +60,9 @@ class LabelMe(Format):
     def write(self, export: Export) -> None:
         def one(picture: Picture) -> None:
             item = picture.item
-            stem = os.path.splitext(item.name)[0]
-            if export.first(item.dataset, stem):
-                export.place(item, export.target / item.dataset / item.name)
-                content = orjson.dumps(_json(picture), option=orjson.OPT_INDENT_2)
-                export.write(export.target / item.dataset / f"{stem}.json", content)
+            export.place(item, export.target / item.dataset / item.name)
+            content = orjson.dumps(_json(picture), option=orjson.OPT_INDENT_2)
+            export.write(export.target / item.dataset / f"{export.stem(item)}.json", content)
 
         for _ in export.map(one):
             pass

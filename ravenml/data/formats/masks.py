@@ -54,16 +54,26 @@ class Masks(Format):
         paths = images_below(images)
         if not paths:
             raise InputError(f"There is no image below {images}; name the images' folder with --images.")
-        key = _key(source, [path for path in found.values()][:: max(len(found) // _LOOKED_AT, 1)], masks)
+        sample = [same[0] for same in found.values()][:: max(len(found) // _LOOKED_AT, 1)]
+        key = _key(source, sample, masks)
         source.total = len(paths)
         source.classes = key.classes
+        shared: dict[Path, Path] = {}
         for path in paths:
             inside = path.parent.relative_to(images).as_posix()
-            names = [f"{inside}/{path.stem}{end}" for end in _ENDINGS] + [f"{inside}/{path.name}"]
-            mask = next((found[name] for name in names if name in found), None)
-            if mask is None:
+            names = [f"{inside}/{name}" for name in (path.name, *(path.stem + end for end in _ENDINGS))]
+            same = next((found[name] for name in names if name in found), [])
+            if not same:
                 yield Fault(path, "", f"has no mask of its name below {masks}", "put it there")
                 continue
+            if len(same) > 1:
+                problem = f"may have the mask {same[0].name} or {same[1].name}"
+                yield Fault(path, "", problem, "remove one of them")
+                continue
+            (mask,) = same
+            if mask in shared:
+                source.notice(f"{shared[mask]} and {path} have the same mask, {mask.name}.")
+            shared[mask] = path
             dataset = folder_of(path, images, source.folder.name)
             yield Record(path, dataset, _Objects(mask, key), split_tags(dataset), file=mask)
 
@@ -203,12 +213,13 @@ def _pictures(folder: Path) -> bool:
     return next(files_below(folder, EXTENSIONS), None) is not None
 
 
-def _by_stem(masks: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+def _by_stem(masks: Path) -> dict[str, list[Path]]:
+    """The masks by their names, with ending and without."""
+    found: dict[str, list[Path]] = {}
     for path in images_below(masks):
         inside = path.parent.relative_to(masks).as_posix()
-        found.setdefault(f"{inside}/{path.stem}", path)
-        found.setdefault(f"{inside}/{path.name}", path)
+        found.setdefault(f"{inside}/{path.stem}", []).append(path)
+        found[f"{inside}/{path.name}"] = [path]
     return found
 
 

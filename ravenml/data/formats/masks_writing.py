@@ -29,9 +29,7 @@ def write_masks(export: Export) -> None:
 
     def one(picture: Picture) -> None:
         item = picture.item
-        stem = os.path.splitext(item.name)[0]
-        if not export.first(item.dataset, stem):
-            return
+        stem = export.stem(item)
         mask = np.zeros(picture.size, kind)
         drawn = np.zeros(picture.size, bool)
         for thing in picture.things:
@@ -43,7 +41,8 @@ def write_masks(export: Export) -> None:
             mask[own > 0] = numbers.get(thing.title, 0)
         titles = [thing.title for thing in picture.things]
         export.lose("objects one by one", "were joined in one mask", len(titles) - len(set(titles)))
-        export.place(item, export.target / IMAGES / item.dataset / item.name)
+        name = stem + os.path.splitext(item.name)[1]
+        export.place(item, export.target / IMAGES / item.dataset / name)
         export.write(export.target / MASKS / item.dataset / f"{stem}.png", write_mask(mask, palette))
 
     for _ in export.map(one):

@@ -50,6 +50,7 @@ class Via(Format):
 
     def read(self, source: Source) -> Iterator[Record | Fault]:
         files: list[_File] = []
+        broken: list[Fault] = []
         for path in _candidates(source.path):
             if path == source.path or _looks_like(path):
                 try:
@@ -57,11 +58,12 @@ class Via(Format):
                 except Fault as fault:
                     if path == source.path:
                         raise
-                    yield fault
+                    broken.append(fault)
         if not files:
             raise InputError(f"{source.path} holds no JSON of the VGG Image Annotator.")
-        source.total = sum(len(file.images) for file in files)
+        source.total = len(broken) + sum(len(file.images) for file in files)
         source.classes = [ObjClass(title, "any", "") for file in files for title in file.classes]
+        yield from broken  # only now: progress is shown from the first record on
         reading = _Reading(source, _class_attribute(source, files))
         for file in files:
             yield from reading.records(file)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ravenml.data.formats.exporting import Export, Picture
 
 FLAGS = ("difficult", "truncated", "occluded")
+_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".JPG", ".JPEG", ".PNG")
 _ANNOTATIONS, _IMAGES, _SETS = "Annotations", "JPEGImages", "ImageSets/Main"
 
 
@@ -91,21 +92,14 @@ class _Folder:
             found = self.images.find(name, path, "filename")
         except Fault:
             # Many files were renamed by hand together with their images, or say the name without its ending.
-            for ending in (
-                ".jpg",
-                ".jpeg",
-                ".png",
-                ".bmp",
-                ".tif",
-                ".tiff",
-                ".webp",
-                ".JPG",
-                ".JPEG",
-                ".PNG",
-            ):
-                if (self.images.near / f"{path.stem}{ending}").is_file():
-                    return self.images.near / f"{path.stem}{ending}"
-            raise
+            named = [self.images.near / f"{path.stem}{ending}" for ending in _ENDINGS]
+            there = [image for image in named if image.is_file()]
+            if not there:
+                raise
+            if len(there) > 1 and not os.path.samefile(*there[:2]):
+                problem = f"is no image's name, and both {there[0].name} and {there[1].name} may be meant"
+                raise Fault(path, "filename", problem, "write the right one") from None
+            found = there[0]
         return found
 
 
@@ -165,30 +159,29 @@ def _looks_like(path: Path) -> bool:
 def _write(export: Export) -> None:
     sets: dict[tuple[str, str], list[str]] = {}
 
-    def one(picture: Picture) -> tuple[str, str, str | None] | None:
+    def one(picture: Picture) -> tuple[str, str, str | None]:
         item = picture.item
-        stem = os.path.splitext(item.name)[0]
-        if not export.first(item.dataset, stem):
-            return None
+        stem = export.stem(item)
+        name = stem + os.path.splitext(item.name)[1]
         top = export.target / item.dataset
-        export.place(item, top / _IMAGES / item.name)
-        export.write(top / _ANNOTATIONS / f"{stem}.xml", _xml(picture).encode())
+        export.place(item, top / _IMAGES / name)
+        export.write(top / _ANNOTATIONS / f"{stem}.xml", _xml(picture, name).encode())
         return item.dataset, stem, picture.split
 
-    for made in export.map(one):
-        if made is not None and made[2] is not None:
-            sets.setdefault((made[0], made[2]), []).append(made[1])
+    for dataset, stem, split in export.map(one):
+        if split is not None:
+            sets.setdefault((dataset, split), []).append(stem)
     for (dataset, split), names in sets.items():
         content = "".join(f"{name}\n" for name in names)
         export.write(export.target / dataset / _SETS / f"{split}.txt", content.encode())
 
 
-def _xml(picture: Picture) -> str:
+def _xml(picture: Picture, name: str) -> str:
     height, width = picture.size
     lines = [
         "<annotation>",
         f"  <folder>{_IMAGES}</folder>",
-        f"  <filename>{escape(picture.item.name)}</filename>",
+        f"  <filename>{escape(name)}</filename>",
         f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
         "  <segmented>0</segmented>",
     ]

@@ -72,10 +72,15 @@ class _Reader:
     def __init__(self, source: Source, titles: list[str], splits: dict[str, set[Path]], root: Path) -> None:
         self.source, self.titles, self.splits, self.root = source, titles, splits, root
         self.without = 0
+        self._shared: dict[Path, Path] = {}
 
     def record(self, image: Path) -> Record:
         labels = self._labels_of(image)
         self.without += labels is None
+        if labels is not None:
+            first = self._shared.setdefault(labels, image)
+            if first is not image:
+                self.source.notice(f"{first} and {image} have the same text of labels, {labels.name}.")
         tags = [{"name": name} for name, images in self.splits.items() if image in images]
         read = _Lines(labels, self.titles) if labels is not None else ()
         return Record(image, self._dataset(image), read, tags, file=labels)

@@ -19,20 +19,19 @@ def write_yolo(export: Export) -> None:
 
     numbers = {one.title: number for number, one in enumerate(export.classes)}
 
-    def one(picture: Picture) -> tuple[str, str | None] | None:
+    def one(picture: Picture) -> tuple[str, str | None]:
         item = picture.item
-        stem = os.path.splitext(item.name)[0]
-        if not export.first(item.dataset, stem):
-            return None
-        export.place(item, export.target / "images" / item.dataset / item.name)
+        stem = export.stem(item)
+        name = stem + os.path.splitext(item.name)[1]
+        export.place(item, export.target / "images" / item.dataset / name)
         lines = [_line(numbers[thing.title], thing.geometry, picture.size) for thing in picture.things]
         export.write(export.target / "labels" / item.dataset / f"{stem}.txt", "".join(lines).encode())
-        return f"images/{item.dataset}/{item.name}", picture.split
+        return f"images/{item.dataset}/{name}", picture.split
 
     sets: dict[str, list[str]] = {}
-    for made in export.map(one):
-        if made is not None and made[1] is not None:
-            sets.setdefault(made[1], []).append(made[0])
+    for name, split in export.map(one):
+        if split is not None:
+            sets.setdefault(split, []).append(name)
     described = {"path": "."} if sets else {"path": ".", "train": "images", "val": "images"}
     for split, names in sets.items():
         described[split] = f"{split}.txt"
