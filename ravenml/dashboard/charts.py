@@ -15,7 +15,7 @@ from ravenml.dashboard.panels import Panel, line_name, panels
 from ravenml.dashboard.series import SHELF
 from ravenml.runs import layout
 
-PERIOD = 0.8  # seconds between two looks at a run that is under way
+PERIOD = 0.5  # seconds between two looks at a run that is under way
 _AT_FIRST = 12  # charts that are shown before somebody asks for more
 
 

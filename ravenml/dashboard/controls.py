@@ -5,7 +5,8 @@ What people wrote is never put into a string of ``props``, which would read sett
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 _VALUE = "(event) => emit(Number(event.target.value))"
@@ -63,6 +64,12 @@ def choice(name: str, field: str, options: Mapping[str, str], value: str) -> Any
     return named(element, name)
 
 
+def short_path(path: object) -> str:
+    """A path as people know it: below one's own home it begins with ``~``."""
+    text, own = str(path), str(Path.home())
+    return f"~{text[len(own) :]}" if own != "/" and (text == own or text.startswith(f"{own}/")) else text
+
+
 def words(tag: str, text: str, classes: str = "") -> Any:
     """An element of plain text.  Tables are made of these: a page of them is drawn in half the time that
     labels within cells take.
@@ -96,19 +103,30 @@ def facts(rows: list[tuple[str, Any]]) -> None:
                     ui.label(str(value)).classes("wrap")
 
 
-def table(head: list[str], rows: list[list[Any]], numbers: bool = True) -> None:
-    """A small table; a cell is text, or a function that makes it.  All but the first column hold numbers."""
+def table(head: list[str], rows: list[list[Any]], numbers: bool = True, wide: Collection[str] = ()) -> None:
+    """A small table; a cell is text, or a function that makes it.
+
+    Args:
+        head: the columns' titles.
+        rows: their cells.
+        numbers: whether all but the first column hold numbers.
+        wide: the titles of columns for which a phone has no room.
+    """
     from nicegui import ui
+
+    kinds = [
+        f"{'number' if numbers and place else ''} {'wide' if name in wide else ''}".strip()
+        for place, name in enumerate(head)
+    ]
 
     with ui.element("div").classes("scroll-x"), ui.element("table").classes("table"):
         with ui.element("thead"), ui.element("tr"):
-            for place, name in enumerate(head):
-                words("th", name, "number" if numbers and place else "").props("scope=col")
+            for name, kind in zip(head, kinds, strict=True):
+                words("th", name, kind).props("scope=col")
         with ui.element("tbody"):
             for row in rows:
                 with ui.element("tr"):
-                    for place, cell in enumerate(row):
-                        kind = "number" if numbers and place else ""
+                    for cell, kind in zip(row, kinds, strict=True):
                         if not callable(cell):
                             words("td", str(cell), kind)
                             continue

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ravenml.config.home import cache_dir
+from ravenml.serve.access import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
 from ravenml.store.ids import new_id
 
 _LOOK = 0.1
@@ -22,7 +25,7 @@ class Started:
     """A command that was started.
 
     Attributes:
-        process: it; whoever waits for it takes its end in.
+        process: it; its end is taken in.
         log: where it prints.
     """
 
@@ -51,25 +54,51 @@ class Started:
         return code
 
 
-def start(arguments: Sequence[str], folder: Path | None = None) -> Started:
+def start(
+    arguments: Sequence[str],
+    log: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    keep: Sequence[int] = (),
+) -> Started:
     """Start ``raven`` with these arguments, in a session of its own.
 
     Args:
         arguments: behind ``raven``.
-        folder: where; the dashboard's own without it.
+        log: the file behind whose end it prints, which is the user's alone; one in the cache without it.
+        environment: instead of this process's.  The dashboard's own token is left out of either.
+        keep: open files that it goes on holding, such as a lock.
 
     Raises:
         OSError: it cannot be started.
     """
-    log = cache_dir() / "dashboard" / f"{new_id()}.log"
+    if log is None:
+        log = cache_dir() / "dashboard" / f"{new_id()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as file:
+    own = without_token(os.environ if environment is None else environment)
+    output = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    try:
         process = subprocess.Popen(
+            # -P: a module in the working folder must not stand in for one of Python's or ours.
             [sys.executable, "-P", "-m", "ravenml", *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
+            stdout=output,
+            stderr=output,
+            env=own | {"PYTHONUNBUFFERED": "1"},
+            pass_fds=keep,
             start_new_session=True,
         )
+    finally:
+        os.close(output)
+    # Whoever starts a process has to hear of its end, or it stays in the table of processes.
+    threading.Thread(target=process.wait, daemon=True).start()
     return Started(process, log)
+
+
+def without_token(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment that does not let its owner into the dashboard.
+
+    Whoever was given the address of a model's server, or reads what a training makes, may not start
+    processes here.
+    """
+    ours = (TOKEN_VARIABLE, TOKEN_FILE_VARIABLE)
+    return {name: value for name, value in environment.items() if name not in ours}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,35 +27,57 @@ from ravenml.runs.record import read_record, status
 
 _FORMAT = 2  # of the index file; another one is made anew
 _FILE = "runs-index.json"
+_SAVE = 10.0  # seconds between two writings of it by somebody who looks on
 
 
 def indexed(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """One flat record per run, newest first; see :func:`ravenml.runs.facts.row_of`.
+    """One flat record per run, newest first, of somebody who looks once; see :class:`Index`."""
+    return Index().rows(names)
 
-    Their ``status`` is derived now.  A run whose record is broken has the status ``broken`` and an
-    ``error``.
 
-    Args:
-        names: only these runs; without it, all of this home.
+class Index:
+    """The runs of this home for somebody who looks again and again: what was found stays in memory, and is
+    written to the cache from time to time.  Threads may not share one.
     """
-    root, known = runs_dir(), _load()
-    found = layout.run_ids() if names is None else sorted(names)
-    entries: dict[str, dict[str, Any]] = {}
-    changed = names is None and len(found) != len(known)
-    for name in found:
-        folder = f"{root}/{name}"
-        before = known.get(name)
-        stamp = _stamp(folder)
-        if before is None or before.get("stamp") != stamp:
-            before = {"stamp": stamp, **_read(Path(folder))}
-            changed = True
-        if before["row"]["status"] is None:
-            changed |= _follow(Path(folder), before)
-        entries[name] = before
-    if changed:
-        with suppress(OSError):  # a home that may only be read is listed all the same
-            _save(entries if names is None else {**known, **entries})
-    return [_now(root, entries[name]) for name in reversed(found)]
+
+    def __init__(self) -> None:
+        self._root: Path | None = None
+        self._entries: dict[str, dict[str, Any]] = {}
+        self._unsaved = False
+        self._saved = -_SAVE  # when, by time.monotonic
+
+    def rows(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """One flat record per run, newest first; see :func:`ravenml.runs.facts.row_of`.
+
+        Their ``status`` is derived now.  A run whose record is broken has the status ``broken`` and an
+        ``error``.  The records are nobody's to change.
+
+        Args:
+            names: only these runs; without it, all of this home.
+        """
+        root = runs_dir()
+        if root != self._root:
+            self._root, self._entries, self._unsaved = root, _load(), False
+        known = self._entries
+        found = layout.run_ids() if names is None else sorted(names)
+        entries: dict[str, dict[str, Any]] = {}
+        self._unsaved |= names is None and len(found) != len(known)
+        for name in found:
+            folder = f"{root}/{name}"
+            before = known.get(name)
+            stamp = _stamp(folder)
+            if before is None or before.get("stamp") != stamp:
+                before = {"stamp": stamp, **_read(Path(folder))}
+                self._unsaved = True
+            if before["row"]["status"] is None:
+                self._unsaved |= _follow(Path(folder), before)
+            entries[name] = before
+        self._entries = entries if names is None else {**known, **entries}
+        if self._unsaved and time.monotonic() - self._saved >= _SAVE:
+            self._saved, self._unsaved = time.monotonic(), False
+            with suppress(OSError):  # a home that may only be read is listed all the same
+                _save(self._entries)
+        return [_now(root, entries[name]) for name in reversed(found)]
 
 
 def _stamp(folder: str) -> list[int]:

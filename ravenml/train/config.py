@@ -8,8 +8,10 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ravenml.config.config import read_yaml, validated
+from ravenml.errors import InputError
 
 SCHEMA = 1
+PLUGIN_NAME = "plugin_name"  # in files that the wizard or a run wrote: whose settings `plugin` holds
 
 
 class Metadata(BaseModel):
@@ -99,14 +101,21 @@ class TrainConfig(BaseModel):
         return {} if value is True else None if value is False else value
 
 
-def read_train_config(path: Path) -> dict[str, Any]:
+def read_train_config(path: Path, plugin: str | None = None) -> dict[str, Any]:
     """Read a config file as plain values, checked against :class:`TrainConfig`; relative paths of its
     split are taken from where the file lies.
+
+    Args:
+        path: the file.
+        plugin: the plugin that is to be trained; a file for another one is refused.
 
     Raises:
         InputError: no such file, no YAML, an unknown field (with the nearest known), a wrong value.
     """
     values = read_yaml(path)
+    named = taken_name(values, str(path))
+    if plugin is not None and named not in (None, plugin):
+        raise InputError(f"{path}: `{PLUGIN_NAME}` is {named}, so its settings are not those of {plugin}.")
     validated(TrainConfig, values, str(path))
     split = values.get("split")
     if isinstance(split, dict):
@@ -115,3 +124,15 @@ def read_train_config(path: Path) -> dict[str, Any]:
             for name, value in split.items()
         }
     return values
+
+
+def taken_name(values: dict[str, Any], where: str) -> str | None:
+    """Take the plugin's name out of a config file's content, where it stands there.
+
+    Raises:
+        InputError: it is no name.
+    """
+    name = values.pop(PLUGIN_NAME, None)
+    if name is not None and not isinstance(name, str):
+        raise InputError(f"{where}: `{PLUGIN_NAME}` should be a plugin's name.")
+    return name

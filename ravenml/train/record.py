@@ -16,6 +16,7 @@ from ravenml.runs import layout
 from ravenml.runs.provenance import provenance, usable_cores
 from ravenml.runs.run import Run
 from ravenml.runs.secrets import redacted, redacted_arguments
+from ravenml.train.config import PLUGIN_NAME
 
 if TYPE_CHECKING:
     from ravenml.train.interfaces import TrainInput
@@ -45,7 +46,7 @@ def record_inputs(request: Request, run: Run, train: TrainInput) -> None:
     """Write the effective settings, the dataset, the split and the provenance."""
     effective = redacted(request.config.model_dump(mode="json"))
     write_json(run.path / layout.TRAIN_ARGS, effective)
-    write_json(run.path / layout.INFO / "ui_state.json", {"plugin": request.plugin_name, **effective})
+    write_json(run.path / layout.INFO / "ui_state.json", {PLUGIN_NAME: request.plugin_name, **effective})
     known: dict[str, Any] = {"config": effective}
     if request.config.dataset is not None:
         project = train.dataset

@@ -151,7 +151,8 @@ def make_request(context: click.Context) -> Request:
     origin = parent or resumed
     base = without_hidden(read_json(origin / layout.TRAIN_ARGS)) if origin is not None else {}
     file = options.get("config")
-    from_file = without_hidden(read_train_config(Path(file))) if file else {}
+    plugin_name = plugin.name if plugin is not None else None
+    from_file = without_hidden(read_train_config(Path(file), plugin_name)) if file else {}
     sets = named_settings(options.get("set", ()), _settings_model(context, plugin))
     # What is switched on by itself (`kfold: true`) becomes a mapping, so that layers can be merged.
     layers = [from_options(plugin_defaults(context)), base, from_file, from_options(options), sets]

@@ -125,14 +125,17 @@ def test_a_model_is_served_from_its_page_outlives_the_dashboard_and_is_stopped(
 ) -> None:
     write_predicting_plugins(raven.site)
     raven.ok("models", "push", pack(tmp_path / "model-state.tar"), "--name", "tinting")
-    first = start()
+    first = start(RAVENML_TOKEN="of-the-dashboard-alone")
     page = browse(first).go("/models")
     page.get_by_role("button", name="Try or serve").click()
     address = page.get_by_role("link", name="Open http://127.0.0.1").get_attribute("href", timeout=60_000)
+    own, token = f"{address.partition('?')[0]}healthz", address.partition("=")[2]
+    assert answer(own, Authorization=f"Bearer {token}")[0] == 200
     assert (
-        answer(f"{address.partition('?')[0]}healthz", Authorization=f"Bearer {address.partition('=')[2]}")[0]
-        == 200
+        first.token == "of-the-dashboard-alone"
+        and answer(own, Authorization=f"Bearer {first.token}")[0] == 401
     )
+    assert answer(f"{first.origin}/models", Authorization=f"Bearer {token}")[0] == 401
     first.kill()
     second = start()
     tab = browse(second)

@@ -1,4 +1,4 @@
-"""A training that is watched, stopped and gone on with from its page, by two browsers at once."""
+"""Trainings that are watched, stopped and gone on with from their pages, by two browsers at once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from as_user import Raven, wait_for
 from browsing import Dashboard, Tab, drawn
+from painter import write_painter
 
 
 @pytest.mark.usefixtures("learner")
@@ -44,3 +45,30 @@ def test_a_training_is_watched_stopped_and_resumed(
         page.get_by_text("training on 9 images").first.wait_for()
     finally:
         training.kill()
+
+
+def test_chosen_runs_are_stopped_together_and_a_stubborn_one_only_if_one_insists(
+    raven: Raven, site: Path, project: Path, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    write_painter(site)
+    flags = ("train", "--dataset", project, "painter", "train", "--epochs", "500", "--seconds", "0.5")
+    both = [raven.start(*flags, "--no-polite"), raven.start(*flags)]
+    try:
+        wait_for(lambda: len([one for one in raven.runs() if (one / "run.json").exists()]) == 2, 30)
+        # Both have begun: one of them looks for requests now.
+        wait_for(lambda: sum('"polls"' in (one / "run.json").read_text() for one in raven.runs()) == 1, 30)
+        page = browse(dashboard).go("/runs")
+        page.get_by_label("Select all of this page").check()
+        page.get_by_text("2 runs selected").wait_for()
+        page.get_by_role("button", name="Stop").click()
+        page.get_by_text(re.compile("has not stopped$")).wait_for()
+        page.get_by_text("it does not look for requests").wait_for()
+        page.locator(".status-interrupted").wait_for()  # the other one has
+        assert page.locator(".status-running").count() == 1
+        page.get_by_role("button", name="End it for sure").click()
+        page.wait_for_function("() => document.querySelectorAll('.status-interrupted').length === 2")
+        for one in both:
+            one.wait(20)
+    finally:
+        for one in both:
+            one.kill()

@@ -24,8 +24,9 @@ from ravenml.dashboard.train.draft import (
     remove_draft,
     value_at,
 )
-from ravenml.dashboard.train.export import arguments, as_command, as_config, from_run
+from ravenml.dashboard.train.export import arguments, as_command, as_config, as_yaml
 from ravenml.dashboard.train.missing import first_missing, missing
+from ravenml.dashboard.train.opening import from_run, from_text
 from ravenml.dashboard.train.starting import start
 from ravenml.errors import InputError
 
@@ -98,6 +99,36 @@ def test_raven_train_takes_what_is_exported(
     again = from_run(raven.runs()[0])
     assert again["split"] == wish and again["plugin"] == "learner" and again["dataset"] == str(project)
     assert value_at(again["settings"], "input_size.width") == 32
+    state = raven.runs()[0] / "info" / "ui_state.json"
+    for text in (as_yaml(draft), state.read_text()):  # what was written can be opened
+        opened = from_text(text, "a file")
+        assert opened["split"] == wish and opened["plugin"] == "learner" and opened["comments"] == "why: <b>"
+        assert opened["settings"]["lr"] == 0.5 and opened["dataset"] == str(project)
+    raven.ok("train", "-c", state, "learner", "train")  # and be trained
+
+
+def test_a_file_for_another_plugin_is_refused(raven: Raven, learner: Path, project: Path) -> None:
+    file = raven.cwd / "other.yml"
+    file.write_text(f"plugin_name: unet\ndataset: {project}\n")
+    done = raven("train", "-c", file, "learner", "train")
+    assert done.returncode == 2 and "`plugin_name` is unet, so its settings" in done.stderr
+
+
+WRONG_FILES = [
+    ("a: [", "is neither YAML nor JSON in line 1"),
+    ("just words", "holds no settings of a training"),
+    ("epochs: 3", "epochs"),
+    ("plugin_name: [unet]", "should be a plugin's name"),
+    ("x" * ((1 << 18) + 1), "larger than any file"),
+    ("[" * 100_000, "is neither YAML nor JSON"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG_FILES, ids=lambda value: value[:20])
+def test_a_file_that_is_none_is_refused_with_a_sentence(text: str, said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        from_text(text, "mine.yml")
+    assert said in str(refused.value) and "mine.yml" in str(refused.value)
 
 
 def test_what_was_started_is_what_was_chosen_then(
@@ -124,7 +155,12 @@ def test_the_command_can_be_copied_and_the_file_says_only_what_was_chosen(home: 
     assert (
         written
         == as_config(draft)
-        == {"dataset": "demo", "split": {"tags": ["train", "val"]}, "preset": "quick"}
+        == {
+            "plugin_name": "learner",
+            "dataset": "demo",
+            "split": {"tags": ["train", "val"]},
+            "preset": "quick",
+        }
     )
 
 

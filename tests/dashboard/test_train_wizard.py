@@ -209,6 +209,17 @@ def test_a_run_is_opened_in_the_wizard(
     tab.go("/train/new?clone=nothing")
     page.get_by_text("This run cannot be opened").wait_for()
 
+    tab.go("/train")
+    file = page.get_by_label("A training's settings")
+    file.set_input_files({"name": "x.yml", "mimeType": "text/yaml", "buffer": b"epochs: 3"})
+    page.get_by_text("x.yml: `epochs`").wait_for()
+    file.set_input_files(raven.runs()[0] / "info" / "ui_state.json")
+    page.wait_for_url("**/train/2*")
+    page.get_by_text("2 folds").wait_for()
+    opened = read_draft(page.url.rpartition("/")[2].partition("?")[0])
+    assert opened.plugin == "painter" and opened.settings == draft.settings
+    assert opened.dataset == draft.dataset and opened.split == draft.split
+
 
 def test_from_an_empty_home_to_a_trained_model(
     site: Path, home: Path, raven: Raven, dashboard: Dashboard, browse: Browse

@@ -18,7 +18,7 @@ from many_runs import events_of, write_new, write_run
 
 from ravenml.errors import InputError
 from ravenml.runs import index
-from ravenml.runs.index import indexed
+from ravenml.runs.index import Index, indexed
 from ravenml.runs.notes import change_note, change_tags, read_notes
 from ravenml.runs.run import Run
 from ravenml.runs.where import chosen, parse_since, parse_where
@@ -187,6 +187,24 @@ def test_only_what_has_changed_is_read_anew(three: Path, read_anew: list[str]) -
     assert names("val/miou>0.8") == ["b"] and sorted(read_anew[3:]) == ["b", "c"]
     shutil.rmtree(three / "runs" / "20260101-000000-aaaaaa")
     assert [row["id"][-1] for row in indexed()] == ["c", "b"]
+
+
+def test_who_looks_on_sees_what_is_new_and_does_not_write_the_index_each_time(
+    three: Path, read_anew: list[str]
+) -> None:
+    looking = Index()
+    looking.rows()
+    file = three / "cache" / "runs-index.json"
+    written = file.stat().st_mtime_ns
+    folder = write_run(three, "20260104-000000-dddddd", status=None)
+    assert [row["id"][-1] for row in looking.rows()] == ["d", "c", "b", "a"]
+    for value in (0.5, 0.6):
+        event = {"event_type": "EventType.METRICS", "type": "val", "metrics": {"miou": value}}
+        with (folder / "events.jsonl").open("a") as events:
+            events.write(json.dumps(event) + "\n")
+        assert looking.rows()[0]["metrics"] == {"val/miou": value}
+    assert sorted(read_anew) == ["a", "b", "c", "d"] and file.stat().st_mtime_ns == written
+    assert looking.rows() == indexed()  # whoever comes anew finds the same
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,12 @@ import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra ravenml[serve] is not installed")
+from dropping import drop
 from serving import CLASSES, Spots, Tints, picture, serving
 
 from ravenml.serve.access import Access
 
 SCRIPT = CLASSES[2].title
-DROP = """(given) => {
-  const bytes = Uint8Array.from(atob(given.content), (character) => character.charCodeAt(0));
-  const transfer = new DataTransfer();
-  transfer.items.add(new File([bytes], given.name, {type: given.type}));
-  document.getElementById("drop").dispatchEvent(
-    new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
-}"""
 PIXEL = """([x, y]) => {
   const canvas = document.getElementById("canvas");
   return Array.from(canvas.getContext("2d").getImageData(x, y, 1, 1).data).slice(0, 3);
@@ -49,12 +43,6 @@ def page(chromium: Any) -> Iterator[Any]:
     context.close()
     assert not problems
     assert hosts <= {"127.0.0.1", "localhost", "", "elsewhere.example"}, hosts
-
-
-def drop(page: Any, content: bytes, name: str = "half.png", type: str = "image/png") -> None:
-    import base64
-
-    page.evaluate(DROP, {"content": base64.b64encode(content).decode(), "name": name, "type": type})
 
 
 def status(page: Any, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ravenml.dashboard.controls import facts, link, table
+from ravenml.dashboard.controls import facts, link, short_path, table
 from ravenml.dashboard.frame import command, empty, frame, heading, section
 from ravenml.dashboard.models import serving
 from ravenml.dashboard.models.table import PERIOD, serve_button, server_line
@@ -91,7 +91,7 @@ def _about(model_id: str, store: str, metadata: Mapping[str, Any], has_run: bool
                 ("Made by", metadata.get("created_by")),
                 ("Comments", metadata.get("comments")),
                 ("Finished", local_time(str(metadata.get("finished") or metadata.get("created") or ""))),
-                ("Stored in", store),
+                ("Stored in", short_path(store)),
             ]
         )
         metrics = metadata.get("metrics") or {}
@@ -100,6 +100,9 @@ def _about(model_id: str, store: str, metadata: Mapping[str, Any], has_run: bool
 
 
 def _files(entries: Mapping[str, Entry]) -> None:
-    if entries:
-        with section("Files"):
-            table(["File in the store", "Size"], [[key, size_text(one.size)] for key, one in entries.items()])
+    from nicegui import ui
+
+    rows = [[key, size_text(one.size)] for key, one in entries.items()]
+    if rows:
+        with section("Files"), ui.expansion(f"All {len(rows)} in the store").classes("more"):
+            table(["File in the store", "Size"], rows)

@@ -12,8 +12,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.config.home import home
+from ravenml.dashboard import processes
 from ravenml.errors import RavenError
 from ravenml.files import read_json, write_json
 from ravenml.runs.events import timestamp
@@ -61,34 +60,20 @@ def serve(model: str) -> str:
     name = new_id()
     folder = _home() / name
     # Made first: a folder without a lock is one that is just being made.
-    write_json(folder / "served.json", {"v": 1, "model": model, "since": timestamp()})
+    told = {"v": 1, "model": model, "since": timestamp()}
+    write_json(folder / "served.json", told)
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-    log = os.open(folder / "log", os.O_CREAT | os.O_WRONLY, 0o600)  # the token stands in it
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ravenml", "serve", model, "--port", "0"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            pass_fds=[lock],
-        )
+        started = processes.start(["serve", model, "--port", "0"], folder / "log", keep=[lock])
     finally:
-        os.close(log)
         os.close(lock)  # the child's copy goes on holding it
-    write_json(folder / "served.json", {"v": 1, "model": model, "since": timestamp(), "pid": process.pid})
-    _children.append(process)
+    write_json(folder / "served.json", told | {"pid": started.process.pid})
     return name
-
-
-_children: list[subprocess.Popen[bytes]] = []  # whose ends are to be taken in
 
 
 def servers() -> list[Server]:
     """Those that live, and those that have failed of late; what has ended in good order is forgotten."""
-    for child in [child for child in _children if child.poll() is not None]:
-        _children.remove(child)
     found = []
     for folder in sorted(_home().glob("*")):
         with suppress(RavenError, KeyError, OSError):

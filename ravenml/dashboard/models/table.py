@@ -16,6 +16,7 @@ from ravenml.store.progress import size_text
 
 PERIOD = 1.0  # seconds between two looks at the servers
 _SHOWN = ("val/miou", "val/mdice", "val/map", "val/pixel_accuracy", "val/loss")
+_WIDE = ("Architecture", "Plugin", "Dataset", "Size", "Finished", "Where")  # for which a phone has no room
 _MOST = 200  # models that are listed; the filter finds the others
 
 
@@ -122,7 +123,13 @@ class ModelsPage:
         served = {server.model for server in self._servers if server.alive}
         head = ["Model", "Architecture", "Plugin", "Dataset", "Size", "Finished", "Score", "Where", ""]
         with self._table:
-            table(head, [self._row(one, one.id in served) for one in found[:_MOST]], numbers=False)
+            rows = [self._row(one, one.id in served) for one in found[:_MOST]]
+            table(
+                head,
+                rows,
+                numbers=False,
+                wide=("Architecture", "Plugin", "Dataset", "Size", "Finished", "Where"),
+            )
             if not found:
                 ui.label("No model is like that.").classes("muted pad")
             elif len(found) > _MOST:

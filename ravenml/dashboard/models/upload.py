@@ -52,8 +52,9 @@ class UploadForm:
             self._progress.set_visibility(False)
             self._told = ui.label().classes("small muted")
         with ui.element("div").classes("line"):
-            self._title = ui.input("Name in lists").props("outlined dense")
+            self._title = ui.input("Name in lists").props("outlined dense").classes("medium")
             self._plugin = ui.input("Plugin, if the file does not say").props("outlined dense")
+            self._plugin.classes("medium")
             self._only = ui.checkbox("for transfer learning only").props("dense")
             self._store = ui.button("Store", on_click=self._push).props("unelevated")
             self._store.disable()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ravenml.config.config import config_path
-from ravenml.dashboard.controls import link, table
+from ravenml.dashboard.controls import link, short_path, table
 from ravenml.dashboard.frame import command, frame, heading, section
 from ravenml.dashboard.queues.state import Job, Place, describe, jobs_of, places
 from ravenml.dashboard.runs.actions import stop
@@ -105,7 +105,7 @@ class QueuesPage:
                         "queues:\n  gpu:\n    address: http://HOST:8265\n    resources: {CPU: 4, GPU: 1}\n"
                         "    store: s3://BUCKET/runs"
                     )
-                    ui.label(f"goes into {config_path()}").classes("muted small wrap")
+                    ui.label(f"goes into {short_path(config_path())}").classes("muted small wrap")
 
 
 def _place(place: Place) -> None:

@@ -1,38 +1,68 @@
-"""Stopping a run and going on with it, through the command line."""
+"""Stopping runs and going on with them, through the command line."""
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 from ravenml.config.home import runs_dir
 from ravenml.dashboard.frame import tell
-from ravenml.dashboard.processes import start
+from ravenml.dashboard.processes import Started, start
+from ravenml.errors import RavenError
+from ravenml.runs import layout
 from ravenml.runs.record import UNDER_WAY, read_record, status
 
 _GRACE = 90.0  # seconds that `raven runs stop` waits; longer than a training takes to save itself
+_DEAF = 8.0  # the same of a run that has not looked for requests so far; it may just be starting
 _BEGIN = 60.0  # seconds within which a training that goes on says so
 
 
-async def stop(run_id: str) -> None:
-    """Ask a run to stop, and say what came of it."""
+def looks_for_requests(folder: Path) -> bool:
+    """Whether a run is under way whose plugin looks for requests (of folds: those of the first one)."""
+    try:
+        record = read_record(folder)
+        if status(folder, record) not in UNDER_WAY:
+            return False
+        first = folder / layout.FOLDS / "0" / layout.RUN_JSON
+        return bool((read_record(first.parent) if first.exists() else record).get("polls"))
+    except RavenError:
+        return False
+
+
+async def stop(*run_ids: str) -> None:
+    """Ask runs to stop, and say which of them have not."""
     from nicegui import ui
 
-    ui.notify(f"Asked {run_id} to stop; it saves what resuming needs.", position="bottom")
-    asked = start(["runs", "stop", run_id, "--grace", f"{_GRACE:g}"])
-    if not await asked.ended(_GRACE + 30):
+    named = run_ids[0] if len(run_ids) == 1 else f"{len(run_ids)} runs"
+    ui.notify(f"Asked {named} to stop; what resuming needs is saved.", position="bottom")
+    asked = await asyncio.gather(*(asyncio.to_thread(_ask, run_id) for run_id in run_ids))
+    waited = await asyncio.gather(*(command.ended(_GRACE + 30) for command in asked))
+    left = [(name, command) for name, command, code in zip(run_ids, asked, waited, strict=True) if code != 0]
+    if not left:
         return
     with ui.dialog() as dialog, ui.card().classes("dialog"):
-        ui.label(f"{run_id} has not stopped").classes("strong")
-        ui.label(asked.said()).classes("wrap")
+        one = len(left) == 1
+        ui.label(f"{left[0][0]} has not stopped" if one else f"{len(left)} runs have not stopped").classes(
+            "strong"
+        )
+        for _, command in left:
+            ui.label(command.said()).classes("wrap")
         with ui.element("div").classes("line"):
-            ui.button("End it for sure", on_click=lambda: dialog.submit(True)).props(
-                "unelevated color=negative"
-            )
-            ui.button("Let it run", on_click=dialog.close).props("flat autofocus")
-    sure = await dialog
+            sure = ui.button("End it for sure" if one else "End them for sure")
+            sure.on_click(lambda: dialog.submit(True)).props("unelevated color=negative")
+            ui.button("Let it run" if one else "Let them run", on_click=dialog.close).props("flat autofocus")
+    answer = await dialog
     dialog.delete()
-    if sure:
-        ended = start(["runs", "stop", run_id, "--grace", "1", "--kill"])
-        if await ended.ended(60):
-            tell(ended.said())
+    if answer:
+        ended = [start(["runs", "stop", run_id, "--grace", "1", "--kill"]) for run_id, _ in left]
+        for command, code in zip(ended, await asyncio.gather(*(c.ended(60) for c in ended)), strict=True):
+            if code != 0:
+                tell(command.said())
+
+
+def _ask(run_id: str) -> Started:
+    grace = _GRACE if looks_for_requests(runs_dir() / run_id) else _DEAF
+    return start(["runs", "stop", run_id, "--grace", f"{grace:g}"])
 
 
 async def resume(run_id: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -70,7 +69,7 @@ class Bulk:
         ui.navigate.to(f"/runs/compare?ids={','.join(self._chosen)}")
 
     async def _stop(self) -> None:
-        await asyncio.gather(*(stop(run_id) for run_id in self._chosen))
+        await stop(*self._chosen)
 
     async def _tag(self) -> None:
         from nicegui import ui

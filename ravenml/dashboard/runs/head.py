@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ravenml.dashboard.controls import link, named
+from ravenml.dashboard.controls import link, named, short_path
 from ravenml.dashboard.frame import tell
 from ravenml.dashboard.runs import actions
 from ravenml.dashboard.runs.provenance import dataset_of
@@ -58,6 +58,8 @@ def buttons(state: State) -> None:
     async def stop() -> None:
         stopping.disable()
         await actions.stop(state.id)
+        if not stopping.is_deleted:  # it was let run
+            stopping.enable()
 
     async def resume() -> None:
         going.disable()
@@ -174,5 +176,5 @@ def told(state: State) -> list[tuple[str, Any]]:
         ("Attempts", len(record.get("attempts") or ()) if len(record.get("attempts") or ()) > 1 else None),
         ("Clone of", (lambda: link(origin, f"/runs/{origin}")) if origin else None),
         ("Stored", state.result.get("stored")),
-        ("Folder", str(state.folder)),
+        ("Folder", short_path(state.folder)),
     ]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
-from ravenml.runs.index import indexed
+from ravenml.runs.index import Index
 from ravenml.runs.where import Row
 
-_FRESH = 0.5  # seconds for which what was found is good enough
+_FRESH = 0.3  # seconds for which what was found is good enough
 _SHARE = 10  # a look may take no more than this part of the time
 
 
@@ -17,13 +17,14 @@ class Listing:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._index = Index()
         self._rows: list[Row] = []
         self._at = 0.0
         self._took = 0.0
 
     def rows(self, at_once: bool = False) -> list[Row]:
-        """Every run as a flat record, newest first, as of half a second ago at most (a little more in a home
-        with very many runs).
+        """Every run as a flat record, newest first, as of a third of a second ago at most (a little more in a
+        home with very many runs).
 
         Args:
             at_once: as of now, for somebody has just changed something.
@@ -31,7 +32,7 @@ class Listing:
         with self._lock:
             now = time.monotonic()
             if at_once or not self._at or now - self._at > max(_FRESH, _SHARE * self._took):
-                self._rows = indexed()
+                self._rows = self._index.rows()
                 self._at = time.monotonic()
                 self._took = self._at - now
             return self._rows

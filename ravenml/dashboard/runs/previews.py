@@ -129,5 +129,5 @@ def strip(state: State, files: Sequence[str], title: str) -> None:
             target = address(state.id, state.path(file))
             name = Path(file).stem.replace("_", " ")
             with ui.element("figure").classes("picture"), ui.link(target=target, new_tab=True):
-                image = ui.element("img").props("loading=lazy")
+                image = ui.element("img").props("decoding=async")  # a few: they need not wait for scrolling
                 image.props.update({"src": target, "alt": name})

@@ -14,7 +14,7 @@ from ravenml.dashboard.runs.rows import Rows
 from ravenml.dashboard.runs.words import cell, lasted, moment, score
 from ravenml.runs.where import Row, lookup
 
-PERIOD = 0.8  # seconds between two looks
+PERIOD = 0.4  # seconds between two looks
 _COLUMNS = (  # name, title, whether a phone has room for it
     ("id", "Run", True),
     ("status", "Status", True),

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from ravenml.dashboard.processes import without_token
 from ravenml.errors import RavenError
 
 _PATIENCE = 90.0  # seconds for an answer; the first one may have to import a framework
@@ -23,6 +24,7 @@ class Helper:
         self.plugin = plugin
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self._asking: set[asyncio.Task[dict[str, Any]]] = set()
         self._described: dict[str, Any] | None = None
 
     async def describe(self) -> dict[str, Any]:
@@ -41,12 +43,21 @@ class Helper:
         Raises:
             RavenError: the helper says so, died, or took too long.
         """
+        # Whoever asks may go away (another step is opened).  The answer is awaited all the same: left in the
+        # pipe, it would be given to whoever asks next.
+        task = asyncio.create_task(self._answer(question))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        answer = await asyncio.shield(task)
+        said = answer.pop("error", None)
+        if said is not None:
+            raise RavenError(said)
+        return answer
+
+    async def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
         async with self._turn:
             try:
-                answer = await asyncio.wait_for(self._exchange(question), _PATIENCE)
-            except asyncio.CancelledError:
-                self.close()  # whoever asks next must not be given this question's answer
-                raise
+                return await asyncio.wait_for(self._exchange(question), _PATIENCE)
             except (TimeoutError, OSError, EOFError, ValueError) as error:
                 self.close()
                 reason = "took too long" if isinstance(error, TimeoutError) else "ended unexpectedly"
@@ -54,10 +65,6 @@ class Helper:
                     f"The plugin {self.plugin!r} gave no answer about its settings: its process {reason}; "
                     f"`raven plugin check {self.plugin}` may say why."
                 ) from None
-        said = answer.pop("error", None)
-        if said is not None:
-            raise RavenError(said)
-        return answer
 
     async def _exchange(self, question: dict[str, Any]) -> dict[str, Any]:
         if self._process is None or self._process.returncode is not None:
@@ -66,7 +73,7 @@ class Helper:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
+                env={**without_token(os.environ), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
                 limit=_LONGEST,
                 start_new_session=True,
             )

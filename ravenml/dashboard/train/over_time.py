@@ -70,7 +70,7 @@ class OverTime:
         with self._grid:
             for name, file in self.at[epoch][:_MOST]:
                 with ui.element("figure"):
-                    image = ui.element("img").props("loading=lazy")
+                    image = ui.element("img").props("decoding=async")
                     image.props["src"] = address(self.run_id, file)
                     image.props["alt"] = f"{name}, epoch {epoch:g}"
                     with ui.element("figcaption"):

@@ -6,16 +6,25 @@ from asyncio import to_thread
 from typing import Any
 from urllib.parse import quote
 
+from ravenml.dashboard.controls import named
 from ravenml.dashboard.frame import empty, frame, heading, section, tell
 from ravenml.dashboard.pages import Nav
 from ravenml.dashboard.settings import Settings
+from ravenml.dashboard.train.cloning import draft_of_file, draft_of_run
 from ravenml.dashboard.train.draft import Draft, list_drafts, new_draft, remove_draft
+from ravenml.dashboard.train.opening import LARGEST
 from ravenml.dashboard.train.wizard import Shared, Wizard
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.discovery import plugins
 
 NAV: Nav | None = Nav("Train", "/train", "model_training")
 PATIENCE = 60.0  # seconds that a page may read before it is sent
+# What is far too large is cut off, and refused by the server; the same file may be chosen once more.
+_READ = f"""async (event) => {{
+  const field = event.target, file = field.files[0];
+  if (file) emit({{ name: file.name, text: await file.slice(0, {LARGEST + 1}).text() }});
+  field.value = "";
+}}"""
 
 
 def register(settings: Settings) -> None:
@@ -24,7 +33,6 @@ def register(settings: Settings) -> None:
     from starlette.responses import RedirectResponse
 
     from ravenml.dashboard.train import files
-    from ravenml.dashboard.train.cloning import draft_of_run
     from ravenml.dashboard.train.view import View
 
     shared = Shared(settings)
@@ -37,7 +45,7 @@ def register(settings: Settings) -> None:
             return RedirectResponse(f"/train/new?clone={quote(request.query_params['from'], safe='')}")
         found = await to_thread(list_drafts)
         with frame("Train", "/train"):
-            _overview(found)
+            _overview(found, shared)
         return None
 
     @ui.page("/train/new", response_timeout=PATIENCE)
@@ -72,12 +80,13 @@ def _fresh() -> Draft:
     return new_draft(plugin=known[0] if len(known) == 1 else None)
 
 
-def _overview(drafts: list[Draft]) -> None:
+def _overview(drafts: list[Draft], shared: Shared) -> None:
     from nicegui import ui
 
     with ui.element("div").classes("line"):
-        with ui.element("div").classes("grow"):
+        with ui.element("div").classes("grow roomy"):
             heading("Train", "From a folder of annotated images to a trained model, in seven steps.")
+        _opener(shared)
         ui.button("New training", icon="add", on_click=lambda: ui.navigate.to("/train/new"))
     if not drafts:
         with empty(
@@ -90,6 +99,27 @@ def _overview(drafts: list[Draft]) -> None:
     with section("Drafts"):
         for draft in drafts:
             _row(draft)
+
+
+def _opener(shared: Shared) -> None:
+    """A button that makes a draft of a file on the person's own machine."""
+    from nicegui import ui
+
+    async def opened(event: Any) -> None:
+        told = event.args if isinstance(event.args, dict) else {}
+        try:
+            draft = await draft_of_file(str(told.get("text") or ""), str(told.get("name") or "?"), shared)
+        except RavenError as error:
+            tell(error)
+            return
+        ui.navigate.to(f"/train/{draft.id}?step=project")
+
+    field = ui.element("input").props('type=file accept=".yml,.yaml,.json"').classes("hidden")
+    named(field, "A training's settings").on("change", opened, js_handler=_READ)
+    button = ui.button("Open a file", icon="file_open").props("flat")
+    button.on("click", js_handler=f"() => getHtmlElement({field.id}).click()")
+    with button:
+        ui.tooltip("The YAML of a training, or a run's info/ui_state.json")
 
 
 def _row(draft: Draft) -> None:

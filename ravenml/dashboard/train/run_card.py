@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ravenml.config.home import runs_dir
 from ravenml.dashboard.charts import Charts, sources_of
 from ravenml.dashboard.frame import section, tell
+from ravenml.dashboard.runs.actions import looks_for_requests
 from ravenml.dashboard.train import starting
 from ravenml.dashboard.train.artifacts import artifacts, write_link
 from ravenml.dashboard.train.live import Live, Part
@@ -81,10 +82,9 @@ class RunCard:
             await self._show()
 
     async def _show(self) -> None:
-        from nicegui import ui
 
         live = self.live
-        pausable = await to_thread(starting.can_pause, live.folder)
+        pausable = await to_thread(looks_for_requests, live.folder)
         if live.status != self._status or pausable != self._pausable:
             began = self._status in ("", "starting") and live.status != "starting"
             self._status, self._pausable = live.status, pausable
@@ -110,7 +110,6 @@ class RunCard:
             if self._said.text.startswith("Error"):
                 self._word.text = "It could not begin"
                 self._status = "refused"
-        ui.update(self._box)
 
     def _show_status(self) -> None:
         from nicegui import ui

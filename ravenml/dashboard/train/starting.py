@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import threading
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ravenml.config.home import runs_dir
+from ravenml.dashboard import processes
+from ravenml.dashboard.runs.actions import looks_for_requests
 from ravenml.dashboard.train.draft import Draft, change_draft, drafts_dir
 from ravenml.dashboard.train.export import arguments, as_yaml
-from ravenml.errors import InputError, RavenError
+from ravenml.errors import InputError
 from ravenml.files import write_bytes, write_json
 from ravenml.runs import layout
-from ravenml.runs.record import UNDER_WAY, read_record, status
 from ravenml.runs.replay import Replay
 from ravenml.store.ids import new_id
 
@@ -39,7 +35,7 @@ def start(draft: Draft, command: str) -> str:
     config = log_of(run_id).with_suffix(".yml")
     write_bytes(config, as_yaml(draft).encode())
     replay = Replay(arguments(draft, command, config), None, {layout.RUN_ID: run_id})
-    _launch(replay.arguments, log_of(run_id), replay.full_environment(draft.plugin))
+    processes.start(replay.arguments, log_of(run_id), replay.full_environment(draft.plugin))
 
     def note(kept: Draft) -> None:
         kept.runs.append(run_id)
@@ -61,7 +57,7 @@ def pause(run_id: str) -> None:
         InputError: it is not under way, or its plugin never looks for requests.
     """
     folder = runs_dir() / run_id
-    if not can_pause(folder):
+    if not looks_for_requests(folder):
         raise InputError(f"The plugin of {run_id} does not look for requests; it can only be stopped.")
     write_json(folder / layout.CONTROL, {"request": "pause"})
 
@@ -69,38 +65,10 @@ def pause(run_id: str) -> None:
 def stop(run_id: str) -> None:
     """``raven runs stop --kill``, in a process of its own."""
     folder = runs_dir() / run_id
-    grace = GRACE if can_pause(folder) else 1.0
-    _launch(["runs", "stop", run_id, "--kill", "--grace", f"{grace:g}"], log_of(run_id))
+    grace = GRACE if looks_for_requests(folder) else 1.0
+    processes.start(["runs", "stop", run_id, "--kill", "--grace", f"{grace:g}"], log_of(run_id))
 
 
 def resume(run_id: str) -> None:
     """``raven runs resume``, in a process of its own."""
-    _launch(["runs", "resume", run_id], log_of(run_id))
-
-
-def can_pause(folder: Path) -> bool:
-    """Whether a run is under way whose plugin looks for requests (of folds: those of the first one)."""
-    try:
-        record = read_record(folder)
-        if status(folder, record) not in UNDER_WAY:
-            return False
-        first = folder / layout.FOLDS / "0" / layout.RUN_JSON
-        return bool((read_record(first.parent) if first.exists() else record).get("polls"))
-    except RavenError:
-        return False
-
-
-def _launch(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Start ``raven`` so that neither the browser's nor the dashboard's end is its own."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ravenml", *command],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env={**(environment or os.environ), "PYTHONUNBUFFERED": "1"},
-            start_new_session=True,
-        )
-    # Whoever starts a process has to hear of its end, or it stays in the table of processes.
-    threading.Thread(target=process.wait, daemon=True).start()
+    processes.start(["runs", "resume", run_id], log_of(run_id))

@@ -32,19 +32,26 @@ async def build(view: View) -> None:
                 ui.button("All", on_click=lambda: choose_all(True)).props("flat dense")
                 ui.button("None", on_click=lambda: choose_all(False)).props("flat dense")
         boxes: dict[str, Any] = {}
+        many = False  # whether several boxes are being changed as one
 
-        async def choose(_: Any = None) -> None:
+        async def choose() -> None:
             assert field is not None
             chosen = [title for title in titles if boxes[title].value]
             await view.set(field["name"], None if len(chosen) == len(titles) else chosen)
 
+        def one_changed() -> Any:
+            return None if many else choose()
+
         async def choose_all(on: bool) -> None:
+            nonlocal many
+            many = True
             for box in boxes.values():
                 box.set_value(on)
+            many = False
             await choose()
 
         chosen = value_at(wizard.draft.settings, field["name"]) if field is not None else None
-        _table(view, titles, chosen, boxes, choose if field is not None else None)
+        _table(view, titles, chosen, boxes, one_changed if field is not None else None)
     stage = job.survey is None
 
     async def tick() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from asyncio import to_thread
 from typing import TYPE_CHECKING, Any
 
 from ravenml.config.home import datasets_dir
+from ravenml.dashboard import processes
+from ravenml.dashboard.controls import short_path
 from ravenml.dashboard.frame import empty, section, tell
 from ravenml.dashboard.train.draft import SplitWish, put
 from ravenml.dashboard.train.gallery import Gallery
@@ -18,6 +18,7 @@ from ravenml.plugin.discovery import plugins
 if TYPE_CHECKING:
     from ravenml.dashboard.train.view import View
 
+_WRITING = 120.0  # seconds in which the demo project is written on any machine
 _CARDS = 12  # known datasets that are shown before a search is needed
 
 
@@ -61,10 +62,10 @@ def _choose_project(view: View) -> None:
 
     async def demo() -> None:
         button.props("loading")
-        done = await to_thread(_make_demo)
-        if done is not None:
+        writing = processes.start(["data", "demo", str(datasets_dir() / "demo")])
+        if await writing.ended(_WRITING) != 0:
             button.props(remove="loading")
-            tell(done)
+            tell(writing.said() or "The demo project could not be written.")
             return
         await choose("demo")
 
@@ -72,7 +73,9 @@ def _choose_project(view: View) -> None:
         if known:
             with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Known datasets"'):
                 for name in list(known)[:_CARDS]:
-                    option(name, str(known[name]), draft.dataset == name, lambda name=name: choose(name))
+                    option(
+                        name, short_path(known[name]), draft.dataset == name, lambda name=name: choose(name)
+                    )
         else:
             with empty("photo_library", "No dataset has a name yet", "A dataset is a Supervisely project."):
                 button = ui.button("Make the demo project", icon="auto_awesome", on_click=demo)
@@ -219,12 +222,3 @@ def figure(number: str, word: str) -> None:
     with ui.element("div").classes("figure"):
         ui.label(number).classes("figure-number")
         ui.label(word).classes("muted small")
-
-
-def _make_demo() -> str | None:
-    """Write the demo project as a process of its own; what went wrong, or None."""
-    import subprocess
-
-    command = [sys.executable, "-P", "-m", "ravenml", "data", "demo", str(datasets_dir() / "demo")]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    return None if done.returncode == 0 else done.stderr.strip() or "The demo could not be written."

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ravenml.config.config import load_config
 from ravenml.dashboard.chart import Chart
 from ravenml.dashboard.column import Points
 from ravenml.dashboard.drawing import Line
@@ -16,6 +15,7 @@ from ravenml.dashboard.train.draft import Draft
 from ravenml.dashboard.train.fields import mark, place_field
 from ravenml.dashboard.train.missing import HANDLED, STEP_OF_ROLE
 from ravenml.errors import RavenError
+from ravenml.remote.queues import LOCAL, queues
 from ravenml.train.settings import GROUPS
 
 if TYPE_CHECKING:
@@ -157,8 +157,8 @@ def _core(view: View) -> None:
 
     with section("Where and what is kept"):
         with ui.element("div").classes("fields"):
-            queues = {"": "this machine", **{name: f"queue {name}" for name in load_config().queues}}
-            where = ui.select(queues, label="Train on", value=draft.queue or "").props("dense outlined")
+            where = ui.select(_places(draft.queue), label="Train on", value=draft.queue or "")
+            where.props("dense outlined")
             where.classes("form-field").on_value_change(setter("queue", lambda value: value or None))
             if draft.split.way == "kfold":
                 jobs = ui.number("Folds side by side", value=draft.jobs, min=1, max=64, precision=0)
@@ -172,3 +172,10 @@ def _core(view: View) -> None:
         note.props("dense outlined autogrow debounce=600 maxlength=4000").on_value_change(
             setter("comments", lambda value: value or "")
         )
+
+
+def _places(chosen: str | None) -> dict[str, str]:
+    """Where a training can run, by the queue's name."""
+    known = {name: f"queue {name}" for name in queues()} | {LOCAL: f"queue {LOCAL}: here, in turn"}
+    lost = {chosen: f"queue {chosen}, which is not configured"} if chosen and chosen not in known else {}
+    return {"": "this machine, at once", **known, **lost}

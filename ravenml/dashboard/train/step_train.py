@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import to_thread
 from typing import TYPE_CHECKING
 
+from ravenml.dashboard.controls import short_path
 from ravenml.dashboard.frame import command, section, tell
 from ravenml.dashboard.train.draft import path_of
 from ravenml.dashboard.train.export import as_command, as_yaml
@@ -65,7 +66,7 @@ def _start(view: View, again: bool) -> None:
             ui.label("Closing the browser or the dashboard stops nothing.").classes("muted small")
         with ui.expansion("As a command line, and as YAML", icon="terminal").classes("fill"):
             command(as_command(draft, name))
-            ui.label(str(path_of(draft.id).with_suffix(".yml"))).classes("muted small mono wrap")
+            ui.label(short_path(path_of(draft.id).with_suffix(".yml"))).classes("muted small mono wrap")
             with ui.element("pre").classes("yaml"):
                 ui.label(as_yaml(draft))
 

@@ -41,6 +41,7 @@ class View:
         self._showing = asyncio.Lock()
         self._said: dict[str, str | None] = {}
         self._buttons: dict[str, tuple[Any, Any]] = {}
+        self._foot_shows: object = None
 
     async def build(self, step: str | None = None) -> None:
         """Make the page."""
@@ -141,6 +142,10 @@ class View:
 
         place = STEPS.index(self.step)
         why = self.wizard.missing(self.step)
+        closed = [self.wizard.locked(one) is not None for one in STEPS[place + 1 : place + 2]]
+        if (place, why, closed) == self._foot_shows:
+            return  # a button that is made anew loses the click that is on its way
+        self._foot_shows = (place, why, closed)
         self._foot.clear()
         with self._foot:
             if place:
@@ -151,7 +156,7 @@ class View:
             if place + 1 < len(STEPS):
                 following = STEPS[place + 1]
                 forward = ui.button(f"Next: {TITLES[following]}", on_click=lambda: self.open(following))
-                forward.set_enabled(why is None and self.wizard.locked(following) is None)
+                forward.set_enabled(why is None and not closed[0])
 
     async def _show(self) -> None:
         """Build the open step.  Of several that are wanted at once, one after the other, the last counts."""

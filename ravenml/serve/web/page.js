@@ -198,6 +198,9 @@ function shares() {
 
 function draw() {
   if (!state.annotation) return;
+  const { width, height } = state.annotation.size;
+  // As large as there is room for, and a small image no larger than its pixels bear.
+  byId("canvas").style.width = `min(100%, ${(74 * width) / height}vh, ${4 * width}px)`;
   paint(byId("canvas"), state.view, Number(byId("opacity").value) / 100);
 }
 

@@ -1,0 +1,95 @@
+"""What a draft is made of that is opened: a run, or a file that the wizard or a training wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ravenml.config.config import validated
+from ravenml.dashboard.train.draft import SplitWish
+from ravenml.errors import InputError
+from ravenml.files import read_json
+from ravenml.runs import layout
+from ravenml.runs.record import read_record
+from ravenml.runs.secrets import without_hidden
+from ravenml.train.config import TrainConfig, taken_name
+
+LARGEST = 1 << 18  # bytes of a file
+
+
+def from_run(run: Path) -> dict[str, Any]:
+    """The fields of a draft that repeats a run, from the effective settings that every training records.
+
+    Raises:
+        InputError: it was no training of a plugin, or is one fold of several.
+        RavenError: its files cannot be read.
+    """
+    record = read_record(run)
+    if not record.get("plugin") or not (run / layout.TRAIN_ARGS).exists():
+        raise InputError(f"{run.name} was no training of a plugin; only those can be opened in the wizard.")
+    if record.get("parent"):
+        raise InputError(f"{run.name} is a fold; open the whole run: {record['parent']}.")
+    config = TrainConfig.model_validate(without_hidden(read_json(run / layout.TRAIN_ARGS)))
+    return {
+        **_fields(config),
+        "title": f"like {run.name}",
+        "origin": run.name,
+        "plugin": record["plugin"],
+        "preset": None,  # its settings are among the run's
+    }
+
+
+def from_text(text: str, name: str) -> dict[str, Any]:
+    """The fields of a draft from the content of a file for ``raven train -c``, YAML or JSON: one that the
+    wizard exported, or a run's ``info/ui_state.json`` or ``train_args.json``.
+
+    Args:
+        text: the content.
+        name: what the file is called.
+
+    Raises:
+        InputError: it is too large, or no such file; the sentence names what is wrong in it.
+    """
+    if len(text) > LARGEST:
+        raise InputError(f"{name} is larger than any file of settings.")
+    try:
+        values = yaml.load(text, Loader=yaml.SafeLoader)  # the one in C ends the process on deep brackets
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark is not None else ""
+        raise InputError(f"{name} is neither YAML nor JSON{where}.") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{name} holds no settings of a training.")
+    plugin = taken_name(values, name)
+    config = validated(TrainConfig, without_hidden(values), name)
+    return {**_fields(config), "title": f"from {name}", "plugin": plugin}
+
+
+def _fields(config: TrainConfig) -> dict[str, Any]:
+    """What is the same however it was written."""
+    return {
+        "dataset": config.dataset,
+        "split": _wish(config),
+        "preset": config.preset,
+        "settings": config.plugin,
+        "jobs": config.jobs,
+        "upload_checkpoints": config.upload_checkpoints,
+        "comments": config.metadata.comments or "",
+    }
+
+
+def _wish(config: TrainConfig) -> SplitWish:
+    wish = SplitWish(seed=config.split_seed)
+    if config.kfold is not None:
+        kfold = config.kfold
+        return SplitWish(way="kfold", folds=kfold.folds, by=kfold.by, seed=kfold.seed, only_tag=kfold.tag)
+    split = config.split
+    if split is not None and split.tags is not None:
+        wish.way, wish.train_tag, wish.val_tag = "tags", *split.tags
+    elif split is not None and split.datasets is not None:
+        wish.way, wish.datasets = "datasets", split.datasets
+    elif split is not None and split.percent is not None:
+        wish.way, wish.percent = "percent", split.percent
+    return wish
