@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections import defaultdict
@@ -17,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from as_user import Raven, wait_for
+from clearml_server import Server, serve
 from throwaway import LEARNS, SETTINGS, write_plugin
 
 from ravenml.config.config import Config
@@ -131,12 +133,10 @@ def test_mlflow_shows_each_step_of_a_killed_and_resumed_run_once(tmp_path: Path)
     assert len(names) == 4
 
 
-def test_clearml_shows_each_step_of_a_killed_and_resumed_run_once(raven: Raven) -> None:
-    pytest.importorskip("clearml")
-    source = """
+CLEARML = """
 import sys
 from pathlib import Path
-sys.path[:0] = sys.argv[2:]
+sys.path[:0] = sys.argv[3:]
 import test_readers as t
 from ravenml.config.config import Config
 folder = Path(sys.argv[1])
@@ -144,14 +144,23 @@ if not folder.exists():
     run = t.begun(folder); t.reported(run, 1, 10); run._lock.release()
 else:
     run = t.begun(folder); run.resumed(step=5, epoch=5); t.reported(run, 6, 12); run.seal("completed")
-t.brought("clearml", folder, Config(clearml="offline"))
+t.brought("clearml", folder, Config(clearml=sys.argv[2]))
 """
-    folder = raven.cwd / "run"
-    here = Path(__file__).parent
+
+
+def to_clearml(raven: Raven, mode: str, **env: str) -> Path:
+    """A run that is killed and resumed, followed by ClearML; its folder."""
+    pytest.importorskip("clearml")
+    folder, here = raven.cwd / "run", Path(__file__).parent
     for _ in range(2):  # ClearML has room for one task in a process, so each attempt is followed by its own
-        command = [sys.executable, "-c", source, str(folder), str(here), str(here.parent)]
-        done = subprocess.run(command, env=raven.env(), cwd=raven.cwd, capture_output=True, text=True)
+        command = [sys.executable, "-c", CLEARML, str(folder), mode, str(here), str(here.parent)]
+        done = subprocess.run(command, env=raven.env(**env), cwd=raven.cwd, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_clearml_session_shows_each_step_of_a_killed_and_resumed_run_once(raven: Raven) -> None:
+    folder = to_clearml(raven, "offline")
     (session,) = (folder / "clearml").rglob("*.zip")
     with zipfile.ZipFile(session) as archive:
         lines = archive.read("metrics.jsonl").decode().splitlines()
@@ -162,6 +171,28 @@ t.brought("clearml", folder, Config(clearml="offline"))
     ]
     assert sorted(losses) == list(range(1, 13))
     assert pictures or any("image" in str(e.get("type")) for e in events)
+
+
+def test_a_clearml_server_has_each_step_of_a_killed_and_resumed_run_once(raven: Raven) -> None:
+    told = Server()
+    server = serve(told)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    hosts = {f"CLEARML_{name}_HOST": address for name in ("API", "WEB", "FILES")}
+    keys = {"CLEARML_API_ACCESS_KEY": "somebody", "CLEARML_API_SECRET_KEY": "something"}
+    home = {"CLEARML_CONFIG_FILE": "/nonexistent", "CLEARML_CACHE_DIR": str(raven.cwd / "cache")}
+    folder = to_clearml(raven, "server", **hosts, **keys, **home)
+    server.shutdown()
+    (task,) = told.tasks.values()
+    assert task["name"] == "run" and task["status"] == "completed", "what the killed attempt made is removed"
+    assert len(told.deleted) == 1 and task["id"] not in told.deleted
+    events = told.events[task["id"]]
+    losses = [e["iter"] for e in events if (e.get("metric"), e.get("variant")) == ("train", "loss")]
+    assert sorted(losses) == list(range(1, 13))
+    pictures = [e for e in events if e["type"] == "training_debug_image"]
+    assert len(pictures) == 4 and len(told.uploads) >= 4
+    page = json.loads((folder / "readers" / "clearml.json").read_text())
+    assert task["id"] in str(page)
 
 
 def test_a_process_that_is_killed_while_it_brings_leaves_nothing_twice(tmp_path: Path) -> None:
