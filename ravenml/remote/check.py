@@ -13,8 +13,8 @@ from typing import Any
 
 from ravenml.errors import RavenError
 from ravenml.remote.pack import pack
-from ravenml.remote.places import ROOT
-from ravenml.remote.queues import NamedQueue, open_store, queue_named
+from ravenml.remote.places import ROOT, open_store
+from ravenml.remote.queues import NamedQueue, queue_named
 from ravenml.remote.ray_api import RayJobs
 from ravenml.remote.submit import entrypoint, runtime_environment
 

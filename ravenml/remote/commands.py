@@ -18,6 +18,7 @@ def remote() -> None:
     raven train --remote QUEUE --dataset NAME unet train  train there
     raven run --remote QUEUE -- python train.py           run any program there
     raven runs logs -f ID                                 follow it
+    raven remote bring ID                                 first, where it was sent from another machine
     """
 
 
@@ -50,15 +51,31 @@ def check(queue: str) -> None:
 
 
 @remote.command()
+@click.argument("run")
+def bring(run: str) -> None:
+    """Bring the run RUN, which another machine has sent; `raven runs` then shows and follows it here, too."""
+    from ravenml.remote.follow import refresh
+    from ravenml.remote.others import bring_run
+    from ravenml.runs.layout import find_run
+
+    run_id = bring_run(run)
+    ended = refresh(find_run(run_id))
+    click.echo(f"Brought:   {run_id}")
+    if not ended:
+        click.echo(f"Follow it: raven runs logs -f {run_id}")
+
+
+@remote.command()
 @click.option("--once", is_flag=True, help="Look once, and end.")
 def watch(once: bool) -> None:
-    """Watch over the remote runs that were sent from here until all have ended.
+    """Watch over the runs in the queues' stores, whichever machine sent them, until all have ended.
 
-    A run whose cluster is gone is sent again, as `raven runs` does whenever it is called.
+    A run whose cluster is gone is sent again, as `raven runs` does for those that were sent from here.
     """
     import time
 
     from ravenml.remote.follow import refresh_all
+    from ravenml.remote.others import Others
 
     said: set[str] = set()
 
@@ -67,7 +84,8 @@ def watch(once: bool) -> None:
             said.add(line)
             click.echo(line)
 
-    while (left := refresh_all(say)) and not once:
+    others = Others()
+    while (left := refresh_all(say) + others.look_after(say)) and not once:
         time.sleep(5)
     if left:
         click.echo(f"{left} runs have not ended.")

@@ -14,8 +14,7 @@ from ravenml.errors import RavenError
 from ravenml.files import read_json
 from ravenml.remote.job import Job
 from ravenml.remote.mirror import PERIOD, Mirror
-from ravenml.remote.places import Place
-from ravenml.remote.queues import open_store
+from ravenml.remote.places import Place, open_store
 from ravenml.remote.restore import Seen, bring
 
 JOB_FILE = "RAVENML_REMOTE_JOB"  # in a k-fold run's environment: what its folds are started with

@@ -25,12 +25,11 @@ from ravenml.errors import RavenError
 from ravenml.files import read_json, write_json
 from ravenml.remote.job import Job, submission
 from ravenml.remote.mirror import PERIOD
-from ravenml.remote.places import Place, attempt_name
-from ravenml.remote.queues import open_store, queue_named
+from ravenml.remote.places import HEARTBEAT, WAITING, Place, attempt_name, open_store
+from ravenml.remote.queues import queue_named
 from ravenml.remote.restore import bring
 from ravenml.remote.sealing import is_sealed, seal_mirror
 from ravenml.remote.submit import REMOTE, following, resubmit
-from ravenml.remote.supervisor import HEARTBEAT, WAITING
 from ravenml.runs import layout
 from ravenml.runs.record import STALE
 
@@ -70,9 +69,7 @@ def refresh(folder: Path, say: Any = None) -> bool:
         _pass_on(folder, place)
         if _bring(place, folder):
             return True
-        beat = newest_beat(place)
-        if time.time() - beat["at"] > STALE or not beat.get("begun", True) or beat["state"] == "ended":
-            beat = _look_after(place, beat, say or (lambda line: None))
+        beat = looked_after(place, say)
         write_json(folder / layout.HEARTBEAT, beat)
         return beat["state"] == "sealed" and _bring(place, folder)
 
@@ -90,6 +87,14 @@ def _bring(place: Place, folder: Path) -> bool:
     (folder / layout.HEARTBEAT).unlink(missing_ok=True)
     (following() / folder.name).unlink(missing_ok=True)
     return True
+
+
+def looked_after(place: Place, say: Any = None) -> dict[str, Any]:
+    """What is known of a run that has not ended; one that is lost is sent again."""
+    beat = newest_beat(place)
+    if time.time() - beat["at"] > STALE or not beat.get("begun", True) or beat["state"] == "ended":
+        beat = _look_after(place, beat, say or (lambda line: None))
+    return beat
 
 
 def newest_beat(place: Place) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from ravenml.remote import worker
 from ravenml.remote.job import Job
+from ravenml.remote.tasks import work
 
 
 class Group:
@@ -57,7 +57,7 @@ class Group:
     def _start(self) -> None:
         addresses = self.ray.get([self._task(_address, rank).remote() for rank in range(self.job.workers)])
         self._tasks = [
-            self._task(worker.work, rank).remote(
+            self._task(work, rank).remote(
                 self.job.as_json(), self.attempt, rank, variables(rank, addresses, self.job.id)
             )
             for rank in range(self.job.workers)

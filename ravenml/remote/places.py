@@ -17,17 +17,38 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ravenml.errors import RavenError
 from ravenml.store.base import Store
+from ravenml.store.local_store import FolderStore
 
 ROOT = "remote"
+HEARTBEAT, WAITING = "heartbeat.json", "waiting.json"
+# In a job's environment: the run, which attempt this is, and the store of its mirror.
+RUN, ATTEMPT, STORE = "RAVENML_REMOTE_RUN", "RAVENML_REMOTE_ATTEMPT", "RAVENML_REMOTE_STORE"
+
+
+def open_store(address: str) -> Store:
+    """The store of mirrors: a folder, or what an ``s3://`` address names."""
+    if "://" in address:
+        from ravenml.store.configured import bucket
+
+        found = bucket("models", address=address)
+        assert found is not None
+        return found
+    return FolderStore(Path(address), links=False)  # a run's files may still be written to
 
 
 def code_key(digest: str) -> str:
     """Where packed code lies."""
     return f"{ROOT}/code/{digest}.zip"
+
+
+def known_runs(store: Store) -> list[str]:
+    """The runs that a store has mirrors of, oldest first."""
+    return sorted(name for name in store.folders(ROOT) if name != "code")
 
 
 def attempt_name(attempt: int) -> str:

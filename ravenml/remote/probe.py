@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ravenml.errors import RavenError
 from ravenml.remote.container import ENGINES
-from ravenml.remote.queues import open_store
+from ravenml.remote.places import open_store
 
 
 def main() -> None:

@@ -13,9 +13,7 @@ from ravenml.config.home import home
 from ravenml.config.queues import Queue
 from ravenml.errors import InputError
 from ravenml.remote.ray_api import RayJobs
-from ravenml.store.base import Store
 from ravenml.store.configured import bucket
-from ravenml.store.local_store import FolderStore
 
 LOCAL = "local"
 
@@ -34,14 +32,20 @@ class NamedQueue:
 
     @contextmanager
     def cluster(self) -> Iterator[RayJobs]:
-        """The cluster's jobs; the local Ray is started if need be, and stays up while the block lasts."""
+        """The cluster's jobs; the local Ray is started if need be, and stays up while the block lasts.
+
+        Raises:
+            RavenError: the cluster does not answer.
+        """
         if self.is_local:
             from ravenml.remote import local_ray
 
             with local_ray.in_use() as jobs:
                 yield jobs
         else:
-            yield RayJobs(self.settings.address)
+            jobs = RayJobs(self.settings.address)
+            jobs.version()
+            yield jobs
 
     def cluster_if_up(self) -> RayJobs | None:
         """The cluster's jobs, without starting anything."""
@@ -90,12 +94,3 @@ def queues() -> dict[str, NamedQueue]:
     configured = load_config().queues
     local = Queue.model_validate({"address": "http://127.0.0.1:0", "requirements": "none"})
     return {name: NamedQueue(name, queue) for name, queue in ({LOCAL: local} | configured).items()}
-
-
-def open_store(address: str) -> Store:
-    """The store of mirrors at an address of :meth:`NamedQueue.store_address`."""
-    if "://" in address:
-        found = bucket("models", address=address)
-        assert found is not None
-        return found
-    return FolderStore(Path(address), links=False)  # a run's files may still be written to

@@ -23,10 +23,9 @@ from ravenml.remote.hook import PYTHON
 from ravenml.remote.job import Job, submission
 from ravenml.remote.mirror import Mirror
 from ravenml.remote.pack import pack
-from ravenml.remote.places import Place, code_key
-from ravenml.remote.queues import NamedQueue, open_store, queue_named
+from ravenml.remote.places import ATTEMPT, RUN, STORE, Place, code_key, open_store
+from ravenml.remote.queues import NamedQueue, queue_named
 from ravenml.remote.ray_api import RayJobs
-from ravenml.remote.supervisor import ATTEMPT, RUN, STORE
 from ravenml.runs import layout
 from ravenml.runs.secrets import redacted_arguments
 from ravenml.store.local_store import FolderStore
@@ -123,7 +122,6 @@ def submit(
             find_engine()
         place = Place(open_store(address), run_id)
         with target.cluster() as jobs:
-            _ = jobs.version()
             if place.store.head(code_key(package.digest)) is None:
                 place.store.put(code_key(package.digest), package.path)
             if resume_from is not None:
@@ -133,7 +131,7 @@ def submit(
             if not place.claim(attempt, {"by": socket.gethostname(), "at": time.time(), "retry": 0}):
                 raise RavenError(f"Somebody else is submitting {run_id} at this moment.")
             _start(jobs, target, job, attempt, package.path)
-    _follow_from_here(job)
+    follow_from_here(job)
     return run_id
 
 
@@ -238,11 +236,16 @@ def _compiled(plugin: str, gpu: bool) -> Path | None:
     return None
 
 
-def _follow_from_here(job: Job) -> None:
-    """Make the run known on this machine: `raven runs` shows it, and brings what its mirror has."""
+def follow_from_here(job: Job, where: str | None = None) -> None:
+    """Make the run known on this machine: `raven runs` shows it, and brings what its mirror has.
+
+    Args:
+        job: what was sent.
+        where: the store's address, if this machine knows it under another one than the sender.
+    """
     folder = runs_dir() / job.id
     folder.mkdir(parents=True, exist_ok=True)
-    where = job.store
+    where = where or job.store
     if isinstance(open_store(where), FolderStore):
         where = os.path.abspath(where)
     write_json(folder / REMOTE, {"v": 1, "id": job.id, "queue": job.queue, "store": where})

@@ -9,17 +9,13 @@ import time
 from typing import Any
 
 from ravenml.errors import RavenError
-from ravenml.remote import worker
 from ravenml.remote.job import Job
 from ravenml.remote.mirror import PERIOD, beat
-from ravenml.remote.places import Place
-from ravenml.remote.queues import open_store
+from ravenml.remote.places import ATTEMPT, HEARTBEAT, RUN, STORE, WAITING, Place, open_store
 from ravenml.remote.sealing import seal_mirror
+from ravenml.remote.tasks import Lost, work
 from ravenml.runs import layout
 
-RUN, ATTEMPT, STORE = "RAVENML_REMOTE_RUN", "RAVENML_REMOTE_ATTEMPT", "RAVENML_REMOTE_STORE"
-WAITING = "waiting.json"
-HEARTBEAT = "heartbeat.json"
 FRESH = 15.0  # seconds; a training whose heartbeat is younger is running
 
 
@@ -78,8 +74,8 @@ class Training:
             return
         # A k-fold run's parent only waits: what it asks for is for its folds.
         asked = {"CPU": 0.0} if job.spread_folds else job.resources
-        task = ray.remote(worker.work).options(
-            **task_options(asked), name=job.id, max_retries=job.retries, retry_exceptions=[worker.Lost]
+        task = ray.remote(work).options(
+            **task_options(asked), name=job.id, max_retries=job.retries, retry_exceptions=[Lost]
         )
         self._task = task.remote(job.as_json(), attempt)
 

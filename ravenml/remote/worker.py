@@ -8,11 +8,9 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ravenml.errors import RavenError
 from ravenml.files import write_json
@@ -22,12 +20,12 @@ from ravenml.remote.heart import Heart, Replaced
 from ravenml.remote.job import Job
 from ravenml.remote.mirror import PERIOD, Mirror
 from ravenml.remote.pack import CODE, PROVENANCE
-from ravenml.remote.places import Place
+from ravenml.remote.places import Place, open_store
 from ravenml.remote.process import Process
-from ravenml.remote.queues import open_store
 from ravenml.remote.restore import bring
 from ravenml.remote.scratch import scratch_folder
 from ravenml.remote.sealing import is_sealed, seal_folder
+from ravenml.remote.tasks import Lost, work_fold
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT
 from ravenml.runs.run import FIELDS
@@ -36,10 +34,6 @@ from ravenml.runs.run import FIELDS
 # `control.json` (one that does takes it for the same request; `raven run` always does), and SIGKILL
 # (`raven run` gives its program a minute).
 _POLITE, _GRACE = 10.0, 120.0
-
-
-class Lost(Exception):
-    """The training was killed by something else than itself: worth another try."""
 
 
 @dataclass
@@ -196,26 +190,6 @@ class Work:
         with suppress(RavenError):
             seal_mirror(Place(open_store(self.job.store), self.job.id), self.job, "failed", sentence)
         return 1
-
-
-def work(
-    job: dict[str, Any], attempt: int, rank: int = 0, environment: Mapping[str, str] | None = None
-) -> int:
-    """A run, or one process of several that train one model (a Ray task)."""
-    return Work(
-        Job.from_json(job, "the task"), attempt, mirrored=rank == 0, environment=dict(environment or {})
-    ).run()
-
-
-def work_fold(job: dict[str, Any], attempt: int, fold: int) -> int:
-    """One fold of a k-fold run (a Ray task)."""
-    return Work(
-        Job.from_json(job, "the task"),
-        attempt,
-        inside=f"folds/{fold}/",
-        control=f"control-{fold}.json",
-        environment={FOLD: str(fold)},
-    ).run()
 
 
 def _is_no_weights(name: str) -> bool:

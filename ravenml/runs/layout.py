@@ -55,16 +55,25 @@ def find_run(prefix: str | None) -> Path:
     """
     known = run_ids()
     if not known:
-        raise InputError(f"There are no runs in {runs_dir()} yet; `raven train` makes one.")
+        raise InputError(f"There are no runs in {runs_dir()} yet; `raven train` makes one{_elsewhere()}.")
     if prefix is None:
         return runs_dir() / known[-1]
     matches = [name for name in known if name.startswith(prefix)]
     if prefix in matches:
         matches = [prefix]
     if not matches:
-        raise InputError(f"No run begins with {prefix!r}; `raven runs list` shows them.")
+        raise InputError(f"No run begins with {prefix!r}; `raven runs list` shows them{_elsewhere()}.")
     if len(matches) > 1:
         raise InputError(
             f"{len(matches)} runs begin with {prefix!r}: {', '.join(matches[:5])}; give more letters."
         )
     return runs_dir() / matches[0]
+
+
+def _elsewhere() -> str:
+    """Where else a run may be, if this machine knows of queues."""
+    from ravenml.config.config import load_config
+
+    return (
+        ", `raven remote bring ID` fetches one that another machine has sent" if load_config().queues else ""
+    )

@@ -86,8 +86,8 @@ class Store(Protocol):
         """Every object whose key begins with ``prefix``, sorted by key."""
         ...
 
-    def folders(self) -> Sequence[str]:
-        """The first parts of all keys that have more than one."""
+    def folders(self, below: str = "") -> Sequence[str]:
+        """The first parts of all keys that have more than one; of those below a folder, what comes behind."""
         ...
 
     def head(self, key: str) -> Entry | None:

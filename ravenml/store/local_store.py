@@ -95,10 +95,11 @@ class FolderStore:
                     continue  # it was removed meanwhile
                 yield entry
 
-    def folders(self) -> Sequence[str]:
-        if not self.root.is_dir():
+    def folders(self, below: str = "") -> Sequence[str]:
+        folder = self.root / below
+        if not folder.is_dir():
             return []
-        return sorted(path.name for path in self.root.iterdir() if path.is_dir())
+        return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
     def head(self, key: str) -> Entry | None:
         path = self._path(key)

@@ -204,9 +204,10 @@ class S3Store:
                         found["Key"][cut:], found["Size"], found["LastModified"], found["ETag"].strip('"')
                     )
 
-    def folders(self) -> Sequence[str]:
-        cut = len(self.full_key(""))
-        pages = self._pages(Prefix=self.full_key(""), Delimiter="/")
+    def folders(self, below: str = "") -> Sequence[str]:
+        prefix = self.full_key(f"{below}/" if below else "")
+        cut = len(prefix)
+        pages = self._pages(Prefix=prefix, Delimiter="/")
         return [one["Prefix"][cut:].rstrip("/") for page in pages for one in page.get("CommonPrefixes", ())]
 
     def _pages(self, **fields: Any) -> Iterator[dict[str, Any]]:

@@ -12,14 +12,16 @@ import pytest
 from jobs_server import Jobs, jobs_server
 
 from ravenml.config.config import config_path
-from ravenml.errors import RavenError
+from ravenml.config.home import runs_dir
+from ravenml.errors import InputError, RavenError
 from ravenml.files import read_json, write_json
 from ravenml.remote.follow import refresh
 from ravenml.remote.job import Job, submission
-from ravenml.remote.places import Place, attempt_name, code_key
-from ravenml.remote.queues import open_store
+from ravenml.remote.others import Others, bring_run
+from ravenml.remote.places import Place, attempt_name, code_key, open_store
 from ravenml.remote.ray_api import RayJobs
 from ravenml.remote.submit import REMOTE
+from ravenml.runs.layout import find_run
 from ravenml.runs.record import read_record, status
 
 ID = "20261121-0412-abcd"
@@ -85,6 +87,44 @@ def test_a_cluster_that_is_away_or_refuses_uses_up_no_retry(run: Path, cluster: 
     assert [asked["submission_id"] for asked in cluster.submitted] == [submission(ID, 7)]
     claim = place.read(attempt_name(7))
     assert claim and claim["retry"] == 1
+
+
+@pytest.fixture
+def elsewhere(run: Path, cluster: Jobs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Place]:
+    """The run's part of the store, as another machine sees it that knows the queue and has sent nothing."""
+    place = place_of(run)
+    monkeypatch.setenv("RAVENML_STORAGE_PATH", str(tmp_path / "other home"))
+    queue = f"{{address: '{cluster.address}', requirements: none, store: '{place.store.name}'}}"
+    config_path().parent.mkdir(parents=True)
+    config_path().write_text(f"queues: {{gpu: {queue}}}")
+    yield place
+
+
+def test_any_machine_that_knows_the_queue_may_watch_over_what_others_sent(
+    elsewhere: Place, cluster: Jobs
+) -> None:
+    others, said = Others(), list[str]()
+    assert [others.look_after(said.append) for _ in range(2)] == [1, 1]
+    assert [asked["submission_id"] for asked in cluster.submitted] == [submission(ID, 2)]
+    assert said == [f"{ID} was lost with its cluster; it is sent again (attempt 2)."]
+    assert not runs_dir().exists(), "the run's folder stays where it is wanted"
+    elsewhere.write("files/run.json", {"id": ID, "result": {"status": "completed"}})
+    assert others.look_after(said.append) == 0
+
+
+def test_what_another_machine_sent_is_brought_and_followed(elsewhere: Place, cluster: Jobs) -> None:
+    with pytest.raises(InputError, match="`raven remote bring ID` fetches"):
+        find_run(ID[:6])
+    with pytest.raises(InputError, match="No run begins with '2030'"):
+        bring_run("2030")
+    cluster.status[submission(ID, 1)] = "RUNNING"
+    elsewhere.store.put_content(elsewhere.key("grow/console.log@000000000000"), b"epoch 1\n")
+    assert bring_run(ID[:6]) == ID
+    folder = find_run(ID[:6])
+    assert refresh(folder) is False and (folder / "console.log").read_text() == "epoch 1\n"
+    assert status(folder, read_record(folder)) == "running"
+    elsewhere.write("files/run.json", {**read_json(folder / "run.json"), "result": {"status": "completed"}})
+    assert refresh(folder) is True and read_record(folder)["result"]["status"] == "completed"
 
 
 def test_after_its_retries_it_is_given_up(run: Path, cluster: Jobs) -> None:

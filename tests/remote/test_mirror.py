@@ -11,8 +11,7 @@ import pytest
 
 from ravenml.errors import RavenError
 from ravenml.remote.mirror import PIECE, Mirror
-from ravenml.remote.places import Place
-from ravenml.remote.queues import open_store
+from ravenml.remote.places import Place, open_store
 from ravenml.remote.restore import bring
 from ravenml.store.local_store import FolderStore
 

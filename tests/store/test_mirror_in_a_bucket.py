@@ -7,12 +7,18 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from buckets import OpenStore
 from faults import FaultProxy
+from jobs_server import jobs_server
 
+from ravenml.config.config import config_path
+from ravenml.config.home import runs_dir
+from ravenml.errors import RavenError
 from ravenml.remote.mirror import PIECE, Mirror, beat
-from ravenml.remote.places import Place
+from ravenml.remote.places import Place, code_key, known_runs
 from ravenml.remote.restore import bring
+from ravenml.remote.submit import submit
 
 
 def test_a_key_is_made_once_whoever_else_tries(open_store: OpenStore) -> None:
@@ -68,3 +74,26 @@ def test_a_heartbeats_age_is_the_buckets_own(open_store: OpenStore) -> None:
     place.write("heartbeat.json", {"state": "running", "at": 0})  # a machine whose clock stands
     heard = place.heard("heartbeat.json")
     assert heard is not None and abs(heard["at"] - time.time()) < 5
+
+
+def test_the_runs_of_a_bucket_are_listed_without_their_files(open_store: OpenStore) -> None:
+    store = open_store(prefix="models")
+    assert known_runs(store) == []
+    for name in ("20261121-b", "20261121-a"):
+        Place(store, name).write("job.json", {})
+        Place(store, name).write("files/run.json", {})
+    store.put_content(code_key("c0de"), b"zip")
+    assert known_runs(store) == ["20261121-a", "20261121-b"] and list(store.folders()) == ["remote"]
+
+
+def test_a_bucket_without_permission_is_one_sentence_before_anything_is_submitted(
+    proxy: FaultProxy, bucket: str, tmp_path: Path
+) -> None:
+    proxy.fault = lambda method, path, number: "AccessDenied 403" if method == "PUT" else None
+    with jobs_server() as jobs:
+        queue = f"{{address: '{jobs.address}', store: 's3://{proxy.address}/{bucket}', requirements: none}}"
+        config_path().parent.mkdir(parents=True)
+        config_path().write_text(f"queues: {{gpu: {queue}}}")
+        with pytest.raises(RavenError, match=r"^[^\n]*no permission for storing[^\n]*$"):
+            submit(["run", "--", "true"], "gpu", needs_code=False, cwd=tmp_path)
+        assert not jobs.submitted and not runs_dir().exists()
