@@ -15,6 +15,7 @@ from pathlib import Path
 from ravenml.data.faults import Fault, Report
 from ravenml.data.images import EXTENSIONS
 
+IMPORT_NOTE = "import.json"  # in a project that is being, or was, imported: of what
 _NESTED = "datasets"
 _CONTENT = frozenset({"img", "ann", "meta", "img_info", "seg", "blob", _NESTED})
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})

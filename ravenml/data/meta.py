@@ -12,6 +12,7 @@ from typing import Any
 from ravenml.data.annotation import parse_object
 from ravenml.data.faults import Fault, Report, raise_fault
 from ravenml.data.images import read_bytes
+from ravenml.data.layout import IMPORT_NOTE
 
 _EXPORT_AGAIN = "export the project again"
 _GREY = "#808080"
@@ -57,7 +58,7 @@ def read_meta(path: Path, report: Report = raise_fault) -> tuple[list[ObjClass],
         Fault: the file is missing, is no JSON, or one of its fields is unusable.
     """
     if not path.is_file():
-        raise Fault(path, "", "is missing, so this is no Supervisely project", "name a project's own folder")
+        raise _no_project(path)
     data = parse_object(read_bytes(path), path)
     entries = data.get("classes")
     if not isinstance(entries, list):
@@ -80,6 +81,14 @@ def read_meta(path: Path, report: Report = raise_fault) -> tuple[list[ObjClass],
         except Fault as fault:
             report(fault)
     return list(classes.values()), list(tags.values())
+
+
+def _no_project(path: Path) -> Fault:
+    if (path.parent / IMPORT_NOTE).is_file():
+        problem = "is missing, for the import of this project has not ended"
+        return Fault(path, "", problem, "give the same `raven data import` again")
+    problem = "is missing, so this is no Supervisely project"
+    return Fault(path, "", problem, "name a project's own folder, or make one: raven data import SRC DST")
 
 
 def _class(entry: Any, path: Path, where: str, report: Report) -> ObjClass:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import ipaddress
@@ -196,6 +197,8 @@ def listen(host: str, port: int | None, usual: int, backlog: int = 2048) -> sock
         except socket.gaierror:
             raise InputError(f"--host {host} is no name or address of this machine.") from None
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise InputError(f"--host {host} is no name or address of this machine.") from None
             if number != tried[-1] and not isinstance(error, PermissionError):
                 continue
             raise InputError(

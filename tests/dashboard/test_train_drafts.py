@@ -114,7 +114,16 @@ def test_a_file_for_another_plugin_is_refused(raven: Raven, learner: Path, proje
     assert done.returncode == 2 and "`plugin_name` is unet, so its settings" in done.stderr
 
 
+BOMB = "\n".join(
+    [
+        "plugin:",
+        "  a0: &a0 [x, x, x, x, x, x, x, x]",
+        *(f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]" for n in range(1, 9)),
+    ]
+)
 WRONG_FILES = [
+    (BOMB, "holds more values than any file"),
+    ("plugin: &all [*all]", "holds more values than any file"),
     ("a: [", "is neither YAML nor JSON in line 1"),
     ("just words", "holds no settings of a training"),
     ("epochs: 3", "epochs"),

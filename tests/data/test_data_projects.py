@@ -105,7 +105,11 @@ def test_no_such_folder_a_file_and_a_folder_that_is_no_project_are_refused(tmp_p
     (tmp_path / "file").write_text("")
     assert "is a file" in refused(tmp_path / "file")
     (tmp_path / "empty").mkdir()
-    assert "empty/meta.json: is missing, so this is no Supervisely project" in refused(tmp_path / "empty")
+    said = refused(tmp_path / "empty")
+    assert "empty/meta.json: is missing, so this is no Supervisely project" in said
+    assert "raven data import SRC DST" in said
+    (tmp_path / "empty" / "import.json").write_text("{}")
+    assert "has not ended; give the same `raven data import` again" in refused(tmp_path / "empty")
 
 
 def test_a_project_without_images_is_refused(tmp_path: Path) -> None:

@@ -273,6 +273,8 @@ def test_a_port_that_is_taken_is_told_and_the_usual_one_gives_way_to_the_next() 
             assert port < other.getsockname()[1] < port + 20
     with pytest.raises(InputError, match="no name or address of this machine"):
         listen("no.such.host.invalid", 0, 8000)
+    with pytest.raises(InputError, match=r"192[.]0[.]2[.]1 is no name or address of this machine"):
+        listen("192.0.2.1", None, 8000)  # an address that is nobody's
 
 
 def test_an_address_for_a_command_line_lets_one_visitor_in() -> None:

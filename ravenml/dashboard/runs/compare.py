@@ -28,7 +28,7 @@ async def show(ids: list[str]) -> None:
     chosen = [one for one in dict.fromkeys(ids) if one in known][:_MOST]
     missing = [one for one in dict.fromkeys(ids) if one not in known]
     with frame("Compare runs", "/runs"):
-        heading("Compare runs", f"{len(chosen)} runs over one another.")
+        heading("Compare runs", f"{len(chosen)} run{'s' * (len(chosen) != 1)} over one another.")
         if missing:
             ui.label(f"Not here: {', '.join(missing)}").classes("warn wrap")
         if len(ids) > _MOST:

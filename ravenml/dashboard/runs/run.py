@@ -26,7 +26,8 @@ async def show(run_id: str, fold: int | None) -> None:
     if folder is not None and fold is not None:
         folder = folder / layout.FOLDS / str(fold)
     if folder is None or not folder.is_dir():
-        with frame("No such run", "/runs"), empty("search_off", "There is no such run here.", run_id):
+        what = "run" if folder is None else "fold"
+        with frame(f"No such {what}", "/runs"), empty("search_off", f"There is no such {what} here.", run_id):
             ui.link("All runs", "/runs")
         return
     page = RunPage(run_id, fold, folder)

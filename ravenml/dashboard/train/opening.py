@@ -17,6 +17,7 @@ from ravenml.runs.secrets import without_hidden
 from ravenml.train.config import TrainConfig, taken_name
 
 LARGEST = 1 << 18  # bytes of a file
+MOST = 20_000  # values in it
 
 
 def from_run(run: Path) -> dict[str, Any]:
@@ -62,9 +63,21 @@ def from_text(text: str, name: str) -> dict[str, Any]:
         raise InputError(f"{name} is neither YAML nor JSON{where}.") from None
     if not isinstance(values, dict):
         raise InputError(f"{name} holds no settings of a training.")
+    _check_size(values, name)
     plugin = taken_name(values, name)
     config = validated(TrainConfig, without_hidden(values), name)
     return {**_fields(config), "title": f"from {name}", "plugin": plugin}
+
+
+def _check_size(values: Any, name: str) -> None:
+    """Refuse YAML in which names stand for lists of names that stand for lists: small, and without end."""
+    left, count = [values], 0
+    while left:
+        one = left.pop()
+        count += 1
+        if count > MOST:
+            raise InputError(f"{name} holds more values than any file of settings.")
+        left += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
 
 
 def _fields(config: TrainConfig) -> dict[str, Any]:

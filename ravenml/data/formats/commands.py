@@ -146,7 +146,7 @@ def _where(words: tuple[str, ...], name: str | None) -> tuple[str | None, Path, 
 
     wanted = 1 if name else 2
     if len(words) == wanted and words[0] in format_names() and not Path(words[0]).exists():
-        missing = "SRC" if name else "DST, the folder to write"
+        missing = "SRC" if name else "DST, the folder to write,"
         raise click.UsageError(f"{missing} is missing: raven data import {words[0]} SRC DST")
     if len(words) not in (wanted, wanted + 1):
         expected = "[FORMAT] SRC --name NAME" if name else "[FORMAT] SRC DST"

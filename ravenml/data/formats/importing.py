@@ -17,7 +17,7 @@ from ravenml.data.formats.parallel import in_order
 from ravenml.data.headers import read_header
 from ravenml.data.images import EXTENSIONS
 from ravenml.data.labels import Document, Label, Tag, read_document
-from ravenml.data.layout import Item
+from ravenml.data.layout import IMPORT_NOTE, Item
 from ravenml.data.meta import ObjClass, TagMeta, spare_color
 from ravenml.data.notices import Notice
 from ravenml.data.progress import Meter
@@ -25,7 +25,6 @@ from ravenml.data.writing import ProjectWriter, meta_json
 from ravenml.errors import InputError
 from ravenml.files import read_json, write_json
 
-NOTE = "import.json"
 _LONGEST = 240  # bytes of a name, to which `.json` is added
 
 
@@ -115,7 +114,7 @@ def import_project(
     first = list(
         itertools.islice(records, 1)
     )  # what is told before the first record, total and all, is known then
-    write_json(target / NOTE, request)
+    write_json(target / IMPORT_NOTE, request)
     meter.total = source.total
     with meter:
         for done in in_order(work.do, _unique(itertools.chain(first, records), source.notice)):
@@ -185,7 +184,7 @@ class _Work:
 
 def _check(target: Path, request: dict[str, Any]) -> None:
     """Refuse a folder that holds something else than this import."""
-    note = target / NOTE
+    note = target / IMPORT_NOTE
     if target.is_file():
         raise InputError(f"{target} is a file; name a new folder.")
     if target.is_dir() and not note.is_file() and any(target.iterdir()):
