@@ -49,7 +49,7 @@ class _Size(click.ParamType):
     "--save",
     metavar="|".join(SAVED),
     multiple=True,
-    help="Write this too; may be repeated, or divided by commas.",
+    help="Write this too, into a folder beside each dataset's img; may be repeated, or divided by commas.",
 )
 @click.option(
     "--fold", type=click.IntRange(0), help="Only this fold of a k-fold run.  Default: the mean of all."

@@ -282,3 +282,13 @@ def test_what_is_absurd_is_told_and_no_traceback(tmp_path: Path, value: str) -> 
     path.write_text(f'{{"images": [{{"id": {value}')
     with pytest.raises(Fault, match="not valid JSON"):
         list(entries(path))
+
+
+def test_a_large_file_says_that_it_is_read_through_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_coco(tmp_path / "src", [annotation()])
+    assert "read through" not in run("import", "coco", source, tmp_path / "one").stderr
+    monkeypatch.setattr("ravenml.data.formats.base._LARGE", 1)
+    said = run("import", "coco", source, tmp_path / "two").stderr
+    assert "instances_train.json (0 MiB) is read through before its images come" in said

@@ -168,9 +168,9 @@ def make_detector(settings: BoxSettings, classes: int, seed: int) -> Detector:
 def say_what_begins(loop: TrainingLoop, start: Start | None) -> None:
     """A line about network, data and device, and one about weights that were given."""
     settings, there = loop.settings, machine(loop.settings.device)
-    parameters = loop.detector.model.count_params() / 1e6
+    parameters, classes = loop.detector.model.count_params() / 1e6, len(loop.data.titles)
     loop.run.text(
-        f"{settings.model}, {parameters:.1f} million parameters, {len(loop.data.titles)} classes; "
+        f"{settings.model}, {parameters:.1f} million parameters, {classes} class{'es' * (classes != 1)}; "
         f"{len(loop.data.train)} images to learn from, {len(loop.data.val)} to validate; "
         f"{there['device']}, {there['threads']} thread{'s' * (there['threads'] != 1)}."
     )
