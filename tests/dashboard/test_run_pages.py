@@ -115,7 +115,7 @@ def test_a_runs_page_shows_why_it_failed_and_a_wrong_address_says_so(
     page.goto(f"{dashboard.origin}/runs/20261121-999999-zzzzzz")
     page.get_by_text("There is no such run here.").wait_for()
     page.goto(f"{dashboard.origin}/runs/{ONE}?fold=7")
-    page.get_by_text("There is no such run here.").wait_for()
+    page.get_by_text("There is no such fold here.").wait_for()
 
 
 def test_the_console_shows_its_end_and_more_on_request(
