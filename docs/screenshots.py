@@ -79,7 +79,7 @@ def make_home(home: Path) -> list[str]:
     subprocess.run(raven("data", "demo", str(demo)), check=True, stdout=subprocess.DEVNULL)
     for options in (
         ["--epochs", "16"],
-        ["--epochs", "16", "--lr", "0.002", "--augmentations", "colour+rotate"],
+        ["--epochs", "16", "--lr", "0.0015", "--augmentations", "colour+rotate"],
     ):
         print("Training:", *options)
         command = raven("train", "--dataset", "demo", "unet", "train", *SMALL, *options)

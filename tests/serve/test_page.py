@@ -121,6 +121,8 @@ def test_what_is_wrong_is_told_and_the_page_goes_on(server: Access, page: Any) -
 
 def test_everything_is_reached_by_the_keyboard(server: Access, page: Any, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(picture())
+    # From here on the browser asks us for files; told only at the key, it may already have asked nobody.
+    page.on("filechooser", lambda chooser: None)
     page.goto(server.address)
     page.wait_for_selector("#classes li")
     tab_to(page, "#choose")

@@ -32,6 +32,7 @@ STATUS = {
     "failed": ("error", "Failed"),
     "lost": ("help", "Its process is gone"),
 }
+_COLOURS = {"completed": "good", "interrupted": "warn", "failed": "bad", "lost": "warn"}
 
 
 class RunCard:
@@ -53,7 +54,7 @@ class RunCard:
         await to_thread(self.live.read)
         with section("Run") as self._box:
             with ui.element("div").classes("line"):
-                self._icon = ui.icon("autorenew").props('aria-hidden="true"')
+                self._icon = ui.icon("autorenew", size="22px").props('aria-hidden="true"')
                 self._word = ui.label().classes("strong").props('role="status"')
                 ui.link(self.run_id, f"/runs/{self.run_id}").classes("mono grow cut")
                 self._buttons = ui.element("div").classes("line")
@@ -106,7 +107,7 @@ class RunCard:
                 await self.charts.refresh()
         self._over_time.show([picture for part in live.parts for picture in part.pictures], live.parts)
         if live.status == "starting":
-            self._said.text = await to_thread(_refusal, self.run_id) or "The process begins."
+            self._say(await to_thread(_refusal, self.run_id) or "The process begins.")
             if self._said.text.startswith("Error"):
                 self._word.text = "It could not begin"
                 self._status = "refused"
@@ -116,10 +117,10 @@ class RunCard:
 
         icon, word = STATUS.get(self._status, ("help", self._status))
         self._icon.props["name"] = icon
-        self._icon.update()
+        self._icon.classes(replace=_COLOURS.get(self._status, ""))
         self._word.text = word
         result = self.live.record.get("result") or {}
-        self._said.text = str(result.get("error") or result.get("reason") or "")
+        self._say(str(result.get("error") or result.get("reason") or ""))
         self._buttons.clear()
         with self._buttons:
             if self._status in UNDER_WAY:
@@ -130,6 +131,10 @@ class RunCard:
                 ui.button("Stop", icon="stop", on_click=lambda: self._ask(starting.stop)).props("flat")
             elif self._status in ("interrupted", "failed", "lost") and self.live.record.get("resume"):
                 ui.button("Resume", icon="play_arrow", on_click=self._resume)
+
+    def _say(self, text: str) -> None:
+        self._said.text = text
+        self._said.set_visibility(bool(text))
 
     async def _ask(self, ask: Callable[[str], None]) -> None:
         from nicegui import ui

@@ -115,12 +115,15 @@ def _choose_plugin(view: View) -> None:
             return
         with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Plugins"'):
             for name, plugin in known.items():
-                text = plugin.fault() or f"{plugin.distribution} {plugin.version}"
-                option(name, text, draft.plugin == name, lambda name=name: choose(name))
+                fault = plugin.fault()
+                text = fault or f"{plugin.distribution} {plugin.version}"
+                card = option(name, text, draft.plugin == name, lambda name=name: choose(name))
+                if fault is not None:
+                    card.classes("broken").props("disabled aria-disabled=true")
 
 
-def option(title: str, text: str, chosen: bool, choose: Any) -> None:
-    """A card that can be chosen, with a line below its title."""
+def option(title: str, text: str, chosen: bool, choose: Any) -> Any:
+    """A card that can be chosen, with a line below its title; it is returned."""
     from nicegui import ui
 
     with ui.element("button").classes("choice").props("type=button role=radio").on("click", choose) as card:
@@ -128,6 +131,7 @@ def option(title: str, text: str, chosen: bool, choose: Any) -> None:
         card.props["aria-checked"] = "true" if chosen else "false"
         ui.label(title).classes("strong wrap")
         ui.label(text).classes("muted small wrap")
+    return card
 
 
 class Facts:
