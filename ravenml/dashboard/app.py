@@ -52,6 +52,7 @@ def make_app(settings: Settings) -> Any:
     def start() -> RedirectResponse:
         return RedirectResponse(navigation()[0].address)
 
+    _say_what_is_missing(pages)
     outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     ui.run_with(
         outer,
@@ -64,3 +65,26 @@ def make_app(settings: Settings) -> Any:
         show_welcome_message=False,
     )
     return Guard(outer, settings.access, POLICY)
+
+
+def _say_what_is_missing(pages: Any) -> None:
+    """An address that leads nowhere shows a page of ours, with a way back."""
+    from fastapi.exception_handlers import http_exception_handler
+    from nicegui import Client, ui
+    from nicegui.page import page
+    from starlette.exceptions import HTTPException
+
+    from ravenml.dashboard.frame import empty, frame
+
+    async def missing(request: Any, error: Any) -> Any:
+        # A file that is not there is told to a program; `endpoint` is the application where no address fits.
+        found = request.scope.get("endpoint") not in (None, pages)
+        if found and not request.scope.get("nicegui_page_path") and isinstance(error, HTTPException):
+            return await http_exception_handler(request, error)
+        with Client(page(""), request=request) as client:
+            text = f"Nothing is at {request.url.path[:200]}."
+            with frame("No such page"), empty("search_off", "There is no such page.", text):
+                ui.link("To the start", "/")
+        return client.build_response(request, 404)
+
+    pages.add_exception_handler(404, missing)

@@ -248,6 +248,8 @@ def follow_from_here(job: Job, where: str | None = None) -> None:
     where = where or job.store
     if isinstance(open_store(where), FolderStore):
         where = os.path.abspath(where)
+    # Until its cluster is heard of it waits; without this it would count as lost.
+    write_json(folder / layout.HEARTBEAT, {"state": "waiting", "at": time.time()})
     write_json(folder / REMOTE, {"v": 1, "id": job.id, "queue": job.queue, "store": where})
     if not (folder / layout.RUN_JSON).exists():
         write_json(folder / layout.RUN_JSON, job.first_record())

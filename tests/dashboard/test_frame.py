@@ -34,6 +34,17 @@ def test_nothing_is_loaded_from_elsewhere(dashboard: Dashboard, browse: Callable
     assert [url for url in tab.requests if not url.startswith((dashboard.origin, "data:"))] == []
 
 
+def test_an_address_that_leads_nowhere_says_so_and_leads_back(
+    dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    assert answer(dashboard.at("/nowhere/here"), Authorization=f"Bearer {dashboard.token}")[0] == 404
+    page = browse(dashboard).go("/nowhere/<b>at all</b>")
+    page.get_by_text("There is no such page.").wait_for()
+    assert page.locator("main b, .content b").count() == 0
+    page.get_by_role("link", name="To the start").click()
+    page.get_by_role("heading", name="Train", exact=True).wait_for()
+
+
 def test_a_keyboard_skips_to_the_content(dashboard: Dashboard, browse: Callable[..., Tab]) -> None:
     page = browse(dashboard).go("/train")
     page.get_by_role("heading", name="Train", exact=True).wait_for()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import to_thread
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ravenml.config.home import runs_dir
@@ -16,6 +17,7 @@ from ravenml.dashboard.train.artifacts import artifacts, write_link
 from ravenml.dashboard.train.live import Live, Part
 from ravenml.dashboard.train.over_time import OverTime
 from ravenml.errors import RavenError
+from ravenml.runs import layout
 from ravenml.runs.record import UNDER_WAY
 from ravenml.runs.views import duration
 
@@ -46,6 +48,7 @@ class RunCard:
         self._status = ""
         self._pausable: bool | None = None
         self._reading = asyncio.Lock()
+        self._resting: list[int] = []
 
     async def build(self) -> None:
         """Make it."""
@@ -74,13 +77,24 @@ class RunCard:
 
     async def refresh(self) -> None:
         """Bring what is new to the page."""
-        if self._reading.locked() or (self._status not in ("", "starting", *UNDER_WAY)):
+        if self._reading.locked():
             return
+        if self._status not in ("", "starting", *UNDER_WAY) and self._record() == self._resting:
+            return  # until somebody goes on with it, from wherever
         async with self._reading:
+            self._resting = self._record()
             await to_thread(self.live.read)
             for line in self.live.new_lines:
                 self._console.push(line)
             await self._show()
+
+    def _record(self) -> list[int]:
+        """What changes whenever it is heard that the run goes on, or has ended."""
+        found = []
+        for name in (layout.RUN_JSON, layout.HEARTBEAT):
+            with suppress(OSError):
+                found.append((self.live.folder / name).stat().st_mtime_ns)
+        return found
 
     async def _show(self) -> None:
 
