@@ -53,7 +53,7 @@ def evaluate(
     show_default=True,
     help="The folder for saved_model/, model.tflite and classes.json.",
 )
-@click.option("--score", type=click.FloatRange(0, 1), help="The least score of a box.  Default: 0.05.")
+@click.option("--score", type=click.FloatRange(0, 1), help="The least score of a box.  Default: 0.3.")
 @click.option("--iou", type=click.FloatRange(0, 1), help="Overlap from which one box is left.  Default: 0.5.")
 @click.option("--most", type=click.IntRange(1, 10_000), help="Boxes per image.  Default: 300.")
 def export(model: str, out: Path, score: float | None, iou: float | None, most: int | None) -> None:

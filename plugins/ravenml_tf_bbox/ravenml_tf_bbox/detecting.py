@@ -28,7 +28,7 @@ class Choice:
         most: how many per image.
     """
 
-    score: float = 0.05
+    score: float = 0.3
     iou: float = 0.5
     most: int = 300
 
