@@ -218,3 +218,12 @@ def test_a_project_is_not_written_into_what_is_imported(tmp_path: Path) -> None:
     target = tmp_path / "src" / "project"
     done = run("import", "masks", tmp_path / "src", target)
     assert done.exit_code == 2 and "lies within what is imported" in done.stderr and not target.exists()
+
+
+def test_of_an_import_of_nothing_nothing_stays(tmp_path: Path) -> None:
+    write_via(tmp_path / "src", [SQUARE])
+    for image in (tmp_path / "src").rglob("*.png"):
+        image.unlink()
+    done = run("import", "via", tmp_path / "src", tmp_path / "project")
+    assert done.exit_code == 2 and "holds no image that could be imported" in done.stderr
+    assert not (tmp_path / "project").exists()

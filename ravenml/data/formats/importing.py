@@ -6,6 +6,7 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,9 @@ def import_project(
                 result.add(done)
             meter.advance()
     if not result.images:
+        with suppress(OSError):  # nothing came of it, so nothing stays
+            (target / IMPORT_NOTE).unlink()
+            target.rmdir()
         raise InputError(f"{path} holds no image that could be imported as {name}.")
     work.writer.write_meta(meta_json(_classes(source.classes, result), _tags(result)))
     return result
