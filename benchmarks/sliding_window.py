@@ -80,7 +80,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def _raven(model: Any, device: Any, options: argparse.Namespace) -> Any:
     from ravenml.data.meta import ObjClass
-    from ravenml.infer.modes.grid import Grid, blended, most_likely
+    from ravenml.infer.modes.blending import blend, most_likely
+    from ravenml.infer.modes.grid import Grid
     from ravenml.infer.network import usual_batch_size
     from ravenml_unet.predict import UNetPredictor
 
@@ -93,8 +94,11 @@ def _raven(model: Any, device: Any, options: argparse.Namespace) -> Any:
         grid = Grid.over(image.shape[:2], window, (options.overlap, options.overlap))
         numbers = np.zeros(image.shape[:2], np.uint8)
         said = lambda tiles: predictor.predict(tiles, want="probabilities")  # noqa: E731
-        for top, band in blended(grid, image, CLASSES, said, batch):
+
+        def take(top: int, band: np.ndarray) -> None:
             numbers[top : top + band.shape[1]] = most_likely(band)
+
+        blend(grid, image, CLASSES, said, take, batch)
         return numbers - 1
 
     return predict

@@ -16,8 +16,9 @@ from ravenml.data.labels import Document, Label
 from ravenml.data.masks import draw
 from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.errors import InputError, RavenError
+from ravenml.infer.modes.blending import blend, most_likely
 from ravenml.infer.modes.catalog import MODES, effective_config, make_mode
-from ravenml.infer.modes.grid import Grid, blended, make_axis, most_likely
+from ravenml.infer.modes.grid import Grid, make_axis
 from ravenml.infer.modes.interface import Outcome, Prediction
 from ravenml.infer.modes.suppression import suppressed
 
@@ -225,8 +226,12 @@ def test_a_network_that_sees_pixels_alone_says_the_same_in_windows(
     grid = Grid.over((height, width), (window, window), (min(overlap, window - 1),) * 2)
     result = np.full((3, height, width), np.nan, np.float32)
     predict = lambda tiles: [network.probabilities(tile) for tile in tiles]  # noqa: E731
-    for top, band in blended(grid, image, 3, predict, batch):
+
+    def take(top: int, band: np.ndarray) -> None:
+        assert np.isnan(result[:, top : top + band.shape[1]]).all(), "each row once"
         result[:, top : top + band.shape[1]] = band
+
+    blend(grid, image, 3, predict, take, batch)
     assert np.allclose(result, network.probabilities(image), atol=1e-5)
 
 
@@ -235,9 +240,10 @@ def test_seams_do_not_show_even_where_windows_disagree() -> None:
     random = np.random.default_rng(0)
     grid = Grid.over((200, 300), (64, 64), (16, 16))
     says = lambda tiles: [np.full((1, 64, 64), random.random(), np.float32) for _ in tiles]  # noqa: E731
-    result = np.concatenate(
-        [band.copy() for _, band in blended(grid, np.zeros((200, 300, 3), np.uint8), 1, says)], axis=1
-    )[0]
+    bands: list[np.ndarray] = []
+    image = np.zeros((200, 300, 3), np.uint8)
+    blend(grid, image, 1, says, lambda top, band: bands.append(band.copy()))
+    result = np.concatenate(bands, axis=1)[0]
     assert result.shape == (200, 300)
     assert max(np.abs(np.diff(result, axis=0)).max(), np.abs(np.diff(result, axis=1)).max()) < 0.08
 

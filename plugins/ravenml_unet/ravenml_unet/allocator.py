@@ -1,13 +1,24 @@
-"""What a training on the processor asks of the C library's allocator."""
+"""What trainings and predictions on the processor ask of the C library's allocator."""
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 
 # Of glibc's malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _NEVER = 2**31 - 1  # the largest value that mallopt takes
+
+
+@functools.cache
+def keep_some_freed_memory() -> bool:
+    """`keep_freed_memory` for predictions, which go on for days beside others' work: about 256 MiB at most.
+
+    Blocks of more than 32 MiB, such as a large image, are asked of the system where none is free, and handed
+    back.  A window's tensors are smaller.
+    """
+    return _keep(32 << 20, 256 << 20)
 
 
 def keep_freed_memory() -> bool:
@@ -19,11 +30,15 @@ def keep_freed_memory() -> bool:
     Returns:
         False where there is no glibc; nothing is changed then.
     """
+    return _keep(1 << 30, _NEVER)
+
+
+def _keep(block: int, most: int) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):  # musl has none
         return False
-    wanted = {_MMAP_THRESHOLD: 1 << 30, _TRIM_THRESHOLD: _NEVER, _TOP_PAD: 64 << 20}
+    wanted = {_MMAP_THRESHOLD: block, _TRIM_THRESHOLD: most, _TOP_PAD: 64 << 20}
     return all([mallopt(name, value) for name, value in wanted.items()])

@@ -68,6 +68,7 @@ class UNetPredictor:
         Raises:
             InputError: the images have another shape or type, or something else is wanted.
         """
+        from ravenml_unet.allocator import keep_some_freed_memory
         from ravenml_unet.predicting import most_likely, probabilities
 
         if images.ndim != 4 or images.shape[-1] != 3 or images.dtype.name != "uint8":
@@ -76,6 +77,8 @@ class UNetPredictor:
             )
         if want not in ("labels", "probabilities"):
             raise InputError(f"want: {want!r} is not known; choose labels or probabilities.")
+        if self.device.type == "cpu":
+            keep_some_freed_memory()
         result = probabilities(self.model, images, *self.input_size, self.device)
         return most_likely(result) if want == "labels" else result.cpu().numpy()
 

@@ -89,3 +89,20 @@ def test_what_one_step_frees_is_there_for_the_next() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 5 * 16, "64 MiB are 16384 pages of 4 KiB, and each time they were new ones"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks glibc's allocator")
+def test_what_one_prediction_frees_is_there_for_the_next() -> None:
+    code = (
+        "import resource, torch\n"
+        "from ravenml_unet.allocator import keep_some_freed_memory\n"
+        "def faults(mib):\n"
+        "    for _ in range(20): torch.ones(mib << 18)\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(5): torch.ones(mib << 18)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "assert keep_some_freed_memory()\n"
+        "print(faults(16))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 100, "16 MiB are 4096 pages of 4 KiB, and each time they may be new ones"

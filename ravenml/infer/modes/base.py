@@ -109,7 +109,7 @@ class Mode:
     def completed(self, said: Prediction) -> Prediction:
         """The same with its objects, where only probabilities were given."""
         if said.probabilities is not None and not said.labels:
-            from ravenml.infer.modes.grid import most_likely
+            from ravenml.infer.modes.blending import most_likely
 
             said.labels = self.segments(most_likely(said.probabilities))
         return said

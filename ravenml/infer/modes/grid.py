@@ -1,16 +1,14 @@
-"""Sliding windows: where they lie, and how what a network says in each becomes one picture without seams."""
+"""Sliding windows: where they lie, and how much each counts at a place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-Predict = Callable[[NDArray[np.uint8]], "list[NDArray[np.float32]] | NDArray[np.float32]"]
 
 
 @dataclass(frozen=True)
@@ -80,67 +78,3 @@ class Grid:
         for first in range(0, len(places), batch_size):
             batch = places[first : first + batch_size]
             yield batch, np.stack([image[y : y + height, x : x + width] for y, x in batch])
-
-
-def blended(
-    grid: Grid, image: NDArray[np.uint8], classes: int, predict: Predict, batch_size: int = 1
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Run a network on every window and blend its probabilities.
-
-    Only as many rows are held as a window is high: those that no further window reaches are given away.  So
-    a large image needs little more memory than a small one.
-
-    Args:
-        image: uint8 RGB ``(height, width, 3)``.
-        classes: how many there are.
-        predict: gives float32 ``(N, classes, window height, window width)`` for a batch of windows.
-
-    Yields:
-        A row's number, and the blended probabilities from there on, float32 ``(classes, rows, width)``: a
-        view that is overwritten when the next one is asked for.
-    """
-    height, width = grid.size
-    high, wide = grid.rows.window, grid.columns.window
-    across = dict(zip(grid.columns.starts, grid.columns.weights, strict=True))
-    down = dict(zip(grid.rows.starts, grid.rows.weights, strict=True))
-    band = np.zeros((classes, high, grid.columns.length), np.float32)
-    top = 0
-    for places, tiles in grid.tiles(image, batch_size):
-        for (y, x), said in zip(places, predict(tiles), strict=True):
-            if y != top:
-                yield top, band[:, : y - top, :width]
-                _move_up(band, y - top)
-                top = y
-            weights = np.outer(down[y], across[x])
-            for one, total in zip(np.asarray(said, np.float32), band, strict=True):
-                cv2.accumulateProduct(one, weights, total[:, x : x + wide])  # in place, in one pass
-    yield top, band[:, : height - top, :width]
-
-
-def _move_up(band: NDArray[np.float32], step: int) -> None:
-    kept = band.shape[1] - step
-    band[:, :kept] = band[:, step:]
-    band[:, kept:] = 0
-
-
-def most_likely(probabilities: NDArray[np.floating]) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """The likeliest class of every pixel, counted from 1; for a single class, 0 where it is below one half.
-
-    Args:
-        probabilities: ``(classes, height, width)``.
-
-    Returns:
-        ``(height, width)``, uint8 (uint16 from 256 classes on), as `ravenml.data.masks.draw_mask` numbers.
-    """
-    count = len(probabilities)
-    kind = np.uint8 if count < 256 else np.uint16
-    if count == 1:
-        return (probabilities[0] > 0.5).astype(kind)
-    best, numbers = probabilities[0].copy(), np.ones(probabilities.shape[1:], kind)
-    better, found = np.empty_like(numbers, bool), np.empty_like(numbers)
-    for index in range(1, count):  # five times as fast as argmax over the first axis
-        np.greater(probabilities[index], best, out=better)
-        np.multiply(better, kind(index + 1), out=found)
-        np.maximum(numbers, found, out=numbers)
-        np.maximum(best, probabilities[index], out=best)
-    return numbers

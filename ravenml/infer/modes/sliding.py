@@ -14,8 +14,9 @@ from ravenml.data.transforms import crop, translate
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.modes.areas import area_class, extended
 from ravenml.infer.modes.base import Mode, whole
+from ravenml.infer.modes.blending import blend, most_likely
 from ravenml.infer.modes.configs import SlidingWindowConfig, SlidingWindowDetConfig
-from ravenml.infer.modes.grid import Grid, blended, most_likely
+from ravenml.infer.modes.grid import Grid
 from ravenml.infer.modes.interface import Image, Network, Outcome
 from ravenml.infer.modes.suppression import edges, suppressed
 
@@ -53,11 +54,14 @@ class SlidingWindow(_Sliding):
         grid, classes = self.grid(document.size), self.network.classes
         probabilities = self.empty_probabilities(document.size)
         numbers = np.zeros(document.size, np.uint8 if len(classes) < 256 else np.uint16)
-        for top, band in blended(grid, image, len(classes), self._predict, self.network.batch_size):
+
+        def take(top: int, band: NDArray[np.float32]) -> None:
             bottom = top + band.shape[1]
             numbers[top:bottom] = most_likely(band)
             if probabilities is not None:
                 probabilities[:, top:bottom] = band
+
+        blend(grid, image, len(classes), self._predict, take, self.network.batch_size)
         added = [*self.areas(grid), *self.named_labels(self.segments(numbers))]
         return Outcome(extended(document, added), added, probabilities)
 
