@@ -39,6 +39,7 @@ def train(ctx, train: TrainInput):
 )
 
 SETTINGS = """
+import os, time
 from typing import Literal
 from pydantic import BaseModel, Field, field_validator
 from ravenml.train.settings import Choice, TrainSettings, shown
@@ -69,6 +70,8 @@ class Settings(TrainSettings):
     @field_validator("brush")
     @classmethod
     def _known(cls, value):
+        if value == "flat":
+            time.sleep(float(os.environ.get("PAINTER_THINKS", 0)))
         if value not in ("round", "flat"):
             raise ValueError(f"There is no brush {value!r}")
         return value

@@ -53,6 +53,19 @@ def test_two_browsers_see_what_the_other_chose(dashboard: Dashboard, browse: Bro
     assert one.get_by_label("Epochs").input_value() == "7"
 
 
+def test_what_is_typed_while_a_choice_is_still_being_looked_at_stays(
+    start: Start, browse: Browse, ready: Draft
+) -> None:
+    page = browse(start(PAINTER_THINKS="2")).go(f"/train/{ready.id}?step=model")
+    page.get_by_role("radio", name="flat").click()
+    page.get_by_role("button", name="Next: Hyperparameters").click()
+    page.get_by_text("No settings are published").or_(page.get_by_label("Canvas width")).wait_for()
+    page.get_by_label("Canvas width").fill("48", timeout=500)
+    wait_for(lambda: read_draft(ready.id).settings == {"brush": "flat", "canvas": {"width": 48}}, 15)
+    page.wait_for_timeout(1000)
+    assert page.get_by_label("Canvas width").input_value() == "48"
+
+
 @pytest.mark.slow
 def test_a_dashboard_that_is_killed_stops_nothing_and_the_next_one_goes_on(
     start: Start, browse: Browse, raven: Raven, ready: Draft

@@ -39,6 +39,7 @@ class View:
         self._busy = False
         self._wanted = 0
         self._showing = asyncio.Lock()
+        self._shown: str | None = None  # the step that is built, or being built
         self._said: dict[str, str | None] = {}
         self._buttons: dict[str, tuple[Any, Any]] = {}
         self._foot_shows: object = None
@@ -102,8 +103,9 @@ class View:
         await self.change(lambda draft: put(draft.settings, name, value))
 
     async def redo(self) -> None:
-        """Build the open step anew."""
-        await self._show()
+        """Build the open step anew; not where another one is on its way, which knows what was chosen here."""
+        if self.step == self._shown:
+            await self._show()
 
     def refresh_around(self) -> None:
         """The rail and the foot, after something was chosen."""
@@ -166,6 +168,7 @@ class View:
             if mine != self._wanted:
                 return
             self.tick = None
+            self._shown = self.step
             self._body.clear()
             self.refresh_around()
             build: Step = import_module(f"ravenml.dashboard.train.step_{self.step}").build

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import to_thread
+from asyncio import Lock, to_thread
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,28 +74,30 @@ class Wizard:
         self.division: Division | None = None
         self._divided_for: object = None
         self._seen = changed_at(draft_id)
-        self._changing = 0  # changes of this browser's own that are under way
+        self._turn = Lock()  # of what changes the draft, or what is known of it: one after the other
         self.on_change: Callable[[], None] = lambda: None
 
     async def load(self) -> None:
         """Bring everything up to date with the draft on disk."""
-        self._seen = changed_at(self.draft.id)
-        self.draft = await to_thread(read_draft, self.draft.id)
-        self._open()
-        if self.job is not None and self.job.survey is not None:
-            self.job = await to_thread(self.shared.surveys.renewed, self.job.root)
-        await self._ask_plugin()
-        if self.job is not None:  # most projects open at once; a step need not be shut for that moment
-            await to_thread(self.job.opened.wait, _OPENING)
-        await self.divide()
+        async with self._turn:
+            self._seen = changed_at(self.draft.id)
+            self.draft = await to_thread(read_draft, self.draft.id)
+            self._open()
+            if self.job is not None and self.job.survey is not None:
+                self.job = await to_thread(self.shared.surveys.renewed, self.job.root)
+            await self._ask_plugin()
+            if self.job is not None:  # most projects open at once; a step need not be shut for that moment
+                await to_thread(self.job.opened.wait, _OPENING)
+            await self._divide()
 
     async def look(self) -> bool:
         """Whether somebody else changed the draft; it is read again then."""
-        if self._changing or changed_at(self.draft.id) == self._seen:
+        if self._turn.locked() or changed_at(self.draft.id) == self._seen:
             return False
-        self._seen = changed_at(self.draft.id)
-        if await to_thread(read_draft, self.draft.id) == self.draft or self._changing:
-            return False  # it was this browser itself
+        async with self._turn:
+            self._seen = changed_at(self.draft.id)
+            if await to_thread(read_draft, self.draft.id) == self.draft:
+                return False  # it was this browser itself
         await self.load()
         return True
 
@@ -105,23 +107,20 @@ class Wizard:
         Raises:
             InputError: the draft was removed.
         """
-        before = self.draft
-        self._changing += 1
-        try:
+        async with self._turn:
+            before = self.draft
             self.draft = await to_thread(change_draft, self.draft.id, change)
             self._seen = changed_at(self.draft.id)
-        finally:
-            self._changing -= 1
-        if self.draft.dataset != before.dataset:
-            self._open()
-        if (self.draft.plugin, self.draft.settings, self.draft.preset) != (
-            before.plugin,
-            before.settings,
-            before.preset,
-        ):
-            await self._ask_plugin()
-        await self.divide()
-        self.on_change()
+            if self.draft.dataset != before.dataset:
+                self._open()
+            if (self.draft.plugin, self.draft.settings, self.draft.preset) != (
+                before.plugin,
+                before.settings,
+                before.preset,
+            ):
+                await self._ask_plugin()
+            await self._divide()
+            self.on_change()
 
     async def set(self, name: str, value: Any) -> None:
         """Set one of the plugin's settings by its dotted name; None restores its default."""
@@ -155,6 +154,10 @@ class Wizard:
 
     async def divide(self) -> None:
         """Divide the images anew where the wish, or the project, has changed."""
+        async with self._turn:
+            await self._divide()
+
+    async def _divide(self) -> None:
         job, wish = self.job, self.draft.split
         if job is None or job.project is None or (wish.way is None and job.survey is None):
             self.division = None
