@@ -26,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -110,21 +111,29 @@ def on_one_core() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def on_the_cluster(words: list[str]) -> float:
+def on_the_cluster(mirror: Path, words: list[str]) -> float:
     """Seconds of the folds on the cluster."""
     begin = time.perf_counter()
     sent = subprocess.run(
         [*RAVEN, "train", "--remote", "bench", *words], check=True, capture_output=True, text=True
     )
     run_id = next(line.split()[1] for line in sent.stdout.splitlines() if line.startswith("Sent:"))
-    while True:
-        shown = subprocess.run([*RAVEN, "runs", "show", run_id, "--json"], capture_output=True, text=True)
-        status = json.loads(shown.stdout)["status"] if shown.returncode == 0 else "running"
-        if status == "completed":
-            return time.perf_counter() - begin
-        if status in ("failed", "interrupted"):
-            raise SystemExit(f"{run_id} {status}: {shown.stdout}")
+    # The run's last word is awaited in the mirror: a command that asks again and again would take the
+    # processors that are being measured.
+    while not _has_ended(mirror / "remote" / run_id / "heartbeat.json"):
         time.sleep(0.5)
+    seconds = time.perf_counter() - begin
+    shown = subprocess.run([*RAVEN, "runs", "show", run_id, "--json"], capture_output=True, text=True)
+    if shown.returncode or json.loads(shown.stdout)["status"] != "completed":
+        raise SystemExit(f"{run_id} was not completed: {shown.stdout}{shown.stderr}")
+    return seconds
+
+
+def _has_ended(heartbeat: Path) -> bool:
+    try:
+        return bool(json.loads(heartbeat.read_text())["state"] in ("ended", "sealed"))
+    except (OSError, ValueError):
+        return False  # not there yet, or just being replaced
 
 
 def main() -> int:
@@ -151,7 +160,7 @@ def main() -> int:
             (home / "config.yaml").write_text(yaml.safe_dump({"queues": {"bench": queue}}))
             ratios, added = [], []
             for number in range(given.rounds):
-                sides = [one_after_another, two_at_a_time, on_the_cluster]
+                sides = [one_after_another, two_at_a_time, partial(on_the_cluster, home / "mirror")]
                 seconds = {side: side(words) for side in (sides if number % 2 else sides[::-1])}
                 alone, together, spread = (seconds[side] for side in sides)
                 ratios.append(spread / (alone / 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from simple_project import write_simple_project
 from throwaway import LEARNS, SETTINGS, write_plugin
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# A shell that starts `make test` in the background leaves Ctrl-C ignored, and all programs inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
