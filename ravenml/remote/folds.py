@@ -15,7 +15,9 @@ from ravenml.files import read_json
 from ravenml.remote.job import Job
 from ravenml.remote.mirror import PERIOD, Mirror
 from ravenml.remote.places import Place, open_store
-from ravenml.remote.restore import Seen, bring
+from ravenml.remote.restore import Seen, bring, is_light, is_no_state
+from ravenml.remote.sealing import is_sealed
+from ravenml.runs import layout
 
 JOB_FILE = "RAVENML_REMOTE_JOB"  # in a k-fold run's environment: what its folds are started with
 ASKS = "folds"  # the folder beside that file; see ``fold_tasks``
@@ -45,6 +47,9 @@ class ClusterFolds:
         self._looked = 0.0
         self._to_stop: set[int] = set()
         self._bring()  # what earlier attempts have done of the folds
+        for one in sorted((run_folder / layout.FOLDS).glob("*/")):
+            if is_sealed(one):
+                self._bring_whole(int(one.name))
         # The folds read the plan and the settings from the mirror.
         Mirror(self._place, run_folder, without=("folds/",)).round()
 
@@ -62,7 +67,10 @@ class ClusterFolds:
                 for one in [*self._to_stop]:
                     self._place.write(f"control-{one}.json", {"request": "stop"})
                     self._to_stop.discard(one)
-                self._bring()
+                if ended:
+                    self._bring_whole(fold)
+                else:
+                    self._bring()
             except (RavenError, OSError) as error:
                 if ended:
                     print(f"Fold {fold} has ended, and cannot be brought yet: {error}", flush=True)
@@ -81,7 +89,12 @@ class ClusterFolds:
         self._to_stop.add(fold)
 
     def _bring(self) -> None:
-        bring(self._place, self._folder / "folds", self._seen, inside="folds/")
+        """What tells how the folds stand; their checkpoints come when they have ended."""
+        bring(self._place, self._folder / layout.FOLDS, self._seen, inside=f"{layout.FOLDS}/", keep=is_light)
+
+    def _bring_whole(self, fold: int) -> None:
+        inside = f"{layout.FOLDS}/{fold}/"
+        bring(self._place, self._folder / inside, self._seen, inside=inside, keep=is_no_state)
 
 
 class ClusterChild:

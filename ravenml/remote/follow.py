@@ -27,7 +27,7 @@ from ravenml.remote.job import Job, submission
 from ravenml.remote.mirror import PERIOD
 from ravenml.remote.places import HEARTBEAT, WAITING, Place, attempt_name, open_store
 from ravenml.remote.queues import queue_named
-from ravenml.remote.restore import bring
+from ravenml.remote.restore import bring, is_light, is_no_state
 from ravenml.remote.sealing import is_sealed, seal_mirror
 from ravenml.remote.submit import REMOTE, following, resubmit
 from ravenml.runs import layout
@@ -35,7 +35,6 @@ from ravenml.runs.record import STALE
 
 _CURSOR = "readers/mirror.json"
 _SENT: dict[str, Any] = {"state": "waiting", "waits_for": "its queue to start it", "begun": False}
-_HEAVY = (f"{layout.CHECKPOINTS}/", f"{layout.ARTIFACTS}/")  # fetched when the run has ended
 
 
 def unfinished() -> list[Path]:
@@ -78,11 +77,11 @@ def _bring(place: Place, folder: Path) -> bool:
     """Bring what is new; whether the run has ended, so that all of it is here."""
     cursor = folder / _CURSOR
     seen = read_json(cursor) if cursor.exists() else {}
-    if bring(place, folder, seen, keep=_is_light):
+    if bring(place, folder, seen, keep=is_light):
         write_json(cursor, seen)
     if not is_sealed(folder):
         return False
-    bring(place, folder, seen, keep=_is_no_state)
+    bring(place, folder, seen, keep=is_no_state)
     write_json(cursor, seen)
     (folder / layout.HEARTBEAT).unlink(missing_ok=True)
     (following() / folder.name).unlink(missing_ok=True)
@@ -206,14 +205,6 @@ def _pass_on(folder: Path, place: Place) -> None:
         request = read_json(control)
         if place.read(layout.CONTROL) != request:
             place.write(layout.CONTROL, request)
-
-
-def _is_light(name: str) -> bool:
-    return not any(part in f"/{name}" for part in (f"/{heavy}" for heavy in _HEAVY)) or name.endswith(".json")
-
-
-def _is_no_state(name: str) -> bool:
-    return not Path(name).name.startswith("state_")
 
 
 @contextmanager

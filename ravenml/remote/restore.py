@@ -12,6 +12,17 @@ from ravenml.runs import layout
 from ravenml.store.base import Entry
 
 Seen = dict[str, str]  # keys in the store, and the ETag that each had when it was fetched
+_HEAVY = (f"/{layout.CHECKPOINTS}/", f"/{layout.ARTIFACTS}/")
+
+
+def is_light(name: str) -> bool:
+    """Whether a file is worth fetching while its run goes on; checkpoints are, once it has ended."""
+    return name.endswith(".json") or not any(heavy in f"/{name}" for heavy in _HEAVY)
+
+
+def is_no_state(name: str) -> bool:
+    """Whether a file is of use elsewhere than where its training is resumed."""
+    return not Path(name).name.startswith("state_")
 
 
 def bring(

@@ -13,13 +13,13 @@ import click
 def rm(runs: tuple[str, ...], yes: bool) -> None:
     """Remove runs: their folders with all checkpoints and models in them.
 
-    A run that is running is refused.  What was stored of a run stays in its store.
+    A run that is running or waits for its cluster is refused.  What was stored of a run stays in its store.
     """
     import sys
 
     from ravenml.errors import InputError
     from ravenml.runs.layout import find_run
-    from ravenml.runs.removal import check_removable, remove_run
+    from ravenml.runs.removal import check_removable, may_come_back, remove_run
 
     folders = list(dict.fromkeys(find_run(run) for run in runs))
     for folder in folders:
@@ -31,8 +31,15 @@ def rm(runs: tuple[str, ...], yes: bool) -> None:
             click.echo(folder.name)
         click.confirm(f"Remove {'these runs' if len(folders) > 1 else 'this run'} for good?", abort=True)
     for folder in folders:
+        sent = may_come_back(folder)
         remove_run(folder)
         click.echo(f"Removed {folder.name}.")
+        if sent:
+            click.echo(
+                "Note: it was sent to a cluster and has not ended; its mirror stays in the store, and "
+                "whoever watches there may send it again.",
+                err=True,
+            )
 
 
 @click.command()

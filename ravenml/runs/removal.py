@@ -10,6 +10,7 @@ from pathlib import Path
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.files import explain
+from ravenml.runs.layout import HEARTBEAT
 from ravenml.runs.lock import RunLock
 from ravenml.runs.record import read_record, status
 
@@ -19,7 +20,7 @@ _STALE = 86400.0  # seconds; what is being removed or imported does not take lon
 
 
 def check_removable(folder: Path) -> None:
-    """Refuse a run that is running.
+    """Refuse a run that is running, or waits on a cluster for its turn.
 
     Raises:
         InputError: it is; the sentence says how to stop it.
@@ -28,8 +29,14 @@ def check_removable(folder: Path) -> None:
         now = status(folder, read_record(folder))
     except RavenError:
         return  # a broken record: only the lock can tell
-    if now == "running":
-        raise InputError(f"{folder.name} is running; stop it first: raven runs stop {folder.name}")
+    if now in ("running", "waiting"):
+        does = "is running" if now == "running" else "waits for its cluster"
+        raise InputError(f"{folder.name} {does}; stop it first: raven runs stop {folder.name}")
+
+
+def may_come_back(folder: Path) -> bool:
+    """Whether a run was sent to a cluster and has not ended there: whoever watches may send it again."""
+    return (folder / HEARTBEAT).exists()
 
 
 def remove_run(folder: Path) -> None:

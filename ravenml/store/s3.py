@@ -8,6 +8,7 @@ import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
@@ -29,6 +30,7 @@ from ravenml.store.checksums import (
 )
 from ravenml.store.retry import Retries
 from ravenml.store.s3_client import PART_THREADS, Connection, make_client
+from ravenml.store.s3_direct import Direct
 from ravenml.store.s3_errors import Mismatch, NotWhole, Place
 
 CRC_NAME = "ravenml-crc32"  # every object carries its CRC-32, so that any server lets it be checked
@@ -60,6 +62,15 @@ class S3Store:
     def client(self) -> Any:
         """The boto3 client; made when it is first used, since that takes a third of a second."""
         return make_client(self.connection, self.place)
+
+    @cached_property
+    def _direct(self) -> Direct | None:
+        """What fetches small objects faster than the client; None where it cannot."""
+        from botocore.exceptions import BotoCoreError
+
+        with self._lock, suppress(AttributeError, BotoCoreError):  # the client says what is wrong
+            return Direct(self.client, self.address.bucket)
+        return None
 
     @cached_property
     def parts_pool(self) -> ThreadPoolExecutor:
@@ -131,9 +142,9 @@ class S3Store:
         self.retried(f"storing {key}", send)
         return mine[-1]
 
-    def checksum_fields(self, crc: int, md5: bytes) -> dict[str, str]:
+    def checksum_fields(self, crc: int, md5: bytes | None) -> dict[str, str]:
         """What makes the server check what arrives: MD5, which every one knows, and CRC-32."""
-        fields = {"ContentMD5": md5_header(md5)}
+        fields = {} if md5 is None else {"ContentMD5": md5_header(md5)}
         if self.connection.checksums == "when_supported":
             fields["ChecksumCRC32"] = crc_header(crc)
         return fields
@@ -180,7 +191,10 @@ class S3Store:
 
     def _fetch(self, key: str, progress: Progress) -> bytes:
         def receive() -> bytes:
-            answer = self.request("get_object", Key=self.full_key(key), ChecksumMode="ENABLED")
+            full_key = self.full_key(key)
+            answer = self._direct.get(full_key) if self._direct is not None else None
+            if answer is None:
+                answer = self.request("get_object", Key=full_key, ChecksumMode="ENABLED")
             content = bytes(answer["Body"].read())
             if len(content) != answer["ContentLength"]:
                 raise NotWhole(f"{self.name}: {key} ended too early, again and again.")
@@ -255,11 +269,19 @@ def _nanoseconds(entry: Entry) -> int:
     return int(entry.modified.timestamp() * 1_000_000) * 1_000
 
 
+def noted_crc(answer: dict[str, Any]) -> int | None:
+    """The CRC-32 that the object's uploader noted in its metadata."""
+    for name, value in answer.get("Metadata", {}).items():
+        if name.lower() == CRC_NAME:  # some servers write Ravenml-Crc32, as headers may be written
+            return int(value, 16)
+    return None
+
+
 def expected_crc(answer: dict[str, Any]) -> int | None:
     """The CRC-32 of the whole object, as its uploader or its server noted it."""
-    noted = answer.get("Metadata", {}).get(CRC_NAME)
+    noted = noted_crc(answer)
     if noted is not None:
-        return int(noted, 16)
+        return noted
     said = answer.get("ChecksumCRC32")
     return crc_from_header(said) if said is not None else None
 

@@ -69,14 +69,13 @@ def make_client(connection: Connection, place: Place, service: str = "s3") -> An
     Raises:
         RavenError: no such profile, no usable endpoint.
     """
-    import boto3
     import botocore.session
     from botocore.config import Config as BotoConfig
     from botocore.exceptions import BotoCoreError
 
     settings = BotoConfig(
         # Without one, botocore puts together a long one for every request, twice.
-        user_agent=f"ravenml Boto3/{boto3.__version__} Botocore/{botocore.__version__}",
+        user_agent=f"ravenml Botocore/{botocore.__version__}",
         signature_version="s3v4",
         # Every upload carries its MD5 in a signed header, so the body needs no signature of its own.
         s3={"addressing_style": connection.addressing_style, "payload_signing_enabled": False},
@@ -89,14 +88,14 @@ def make_client(connection: Connection, place: Place, service: str = "s3") -> An
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    core = botocore.session.get_session()
-    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_time)
+    # boto3's own session, without the transfers and resources that it would import and that are not used.
+    session = botocore.session.Session(profile=connection.profile)
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_time)
     try:
-        session = boto3.session.Session(profile_name=connection.profile, botocore_session=core)
-        region = connection.region or session.region_name
+        region = connection.region or session.get_config_variable("region")
         if region is None and connection.endpoint_url is not None:
             region = "us-east-1"  # servers other than Amazon's have none, and signing wants one
-        return session.client(
+        return session.create_client(
             service,
             region_name=region,
             endpoint_url=connection.endpoint_url,

@@ -134,11 +134,10 @@ class _Fetch:
         return crc
 
     def _learn(self, answer: dict[str, Any]) -> None:
-        from ravenml.store.s3 import CRC_NAME
+        from ravenml.store.s3 import noted_crc
 
-        noted = answer.get("Metadata", {}).get(CRC_NAME)
-        if noted is not None:
-            self.expected = int(noted, 16)
+        noted = noted_crc(answer)
+        self.expected = self.expected if noted is None else noted
 
     def _ask(self) -> None:
         """Everything was there already, or nobody noted a CRC-32: the server may know one."""

@@ -103,6 +103,7 @@ def _send(
     """Send the parts that are not there, and put all together."""
     full_key = store.full_key(key)
     file = os.open(source, os.O_RDONLY)
+    shows_nothing = threading.Event()  # whether an answer had neither a CRC-32 nor an MD5
 
     def send(number: int) -> Sent:
         begin, length = ranges[number - 1]
@@ -110,18 +111,28 @@ def _send(
         if len(content) != length:
             raise RavenError(f"{source} was changed while it was being stored; store it again.")
         md5 = hashlib.md5(content, usedforsecurity=False).digest()
-        fields = store.checksum_fields(crc, md5)
-        part_fields = {name: value for name, value in fields.items() if name.startswith("Checksum")}
+        part_fields = store.checksum_fields(crc, None)
         if number in kept:
             progress(length)
             return number, kept[number], md5, part_fields
 
         def once() -> Any:
+            # The server computes a part's MD5 for its ETag in any case; told ours to compare, it would do so
+            # twice.  Nothing is an object yet: a part that arrived changed is sent again.
+            told = md5 if not part_fields or shows_nothing.is_set() else None
             answer = store.request(
-                "upload_part", Key=full_key, UploadId=upload, PartNumber=number, Body=content, **fields
+                "upload_part",
+                Key=full_key,
+                UploadId=upload,
+                PartNumber=number,
+                Body=content,
+                **store.checksum_fields(crc, told),
             )
-            # Where the answer shows nothing, the MD5 that the server was given to compare has to do.
-            if store.proves(answer, crc, md5) is False:
+            arrived = store.proves(answer, crc, md5)
+            if arrived is None and told is None:
+                shows_nothing.set()  # from now on it has to compare the MD5 itself
+                return once()
+            if arrived is False:
                 raise Mismatch(f"{store.name}: a part of {key} arrived changed, again and again.")
             return answer
 
@@ -220,10 +231,10 @@ def _usable(there: dict[int, str], source: Path, ranges: list[tuple[int, int]]) 
 
 def _is(store: S3Store, key: str, crc: int) -> bool:
     """Whether the object carries this CRC-32."""
-    from ravenml.store.s3 import CRC_NAME
+    from ravenml.store.s3 import noted_crc
 
     answer = store.retried(f"checking {key}", lambda: store.request("head_object", Key=store.full_key(key)))
-    return bool(answer.get("Metadata", {}).get(CRC_NAME) == crc_text(crc))
+    return noted_crc(answer) == crc
 
 
 def _abort(store: S3Store, key: str, upload: str) -> None:

@@ -193,6 +193,20 @@ def test_a_running_run_is_neither_removed_nor_exported(home: Path, raven: Raven,
     assert os.listdir(home / "runs") == []
 
 
+def test_a_run_that_a_cluster_still_has_goes_only_when_it_is_silent_and_with_a_word(
+    home: Path, raven: Raven
+) -> None:
+    folder = write_run(home, NAME, status=None)
+    beat = folder / "heartbeat.json"
+    beat.write_text(json.dumps({"state": "waiting", "at": time.time(), "waits_for": "1 GPU"}))
+    done = raven("runs", "rm", NAME, "--yes")
+    assert done.returncode == 2 and folder.exists()
+    assert f"waits for its cluster; stop it first: raven runs stop {NAME}" in done.stderr
+    beat.write_text(json.dumps({"state": "running", "at": 0}))  # nothing was heard of it since 1970
+    done = raven("runs", "rm", NAME, "--yes")
+    assert done.returncode == 0 and not folder.exists() and "may send it again" in done.stderr
+
+
 def test_without_a_terminal_removing_wants_to_be_told_twice(kept: Path, raven: Raven) -> None:
     done = raven("runs", "rm", NAME)
     assert done.returncode == 2 and "--yes removes without asking" in done.stderr and kept.exists()
