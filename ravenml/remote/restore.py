@@ -21,8 +21,9 @@ def is_light(name: str) -> bool:
 
 
 def is_no_state(name: str) -> bool:
-    """Whether a file is of use elsewhere than where its training is resumed."""
-    return not Path(name).name.startswith("state_")
+    """Whether a file is of use elsewhere than where its training is resumed; of a script's own, all are."""
+    path = Path(name)
+    return not (path.name.startswith("state_") and path.parent.name == layout.CHECKPOINTS)
 
 
 def bring(

@@ -12,7 +12,7 @@ import pytest
 from ravenml.errors import RavenError
 from ravenml.remote.mirror import PIECE, Mirror
 from ravenml.remote.places import Place, open_store
-from ravenml.remote.restore import bring
+from ravenml.remote.restore import bring, is_light, is_no_state
 from ravenml.store.local_store import FolderStore
 
 
@@ -68,6 +68,27 @@ def test_only_what_has_changed_is_sent_again(store: Recorded, run: Path) -> None
     mirror.round()
     assert store.stored == ["grow/events.jsonl@000000000000"]
     assert store.read("remote/r/grow/events.jsonl@000000000000") == b'{"a": 1}\n{"b": 2}\n'
+
+
+def test_while_a_run_goes_on_its_checkpoints_stay_there_and_states_for_resuming_always(
+    store: Recorded, run: Path, tmp_path: Path
+) -> None:
+    (run / "checkpoints" / "state_001.pt").write_bytes(b"s")
+    (run / "outputs").mkdir()
+    (run / "outputs" / "state_of_the_art.csv").write_text("a script's own")
+    place = Place(store, "r")
+    Mirror(place, run).round(last=True)
+    here, seen = tmp_path / "here", {}  # type: ignore[var-annotated]
+
+    def found() -> set[str]:
+        return {path.name for path in here.rglob("*") if path.is_file()}
+
+    bring(place, here, seen, keep=is_light)
+    assert found() == {"run.json", "events.jsonl", "state_of_the_art.csv"}
+    bring(place, here, seen, keep=is_no_state)
+    assert found() == {"run.json", "events.jsonl", "state_of_the_art.csv", "model_001.pth"}
+    bring(place, here, seen, keep=is_light)  # what is only left out this time is not taken away
+    assert "model_001.pth" in found()
 
 
 def test_what_grows_goes_in_pieces_and_comes_back_byte_for_byte(
