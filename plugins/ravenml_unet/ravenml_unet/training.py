@@ -160,10 +160,10 @@ def say_what_begins(loop: TrainingLoop, model: SegmentationNetwork, start: Start
     """A line about network, data, device and precision, and one about weights that were given."""
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     there = machine(loop.fabric, loop.settings)
-    workers = there["workers"]
+    workers, classes = there["workers"], len(loop.data.titles)
     loop.run.text(
-        f"{loop.settings.model}, {parameters:.1f} million parameters, {len(loop.data.titles)} classes; "
-        f"{len(loop.data.train)} images to learn from, {len(loop.data.val)} to validate; "
+        f"{loop.settings.model}, {parameters:.1f} million parameters, {classes} class{'es' * (classes != 1)}"
+        f"; {len(loop.data.train)} images to learn from, {len(loop.data.val)} to validate; "
         f"{there['device']}, {there['precision']}, {there['threads']} thread{'s' * (there['threads'] != 1)}"
         f"{'; compiled before its first step' if there['compiled'] else ''}"
         f"{f'; {workers} workers together' if workers > 1 else ''}."
