@@ -13,12 +13,16 @@ from typing import Any
 
 import pytest
 from as_user import Raven
+from hypothesis import settings
 from simple_project import write_simple_project
 from throwaway import LEARNS, SETTINGS, write_plugin
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # A shell that starts `make test` in the background leaves Ctrl-C ignored, and all programs inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# A machine that does other work too must not fail a property.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
 from projects import HEIGHT, SHAPES, WIDTH, write_item, write_meta, write_project
 
 from ravenml.data.project import Project
@@ -19,10 +18,6 @@ def small(tmp_path: Path) -> Project:
     """Six pictures, untagged."""
     return Project.open(write_project(tmp_path / "small"))
 
-
-# A machine that does other work too must not fail a property.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
 
 MakeOne = Callable[..., Project]
 
