@@ -100,6 +100,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnRay]:
     write_plugin(site, "learner", LEARNS, settings=SETTINGS)
     write_simple_project(root / "project", images=12, val=3)
     one = OnRay(root / "home", site, checkout(root / "code", SCRIPT))
+    one.environment["RUNTIME_ENV_RETRY_TIMES"] = "1"  # Ray's: requirements that fail do so every time
     yield one
     one("remote", "stop-local")
 
