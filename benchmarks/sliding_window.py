@@ -86,8 +86,7 @@ def _raven(model: Any, device: Any, options: argparse.Namespace) -> Any:
     from ravenml_unet.predict import UNetPredictor
 
     classes = [ObjClass(f"class {number}", "bitmap", "#000000") for number in range(CLASSES)]
-    size = (options.window, options.window)
-    predictor = UNetPredictor(model, classes, size, device, options.network).for_windows()
+    predictor = UNetPredictor(model, classes, (options.window, options.window), device, options.network)
     batch = usual_batch_size(predictor)
 
     def predict(image: np.ndarray) -> np.ndarray:

@@ -18,11 +18,10 @@ from ravenml.errors import InputError, RavenError
 from ravenml.infer.inputs import Inputs, Picture
 from ravenml.infer.modes.base import Mode
 from ravenml.infer.modes.catalog import make_mode
-from ravenml.infer.modes.configs import SlidingWindowConfig
 from ravenml.infer.modes.interface import Outcome
 from ravenml.infer.network import Ensemble, PredictorNetwork, result_classes
 from ravenml.infer.output import PROBABILITIES, Output
-from ravenml.infer.predictor import Predictor, for_windows, load_predictor, model_plugin
+from ravenml.infer.predictor import Predictor, load_predictor, model_plugin
 from ravenml.infer.settings import Asked, check_project, configure, effective_mode
 from ravenml.infer.sources import ModelSource
 
@@ -102,12 +101,12 @@ def _prepared(job: Job, request: dict[str, Any]) -> Mode:
     """Load the model, and describe the output."""
     plugin = model_plugin(job.source.paths[0])
     predictors = [load_predictor(path, job.device) for path in job.source.paths]
+    predictor: Predictor = predictors[0]
+    if len(predictors) > 1:
+        predictor = Ensemble(predictors, job.source.name)
     for one in predictors:
         configure(one, job.asked.model, plugin, job.asked.where)
-    predictor = _together(predictors, job.source.name)
     config = effective_mode(job.asked, predictor, f"_{plugin.name}")
-    if isinstance(config, SlidingWindowConfig):
-        predictor = _together([for_windows(one) for one in predictors], job.source.name)
     network = PredictorNetwork(predictor, result_classes(predictor, job.source.paths[0]), job.batch_size)
     mode = make_mode(config, network, job.inputs.classes)
     check_project(config, mode, [one.title for one in job.inputs.classes], job.asked.where)
@@ -120,10 +119,6 @@ def _prepared(job: Job, request: dict[str, Any]) -> Mode:
         job.output.forget(job.inputs.pictures)
     job.output.describe(request, config.model_dump(), mode.classes, meta)
     return mode
-
-
-def _together(predictors: Sequence[Predictor], name: str) -> Predictor:
-    return predictors[0] if len(predictors) == 1 else Ensemble(predictors, name)
 
 
 def _annotate(job: Job, mode: Mode, todo: Sequence[Picture], done: Done, shown: Meter) -> None:

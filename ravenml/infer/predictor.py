@@ -26,8 +26,7 @@ class Predictor(Protocol):
 
     It may have more: ``device``, where it computes (``cpu``, ``cuda:0`` …); ``batch_size``, how many images
     at once are fastest there; ``obj_classes``, its classes with colours; ``configure(settings)``, called with
-    the content of ``model`` in a config for inference; ``for_windows()``, a predictor that is faster for many
-    windows of large images, and may differ in its last digits.
+    the content of ``model`` in a config for inference.
     """
 
     task: str
@@ -48,12 +47,6 @@ class Predictor(Protocol):
             edges in pixels, score, class index.
         """
         ...
-
-
-def for_windows(predictor: Predictor) -> Predictor:
-    """What to run on the windows of a large image: the predictor, or what it has for that."""
-    faster = getattr(predictor, "for_windows", None)
-    return predictor if faster is None else faster()
 
 
 def load_predictor(model: Path, device: str = "auto") -> Predictor:

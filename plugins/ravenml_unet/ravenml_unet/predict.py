@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from ravenml.errors import InputError
 from ravenml.files import read_json
@@ -51,15 +51,6 @@ class UNetPredictor:
         from ravenml_unet.predicting import workers
 
         return workers(self.device) if self.device.type == "cpu" else 16
-
-    def for_windows(self) -> UNetPredictor:
-        """The same for many windows of large images: faster on a processor, different in the last digits."""
-        from ravenml_unet.folding import folded
-
-        if self.device.type != "cpu":
-            return self
-        model = cast("SegmentationNetwork", folded(self.model, *self.input_size))
-        return UNetPredictor(model, self.obj_classes, self.input_size, self.device, self.architecture)
 
     def predict(
         self, images: NDArray[np.uint8], want: Literal["labels", "probabilities"] = "labels"
