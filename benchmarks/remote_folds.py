@@ -132,7 +132,7 @@ def on_the_cluster(mirror: Path, words: list[str]) -> float:
 
 def _has_ended(heartbeat: Path) -> bool:
     try:
-        return bool(json.loads(heartbeat.read_text())["state"] in ("ended", "sealed"))
+        return json.loads(heartbeat.read_text())["state"] in ("ended", "sealed")
     except (OSError, ValueError):
         return False  # not there yet, or just being replaced
 

@@ -60,7 +60,7 @@ class S3Store:
 
     @cached_property
     def client(self) -> Any:
-        """The boto3 client; made when it is first used, since that takes a third of a second."""
+        """The boto3 client; made when it is first used, since that takes a while."""
         return make_client(self.connection, self.place)
 
     @cached_property

@@ -77,7 +77,7 @@ def make_client(connection: Connection, place: Place, service: str = "s3") -> An
         # Without one, botocore puts together a long one for every request, twice.
         user_agent=f"ravenml Botocore/{botocore.__version__}",
         signature_version="s3v4",
-        # Every upload carries its MD5 in a signed header, so the body needs no signature of its own.
+        # Every upload carries its CRC-32 or MD5 in a signed header: the body needs no signature of its own.
         s3={"addressing_style": connection.addressing_style, "payload_signing_enabled": False},
         max_pool_connections=THREADS + PART_THREADS,
         retries={"total_max_attempts": 1},  # ravenml.store.retry does it
@@ -88,7 +88,7 @@ def make_client(connection: Connection, place: Place, service: str = "s3") -> An
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    # boto3's own session, without the transfers and resources that it would import and that are not used.
+    # The session that boto3's own wraps: without the transfers and resources that are not used here.
     session = botocore.session.Session(profile=connection.profile)
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_time)
     try:

@@ -72,7 +72,6 @@ def test_a_job_larger_than_the_cluster_says_what_it_waits_for_and_can_be_stopped
     assert "is interrupted" in stopped.stdout, stopped.stderr
 
 
-@pytest.mark.slow
 def test_requirements_that_cannot_be_installed_are_one_sentence(cluster: OnRay) -> None:
     said = subprocess.run(
         [sys.executable, "-c", IMPOSSIBLE],
