@@ -42,6 +42,10 @@ class UNetPredictor:
         architecture: str,
     ) -> None:
         self.model, self.obj_classes, self.input_size, self.device = model, obj_classes, input_size, device
+        if device.type == "cpu":
+            from ravenml_unet.packing import keep_packed
+
+            keep_packed(model)
         self.architecture = architecture
         self.classes = [c.title for c in obj_classes]
 
