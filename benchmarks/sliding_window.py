@@ -167,14 +167,17 @@ def _apart(options: argparse.Namespace, side: str) -> dict[str, Any]:
 
 
 def _report(found: dict[str, list[dict[str, Any]]]) -> None:
+    from paired import median_ratio
+
     median = {side: float(np.median([one["seconds"] for one in runs])) for side, runs in found.items()}
     peak = {side: max(one["peak"] for one in runs) / 2**20 for side, runs in found.items()}
     others = {side: seconds for side, seconds in median.items() if side != "raven"}
     best = min(others, key=lambda side: others[side])
+    walls = {side: [one["seconds"] for one in found[side]] for side in (best, "raven")}
     print(
         f"\nMONAI is fastest with a batch of {best.split()[1]}: {others[best]:.2f} s.  "
         f"ravenML: {median['raven']:.2f} s: "
-        f"{others[best] / median['raven']:.3f} times as fast."
+        f"{median_ratio(walls[best], walls['raven']):.3f} times as fast, the median of the rounds' ratios."
     )
     if "monai 1" in peak:
         print(f"Peak: ravenML {peak['raven']:.0f} MiB, MONAI at batch 1 {peak['monai 1']:.0f} MiB.")

@@ -10,10 +10,12 @@ each side in turn, every side in a process of its own, start-up included:
   `download_file`, not slower down.
 
 moto is a single Python process and so the ceiling for every side: its CPU time is shown beside the
-client's.  rclone's is a program in Go, which uses both cores and keeps the objects as files.  Every object
-is uploaded under a name of its own and removed afterwards.  What ravenML does is what `raven models` and
-`raven data` do, checksums included.  Without --aws (or an `aws` on the PATH), boto3's `upload_file` and
-`download_file` in ten threads stand in for it.  `--files 0` and `--large 0` leave a part out.
+client's, and with moto the large file is also sent by no client at all (`bare`: the kernel sends the parts,
+nothing is computed or checked), which is as fast as one could be.  rclone's is a program in Go, which uses
+both cores and keeps the objects as files.  Every object is uploaded under a name of its own and removed
+afterwards.  What ravenML does is what `raven models` and `raven data` do, checksums included.  Without --aws
+(or an `aws` on the PATH), boto3's `upload_file` and `download_file` in ten threads stand in for it.
+`--files 0` and `--large 0` leave a part out.
 """
 
 from __future__ import annotations
@@ -86,7 +88,60 @@ def boto3_side(what: str, endpoint: str, folder: Path, prefix: str) -> None:
             job.result()
 
 
-SIDES = {"ravenml": ravenml_side, "boto3": boto3_side}
+def bare_side(what: str, endpoint: str, folder: Path, prefix: str) -> None:
+    """No client at all, but how fast one could be: the kernel sends the parts, and nothing is computed.
+
+    Nothing is signed either, so that only a server that does not mind takes it.  Down it is boto3's.
+    """
+    import http.client
+    import re
+    from concurrent.futures import ThreadPoolExecutor
+
+    if what == "down":
+        boto3_side(what, endpoint, folder, prefix)
+        return
+    server = endpoint.removeprefix("http://")
+    scope = "benchmark/20260101/us-east-1/s3/aws4_request"
+    headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"}
+
+    def ask(method: str, path: str, body: bytes = b"", found: bytes = b"") -> str:
+        line = http.client.HTTPConnection(server)
+        line.request(method, path, body, headers)
+        return re.findall(found, line.getresponse().read())[0].decode()
+
+    def part(file: int, begin: int, length: int, path: str) -> str:
+        line = http.client.HTTPConnection(server)
+        line.putrequest("PUT", path)
+        for name, value in {**headers, "Content-Length": str(length)}.items():
+            line.putheader(name, value)
+        line.endheaders()
+        while length:
+            sent = os.sendfile(line.sock.fileno(), file, begin, length)
+            begin, length = begin + sent, length - sent
+        answer = line.getresponse()
+        answer.read()
+        return answer.headers["ETag"].strip('"')
+
+    for source in folder.iterdir():
+        path, size, step = f"/{BUCKET}/{prefix}/{source.name}", source.stat().st_size, 8 * MIB
+        number = ask("POST", f"{path}?uploads", found=b"<UploadId>(.*?)<")
+        with source.open("rb") as file, ThreadPoolExecutor(4) as pool:
+            jobs = [
+                pool.submit(
+                    *(part, file.fileno(), begin, min(step, size - begin)),
+                    f"{path}?uploadId={number}&partNumber={begin // step + 1}",
+                )
+                for begin in range(0, size, step)
+            ]
+            tags = [job.result() for job in jobs]
+        parts = "".join(
+            f"<Part><ETag>{tag}</ETag><PartNumber>{n + 1}</PartNumber></Part>" for n, tag in enumerate(tags)
+        )
+        together = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+        ask("POST", f"{path}?uploadId={number}", together, b"<ETag>(.*?)<")
+
+
+SIDES = {"ravenml": ravenml_side, "boto3": boto3_side, "bare": bare_side}
 
 
 # What measures them.
@@ -166,7 +221,10 @@ def show(title: str, taken: dict[str, dict[str, list[Times]]], limits: dict[tupl
             line = (
                 f"  {what:4}  {side:10}  {wall:6.2f} s wall  {client:5.2f} s client  {server:5.2f} s server"
             )
-            if side != "ravenml":
+            if side == "bare" and what == "up":
+                other = [times[0] for times in taken[next(one for one in taken if one != "ravenml")][what]]
+                line += f"   nothing is computed: {median_ratio(other, walls):.2f} times as fast as the other"
+            elif side not in ("ravenml", "bare"):
                 faster = median_ratio(walls, ours)
                 line += f"   ravenML is {faster:.2f} times as fast"
                 if (side, what) in limits:
@@ -256,9 +314,10 @@ def main() -> int:
                     {(other, "up"): 1.3, (other, "down"): 1.5},
                 )
             if chosen.large:
+                sides = ["ravenml", other, "boto3", *([] if chosen.rclone else ["bare"])]
                 kept &= show(
                     f"one file of {chosen.large} MiB, {chosen.rounds} rounds",
-                    bench.compare(list(dict.fromkeys(["ravenml", other, "boto3"])), large, chosen.rounds),
+                    bench.compare(list(dict.fromkeys(sides)), large, chosen.rounds),
                     {(other, "up"): 1.3, ("boto3", "down"): 1.0},
                 )
         print(f"after: {load()}")

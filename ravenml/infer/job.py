@@ -16,13 +16,13 @@ from ravenml.data.progress import Meter
 from ravenml.data.writing import extended_meta
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.inputs import Inputs, Picture
+from ravenml.infer.loading import load_network
 from ravenml.infer.modes.base import Mode
 from ravenml.infer.modes.catalog import make_mode
 from ravenml.infer.modes.interface import Outcome
-from ravenml.infer.network import Ensemble, PredictorNetwork, result_classes
 from ravenml.infer.output import PROBABILITIES, Output
-from ravenml.infer.predictor import Predictor, load_predictor, model_plugin
-from ravenml.infer.settings import Asked, check_project, configure, effective_mode
+from ravenml.infer.predictor import model_plugin
+from ravenml.infer.settings import Asked, check_project, effective_mode
 from ravenml.infer.sources import ModelSource
 
 Read = tuple[NDArray[np.uint8], Document]
@@ -100,14 +100,8 @@ def run_job(job: Job, meter: Callable[[int], Meter] = Meter) -> Done:
 def _prepared(job: Job, request: dict[str, Any]) -> Mode:
     """Load the model, and describe the output."""
     plugin = model_plugin(job.source.paths[0])
-    predictors = [load_predictor(path, job.device) for path in job.source.paths]
-    predictor: Predictor = predictors[0]
-    if len(predictors) > 1:
-        predictor = Ensemble(predictors, job.source.name)
-    for one in predictors:
-        configure(one, job.asked.model, plugin, job.asked.where)
-    config = effective_mode(job.asked, predictor, f"_{plugin.name}")
-    network = PredictorNetwork(predictor, result_classes(predictor, job.source.paths[0]), job.batch_size)
+    network = load_network(job.source, plugin, job.asked, job.device, job.batch_size)
+    config = effective_mode(job.asked, network.predictor, f"_{plugin.name}")
     mode = make_mode(config, network, job.inputs.classes)
     check_project(config, mode, [one.title for one in job.inputs.classes], job.asked.where)
     replaced = [one.title for one in job.inputs.classes] if job.replace else []

@@ -13,12 +13,13 @@ from ravenml.data.classes import BACKGROUND
 from ravenml.data.meta import ObjClass
 from ravenml.errors import RavenError
 from ravenml.files import plain, read_json
+from ravenml.infer.loading import load_network
 from ravenml.infer.modes.base import Mode
 from ravenml.infer.modes.catalog import MODES, make_mode, merged
 from ravenml.infer.modes.configs import BboxesConfig
-from ravenml.infer.network import Ensemble, PredictorNetwork, result_classes
-from ravenml.infer.predictor import Predictor, load_predictor, model_plugin
-from ravenml.infer.settings import Asked, configure, effective_mode, read_asked
+from ravenml.infer.network import PredictorNetwork
+from ravenml.infer.predictor import Predictor, model_plugin
+from ravenml.infer.settings import Asked, effective_mode, read_asked
 from ravenml.infer.sources import ModelSource, find_source
 from ravenml.plugin.discovery import Plugin
 from ravenml.runs import layout
@@ -80,13 +81,8 @@ class ServedModel:
         source.check_use(force)
         plugin = model_plugin(source.paths[0])
         asked = read_asked(config, None, {}, plugin)
-        predictors = [load_predictor(path, device) for path in source.paths]
-        predictor = predictors[0] if len(predictors) == 1 else Ensemble(predictors, source.name)
-        for one in predictors:
-            configure(one, asked.model, plugin, asked.where)
-        classes = result_classes(predictor, source.paths[0])
-        network = PredictorNetwork(predictor, classes, batch_size)
-        served = cls(source, plugin, predictor, network, classes, asked)
+        network = load_network(source, plugin, asked, device, batch_size)
+        served = cls(source, plugin, network.predictor, network, list(network.classes), asked)
         served.mode(Ask())  # a config that does not fit is told at once
         return served
 
