@@ -11,7 +11,7 @@ each side in turn, every side in a process of its own, start-up included:
 
 moto is a single Python process and so the ceiling for every side: its CPU time is shown beside the
 client's, and with moto the large file is also sent by no client at all (`bare`: the kernel sends the parts,
-nothing is computed or checked), which is as fast as one could be.  rclone's is a program in Go, which uses
+nothing is computed or checked), which is as fast as parts could be.  rclone's is a program in Go, which uses
 both cores and keeps the objects as files.  Every object is uploaded under a name of its own and removed
 afterwards.  What ravenML does is what `raven models` and `raven data` do, checksums included.  Without --aws
 (or an `aws` on the PATH), boto3's `upload_file` and `download_file` in ten threads stand in for it.

@@ -28,9 +28,10 @@ def keep_packed(model: nn.Module) -> None:
     """Let a network's convolutions keep packed weights, made at the first image that they predict.
 
     Nothing else changes, not even a prediction's last digit: the network can be trained, saved, copied and
-    moved as before, and weights that have changed are packed again.  Packed weights take as much memory as
-    the weights do.  Nothing is done where the library or the kind of processor is another, nor to
-    convolutions of kinds of somebody's own.
+    moved as before, and weights that have changed are packed again (changes within ``weight.data`` are the
+    exception: PyTorch does not count them).  Packed weights take as much memory as the weights do.  Nothing
+    is done where the library or the kind of processor is another, nor to convolutions of kinds of somebody's
+    own.
 
     Args:
         model: any network; its convolutions become those of this file.
@@ -49,7 +50,7 @@ class _KeepsPacked(nn.Module):
     """What both kinds of convolution share."""
 
     weight: torch.Tensor
-    _kept: tuple[torch.Tensor, int, torch.Tensor] | None = None  # weights, their version, the same packed
+    _kept: tuple[Any, torch.Tensor] | None = None  # which weights, and the same packed
 
     def _predicts(self, x: torch.Tensor) -> bool:
         """Whether this is a prediction of float32 on a processor, for which the library is used."""
@@ -67,10 +68,11 @@ class _KeepsPacked(nn.Module):
 
     def _packed(self, reorder: Any, *how: Any) -> torch.Tensor:
         """The packed weights; packed anew where they are others than last time."""
-        kept, weight = self._kept, self.weight
-        if kept is None or kept[0] is not weight or kept[1] != weight._version:
-            kept = self._kept = weight, weight._version, reorder(weight.detach(), *how)
-        return kept[2]
+        weight, kept = self.weight, self._kept
+        which = id(weight), weight.data_ptr(), weight._version
+        if kept is None or kept[0] != which:
+            kept = self._kept = which, reorder(weight.detach(), *how)
+        return kept[1]
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_kept"}

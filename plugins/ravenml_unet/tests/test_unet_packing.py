@@ -73,6 +73,8 @@ def test_changed_weights_are_packed_again() -> None:
     assert torch.equal(predicted(model), predicted(plain))
     model.load_state_dict(network("LinkNet34").state_dict())
     assert torch.equal(predicted(model), before)
+    model.half().float()  # which rounds them, in new memory
+    assert torch.equal(predicted(model), predicted(network("LinkNet34").half().float()))
 
 
 def test_a_packing_network_learns_as_any_other() -> None:
