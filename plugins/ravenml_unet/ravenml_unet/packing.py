@@ -50,7 +50,7 @@ class _KeepsPacked(nn.Module):
     """What both kinds of convolution share."""
 
     weight: torch.Tensor
-    _kept: tuple[Any, torch.Tensor] | None = None  # which weights, and the same packed
+    _kept: tuple[torch.Tensor, int, torch.Tensor] | None = None  # weights, their version, the same packed
 
     def _predicts(self, x: torch.Tensor) -> bool:
         """Whether this is a prediction of float32 on a processor, for which the library is used."""
@@ -69,10 +69,11 @@ class _KeepsPacked(nn.Module):
     def _packed(self, reorder: Any, *how: Any) -> torch.Tensor:
         """The packed weights; packed anew where they are others than last time."""
         weight, kept = self.weight, self._kept
-        which = id(weight), weight.data_ptr(), weight._version
-        if kept is None or kept[0] != which:
-            kept = self._kept = which, reorder(weight.detach(), *how)
-        return kept[1]
+        # What is kept holds the memory of the weights, so that no others can lie at its address.
+        if kept is None or (kept[0].data_ptr(), kept[1]) != (weight.data_ptr(), weight._version):
+            bare = weight.detach()
+            kept = self._kept = bare, weight._version, reorder(bare, *how)
+        return kept[2]
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_kept"}
