@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -65,6 +66,9 @@ class Team:
             RavenError: they do not; they found different checkpoints.
         """
         if self.any(step != self.fabric.broadcast(step)):
+            # Whoever ends first closes the connections, through which another may still be learning of it.
+            with suppress(RuntimeError):
+                torch.distributed.barrier()
             raise RavenError(
                 "The workers found different checkpoints to go on from; they see different files, or files "
                 "that are still being brought.  Resume the run once more."

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,17 +76,30 @@ def train(project: Path, folder: Path, stop_at: int | None, **settings: Any) -> 
     )
 
 
+def free_port() -> int:
+    """A port that nobody has, and that is given to no connection that does not ask for it.
+
+    A process that tries to reach a port of the usual range before another listens there may be given that
+    very port for its own end.
+    """
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
+
+
 def together(
     count: int, project: Path, folders: list[Path], stop_at: int | None = None, **settings: Any
 ) -> list[str]:
-    """Train with ``count`` processes, each in a folder of its own; what each printed as its last line.
+    """Train with ``count`` processes, each in a folder of its own; the error that each ended with.
+
+    That is its last line, or ravenML's own error where PyTorch printed something more while it ended.
 
     Args:
         stop_at: the last process alone is asked to stop, before this step.
     """
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    port = free_port()
     here = str(Path(__file__).parent)
     running = []
     for rank in range(count):
@@ -113,9 +128,14 @@ def together(
         )
     outputs = [process.communicate(timeout=120)[0] for process in running]
     return [
-        (output.strip().splitlines() or [""])[-1] if process.returncode else ""
+        error_of(output) if process.returncode else ""
         for process, output in zip(running, outputs, strict=True)
     ]
+
+
+def error_of(output: str) -> str:
+    lines = output.strip().splitlines() or [""]
+    return next((line for line in lines if line.startswith("ravenml.errors.")), lines[-1])
 
 
 if __name__ == "__main__":

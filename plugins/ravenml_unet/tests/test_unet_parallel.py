@@ -90,7 +90,8 @@ def test_different_checkpoints_are_no_beginning(project: Path, tmp_path: Path) -
     team = folders(tmp_path, "team")
     assert together(2, project, team, stop_at=6, **SETTINGS) == ["", ""]
     (team[1] / "run" / "checkpoints" / "state_001_00002.pt").unlink()
-    assert all("different checkpoints" in line for line in together(2, project, team, **SETTINGS))
+    errors = together(2, project, team, **SETTINGS)
+    assert all("different checkpoints" in error for error in errors), errors
 
 
 def test_batches_smaller_than_the_team_are_refused(project: Path, tmp_path: Path) -> None:
