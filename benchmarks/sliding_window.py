@@ -169,11 +169,11 @@ def _apart(options: argparse.Namespace, side: str) -> dict[str, Any]:
 def _report(found: dict[str, list[dict[str, Any]]]) -> None:
     from paired import median_ratio
 
-    median = {side: float(np.median([one["seconds"] for one in runs])) for side, runs in found.items()}
+    walls = {side: [one["seconds"] for one in runs] for side, runs in found.items()}
+    median = {side: float(np.median(seconds)) for side, seconds in walls.items()}
     peak = {side: max(one["peak"] for one in runs) / 2**20 for side, runs in found.items()}
     others = {side: seconds for side, seconds in median.items() if side != "raven"}
     best = min(others, key=lambda side: others[side])
-    walls = {side: [one["seconds"] for one in found[side]] for side in (best, "raven")}
     print(
         f"\nMONAI is fastest with a batch of {best.split()[1]}: {others[best]:.2f} s.  "
         f"ravenML: {median['raven']:.2f} s: "

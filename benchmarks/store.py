@@ -105,7 +105,7 @@ def bare_side(what: str, endpoint: str, folder: Path, prefix: str) -> None:
     headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"}
     headers["x-amz-checksum-algorithm"] = "CRC32"  # what costs moto least when it puts parts together
 
-    def ask(method: str, path: str, body: bytes = b"", found: bytes = b"") -> str:
+    def ask(method: str, path: str, found: bytes, body: bytes = b"") -> str:
         line = http.client.HTTPConnection(server)
         line.request(method, path, body, headers)
         return re.findall(found, line.getresponse().read())[0].decode()
@@ -125,7 +125,7 @@ def bare_side(what: str, endpoint: str, folder: Path, prefix: str) -> None:
 
     for source in folder.iterdir():
         path, size, step = f"/{BUCKET}/{prefix}/{source.name}", source.stat().st_size, 8 * MIB
-        number = ask("POST", f"{path}?uploads", found=b"<UploadId>(.*?)<")
+        number = ask("POST", f"{path}?uploads", b"<UploadId>(.*?)<")
         with source.open("rb") as file, ThreadPoolExecutor(4) as pool:
             jobs = [
                 pool.submit(
@@ -139,7 +139,7 @@ def bare_side(what: str, endpoint: str, folder: Path, prefix: str) -> None:
             f"<Part><ETag>{tag}</ETag><PartNumber>{n + 1}</PartNumber></Part>" for n, tag in enumerate(tags)
         )
         together = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-        ask("POST", f"{path}?uploadId={number}", together, b"<ETag>(.*?)<")
+        ask("POST", f"{path}?uploadId={number}", b"<ETag>(.*?)<", together)
 
 
 SIDES = {"ravenml": ravenml_side, "boto3": boto3_side, "bare": bare_side}

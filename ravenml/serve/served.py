@@ -40,7 +40,6 @@ class ServedModel:
         plugin: whose it is.
         predictor: the model itself; of a k-fold run all its folds' models.
         network: the same as inference modes see it.
-        classes: its classes in index order, with shape and colour.
         asked: the config for requests that bring none.
     """
 
@@ -48,7 +47,6 @@ class ServedModel:
     plugin: Plugin
     predictor: Predictor
     network: PredictorNetwork
-    classes: list[ObjClass]
     asked: Asked
     _modes: OrderedDict[bytes, Mode] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -82,7 +80,7 @@ class ServedModel:
         plugin = model_plugin(source.paths[0])
         asked = read_asked(config, None, {}, plugin)
         network = load_network(source, plugin, asked, device, batch_size)
-        served = cls(source, plugin, network.predictor, network, list(network.classes), asked)
+        served = cls(source, plugin, network.predictor, network, asked)
         served.mode(Ask())  # a config that does not fit is told at once
         return served
 
@@ -120,7 +118,9 @@ class ServedModel:
     def numbered(self, mode: Mode) -> list[ObjClass]:
         """The classes of a mode's results, as masks number them from 1, whichever of them a request keeps."""
         suffix = mode.config.model_classes.add_suffix
-        found = [replace(one, title=one.title + suffix) for one in self.classes if one.title != BACKGROUND]
+        found = [
+            replace(one, title=one.title + suffix) for one in self.network.classes if one.title != BACKGROUND
+        ]
         known = {one.title for one in found}
         return [*found, *(one for one in mode.classes if one.title not in known)]
 

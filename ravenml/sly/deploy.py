@@ -80,6 +80,6 @@ def _served(model: SingleImageInferenceBase) -> ServedModel:
     source = ModelSource("model", (Path(TaskPaths.MODEL_DIR),))
     # Of a network, the server asks what every mode does, and what `PluginNetwork` gives.
     network_of_server: Any = network
-    served = ServedModel(source, plugin, predictor, network_of_server, list(network.classes), asked)
+    served = ServedModel(source, plugin, predictor, network_of_server, asked)
     served.mode(Ask())  # a config that does not fit is told at once
     return served

@@ -89,9 +89,7 @@ def served_by(predictor: Any) -> ServedModel:
     plugin = Plugin(EntryPoint("tints", "ravenml_tints:load", "ravenml.plugins.predict"), [])
     network = PredictorNetwork(predictor, list(predictor.obj_classes))
     source = ModelSource("tiny", (Path(__file__).parent,))
-    return ServedModel(
-        source, plugin, predictor, network, list(predictor.obj_classes), Asked({}, {}, "here", {})
-    )
+    return ServedModel(source, plugin, predictor, network, Asked({}, {}, "here", {}))
 
 
 @contextmanager

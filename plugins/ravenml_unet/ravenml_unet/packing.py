@@ -60,10 +60,8 @@ class _KeepsPacked(nn.Module):
         if self.weight.is_inference() or not (x.dtype is self.weight.dtype is torch.float32):
             return False  # inference tensors count no versions
         how = self.stride, self.padding, self.dilation, self.transposed, self.output_padding, self.groups
-        way, library = (
-            int(_C._select_conv_backend(x, self.weight, self.bias, *how)),
-            int(_C._ConvBackend.Mkldnn),
-        )
+        way = int(_C._select_conv_backend(x, self.weight, self.bias, *how))
+        library = int(_C._ConvBackend.Mkldnn)
         return way in (library, library + 1)  # the second, MkldnnTranspose, has no name in Python
 
     def _packed(self, reorder: Any, *how: Any) -> torch.Tensor:
