@@ -3,9 +3,14 @@
     python benchmarks/remote_folds.py PROJECT [--epochs 30] [--rounds 1] [--only-two]
 
 The cluster is a Ray of this machine: a head without a CPU and two nodes with one each, so that two folds
-train at a time, each with one thread.  The other side is the same command without ``--remote``, held to one
-core and one thread.  Both times are from the command to the run's end, with all starting, mirroring and
-adding up.  The limit is 1.15 times half of the one after another; it needs a machine with two idle cores.
+train at a time, each with one thread; it has no log monitors, as docs/remote.md advises.  The other side is
+the same command without ``--remote``, held to one core and one thread.  Both times are from the command to
+the run's end, with all starting, mirroring and adding up.  The limit is 1.15 times half of the one after
+another; it needs a machine with two idle cores.
+
+A side takes minutes, in which the speed of a machine that others use too changes.  So the sides are under way
+together, a slice of some seconds of each after another, and only one at a time (see ``slices.py``); Ray's own
+processes are stopped too while the other side runs.
 
 Two cores of one machine share memory and caches, and two trainings side by side may each be slower than one
 alone.  How much, a third side tells: the same folds, two at a time (``--jobs 2``), with no cluster;
@@ -25,18 +30,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 
 import yaml
 from paired import load
+from slices import Side, in_slices
 
 from ravenml.errors import RavenError
 from ravenml.remote.ray_api import RayJobs
 
 LIMIT = 1.15
+SLICE = 20.0  # seconds
 OBJECT_STORE = 128 << 20
 RAVEN = [sys.executable, "-m", "ravenml"]
 
@@ -49,11 +55,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def ray(scratch: Path) -> Iterator[RayJobs]:
-    """A head without CPUs and two nodes with one each, on loopback."""
+def ray(scratch: Path) -> Iterator[tuple[RayJobs, list[int]]]:
+    """A head without CPUs and two nodes with one each, on loopback; the jobs, and the three processes."""
     port, dashboard, token = free_port(), free_port(), secrets.token_hex(16)
     start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
     here = ["--node-ip-address=127.0.0.1", f"--object-store-memory={OBJECT_STORE}"]
+    here += ["--include-log-monitor=false"]  # as docs/remote.md says of nodes with few cores
     head = [
         *(*start, *here, "--head", f"--port={port}", "--num-cpus=0", f"--temp-dir={scratch}"),
         *("--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
@@ -64,12 +71,14 @@ def ray(scratch: Path) -> Iterator[RayJobs]:
     environment = {**kept, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
     log = (scratch.parent / "ray.log").open("wb")
     jobs = RayJobs(f"http://127.0.0.1:{dashboard}", token)
+    cluster: list[int] = []
     with ExitStack() as stack:
 
         def begin(command: list[str]) -> None:
             process = subprocess.Popen(
                 command, env=environment, stdout=log, stderr=log, start_new_session=True
             )
+            cluster.append(process.pid)
             stack.callback(process.wait)
             stack.callback(os.killpg, process.pid, signal.SIGTERM)
 
@@ -79,7 +88,7 @@ def ray(scratch: Path) -> Iterator[RayJobs]:
             begin([*node, f"--temp-dir={scratch.parent / f'node{number}'}"])
         time.sleep(5)  # until the nodes are known
         os.environ["RAY_AUTH_TOKEN"] = token
-        yield jobs
+        yield jobs, cluster
 
 
 def until_answered(jobs: RayJobs) -> None:
@@ -93,41 +102,95 @@ def until_answered(jobs: RayJobs) -> None:
     raise SystemExit("Ray did not come up.")
 
 
-def one_after_another(words: list[str]) -> float:
-    """Seconds of the folds on one core, with one thread."""
-    begin = time.perf_counter()
-    subprocess.run([*RAVEN, "train", *words], check=True, stdout=subprocess.DEVNULL, preexec_fn=on_one_core)
-    return time.perf_counter() - begin
+class Command:
+    """``raven train`` as one side.
+
+    Args:
+        words: behind ``raven train``.
+        on_one_core: whether the process and its children are held to one core.
+    """
+
+    def __init__(self, words: list[str], on_one_core: bool = False) -> None:
+        self._words, self._on_one_core = words, on_one_core
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def side(self, share: float) -> Side:
+        """For ``in_slices``."""
+        return Side(self.begin, self.ended, lambda: [self._process.pid] if self._process else [], share)
+
+    def begin(self) -> None:
+        self._process = subprocess.Popen(
+            [*RAVEN, "train", *self._words],
+            stdout=subprocess.DEVNULL,
+            preexec_fn=_hold_to_one_core if self._on_one_core else None,
+        )
+
+    def ended(self) -> bool:
+        """Whether it has.
+
+        Raises:
+            SystemExit: it has failed.
+        """
+        assert self._process is not None
+        code = self._process.poll()
+        if code:
+            raise SystemExit(f"raven train {' '.join(self._words)} ended with {code}.")
+        return code == 0
 
 
-def two_at_a_time(words: list[str]) -> float:
-    """Seconds of the folds, two at a time and with a thread each, without a cluster."""
-    begin = time.perf_counter()
-    subprocess.run([*RAVEN, "train", *words, "--jobs", "2"], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begin
-
-
-def on_one_core() -> None:
-    """Hold this process and its children to one core."""
+def _hold_to_one_core() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def on_the_cluster(mirror: Path, words: list[str]) -> float:
-    """Seconds of the folds on the cluster."""
-    begin = time.perf_counter()
-    sent = subprocess.run(
-        [*RAVEN, "train", "--remote", "bench", *words], check=True, capture_output=True, text=True
-    )
-    run_id = next(line.split()[1] for line in sent.stdout.splitlines() if line.startswith("Sent:"))
-    # The run's last word is awaited in the mirror: a command that asks again and again would take the
-    # processors that are being measured.
-    while not _has_ended(mirror / "remote" / run_id / "heartbeat.json"):
-        time.sleep(0.5)
-    seconds = time.perf_counter() - begin
-    shown = subprocess.run([*RAVEN, "runs", "show", run_id, "--json"], capture_output=True, text=True)
-    if shown.returncode or json.loads(shown.stdout)["status"] != "completed":
-        raise SystemExit(f"{run_id} was not completed: {shown.stdout}{shown.stderr}")
-    return seconds
+class Sent:
+    """The same, sent to the cluster.
+
+    The run's last word is awaited in the mirror: a command that asks again and again would take the
+    processors that are being measured.
+    """
+
+    def __init__(self, words: list[str], mirror: Path, cluster: list[int]) -> None:
+        self._words, self._mirror, self._cluster = words, mirror, cluster
+        self._process: subprocess.Popen[str] | None = None
+        self._run_id = ""
+
+    def side(self, share: float) -> Side:
+        """For ``in_slices``."""
+        return Side(self.begin, self.ended, self._roots, share)
+
+    def _roots(self) -> list[int]:
+        return [*self._cluster, *([self._process.pid] if self._process else [])]
+
+    def begin(self) -> None:
+        words = [*RAVEN, "train", "--remote", "bench", *self._words]
+        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+    def ended(self) -> bool:
+        """Whether the run has.
+
+        Raises:
+            SystemExit: it could not be sent.
+        """
+        assert self._process is not None and self._process.stdout is not None
+        code = self._process.poll()
+        if code:
+            raise SystemExit(f"raven train --remote ended with {code}.")
+        if code == 0 and not self._run_id:
+            said = self._process.stdout.read().splitlines()
+            self._run_id = next(line.split()[1] for line in said if line.startswith("Sent:"))
+        return bool(self._run_id) and _has_ended(self._mirror / "remote" / self._run_id / "heartbeat.json")
+
+    def check(self) -> None:
+        """Look whether the run was completed.
+
+        Raises:
+            SystemExit: it was not.
+        """
+        shown = subprocess.run(
+            [*RAVEN, "runs", "show", self._run_id, "--json"], capture_output=True, text=True
+        )
+        if shown.returncode or json.loads(shown.stdout)["status"] != "completed":
+            raise SystemExit(f"{self._run_id} was not completed: {shown.stdout}{shown.stderr}")
 
 
 def _has_ended(heartbeat: Path) -> bool:
@@ -154,27 +217,28 @@ def main() -> int:
         size = ["--input-width", "128", "--input-height", "96", "--previews", "0"]
         train = ["--dataset", str(given.project.absolute()), "unet", "train", *size]
         words = [*train, "--kfold", "--folds", "4", "--epochs", str(given.epochs)]
-        one_after_another([*train, "--epochs", "1"])
+        subprocess.run([*RAVEN, "train", *train, "--epochs", "1"], check=True, stdout=subprocess.DEVNULL)
         print(f"four folds of {given.epochs} epochs; before: {load()}", flush=True)
-        with ray(Path(folder) / "ray") as jobs:
+        with ray(Path(folder) / "ray") as (jobs, cluster):
             queue = {"address": jobs.address, "store": str(home / "mirror"), "requirements": "none"}
             (home / "config.yaml").write_text(yaml.safe_dump({"queues": {"bench": queue}}))
             ratios, added = [], []
-            for number in range(given.rounds):
-                sides: dict[str, Callable[[list[str]], float]] = {
-                    "one after another": one_after_another,
-                    "two at a time": two_at_a_time,
-                    "on two workers": partial(on_the_cluster, home / "mirror"),
+            for _ in range(given.rounds):
+                sent = Sent(words, home / "mirror", cluster)
+                sides = {
+                    "on two workers": sent.side(1),
+                    "one after another": Command(words, on_one_core=True).side(2),
                 }
-                if given.only_two:
-                    del sides["two at a time"]
-                turns = list(sides) if number % 2 else list(sides)[::-1]
-                seconds = {side: sides[side](words) for side in turns}
+                if not given.only_two:
+                    sides["two at a time"] = Command([*words, "--jobs", "2"]).side(1)
+                seconds = in_slices(sides, SLICE)
+                sent.check()
                 spread = seconds["on two workers"]
                 ratios.append(spread / (seconds["one after another"] / 2))
                 if not given.only_two:
                     added.append(spread / seconds["two at a time"])
-                print(", ".join(f"{side} {seconds[side]:.1f} s" for side in sides), flush=True)
+                times = ", ".join(f"{side} {spent:.1f} s" for side, spent in seconds.items())
+                print(f"{times}: {ratios[-1]:.3f}", flush=True)
         ratio = statistics.median(ratios)
         print(f"after: {load()}")
         kept = ratio <= LIMIT

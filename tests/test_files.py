@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from ravenml.errors import RavenError
-from ravenml.files import explain, read_json, write_beside, write_json
+from ravenml.files import SCRATCH, explain, read_json, write_beside, write_json
+from ravenml.store.local_store import FolderStore
 
 
 def test_a_failing_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -18,6 +20,30 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Pat
         raise ZeroDivisionError
     assert read_json(tmp_path / "a.json") == {"old": True}
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_what_a_worker_writes_does_not_wait_for_the_disk_until_it_leaves_the_scratch_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    true_fsync = os.fsync
+
+    def fsync(number: int) -> None:
+        true_fsync(number)
+        synced.append(os.fstat(number).st_ino)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setenv(SCRATCH, str(tmp_path / "scratch"))
+    weights = tmp_path / "scratch" / "model.pth"
+    with write_beside(weights) as file:
+        file.write(bytes(2 << 20))
+    assert synced == [] and weights.stat().st_size == 2 << 20
+    write_json(tmp_path / "home" / "a.json", {})
+    assert synced == [(tmp_path / "home" / "a.json").stat().st_ino]
+    FolderStore(tmp_path / "store").put("model.pth", weights)
+    stored = (tmp_path / "store" / "model.pth").stat()
+    assert stored.st_ino == weights.stat().st_ino, "it was not linked: the test shows nothing"
+    assert synced[1:] == [stored.st_ino]
 
 
 def test_a_full_disk_and_a_forbidden_place_get_a_sentence() -> None:

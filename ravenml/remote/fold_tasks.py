@@ -70,17 +70,25 @@ class FoldTasks:
         return bool(self._running)
 
     def _work(self) -> None:
-        while not self._ending.wait(_LOOK):
+        while not self._ending.is_set():
+            ended = self._wait()
             for ask in sorted(self._asks.glob("start-*")):
                 fold = int(ask.name.removeprefix("start-"))
                 self._running[fold] = self._task.remote(self._job.as_json(), self._attempt, fold)
                 ask.unlink()
             for fold, reference in [*self._running.items()]:
-                self._look_after(fold, reference)
+                self._look_after(fold, reference, reference in ended)
 
-    def _look_after(self, fold: int, reference: Any) -> None:
-        ready, _ = self._ray.wait([reference], timeout=0)
-        if ready:
+    def _wait(self) -> list[Any]:
+        """Wait for a moment, or until a fold has ended; which have."""
+        if not self._running:
+            self._ending.wait(_LOOK)
+            return []
+        ended: list[Any] = self._ray.wait([*self._running.values()], timeout=_LOOK)[0]
+        return ended
+
+    def _look_after(self, fold: int, reference: Any, has_ended: bool) -> None:
+        if has_ended:
             told: dict[str, Any] = {"code": 1}
             try:
                 told["code"] = int(self._ray.get(reference))

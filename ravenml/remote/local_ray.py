@@ -157,6 +157,7 @@ def _command(port: int, scratch: Path) -> list[str]:
         *("--dashboard-host=127.0.0.1", f"--dashboard-port={port}", "--dashboard-agent-listen-port=0"),
         *("--min-worker-port=0", "--max-worker-port=0", f"--temp-dir={scratch}"),
         *(f"--num-cpus={usable_cores()}", f"--object-store-memory={OBJECT_STORE}"),
+        "--include-log-monitor=false",  # it would read logs that nobody asks for: a run's words are mirrored
     ]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ravenml.errors import RavenError
-from ravenml.files import write_json
+from ravenml.files import SCRATCH, write_json
 from ravenml.remote.fold_tasks import FoldTasks
 from ravenml.remote.folds import ASKS, JOB_FILE
 from ravenml.remote.heart import Heart, Replaced
@@ -123,6 +123,7 @@ class Work:
         mine = {
             FIELDS: json.dumps(known),
             "RAVENML_RUNS_PATH": str(scratch / "runs"),
+            SCRATCH: str(scratch),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(library), os.environ.get("PYTHONPATH")])),
             "PYTHONUNBUFFERED": "1",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),

@@ -160,6 +160,8 @@ def _link(source: Path, target: Path) -> bool:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         os.link(source, beside)
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())  # who wrote it may not have waited for the disk
         os.replace(beside, target)
         beside.unlink(missing_ok=True)  # replacing a link by another link to the same file leaves both
     except OSError:  # another file system, or one without links

@@ -33,6 +33,7 @@ from ravenml.train.session import Session
 from ravenml.train.summary import summarise, why
 
 GRACE = 60.0  # seconds that a fold has to stop in good order
+_LOOK = 0.1  # seconds between two looks at the folds: whoever trains on the same cores must not feel them
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -139,7 +140,7 @@ def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) ->
             ended = {fold: code for fold, child in running.items() if (code := child.poll()) is not None}
             for fold, code in ended.items():
                 _note_end(run, fold, running.pop(fold), code, session)
-            time.sleep(0.05)
+            time.sleep(_LOOK)
     finally:
         for child in running.values():  # only where something unforeseen ended the loop
             child.kill()

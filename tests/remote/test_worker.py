@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -18,6 +20,7 @@ from ravenml.remote.heart import Heart, Replaced
 from ravenml.remote.job import Job
 from ravenml.remote.mirror import beat
 from ravenml.remote.places import Place
+from ravenml.remote.process import exit_code
 from ravenml.remote.scratch import scratch_folder
 from ravenml.remote.worker import Work
 from ravenml.store.local_store import FolderStore
@@ -114,6 +117,17 @@ def test_only_folders_that_no_worker_uses_are_swept(tmp_path: Path, monkeypatch:
     with scratch_folder() as one, scratch_folder() as other:
         assert one.is_dir() and other.is_dir() and not killed.exists() and begun.is_dir()
     assert not one.exists() and not other.exists()
+
+
+def test_a_process_is_waited_for_until_it_ends_or_the_time_is_over() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        assert exit_code(process, 0.2) is None
+        killing = threading.Timer(0.2, process.kill)
+        killing.start()
+        begin = time.monotonic()
+        assert exit_code(process, 50.0) == -signal.SIGKILL
+        assert time.monotonic() - begin < 10
+        assert exit_code(process, 50.0) == -signal.SIGKILL  # and again, when it is long over
 
 
 def test_the_last_checkpoint_of_a_stopped_run_is_whole_however_long_it_takes(
