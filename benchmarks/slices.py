@@ -5,12 +5,15 @@ what is to be shown.  Here each gets the machine for some seconds, in turn, unti
 processes are stopped (SIGSTOP) meanwhile, with all that they have started, and use no processor.  A side's
 time is the sum of its own slices.
 
-What sleeps while it is stopped sleeps on, so a slice that ends within a wait makes that wait look shorter:
-with slices far longer than the waits that matter, by a small part of one wait a slice.
+What a side has written and is not on the disk yet goes there between the slices, on nobody's account, so that
+no side waits for another's.  What sleeps while it is stopped sleeps on, so a slice that ends within a wait
+makes that wait look shorter: with slices far longer than the waits that matter, by a small part of one wait a
+slice.  What a program does by the clock it does too often: tell it a number of steps instead.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -29,13 +32,15 @@ class Side:
     Attributes:
         begin: starts it, without waiting for it.
         ended: whether it has ended; asked ten times a second.
-        roots: the processes that it consists of, with all their descendants.
+        roots: the processes that it consists of, with all their descendants; only living ones.
+        end: kills it, where another side has failed.
         share: the length of its slices, as a multiple of the others'.
     """
 
     begin: Callable[[], None]
     ended: Callable[[], bool]
     roots: Callable[[], Iterable[int]]
+    end: Callable[[], None]
     share: float = 1.0
 
 
@@ -64,12 +69,20 @@ def in_slices(sides: Mapping[str, Side], seconds: float) -> dict[str, float]:
                     time.sleep(_LOOK)
                 spent[name] += time.perf_counter() - begin
                 _signal_all(side.roots(), signal.SIGSTOP)
+                os.sync()
                 if over:
                     del left[name]
     finally:
-        for side in sides.values():
+        for name, side in sides.items():
+            if name in left:
+                side.end()
             _signal_all(side.roots(), signal.SIGCONT)
     return spent
+
+
+def kill_all(roots: Iterable[int]) -> None:
+    """End processes and all their descendants."""
+    _signal_all(roots, signal.SIGKILL)
 
 
 def _signal_all(roots: Iterable[int], number: signal.Signals) -> None:

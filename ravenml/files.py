@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 from ravenml.errors import RavenError
 
-# In the environment: a folder whose files nobody looks for after a power cut.  A training that was sent away
-# writes into one; what counts is its mirror.  Names and contents are as whole there as anywhere.
+# In a training's environment: a folder whose files nobody looks for after a power cut, so that it need not
+# wait for the disk there.  One that was sent away writes into such a folder; what counts is its mirror.
 SCRATCH = "RAVENML_SCRATCH"
 
 _numbers = itertools.count()

@@ -122,9 +122,13 @@ def _shared(job: Job) -> list[Path]:
 
 
 def exit_code(process: subprocess.Popen[bytes], seconds: float) -> int | None:
-    """Its exit code, None after ``seconds``: ``process.wait``, which looks twenty times a second, asleep."""
-    if sys.platform == "linux" and process.poll() is None:
-        with suppress(OSError):  # a kernel before 5.3
+    """Its exit code, None after ``seconds``.
+
+    ``process.wait`` looks twenty times a second; this sleeps, where the kernel and this Python can wake us.
+    """
+    # A Python that was built where older headers were does not have it, whatever the kernel can.
+    if sys.platform == "linux" and hasattr(os, "pidfd_open") and process.poll() is None:
+        with suppress(OSError):
             ending = os.pidfd_open(process.pid)
             try:
                 waiting = select.poll()

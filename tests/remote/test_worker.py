@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import resource
 import signal
 import subprocess
 import sys
@@ -119,7 +122,14 @@ def test_only_folders_that_no_worker_uses_are_swept(tmp_path: Path, monkeypatch:
     assert not one.exists() and not other.exists()
 
 
-def test_a_process_is_waited_for_until_it_ends_or_the_time_is_over() -> None:
+@pytest.mark.parametrize("system", ["as it is", "an older kernel", "an older Python"])
+def test_a_process_is_waited_for_until_it_ends_or_the_time_is_over(
+    system: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if system == "an older Python":
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+    if system == "an older kernel":
+        monkeypatch.setattr(os, "pidfd_open", _fail, raising=False)
     with subprocess.Popen(["sleep", "60"]) as process:
         assert exit_code(process, 0.2) is None
         killing = threading.Timer(0.2, process.kill)
@@ -128,6 +138,24 @@ def test_a_process_is_waited_for_until_it_ends_or_the_time_is_over() -> None:
         assert exit_code(process, 50.0) == -signal.SIGKILL
         assert time.monotonic() - begin < 10
         assert exit_code(process, 50.0) == -signal.SIGKILL  # and again, when it is long over
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="no process can wake this Python")
+def test_who_waits_for_a_process_sleeps() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        before = _wakings()
+        assert exit_code(process, 2.0) is None
+        woken = _wakings() - before
+        process.kill()
+    assert woken < 20  # `process.wait` wakes forty times
+
+
+def _wakings() -> int:
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+
+
+def _fail(pid: int) -> int:
+    raise OSError(errno.ENOSYS, "Function not implemented")
 
 
 def test_the_last_checkpoint_of_a_stopped_run_is_whole_however_long_it_takes(
