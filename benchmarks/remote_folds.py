@@ -43,7 +43,7 @@ from ravenml.errors import RavenError
 from ravenml.remote.ray_api import RayJobs
 
 LIMIT = 1.15
-SLICE = 20.0  # seconds
+SLICE = 40.0  # seconds: what was stopped for long has some catching up to do
 OBJECT_STORE = 128 << 20
 RAVEN = [sys.executable, "-m", "ravenml"]
 

@@ -39,7 +39,7 @@ def write_beside(path: Path) -> Iterator[BinaryIO]:
         with temporary.open("wb") as file:
             yield file
             file.flush()
-            if not _is_scratch(path):
+            if not is_scratch(path):
                 os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
@@ -49,7 +49,8 @@ def write_beside(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
-def _is_scratch(path: Path) -> bool:
+def is_scratch(path: Path) -> bool:
+    """Whether ``path`` is in a worker's :data:`SCRATCH` folder."""
     folder = os.environ.get(SCRATCH)
     return bool(folder) and path.is_relative_to(str(folder))
 

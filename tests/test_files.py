@@ -46,6 +46,19 @@ def test_what_a_worker_writes_does_not_wait_for_the_disk_until_it_leaves_the_scr
     assert synced[1:] == [stored.st_ino]
 
 
+def test_what_a_worker_fetches_into_the_scratch_folder_does_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, synced = FolderStore(tmp_path / "store"), list[int]()
+    store.put_content("weights.bin", b"w" * 1000)
+    monkeypatch.setattr(os, "fsync", synced.append)
+    monkeypatch.setenv(SCRATCH, str(tmp_path / "scratch"))
+    store.get("weights.bin", tmp_path / "scratch" / "weights.bin")
+    assert synced == [] and (tmp_path / "scratch" / "weights.bin").read_bytes() == b"w" * 1000
+    store.get("weights.bin", tmp_path / "home" / "weights.bin")
+    assert len(synced) == 1
+
+
 def test_a_full_disk_and_a_forbidden_place_get_a_sentence() -> None:
     assert "the disk is full" in str(explain(OSError(errno.ENOSPC, ""), Path("x")))
     assert "may not be written" in str(explain(OSError(errno.EACCES, ""), Path("x")))

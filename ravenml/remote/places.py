@@ -15,6 +15,7 @@ remote/code/<digest>.zip           packed code
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,13 @@ HEARTBEAT, WAITING = "heartbeat.json", "waiting.json"
 RUN, ATTEMPT, STORE = "RAVENML_REMOTE_RUN", "RAVENML_REMOTE_ATTEMPT", "RAVENML_REMOTE_STORE"
 
 
+# Names that carry the moment that they stand for (see :mod:`ravenml.train.keeping`), so that no file is ever
+# written to again; of the other files of a run that is never certain.
+_WRITTEN_ONCE = re.compile(
+    rf"{ROOT}/[^/]+/files/(folds/\d+/)?checkpoints/(model|state)_\d+(_\d+)?(_best|_last)?\.\w+"
+)
+
+
 def open_store(address: str) -> Store:
     """The store of mirrors: a folder, or what an ``s3://`` address names."""
     if "://" in address:
@@ -38,7 +46,12 @@ def open_store(address: str) -> Store:
         found = bucket("models", address=address)
         assert found is not None
         return found
-    return FolderStore(Path(address), links=False)  # a run's files may still be written to
+    return FolderStore(Path(address), links=is_written_once)
+
+
+def is_written_once(key: str) -> bool:
+    """Whether a key of a mirror is a checkpoint's that is never written to again once it has its name."""
+    return _WRITTEN_ONCE.fullmatch(key) is not None
 
 
 def code_key(digest: str) -> str:

@@ -102,6 +102,10 @@ class Store(Protocol):
         """Whether the file has the object's content, found out without asking the store."""
         ...
 
+    def copy(self, key: str, to: str) -> None:
+        """Store what is under ``key`` under ``to`` as well, without sending it again."""
+        ...
+
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens where there is none."""
         ...

@@ -8,18 +8,23 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ravenml.errors import InputError, RavenError
-from ravenml.files import explain, write_bytes
+from ravenml.files import explain, is_scratch, write_bytes
 from ravenml.store.base import Digest, Entry, Progress, no_progress
 from ravenml.store.checksums import MIB, crc_of, crc_text
 
 _LINKED = MIB  # files from this size on are linked where the file system can
 _GROWING = {".log", ".jsonl"}  # what may still be appended to is never linked
+
+
+def every_key(key: str) -> bool:
+    """For ``links``: whatever is put here is never written to again."""
+    return True
 
 
 class FolderStore:
@@ -30,10 +35,10 @@ class FolderStore:
 
     Args:
         root: the folder; it need not exist yet.
-        links: whether to make links; not where files are put that a program may still be writing.
+        links: says of a key whether what is put there may be linked, because nobody writes to it any more.
     """
 
-    def __init__(self, root: Path, links: bool = True) -> None:
+    def __init__(self, root: Path, links: Callable[[str], bool] = every_key) -> None:
         self.root, self._links = root, links
 
     @property
@@ -46,7 +51,7 @@ class FolderStore:
             size = source.stat().st_size
         except OSError as error:
             raise explain(error, source) from error
-        linked = self._links and size >= _LINKED and source.suffix not in _GROWING
+        linked = size >= _LINKED and source.suffix not in _GROWING and self._links(key)
         if linked and _link(source, target):
             progress(size)
             return Digest(size, crc_text(crc_of(target)))
@@ -123,6 +128,11 @@ class FolderStore:
             return False
         return os.path.samefile(mine, path) or crc_of(mine) == crc_of(path)
 
+    def copy(self, key: str, to: str) -> None:
+        source, target = self._existing(key), self._path(to)
+        if not _link(source, target):  # what is here is replaced, and never changed
+            _copy(source, target, no_progress)
+
     def delete(self, key: str) -> None:
         path = self._path(key)
         try:
@@ -182,7 +192,8 @@ def _copy(source: Path, target: Path, progress: Progress) -> Digest:
                 writer.write(chunk)
                 progress(len(chunk))
             writer.flush()
-            os.fsync(writer.fileno())
+            if not is_scratch(target):
+                os.fsync(writer.fileno())
         if crc_of(beside) != crc:
             raise RavenError(f"{target}: what was written is not what was read; check the disk.")
         shutil.copystat(source, beside)

@@ -255,6 +255,13 @@ class S3Store:
             return True  # we fetched it, and nobody has written to it since
         return etag_matches(path, entry.etag) is True
 
+    def copy(self, key: str, to: str) -> None:
+        source = {"Bucket": self.address.bucket, "Key": self.full_key(key)}
+        self.retried(
+            f"storing {to}",
+            lambda: self.request("copy_object", Key=self.full_key(to), CopySource=source),
+        )
+
     def delete(self, key: str) -> None:
         self.retried(f"removing {key}", lambda: self.request("delete_object", Key=self.full_key(key)))
 

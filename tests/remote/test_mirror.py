@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +28,10 @@ class Recorded(FolderStore):
     def put(self, key: str, *more: object, **others: object):  # type: ignore[no-untyped-def]
         self.stored.append(key.split("/", 2)[2])
         return super().put(key, *more, **others)  # type: ignore[arg-type]
+
+    def copy(self, key: str, to: str) -> None:
+        self.stored.append(f"{key.split('/', 2)[2]} again as {to.rpartition('/')[2]}")
+        super().copy(key, to)
 
     def put_content(self, key: str, *more: object, **others: object):  # type: ignore[no-untyped-def]
         self.stored.append(key.split("/", 2)[2])
@@ -207,6 +213,65 @@ def test_what_is_written_to_in_place_does_not_change_the_mirror(tmp_path: Path, 
     with (run / "large.bin").open("r+b") as file:
         file.write(b"b")
     assert place.store.read("remote/r/files/large.bin")[:1] == b"a"
+
+
+@pytest.mark.parametrize("inside", ["", "folds/0/"])
+def test_a_checkpoint_that_is_never_written_to_again_is_not_copied_on_the_same_disk(
+    tmp_path: Path, run: Path, inside: str
+) -> None:
+    names = ("model_001.pth", "model_002_best.pth", "model_003_00017_last.pth", "state_003_00017.pt")
+    for name in (*names, "last.bin"):
+        (run / "checkpoints" / name).write_bytes(bytes(2 << 20))
+    Mirror(Place(open_store(str(tmp_path / "store")), "r"), run, inside).round()
+    there = tmp_path / "store" / "remote" / "r" / "files" / inside / "checkpoints"
+    same = {path.name for path in there.iterdir() if path.samefile(run / "checkpoints" / path.name)}
+    assert same == set(names)
+    shutil.rmtree(run)
+    assert (there / "model_001.pth").read_bytes() == bytes(2 << 20)
+
+
+def test_a_script_may_call_its_files_as_it_likes(tmp_path: Path, run: Path) -> None:
+    written = run / "artifacts" / "checkpoints" / "model_001.pth"
+    written.parent.mkdir(parents=True)
+    written.write_bytes(b"a" * (2 << 20))
+    place = Place(open_store(str(tmp_path / "store")), "r")
+    Mirror(place, run).round()
+    with written.open("r+b") as file:
+        file.write(b"b")
+    assert place.store.read("remote/r/files/artifacts/checkpoints/model_001.pth")[:1] == b"a"
+
+
+def test_one_file_with_two_names_is_sent_once(store: Recorded, run: Path, tmp_path: Path) -> None:
+    place, mirror = Place(store, "r"), Mirror(Place(store, "r"), run)
+    weights = run / "checkpoints" / "model_001.pth"
+    os.link(weights, weights.with_name("model_001_best.pth"))
+    mirror.round()
+    assert store.stored[:2] == [
+        "files/checkpoints/model_001.pth",
+        "files/checkpoints/model_001.pth again as model_001_best.pth",
+    ]
+    weights.unlink()
+    os.link(weights.with_name("model_001_best.pth"), weights.with_name("model_001_last.pth"))
+    mirror.round()
+    assert store.stored[-1].endswith(" again as model_001_last.pth")
+    bring(place, tmp_path / "there", {})
+    found = sorted((tmp_path / "there" / "checkpoints").iterdir())
+    assert [path.name for path in found] == ["model_001_best.pth", "model_001_last.pth"]
+    assert {path.read_bytes() for path in found} == {b"w" * 100}
+
+
+def test_a_store_that_cannot_copy_gets_the_file_again(
+    store: Recorded, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(self: object, key: str, to: str) -> None:
+        raise RavenError("NotImplemented")
+
+    monkeypatch.setattr(Recorded, "copy", refuses)
+    weights = run / "checkpoints" / "model_001.pth"
+    os.link(weights, weights.with_name("model_001_best.pth"))
+    Mirror(Place(store, "r"), run).round()
+    assert store.stored[:2] == ["files/checkpoints/model_001.pth", "files/checkpoints/model_001_best.pth"]
+    assert store.read("remote/r/files/checkpoints/model_001_best.pth") == b"w" * 100
 
 
 def test_a_listing_survives_files_that_vanish(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ravenml.remote import heart, mirror, scratch, worker
 from ravenml.remote.heart import Heart, Replaced
 from ravenml.remote.job import Job
 from ravenml.remote.mirror import beat
-from ravenml.remote.places import Place
+from ravenml.remote.places import Place, is_written_once
 from ravenml.remote.process import exit_code
 from ravenml.remote.scratch import scratch_folder
 from ravenml.remote.worker import Work
@@ -53,7 +53,7 @@ def train(ctx, train: TrainInput):
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    return Place(FolderStore(tmp_path / "store", links=False), "20261121-r")
+    return Place(FolderStore(tmp_path / "store", links=is_written_once), "20261121-r")
 
 
 @pytest.fixture

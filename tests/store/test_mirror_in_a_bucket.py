@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from datetime import UTC, datetime
@@ -64,6 +65,43 @@ def test_a_run_goes_to_the_bucket_and_comes_back_as_it_grows(open_store: OpenSto
     mirror.round(last=True)
     bring(place, there, seen)
     assert not (there / "checkpoints" / "model_000.pth").exists() and not bring(place, there, seen)
+
+
+def test_one_file_with_two_names_goes_over_the_line_once(
+    open_store: OpenStore, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run" / "checkpoints"
+    folder.mkdir(parents=True)
+    content = os.urandom(20 << 20)  # goes up in parts
+    (folder / "model_002_best.pth").write_bytes(content)
+    os.link(folder / "model_002_best.pth", folder / "model_002_last.pth")
+    Mirror(Place(open_store(proxy), "r"), tmp_path / "run").round()
+    sent = [one for one in proxy.seen if one.startswith("PUT") and "model_002_last" in one]
+    assert len(sent) == 1 and "partNumber" not in sent[0]
+    there = tmp_path / "there"
+    assert bring(Place(open_store(), "r"), there, {})
+    for path in folder.iterdir():
+        assert (there / "checkpoints" / path.name).read_bytes() == content
+
+
+def test_a_bucket_that_does_not_copy_gets_the_file_again(
+    open_store: OpenStore, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    folder, asked = tmp_path / "run" / "checkpoints", list[str]()
+    folder.mkdir(parents=True)
+    (folder / "model_002_best.pth").write_bytes(b"weights")
+    os.link(folder / "model_002_best.pth", folder / "model_002_last.pth")
+
+    def refuse_the_first(method: str, path: str, number: int) -> str | None:
+        if method == "PUT" and "model_002_last" in path:
+            asked.append(path)
+            return "NotImplemented 501" if len(asked) == 1 else None
+        return None
+
+    proxy.fault = refuse_the_first
+    Mirror(Place(open_store(proxy), "r"), tmp_path / "run").round()
+    assert len(asked) == 2
+    assert open_store().read("remote/r/files/checkpoints/model_002_last.pth") == b"weights"
 
 
 def test_a_heartbeats_age_is_the_buckets_own(open_store: OpenStore) -> None:
