@@ -2,7 +2,7 @@
 
     python benchmarks/remote_folds.py PROJECT [--epochs 30] [--rounds 1] [--only-two]
 
-The cluster is a Ray of this machine: a head without a CPU and two nodes with one each, so that two folds
+The cluster is a Ray of this machine: two nodes with one CPU each, one of which is the head, so that two folds
 train at a time, each with one thread; it has no log monitors, as docs/remote.md advises.  The other side is
 the same command without ``--remote``, held to one core and one thread.  Both times are from the command to
 the run's end, with all starting, mirroring and adding up.  The limit is 1.15 times half of the one after
@@ -57,17 +57,16 @@ def free_port() -> int:
 
 @contextmanager
 def ray(scratch: Path) -> Iterator[tuple[RayJobs, list[int]]]:
-    """A head without CPUs and two nodes with one each, on loopback; the jobs, and the three processes."""
+    """Two nodes with a CPU each, one of them the head, on loopback; the jobs, and the two processes."""
     port, dashboard, token = free_port(), free_port(), secrets.token_hex(16)
     start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
     here = ["--node-ip-address=127.0.0.1", f"--object-store-memory={OBJECT_STORE}"]
-    here += ["--include-log-monitor=false"]  # as docs/remote.md says of nodes with few cores
+    here += ["--num-cpus=1", "--include-log-monitor=false"]  # as docs/remote.md says of nodes with few cores
     head = [
-        *(*start, *here, "--head", f"--port={port}", "--num-cpus=0", f"--temp-dir={scratch}"),
+        *(*start, *here, "--head", f"--port={port}", f"--temp-dir={scratch}"),
         *("--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
         f"--ray-client-server-port={free_port()}",
     ]
-    node = [*start, *here, f"--address=127.0.0.1:{port}", "--num-cpus=1"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment = {**kept, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
     log = (scratch.parent / "ray.log").open("wb")
@@ -85,9 +84,9 @@ def ray(scratch: Path) -> Iterator[tuple[RayJobs, list[int]]]:
 
         begin(head)
         until_answered(jobs)
-        for number in range(2):  # a folder each: in one, a node unpacks code over the other's
-            begin([*node, f"--temp-dir={scratch.parent / f'node{number}'}"])
-        time.sleep(5)  # until the nodes are known
+        # A folder of its own: in one, a node unpacks code over the other's.
+        begin([*start, *here, f"--address=127.0.0.1:{port}", f"--temp-dir={scratch.parent / 'node'}"])
+        time.sleep(5)  # until the node is known
         os.environ["RAY_AUTH_TOKEN"] = token
         yield jobs, cluster
 
