@@ -16,6 +16,9 @@ from pathlib import Path
 from ravenml.errors import RavenError
 from ravenml.remote.places import Place
 from ravenml.runs import layout
+from ravenml.store.base import Digest
+
+_Stamp = tuple[int, int, int]  # a file's number, when it was changed, its size
 
 PERIOD = 2.0  # seconds
 PIECE = 256 << 10  # bytes
@@ -45,9 +48,12 @@ class Mirror:
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self.place, self.folder, self.inside, self.without, self.check = place, folder, inside, without, check
-        self._sent: dict[str, tuple[int, int, int]] = {}
+        self._sent: dict[str, _Stamp] = {}
         self._grown: dict[str, int] = {}
         self._rests: dict[str, float] = {}
+        # Files as they surely are in the store: the one to copy where a second name turns up.
+        self._whole: dict[_Stamp, tuple[str, Digest]] = {}
+        self._copies = True
 
     def round(self, last: bool = False) -> None:
         """Send what has changed.
@@ -72,7 +78,8 @@ class Mirror:
                 self._send(name)
         for name in self._sent.keys() - set(self._files()):
             self.check()
-            self.place.store.delete(self.place.key(f"files/{self.inside}{name}"))
+            self._changes(name)
+            self.place.store.delete(self._key(name))
             del self._sent[name]
 
     def adopt(self) -> None:
@@ -145,16 +152,30 @@ class Mirror:
             self._rests[name] = ended + _REST * (ended - began)
         self._sent[name] = stamp
 
-    def _put(self, name: str, stamp: tuple[int, int, int]) -> None:
-        store, key = self.place.store, self.place.key(f"files/{self.inside}{name}")
+    def _put(self, name: str, stamp: _Stamp) -> None:
+        store = self.place.store
+        self._changes(name)
         # The best weights are often the last ones too: one file with two names, sent once.
-        twin = next((other for other, sent in self._sent.items() if sent == stamp), None)
-        if twin is not None:
-            with suppress(RavenError):  # a store that cannot do that gets it again
-                return store.copy(self.place.key(f"files/{self.inside}{twin}"), key)
-        store.put(key, self.folder / name)
+        if self._copies and stamp in self._whole:
+            twin, content = self._whole[stamp]
+            try:
+                return store.copy(self._key(twin), self._key(name), content)
+            except RavenError:
+                self._copies = False  # a store that cannot do that gets everything
+        content = store.put(self._key(name), self.folder / name)
+        if self._stamp(name) == stamp:  # nobody has put another in its place meanwhile
+            self._whole[stamp] = name, content
 
-    def _stamp(self, name: str) -> tuple[int, int, int] | None:
+    def _changes(self, name: str) -> None:
+        """What the store has under this name is no longer what it was."""
+        before = self._sent.get(name)
+        if before is not None and self._whole.get(before, ("",))[0] == name:
+            del self._whole[before]
+
+    def _key(self, name: str) -> str:
+        return self.place.key(f"files/{self.inside}{name}")
+
+    def _stamp(self, name: str) -> _Stamp | None:
         with suppress(OSError):
             found = os.stat(self.folder / name)
             return found.st_ino, found.st_mtime_ns, found.st_size

@@ -31,8 +31,8 @@ HEARTBEAT, WAITING = "heartbeat.json", "waiting.json"
 RUN, ATTEMPT, STORE = "RAVENML_REMOTE_RUN", "RAVENML_REMOTE_ATTEMPT", "RAVENML_REMOTE_STORE"
 
 
-# Names that carry the moment that they stand for (see :mod:`ravenml.train.keeping`), so that no file is ever
-# written to again; of the other files of a run that is never certain.
+# What :mod:`ravenml.train.keeping` writes beside its place and then renames, so that no file with that
+# name is written to; of the other files of a run that is never certain.
 _WRITTEN_ONCE = re.compile(
     rf"{ROOT}/[^/]+/files/(folds/\d+/)?checkpoints/(model|state)_\d+(_\d+)?(_best|_last)?\.\w+"
 )
@@ -50,7 +50,7 @@ def open_store(address: str) -> Store:
 
 
 def is_written_once(key: str) -> bool:
-    """Whether a key of a mirror is a checkpoint's that is never written to again once it has its name."""
+    """Whether a key of a mirror is a checkpoint's, which is replaced, and never written to."""
     return _WRITTEN_ONCE.fullmatch(key) is not None
 
 

@@ -102,8 +102,14 @@ class Store(Protocol):
         """Whether the file has the object's content, found out without asking the store."""
         ...
 
-    def copy(self, key: str, to: str) -> None:
-        """Store what is under ``key`` under ``to`` as well, without sending it again."""
+    def copy(self, key: str, to: str, content: Digest) -> None:
+        """Store what is under ``key`` under ``to`` as well, without sending it again.
+
+        It is tried once, because who has the file can store it instead, and must where this raises.
+
+        Args:
+            content: what :meth:`put` said of ``key``; anything else is not copied for it.
+        """
         ...
 
     def delete(self, key: str) -> None:

@@ -52,7 +52,8 @@ class FolderStore:
         except OSError as error:
             raise explain(error, source) from error
         linked = size >= _LINKED and source.suffix not in _GROWING and self._links(key)
-        if linked and _link(source, target):
+        # A link to a symbolic link would lead to where that leads, whatever becomes of it.
+        if linked and not source.is_symlink() and _link(source, target):
             progress(size)
             return Digest(size, crc_text(crc_of(target)))
         return _copy(source, target, progress)
@@ -128,8 +129,10 @@ class FolderStore:
             return False
         return os.path.samefile(mine, path) or crc_of(mine) == crc_of(path)
 
-    def copy(self, key: str, to: str) -> None:
+    def copy(self, key: str, to: str, content: Digest) -> None:
         source, target = self._existing(key), self._path(to)
+        if source.stat().st_size != content.size:
+            raise RavenError(f"{source} is not what was put there.")
         if not _link(source, target):  # what is here is replaced, and never changed
             _copy(source, target, no_progress)
 

@@ -31,7 +31,7 @@ from ravenml.store.checksums import (
 from ravenml.store.retry import Retries
 from ravenml.store.s3_client import PART_THREADS, Connection, make_client
 from ravenml.store.s3_direct import Direct
-from ravenml.store.s3_errors import Mismatch, NotWhole, Place
+from ravenml.store.s3_errors import Mismatch, NotWhole, Place, told
 
 CRC_NAME = "ravenml-crc32"  # every object carries its CRC-32, so that any server lets it be checked
 WHOLE = 64 << 20  # smaller objects are fetched by one request; larger ones in ranges of this size
@@ -255,12 +255,17 @@ class S3Store:
             return True  # we fetched it, and nobody has written to it since
         return etag_matches(path, entry.etag) is True
 
-    def copy(self, key: str, to: str) -> None:
+    def copy(self, key: str, to: str, content: Digest) -> None:
         source = {"Bucket": self.address.bucket, "Key": self.full_key(key)}
-        self.retried(
-            f"storing {to}",
-            lambda: self.request("copy_object", Key=self.full_key(to), CopySource=source),
-        )
+        try:
+            self.request("copy_object", Key=self.full_key(to), CopySource=source)
+            # Some servers say that they did, and have an empty object, or one without its CRC-32.
+            found = self.request("head_object", Key=self.full_key(to))
+        except Exception as error:
+            raise told(error, self.place, f"storing {to}") from error
+        same = found["ContentLength"] == content.size and noted_crc(found) == int(content.crc32, 16)
+        if not same or not str(found.get("ETag", "")).strip('"'):
+            raise RavenError(f"{self.name}: the copy of {key} is not what was stored.")
 
     def delete(self, key: str) -> None:
         self.retried(f"removing {key}", lambda: self.request("delete_object", Key=self.full_key(key)))

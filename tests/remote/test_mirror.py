@@ -15,6 +15,7 @@ from ravenml.errors import RavenError
 from ravenml.remote.mirror import PIECE, Mirror
 from ravenml.remote.places import Place, open_store
 from ravenml.remote.restore import bring, is_light, is_no_state
+from ravenml.store.base import Digest
 from ravenml.store.local_store import FolderStore
 
 
@@ -29,9 +30,9 @@ class Recorded(FolderStore):
         self.stored.append(key.split("/", 2)[2])
         return super().put(key, *more, **others)  # type: ignore[arg-type]
 
-    def copy(self, key: str, to: str) -> None:
+    def copy(self, key: str, to: str, content: Digest) -> None:
         self.stored.append(f"{key.split('/', 2)[2]} again as {to.rpartition('/')[2]}")
-        super().copy(key, to)
+        super().copy(key, to, content)
 
     def put_content(self, key: str, *more: object, **others: object):  # type: ignore[no-untyped-def]
         self.stored.append(key.split("/", 2)[2])
@@ -260,18 +261,56 @@ def test_one_file_with_two_names_is_sent_once(store: Recorded, run: Path, tmp_pa
     assert {path.read_bytes() for path in found} == {b"w" * 100}
 
 
-def test_a_store_that_cannot_copy_gets_the_file_again(
+def test_a_store_that_cannot_copy_gets_the_file_again_and_is_not_asked_twice(
     store: Recorded, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuses(self: object, key: str, to: str) -> None:
+    asked: list[str] = []
+
+    def refuses(self: object, key: str, to: str, content: Digest) -> None:
+        asked.append(to)
         raise RavenError("NotImplemented")
 
     monkeypatch.setattr(Recorded, "copy", refuses)
     weights = run / "checkpoints" / "model_001.pth"
-    os.link(weights, weights.with_name("model_001_best.pth"))
+    for name in ("model_001_best.pth", "model_001_last.pth"):
+        os.link(weights, weights.with_name(name))
     Mirror(Place(store, "r"), run).round()
-    assert store.stored[:2] == ["files/checkpoints/model_001.pth", "files/checkpoints/model_001_best.pth"]
+    sent = [name for name in store.stored if "model_001" in name]
+    assert len(sent) == 3 and len(asked) == 1
     assert store.read("remote/r/files/checkpoints/model_001_best.pth") == b"w" * 100
+
+
+def test_what_takes_a_names_place_while_it_is_sent_is_not_taken_for_its_second_name(
+    store: Recorded, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best, last = run / "checkpoints" / "best.pt", run / "checkpoints" / "epoch_5.pt"
+    best.write_bytes(b"epoch 5")
+    os.link(best, last)
+    true_put, late = store.put, ["late"]
+
+    def put(key: str, source: Path) -> Digest:
+        if source == best and late:
+            late.clear()
+            (run / "new").write_bytes(b"epoch 6")
+            os.replace(run / "new", best)
+        return true_put(key, source)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(store, "put", put)
+    mirror = Mirror(Place(store, "r"), run)
+    for _ in range(2):
+        mirror.round()
+    assert not late and store.read("remote/r/files/checkpoints/best.pt") == b"epoch 6"
+    assert store.read("remote/r/files/checkpoints/epoch_5.pt") == b"epoch 5"
+
+
+def test_a_checkpoint_that_is_a_symbolic_link_goes_as_what_it_leads_to(tmp_path: Path, run: Path) -> None:
+    weights = run / "checkpoints" / "model_002_last.pth"
+    weights.write_bytes(bytes(2 << 20))
+    os.symlink(weights, weights.with_name("model_002_best.pth"))
+    Mirror(Place(open_store(str(tmp_path / "store")), "r"), run).round()
+    shutil.rmtree(run)
+    there = tmp_path / "store" / "remote" / "r" / "files" / "checkpoints" / "model_002_best.pth"
+    assert there.read_bytes() == bytes(2 << 20)
 
 
 def test_a_listing_survives_files_that_vanish(tmp_path: Path) -> None:

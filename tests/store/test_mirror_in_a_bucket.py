@@ -84,24 +84,30 @@ def test_one_file_with_two_names_goes_over_the_line_once(
         assert (there / "checkpoints" / path.name).read_bytes() == content
 
 
-def test_a_bucket_that_does_not_copy_gets_the_file_again(
+def test_a_bucket_that_does_not_copy_gets_the_file_again_and_is_not_asked_twice(
     open_store: OpenStore, proxy: FaultProxy, tmp_path: Path
 ) -> None:
-    folder, asked = tmp_path / "run" / "checkpoints", list[str]()
+    folder = tmp_path / "run" / "checkpoints"
     folder.mkdir(parents=True)
     (folder / "model_002_best.pth").write_bytes(b"weights")
-    os.link(folder / "model_002_best.pth", folder / "model_002_last.pth")
-
-    def refuse_the_first(method: str, path: str, number: int) -> str | None:
-        if method == "PUT" and "model_002_last" in path:
-            asked.append(path)
-            return "NotImplemented 501" if len(asked) == 1 else None
-        return None
-
-    proxy.fault = refuse_the_first
+    for name in ("model_002_last.pth", "model_002.pth"):
+        os.link(folder / "model_002_best.pth", folder / name)
+    proxy.refuses = b"x-amz-copy-source"
     Mirror(Place(open_store(proxy), "r"), tmp_path / "run").round()
-    assert len(asked) == 2
-    assert open_store().read("remote/r/files/checkpoints/model_002_last.pth") == b"weights"
+    assert proxy.spoiled == 1
+    for path in folder.iterdir():
+        assert open_store().read(f"remote/r/files/checkpoints/{path.name}") == b"weights"
+
+
+def test_a_copy_of_something_else_is_none(open_store: OpenStore) -> None:
+    store = open_store()
+    content = store.put_content("best", b"epoch 5")
+    store.put_content("best", b"epoch 6")
+    with pytest.raises(RavenError, match="not what was stored"):
+        store.copy("best", "last", content)
+    store.delete("best")
+    with pytest.raises(RavenError):
+        store.copy("best", "last", content)
 
 
 def test_a_heartbeats_age_is_the_buckets_own(open_store: OpenStore) -> None:
