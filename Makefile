@@ -34,10 +34,10 @@ demo: install ## install everything, write the demo project and train on it, in 
 install: $(core) $(unet) ## the core and the U-Net plugin for CPU, in .venv
 
 test: lint docs ## the checks, the documentation and the tests, less those that are slow
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n auto -m "not slow"
 
 test-all: lint docs ## like test, and the slow tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 lint: $(dev) ## ruff, mypy, import-linter, shellcheck
 	$(BIN)/ruff check .

@@ -49,6 +49,7 @@ extras_require = {
         *(requirement for extra in optional.values() for requirement in extra),
         "pytest>=8",
         "pytest-timeout>=2.3",
+        "pytest-xdist>=3.8",
         "hypothesis>=6.100",
         "pycocotools>=2.0.8",  # judges what we write as COCO
         "scikit-learn>=1.5",

@@ -7,16 +7,48 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from forkserver import ForkedPopen, ForkServer
+
 T = TypeVar("T")
 
-ROOT = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("RAVENML_", "OMP_", "MKL_"))}
+
+
+# What `raven` itself imports, and what its pages, its server and its stores import when they are used.
+CORE = ["ravenml.*", "numpy", "cv2", "pydantic", "rich.*", "boto3", "nicegui", "uvicorn", "fastapi"]
+FORK_SERVER = ForkServer(CORE, {**CLEAN, "PYTHONPATH": str(ROOT)})
+
+
+def start_raven(
+    *arguments: str | Path, env: Mapping[str, str], server: ForkServer | None = FORK_SERVER, **options: Any
+) -> subprocess.Popen[Any]:
+    """Start ``raven`` as a process of its own; the options are those of ``subprocess.Popen``."""
+    words = ["ravenml", *map(str, arguments)]
+    if server is not None and server.serves(env):
+        return ForkedPopen(server, words, env=env, **options)
+    return subprocess.Popen([sys.executable, "-m", *words], env=env, **options)
+
+
+def run_raven(
+    *arguments: str | Path, timeout: float = 300, input: str | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run ``raven`` to its end, and capture what it prints; the options are those of :func:`start_raven`."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes["stdin"] = subprocess.DEVNULL if input is None else subprocess.PIPE
+    process = start_raven(*arguments, **pipes, **options)
+    try:
+        out, err = process.communicate(input, timeout=timeout)
+    finally:
+        process.kill()
+    return subprocess.CompletedProcess(["raven", *map(str, arguments)], process.returncode, out, err)
 
 
 @dataclass
@@ -36,28 +68,27 @@ class Raven:
         return {**CLEAN, **mine, **self.environment, **more}
 
     def __call__(
-        self, *arguments: str | Path, timeout: float = 120, **env: str
+        self, *arguments: str | Path, timeout: float = 120, fork: bool = True, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "ravenml", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            env=self.env(**env),
-            cwd=self.cwd,
-            timeout=timeout,
-        )
+        """Run ``raven`` to its end.
+
+        Args:
+            fork: take a process that has imported everything already; False where imports are the subject.
+            env: further variables of its environment.
+        """
+        server = FORK_SERVER if fork else None
+        return run_raven(*arguments, timeout=timeout, server=server, env=self.env(**env), cwd=self.cwd)
 
     def start(self, *arguments: str | Path, **env: str) -> subprocess.Popen[str]:
         """Start ``raven`` without waiting for its end."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "ravenml", *map(str, arguments)],
+        return start_raven(
+            *arguments,
+            env=self.env(**env),
+            cwd=self.cwd,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            stdin=subprocess.DEVNULL,
-            env=self.env(**env),
-            cwd=self.cwd,
             start_new_session=True,
         )
 

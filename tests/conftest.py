@@ -24,6 +24,51 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
+# Tests that share something expensive run in one process (pytest -n), so that it is made once. The groups
+# that take longest begin first. A mark is the name of a fixture, or the beginning of a path.
+GROUPS = {
+    "ray": {"cluster", "nodes", "ray"},
+    "chromium": {"chromium"},
+    "tensorflow": {"plugins/ravenml_tf_bbox/"},
+    "environment": {"environment", "core_alone"},
+    "supervisely": {"their_python"},
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """``-n 3`` distributes by these groups, in their order."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "loadgroup"
+        config.option.loadscopereorder = False
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """``-n auto`` is one more than there are cores: many tests wait for a server or a browser."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+def group_of(item: pytest.Item) -> str | None:
+    """What the test shares with others, if anything."""
+    fixtures = {*getattr(item, "fixturenames", ())}
+    for name, marks in GROUPS.items():
+        if marks & fixtures or any(item.nodeid.startswith(mark) for mark in marks):
+            return name
+    return None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark the groups and put them first."""
+    groups = {item: group_of(item) for item in items}
+    for item, group in groups.items():
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+    yield
+    rank = {name: number for number, name in enumerate([*GROUPS, None])}
+    items.sort(key=lambda item: rank[groups[item]])
+
+
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from as_user import Raven, wait_for
+from as_user import Raven, start_raven, wait_for
 from browsing import Dashboard, Start, Tab
 
 
@@ -24,8 +23,8 @@ def start(raven: Raven, tmp_path: Path) -> Iterator[Start]:
         log = tmp_path / f"dashboard{len(started)}.log"
         command = ["dashboard", "--no-browser", "--port", "0", *arguments]
         with log.open("wb") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "ravenml", *command],
+            process = start_raven(
+                *command,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

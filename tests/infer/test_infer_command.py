@@ -6,15 +6,13 @@ import json
 import os
 import pty
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from as_user import Raven
+from as_user import Raven, start_raven
 from numpy.typing import NDArray
 from predicting import pack, write_predicting_plugins
 
@@ -475,10 +473,8 @@ def test_on_a_terminal_a_bar_shows_speed_and_time_left(
     raven: Raven, project: Path, model: Path, tmp_path: Path
 ) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "ravenml", "infer", model, "--data", project, "--out", tmp_path / "out"]
-    process = subprocess.Popen(
-        command, stdout=theirs, stderr=theirs, env=raven.env(TERM="xterm"), cwd=raven.cwd
-    )
+    command = ["infer", model, "--data", project, "--out", tmp_path / "out"]
+    process = start_raven(*command, stdout=theirs, stderr=theirs, env=raven.env(TERM="xterm"), cwd=raven.cwd)
     os.close(theirs)
     shown = b""
     try:

@@ -72,6 +72,7 @@ def test_a_job_larger_than_the_cluster_says_what_it_waits_for_and_can_be_stopped
     assert "is interrupted" in stopped.stdout, stopped.stderr
 
 
+@pytest.mark.slow  # Ray makes an environment with pip before it fails: 50 s
 def test_requirements_that_cannot_be_installed_are_one_sentence(cluster: OnRay) -> None:
     said = subprocess.run(
         [sys.executable, "-c", IMPOSSIBLE],

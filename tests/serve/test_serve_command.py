@@ -227,7 +227,7 @@ def test_without_the_extra_one_sentence_names_it(raven: Raven, model: Path, tmp_
         "util.find_spec = lambda name, *more: None if name in ('fastapi', 'uvicorn') else find(name, *more)\n"
     )
     path = os.pathsep.join([str(hide), raven.env()["PYTHONPATH"]])
-    refused = raven("serve", model, PYTHONPATH=path)
+    refused = raven("serve", model, fork=False, PYTHONPATH=path)
     assert refused.returncode == 1 and refused.stderr == (
         "Error: raven serve needs fastapi, uvicorn, which the extra brings: pip install 'ravenml[serve]'\n"
     )

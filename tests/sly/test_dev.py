@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from as_user import Raven, wait_for
+from as_user import Raven, run_raven, wait_for
 from sly_support import needs_bwrap
 
 from ravenml.sly import isolation
@@ -21,15 +21,7 @@ from ravenml.sly.task_folder import TaskFolder
 
 def shell(raven: Raven, typed: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """`raven agent dev` with something typed into its shell."""
-    return subprocess.run(
-        [sys.executable, "-m", "ravenml", "agent", "dev", *map(str, arguments)],
-        input=typed,
-        capture_output=True,
-        text=True,
-        env=raven.env(),
-        cwd=raven.cwd,
-        timeout=60,
-    )
+    return run_raven("agent", "dev", *arguments, input=typed, env=raven.env(), cwd=raven.cwd, timeout=60)
 
 
 @needs_bwrap

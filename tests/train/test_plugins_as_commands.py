@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from as_user import Raven
+from as_user import Raven, start_raven
 from throwaway import AS_WRITTEN_TODAY, GROUP, LEARNS, SETTINGS, write_plugin
 
 from ravenml.plugin import discovery
@@ -210,13 +210,7 @@ def test_the_command_has_a_second_name() -> None:
 def on_a_terminal(raven: Raven, *arguments: str) -> str:
     """What ``raven`` prints on a pseudo-terminal."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ravenml", *arguments],
-        stdout=theirs,
-        stderr=theirs,
-        env=raven.env(),
-        cwd=raven.cwd,
-    )
+    process = start_raven(*arguments, stdout=theirs, stderr=theirs, env=raven.env(), cwd=raven.cwd)
     os.close(theirs)
     shown = b""
     while True:

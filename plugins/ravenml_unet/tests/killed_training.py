@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from as_user import TESTS
 from torch import nn
 from unet_support import small_settings
 
@@ -106,9 +107,12 @@ class Trainings:
     def __init__(self, project: Path) -> None:
         self.project = project
         # The server finds what it shall import by this variable alone.
-        here, given = str(Path(__file__).parent), os.environ.get("PYTHONPATH")
-        if here not in (given or "").split(os.pathsep):
-            os.environ["PYTHONPATH"] = os.pathsep.join([here, given] if given else [here])
+        here, given = (
+            [str(Path(__file__).parent), str(TESTS)],
+            os.environ.get("PYTHONPATH", "").split(os.pathsep),
+        )
+        if here[0] not in given:
+            os.environ["PYTHONPATH"] = os.pathsep.join([*here, *filter(None, given)])
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["killed_training"])
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from as_user import TESTS
 from torch import nn
 from unet_support import small_settings
 
@@ -116,7 +117,7 @@ def together(
         its = {name: str(value) for name, value in torchrun.items()} if count > 1 else {}
         asked = stop_at if rank == count - 1 else None
         words = [__file__, str(project), str(folders[rank]), json.dumps(asked), json.dumps(settings)]
-        environment = os.environ | its | {"PYTHONPATH": here}
+        environment = os.environ | its | {"PYTHONPATH": os.pathsep.join([here, str(TESTS)])}
         running.append(
             subprocess.Popen(
                 [sys.executable, *words],

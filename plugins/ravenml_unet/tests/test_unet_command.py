@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from unet_support import run_unet
 
 SMALL = [
     "--epochs",
@@ -44,10 +42,7 @@ def work(tmp_path: Path) -> Path:
 
 def raven(work: Path, *arguments: str | Path, code: int = 0) -> str:
     """What ``raven`` printed on both channels; it must end with ``code``."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "ravenml", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=work, env=environment, timeout=300)
-    assert done.returncode == code, done.stdout + done.stderr
+    done = run_unet(*arguments, cwd=work, code=code)
     return done.stdout + done.stderr
 
 

@@ -47,6 +47,7 @@ def stopped_after(steps: int) -> Callable[..., Run]:
 
 
 @needs_compiler
+@pytest.mark.slow  # compiles the network three times: 25 s on both cores
 @pytest.mark.timeout(300)
 def test_a_compiled_training_gives_the_same_bits_twice_and_when_it_was_stopped_in_between(
     make_input: MakeInput, tmp_path: Path

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from unet_support import run_unet
 
 PLUGIN = Path(__file__).resolve().parents[1]
 SETTINGS = {
@@ -42,15 +41,7 @@ def camvid() -> Path:
 
 def raven(*arguments: str | Path, **environment: str) -> str:
     """``raven`` as a process; it must end well."""
-    done = subprocess.run(
-        [sys.executable, "-m", "ravenml", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return run_unet(*arguments, **environment).stdout
 
 
 def the_run(home: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from test_unet_starts import write_app_folder
-from unet_support import small_settings
+from unet_support import run_unet, small_settings
 
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
@@ -28,10 +27,7 @@ TITLES = ["__bg__", "red", "green"]
 
 def raven(*arguments: str | Path) -> str:
     """What ``raven`` prints; it must end well."""
-    command = [sys.executable, "-m", "ravenml", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return run_unet(*arguments).stdout
 
 
 def model(path: Path, titles: list[str], seed: int = 0, name: str = "LinkNet34", side: int = 32) -> Path:

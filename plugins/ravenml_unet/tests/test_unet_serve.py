@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from unet_support import small_settings
+from as_user import start_raven
+from unet_support import FORK_SERVER, small_settings
 
 pytest.importorskip("fastapi", reason="the extra ravenml[serve] is not installed")
 
@@ -40,8 +40,11 @@ def model(tmp_path: Path) -> Path:
 @contextmanager
 def started(home: Path, *arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A ``raven`` that serves, and the address that it printed."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ravenml", *map(str, arguments), "--port", "0"],
+    process = start_raven(
+        *arguments,
+        "--port",
+        "0",
+        server=FORK_SERVER,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from as_user import CORE, run_raven
+from forkserver import ForkServer
 
 from ravenml.train.interfaces import TrainInput
 from ravenml_unet.settings import UNetSettings
 
 MakeInput = Callable[..., TrainInput]
+
+# What a training, a prediction or a server of the plugin imports, with one thread as in all tests here.
+FRAMEWORK = ["torch", "torch._dynamo", "lightning_fabric", "kornia.*", "torchmetrics", "ravenml_unet.*"]
+FORK_SERVER = ForkServer([*CORE, *FRAMEWORK], {**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def run_unet(
+    *arguments: str | Path, code: int = 0, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """``raven`` as a process that has imported the plugin's framework already; it must end with ``code``."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    done = run_raven(*arguments, server=FORK_SERVER, env=env, cwd=cwd)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
 
 
 def write_project(root: Path, images: int = 6) -> Path:
