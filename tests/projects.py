@@ -23,11 +23,11 @@ HEIGHT, WIDTH = 40, 48
 
 
 def real_data(name: str) -> Path:
-    """A folder of the real test data; skips the test where it is absent."""
+    """A file or folder of the real test data; skips the test where it is absent."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("RAVENML_TEST_DATA", default)) / name
     if not folder.exists():
-        pytest.skip(f"the real data {name} is absent; set RAVENML_TEST_DATA to the folder that holds it")
+        pytest.skip(f"the real data {name} is absent; set RAVENML_TEST_DATA to the folder that has it")
     return folder
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from projects import real_data
 from unet_support import MakeInput, small_settings, write_project
 
 import ravenml_unet.models.unet
@@ -23,11 +23,7 @@ from ravenml_unet.settings import UNetSettings
 @pytest.fixture(scope="session")
 def state_dict_keys() -> dict[str, dict[str, list[int]]]:
     """Parameter names and shapes as Supervisely's U-Net app saves them."""
-    default = Path(__file__).resolve().parents[4] / "shared" / "data"
-    path = Path(os.environ.get("RAVENML_TEST_DATA", default)) / "unet_state_dict_keys.json"
-    if not path.exists():
-        pytest.skip(f"{path} is not there; set RAVENML_TEST_DATA to the folder of the test data")
-    keys: dict[str, dict[str, list[int]]] = json.loads(path.read_text())
+    keys: dict[str, dict[str, list[int]]] = json.loads(real_data("unet_state_dict_keys.json").read_text())
     return keys
 
 

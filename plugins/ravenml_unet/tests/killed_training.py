@@ -107,10 +107,8 @@ class Trainings:
     def __init__(self, project: Path) -> None:
         self.project = project
         # The server finds what it shall import by this variable alone.
-        here, given = (
-            [str(Path(__file__).parent), str(TESTS)],
-            os.environ.get("PYTHONPATH", "").split(os.pathsep),
-        )
+        here = [str(Path(__file__).parent), str(TESTS)]
+        given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         if here[0] not in given:
             os.environ["PYTHONPATH"] = os.pathsep.join([*here, *filter(None, given)])
         self._context = multiprocessing.get_context("forkserver")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from unet_support import run_unet
+from projects import real_data
+from unet_support import run_unet, write_project
 
 PLUGIN = Path(__file__).resolve().parents[1]
 SETTINGS = {
@@ -30,13 +30,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def camvid() -> Path:
-    default = PLUGIN.parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("RAVENML_TEST_DATA", default)) / "camvid_small"
-    if not folder.exists():
-        pytest.skip("camvid_small is absent; set RAVENML_TEST_DATA to the folder that holds it")
-    return folder.resolve()
+@pytest.fixture(params=["painted", "camvid_small"])
+def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A painted project, and the real one where it lies beside the checkout."""
+    if request.param == "painted":
+        return write_project(tmp_path / "painted", images=24)
+    return real_data(request.param).resolve()
 
 
 def raven(*arguments: str | Path, **environment: str) -> str:
@@ -75,23 +74,23 @@ def test_its_contract_files_are_whole() -> None:
             UNetSettings.model_validate(entry["config"])
 
 
-def test_a_wrong_field_of_the_task_is_named(camvid: Path, own_home: Path, tmp_path: Path) -> None:
+def test_a_wrong_field_of_the_task_is_named(dataset: Path, own_home: Path, tmp_path: Path) -> None:
     config = tmp_path / "task.json"
     config.write_text(json.dumps({**SETTINGS, "epoch": 3}))
     with pytest.raises(AssertionError, match="epoch"):
-        raven("agent", "run", PLUGIN, "--mode", "train", "--data", camvid, "--config", config)
+        raven("agent", "run", PLUGIN, "--mode", "train", "--data", dataset, "--config", config)
 
 
 @pytest.mark.slow
 def test_scores_and_predictions_are_those_of_raven_itself(
-    camvid: Path, own_home: Path, tmp_path: Path
+    dataset: Path, own_home: Path, tmp_path: Path
 ) -> None:
     config = tmp_path / "task.json"
     config.write_text(json.dumps(SETTINGS))
-    raven("agent", "run", PLUGIN, "--mode", "train", "--data", camvid, "--config", config)
+    raven("agent", "run", PLUGIN, "--mode", "train", "--data", dataset, "--config", config)
     ours = the_run(own_home)
     file = tmp_path / "train.yaml"
-    file.write_text(json.dumps({"dataset": str(camvid), "plugin": SETTINGS}))
+    file.write_text(json.dumps({"dataset": str(dataset), "plugin": SETTINGS}))
     raven("train", "-c", file, "unet", "train")
     theirs = the_run(own_home)
 
@@ -112,16 +111,16 @@ def test_scores_and_predictions_are_those_of_raven_itself(
 
     mode = {"model": {}, "mode": {"name": "full_image", "model_classes": {"add_suffix": "_unet"}}}
     config.write_text(json.dumps(mode))
-    arguments = ("--data", camvid, "--model", ours.name, "--config", config)
+    arguments = ("--data", dataset, "--model", ours.name, "--config", config)
     raven("agent", "run", PLUGIN, "--mode", "inference", *arguments)
-    made = the_run(own_home) / "artifacts" / "camvid_small"
-    raven("infer", ours.name, "--data", camvid, "--out", tmp_path / "out", "--config", config)
+    made = the_run(own_home) / "artifacts" / dataset.name
+    raven("infer", ours.name, "--data", dataset, "--out", tmp_path / "out", "--config", config)
     annotations = sorted(path.relative_to(made) for path in made.glob("*/ann/*.json"))
     assert annotations
     for name in annotations:
         assert json.loads((made / name).read_text()) == json.loads((tmp_path / "out" / name).read_text())
 
     config.write_text(json.dumps({**SETTINGS, "epochs": 1, "weights_init_type": "continue_training"}))
-    arguments = ("--data", camvid, "--model", ours.name, "--config", config)
+    arguments = ("--data", dataset, "--model", ours.name, "--config", config)
     raven("agent", "run", PLUGIN, "--mode", "train", *arguments)
     assert "It begins with" in (the_run(own_home) / "events.jsonl").read_text()
