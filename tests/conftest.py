@@ -24,49 +24,50 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
-# Tests that share something expensive run in one process (pytest -n), so that it is made once. The groups
-# that take longest begin first. A mark is the name of a fixture, or the beginning of a path.
+# With pytest -n, the files of a group run in one process, so that what they share is made once. The groups
+# that take longest come first, and begin first.
 GROUPS = {
-    "ray": {"cluster", "nodes", "ray"},
-    "chromium": {"chromium"},
-    "tensorflow": {"plugins/ravenml_tf_bbox/"},
-    "environment": {"environment", "core_alone"},
-    "supervisely": {"their_python"},
+    "ray": ("tests/remote/test_on_ray", "tests/remote/test_lost_node", "tests/dashboard/test_train_remote"),
+    "chromium": ("tests/dashboard/", "tests/serve/test_page"),
+    "tensorflow": ("plugins/ravenml_tf_bbox/",),
+    "environments": ("tests/plugin/test_install", "tests/plugin/test_gpu", "tests/plugin/test_killed"),
+    "real installations": ("tests/plugin/test_unet_without_a_trace",),
+    "supervisely": ("tests/infer/test_opens_in_the_sdk", "tests/sly/test_their_sdk"),
 }
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """``-n 3`` distributes by these groups, in their order."""
-    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
-        config.option.dist = "loadgroup"
-        config.option.loadscopereorder = False
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """``-n auto`` is one more than there are cores: many tests wait for a server or a browser."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
-def group_of(item: pytest.Item) -> str | None:
-    """What the test shares with others, if anything."""
-    fixtures = {*getattr(item, "fixturenames", ())}
-    for name, marks in GROUPS.items():
-        if marks & fixtures or any(item.nodeid.startswith(mark) for mark in marks):
-            return name
-    return None
+def group_of(nodeid: str) -> str | None:
+    """The group that a test belongs to, if any."""
+    return next((name for name, files in GROUPS.items() if nodeid.startswith(files)), None)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Mark the groups and put them first."""
-    groups = {item: group_of(item) for item in items}
-    for item, group in groups.items():
-        if group is not None:
-            item.add_marker(pytest.mark.xdist_group(group))
+    """Put the groups first."""
     yield
     rank = {name: number for number, name in enumerate([*GROUPS, None])}
-    items.sort(key=lambda item: rank[groups[item]])
+    items.sort(key=lambda item: rank[group_of(item.nodeid)])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """``pytest -n 3`` hands out whole groups, and all other tests one by one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid) or nodeid
+
+    if config.option.dist != "load":
+        return None  # another way of distributing was asked for
+    config.option.loadscopereorder = False
+    return GroupScheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """``-n auto`` is one more than there are cores: many tests wait for a server or a browser."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
