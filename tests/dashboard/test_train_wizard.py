@@ -70,16 +70,17 @@ def test_what_is_typed_while_a_choice_is_still_being_looked_at_stays(
 def test_a_dashboard_that_is_killed_stops_nothing_and_the_next_one_goes_on(
     start: Start, browse: Browse, raven: Raven, ready: Draft
 ) -> None:
-    change_draft(ready.id, lambda d: d.settings.update(epochs=60, seconds=0.3))
+    # three minutes: it must not end by itself while a busy machine starts the second dashboard
+    change_draft(ready.id, lambda d: d.settings.update(epochs=600, seconds=0.3))
     first = start()
     page = browse(first).go(f"/train/{ready.id}?step=train")
     page.get_by_role("button", name="Start training").click()
-    page.get_by_text(re.compile("epoch [2-9] of 60")).wait_for()
+    page.get_by_text(re.compile("epoch [2-9] of 600")).wait_for()
     first.kill()
     page.context.close()
     second = start()
     page = browse(second).go(f"/train/{ready.id}")
-    page.get_by_text(re.compile("epoch [0-9]+ of 60")).wait_for()
+    page.get_by_text(re.compile("epoch [0-9]+ of 600")).wait_for()
     page.get_by_role("button", name="Pause").click()
     page.get_by_text("Paused or stopped").wait_for()
     events = [json.loads(line) for line in (raven.runs()[0] / "events.jsonl").read_text().splitlines()]
