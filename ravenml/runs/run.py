@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -289,7 +290,8 @@ class Run:
         (``polls``): only such a run can be paused.
         """
         if "polls" not in self.record and not self.sealed:
-            self.update(polls=True)
+            with suppress(RavenError):  # a full disk: the work goes on, and the next update writes it
+                self.update(polls=True)
         return self.stop.poll(self.path)
 
     # What the core says.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -16,17 +17,6 @@ from growing import grow
 
 sys.path.append(str(Path(__file__).parents[1] / "runs"))
 from many_runs import events_of, write_run
-
-# What a page's frames look like: the longest task of its main thread, and the longest gap between two frames.
-WATCH = """() => {
-  window.watched = { tasks: [], gaps: [] };
-  new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) window.watched.tasks.push(entry.duration);
-  }).observe({ entryTypes: ["longtask"] });
-  let last = performance.now();
-  const frame = (now) => { window.watched.gaps.push(now - last); last = now; requestAnimationFrame(frame); };
-  requestAnimationFrame((now) => { last = now; requestAnimationFrame(frame); });
-}"""
 
 
 def option(page: Any, number: int = 0) -> dict[str, Any]:
@@ -135,7 +125,7 @@ def test_zooming_into_100_000_points_brings_every_one_in_sight(
 
 
 @pytest.mark.slow
-def test_no_frame_takes_50_ms_while_100_000_points_grow(
+def test_no_task_takes_50_ms_while_100_000_points_grow(
     raven: Any, dashboard: Dashboard, browse: Callable[..., Tab]
 ) -> None:
     folder = write_run(raven.home, "20261121-060000-abcdef", status=None)
@@ -143,16 +133,29 @@ def test_no_frame_takes_50_ms_while_100_000_points_grow(
     page = browse(dashboard).go(f"/runs/{folder.name}")
     drawn(page)
     page.wait_for_timeout(2000)
-    page.evaluate(WATCH)
+    browser = page.context.browser
+    browser.start_tracing(page=page, categories=["toplevel"])
     before = option(page)["max"]
     for second in range(10):
         grow(folder, 100_000 + 500 * second, 100_500 + 500 * second)
         page.wait_for_timeout(1000)
-    watched = page.evaluate("window.watched")
-    gaps, tasks = watched["gaps"], watched["tasks"]
+    tasks = tasks_of_the_page(browser.stop_tracing())
     assert option(page)["max"] > before + 4
-    print(
-        f"\n{len(gaps)} frames in 10 s, longest gap {max(gaps):.0f} ms, tasks above 50 ms: "
-        f"{[round(t) for t in tasks]}; load {os.getloadavg()[0]:.1f}"
-    )
-    assert not tasks, f"tasks of the page's thread that took longer than 50 ms: {tasks}"
+    print(f"\n{len(tasks)} tasks in 10 s, the longest {max(tasks):.0f} ms; load {os.getloadavg()[0]:.1f}")
+    assert len(tasks) > 300 and max(tasks) < 50
+
+
+def tasks_of_the_page(trace: bytes) -> list[float]:
+    """Milliseconds of processor time that each task of the page's main thread took.
+
+    Not those that passed: a busy machine takes the processor away in the middle of a task.
+    """
+    events = json.loads(trace)["traceEvents"]
+    threads = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
+    return [
+        e["tdur"] / 1000
+        for e in events
+        if threads.get((e["pid"], e["tid"])) == "CrRendererMain"
+        and e["name"].endswith("RunTask")
+        and "tdur" in e
+    ]

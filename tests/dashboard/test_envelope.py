@@ -82,9 +82,9 @@ def test_thinning_100_000_points_takes_milliseconds() -> None:
     y = np.random.default_rng(0).normal(size=100_000)
     taken = []
     for _ in range(5):
-        begin = time.perf_counter()
+        begin = time.process_time()
         envelope(y)
-        taken.append(time.perf_counter() - begin)
+        taken.append(time.process_time() - begin)
     assert min(taken) < 0.05
 
 

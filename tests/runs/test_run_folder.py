@@ -116,6 +116,17 @@ def test_only_the_first_seal_counts(home: Path) -> None:
     assert any("it broke" in line for line in details(run.path))
 
 
+def test_asking_whether_to_stop_goes_on_where_nothing_can_be_written(home: Path) -> None:
+    run = begin(home)
+    elsewhere = run.path.rename(home / "elsewhere")
+    run.path.write_text("a file where the folder was")
+    assert not run.should_stop()
+    run.path.unlink()
+    elsewhere.rename(run.path)
+    run.update(tags=[])
+    assert read_record(run.path)["polls"] is True
+
+
 def test_what_is_printed_goes_to_the_log_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with recorded(tmp_path / "console.log"):
         print("to stdout")
