@@ -10,12 +10,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Stamps carry a checksum of what the step was made from.
 core := $(VENV)/.made/core-$(shell cat setup.py plugins/constraints.txt | cksum | tr ' ' -)
-dev := $(VENV)/.made/dev-$(shell cat setup.py | cksum | tr ' ' -)
 unet := $(VENV)/.made/unet-$(shell cd plugins/ravenml_unet && cat install.sh requirements.txt setup.py | cksum | tr ' ' -)
-tf_bbox := $(VENV)/.made/tf_bbox-$(shell cd plugins/ravenml_tf_bbox && cat install.sh requirements.txt setup.py | cksum | tr ' ' -)
+pins := plugins/constraints.txt tests/requirements.txt
+editable := -e '.[dev]' $(patsubst %,-e %,$(wildcard plugins/ravenml_*))
+dev := $(VENV)/.made/dev-$(shell cat $(pins) setup.py plugins/*/setup.py | cksum | tr ' ' -)
 # a plugin that was uninstalled by hand is to be installed again
-$(shell ls -d $(VENV)/lib/*/site-packages/ravenml_unet-*.dist-info >/dev/null 2>&1 || rm -f $(unet))
-$(shell ls -d $(VENV)/lib/*/site-packages/ravenml_tf_bbox-*.dist-info >/dev/null 2>&1 || rm -f $(tf_bbox))
+$(shell ls -d $(VENV)/lib/*/site-packages/ravenml_unet-*.dist-info >/dev/null 2>&1 || rm -f $(unet) $(dev))
+$(shell ls -d $(VENV)/lib/*/site-packages/ravenml_tf_bbox-*.dist-info >/dev/null 2>&1 || rm -f $(dev))
 demo := $(or $(RAVENML_STORAGE_PATH),$(HOME)/.ravenML)/datasets/demo
 demo_flags := --epochs 16 --batch-size 2 --input-height 96 --input-width 128
 # stamp NAME: remember that it is done, forget earlier ones of the same step
@@ -42,7 +43,7 @@ test-all: lint docs ## like test, and the slow tests
 lint: $(dev) ## ruff, mypy, import-linter, shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy ravenml plugins/ravenml_unet/ravenml_unet plugins/ravenml_tf_bbox/ravenml_tf_bbox
+	$(BIN)/mypy --num-workers auto ravenml plugins/ravenml_unet/ravenml_unet plugins/ravenml_tf_bbox/ravenml_tf_bbox
 	$(BIN)/lint-imports
 	PATH="$$PATH:$(BIN)" shellcheck .ci/run install_all.sh $$(find plugins -name '*.sh')
 
@@ -80,12 +81,14 @@ $(unet): $(core)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" plugins/ravenml_unet/install.sh
 	$(call stamp,unet)
 
-$(tf_bbox): $(unet)
-	@echo "Installing the bounding-box plugin and TensorFlow for CPU."
-	@PATH="$(CURDIR)/$(BIN):$$PATH" plugins/ravenml_tf_bbox/install.sh
-	$(call stamp,tf_bbox)
-
-$(dev): $(unet) $(tf_bbox)
-	@echo "Installing what the tests need."
-	@$(PIP) -c plugins/constraints.txt -e '.[dev]'
+# All that the tests need is pinned, so the two halves are unpacked at once; only where pins for another machine
+# left something out does pip have to resolve.
+$(dev): | $(BIN)/python
+	@echo "Installing the core, both plugins and what the tests need; this takes about a minute."
+	@rm -f $(VENV)/half-* && cat $(pins) | grep -v '^#' | sort -u | awk '{ print > ("$(VENV)/half-" NR % 2) }'
+	@index=$$($(BIN)/python -c 'from ravenml.plugin.requirements import cpu_index; print(cpu_index() or "")') && \
+	ls $(VENV)/half-* | xargs -P 2 -I{} $(PIP) $${index:+--extra-index-url $$index} --no-compile --no-deps -r {}
+	@export PIP_USE_PEP517=1 && $(PIP) --no-compile --no-deps --no-build-isolation $(editable) && \
+	{ $(BIN)/python -m pip check -q >/dev/null || $(PIP) $(pins:%=-c %) $(editable); }
+	@rm -f $(VENV)/half-*
 	$(call stamp,dev)

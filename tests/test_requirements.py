@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from ravenml.plugin.requirements import (
     digest,
     is_current,
     pins_of,
+    pip_compile,
     wanted_by,
     wanted_by_core,
 )
@@ -126,6 +128,35 @@ def test_changed_constraints_make_the_plugins_files_out_of_date(checkout: Path):
     constraints = checkout / "plugins" / "constraints.txt"
     constraints.write_text(constraints.read_text().replace("numpy==2.4", "numpy==2.5"))
     assert stale(checkout) == ["plugins/ravenml_x/requirements-gpu.txt", "plugins/ravenml_x/requirements.txt"]
+
+
+def test_what_the_tests_need_is_pinned_as_well(checkout: Path, monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    monkeypatch.setattr(
+        requirements, "pip_compile", lambda wanted, constraints, gpu: asked.append(wanted) or "pytest==9.2\n"
+    )
+    setup = 'install_requires = ["numpy>=1"]\noptional = {"charts": ["plotext>=5"]}\n'
+    (checkout / "setup.py").write_text(f'{setup}development = ["pytest>=8"]\n')
+    (checkout / "tests").mkdir()
+    assert stale(checkout) == ["tests/requirements.txt"]
+    compile_all(checkout)
+    assert asked == [["numpy>=1", "plotext>=5", "pytest>=8"]]
+    assert stale(checkout) == []
+
+
+def test_the_name_of_a_cuda_package_is_refused_for_the_cpu_and_a_monitor_of_gpus_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    pins = ["nvidia-ml-py==13.0.0\n", "nvidia-cublas==13.1\n"]
+    monkeypatch.setattr(
+        requirements.subprocess,
+        "run",
+        lambda command, **_: subprocess.CompletedProcess(command, 0, pins.pop(0), ""),
+    )
+    monkeypatch.setenv("RAVENML_TORCH_INDEX", "")
+    assert pip_compile([], None, gpu=False) == "nvidia-ml-py==13.0.0\n"
+    with pytest.raises(RavenError, match="no CPU build of torch"):
+        pip_compile([], None, gpu=False)
 
 
 def test_compiling_writes_the_pins_and_the_hash_of_what_they_came_from(

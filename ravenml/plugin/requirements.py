@@ -4,7 +4,8 @@
 ``… check`` only says what is.
 
 One set of pins holds the core and all plugins to each other: ``plugins/constraints.txt`` is compiled from
-``setup.py`` and every ``requirements.in`` together, and each plugin's files are compiled under it.  Whether a
+``setup.py`` and every ``requirements.in`` together, and each plugin's files are compiled under it, as is
+``tests/requirements.txt``, what the tests need beside them.  Whether a
 compiled file is out of date is decided by a hash of what it was made from, recorded in its first lines, and
 not by file times, which a fresh clone does not keep.
 """
@@ -21,6 +22,7 @@ import threading
 import urllib.request
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ravenml.errors import InputError, RavenError
 from ravenml.files import write_bytes
@@ -54,14 +56,31 @@ def wanted_by_core(root: Path) -> list[str]:
     Raises:
         InputError: there is no such list of plain strings in it.
     """
+    wanted = _written_in_setup(root, "install_requires")
+    if wanted is None:
+        raise InputError(
+            f"{root / 'setup.py'} has no list install_requires; "
+            "run this from the root of a checkout of ravenML."
+        )
+    return list(wanted)
+
+
+def wanted_by_tests(root: Path) -> list[str]:
+    """The ranges of the core, of its optional parts and of ``development`` in ``setup.py``."""
+    parts = [_written_in_setup(root, "optional"), {"": _written_in_setup(root, "development")}]
+    return wanted_by_core(root) + [
+        requirement for part in parts for extra in (part or {}).values() for requirement in extra or []
+    ]
+
+
+def _written_in_setup(root: Path, name: str) -> Any:
+    """What ``setup.py`` assigns to ``name``, if that is plain values, and None where there is none."""
     setup = root / "setup.py"
     if setup.is_file():
         for node in ast.walk(ast.parse(setup.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "install_requires":
-                return list(ast.literal_eval(node.value))
-    raise InputError(
-        f"{setup} has no list install_requires; run this from the root of a checkout of ravenML."
-    )
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+                return ast.literal_eval(node.value)
+    return None
 
 
 def digest(wanted: Sequence[str]) -> str:
@@ -152,7 +171,7 @@ def pip_compile(wanted: Sequence[str], constraints: Path | None, gpu: bool) -> s
     if done.returncode:
         raise RavenError(f"pip-compile failed:\n{done.stderr.strip()}")
     pins = clean(done.stdout)
-    if not gpu and re.search(r"^nvidia-", pins, re.MULTILINE):
+    if not gpu and re.search(r"^nvidia-(?!ml-py==)", pins, re.MULTILINE):
         raise RavenError(
             "pip found no CPU build of torch; set RAVENML_TORCH_INDEX or PIP_FIND_LINKS to where one is."
         )
@@ -275,6 +294,9 @@ def compile_all(
         if only is None or compiled in only:
             made_from = f"{source.name} under ../constraints.txt"
             look_after(compiled, wanted_by(source), constraints, made_from, gpu=gpu)
+    if only is None and (root / "tests").is_dir():
+        compiled, made_from = root / "tests" / "requirements.txt", "setup.py under plugins/constraints.txt"
+        look_after(compiled, wanted_by_tests(root), constraints, made_from, gpu=False)
     return stale
 
 
