@@ -22,6 +22,9 @@ demo_flags := --epochs 16 --batch-size 2 --input-height 96 --input-width 128
 # stamp NAME: remember that it is done, forget earlier ones of the same step
 stamp = @mkdir -p $(@D) && rm -f $(@D)/$(1)-* && touch $@
 
+# What is imported is compiled once. Nothing else is: pip compiles nothing, and most of it nobody imports.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo test test-all lint docs screenshots requirements clean install
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'

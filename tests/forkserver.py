@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import io
 import json
@@ -227,13 +228,15 @@ def _become(wish: dict[str, Any], descriptors: Sequence[int]) -> None:
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()
     code: Any = 0
+    interrupted = False
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code
-    except BaseException:
+    except BaseException as error:
         sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
         code = 1
+        interrupted = isinstance(error, KeyboardInterrupt)
     with contextlib.suppress(BaseException):
         threading._shutdown()  # type: ignore[attr-defined]
     with contextlib.suppress(BaseException):
@@ -244,6 +247,9 @@ def _become(wish: dict[str, Any], descriptors: Sequence[int]) -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):
             stream.flush()
+    if interrupted:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     os._exit(code or 0)
 
 
@@ -253,4 +259,5 @@ if __name__ == "__main__":
     mine = {path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path}
     _import_all(sys.argv[2:])
     sys.path[:] = [path for path in sys.path if path not in mine]
+    gc.freeze()  # no fork has to look through, and so to copy, what was imported here
     _serve(sys.argv[1])

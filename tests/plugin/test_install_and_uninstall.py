@@ -31,6 +31,7 @@ def test_everything_in_and_everything_out_leaves_the_list_byte_for_byte(
     ]
 
 
+@pytest.mark.slow  # 13 s of pip
 def test_a_version_that_the_user_had_is_changed_with_a_sentence_and_comes_back(
     environment: Environment, checkout: Checkout
 ):
@@ -123,6 +124,7 @@ def test_a_former_version_is_not_restored_under_something_that_came_since(
     environment.pip("uninstall", "-q", "-y", "alpha")
 
 
+@pytest.mark.slow  # 20 s of pip
 def test_dependencies_stay_while_a_training_plugin_from_elsewhere_is_installed(
     environment: Environment, checkout: Checkout
 ):
@@ -135,6 +137,7 @@ def test_dependencies_stay_while_a_training_plugin_from_elsewhere_is_installed(
     assert "removed        alpha 2.0, beta 1.0\n" in environment.ok(checkout.install_all, "-u")
 
 
+@pytest.mark.slow  # 20 s of pip
 def test_a_distribution_whose_files_a_removed_one_shared_is_installed_again(
     environment: Environment, checkout: Checkout
 ):

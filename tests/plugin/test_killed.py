@@ -132,6 +132,7 @@ def test_a_pip_that_outlives_its_killed_script_is_waited_for(environment: Enviro
     assert environment.everything() == files
 
 
+@pytest.mark.slow  # 30 s: five installations, four of them killed
 def test_what_a_killed_installation_left_is_cleared_and_the_next_one_completes_it(
     environment: Environment, checkout: Checkout
 ):

@@ -34,6 +34,7 @@ def test_a_third_partys_script_runs_there_untouched(cluster: OnRay) -> None:
     assert record["provenance"]["code"]["working folder"]["commit"]  # type: ignore[index,call-overload]
 
 
+@pytest.mark.slow  # 50 s: Ray notices the death, restarts the worker, and the training runs twice
 def test_a_worker_killed_in_mid_training_changes_nothing_of_the_result(cluster: OnRay) -> None:
     whole = cluster.send(*TRAIN, "--epochs", "6")
     cluster.until(whole, "completed")
@@ -64,6 +65,7 @@ def test_folds_are_spread_and_scored_as_here(cluster: OnRay) -> None:
     assert cluster.record(mine)["summary"]["out_of_fold"] == record["summary"]["out_of_fold"]  # type: ignore[index]
 
 
+@pytest.mark.slow  # 11 s of Ray's own waiting
 def test_a_job_larger_than_the_cluster_says_what_it_waits_for_and_can_be_stopped(cluster: OnRay) -> None:
     run_id = cluster.send("run", "--remote", "local", "--workers", "40", "--", "python", "loop.py")
     cluster.until(run_id, "waiting")

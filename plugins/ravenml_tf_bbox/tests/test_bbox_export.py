@@ -67,6 +67,7 @@ def test_they_find_in_an_image_what_ravenml_finds(
         assert same.boxes >= count and same.pixels < 0.01 and same.score < 1e-4
 
 
+@pytest.mark.slow  # 18 s: TensorFlow starts in another process
 def test_the_guide_s_example_runs(exported: Path, project_path: Path, tmp_path: Path) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", (DOCS / "boxes.md").read_text(), re.DOTALL)
     os.symlink(exported, tmp_path / "exported")

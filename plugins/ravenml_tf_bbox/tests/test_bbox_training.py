@@ -112,6 +112,7 @@ def test_its_evaluation_says_what_the_scores_say(trained: Trained) -> None:
     assert truth.tolist() == [2, 2] and found["confusion"]["titles"] == ["plate", "disc", "nothing"]
 
 
+@pytest.mark.slow  # 50 s: TensorFlow traces the network twice more
 def test_a_training_that_was_stopped_and_resumed_ends_with_the_same_weights(
     trained: Trained, make_input: MakeInput, tmp_path: Path
 ) -> None:

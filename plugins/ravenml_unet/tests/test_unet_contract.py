@@ -74,7 +74,8 @@ def test_its_contract_files_are_whole() -> None:
             UNetSettings.model_validate(entry["config"])
 
 
-def test_a_wrong_field_of_the_task_is_named(dataset: Path, own_home: Path, tmp_path: Path) -> None:
+def test_a_wrong_field_of_the_task_is_named(own_home: Path, tmp_path: Path) -> None:
+    dataset = write_project(tmp_path / "painted", images=24)
     config = tmp_path / "task.json"
     config.write_text(json.dumps({**SETTINGS, "epoch": 3}))
     with pytest.raises(AssertionError, match="epoch"):

@@ -113,6 +113,7 @@ def test_presets_for_inference_are_offered(project_path: Path, own_home: Path, t
     assert json.loads((tmp_path / "out" / "infer.json").read_text())["mode"]["name"] == "sliding_window"
 
 
+@pytest.mark.slow  # 50 s: the image is large by its nature
 @pytest.mark.parametrize("mode", ["sliding_window", "full_image"])
 def test_an_image_of_4000_by_3000_needs_less_than_2_gb(own_home: Path, tmp_path: Path, mode: str) -> None:
     file = model(tmp_path / "model.tar", ["__bg__", *(f"class {number}" for number in range(11))], side=128)

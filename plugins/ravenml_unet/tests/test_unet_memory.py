@@ -48,6 +48,7 @@ def test_more_images_than_memory_are_trained_on() -> None:
     assert "1 GiB at the size of training" in measured("large")
 
 
+@pytest.mark.slow  # 16 s: many images by its nature
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
 def test_validating_many_images_takes_no_more_memory_than_validating_a_few() -> None:
     code = """

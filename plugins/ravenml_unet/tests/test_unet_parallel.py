@@ -51,6 +51,7 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow  # 20 s: three processes import PyTorch
 def test_two_processes_learn_what_one_learns(project: Path, tmp_path: Path) -> None:
     """Batches of 2, 2 and 1 images: the last one leaves one process without an image."""
     (alone,) = folders(tmp_path, "alone", 1)

@@ -89,7 +89,7 @@ def test_what_is_served_is_what_the_model_says(model: Path, own_home: Path) -> N
         assert sliding.shape == (36, 40)
 
 
-@pytest.mark.parametrize("isolation", ["bwrap", "none"])
+@pytest.mark.parametrize("isolation", ["bwrap", pytest.param("none", marks=pytest.mark.slow)])
 def test_a_deployed_model_is_the_same_server(model: Path, own_home: Path, isolation: str) -> None:
     if isolation == "bwrap" and shutil.which("bwrap") is None:
         pytest.skip("bubblewrap is missing (apt install bubblewrap)")

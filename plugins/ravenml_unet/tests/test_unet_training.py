@@ -123,7 +123,9 @@ def test_the_network_learns_what_it_is_shown(make_input: MakeInput, tmp_path: Pa
     assert output.scores.values()["miou_fg"] > 0.5
 
 
-@pytest.mark.parametrize(("model", "epochs"), [("UNet", 3), ("LinkNet34", 1)])
+@pytest.mark.parametrize(
+    ("model", "epochs"), [("UNet", 3), pytest.param("LinkNet34", 1, marks=pytest.mark.slow)]
+)
 def test_the_same_seed_gives_the_same_bits_whatever_prepares_validates_or_shows(
     make_input: MakeInput, tmp_path: Path, model: str, epochs: int
 ) -> None:
