@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_xdist_auto_num_workers() -> int:
     """``-n auto`` is one more than there are cores: many tests wait for a server or a browser."""
     return len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say at the end what was left out and how to get it, and in which order the tests ran."""
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
+    if reasons or config.option.markexpr == "not slow":
+        terminalreporter.section("left out")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count} tests: {reason.removeprefix('Skipped: ')}")
+    if config.option.markexpr == "not slow":
+        terminalreporter.write_line("the slow tests: `make test-all` runs them")
+    if seed := getattr(config.option, "randomly_seed", None):
+        terminalreporter.write_line(f"The order was random: `pytest --randomly-seed={seed}` repeats it.")
 
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

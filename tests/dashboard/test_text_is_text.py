@@ -137,7 +137,8 @@ def test_a_script_in_every_text_stays_text(
     for address, places in addresses.items():
         page.goto(f"{dashboard.origin}{address}")
         page.get_by_role("heading", level=1).or_(page.locator(".empty")).first.wait_for()
-        page.wait_for_timeout(1500)
+        shown = "(places) => places.every((place) => document.body.textContent.includes(place))"
+        page.wait_for_function(shown, arg=[f"}}}} {place}" for place in places])
         for more in page.locator(".more .q-item").all():
             more.click()
         page.wait_for_timeout(300)

@@ -45,6 +45,7 @@ def test_a_version_that_the_user_had_is_changed_with_a_sentence_and_comes_back(
     assert "restored       alpha 1.0 (was 2.0)\n" in said
 
 
+@pytest.mark.slow  # 15 s of pip
 def test_install_sh_u_takes_the_plugin_alone_and_install_all_the_rest(
     environment: Environment, checkout: Checkout
 ):

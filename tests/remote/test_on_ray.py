@@ -47,6 +47,7 @@ def test_a_worker_killed_in_mid_training_changes_nothing_of_the_result(cluster: 
     assert any(e["event_type"] == "EventType.RESUMED" for e in cluster.events(killed))
 
 
+@pytest.mark.slow  # 12 to 30 s: Ray starts a job for a process of its own
 def test_the_submitting_process_may_die_once_it_has_submitted(cluster: OnRay) -> None:
     watching = cluster.start(*TRAIN, "--epochs", "3", "--seconds", "0.5")
     sent = watching.stdout.readline() if watching.stdout else ""

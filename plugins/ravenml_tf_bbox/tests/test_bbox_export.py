@@ -81,6 +81,7 @@ def test_the_guide_s_example_runs(exported: Path, project_path: Path, tmp_path: 
     assert 64 < edges.max() <= 128 and (edges[:, 2:] > edges[:, :2]).all()
 
 
+@pytest.mark.slow  # 17 s: TensorFlow traces and converts a second model
 def test_a_form_of_other_weights_is_refused_and_nothing_is_written(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

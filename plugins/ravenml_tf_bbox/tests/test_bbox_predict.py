@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,18 @@ Trained = tuple[Path, TrainOutput]
 
 
 @pytest.fixture(scope="module")
-def predictor(trained: Trained) -> BoxPredictor:
+def loaded(trained: Trained) -> BoxPredictor:
     found = load_predictor(trained[0] / "model-state.tar", "cpu")
     assert isinstance(found, BoxPredictor)
     return found
+
+
+@pytest.fixture
+def predictor(loaded: BoxPredictor) -> Iterator[BoxPredictor]:
+    """The same one for all tests, which may configure it."""
+    before = loaded.detector.choice
+    yield loaded
+    loaded.detector.configure(before)
 
 
 def test_a_model_is_known_to_inference_as_a_detector(predictor: BoxPredictor) -> None:

@@ -95,6 +95,7 @@ def test_different_checkpoints_are_no_beginning(project: Path, tmp_path: Path) -
     assert all("different checkpoints" in error for error in errors), errors
 
 
+@pytest.mark.slow  # 10 s: two processes import PyTorch
 def test_batches_smaller_than_the_team_are_refused(project: Path, tmp_path: Path) -> None:
     small = SETTINGS | {"batch_size": {"train": 1, "val": 1}}
     lines = together(2, project, folders(tmp_path, "team"), **small)
