@@ -25,7 +25,7 @@ stamp = @mkdir -p $(@D) && rm -f $(@D)/$(1)-* && touch $@
 # What is imported is compiled once. Nothing else is: pip compiles nothing, and most of it nobody imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-all lint docs screenshots requirements clean install
+.PHONY: help demo test test-all coverage lint docs screenshots requirements clean install
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
@@ -42,6 +42,10 @@ test: lint docs ## the checks, the documentation and the tests, less those that 
 
 test-all: lint docs ## like test, and the slow tests
 	$(BIN)/pytest -n auto
+
+coverage: lint docs ## like test-all, and how many lines of each package ran
+	@rm -f .coverage .coverage.*
+	$(BIN)/pytest -n auto --cov --cov-report= && $(BIN)/python tests/coverage_by_package.py
 
 lint: $(dev) ## ruff, mypy, import-linter, shellcheck
 	$(BIN)/ruff check .
@@ -61,7 +65,7 @@ requirements: $(dev) ## compile plugins/*/requirements*.in where they have chang
 
 clean: ## remove what was made here: .venv, the built documentation, caches
 	rm -rf $(VENV) docs/_build build *.egg-info plugins/*/build plugins/*/*.egg-info
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

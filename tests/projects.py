@@ -27,7 +27,7 @@ def real_data(name: str) -> Path:
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("RAVENML_TEST_DATA", default)) / name
     if not folder.exists():
-        pytest.skip(f"the real data {name} is absent; set RAVENML_TEST_DATA to the folder that has it")
+        pytest.skip("they look at real data; set RAVENML_TEST_DATA to the folder that has them")
     return folder
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from projects import real_data
 from unet_support import MakeInput, small_settings, write_project
 
 import ravenml_unet.models.unet
@@ -18,13 +16,6 @@ from ravenml.runs.run import Run
 from ravenml.train.config import TrainConfig
 from ravenml.train.interfaces import TrainInput
 from ravenml_unet.settings import UNetSettings
-
-
-@pytest.fixture(scope="session")
-def state_dict_keys() -> dict[str, dict[str, list[int]]]:
-    """Parameter names and shapes as Supervisely's U-Net app saves them."""
-    keys: dict[str, dict[str, list[int]]] = json.loads(real_data("unet_state_dict_keys.json").read_text())
-    return keys
 
 
 @pytest.fixture(scope="session")
