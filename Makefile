@@ -25,7 +25,7 @@ stamp = @mkdir -p $(@D) && rm -f $(@D)/$(1)-* && touch $@
 # What is imported is compiled once. Nothing else is: pip compiles nothing, and most of it nobody imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-all coverage lint docs screenshots requirements clean install
+.PHONY: help demo test test-all lint docs screenshots requirements clean install
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
@@ -40,12 +40,14 @@ install: $(core) $(unet) ## the core and the U-Net plugin for CPU, in .venv
 test: lint docs ## the checks, the documentation and the tests, less those that are slow
 	$(BIN)/pytest -n auto -m "not slow"
 
-test-all: lint docs ## like test, and the slow tests
-	$(BIN)/pytest -n auto
-
-coverage: lint docs ## like test-all, and how many lines of each package ran
+test-all: lint docs ## like test, and the slow tests; COVERAGE=1 prints how much of each package the others ran
+ifdef COVERAGE
 	@rm -f .coverage .coverage.*
-	$(BIN)/pytest -n auto --cov --cov-report= && $(BIN)/python tests/coverage_by_package.py
+	$(BIN)/pytest -n auto -m "not slow" --cov --cov-report= && $(BIN)/pytest -n auto -m slow; \
+		status=$$?; $(BIN)/python tests/coverage_by_package.py; rm -f .coverage .coverage.*; exit $$status
+else
+	$(BIN)/pytest -n auto
+endif
 
 lint: $(dev) ## ruff, mypy, import-linter, shellcheck
 	$(BIN)/ruff check .
