@@ -107,9 +107,9 @@ setup(
             "yolo=ravenml.data.formats.yolo:Yolo",
         ],
         "ravenml.plugins.track": [
-            "tensorboard=ravenml.runs.readers.tensorboard:TensorBoard",
-            "mlflow=ravenml.runs.readers.mlflow:MLflow",
-            "clearml=ravenml.runs.readers.clearml:ClearML",
+            "tensorboard=ravenml.runs.exporters.tensorboard:TensorBoard",
+            "mlflow=ravenml.runs.exporters.mlflow:MLflow",
+            "clearml=ravenml.runs.exporters.clearml:ClearML",
         ],
     },
 )

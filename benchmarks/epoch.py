@@ -33,7 +33,7 @@ import ravenml_unet.objective
 from ravenml.data.project import Project
 from ravenml.runs.events import EventWriter
 from ravenml.runs.run import Run
-from ravenml.train.background import Background
+from ravenml.toolkit.async_writer import Background
 from ravenml_unet.augmentation.augmenter import Augmenter
 from ravenml_unet.data import Loader
 from ravenml_unet.keeping import Keeper

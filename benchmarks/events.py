@@ -67,8 +67,8 @@ def ravenml(folder: Path, count: int) -> dict[str, float]:
     assert lines == count + count // 10 + 2, lines
     source = (
         "import sys, time; from pathlib import Path; from ravenml.config.config import Config\n"
-        "from ravenml.runs.readers.chosen import load_reader\n"
-        "from ravenml.runs.readers.follower import Follower\n"
+        "from ravenml.runs.exporters.registry import load_reader\n"
+        "from ravenml.runs.exporters.follower import Follower\n"
         "reader = Follower('tensorboard', load_reader('tensorboard'), Path(sys.argv[1]), Config())\n"
         "begin = time.process_time()\n"
         "while reader.bring(): pass\n"

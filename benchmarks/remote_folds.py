@@ -40,7 +40,7 @@ from paired import load
 from slices import Side, in_slices, kill_all
 
 from ravenml.errors import RavenError
-from ravenml.remote.ray_api import RayJobs
+from ravenml.remote.client.ray_api import RayJobs
 
 LIMIT = 1.15
 SLICE = 40.0  # seconds: what was stopped for long has some catching up to do

@@ -18,8 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from ravenml.remote import local_ray
-from ravenml.remote.ray_api import RayJobs
+from ravenml.remote.client import local_ray
+from ravenml.remote.client.ray_api import RayJobs
 
 SCRIPT = "import time\nprint('first line', time.time(), flush=True)\n"
 

@@ -114,8 +114,8 @@ def _bare(options: argparse.Namespace) -> None:
     import numpy as np
 
     from ravenml.data.images import read_image
+    from ravenml.infer.model_resolver import find_source
     from ravenml.infer.predictor import load_predictor
-    from ravenml.infer.sources import find_source
 
     predictor = load_predictor(find_source(options.model).paths[0])
     images = [read_image(path) for path in sorted(Path(options.images).iterdir())]

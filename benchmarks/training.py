@@ -115,7 +115,7 @@ def measure_augmentation(settings: dict[str, Any], project: Path, rounds: int) -
     """Print the share of augmentation in a step, for each template and network."""
     from training_sides import Bare
 
-    from ravenml.train.augmentation.templates import TEMPLATES
+    from ravenml.toolkit.augmentation.templates import TEMPLATES
     from ravenml_unet.settings import UNetSettings
 
     def bare(**changes: Any) -> Bare:

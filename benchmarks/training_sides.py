@@ -30,9 +30,9 @@ from ravenml.data.project import Project
 from ravenml.data.samples import Samples
 from ravenml.data.split import default_split
 from ravenml.runs.run import Run
-from ravenml.train.augmentation.reading import read_augmentations
-from ravenml.train.background import Background
-from ravenml.train.randomness import AUGMENTATION, derived_seed, epoch_order
+from ravenml.toolkit.async_writer import Background
+from ravenml.toolkit.augmentation.reading import read_augmentations
+from ravenml.toolkit.seeding import AUGMENTATION, derived_seed, epoch_order
 from ravenml_unet.augmentation.augmenter import Augmenter
 from ravenml_unet.classes import learned_classes
 from ravenml_unet.data import ResizedSamples

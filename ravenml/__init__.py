@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ravenml.renamed import keep_old_names
+
 if TYPE_CHECKING:
     from ravenml.task.logger import Logger
     from ravenml.task.task import Task
@@ -13,6 +15,9 @@ __all__ = ["Logger", "Task", "__version__"]
 __version__ = "0.1.0"
 
 _LAZY = {"Task": "ravenml.task.task", "Logger": "ravenml.task.task"}  # both: whoever reports has a task
+
+
+keep_old_names()
 
 
 def __getattr__(name: str) -> Any:

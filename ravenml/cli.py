@@ -22,7 +22,7 @@ ROOMS = {
     "remote": ("ravenml.remote.commands", "Queues on Ray clusters, and watching over what was sent there."),
     "models": ("ravenml.store.commands", "List, show, fetch, store and remove trained models."),
     "data": ("ravenml.data.commands", "Look at, import, fetch and store datasets, and make a demo one."),
-    "agent": ("ravenml.sly.commands", "Run plugins that were written for Supervisely's contract."),
+    "agent": ("ravenml.agent.commands", "Run plugins that were written for Supervisely's contract."),
     "dashboard": ("ravenml.dashboard.commands", "Train, watch and compare in a browser."),
     "plugin": ("ravenml.plugin.commands", "Write a plugin, check one, and see which are installed."),
     "config": (
@@ -34,8 +34,8 @@ ROOMS = {
 GUESTS = {
     "config": ("ravenml.store.commands", "check"),
     "models": ("ravenml.runs.commands", "push"),
-    "runs": ("ravenml.runs.readers.commands", "sync"),
-    "plugin": ("ravenml.sly.commands", "image"),
+    "runs": ("ravenml.runs.exporters.commands", "sync"),
+    "plugin": ("ravenml.agent.commands", "image"),
 }
 
 
@@ -79,7 +79,7 @@ class Rooms(click.Group):
             from ravenml.config.home import home
 
             if (home() / "remote" / "following").is_dir():  # something was sent to a cluster from here
-                from ravenml.remote.follow import while_looking
+                from ravenml.remote.client.sync import while_looking
 
                 while_looking()
         return super().parse_args(ctx, args)

@@ -9,7 +9,7 @@ from typing import Any
 from ravenml.config.home import cache_dir
 from ravenml.dashboard.settings import Settings
 from ravenml.errors import RavenError
-from ravenml.serve.guard import Guard
+from ravenml.serve.security import Guard
 
 # NiceGUI puts scripts into its pages, and Vue compiles templates; all that runs still comes from here.
 POLICY = (
@@ -40,7 +40,7 @@ def make_app(settings: Settings) -> Any:
         ) from None
     from fastapi.responses import RedirectResponse
 
-    from ravenml.dashboard.frame import head
+    from ravenml.dashboard.layout import head
     from ravenml.dashboard.pages import modules, navigation
 
     pages.add_static_files("/static", STATIC)
@@ -74,7 +74,7 @@ def _say_what_is_missing(pages: Any) -> None:
     from nicegui.page import page
     from starlette.exceptions import HTTPException
 
-    from ravenml.dashboard.frame import empty, frame
+    from ravenml.dashboard.layout import empty, frame
 
     async def missing(request: Any, error: Any) -> Any:
         # A file that is not there is told to a program; `endpoint` is the application where no address fits.

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.dashboard.chart import Chart, key
-from ravenml.dashboard.column import Points, mean
 from ravenml.dashboard.controls import slider
 from ravenml.dashboard.drawing import Drawing, Line, View, draw
+from ravenml.dashboard.metric_column import Points, mean
 from ravenml.dashboard.panels import Panel, line_name, panels
 from ravenml.dashboard.series import SHELF
 from ravenml.runs import layout

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from ravenml.dashboard.column import Numbers, Points
-from ravenml.dashboard.envelope import visible
+from ravenml.dashboard.downsample import visible
+from ravenml.dashboard.metric_column import Numbers, Points
 from ravenml.dashboard.smoothing import smoothed
 
 # Seen apart by the colour-blind, and legible on white and on black.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.dashboard import series_cache
-from ravenml.dashboard.column import Column, Points
+from ravenml.dashboard.metric_column import Column, Points
 from ravenml.runs import layout
 from ravenml.runs.curves import as_number
 from ravenml.runs.events import EventReader, parse

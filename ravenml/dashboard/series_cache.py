@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 from ravenml.config.home import cache_dir
-from ravenml.dashboard.column import Column
+from ravenml.dashboard.metric_column import Column
 from ravenml.files import write_derived
 
 _FORMAT = 1

@@ -12,7 +12,7 @@ import click
 from ravenml.dashboard.app import make_app
 from ravenml.dashboard.settings import PORT, Settings
 from ravenml.serve.access import Access, choose_token, listen
-from ravenml.serve.roots import Roots
+from ravenml.serve.allowed_paths import Roots
 
 
 def serve(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ravenml.serve.access import Access
-from ravenml.serve.roots import Roots
+from ravenml.serve.allowed_paths import Roots
 
 PORT = 8420
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ravenml.dashboard.column import Numbers
+from ravenml.dashboard.metric_column import Numbers
 
 _BLOCK = 256  # points that one product of matrices smooths
 

@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 
 from ravenml.data.bitmap import decode_bitmap
-from ravenml.data.faults import Fault, Report, raise_fault, suggestion
 from ravenml.data.geometry import Bitmap, Geometry, Polygon, Rectangle
 from ravenml.data.images import read_bytes
+from ravenml.data.problems import Fault, Report, raise_fault, suggestion
 from ravenml.data.shapes import BadShape, bitmap_origin, outline, rectangle
 
 _DRAWN = ("bitmap", "polygon", "rectangle")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ravenml.data.faults import suggestion
 from ravenml.data.masks import mask_type
+from ravenml.data.problems import suggestion
 from ravenml.data.project import ObjClass, Project
 from ravenml.errors import InputError
 

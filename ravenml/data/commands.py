@@ -69,8 +69,8 @@ def demo(directory: Path, images: int, seed: int) -> None:
     Gardens seen from above, with ponds (bitmaps), hedges (polygons, most with holes) and roofs
     (rectangles), tagged for training and validation.
     """
-    from ravenml.data.advice import training_command
     from ravenml.data.demo import CLASSES, write_demo
+    from ravenml.data.plugin_suggestion import training_command
 
     project = write_demo(directory, images, seed)
     quoted = shlex.quote(str(directory))
@@ -226,7 +226,7 @@ for command in (import_, export, formats):
 
 
 def _dataset(given: str | None) -> Path:
-    from ravenml.data.known import resolve_dataset
+    from ravenml.data.registry import resolve_dataset
 
     if given is None:
         from ravenml.config.config import load_config

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ravenml.data.annotation import Annotation
-from ravenml.data.faults import Fault
 from ravenml.data.images import decode_image, read_bytes
 from ravenml.data.masks import draw_mask
+from ravenml.data.problems import Fault
 from ravenml.data.project import Item, Project
 
 

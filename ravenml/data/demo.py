@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.data.demo_scene import HEIGHT, WIDTH, Scene, make_scene
-from ravenml.data.labels import Document, Label
+from ravenml.data.editable_annotation import Document, Label
 from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.data.project import Project
 from ravenml.data.split import TRAIN, VAL, rank

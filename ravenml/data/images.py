@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ravenml.data.faults import Fault
+from ravenml.data.problems import Fault
 
 # OpenCV prints on its own what is raised here as a sentence.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

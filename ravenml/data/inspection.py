@@ -13,10 +13,10 @@ import numpy as np
 
 from ravenml.data.annotation import Annotation
 from ravenml.data.decoding import check_size
-from ravenml.data.faults import Fault
 from ravenml.data.geometry import Bitmap, Polygon
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
+from ravenml.data.problems import Fault
 from ravenml.data.project import Item, Project
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ravenml.data.faults import Fault, Report
 from ravenml.data.images import EXTENSIONS
+from ravenml.data.problems import Fault, Report
 
 IMPORT_NOTE = "import.json"  # in a project that is being, or was, imported: of what
 _NESTED = "datasets"

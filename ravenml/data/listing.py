@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.config.home import datasets_dir
-from ravenml.data.known import known_datasets
 from ravenml.data.project import Project
+from ravenml.data.registry import known_datasets
 from ravenml.errors import InputError, RavenError
-from ravenml.store.configured import bucket
+from ravenml.store.factory import bucket
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.data.annotation import parse_object
-from ravenml.data.faults import Fault, Report, raise_fault
 from ravenml.data.images import read_bytes
 from ravenml.data.layout import IMPORT_NOTE
+from ravenml.data.problems import Fault, Report, raise_fault
 
 _EXPORT_AGAIN = "export the project again"
 _GREY = "#808080"

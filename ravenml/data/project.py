@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ravenml.data.annotation import Annotation, parse_annotation, read_annotation, read_head
-from ravenml.data.faults import Fault, Report, raise_fault, suggestion
 from ravenml.data.layout import Item, find_items
 from ravenml.data.meta import ObjClass, TagMeta, read_meta
+from ravenml.data.problems import Fault, Report, raise_fault, suggestion
 from ravenml.errors import InputError
 
 __all__ = ["Item", "ObjClass", "Project", "TagMeta"]

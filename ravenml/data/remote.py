@@ -17,12 +17,12 @@ from typing import Any
 import orjson
 
 from ravenml.config.home import datasets_dir
-from ravenml.data.faults import suggestion
+from ravenml.data.problems import suggestion
 from ravenml.data.project import Project
 from ravenml.errors import InputError, RavenError
 from ravenml.files import write_json
 from ravenml.store.base import Entry, Store
-from ravenml.store.configured import bucket
+from ravenml.store.factory import bucket
 from ravenml.store.transfer import Transferred, download, in_threads, upload
 
 META = "meta.json"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ravenml.data.annotation import parse_object
+from ravenml.data.editable_annotation import Document, as_tags, write_document
 from ravenml.data.images import encode_png, read_bytes
-from ravenml.data.labels import Document, as_tags, write_document
 from ravenml.data.layout import Item
 from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.errors import InputError

@@ -94,10 +94,10 @@ def infer(
     from ravenml.errors import Interrupted, RavenError
     from ravenml.infer.inputs import open_inputs
     from ravenml.infer.job import Job, run_job
+    from ravenml.infer.model_resolver import find_source
     from ravenml.infer.output import Output
     from ravenml.infer.predictor import model_plugin
     from ravenml.infer.settings import read_asked
-    from ravenml.infer.sources import find_source
 
     saved = _saved(save)
     source = find_source(model, fold)

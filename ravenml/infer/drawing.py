@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.data.editable_annotation import Label
 from ravenml.data.geometry import Bitmap, Line, Point, Polygon, Rectangle
-from ravenml.data.labels import Label
 from ravenml.data.masks import draw, mask_type
 from ravenml.data.meta import ObjClass
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml.data.decoding import check_image_size
-from ravenml.data.faults import Fault
+from ravenml.data.editable_annotation import Document, read_document
 from ravenml.data.images import EXTENSIONS, read_image
-from ravenml.data.known import resolve_dataset
-from ravenml.data.labels import Document, read_document
 from ravenml.data.meta import ObjClass
+from ravenml.data.problems import Fault
 from ravenml.data.project import Project
+from ravenml.data.registry import resolve_dataset
 from ravenml.data.writing import META, meta_json, read_meta_json
 from ravenml.errors import InputError
 

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.data.labels import Document
+from ravenml.data.editable_annotation import Document
 from ravenml.data.progress import Meter
 from ravenml.data.writing import extended_meta
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.inputs import Inputs, Picture
-from ravenml.infer.loading import load_network
+from ravenml.infer.model_resolver import ModelSource
 from ravenml.infer.modes.base import Mode
 from ravenml.infer.modes.catalog import make_mode
 from ravenml.infer.modes.interface import Outcome
+from ravenml.infer.network_factory import load_network
 from ravenml.infer.output import PROBABILITIES, Output
 from ravenml.infer.predictor import model_plugin
 from ravenml.infer.settings import Asked, check_project, effective_mode
-from ravenml.infer.sources import ModelSource
 
 Read = tuple[NDArray[np.uint8], Document]
 _AT_ONCE = 2**22  # pixels of whole images that go through a network together; more would need much memory

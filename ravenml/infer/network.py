@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.data.editable_annotation import Document, Label
 from ravenml.data.geometry import Rectangle
-from ravenml.data.labels import Document, Label
 from ravenml.data.meta import ObjClass, TagMeta, spare_color
 from ravenml.errors import RavenError
 from ravenml.infer.modes.base import segments

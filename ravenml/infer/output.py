@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.data.editable_annotation import Document
 from ravenml.data.images import encode_png
-from ravenml.data.labels import Document
 from ravenml.data.meta import ObjClass
 from ravenml.data.writing import ProjectWriter, dataset_folder
 from ravenml.errors import InputError

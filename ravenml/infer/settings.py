@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.config.config import read_yaml
-from ravenml.data.faults import suggestion
+from ravenml.data.problems import suggestion
 from ravenml.errors import InputError
 from ravenml.files import read_json
 from ravenml.infer.modes.base import Mode

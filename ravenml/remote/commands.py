@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ravenml.runs.program.commands import run as run_here
+from ravenml.runs.process.commands import run as run_here
 
 
 @click.group()
@@ -26,7 +26,7 @@ def remote() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def queues(as_json: bool) -> None:
     """List the queues: `local`, and those of the configuration."""
-    from ravenml.remote.queues import queues as known
+    from ravenml.remote.client.queues import queues as known
 
     found = known()
     if as_json:
@@ -44,7 +44,7 @@ def queues(as_json: bool) -> None:
 @click.argument("queue")
 def check(queue: str) -> None:
     """Say whether a queue's cluster answers, has the resources and Python, and reaches the store."""
-    from ravenml.remote.check import check_queue
+    from ravenml.remote.client.check import check_queue
 
     for line in check_queue(queue):
         click.echo(line)
@@ -54,8 +54,8 @@ def check(queue: str) -> None:
 @click.argument("run")
 def bring(run: str) -> None:
     """Bring the run RUN, which another machine has sent; `raven runs` then shows and follows it here, too."""
-    from ravenml.remote.follow import refresh
-    from ravenml.remote.others import bring_run
+    from ravenml.remote.client.foreign_runs import bring_run
+    from ravenml.remote.client.sync import refresh
     from ravenml.runs.layout import find_run
 
     run_id = bring_run(run)
@@ -74,8 +74,8 @@ def watch(once: bool) -> None:
     """
     import time
 
-    from ravenml.remote.follow import refresh_all
-    from ravenml.remote.others import Others
+    from ravenml.remote.client.foreign_runs import Others
+    from ravenml.remote.client.sync import refresh_all
 
     said: set[str] = set()
 
@@ -94,7 +94,7 @@ def watch(once: bool) -> None:
 @remote.command()
 def stop_local() -> None:
     """Stop the Ray of the queue `local`, whatever it does; it stops by itself when it has been idle."""
-    from ravenml.remote.local_ray import stop
+    from ravenml.remote.client.local_ray import stop
 
     click.echo("Stopped." if stop() else "It does not run.")
 
@@ -111,7 +111,7 @@ def _run(
         run_here.callback(**given)
         return
     from ravenml.errors import InputError
-    from ravenml.remote.submit import submit
+    from ravenml.remote.client.submit import submit
     from ravenml.runs.secrets import redacted_arguments
 
     program = list(given["program"])

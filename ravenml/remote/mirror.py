@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ravenml.errors import RavenError
-from ravenml.remote.places import Place
+from ravenml.remote.layout import Place
 from ravenml.runs import layout
 from ravenml.store.base import Digest
 

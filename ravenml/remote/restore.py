@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from ravenml.errors import RavenError
-from ravenml.remote.places import Place
+from ravenml.remote.layout import Place
 from ravenml.runs import layout
 from ravenml.store.base import Entry
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ravenml.files import write_json
 from ravenml.remote.job import Job
-from ravenml.remote.places import Place
+from ravenml.remote.layout import Place
 from ravenml.runs import layout
 from ravenml.runs.events import timestamp
 

@@ -57,8 +57,8 @@ def list_(
     """
     import sys
 
+    from ravenml.runs.filters import chosen, parse_since, parse_where
     from ravenml.runs.overview import overview, rows
-    from ravenml.runs.where import chosen, parse_since, parse_where
 
     conditions = [condition for text in where for condition in parse_where(text)]
     moment = parse_since(since) if since else None
@@ -159,7 +159,7 @@ def push(
     """
     from pathlib import Path
 
-    from ravenml.store.configured import bucket, models_store
+    from ravenml.store.factory import bucket, models_store
 
     store = bucket("models", address=address) or models_store()
     if Path(what).is_file():

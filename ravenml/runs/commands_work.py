@@ -30,9 +30,9 @@ def logs(run: str | None, follow: bool, tail: int | None) -> None:
 @click.option("--kill", is_flag=True, help="If it has not stopped then: SIGTERM, and at last SIGKILL.")
 def stop(run: str, grace: float, kill: bool) -> None:
     """Ask a run to stop in good order, wait, and say what came of it."""
-    from ravenml.runs.ask import stop_run
     from ravenml.runs.layout import find_run
     from ravenml.runs.record import read_record
+    from ravenml.runs.stop_request import stop_run
 
     folder = find_run(run)
     now = stop_run(folder, grace, kill, lambda text: click.echo(text, err=True))

@@ -9,9 +9,9 @@ from typing import Any
 
 from ravenml.errors import InputError
 from ravenml.runs.curves import Curve, as_number, curves
-from ravenml.runs.facts import settings_of
 from ravenml.runs.overview import headline
 from ravenml.runs.record import read_record, status
+from ravenml.runs.run_row import settings_of
 from ravenml.runs.tables import aligned, shown
 from ravenml.runs.views import short
 
@@ -49,7 +49,7 @@ class Compared:
         known = list(dict.fromkeys(name for one in self.curves for name in one))
         for name in wanted:
             if name not in known:
-                from ravenml.data.faults import suggestion
+                from ravenml.data.problems import suggestion
 
                 raise InputError(f"--metric: no curve of {name!r} was reported; {suggestion(name, known)}")
         if wanted:

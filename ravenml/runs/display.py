@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import TextIO
 
 from ravenml.runs.console import Tee
+from ravenml.runs.progress import Series, Watched
 from ravenml.runs.stop import StopFlag
 from ravenml.runs.views import LiveView, PlainView
-from ravenml.runs.watch import Series, Watched
 
 LIVE_PERIOD = 0.2  # seconds
 PLAIN_PERIOD = 0.5

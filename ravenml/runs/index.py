@@ -21,9 +21,9 @@ from ravenml.errors import RavenError
 from ravenml.files import write_derived
 from ravenml.runs import layout
 from ravenml.runs.events import EventReader, metrics_of, newest_metrics
-from ravenml.runs.facts import row_of
 from ravenml.runs.notes import read_notes
 from ravenml.runs.record import read_record, status
+from ravenml.runs.run_row import row_of
 
 _FORMAT = 2  # of the index file; another one is made anew
 _FILE = "runs-index.json"
@@ -47,7 +47,7 @@ class Index:
         self._saved = -_SAVE  # when, by time.monotonic
 
     def rows(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """One flat record per run, newest first; see :func:`ravenml.runs.facts.row_of`.
+        """One flat record per run, newest first; see :func:`ravenml.runs.run_row.row_of`.
 
         Their ``status`` is derived now.  A run whose record is broken has the status ``broken`` and an
         ``error``.  The records are nobody's to change.

@@ -10,13 +10,13 @@ from typing import Any
 from ravenml.files import read_json
 from ravenml.runs import layout
 from ravenml.runs.events import newest_metrics
+from ravenml.runs.filters import lookup
 from ravenml.runs.index import indexed
 from ravenml.runs.notes import read_notes
+from ravenml.runs.progress import Watched
 from ravenml.runs.record import heartbeat, read_record, status
 from ravenml.runs.tables import fold_table, score_table
 from ravenml.runs.views import epoch_line
-from ravenml.runs.watch import Watched
-from ravenml.runs.where import lookup
 
 _COLUMNS = ("id", "status", "plugin", "dataset", "folds", "tags")
 _SHOWN = ("val/miou", "val/mdice", "val/pixel_accuracy", "val/loss", "train/loss")

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from ravenml.errors import InputError
 from ravenml.runs import layout
-from ravenml.runs.facts import settings_of
+from ravenml.runs.run_row import settings_of
 from ravenml.runs.secrets import HIDDEN, redacted
 
 ORIGIN = "RAVENML_ORIGIN"  # in a clone's environment, as JSON: which run it repeats, and what was set anew

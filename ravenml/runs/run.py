@@ -16,7 +16,7 @@ from ravenml.files import explain, plain, write_bytes, write_json
 from ravenml.runs import layout
 from ravenml.runs.events import EventWriter, newest_metrics, read_events, timestamp
 from ravenml.runs.lock import RunLock
-from ravenml.runs.printed import Steps
+from ravenml.runs.output_parser import Steps
 from ravenml.runs.record import SCHEMA, read_record
 from ravenml.runs.replay import origin
 from ravenml.runs.stop import StopFlag
@@ -242,7 +242,7 @@ class Run:
         self._write("resumed", "RESUMED", {"step": step, "epoch": epoch})
 
     def relay(self, event: Mapping[str, Any]) -> None:
-        """Keep an event that another program printed (see ``ravenml.runs.printed``).
+        """Keep an event that another program printed (see ``ravenml.runs.output_parser``).
 
         Its fields stay as they are; ``v``, ``attempt`` and ``seq`` become ours.  Metrics, checkpoints and
         pictures without a ``step`` are given one.

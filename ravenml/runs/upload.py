@@ -14,9 +14,9 @@ from ravenml.runs.events import effective, read_events
 from ravenml.runs.lock import RunLock
 from ravenml.runs.record import read_record
 from ravenml.store.base import Store
-from ravenml.store.configured import models_store
-from ravenml.store.local import publish
+from ravenml.store.factory import models_store
 from ravenml.store.local_store import FolderStore
+from ravenml.store.publish_folder import publish
 from ravenml.store.results import metadata_key, store_result
 
 _TRACKERS = ("readers", "tensorboard", "clearml")  # folders of what is made of the events

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, TextIO
 
-from ravenml.runs.watch import Series, Watched, main_metrics
+from ravenml.runs.progress import Series, Watched, main_metrics
 from ravenml.store.progress import duration
 
 _BAR = 24  # columns

@@ -24,20 +24,20 @@ from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from ravenml.data.labels import Document
+from ravenml.data.editable_annotation import Document
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.modes.base import Mode
 from ravenml.serve.access import Access
-from ravenml.serve.answers import MEDIA
-from ravenml.serve.asking import Ask
+from ravenml.serve.admission import Full, Limits, Room, check_windows
+from ravenml.serve.allowed_paths import Roots
 from ravenml.serve.engine import Engine, Stopped, TooLate, Work
-from ravenml.serve.guard import Guard
-from ravenml.serve.incoming import Image, read_request
-from ravenml.serve.limits import Full, Limits, Room, check_windows
+from ravenml.serve.loaded_model import ServedModel
 from ravenml.serve.metrics import Metrics
 from ravenml.serve.openapi import PREDICT
-from ravenml.serve.roots import Roots
-from ravenml.serve.served import ServedModel
+from ravenml.serve.predict_params import Ask
+from ravenml.serve.request_body import Image, read_request
+from ravenml.serve.responses import MEDIA
+from ravenml.serve.security import Guard
 from ravenml.serve.uploads import Refused, read_file
 from ravenml.serve.urls import AllowedUrls, NotAllowed, NotFetched
 

@@ -122,10 +122,10 @@ def _one(model: str, access: Any, opened: Any, quiet: bool, options: dict[str, A
     from pathlib import Path
 
     from ravenml.runs.launcher import PARENT_PID, end_with_parent
+    from ravenml.serve.admission import Limits
+    from ravenml.serve.allowed_paths import Roots
     from ravenml.serve.app import Serving, make_app
-    from ravenml.serve.limits import Limits
-    from ravenml.serve.roots import Roots
-    from ravenml.serve.served import ServedModel
+    from ravenml.serve.loaded_model import ServedModel
     from ravenml.serve.server import DEVICE, serve_app
     from ravenml.serve.urls import AllowedUrls
 
@@ -162,8 +162,8 @@ def _several(
     import os
 
     from ravenml.context import ARGV
+    from ravenml.infer.model_resolver import find_source
     from ravenml.infer.predictor import model_plugin
-    from ravenml.infer.sources import find_source
     from ravenml.serve.access import TOKEN_VARIABLE
     from ravenml.serve.server import DEVICE, Workers, worker_command
     from ravenml.serve.urls import AllowedUrls

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.data.labels import Document
+from ravenml.data.editable_annotation import Document
 from ravenml.errors import RavenError
 from ravenml.infer.modes.areas import FullImage
 from ravenml.infer.modes.base import Mode
 from ravenml.infer.modes.interface import Outcome
-from ravenml.serve.answers import encode, surer
-from ravenml.serve.asking import Ask
-from ravenml.serve.served import ServedModel
+from ravenml.serve.loaded_model import ServedModel
+from ravenml.serve.predict_params import Ask
+from ravenml.serve.responses import encode, surer
 
 _AT_ONCE = 2**22  # pixels of whole images that go through a network together; more would need much memory
 

@@ -13,7 +13,7 @@ from ravenml.data.annotation import kind_of, parse_size
 from ravenml.data.images import read_image
 from ravenml.sly.classes import ObjClass, Tag, TagCollection, fits
 from ravenml.sly.geometry import Geometry, Rectangle, Size
-from ravenml.sly.other import MultichannelBitmap, OtherGeometry, geometry_type
+from ravenml.sly.opaque_geometry import MultichannelBitmap, OtherGeometry, geometry_type
 from ravenml.sly.project_meta import ProjectMeta
 
 ANN_EXT = ".json"

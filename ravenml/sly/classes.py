@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from ravenml.sly.collection import Collection
 from ravenml.sly.geometry import Geometry
-from ravenml.sly.other import AnyGeometry, OtherGeometry, geometry_type
+from ravenml.sly.opaque_geometry import AnyGeometry, OtherGeometry, geometry_type
 
 Color = list[int]  # red, green, blue
 

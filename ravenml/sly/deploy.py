@@ -16,7 +16,7 @@ from ravenml.sly.paths import TaskPaths
 from ravenml.sly.sly_logger import EventType, logger
 
 if TYPE_CHECKING:
-    from ravenml.serve.served import ServedModel
+    from ravenml.serve.loaded_model import ServedModel
 
 
 class ModelDeploy:
@@ -44,14 +44,13 @@ def serve_task(load: Callable[[], ServedModel]) -> None:
         RavenError: what a server needs is not installed, or the port is taken.
     """
     from ravenml.serve.access import Access, choose_token, listen
-    from ravenml.serve.server import inherited_socket, need_extra, serve_app
-    from ravenml.sly.deployment import HOST, PORT, USUAL
+    from ravenml.serve.server import DEFAULT_PORT, HOST, PORT, inherited_socket, need_extra, serve_app
 
     need_extra()
     from ravenml.serve.app import Serving, make_app
 
     host, port = os.environ.get(HOST, "127.0.0.1"), os.environ.get(PORT)
-    opened = inherited_socket() or listen(host, int(port) if port else None, USUAL)
+    opened = inherited_socket() or listen(host, int(port) if port else None, DEFAULT_PORT)
     access = Access(choose_token(), host, opened.getsockname()[1])
     app = make_app(Serving(load(), access))
     deployed = {"event_type": EventType.TASK_DEPLOYED}
@@ -60,10 +59,10 @@ def serve_task(load: Callable[[], ServedModel]) -> None:
 
 def _served(model: SingleImageInferenceBase) -> ServedModel:
     """A network that was written with the SDK, as the server wants it."""
+    from ravenml.infer.model_resolver import ModelSource
     from ravenml.infer.settings import Asked
-    from ravenml.infer.sources import ModelSource
-    from ravenml.serve.asking import Ask
-    from ravenml.serve.served import ServedModel
+    from ravenml.serve.loaded_model import ServedModel
+    from ravenml.serve.predict_params import Ask
 
     network = PluginNetwork(model)
     height, width = getattr(model, "input_size", None) or (256, 256)

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ravenml.data.labels import Document
-from ravenml.data.labels import Label as Entry
+from ravenml.data.editable_annotation import Document
+from ravenml.data.editable_annotation import Label as Entry
 from ravenml.data.meta import ObjClass as Class
 from ravenml.data.meta import TagMeta as TagName
 from ravenml.infer.modes.catalog import MODES, effective_config, make_mode

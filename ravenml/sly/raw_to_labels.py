@@ -10,7 +10,7 @@ import numpy as np
 from ravenml.sly.annotation import Label, PixelwiseScoresLabel
 from ravenml.sly.classes import ObjClass, Tag, TagMeta
 from ravenml.sly.geometry import Bitmap, Point, Rectangle
-from ravenml.sly.other import MultichannelBitmap
+from ravenml.sly.opaque_geometry import MultichannelBitmap
 
 
 def segmentation_array_to_sly_bitmaps(

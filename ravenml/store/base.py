@@ -1,7 +1,7 @@
 """What a store is: files by key, each checked by checksum on its way in and on its way out.
 
 There are two: :class:`ravenml.store.local_store.FolderStore` and :class:`ravenml.store.s3.S3Store`.
-:func:`ravenml.store.configured.open_store` makes the one that the configuration names.
+:func:`ravenml.store.factory.open_store` makes the one that the configuration names.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 from ravenml.config.config import Config
 from ravenml.errors import RavenError
 from ravenml.store.base import Store
-from ravenml.store.configured import FIELDS, bucket, local_models
+from ravenml.store.factory import FIELDS, bucket, local_models
 
 CONTENT = b"ravenML was here to see whether it may; this file may be removed.\n"
 

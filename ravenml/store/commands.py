@@ -36,7 +36,7 @@ def _places(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _stores(local: bool, remote: bool, address: str | None) -> list[tuple[str, Store]]:
     """The stores that were asked for, this machine's first."""
-    from ravenml.store.configured import bucket, local_models
+    from ravenml.store.factory import bucket, local_models
 
     if local and (remote or address):
         raise click.UsageError("--local excludes --remote and --store.")
@@ -136,7 +136,7 @@ def pull(model: str, address: str | None, to: str | None, extras: bool) -> None:
     from pathlib import Path
 
     from ravenml.errors import Interrupted
-    from ravenml.store.configured import local_models
+    from ravenml.store.factory import local_models
     from ravenml.store.models import find_model, pull_model
 
     store, model_id = find_model([one for _, one in _stores(False, True, address)], model)

@@ -14,8 +14,8 @@ from typing import Any
 from ravenml.errors import InputError
 from ravenml.files import plain
 from ravenml.runs import layout
-from ravenml.task.pictures import encoded
-from ravenml.task.voice import Voice
+from ravenml.task.backend import Voice
+from ravenml.task.image_encoding import encoded
 
 _UNSAFE = re.compile(r"[^\w .()=+-]+")
 _LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning"}

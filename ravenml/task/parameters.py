@@ -17,7 +17,7 @@ from typing import Any
 
 from ravenml.errors import InputError
 from ravenml.runs.secrets import redacted
-from ravenml.task.imports import when_imported
+from ravenml.task.import_hooks import when_imported
 
 VARIABLE = "RAVENML_PARAMETERS"  # a JSON object, name to value, or @FILE with one
 

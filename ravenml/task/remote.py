@@ -12,7 +12,7 @@ from ravenml.errors import RavenError
 from ravenml.task.container import Container
 
 WORKER = "RAVENML_WORKER"  # set where a script runs because it was sent there
-ROOM = "ravenml.remote.scripts"  # has ``submit(submission) -> str``
+ROOM = "ravenml.remote.client.execute_remotely"  # has ``submit(submission) -> str``
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.task import parameters
 from ravenml.task.artifacts import keep_artifact
+from ravenml.task.backend import Voice, find_voice
 from ravenml.task.container import Container, parse_container
-from ravenml.task.ending import Ending
-from ravenml.task.imports import when_imported
+from ravenml.task.exit_hooks import Ending
+from ravenml.task.import_hooks import when_imported
 from ravenml.task.logger import Logger
 from ravenml.task.remote import WORKER, Submission, submit
-from ravenml.task.sending import Sender, key_part
-from ravenml.task.voice import Voice, find_voice
+from ravenml.task.uploader import Sender, key_part
 
 
 class TaskTypes(enum.StrEnum):

@@ -13,8 +13,8 @@ from ravenml.runs.launcher import PARENT, end_with_parent
 from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.kfold import run_folds
 from ravenml.train.request import make_request
-from ravenml.train.sending import send_if_wanted
 from ravenml.train.session import Session
+from ravenml.train.submit import send_if_wanted
 
 
 def run_command(context: click.Context, call: Callable[[TrainInput], Any]) -> Any:

@@ -10,7 +10,7 @@ import click
 from ravenml.context import PLUGIN, SETTINGS_MODEL
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import SETTINGS, TRAIN, find_plugin, plugins
-from ravenml.train.given import keep, set_option
+from ravenml.train.cli_options import keep, set_option
 from ravenml.train.options import extend, remote_options
 
 

@@ -44,7 +44,7 @@ def evaluate_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.pass_context
     @functools.wraps(function)
     def with_project(context: click.Context, /, model: str, dataset: str | None, **given: Any) -> Any:
-        from ravenml.infer.sources import one_model
+        from ravenml.infer.model_resolver import one_model
 
         return function(model=one_model(model), project=_project(context, dataset), **given)
 
@@ -53,10 +53,10 @@ def evaluate_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _project(context: click.Context, dataset: str | None) -> Any:
     from ravenml.config.config import load_config
-    from ravenml.data.known import resolve_dataset
     from ravenml.data.project import Project
+    from ravenml.data.registry import resolve_dataset
     from ravenml.errors import InputError
-    from ravenml.train.given import given_options
+    from ravenml.train.cli_options import given_options
 
     named = dataset or given_options(context).get("dataset") or load_config().dataset
     if named is None:

@@ -19,13 +19,13 @@ from ravenml.data.split import Split
 from ravenml.errors import Interrupted, RavenError
 from ravenml.files import read_json, write_json
 from ravenml.infer.evaluation import pooled
-from ravenml.remote.folds import ClusterChild, cluster_folds, is_cluster_run
+from ravenml.remote.worker.folds import ClusterChild, cluster_folds, is_cluster_run
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT, Child, launch
+from ravenml.runs.progress import Series, Watched
 from ravenml.runs.provenance import usable_cores
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run import Run
-from ravenml.runs.watch import Series, Watched
 from ravenml.train.interfaces import TrainInput
 from ravenml.train.outcome import Outcome
 from ravenml.train.request import Request

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ravenml.train.given import core_options, keep
+from ravenml.train.cli_options import core_options, keep
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

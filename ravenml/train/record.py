@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravenml.data.cache import default_cache
-from ravenml.data.faults import Fault
+from ravenml.data.problems import Fault
 from ravenml.data.split import write_split
 from ravenml.files import write_json
 from ravenml.runs import layout

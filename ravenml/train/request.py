@@ -15,8 +15,8 @@ from pydantic import BaseModel
 from ravenml.config.config import load_config, validated
 from ravenml.context import ARGV, PLUGIN, SETTINGS, SETTINGS_MODEL
 from ravenml.data.folds import make_folds
-from ravenml.data.known import known_datasets, resolve_dataset
 from ravenml.data.project import Project
+from ravenml.data.registry import known_datasets, resolve_dataset
 from ravenml.data.split import TRAIN, VAL, Split, default_split, read_split
 from ravenml.errors import InputError
 from ravenml.files import read_json
@@ -25,11 +25,11 @@ from ravenml.plugin.discovery import Plugin, find_plugin
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT
 from ravenml.runs.secrets import without_hidden
+from ravenml.train.cli_options import given_options, plugin_defaults, secret_options
 from ravenml.train.config import KFold, TrainConfig, read_train_config
-from ravenml.train.dividing import chosen_split
-from ravenml.train.given import given_options, plugin_defaults, secret_options
 from ravenml.train.resume import check_unchanged, resumable
 from ravenml.train.settings import given_settings, merged, named_settings, preset
+from ravenml.train.split_from_config import chosen_split
 
 
 @dataclass

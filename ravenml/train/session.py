@@ -20,14 +20,14 @@ from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, Interrupted, RavenError
 from ravenml.files import explain
 from ravenml.runs import layout
-from ravenml.runs.attend import Attendant
 from ravenml.runs.console import recorded
 from ravenml.runs.display import Display
+from ravenml.runs.monitor import Attendant
+from ravenml.runs.progress import Watched
 from ravenml.runs.run import Run
 from ravenml.runs.stop import Terminated
 from ravenml.runs.tables import score_table
-from ravenml.runs.watch import Watched
-from ravenml.store.local import check_destination
+from ravenml.store.publish_folder import check_destination
 from ravenml.store.results import USUAL_FILES
 from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.outcome import Outcome, describe, keep_output, store_outcome

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ravenml.dashboard.envelope import LIMIT, envelope, visible
+from ravenml.dashboard.downsample import LIMIT, envelope, visible
 from ravenml.dashboard.smoothing import smoothed
 
 curves = arrays(np.float64, st.integers(0, 400), elements=st.floats(width=64))

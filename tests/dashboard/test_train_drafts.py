@@ -24,10 +24,10 @@ from ravenml.dashboard.train.draft import (
     remove_draft,
     value_at,
 )
+from ravenml.dashboard.train.draft_import import from_run, from_text
 from ravenml.dashboard.train.export import arguments, as_command, as_config, as_yaml
-from ravenml.dashboard.train.missing import first_missing, missing
-from ravenml.dashboard.train.opening import from_run, from_text
 from ravenml.dashboard.train.starting import start
+from ravenml.dashboard.train.step_validation import first_missing, missing
 from ravenml.errors import InputError
 
 

@@ -13,11 +13,11 @@ from as_user import in_a_loop, wait_for
 from throwaway import LEARNS, write_plugin
 
 from ravenml.dashboard.train import starting
-from ravenml.dashboard.train.division import balance, by_itself, divide, unevenness
+from ravenml.dashboard.train.dataset_stats import Job, Surveys
 from ravenml.dashboard.train.draft import SplitWish
 from ravenml.dashboard.train.helper import Helper
 from ravenml.dashboard.train.pictures import overlaid, picture
-from ravenml.dashboard.train.survey import Job, Surveys
+from ravenml.dashboard.train.split_preview import balance, by_itself, divide, unevenness
 from ravenml.data.demo import write_demo
 from ravenml.data.project import Project
 from ravenml.errors import InputError, RavenError

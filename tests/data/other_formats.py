@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from projects import encoded
 
 from ravenml.data.commands import data
-from ravenml.data.labels import Document, read_document
+from ravenml.data.editable_annotation import Document, read_document
 from ravenml.data.project import Project
 from ravenml.errors import RavenError
 

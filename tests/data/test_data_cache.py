@@ -23,7 +23,7 @@ from projects import real_data, write_project
 from ravenml.data import cache_file
 from ravenml.data.cache import DecodedCache, default_cache, parse_bytes
 from ravenml.data.decoding import decode
-from ravenml.data.faults import Fault
+from ravenml.data.problems import Fault
 from ravenml.data.project import Project
 from ravenml.errors import InputError
 

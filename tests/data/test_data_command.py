@@ -18,8 +18,8 @@ from ravenml.data.demo import write_demo
 from ravenml.data.folds import make_folds
 from ravenml.data.geometry import Polygon
 from ravenml.data.inspection import inspect_project
-from ravenml.data.known import known_datasets, resolve_dataset
 from ravenml.data.project import Project
+from ravenml.data.registry import known_datasets, resolve_dataset
 from ravenml.data.split import default_split
 from ravenml.errors import InputError
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from projects import encoded
 
-from ravenml.data.faults import Fault
 from ravenml.data.images import decode_image, encode_png, read_image
+from ravenml.data.problems import Fault
 
 PATH = Path("picture")
 RANDOM = np.random.default_rng(0)

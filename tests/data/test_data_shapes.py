@@ -20,9 +20,9 @@ from projects import bitmap_of, box_of, polygon_of, real_data, write_project
 from ravenml.data.annotation import Annotation, Object
 from ravenml.data.bitmap import PNG_SIGNATURE, bitmap_size, decode_bitmap, decode_png, encode_bitmap, trim
 from ravenml.data.decoding import decode
-from ravenml.data.faults import Fault
 from ravenml.data.geometry import Bitmap, Polygon, Rectangle
 from ravenml.data.masks import draw_mask
+from ravenml.data.problems import Fault
 from ravenml.data.project import Project
 
 MakeOne = Callable[..., Project]

@@ -13,8 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from ravenml.data.editable_annotation import (
+    Document,
+    Label,
+    geometry_json,
+    parse_document,
+    parse_geometry,
+    read_document,
+)
 from ravenml.data.geometry import AnyGeometry, Bitmap, Geometry, Line, Point, Polygon, Rectangle
-from ravenml.data.labels import Document, Label, geometry_json, parse_document, parse_geometry, read_document
 from ravenml.data.masks import draw
 from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.data.project import Project

@@ -17,12 +17,12 @@ from hypothesis.extra import numpy as hnp
 from other_formats import imported, left_out, picture, run
 
 from ravenml.data.demo import write_demo
-from ravenml.data.faults import Fault
-from ravenml.data.formats.runs import flat_of, pack_runs, runs_of, unpack_runs
-from ravenml.data.formats.streams import elements, entries, load_at
+from ravenml.data.editable_annotation import read_document
+from ravenml.data.formats.json_stream import elements, entries, load_at
+from ravenml.data.formats.rle import flat_of, pack_runs, runs_of, unpack_runs
 from ravenml.data.geometry import Bitmap, Polygon, Rectangle
-from ravenml.data.labels import read_document
 from ravenml.data.masks import draw
+from ravenml.data.problems import Fault
 from ravenml.data.project import Project
 
 coco_mask = pytest.importorskip("pycocotools.mask")

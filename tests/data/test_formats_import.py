@@ -13,16 +13,16 @@ import pytest
 from other_formats import SQUARE, picture, run, write_via
 
 from ravenml.config.home import datasets_dir
-from ravenml.data.faults import Fault
-from ravenml.data.formats.fitting import upright
-from ravenml.data.formats.lookup import Images, dataset_name, files_below
+from ravenml.data.editable_annotation import read_document
+from ravenml.data.formats.image_finder import Images, dataset_name, files_below
+from ravenml.data.formats.orient_and_clip import upright
 from ravenml.data.geometry import Bitmap, Point, Polygon, Rectangle
-from ravenml.data.headers import read_header
+from ravenml.data.image_header import read_header
 from ravenml.data.images import read_image
-from ravenml.data.known import resolve_dataset
-from ravenml.data.labels import read_document
 from ravenml.data.masks import draw
+from ravenml.data.problems import Fault
 from ravenml.data.project import Project
+from ravenml.data.registry import resolve_dataset
 
 FILE = Path("some.json")
 

@@ -9,8 +9,8 @@ import pytest
 from other_formats import left_out, picture, run
 from projects import encoded
 
+from ravenml.data.editable_annotation import Document, Label, read_document
 from ravenml.data.geometry import Rectangle
-from ravenml.data.labels import Document, Label, read_document
 from ravenml.data.meta import ObjClass
 from ravenml.data.project import Project
 from ravenml.data.transforms import bounds

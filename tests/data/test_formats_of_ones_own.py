@@ -12,9 +12,9 @@ import pytest
 from importlib_metadata import EntryPoint
 from other_formats import left_out, picture, run
 
-from ravenml.data.formats import known
+from ravenml.data.editable_annotation import read_document
+from ravenml.data.formats import registry
 from ravenml.data.geometry import Rectangle
-from ravenml.data.labels import read_document
 from ravenml.data.project import Project
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
@@ -23,7 +23,7 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes modules known as formats, as if a package had brought them."""
-    before = known._entries()
+    before = registry._entries()
 
     def install(**modules: ModuleType | str) -> None:
         entries = dict(before)
@@ -33,11 +33,11 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Any:
                 monkeypatch.setitem(sys.modules, module.__name__, module)
                 value = f"{module.__name__}:{name.title()}"
             entries[name] = EntryPoint(name=name, value=value, group="ravenml.plugins.data")
-        known.format_names.cache_clear()
-        monkeypatch.setattr(known, "_entries", lambda: entries)
+        registry.format_names.cache_clear()
+        monkeypatch.setattr(registry, "_entries", lambda: entries)
 
     yield install
-    known.format_names.cache_clear()
+    registry.format_names.cache_clear()
 
 
 def the_example() -> ModuleType:
@@ -78,5 +78,5 @@ def test_a_broken_format_is_told_and_hinders_no_other(tmp_path: Path, installed:
 def test_every_format_that_is_known_has_a_chapter_and_a_column() -> None:
     guide = GUIDE.read_text()
     (head,) = re.findall(r"^\| \| (via .*) \|$", guide, re.M)
-    assert sorted(head.split(" | ")) == known.format_names()
-    assert all(f"\n## {name}\n" in guide for name in known.format_names())
+    assert sorted(head.split(" | ")) == registry.format_names()
+    assert all(f"\n## {name}\n" in guide for name in registry.format_names())

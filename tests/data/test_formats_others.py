@@ -17,14 +17,14 @@ from other_formats import imported, left_out, picture, run
 from projects import encoded
 
 from ravenml.data.demo import write_demo
-from ravenml.data.faults import Fault
-from ravenml.data.formats import cvat, lookup, voc
+from ravenml.data.editable_annotation import read_document
+from ravenml.data.formats import cvat, image_finder, voc
+from ravenml.data.formats.class_list import classes_in
 from ravenml.data.formats.indexed_png import read_mask, write_mask
-from ravenml.data.formats.naming import classes_in
 from ravenml.data.geometry import Bitmap, Line, Point, Polygon, Rectangle
 from ravenml.data.images import read_image
-from ravenml.data.labels import read_document
 from ravenml.data.masks import draw_mask
+from ravenml.data.problems import Fault
 from ravenml.data.project import Project
 from ravenml.data.transforms import bounds
 
@@ -388,7 +388,7 @@ def test_what_the_files_of_a_folder_share_is_looked_up_once(
         path.write_text(f"<annotation><filename>{number}.png</filename></annotation>")
     # once it is imported, LabelMe's own listing of its files is not counted
     importlib.import_module("ravenml.data.formats.labelme")
-    monkeypatch.setattr(lookup, "files_below", noted(lookup.files_below))
+    monkeypatch.setattr(image_finder, "files_below", noted(image_finder.files_below))
     assert len(imported("labelme", tmp_path / "me")) == 9 and len(looks) == 1
     monkeypatch.setattr(voc, "_names", noted(voc._names))
     looks.clear()

@@ -16,12 +16,12 @@ from projects import encoded
 
 from ravenml.data.bitmap import trim
 from ravenml.data.demo import write_demo
+from ravenml.data.editable_annotation import Document, Label, read_document
 from ravenml.data.formats.base import EVERYTHING, SHAPES
-from ravenml.data.formats.forms import area
-from ravenml.data.formats.known import load_format
+from ravenml.data.formats.geometry_parsing import area
+from ravenml.data.formats.registry import load_format
 from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle
 from ravenml.data.inspection import inspect_project
-from ravenml.data.labels import Document, Label, read_document
 from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.data.project import Project
 from ravenml.data.writing import ProjectWriter, meta_json

@@ -10,9 +10,9 @@ import pytest
 from other_formats import SQUARE, imported, left_out, region, run, write_via
 from projects import real_data
 
+from ravenml.data.editable_annotation import read_document
 from ravenml.data.geometry import Line, Point, Polygon, Rectangle
 from ravenml.data.inspection import inspect_project
-from ravenml.data.labels import read_document
 from ravenml.data.masks import draw
 from ravenml.data.project import Project
 

@@ -20,7 +20,7 @@ from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
 from ravenml.data.project import Project
 from ravenml.errors import InputError
-from ravenml.infer.sources import one_model
+from ravenml.infer.model_resolver import one_model
 from ravenml.store.model_state import pack_model
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ravenml.data.editable_annotation import Document, Label
 from ravenml.data.geometry import Bitmap, Point, Rectangle
-from ravenml.data.labels import Document, Label
 from ravenml.data.masks import draw
 from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.errors import InputError, RavenError

@@ -15,8 +15,8 @@ from as_user import Raven
 from predicting import pack, write_predicting_plugins
 
 from ravenml.data.demo import write_demo
+from ravenml.data.editable_annotation import Document, Label, read_document
 from ravenml.data.geometry import Bitmap, Line, Point, Polygon, Rectangle
-from ravenml.data.labels import Document, Label, read_document
 from ravenml.data.masks import draw_mask
 from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.data.project import Project

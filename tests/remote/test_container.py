@@ -13,13 +13,13 @@ import pytest
 from as_user import wait_for
 
 from ravenml.errors import RavenError
-from ravenml.remote import worker
-from ravenml.remote.container import container_command, find_engine
-from ravenml.remote.folds import cluster_folds
+from ravenml.remote.client.execute_remotely import without_values
 from ravenml.remote.job import Job
-from ravenml.remote.places import Place
-from ravenml.remote.scripts import without_values
-from ravenml.remote.worker import Work
+from ravenml.remote.layout import Place
+from ravenml.remote.worker import worker
+from ravenml.remote.worker.container import container_command, find_engine
+from ravenml.remote.worker.folds import cluster_folds
+from ravenml.remote.worker.worker import Work
 from ravenml.store.local_store import FolderStore
 
 

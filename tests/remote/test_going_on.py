@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ravenml.remote.places import Place
-from ravenml.remote.submit import REMOTE, _hand_over
+from ravenml.remote.client.submit import REMOTE, _hand_over
+from ravenml.remote.layout import Place
 from ravenml.store.local_store import FolderStore
 
 

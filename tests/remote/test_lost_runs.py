@@ -15,12 +15,12 @@ from ravenml.config.config import config_path
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.files import read_json, write_json
-from ravenml.remote.follow import refresh
+from ravenml.remote.client.foreign_runs import Others, bring_run
+from ravenml.remote.client.ray_api import RayJobs
+from ravenml.remote.client.submit import REMOTE
+from ravenml.remote.client.sync import refresh
 from ravenml.remote.job import Job, submission
-from ravenml.remote.others import Others, bring_run
-from ravenml.remote.places import Place, attempt_name, code_key, open_store
-from ravenml.remote.ray_api import RayJobs
-from ravenml.remote.submit import REMOTE
+from ravenml.remote.layout import Place, attempt_name, code_key, open_store
 from ravenml.runs.layout import find_run
 from ravenml.runs.record import read_record, status
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ravenml.errors import RavenError
+from ravenml.remote.layout import Place, open_store
 from ravenml.remote.mirror import PIECE, Mirror
-from ravenml.remote.places import Place, open_store
 from ravenml.remote.restore import bring, is_light, is_no_state
 from ravenml.store.base import Digest
 from ravenml.store.local_store import FolderStore

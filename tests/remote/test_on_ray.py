@@ -91,7 +91,7 @@ def test_requirements_that_cannot_be_installed_are_one_sentence(cluster: OnRay) 
 
 
 IMPOSSIBLE = """
-import ravenml.remote.submit as s
+import ravenml.remote.client.submit as s
 s.requirements = lambda *more: ["ravenml-no-such-package==99"]
 print(s.submit(["run", "--", "true"], "local"))
 """

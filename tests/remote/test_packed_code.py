@@ -11,7 +11,7 @@ import pytest
 from checkouts import checkout, git
 
 from ravenml.errors import InputError
-from ravenml.remote.pack import LIMIT, pack
+from ravenml.remote.client.pack import LIMIT, pack
 
 
 @pytest.fixture

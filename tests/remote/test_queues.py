@@ -9,8 +9,8 @@ from as_user import Raven
 
 from ravenml.config.config import config_path
 from ravenml.errors import InputError
-from ravenml.remote.queues import queue_named
-from ravenml.remote.submit import send_dataset, submit
+from ravenml.remote.client.queues import queue_named
+from ravenml.remote.client.submit import send_dataset, submit
 
 
 def configure(text: str) -> None:

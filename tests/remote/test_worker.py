@@ -18,14 +18,15 @@ from as_user import wait_for
 from simple_project import write_simple_project
 from throwaway import GROUP, write_plugin
 
-from ravenml.remote import heart, mirror, scratch, worker
-from ravenml.remote.heart import Heart, Replaced
+from ravenml.remote import mirror
 from ravenml.remote.job import Job
+from ravenml.remote.layout import Place, is_written_once
 from ravenml.remote.mirror import beat
-from ravenml.remote.places import Place, is_written_once
-from ravenml.remote.process import exit_code
-from ravenml.remote.scratch import scratch_folder
-from ravenml.remote.worker import Work
+from ravenml.remote.worker import heartbeat, scratch, worker
+from ravenml.remote.worker.heartbeat import Heart, Replaced
+from ravenml.remote.worker.process import exit_code
+from ravenml.remote.worker.scratch import scratch_folder
+from ravenml.remote.worker.worker import Work
 from ravenml.store.local_store import FolderStore
 
 SAVES_SLOWLY = (
@@ -60,8 +61,8 @@ def place(tmp_path: Path) -> Place:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that looks more often, and is less patient."""
     monkeypatch.setattr(worker, "PERIOD", 0.2)
-    monkeypatch.setattr(heart, "PERIOD", 0.1)
-    monkeypatch.setattr(heart, "ALIVE", 0.4)
+    monkeypatch.setattr(heartbeat, "PERIOD", 0.1)
+    monkeypatch.setattr(heartbeat, "ALIVE", 0.4)
     monkeypatch.setattr(worker, "_POLITE", 0.5)
 
 

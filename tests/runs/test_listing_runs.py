@@ -18,10 +18,10 @@ from many_runs import events_of, write_new, write_run
 
 from ravenml.errors import InputError
 from ravenml.runs import index
+from ravenml.runs.filters import chosen, parse_since, parse_where
 from ravenml.runs.index import Index, indexed
 from ravenml.runs.notes import change_note, change_tags, read_notes
 from ravenml.runs.run import Run
-from ravenml.runs.where import chosen, parse_since, parse_where
 
 
 @pytest.fixture

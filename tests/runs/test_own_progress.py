@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from ravenml.runs.progress import Watched
 from ravenml.runs.run import Run
 from ravenml.runs.views import PlainView, live_line
-from ravenml.runs.watch import Watched
 
 
 def watched(folder: Path, steps: int) -> Watched:

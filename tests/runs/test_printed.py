@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ravenml.runs.events import LINE_LIMIT, read_events
-from ravenml.runs.printed import LIMIT, TEXT_LIMIT, PrintedParser, parse_event
+from ravenml.runs.output_parser import LIMIT, TEXT_LIMIT, PrintedParser, parse_event
 from ravenml.runs.run import Run
 
 METRICS = {"message": "metrics", "event_type": "EventType.METRICS", "type": "val", "epoch": 1.0}

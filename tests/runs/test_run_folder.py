@@ -16,10 +16,10 @@ from ravenml.runs.console import recorded
 from ravenml.runs.events import read_events
 from ravenml.runs.layout import find_run, new_id, run_ids
 from ravenml.runs.overview import details, overview
+from ravenml.runs.progress import Watched
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run import Run
 from ravenml.runs.secrets import redacted, redacted_arguments, redacted_text
-from ravenml.runs.watch import Watched
 
 
 def begin(home: Path, name: str = "20260101-000000-abcde") -> Run:

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from ravenml.runs.display import Display
+from ravenml.runs.progress import Series, Watched
 from ravenml.runs.run import Run
-from ravenml.runs.watch import Series, Watched
 
 
 def test_the_whole_counts_the_folds_that_have_not_begun(tmp_path: Path) -> None:

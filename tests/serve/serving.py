@@ -18,13 +18,13 @@ from listening import listening
 from numpy.typing import NDArray
 
 from ravenml.data.meta import ObjClass
+from ravenml.infer.model_resolver import ModelSource
 from ravenml.infer.network import PredictorNetwork
 from ravenml.infer.settings import Asked
-from ravenml.infer.sources import ModelSource
 from ravenml.plugin.discovery import Plugin
 from ravenml.serve.access import Access
 from ravenml.serve.app import Serving, make_app
-from ravenml.serve.served import ServedModel
+from ravenml.serve.loaded_model import ServedModel
 
 TOKEN = "the-token-of-all-these-tests"
 CLASSES = [

@@ -18,7 +18,7 @@ from serving import TOKEN, Tints, picture, serving
 from ravenml.errors import InputError, RavenError
 from ravenml.serve import Client
 from ravenml.serve.access import Access
-from ravenml.serve.limits import Limits
+from ravenml.serve.admission import Limits
 
 
 @pytest.fixture(scope="module")

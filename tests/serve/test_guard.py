@@ -17,7 +17,7 @@ from listening import listening
 
 from ravenml.errors import InputError
 from ravenml.serve.access import Access, choose_token, cookie_name, listen
-from ravenml.serve.guard import Guard
+from ravenml.serve.security import Guard
 
 TOKEN = "a-secret-of-sixteen-or-more"
 

@@ -15,7 +15,7 @@ from as_user import wait_for
 from serving import Answer, Tints, ask, form, picture, post, serving
 
 from ravenml.serve.access import Access
-from ravenml.serve.limits import Limits
+from ravenml.serve.admission import Limits
 
 
 @contextmanager

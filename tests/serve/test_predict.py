@@ -26,8 +26,8 @@ from serving import CLASSES, TOKEN, Answer, Spots, Tints, ask, form, picture, po
 from ravenml.data.bitmap import decode_bitmap, encode_bitmap
 from ravenml.errors import InputError
 from ravenml.serve.access import Access
-from ravenml.serve.limits import Limits
-from ravenml.serve.roots import Roots
+from ravenml.serve.admission import Limits
+from ravenml.serve.allowed_paths import Roots
 from ravenml.serve.urls import AllowedUrls
 
 SCRIPT = CLASSES[2].title

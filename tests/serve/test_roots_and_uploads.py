@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ravenml.data.faults import Fault
+from ravenml.data.problems import Fault
 from ravenml.errors import InputError
-from ravenml.serve.roots import Roots
+from ravenml.serve.allowed_paths import Roots
 from ravenml.serve.uploads import Refused, check_upload, decode_upload, image_size
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (30, 50, 3), dtype=np.uint8)

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from as_user import Raven, run_raven, wait_for
 from sly_support import needs_bwrap
 
-from ravenml.sly import isolation
-from ravenml.sly.dev import dev_command
-from ravenml.sly.task_folder import TaskFolder
+from ravenml.agent import isolation
+from ravenml.agent.devshell import dev_command
+from ravenml.agent.task_folder import TaskFolder
 
 
 def shell(raven: Raven, typed: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

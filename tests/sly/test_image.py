@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from as_user import Raven
 
+from ravenml.agent.plugin_folder import PluginFolder
+from ravenml.agent.plugin_image import build, build_command, labels, write_context
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.scaffold import write_plugin
-from ravenml.sly.plugin_folder import PluginFolder
-from ravenml.sly.plugin_image import build, build_command, labels, write_context
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,12 +14,12 @@ import pytest
 from as_user import Raven
 from sly_support import needs_bwrap, only_run, record, tasks
 
+from ravenml.agent import isolation
+from ravenml.agent.mount_link import linked, unlinked
+from ravenml.agent.safe_copy import checkpoint_folder, copy_whole, remove_tree
+from ravenml.agent.task import Task
+from ravenml.agent.task_folder import TaskFolder
 from ravenml.errors import RavenError
-from ravenml.sly import isolation
-from ravenml.sly.keeping import checkpoint_folder, copy_whole, remove_tree
-from ravenml.sly.link import linked, unlinked
-from ravenml.sly.task import Task
-from ravenml.sly.task_folder import TaskFolder
 
 READ_ONLY = "Read-only file system"
 

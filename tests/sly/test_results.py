@@ -12,12 +12,12 @@ import pytest
 from simple_project import write_simple_project
 from sly_support import needs_bwrap
 
+from ravenml.agent.agent import orphans
+from ravenml.agent.launch import Asked, start
+from ravenml.agent.plugin_folder import PluginFolder
+from ravenml.agent.result import left_over
+from ravenml.agent.safe_copy import _unless_gone, checkpoint_folder, copy_whole, remove_links
 from ravenml.errors import RavenError
-from ravenml.sly.agent import orphans
-from ravenml.sly.keeping import _unless_gone, checkpoint_folder, copy_whole, remove_links
-from ravenml.sly.plugin_folder import PluginFolder
-from ravenml.sly.result import left_over
-from ravenml.sly.starting import Asked, start
 
 
 def test_results_that_have_become_a_link_lead_nowhere(tmp_path: Path) -> None:

@@ -20,11 +20,11 @@ from projects import write_project
 import ravenml.sly as sly
 from ravenml.data.masks import draw_mask
 from ravenml.data.project import Project
-from ravenml.runs.printed import PrintedParser
-from ravenml.sly.aliased import MODULES
+from ravenml.runs.output_parser import PrintedParser
 from ravenml.sly.class_indexing import CONTINUE_TRAINING, TRANSFER_LEARNING, create_segmentation_classes
 from ravenml.sly.eval_planner import EvalPlanner
 from ravenml.sly.geometry import Geometry
+from ravenml.sly.module_alias import MODULES
 from ravenml.sly.raw_to_labels import DetectionNetworkPrediction, detection_preds_to_sly_rects
 
 SIZE = (24, 30)

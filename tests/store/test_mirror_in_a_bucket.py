@@ -16,10 +16,10 @@ from jobs_server import jobs_server
 from ravenml.config.config import config_path
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
+from ravenml.remote.client.submit import submit
+from ravenml.remote.layout import Place, code_key, known_runs
 from ravenml.remote.mirror import PIECE, Mirror, beat
-from ravenml.remote.places import Place, code_key, known_runs
 from ravenml.remote.restore import bring
-from ravenml.remote.submit import submit
 
 
 def test_a_key_is_made_once_whoever_else_tries(open_store: OpenStore) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ravenml.runs.program.collapse import Collapser
+from ravenml.runs.process.terminal_text import Collapser
 
 
 def collapsed(*pieces: str) -> str:

@@ -22,11 +22,11 @@ from clearml_server import Server, serve
 from throwaway import LEARNS, SETTINGS, write_plugin
 
 from ravenml.config.config import Config
-from ravenml.runs.program.tfevents import EventFile, Picture, Scalar
-from ravenml.runs.readers.base import Reader, Unreached
-from ravenml.runs.readers.chosen import load_reader
-from ravenml.runs.readers.follower import Busy, Follower
-from ravenml.runs.readers.tfwriter import EventFileWriter
+from ravenml.runs.exporters.base import Reader, Unreached
+from ravenml.runs.exporters.follower import Busy, Follower
+from ravenml.runs.exporters.registry import load_reader
+from ravenml.runs.exporters.tfevents_writer import EventFileWriter
+from ravenml.runs.process.tfevents import EventFile, Picture, Scalar
 from ravenml.runs.run import Run
 
 
@@ -319,7 +319,7 @@ def test_a_training_that_is_killed_and_resumed_shows_each_step_once(
 READERS = """
 import time
 from pathlib import Path
-from ravenml.runs.readers.base import Reader, step_of
+from ravenml.runs.exporters.base import Reader, step_of
 
 class Notes(Reader):
     def take(self, events):

@@ -13,7 +13,7 @@ from simple_project import write_simple_project
 from ravenml.data.project import Project
 from ravenml.errors import InputError
 from ravenml.train.config import SplitChoice
-from ravenml.train.dividing import chosen_split
+from ravenml.train.split_from_config import chosen_split
 
 
 @pytest.fixture

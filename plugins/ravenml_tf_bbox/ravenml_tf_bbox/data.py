@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml.data.boxes import BoxedImage, BoxSamples, boxes_of
-from ravenml.train.loading import Ahead, Kept
+from ravenml.toolkit.prefetch import Ahead, Kept
 
 NONE = -1.0  # fills up the boxes and classes of a batch's images that have fewer than another
 

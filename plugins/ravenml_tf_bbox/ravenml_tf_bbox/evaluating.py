@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 
 from ravenml.data.boxes import BoxSamples
-from ravenml.data.faults import suggestion
-from ravenml.data.listed import listed_items
+from ravenml.data.item_list import listed_items
+from ravenml.data.problems import suggestion
 from ravenml.data.project import Project
 from ravenml.errors import InputError
 from ravenml.files import write_bytes

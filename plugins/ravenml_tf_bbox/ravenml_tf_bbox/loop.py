@@ -14,10 +14,10 @@ import numpy as np
 from ravenml.data.boxes import BoxedImage
 from ravenml.errors import RavenError
 from ravenml.runs.run import Run
-from ravenml.train.augmentation.pipeline import Pipeline
-from ravenml.train.keeping import Best, best_name, moment
-from ravenml.train.randomness import AUGMENTATION, derived_seed, epoch_order
-from ravenml.train.schedule import learning_rate
+from ravenml.toolkit.augmentation.pipeline import Pipeline
+from ravenml.toolkit.checkpoints import Best, best_name, moment
+from ravenml.toolkit.lr_schedule import learning_rate
+from ravenml.toolkit.seeding import AUGMENTATION, derived_seed, epoch_order
 from ravenml_tf_bbox.augmentation.augmenter import augmented
 from ravenml_tf_bbox.augmentation.mosaic import mosaic
 from ravenml_tf_bbox.data import Batch, FittedSamples, Loader

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.train.previews import beside_each_other, panel_scale
+from ravenml.toolkit.previews import beside_each_other, panel_scale
 from ravenml_tf_bbox.confusion import SURE
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def precision_recall_picture(evaluation: Evaluation) -> NDArray[np.uint8]:
     """Precision over recall of every class at overlaps of 0.5 and 0.75, as COCO interpolates it."""
     from matplotlib.figure import Figure
 
-    from ravenml.train.pictures import drawn
+    from ravenml.toolkit.pictures import drawn
 
     precision = evaluation.coco.eval["precision"]  # overlaps, recalls, classes, areas, most detections
     recalls = evaluation.coco.params.recThrs

@@ -7,8 +7,8 @@ from functools import partial
 
 from ravenml.data.project import ObjClass
 from ravenml.runs.run import Run
-from ravenml.train.background import Background
-from ravenml.train.previews import Previews
+from ravenml.toolkit.async_writer import Background
+from ravenml.toolkit.previews import Previews
 from ravenml_tf_bbox.data import FittedSamples, padded
 from ravenml_tf_bbox.detecting import Detector, in_image
 from ravenml_tf_bbox.pictures import palette_of, side_by_side

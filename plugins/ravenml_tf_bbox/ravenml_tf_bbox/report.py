@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ravenml.data.boxes import BoxSamples
 from ravenml.files import write_json
-from ravenml.train.curves import curves
+from ravenml.toolkit.metric_history import curves
 from ravenml_tf_bbox.confusion import NOTHING, OVERLAP, SURE, Matches, all_matches
 from ravenml_tf_bbox.evaluation import Evaluation
 from ravenml_tf_bbox.pictures import precision_recall_picture, side_by_side
@@ -93,7 +93,7 @@ def evaluation_pictures(
     Yields:
         Names and pictures, uint8 RGB.
     """
-    from ravenml.train.pictures import confusion_picture, curves_picture  # matplotlib comes with it
+    from ravenml.toolkit.pictures import confusion_picture, curves_picture  # matplotlib comes with it
 
     yield "precision_recall", precision_recall_picture(evaluation)
     total = np.sum([one.confusion for one in matched], axis=0)

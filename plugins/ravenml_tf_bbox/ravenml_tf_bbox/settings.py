@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ravenml.train.augmentation.templates import NONE, TEMPLATES, template_choices
-from ravenml.train.loop_settings import BatchSize, InputSize, LoopSettings
+from ravenml.toolkit.augmentation.templates import NONE, TEMPLATES, template_choices
+from ravenml.toolkit.hyperparameters import BatchSize, InputSize, LoopSettings
 from ravenml.train.settings import Choice, shown
 from ravenml_tf_bbox.augmentation.templates import BOXES, pipeline_of
 from ravenml_tf_bbox.models import ARCHITECTURES

@@ -10,13 +10,13 @@ from ravenml.data.classes import BACKGROUND, class_order
 from ravenml.data.project import ObjClass, Project
 from ravenml.errors import InputError
 from ravenml.files import write_json
-from ravenml.train.background import Background
-from ravenml.train.checks import check_best_by, check_parts, parts
-from ravenml.train.identity import check_identity, identity_of, machine_difference
+from ravenml.toolkit.async_writer import Background
+from ravenml.toolkit.preflight import check_best_by, check_parts, parts
+from ravenml.toolkit.pretrained import Start, classes_to_go_on_with
+from ravenml.toolkit.resume_guard import check_identity, identity_of, machine_difference
+from ravenml.toolkit.seeding import INITIAL_WEIGHTS, derived_seed
 from ravenml.train.interfaces import TrainInput, TrainOutput
-from ravenml.train.randomness import INITIAL_WEIGHTS, derived_seed
 from ravenml.train.scores import Scores
-from ravenml.train.starts import Start, classes_to_go_on_with
 from ravenml_tf_bbox.augmentation.templates import pipeline_of
 from ravenml_tf_bbox.data import FittedSamples, Loader
 from ravenml_tf_bbox.detecting import MEASURED, Detector

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from ravenml.errors import InputError
 from ravenml.files import write_beside
 from ravenml.store.model_state import read_config, unpack_model
-from ravenml.train import keeping, starts
-from ravenml.train.keeping import states
-from ravenml.train.starts import Start
+from ravenml.toolkit import checkpoints, pretrained
+from ravenml.toolkit.checkpoints import states
+from ravenml.toolkit.pretrained import Start
 
 if TYPE_CHECKING:
     import keras
@@ -58,7 +58,7 @@ class State:
     optimizer: list[NDArray[Any]] = field(default_factory=list)
 
 
-class Keeper(keeping.Keeper):
+class Keeper(checkpoints.Keeper):
     """Writes ``model_*.npz`` and ``state_*.npz``."""
 
     suffix = SUFFIX
@@ -161,8 +161,8 @@ def _load_keras(model: keras.Model, path: Path, skip: bool) -> None:
 
 
 def read_start(path: Path) -> Start:
-    """Look at what ``--weights`` names; see :func:`ravenml.train.starts.read_start`."""
-    return starts.read_start(path, SUFFIX)
+    """Look at what ``--weights`` names; see :func:`ravenml.toolkit.pretrained.read_start`."""
+    return pretrained.read_start(path, SUFFIX)
 
 
 def load_start(model: keras.Model, start: Start, new_head: bool) -> None:

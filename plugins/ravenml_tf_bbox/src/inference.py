@@ -1,7 +1,7 @@
 """Inference through Supervisely's contract: the task under /sly_task_data, a project in its results/."""
 
+from ravenml.agent.builtin_tasks import infer_task
 from ravenml.sly import main_wrapper
-from ravenml.sly.ours import infer_task
 
 if __name__ == "__main__":
     main_wrapper("TF_BBOX_INFERENCE", infer_task)

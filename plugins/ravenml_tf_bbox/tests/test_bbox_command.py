@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ravenml.sly.plugin_folder import PluginFolder
+from ravenml.agent.plugin_folder import PluginFolder
 from ravenml_tf_bbox import __version__
 from ravenml_tf_bbox.settings import BoxSettings
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ravenml.data.boxes import BoxedImage
-from ravenml.train.augmentation import pipeline as p
+from ravenml.toolkit.augmentation import pipeline as p
 from ravenml_tf_bbox.augmentation.augmenter import augmented
 from ravenml_tf_bbox.augmentation.mosaic import mosaic
 from ravenml_tf_bbox.augmentation.templates import BOXES, pipeline_of

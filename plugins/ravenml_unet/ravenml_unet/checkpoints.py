@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ravenml.train.keeping import states
+from ravenml.toolkit.checkpoints import states
 from ravenml_unet.weights import load_torch
 
 STATE_SUFFIX = ".pt"

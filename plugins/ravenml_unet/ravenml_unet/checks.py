@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from ravenml.data.split import Split
 from ravenml.errors import InputError
-from ravenml.train.checks import check_best_by, check_parts
+from ravenml.toolkit.preflight import check_best_by, check_parts
 from ravenml_unet.loss import given_weights
 from ravenml_unet.settings import UNetSettings
 

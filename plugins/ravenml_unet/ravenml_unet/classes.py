@@ -5,7 +5,7 @@ from __future__ import annotations
 from ravenml.data.classes import class_order
 from ravenml.data.project import ObjClass, Project
 from ravenml.errors import InputError
-from ravenml.train.starts import Start, classes_to_go_on_with
+from ravenml.toolkit.pretrained import Start, classes_to_go_on_with
 from ravenml_unet.settings import UNetSettings
 
 

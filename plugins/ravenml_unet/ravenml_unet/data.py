@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ravenml.train.loading import Ahead, Kept
+from ravenml.toolkit.prefetch import Ahead, Kept
 from ravenml_unet.preprocessing import resize_image, resize_labels
 
 Indices = Sequence[int] | NDArray[Any]
@@ -44,7 +44,7 @@ def divided(order: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
 class ResizedSamples:
     """Samples at the network's input size; as many as fit ``memory`` bytes are resized only once.
 
-    ``memory`` is by default what :func:`ravenml.train.memory.memory_for_images` allows.
+    ``memory`` is by default what :func:`ravenml.toolkit.memory.memory_for_images` allows.
     """
 
     def __init__(self, samples: ImagesAndLabels, width: int, height: int, memory: int | None = None) -> None:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from ravenml.data.classes import BACKGROUND
-from ravenml.data.faults import suggestion
-from ravenml.data.listed import listed_items
+from ravenml.data.item_list import listed_items
+from ravenml.data.problems import suggestion
 from ravenml.data.project import Project
 from ravenml.data.samples import Samples
 from ravenml.errors import InputError

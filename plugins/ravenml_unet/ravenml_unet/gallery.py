@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.train.curves import curves
+from ravenml.toolkit.metric_history import curves
 from ravenml_unet.data import ImagesAndLabels
 from ravenml_unet.evaluation import Evaluation
 from ravenml_unet.previews import side_by_side
@@ -42,7 +42,7 @@ def evaluation_pictures(
     Yields:
         Names and pictures, uint8 RGB.
     """
-    from ravenml.train.pictures import confusion_picture, curves_picture  # matplotlib comes with it
+    from ravenml.toolkit.pictures import confusion_picture, curves_picture  # matplotlib comes with it
 
     yield "confusion_matrix", confusion_picture(evaluation.confusion.sum(axis=0), evaluation.titles)
     over_time = curves(run) if run is not None else {}

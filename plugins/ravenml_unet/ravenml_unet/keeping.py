@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ravenml.train import keeping
+from ravenml.toolkit import checkpoints
 from ravenml_unet.checkpoints import STATE_SUFFIX, State
 from ravenml_unet.weights import bare_state, save_torch
 
 
-class Keeper(keeping.Keeper):
+class Keeper(checkpoints.Keeper):
     """Writes ``model_*.pth``, bare state dicts, and ``state_*.pt``."""
 
     suffix = ".pth"

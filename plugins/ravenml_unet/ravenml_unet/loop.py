@@ -16,9 +16,9 @@ from lightning_fabric import Fabric
 from ravenml.errors import RavenError
 from ravenml.infer.metrics import segmentation_metrics
 from ravenml.runs.run import Run
-from ravenml.train.keeping import Best, best_name, moment
-from ravenml.train.randomness import AUGMENTATION, STEP, derived_seed, epoch_order
-from ravenml.train.schedule import learning_rate
+from ravenml.toolkit.checkpoints import Best, best_name, moment
+from ravenml.toolkit.lr_schedule import learning_rate
+from ravenml.toolkit.seeding import AUGMENTATION, STEP, derived_seed, epoch_order
 from ravenml_unet.checkpoints import State
 from ravenml_unet.compiling import compiled, explained
 from ravenml_unet.confusion import confusion_per_image

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from ravenml.data.faults import suggestion
+from ravenml.data.problems import suggestion
 from ravenml.errors import InputError
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of log-probabilities and labels, as below

@@ -13,8 +13,8 @@ from torch import nn
 
 from ravenml.data.project import ObjClass
 from ravenml.runs.run import Run
-from ravenml.train.background import Background
-from ravenml.train.previews import Previews, beside_each_other
+from ravenml.toolkit.async_writer import Background
+from ravenml.toolkit.previews import Previews, beside_each_other
 from ravenml_unet.predicting import most_likely, probabilities
 
 

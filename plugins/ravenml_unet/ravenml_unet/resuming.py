@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.data.split import Split
-from ravenml.train.augmentation.pipeline import Pipeline
-from ravenml.train.identity import check_identity, identity_of, machine_difference
+from ravenml.toolkit.augmentation.pipeline import Pipeline
+from ravenml.toolkit.resume_guard import check_identity, identity_of, machine_difference
 from ravenml_unet.checkpoints import State, newest_state
 from ravenml_unet.loop import TrainingLoop, machine
 from ravenml_unet.settings import UNetSettings

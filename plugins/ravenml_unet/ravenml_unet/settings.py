@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from ravenml.errors import InputError
-from ravenml.train.augmentation.templates import TEMPLATES, template_choices
-from ravenml.train.loop_settings import InputSize, LoopSettings, whole_path
+from ravenml.toolkit.augmentation.templates import TEMPLATES, template_choices
+from ravenml.toolkit.hyperparameters import InputSize, LoopSettings, whole_path
 from ravenml.train.settings import Choice, shown
 from ravenml_unet.joining import REFERENCE
 from ravenml_unet.models.registry import ARCHITECTURES, check_model_name, offered_models
@@ -183,7 +183,7 @@ class UNetSettings(LoopSettings):
 
     def augmented(self, image: NDArray[np.uint8], count: int, seed: int) -> list[NDArray[np.uint8]]:
         """As the training changes them."""
-        from ravenml.train.augmentation.reading import read_augmentations
+        from ravenml.toolkit.augmentation.reading import read_augmentations
         from ravenml_unet.augmentation.preview import changed
 
         return changed(read_augmentations(self.augmentations), image, count, seed)

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ravenml.train import starts
-from ravenml.train.starts import Start
+from ravenml.toolkit import pretrained
+from ravenml.toolkit.pretrained import Start
 
 
 def read_start(path: Path) -> Start:
@@ -20,10 +20,10 @@ def read_start(path: Path) -> Start:
     Raises:
         InputError: it does not exist, is neither of the three kinds, or says what makes no sense.
     """
-    return starts.read_start(path, ".pth", _told)
+    return pretrained.read_start(path, ".pth", _told)
 
 
 def _told(state: Mapping[str, Any]) -> tuple[Any, Any]:
     if isinstance(state.get("plugin"), dict):
-        return starts.told_by_us(state)
+        return pretrained.told_by_us(state)
     return state["selectedModel"], state["imgSize"]

@@ -11,14 +11,14 @@ import torch
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.samples import Samples
 from ravenml.files import write_json
-from ravenml.train.augmentation.pipeline import Pipeline
-from ravenml.train.augmentation.reading import read_augmentations
-from ravenml.train.background import Background
-from ravenml.train.checks import parts
+from ravenml.toolkit.async_writer import Background
+from ravenml.toolkit.augmentation.pipeline import Pipeline
+from ravenml.toolkit.augmentation.reading import read_augmentations
+from ravenml.toolkit.preflight import parts
+from ravenml.toolkit.pretrained import Start
+from ravenml.toolkit.seeding import INITIAL_WEIGHTS, derived_seed
 from ravenml.train.interfaces import TrainInput, TrainOutput
-from ravenml.train.randomness import INITIAL_WEIGHTS, derived_seed
 from ravenml.train.scores import Scores
-from ravenml.train.starts import Start
 from ravenml_unet.allocator import keep_freed_memory
 from ravenml_unet.augmentation.recording import record_augmentations
 from ravenml_unet.checks import check_batches, check_best, check_class_weights

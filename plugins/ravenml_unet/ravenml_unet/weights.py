@@ -14,7 +14,7 @@ from torch import nn
 from ravenml.errors import InputError
 from ravenml.files import write_beside
 from ravenml.store.model_state import read_config, unpack_model
-from ravenml.train.starts import Start
+from ravenml.toolkit.pretrained import Start
 from ravenml_unet.models.network import SegmentationNetwork
 
 

@@ -19,7 +19,7 @@ from as_user import TESTS
 from torch import nn
 from unet_support import small_settings
 
-import ravenml.train.pictures
+import ravenml.toolkit.pictures
 import ravenml_unet.augmentation.augmenter
 from ravenml.data.project import Project
 from ravenml.data.split import Split
@@ -28,7 +28,7 @@ from ravenml.train.config import TrainConfig
 from ravenml.train.interfaces import TrainInput
 from ravenml_unet.training import run_training
 
-IMPORTED = (ravenml_unet.augmentation.augmenter, ravenml.train.pictures)  # once, by the server
+IMPORTED = (ravenml_unet.augmentation.augmenter, ravenml.toolkit.pictures)  # once, by the server
 FILE_OPERATIONS = ("fsync", "replace", "unlink")
 SETTINGS: dict[str, Any] = {
     "model": "killed_training:Tiny",

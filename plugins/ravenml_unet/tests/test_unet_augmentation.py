@@ -15,8 +15,8 @@ import torch
 from unet_support import MakeInput, small_settings
 
 from ravenml.errors import InputError
-from ravenml.train.augmentation.imgaug import CONVERTERS
-from ravenml.train.augmentation.pipeline import (
+from ravenml.toolkit.augmentation.imgaug import CONVERTERS
+from ravenml.toolkit.augmentation.pipeline import (
     OPERATIONS,
     Affine,
     CropPad,
@@ -25,8 +25,8 @@ from ravenml.train.augmentation.pipeline import (
     Pipeline,
     Rotate,
 )
-from ravenml.train.augmentation.reading import read_augmentations
-from ravenml.train.augmentation.templates import TEMPLATES
+from ravenml.toolkit.augmentation.reading import read_augmentations
+from ravenml.toolkit.augmentation.templates import TEMPLATES
 from ravenml_unet.augmentation.augmenter import Augmenter
 from ravenml_unet.training import run_training
 

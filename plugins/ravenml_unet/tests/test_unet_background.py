@@ -12,7 +12,7 @@ from unet_support import small_settings
 
 from ravenml.errors import RavenError
 from ravenml.runs.run import Run
-from ravenml.train.background import MOST, Background
+from ravenml.toolkit.async_writer import MOST, Background
 from ravenml_unet.checkpoints import State
 from ravenml_unet.keeping import Keeper
 

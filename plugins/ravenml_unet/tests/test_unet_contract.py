@@ -62,7 +62,7 @@ def contents(tar: Path) -> dict[str, bytes]:
 
 
 def test_its_contract_files_are_whole() -> None:
-    from ravenml.sly.plugin_folder import PluginFolder
+    from ravenml.agent.plugin_folder import PluginFolder
     from ravenml_unet import __version__
     from ravenml_unet.settings import UNetSettings
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ravenml.train.randomness import ORDER, STEP, derived_seed, epoch_order
+from ravenml.toolkit.seeding import ORDER, STEP, derived_seed, epoch_order
 from ravenml_unet.data import Loader, ResizedSamples, divided
 from ravenml_unet.device import seed_generators
 from ravenml_unet.preprocessing import MEAN, STD, normalised, resize_labels

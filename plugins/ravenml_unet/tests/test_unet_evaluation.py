@@ -19,7 +19,7 @@ from ravenml.errors import InputError
 from ravenml.infer.evaluation import per_class, section
 from ravenml.infer.metrics import confusion_matrix, segmentation_metrics
 from ravenml.infer.out_of_fold import predict_segmentation
-from ravenml.train.pictures import confusion_picture, curves_picture
+from ravenml.toolkit.pictures import confusion_picture, curves_picture
 from ravenml_unet import load_model
 from ravenml_unet.evaluating import evaluate_model
 from ravenml_unet.evaluation import Evaluation

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ravenml.train.memory import MOST, available_memory, memory_for_images
+from ravenml.toolkit.memory import MOST, available_memory, memory_for_images
 
 BENCHMARK = Path(__file__).resolve().parents[3] / "benchmarks" / "training_memory.py"
 
@@ -29,7 +29,7 @@ def test_images_take_a_quarter_of_what_is_free_and_at_most_a_gibibyte() -> None:
 @pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
 def test_a_process_whose_memory_is_limited_keeps_fewer_images(limit: str) -> None:
     code = (
-        "import resource; from ravenml.train.memory import memory_for_images as f\n"
+        "import resource; from ravenml.toolkit.memory import memory_for_images as f\n"
         f"resource.setrlimit(resource.{limit}, (400 << 20, 400 << 20)); print(f())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

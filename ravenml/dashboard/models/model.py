@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ravenml.dashboard.controls import facts, link, short_path, table
-from ravenml.dashboard.frame import command, empty, frame, heading, section
+from ravenml.dashboard.layout import command, empty, frame, heading, section
 from ravenml.dashboard.models import serving
 from ravenml.dashboard.models.table import PERIOD, serve_button, server_line
 from ravenml.dashboard.runs.words import cell
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.store.base import Entry, Store
-from ravenml.store.configured import bucket, local_models
+from ravenml.store.factory import bucket, local_models
 from ravenml.store.models import find_model, model_entries, read_metadata
 from ravenml.store.models_view import local_time
 from ravenml.store.progress import size_text

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ravenml.dashboard.controls import link, named, table
-from ravenml.dashboard.frame import empty, frame, heading, section, tell
+from ravenml.dashboard.layout import empty, frame, heading, section, tell
 from ravenml.dashboard.models import serving
 from ravenml.dashboard.models.upload import UploadForm
 from ravenml.errors import RavenError
-from ravenml.store.configured import bucket, local_models
+from ravenml.store.factory import bucket, local_models
 from ravenml.store.models import Model, list_models, merged
 from ravenml.store.models_view import local_time
 from ravenml.store.progress import size_text

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ravenml.dashboard.controls import named
-from ravenml.dashboard.frame import tell
+from ravenml.dashboard.layout import tell
 from ravenml.dashboard.models import uploads
 from ravenml.errors import RavenError
-from ravenml.store.configured import models_store
+from ravenml.store.factory import models_store
 from ravenml.store.model_state import check_model
 from ravenml.store.models import push_file
 from ravenml.store.progress import size_text

@@ -9,7 +9,7 @@ _PERIOD = 1.0  # seconds; the mirror itself is written every two
 
 def follow() -> None:
     """Bring what is new, again and again; work for a thread that ends with the process."""
-    from ravenml.remote.follow import refresh_all, unfinished
+    from ravenml.remote.client.sync import refresh_all, unfinished
 
     while True:
         try:

@@ -10,10 +10,10 @@ from typing import Any
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.files import read_json
-from ravenml.remote.queues import NamedQueue, queues
-from ravenml.remote.submit import REMOTE
+from ravenml.remote.client.queues import NamedQueue, queues
+from ravenml.remote.client.submit import REMOTE
+from ravenml.runs.filters import Row
 from ravenml.runs.record import UNDER_WAY, heartbeat
-from ravenml.runs.where import Row
 
 _PATIENCE = 4.0  # seconds that a cluster has to answer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ravenml.config.config import config_path
 from ravenml.dashboard.controls import link, short_path, table
-from ravenml.dashboard.frame import command, frame, heading, section
+from ravenml.dashboard.layout import command, frame, heading, section
 from ravenml.dashboard.queues.state import Job, Place, describe, jobs_of, places
 from ravenml.dashboard.runs.actions import stop
 from ravenml.dashboard.runs.listing import LISTING

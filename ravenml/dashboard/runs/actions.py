@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from ravenml.config.home import runs_dir
-from ravenml.dashboard.frame import tell
+from ravenml.dashboard.layout import tell
 from ravenml.dashboard.processes import Started, start
 from ravenml.errors import RavenError
 from ravenml.runs import layout

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ravenml.config.home import runs_dir
-from ravenml.dashboard.frame import tell
+from ravenml.dashboard.layout import tell
 from ravenml.dashboard.runs.actions import stop
 from ravenml.errors import RavenError
 from ravenml.runs.notes import change_tags

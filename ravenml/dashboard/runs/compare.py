@@ -7,7 +7,7 @@ from typing import Any
 from ravenml.config.home import runs_dir
 from ravenml.dashboard.charts import PERIOD, Charts, Source, folds_of
 from ravenml.dashboard.controls import link, table
-from ravenml.dashboard.frame import empty, frame, heading, section
+from ravenml.dashboard.layout import empty, frame, heading, section
 from ravenml.dashboard.runs.words import cell, status_chip
 from ravenml.errors import RavenError
 from ravenml.runs import layout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ravenml.dashboard.controls import link, named, short_path
-from ravenml.dashboard.frame import tell
+from ravenml.dashboard.layout import tell
 from ravenml.dashboard.runs import actions
 from ravenml.dashboard.runs.provenance import dataset_of
 from ravenml.dashboard.runs.state import State

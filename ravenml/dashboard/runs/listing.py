@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+from ravenml.runs.filters import Row
 from ravenml.runs.index import Index
-from ravenml.runs.where import Row
 
 _FRESH = 0.3  # seconds for which what was found is good enough
 _SHARE = 10  # a look may take no more than this part of the time

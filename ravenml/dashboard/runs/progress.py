@@ -10,8 +10,8 @@ from typing import Any
 from ravenml.dashboard.charts import folds_of
 from ravenml.files import read_json
 from ravenml.runs import layout
+from ravenml.runs.progress import Watched, main_metrics
 from ravenml.runs.views import duration, own_subtask, short
-from ravenml.runs.watch import Watched, main_metrics
 
 
 class Progress:

@@ -6,11 +6,11 @@ import shlex
 from typing import Any
 
 from ravenml.dashboard.controls import facts, table
-from ravenml.dashboard.frame import command
+from ravenml.dashboard.layout import command
 from ravenml.dashboard.runs.files import inside
 from ravenml.dashboard.runs.state import State
 from ravenml.dashboard.runs.words import cell
-from ravenml.runs.facts import settings_of
+from ravenml.runs.run_row import settings_of
 from ravenml.store.progress import size_text
 
 _DIFF = 400_000  # letters of a diff that are shown

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 from ravenml.errors import InputError
 from ravenml.runs.curves import as_number
+from ravenml.runs.filters import Row, chosen, lookup, parse_where
 from ravenml.runs.overview import headline
-from ravenml.runs.where import Row, chosen, lookup, parse_where
 
 SIZE = 50  # runs on a page
 SCORE = "score"  # the column with the score that names a run in a list

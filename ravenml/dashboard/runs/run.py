@@ -7,7 +7,7 @@ from typing import Any
 
 from ravenml.dashboard.charts import PERIOD, Charts, sources_of
 from ravenml.dashboard.controls import facts
-from ravenml.dashboard.frame import empty, frame, section
+from ravenml.dashboard.layout import empty, frame, section
 from ravenml.dashboard.runs import artifacts, evaluation, folds, provenance
 from ravenml.dashboard.runs.console import Console
 from ravenml.dashboard.runs.files import folder_of

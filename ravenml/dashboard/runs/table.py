@@ -6,13 +6,13 @@ from typing import Any
 from urllib.parse import quote
 
 from ravenml.dashboard.controls import choice, link, named
-from ravenml.dashboard.frame import empty, frame, heading
+from ravenml.dashboard.layout import empty, frame, heading
 from ravenml.dashboard.runs.bulk import Bulk
 from ravenml.dashboard.runs.listing import LISTING
 from ravenml.dashboard.runs.query import SCORE, SIZE, STATUSES, Page, Query, select
 from ravenml.dashboard.runs.rows import Rows
 from ravenml.dashboard.runs.words import cell, lasted, moment, score
-from ravenml.runs.where import Row, lookup
+from ravenml.runs.filters import Row, lookup
 
 PERIOD = 0.4  # seconds between two looks
 _COLUMNS = (  # name, title, whether a phone has room for it

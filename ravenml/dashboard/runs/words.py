@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from ravenml.dashboard.controls import words
+from ravenml.runs.filters import Row
 from ravenml.runs.overview import headline
 from ravenml.runs.views import duration
-from ravenml.runs.where import Row
 
 _STATUSES = ("running", "waiting", "completed", "failed", "interrupted", "lost", "broken")
 

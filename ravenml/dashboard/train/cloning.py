@@ -6,7 +6,7 @@ from asyncio import to_thread
 from typing import Any
 
 from ravenml.dashboard.train.draft import Draft, new_draft, put, value_at
-from ravenml.dashboard.train.opening import from_run, from_text
+from ravenml.dashboard.train.draft_import import from_run, from_text
 from ravenml.dashboard.train.wizard import Shared
 from ravenml.errors import RavenError
 from ravenml.runs.layout import find_run

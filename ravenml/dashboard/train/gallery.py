@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ravenml.dashboard.train.dataset_stats import Job
 from ravenml.dashboard.train.files import address
 from ravenml.dashboard.train.summary import counted
-from ravenml.dashboard.train.survey import Job
 from ravenml.dashboard.train.wizard import Wizard
 
 PAGE = 24

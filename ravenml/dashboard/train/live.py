@@ -12,8 +12,8 @@ from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import EventReader
 from ravenml.runs.follow import Log
+from ravenml.runs.progress import Progress
 from ravenml.runs.record import read_record, status
-from ravenml.runs.watch import Progress
 
 _LINES = 400  # of the console that are kept for the page
 _AT_ONCE = 8 << 20

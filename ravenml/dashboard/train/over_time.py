@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ravenml.dashboard.frame import section
+from ravenml.dashboard.layout import section
 from ravenml.dashboard.runs.files import address
 from ravenml.dashboard.train.live import Part, Picture
 

@@ -7,12 +7,12 @@ from typing import Any
 from urllib.parse import quote
 
 from ravenml.dashboard.controls import named
-from ravenml.dashboard.frame import empty, frame, heading, section, tell
+from ravenml.dashboard.layout import empty, frame, heading, section, tell
 from ravenml.dashboard.pages import Nav
 from ravenml.dashboard.settings import Settings
 from ravenml.dashboard.train.cloning import draft_of_file, draft_of_run
 from ravenml.dashboard.train.draft import Draft, list_drafts, new_draft, remove_draft
-from ravenml.dashboard.train.opening import LARGEST
+from ravenml.dashboard.train.draft_import import LARGEST
 from ravenml.dashboard.train.wizard import Shared, Wizard
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.discovery import plugins

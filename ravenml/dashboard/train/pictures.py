@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml.config.home import cache_dir
-from ravenml.data.faults import Fault
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
+from ravenml.data.problems import Fault
 from ravenml.data.project import Item, Project
 from ravenml.files import write_derived
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ravenml.config.home import runs_dir
 from ravenml.dashboard.charts import Charts, sources_of
-from ravenml.dashboard.frame import section, tell
+from ravenml.dashboard.layout import section, tell
 from ravenml.dashboard.runs.actions import looks_for_requests
 from ravenml.dashboard.train import starting
 from ravenml.dashboard.train.artifacts import artifacts, write_link

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ravenml.dashboard.frame import empty, section
+from ravenml.dashboard.layout import empty, section
 from ravenml.dashboard.train.augmenting import paint
 from ravenml.dashboard.train.step_project import option
 from ravenml.errors import RavenError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ravenml.dashboard.frame import section
+from ravenml.dashboard.layout import section
 from ravenml.dashboard.train.draft import value_at
 from ravenml.dashboard.train.gallery import swatch
 from ravenml.data.classes import BACKGROUND

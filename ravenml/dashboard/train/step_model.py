@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import to_thread
 from typing import TYPE_CHECKING, Any
 
-from ravenml.dashboard.frame import empty, section
+from ravenml.dashboard.layout import empty, section
 from ravenml.dashboard.train.fields import place_field
 from ravenml.dashboard.train.starting_points import Point, starting_points
 from ravenml.dashboard.train.step_project import option

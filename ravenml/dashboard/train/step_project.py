@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from ravenml.config.home import datasets_dir
 from ravenml.dashboard import processes
 from ravenml.dashboard.controls import short_path
-from ravenml.dashboard.frame import empty, section, tell
+from ravenml.dashboard.layout import empty, section, tell
 from ravenml.dashboard.train.draft import SplitWish, put
 from ravenml.dashboard.train.gallery import Gallery
 from ravenml.dashboard.train.summary import counted
-from ravenml.data.known import known_datasets
+from ravenml.data.registry import known_datasets
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import plugins
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ravenml.dashboard.chart import Chart
-from ravenml.dashboard.column import Points
 from ravenml.dashboard.drawing import Line
-from ravenml.dashboard.frame import empty, section
-from ravenml.dashboard.train.division import steps_per_epoch
+from ravenml.dashboard.layout import empty, section
+from ravenml.dashboard.metric_column import Points
 from ravenml.dashboard.train.draft import Draft
 from ravenml.dashboard.train.fields import mark, place_field
-from ravenml.dashboard.train.missing import HANDLED, STEP_OF_ROLE
+from ravenml.dashboard.train.split_preview import steps_per_epoch
+from ravenml.dashboard.train.step_validation import HANDLED, STEP_OF_ROLE
 from ravenml.errors import RavenError
-from ravenml.remote.queues import LOCAL, queues
+from ravenml.remote.client.queues import LOCAL, queues
 from ravenml.train.settings import GROUPS
 
 if TYPE_CHECKING:

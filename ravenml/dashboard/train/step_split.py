@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ravenml.dashboard.frame import section
-from ravenml.dashboard.train.division import Share, balance, unevenness
+from ravenml.dashboard.layout import section
 from ravenml.dashboard.train.draft import Draft
 from ravenml.dashboard.train.gallery import legend
+from ravenml.dashboard.train.split_preview import Share, balance, unevenness
 from ravenml.dashboard.train.step_project import figure, option
 
 if TYPE_CHECKING:

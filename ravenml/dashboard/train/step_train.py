@@ -6,7 +6,7 @@ from asyncio import to_thread
 from typing import TYPE_CHECKING
 
 from ravenml.dashboard.controls import short_path
-from ravenml.dashboard.frame import command, section, tell
+from ravenml.dashboard.layout import command, section, tell
 from ravenml.dashboard.train.draft import path_of
 from ravenml.dashboard.train.export import as_command, as_yaml
 from ravenml.dashboard.train.run_card import RunCard

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ravenml.dashboard.frame import heading, tell
+from ravenml.dashboard.layout import heading, tell
 from ravenml.dashboard.train.draft import STEPS, Draft
-from ravenml.dashboard.train.missing import TITLES
+from ravenml.dashboard.train.step_validation import TITLES
 from ravenml.dashboard.train.summary import summary
 from ravenml.dashboard.train.wizard import Wizard
 from ravenml.errors import RavenError

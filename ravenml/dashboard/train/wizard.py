@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.dashboard.settings import Settings
-from ravenml.dashboard.train.division import Division, by_itself, divide
+from ravenml.dashboard.train.dataset_stats import Job, Surveys
 from ravenml.dashboard.train.draft import STEPS, Draft, change_draft, changed_at, put, read_draft, value_at
 from ravenml.dashboard.train.helper import Helper
-from ravenml.dashboard.train.missing import by_role, first_missing, missing
-from ravenml.dashboard.train.survey import Job, Surveys
-from ravenml.data.known import known_datasets
+from ravenml.dashboard.train.split_preview import Division, by_itself, divide
+from ravenml.dashboard.train.step_validation import by_role, first_missing, missing
+from ravenml.data.registry import known_datasets
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import SETTINGS, find_plugin
 from ravenml.train.settings import merged

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ravenml.data.faults import Fault
+from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.geometry import AnyGeometry
-from ravenml.data.labels import Label, Tag
 from ravenml.data.meta import ObjClass
 from ravenml.data.notices import Notice, to_stderr
+from ravenml.data.problems import Fault
 from ravenml.data.shapes import BadShape
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ravenml.data.faults import Fault
+from ravenml.data.editable_annotation import Tag
 from ravenml.data.formats.base import SPLITS, TAGS, Format, Labels, Record, Size, Source, make_label
 from ravenml.data.formats.coco_index import Index
 from ravenml.data.formats.coco_shapes import shape_of
 from ravenml.data.formats.coco_writing import CROWD, write_coco
-from ravenml.data.formats.lookup import Images, dataset_name, files_below, folder_of, split_of
-from ravenml.data.labels import Tag
+from ravenml.data.formats.image_finder import Images, dataset_name, files_below, folder_of, split_of
+from ravenml.data.problems import Fault
 from ravenml.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ravenml.data.faults import Fault
-from ravenml.data.formats.streams import Entry, entries, load_at
+from ravenml.data.formats.json_stream import Entry, entries, load_at
 from ravenml.data.meta import ObjClass
+from ravenml.data.problems import Fault
 from ravenml.store.progress import Meter
 
 _NONE, _NOBODY = -(1 << 62), -(1 << 62) - 1  # no whole number; an entry that was told already

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ravenml.data.bitmap import trim
-from ravenml.data.formats import forms
+from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import Size
-from ravenml.data.formats.runs import flat_of, pack_runs, runs_of, unpack_runs
+from ravenml.data.formats.rle import flat_of, pack_runs, runs_of, unpack_runs
 from ravenml.data.geometry import AnyGeometry, Bitmap, Geometry, Polygon, Rectangle
 from ravenml.data.masks import draw
 from ravenml.data.shapes import BadShape
@@ -41,16 +41,16 @@ def shape_of(entry: dict[str, Any], size: Size) -> AnyGeometry:
     box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
         raise BadShape("bbox", "is missing" if box is None else "is no list of four numbers")
-    left, top, width, height = forms.numbers(dict(zip("xywh", box, strict=True)), *"xywh")
+    left, top, width, height = geometry_parsing.numbers(dict(zip("xywh", box, strict=True)), *"xywh")
     if width <= 0 or height <= 0:
         raise BadShape("bbox", f"the box has no area ({width:g}×{height:g})")
-    return forms.box(left, top, left + width, top + height)
+    return geometry_parsing.box(left, top, left + width, top + height)
 
 
 def said_of(geometry: Geometry, size: Size, crowd: bool) -> dict[str, Any]:
     """The fields of an annotation that tell a shape: ``segmentation``, ``bbox`` and ``area``."""
     extent = bounds(geometry)
-    left, top, right, bottom = forms.edges(extent)
+    left, top, right, bottom = geometry_parsing.edges(extent)
     box = [left, top, right - left, bottom - top]
     if isinstance(geometry, Rectangle) and not crowd:
         return {"segmentation": [], "bbox": box, "area": box[2] * box[3]}
@@ -70,7 +70,7 @@ def said_of(geometry: Geometry, size: Size, crowd: bool) -> dict[str, Any]:
 def _ring(given: Any, field: str) -> Polygon:
     if not isinstance(given, list) or len(given) % 2:
         raise BadShape(field, "is no list x, y, x, y, …")
-    return forms.polygon([list(pair) for pair in zip(given[::2], given[1::2], strict=True)], field)
+    return geometry_parsing.polygon([list(pair) for pair in zip(given[::2], given[1::2], strict=True)], field)
 
 
 def _united(rings: list[Polygon], size: Size) -> Bitmap:

@@ -10,10 +10,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
+from ravenml.data.editable_annotation import Tag
 from ravenml.data.formats.coco_shapes import said_of
-from ravenml.data.formats.streams import elements
+from ravenml.data.formats.json_stream import elements
 from ravenml.data.geometry import Line, Point
-from ravenml.data.labels import Tag
 from ravenml.files import write_beside
 
 if TYPE_CHECKING:

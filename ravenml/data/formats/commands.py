@@ -48,11 +48,11 @@ def import_(
     raven data import coco instances_val2017.json my_coco --images val2017/
     raven data import labels/ --name my_labels
     """
-    from ravenml.data.advice import training_command
     from ravenml.data.formats.base import Options
     from ravenml.data.formats.importing import import_project
-    from ravenml.data.formats.known import guess_format, load_format
+    from ravenml.data.formats.registry import guess_format, load_format
     from ravenml.data.notices import to_stderr
+    from ravenml.data.plugin_suggestion import training_command
     from ravenml.data.progress import Meter
     from ravenml.errors import Interrupted
 
@@ -101,11 +101,11 @@ def export(format_name: str, project: str, target: Path, copy: bool, strict: boo
     raven data export yolo camvid my_yolo --copy
     """
     from ravenml.data.formats.exporting import export_project
-    from ravenml.data.formats.known import load_format
-    from ravenml.data.known import resolve_dataset
+    from ravenml.data.formats.registry import load_format
     from ravenml.data.notices import to_stderr
     from ravenml.data.progress import Meter
     from ravenml.data.project import Project
+    from ravenml.data.registry import resolve_dataset
     from ravenml.errors import InputError, Interrupted
 
     format = load_format(format_name)
@@ -128,7 +128,7 @@ def export(format_name: str, project: str, target: Path, copy: bool, strict: boo
 @click.command(short_help="List the formats that can be imported and exported.")
 def formats() -> None:
     """List the formats that `raven data import` and `raven data export` know."""
-    from ravenml.data.formats.known import format_names, load_format
+    from ravenml.data.formats.registry import format_names, load_format
     from ravenml.errors import RavenError
 
     for name in format_names():
@@ -142,7 +142,7 @@ def formats() -> None:
 def _where(words: tuple[str, ...], name: str | None) -> tuple[str | None, Path, Path]:
     """The format's name (None: to be guessed), the source and the target."""
     from ravenml.config.home import datasets_dir
-    from ravenml.data.formats.known import format_names
+    from ravenml.data.formats.registry import format_names
 
     wanted = 1 if name else 2
     if len(words) == wanted and words[0] in format_names() and not Path(words[0]).exists():

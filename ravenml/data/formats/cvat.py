@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from ravenml.data.bitmap import trim
-from ravenml.data.faults import Fault
-from ravenml.data.formats import forms
+from ravenml.data.editable_annotation import Label, Tag
+from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import CLASSES, SPLITS, TAGS, Format, Record, Source, make_label
 from ravenml.data.formats.cvat_writing import write_cvat
-from ravenml.data.formats.lookup import Images, dataset_name, files_below, folder_of, split_of
-from ravenml.data.formats.runs import flat_of
-from ravenml.data.formats.trees import elements_of
+from ravenml.data.formats.image_finder import Images, dataset_name, files_below, folder_of, split_of
+from ravenml.data.formats.rle import flat_of
+from ravenml.data.formats.xml import elements_of
 from ravenml.data.geometry import AnyGeometry, Bitmap, Point
-from ravenml.data.labels import Label, Tag
 from ravenml.data.meta import ObjClass
+from ravenml.data.problems import Fault
 from ravenml.data.shapes import BadShape
 from ravenml.errors import InputError
 
@@ -148,19 +148,21 @@ def _tag(name: str, text: str, kinds: Kinds) -> list[Tag]:
 
 def _geometry(shape: Element) -> AnyGeometry:
     if shape.tag == "box":
-        left, top, right, bottom = forms.numbers(shape.attrib, "xtl", "ytl", "xbr", "ybr")
-        (turn,) = forms.numbers(shape.attrib, "rotation") if shape.get("rotation") else (0.0,)
+        left, top, right, bottom = geometry_parsing.numbers(shape.attrib, "xtl", "ytl", "xbr", "ybr")
+        (turn,) = geometry_parsing.numbers(shape.attrib, "rotation") if shape.get("rotation") else (0.0,)
         return (
-            forms.turned_box(left, top, right, bottom, turn) if turn else forms.box(left, top, right, bottom)
+            geometry_parsing.turned_box(left, top, right, bottom, turn)
+            if turn
+            else geometry_parsing.box(left, top, right, bottom)
         )
     if shape.tag == "polygon":
-        return forms.polygon(_pairs(shape.get("points")))
+        return geometry_parsing.polygon(_pairs(shape.get("points")))
     if shape.tag == "polyline":
-        return forms.line(_pairs(shape.get("points")))
+        return geometry_parsing.line(_pairs(shape.get("points")))
     if shape.tag == "ellipse":
-        x, y, across, down = forms.numbers(shape.attrib, "cx", "cy", "rx", "ry")
-        (turn,) = forms.numbers(shape.attrib, "rotation") if shape.get("rotation") else (0.0,)
-        return forms.ellipse(x, y, across, down, turn * 3.141592653589793 / 180)
+        x, y, across, down = geometry_parsing.numbers(shape.attrib, "cx", "cy", "rx", "ry")
+        (turn,) = geometry_parsing.numbers(shape.attrib, "rotation") if shape.get("rotation") else (0.0,)
+        return geometry_parsing.ellipse(x, y, across, down, turn * 3.141592653589793 / 180)
     if shape.tag == "mask":
         return _mask(shape)
     raise BadShape("", f"is a {shape.tag}, which is not read", "draw it as another shape, or remove it")
@@ -168,7 +170,7 @@ def _geometry(shape: Element) -> AnyGeometry:
 
 def _mask(shape: Element) -> Bitmap:
     left, top, width, height = (
-        int(number) for number in forms.numbers(shape.attrib, "left", "top", "width", "height")
+        int(number) for number in geometry_parsing.numbers(shape.attrib, "left", "top", "width", "height")
     )
     if width <= 0 or height <= 0 or width * height > _LARGEST:
         raise BadShape("width", f"and height are {width} and {height}")
@@ -185,7 +187,7 @@ def _mask(shape: Element) -> Bitmap:
 
 def _point(text: str) -> Point:
     x, y = _pairs(text)[0]
-    return forms.point(x, y)
+    return geometry_parsing.point(x, y)
 
 
 def _pairs(text: str | None) -> list[list[float]]:

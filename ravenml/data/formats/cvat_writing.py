@@ -8,11 +8,11 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from ravenml.data.formats import forms
-from ravenml.data.formats.runs import runs_of
-from ravenml.data.formats.trees import tag
+from ravenml.data.editable_annotation import Tag
+from ravenml.data.formats import geometry_parsing
+from ravenml.data.formats.rle import runs_of
+from ravenml.data.formats.xml import tag
 from ravenml.data.geometry import Bitmap, Line, Point, Polygon, Rectangle
-from ravenml.data.labels import Tag
 from ravenml.files import write_beside
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _shape(thing: Thing, order: int) -> str:
     }
     if isinstance(geometry, Rectangle):
         kind = "box"
-        said |= dict(zip(("xtl", "ytl", "xbr", "ybr"), forms.edges(geometry), strict=True))
+        said |= dict(zip(("xtl", "ytl", "xbr", "ybr"), geometry_parsing.edges(geometry), strict=True))
     elif isinstance(geometry, Bitmap):
         kind = "mask"
         (left, top), (height, width) = geometry.origin, geometry.mask.shape

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ravenml.data.faults import Fault
+from ravenml.data.editable_annotation import Document, Label, Tag, read_document
 from ravenml.data.formats.base import Format, Size
-from ravenml.data.formats.converting import convert
+from ravenml.data.formats.degrade import convert
 from ravenml.data.formats.parallel import in_order
 from ravenml.data.geometry import AnyGeometry
-from ravenml.data.labels import Document, Label, Tag, read_document
 from ravenml.data.meta import ObjClass
+from ravenml.data.problems import Fault
 from ravenml.data.progress import Meter
 from ravenml.data.project import Item, Project
 from ravenml.data.split import TRAIN, VAL

@@ -11,16 +11,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ravenml.data.faults import Fault
+from ravenml.data.editable_annotation import Document, Label, Tag, read_document
 from ravenml.data.formats.base import Format, Options, Record, Source
-from ravenml.data.formats.fitting import fit, frame_of
+from ravenml.data.formats.orient_and_clip import fit, frame_of
 from ravenml.data.formats.parallel import in_order
-from ravenml.data.headers import read_header
+from ravenml.data.image_header import read_header
 from ravenml.data.images import EXTENSIONS
-from ravenml.data.labels import Document, Label, Tag, read_document
 from ravenml.data.layout import IMPORT_NOTE, Item
 from ravenml.data.meta import ObjClass, TagMeta, spare_color
 from ravenml.data.notices import Notice
+from ravenml.data.problems import Fault
 from ravenml.data.progress import Meter
 from ravenml.data.writing import ProjectWriter, meta_json
 from ravenml.errors import InputError

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from ravenml.data.bitmap import PNG_SIGNATURE, chunk
-from ravenml.data.faults import Fault
 from ravenml.data.images import read_bytes
+from ravenml.data.problems import Fault
 
 _PALETTE, _GREY = 3, 0
 

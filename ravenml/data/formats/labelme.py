@@ -15,13 +15,13 @@ import orjson
 
 from ravenml.data.annotation import parse_object
 from ravenml.data.bitmap import decode_png, trim
-from ravenml.data.faults import Fault
-from ravenml.data.formats import forms
+from ravenml.data.editable_annotation import Label, Tag
+from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import Format, Record, Size, Source, make_label
-from ravenml.data.formats.lookup import Images, dataset_name, files_below, folder_of, split_tags
+from ravenml.data.formats.image_finder import Images, dataset_name, files_below, folder_of, split_tags
 from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle
 from ravenml.data.images import encode_png, read_bytes
-from ravenml.data.labels import Label, Tag
+from ravenml.data.problems import Fault
 from ravenml.data.shapes import BadShape
 from ravenml.errors import InputError
 
@@ -97,9 +97,9 @@ def _geometry(shape: dict[str, Any]) -> AnyGeometry:
     if not isinstance(points, list):
         raise BadShape("points", "is no list")
     if kind == "polygon":
-        return forms.polygon(points)
+        return geometry_parsing.polygon(points)
     if kind in ("line", "linestrip"):
-        return forms.line(points)
+        return geometry_parsing.line(points)
     needed = {"rectangle": 2, "circle": 2, "mask": 2, "point": 1}.get(kind)
     if needed is None:
         raise BadShape("shape_type", f"{kind!r} is no shape that is read")
@@ -107,20 +107,20 @@ def _geometry(shape: dict[str, Any]) -> AnyGeometry:
         raise BadShape("points", f"has {len(points)} of {needed} points")
     flat = [value for point in points[:needed] for value in _pair(point)]
     if kind == "point":
-        return forms.point(*flat)
+        return geometry_parsing.point(*flat)
     if kind == "rectangle":
-        return forms.box(*flat)
+        return geometry_parsing.box(*flat)
     if kind == "circle":
         x, y, on_x, on_y = flat
         radius = float(((on_x - x) ** 2 + (on_y - y) ** 2) ** 0.5)
-        return forms.ellipse(x, y, radius, radius)
+        return geometry_parsing.ellipse(x, y, radius, radius)
     return _mask(shape.get("mask"), flat)
 
 
 def _pair(point: Any) -> list[float]:
     if not isinstance(point, list) or len(point) != 2:
         raise BadShape("points", "is no list of points [x, y]")
-    return forms.numbers({"points": point[0], "y": point[1]}, "points", "y")
+    return geometry_parsing.numbers({"points": point[0], "y": point[1]}, "points", "y")
 
 
 def _mask(given: Any, corners: list[float]) -> Bitmap:
@@ -163,7 +163,7 @@ def _shape(thing: Thing) -> dict[str, Any]:
     }
     geometry = thing.geometry
     if isinstance(geometry, Rectangle):
-        left, top, right, bottom = forms.edges(geometry)
+        left, top, right, bottom = geometry_parsing.edges(geometry)
         return {**shape, "points": [[left, top], [right, bottom]], "shape_type": "rectangle"}
     if isinstance(geometry, Bitmap):
         (x, y), (height, width) = geometry.origin, geometry.mask.shape

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ravenml.data.bitmap import trim
-from ravenml.data.faults import Fault
+from ravenml.data.editable_annotation import Label
 from ravenml.data.formats.base import Format, Labels, Record, Size, Source
+from ravenml.data.formats.class_list import Named, Rgb, classes_in
+from ravenml.data.formats.image_finder import files_below, folder_of, images_below, split_tags
 from ravenml.data.formats.indexed_png import read_mask
-from ravenml.data.formats.lookup import files_below, folder_of, images_below, split_tags
 from ravenml.data.formats.masks_writing import CLASSES, IMAGES, MASKS, write_masks
-from ravenml.data.formats.naming import Named, Rgb, classes_in
 from ravenml.data.geometry import Bitmap
 from ravenml.data.images import EXTENSIONS
-from ravenml.data.labels import Label
 from ravenml.data.meta import ObjClass
+from ravenml.data.problems import Fault
 from ravenml.errors import InputError
 
 if TYPE_CHECKING:

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravenml.data.annotation import parse_object
-from ravenml.data.faults import Fault
-from ravenml.data.formats import forms
+from ravenml.data.editable_annotation import Label, Tag
+from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import TAGS, Format, Record, Source, make_label
-from ravenml.data.formats.lookup import Images, dataset_name, files_below, split_tags
+from ravenml.data.formats.image_finder import Images, dataset_name, files_below, split_tags
 from ravenml.data.formats.via_writing import CLASS, write_via
 from ravenml.data.geometry import AnyGeometry
 from ravenml.data.images import read_bytes
-from ravenml.data.labels import Label, Tag
 from ravenml.data.meta import ObjClass
+from ravenml.data.problems import Fault
 from ravenml.data.shapes import BadShape
 from ravenml.errors import InputError
 
@@ -132,20 +132,22 @@ def _geometry(shape: dict[str, Any]) -> AnyGeometry:
             raise BadShape("all_points_x", "and all_points_y are no lists of one length")
         corners = [list(pair) for pair in zip(x, y, strict=True)]
         return (
-            forms.polygon(corners, "all_points") if name == "polygon" else forms.line(corners, "all_points")
+            geometry_parsing.polygon(corners, "all_points")
+            if name == "polygon"
+            else geometry_parsing.line(corners, "all_points")
         )
     if name == "rect":
-        left, top, width, height = forms.numbers(shape, "x", "y", "width", "height")
-        return forms.box(left, top, left + width, top + height)
+        left, top, width, height = geometry_parsing.numbers(shape, "x", "y", "width", "height")
+        return geometry_parsing.box(left, top, left + width, top + height)
     if name == "circle":
-        x, y, r = forms.numbers(shape, "cx", "cy", "r")
-        return forms.ellipse(x, y, r, r)
+        x, y, r = geometry_parsing.numbers(shape, "cx", "cy", "r")
+        return geometry_parsing.ellipse(x, y, r, r)
     if name == "ellipse":
-        x, y, across, down = forms.numbers(shape, "cx", "cy", "rx", "ry")
-        (turn,) = forms.numbers(shape, "theta") if "theta" in shape else (0.0,)
-        return forms.ellipse(x, y, across, down, turn)
+        x, y, across, down = geometry_parsing.numbers(shape, "cx", "cy", "rx", "ry")
+        (turn,) = geometry_parsing.numbers(shape, "theta") if "theta" in shape else (0.0,)
+        return geometry_parsing.ellipse(x, y, across, down, turn)
     if name == "point":
-        return forms.point(*forms.numbers(shape, "cx", "cy"))
+        return geometry_parsing.point(*geometry_parsing.numbers(shape, "cx", "cy"))
     raise BadShape("name", f"{name!r} is no shape of VIA")
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ravenml.data.formats.streams import members
+from ravenml.data.editable_annotation import Tag
+from ravenml.data.formats.json_stream import members
 from ravenml.data.geometry import AnyGeometry, Line, Point, Polygon, Rectangle
-from ravenml.data.labels import Tag
 from ravenml.files import write_beside
 
 if TYPE_CHECKING:

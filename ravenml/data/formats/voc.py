@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
-from ravenml.data.faults import Fault
-from ravenml.data.formats import forms
+from ravenml.data.editable_annotation import Label, Tag
+from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import SPLITS, Format, Record, Source, make_label
-from ravenml.data.formats.lookup import Images, dataset_name, files_below, split_tags
-from ravenml.data.formats.trees import read_tree
+from ravenml.data.formats.image_finder import Images, dataset_name, files_below, split_tags
+from ravenml.data.formats.xml import read_tree
 from ravenml.data.geometry import Rectangle
-from ravenml.data.labels import Label, Tag
+from ravenml.data.problems import Fault
 from ravenml.data.shapes import BadShape
 from ravenml.errors import InputError
 
@@ -116,12 +116,12 @@ def _box(given: Element | None) -> Rectangle:
     if given is None:
         raise BadShape("bndbox", "is missing")
     corners = {name: given.findtext(name) for name in ("xmin", "ymin", "xmax", "ymax")}
-    left, top, right, bottom = forms.numbers(corners, *corners)
+    left, top, right, bottom = geometry_parsing.numbers(corners, *corners)
     if right < left or bottom < top or (right == left and bottom == top and left == 0):
         raise BadShape("bndbox", f"the box has no area ({right - left:g}×{bottom - top:g})")
     # From 1 on, both corners inside; that is from the edge before the first pixel to the one behind the last.
     # Tools that count from 0 are told by a 0, and moved into the image.
-    return forms.box(max(left - 1, 0), max(top - 1, 0), max(right, 1), max(bottom, 1))
+    return geometry_parsing.box(max(left - 1, 0), max(top - 1, 0), max(right, 1), max(bottom, 1))
 
 
 def _whole(size: Element, name: str) -> int:
@@ -187,7 +187,7 @@ def _xml(picture: Picture, name: str) -> str:
     ]
     for thing in picture.things:
         assert isinstance(thing.geometry, Rectangle)
-        left, top, right, bottom = forms.edges(thing.geometry)
+        left, top, right, bottom = geometry_parsing.edges(thing.geometry)
         flags = "".join(f"<{flag}>0</{flag}>" for flag in FLAGS)
         lines += [
             "  <object>",

@@ -12,15 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ravenml.data.faults import Fault
-from ravenml.data.formats import forms
+from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import SPLITS, Format, Labels, Record, Size, Source, make_label
-from ravenml.data.formats.lookup import folder_of, images_below, split_of
-from ravenml.data.formats.naming import titles_in
+from ravenml.data.formats.class_list import titles_in
+from ravenml.data.formats.image_finder import folder_of, images_below, split_of
 from ravenml.data.formats.yolo_writing import write_yolo
 from ravenml.data.geometry import AnyGeometry
 from ravenml.data.images import read_bytes
 from ravenml.data.meta import ObjClass
+from ravenml.data.problems import Fault
 from ravenml.data.shapes import BadShape
 from ravenml.errors import InputError
 
@@ -133,18 +133,20 @@ class _Lines:
 
 
 def _shape(words: list[str], size: Size) -> AnyGeometry:
-    values = forms.numbers({str(at): word for at, word in enumerate(words)}, *map(str, range(len(words))))
+    values = geometry_parsing.numbers(
+        {str(at): word for at, word in enumerate(words)}, *map(str, range(len(words)))
+    )
     height, width = size
     if len(values) == 4:
         x, y, across, down = values
         if across <= 0 or down <= 0:
             raise BadShape("", "the box has no area")
         left, top = (x - across / 2) * width, (y - down / 2) * height
-        return forms.box(left, top, left + across * width, top + down * height)
+        return geometry_parsing.box(left, top, left + across * width, top + down * height)
     if len(values) < 6 or len(values) % 2:
         raise BadShape("", f"has {len(values)} numbers behind the class: a box has 4, an outline at least 6")
     corners = [[x * width, y * height] for x, y in zip(values[::2], values[1::2], strict=True)]
-    return forms.polygon(corners, "")
+    return geometry_parsing.polygon(corners, "")
 
 
 def _titles(source: Source, yaml: Path | None, described: dict[str, Any]) -> list[str]:

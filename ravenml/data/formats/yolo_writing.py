@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ravenml.data.formats import forms
+from ravenml.data.formats import geometry_parsing
 from ravenml.data.geometry import AnyGeometry, Polygon, Rectangle
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def write_yolo(export: Export) -> None:
 def _line(number: int, geometry: AnyGeometry, size: Size) -> str:
     height, width = size
     if isinstance(geometry, Rectangle):
-        left, top, right, bottom = forms.edges(geometry)
+        left, top, right, bottom = geometry_parsing.edges(geometry)
         shares = [
             (left + right) / 2 / width,
             (top + bottom) / 2 / height,

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ravenml.data.editable_annotation import Document, Label, Tag
 from ravenml.data.geometry import Rectangle
-from ravenml.data.labels import Document, Label, Tag
 from ravenml.data.meta import ObjClass
 from ravenml.data.transforms import bounds, overlap
 from ravenml.errors import InputError

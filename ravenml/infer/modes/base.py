@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ravenml.data.bitmap import trim
 from ravenml.data.classes import BACKGROUND
+from ravenml.data.editable_annotation import Document, Label, Tag
 from ravenml.data.geometry import Bitmap, Rectangle
-from ravenml.data.labels import Document, Label, Tag
 from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.data.transforms import translate
 from ravenml.errors import InputError

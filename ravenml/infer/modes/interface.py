@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.data.labels import Document, Label, Tag
+from ravenml.data.editable_annotation import Document, Label, Tag
 from ravenml.data.meta import ObjClass, TagMeta
 
 Image = NDArray[np.uint8]  # RGB (height, width, 3)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.data.editable_annotation import Document, Label
 from ravenml.data.geometry import Rectangle
-from ravenml.data.labels import Document, Label
 from ravenml.data.meta import ObjClass
 from ravenml.data.transforms import crop, translate
 from ravenml.errors import InputError, RavenError

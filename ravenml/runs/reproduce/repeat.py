@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.data.cache import default_cache
-from ravenml.data.known import resolve_dataset
 from ravenml.data.project import Project
+from ravenml.data.registry import resolve_dataset
 from ravenml.errors import InputError, RavenError
 from ravenml.files import plain, read_json, write_json
 from ravenml.runs import layout

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml.data.boxes import BoxedImage
-from ravenml.train.augmentation import pipeline as p
+from ravenml.toolkit.augmentation import pipeline as p
 from ravenml_tf_bbox.augmentation.colours import COLOURS
 from ravenml_tf_bbox.augmentation.geometry import GEOMETRY, move_boxes, move_image
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.train.augmentation import pipeline as p
+from ravenml.toolkit.augmentation import pipeline as p
 
 Image = NDArray[Any]
 LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # of ITU-R BT.601, as in YCrCb

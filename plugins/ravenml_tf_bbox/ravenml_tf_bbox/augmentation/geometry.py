@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.train.augmentation import pipeline as p
+from ravenml.toolkit.augmentation import pipeline as p
 
 Matrix = NDArray[np.float64]
 BORDERS = {"constant": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT, "edge": cv2.BORDER_REPLICATE}

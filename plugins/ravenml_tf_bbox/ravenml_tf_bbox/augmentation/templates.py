@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ravenml.train.augmentation.pipeline import (
+from ravenml.toolkit.augmentation.pipeline import (
     Affine,
     Blur,
     Brightness,
@@ -13,8 +13,8 @@ from ravenml.train.augmentation.pipeline import (
     Noise,
     Pipeline,
 )
-from ravenml.train.augmentation.reading import read_augmentations
-from ravenml.train.augmentation.templates import NONE
+from ravenml.toolkit.augmentation.reading import read_augmentations
+from ravenml.toolkit.augmentation.templates import NONE
 
 _COLOUR = [
     Brightness(multiply=(0.5, 1.3), add=(-0.1, 0.1), p=0.8),

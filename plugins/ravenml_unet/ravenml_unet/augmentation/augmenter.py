@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ravenml.train.augmentation.pipeline import Pipeline
+from ravenml.toolkit.augmentation.pipeline import Pipeline
 from ravenml_unet.augmentation.operations import Draw, change
 
 

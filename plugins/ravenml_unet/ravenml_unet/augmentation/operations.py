@@ -16,7 +16,7 @@ from kornia.enhance import jpeg_codec_differentiable
 from kornia.filters import gaussian_blur2d, motion_blur
 from torch.nn import functional as F
 
-from ravenml.train.augmentation import pipeline as p
+from ravenml.toolkit.augmentation import pipeline as p
 
 LUMA = (0.299, 0.587, 0.114)  # of ITU-R BT.601, as in YCrCb
 PADDING = {"constant": "zeros", "reflect": "reflection", "edge": "border"}

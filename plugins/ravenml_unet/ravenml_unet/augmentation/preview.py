@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ravenml.data.images import read_image
 from ravenml.files import write_bytes
-from ravenml.train.augmentation.pipeline import Pipeline
-from ravenml.train.augmentation.reading import read_pipeline
+from ravenml.toolkit.augmentation.pipeline import Pipeline
+from ravenml.toolkit.augmentation.reading import read_pipeline
 from ravenml_unet.augmentation.augmenter import Augmenter
 
 COLUMNS, WIDTH = 4, 256

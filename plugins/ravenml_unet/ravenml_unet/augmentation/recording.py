@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ravenml.files import write_bytes, write_json
-from ravenml.train.augmentation.pipeline import Pipeline
+from ravenml.toolkit.augmentation.pipeline import Pipeline
 
 SCRIPT = '''"""Shows what this training's augmentations do to an image; needs the plugin ravenml_unet.
 

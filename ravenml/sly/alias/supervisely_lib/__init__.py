@@ -33,6 +33,6 @@ elif sys.version_info < (3, 11):  # noqa: UP036
         "Install the plugin's own (pip install supervisely).".format(*sys.version_info[:2])
     )
 else:
-    from ravenml.sly.aliased import become
+    from ravenml.sly.module_alias import become
 
     become(sys.modules[__name__])

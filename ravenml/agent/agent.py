@@ -1,0 +1,180 @@
+"""The agent: reads a task to its end, keeps and stores what came of it, and takes over what another left.
+
+The program runs under a keeper (``keeper.py``) and outlives the agent; ``attend`` works the same for a task
+that this process started and for one that it took over.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from ravenml.agent.mount_link import unlinked
+from ravenml.agent.output_reader import Reading
+from ravenml.agent.result import keep_result
+from ravenml.agent.safe_copy import remove_tree
+from ravenml.agent.task import TASK, Task, tasks_dir
+from ravenml.config.home import runs_dir
+from ravenml.errors import Interrupted, RavenError
+from ravenml.files import explain
+from ravenml.runs import layout
+from ravenml.runs.display import Display
+from ravenml.runs.progress import Watched
+from ravenml.runs.run import Run
+from ravenml.runs.upload import store_run
+
+POLL = 0.05  # seconds
+
+
+def attend(run: Run, task: Task, echo: Callable[[str], None] | None = None) -> str | None:
+    """Read the task to its end, show its progress, keep and store the result, remove what is not needed.
+
+    Args:
+        run: the run, whose lock is held.
+        task: its task.
+        echo: is given what the agent has to say; without it nothing is shown.
+
+    Returns:
+        Where the result was stored.
+
+    Raises:
+        Interrupted: the task was asked to stop, and did.
+        RavenError: the program failed; its task folder is kept.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(run.stop.listening())
+        if echo is not None:
+            display = stack.enter_context(Display(sys.stdout, (), run.stop))
+            display.watch(Watched("", run.path, from_start=True))
+        code, stopped = _read_to_end(run, task)
+        unlinked(task)
+        run.stop.sealing = True
+        try:
+            if stopped:
+                raise _stopped(run, task)
+            if code != 0:
+                raise _ended_badly(run, task, code)
+            outcome = keep_result(run, task)
+            run.seal("completed", **outcome.as_result())
+        except (RavenError, OSError) as error:
+            told = explain(error, Path(error.filename or run.path)) if isinstance(error, OSError) else error
+            if not run.sealed:
+                run.seal("failed", error=str(told), metrics=run.last_metrics())
+            task.write(done=True)
+            raise told from error
+    return store_and_clear(task, echo)
+
+
+def store_and_clear(task: Task, echo: Callable[[str], None] | None = None) -> str:
+    """Store the result of a completed run, then remove its task unless it is to be kept.
+
+    Raises:
+        RavenError: it cannot be stored, or not be removed; nothing is lost.
+    """
+    try:
+        stored = store_run(runs_dir() / task.run)
+    except RavenError as error:
+        raise RavenError(
+            f"The task is done and kept in {runs_dir() / task.run}, but could not be stored: {error}\n"
+            f"Store it later with: raven runs upload {task.run}"
+        ) from error
+    task.write(done=True)
+    if not task.keep:
+        remove_tree(task.folder)
+    elif echo is not None:
+        echo(f"Task:      {task.folder}")
+    return stored.where
+
+
+def _read_to_end(run: Run, task: Task) -> tuple[int | None, bool]:
+    """The program's exit code, None where it is gone without one, and whether it was asked to stop."""
+    reading = Reading(run, task)
+    stopping: float | None = None
+    while True:
+        code, alive = task.exit_code(), task.alive()  # before reading, so that the last words are read
+        try:
+            moved = reading.take()
+            if run.should_stop() and alive:
+                if stopping is None:
+                    stopping = time.monotonic()
+                    task.ask_to_stop()
+                elif time.monotonic() - stopping > task.grace:
+                    task.kill()
+        except KeyboardInterrupt:  # a second Ctrl-C
+            stopping = stopping or time.monotonic()
+            task.kill()
+            moved = True
+        if not moved:
+            if code is not None or not alive:
+                break
+            time.sleep(POLL)
+    reading.finish()
+    return task.exit_code(), stopping is not None
+
+
+def _ended_badly(run: Run, task: Task, code: int | None) -> RavenError:
+    how = (
+        "is gone without an exit code (was the machine restarted?)"
+        if code is None
+        else f"was ended by signal {-code}"
+        if code < 0
+        else f"ended with exit code {code}"
+    )
+    error = f"src/{task.mode}.py of {run.record['plugin']} {how}; its task is kept in {task.task_dir}."
+    run.seal("failed", error=error, metrics=run.last_metrics())
+    last = _last_lines(run.path / layout.CONSOLE)
+    return RavenError(f"{error}\nIts log, {run.path / layout.CONSOLE}, ends with:\n{last}" if last else error)
+
+
+def _stopped(run: Run, task: Task) -> Interrupted:
+    reason = run.stop.reason or "Ctrl-C"
+    run.seal("interrupted", reason=reason, metrics=run.last_metrics())
+    stopped = Interrupted(f"Stopped by {reason}; the run is kept in {run.path}, its task in {task.task_dir}.")
+    stopped.exit_code = 143 if reason == "SIGTERM" else 130
+    return stopped
+
+
+def _last_lines(log: Path, count: int = 12) -> str:
+    with suppress(OSError), log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - (8 << 10)))
+        return "\n".join(
+            f"  {line[:300]}" for line in file.read().decode(errors="replace").splitlines()[-count:]
+        )
+    return ""
+
+
+# Tasks whose agent died.
+
+
+def orphans() -> list[Task]:
+    """The tasks that nobody attends to and that are not done, oldest first."""
+    found: list[Task] = []
+    for folder in sorted(tasks_dir().iterdir()) if tasks_dir().is_dir() else ():
+        if (folder / TASK).exists():
+            with suppress(RavenError):
+                task = Task.read(folder)
+                if not task.done and not task.attended():
+                    found.append(task)
+    return found
+
+
+def take_over(task: Task, echo: Callable[[str], None] | None = None) -> str | None:
+    """Go on with a task whose agent died, whatever the agent was doing.
+
+    Raises:
+        RavenError: as ``attend``; or another agent was faster.
+    """
+    if not task.hold():
+        raise RavenError(f"Another agent attends to {task.run}.")
+    run = Run.go_on(runs_dir() / task.run)
+    result = run.record.get("result") or {}
+    if result:
+        run.let_go()
+        if result.get("status") == "completed":
+            return store_and_clear(task, echo)
+        task.write(done=True)
+        return None
+    return attend(run, task, echo)

@@ -1,0 +1,208 @@
+"""ravenML's own plugins through the contract: what their ``src/train.py`` and its like call.
+
+A plugin trains as it does under ``raven train``; its events are printed, and its checkpoints are laid out as
+the contract wants them, while it does.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shutil
+import sys
+import tarfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ravenml.agent.safe_copy import copy_whole
+from ravenml.config.home import runs_dir
+from ravenml.data.progress import Meter
+from ravenml.errors import InputError
+from ravenml.files import read_json, write_json
+from ravenml.runs import layout
+from ravenml.runs.events import EventReader
+from ravenml.sly.paths import TaskPaths, dir_empty, get_directory_size
+from ravenml.sly.progress import Progress, report_inference_finished, report_metrics_validation
+from ravenml.sly.sly_logger import logger
+from ravenml.sly.trainer import TrainCheckpoints
+from ravenml.store.model_state import CONFIG, unpack_model
+
+Describe = Callable[[Mapping[str, Any], list[dict[str, str]]], dict[str, Any]]
+_OURS = ("v", "seq", "attempt", "message", "level", "timestamp", "event_type")
+_PASSED_ON = ("PROGRESS", "METRICS", "TEXT")
+
+
+def train_task(plugin: str, describe: Describe | None = None) -> None:
+    """Train with a plugin of ours on the task under ``/sly_task_data``; does not return.
+
+    Args:
+        plugin: its name, as ``raven train`` knows it.
+        describe: makes a checkpoint's ``config.json`` from the effective settings and the classes in index
+            order; without it, settings and classes as they are.
+
+    The last checkpoint that is announced is the finished model, as ``raven train`` would store it.
+    """
+    home = Path(os.environ.setdefault("RAVENML_STORAGE_PATH", str(Path.home() / ".ravenML")))
+    settings = read_json(Path(TaskPaths.TASK_CONFIG_PATH))
+    if not dir_empty(TaskPaths.MODEL_DIR):
+        settings["weights"] = str(_packed(Path(TaskPaths.MODEL_DIR), home / "start.tar"))
+    config = home / "task.yaml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(yaml.safe_dump({"dataset": str(_project()), "plugin": settings}))
+    relay = _Relay(describe)
+    relay.start()
+    # In this process, which SIGTERM reaches, and through the front door, as `python -m ravenml` does.
+    sys.argv[1:] = ["train", "-c", str(config), plugin, "train", "--upload-checkpoints", "none"]
+    try:
+        runpy.run_module("ravenml", run_name="__main__")
+    finally:
+        relay.finish()
+
+
+def infer_task() -> None:
+    """Predict with the task's model, on the task's project, by the task's ``model`` and ``mode``; does not
+    return.
+    """
+    from ravenml.infer.inputs import open_inputs
+    from ravenml.infer.job import Job, run_job
+    from ravenml.infer.model_resolver import find_source
+    from ravenml.infer.output import Output
+    from ravenml.infer.predictor import model_plugin
+    from ravenml.infer.settings import read_asked
+
+    project = _project()
+    source = find_source(TaskPaths.MODEL_DIR)
+    asked = read_asked(Path(TaskPaths.TASK_CONFIG_PATH), None, {}, model_plugin(source.paths[0]))
+    output = Output(Path(TaskPaths.RESULTS_DIR) / project.name, [], False)
+    done = run_job(Job(source, open_inputs(str(project)), output, asked), _ReportedMeter)
+    if done.broken:
+        raise InputError(f"{len(done.broken)} images could not be used: {done.broken[0]}")
+    report_inference_finished()
+
+
+def deploy_task() -> None:
+    """Serve the task's model as ``raven serve`` does, until SIGTERM; ``mode`` of the task is what requests
+    begin with.  Does not return before.
+    """
+    from ravenml.sly.deploy import serve_task
+
+    def load() -> Any:
+        from ravenml.serve.loaded_model import ServedModel
+
+        return ServedModel.load(TaskPaths.MODEL_DIR, config=Path(TaskPaths.TASK_CONFIG_PATH))
+
+    serve_task(load)
+
+
+class _ReportedMeter(Meter):
+    """Reports the images that are done as events."""
+
+    def __init__(self, total: int) -> None:
+        super().__init__(total)
+        self._progress = Progress("Model applying: ", total)
+
+    def advance(self) -> None:
+        """One more image is done."""
+        super().advance()
+        self._progress.iter_done_report()
+
+
+class _Relay(threading.Thread):
+    """Prints a run's events while it trains, and lays its checkpoints out."""
+
+    def __init__(self, describe: Describe | None) -> None:
+        super().__init__(name="relay", daemon=True)
+        self._describe = describe
+        self._before = {path.name for path in runs_dir().glob("*")}
+        self._over = threading.Event()
+        self._reader: EventReader | None = None
+        self._checkpoints = TrainCheckpoints(TaskPaths.RESULTS_DIR)
+        self._epoch = 0.0
+
+    def run(self) -> None:
+        """Read until it is over."""
+        while not self._over.wait(0.2):
+            self._round()
+
+    def finish(self) -> None:
+        """Print the rest, and announce the finished model."""
+        self._over.set()
+        self.join()
+        self._round()
+        folder = self._folder()
+        if folder is None:
+            return
+        result = read_json(folder / layout.RUN_JSON).get("result") or {}
+        model = folder / layout.MODEL_STATE
+        if result.get("status") == "completed" and model.exists():
+            metrics = {
+                k.removeprefix("val/"): v for k, v in result["metrics"].items() if k.startswith("val/")
+            }
+            report_metrics_validation(self._epoch, metrics)
+            if (folder / layout.PREVIEWS).is_dir():
+                copy_whole(folder / layout.PREVIEWS, Path(TaskPaths.RESULTS_DIR) / layout.PREVIEWS)
+            target = Path(self._checkpoints.get_dir_to_write())
+            unpack_model(model, target)
+            self._checkpoints.saved(True, get_directory_size(str(target)), {"final": True})
+
+    def _folder(self) -> Path | None:
+        made = [path for path in sorted(runs_dir().glob("*")) if path.name not in self._before]
+        return next((path for path in made if (path / layout.RUN_JSON).exists()), None)
+
+    def _round(self) -> None:
+        folder = self._folder()
+        if folder is None:
+            return
+        if self._reader is None:
+            self._reader = EventReader(folder / layout.EVENTS)
+        for event in self._reader.read_new():
+            kind = str(event.get("event_type")).removeprefix("EventType.")
+            self._epoch = max(self._epoch, event.get("epoch") or 0) if kind == "METRICS" else self._epoch
+            if kind == "CHECKPOINT":
+                self._checkpoint(folder, event)
+            elif kind in _PASSED_ON:
+                fields = {name: value for name, value in event.items() if name not in _OURS}
+                logger.info(event["message"], extra={**fields, "event_type": f"EventType.{kind}"})
+
+    def _checkpoint(self, folder: Path, event: Mapping[str, Any]) -> None:
+        """A folder with ``config.json`` and the weights, in which ``settings.weights`` names them."""
+        weights = [folder / layout.CHECKPOINTS / name for name in event.get("files") or ()]
+        weights = [path for path in weights if not path.name.startswith("state_") and path.exists()]
+        if not weights:  # it was replaced by a later one in the meantime
+            return
+        target = Path(self._checkpoints.get_dir_to_write())
+        shutil.copy2(weights[0], target / weights[0].name)
+        write_json(target / CONFIG, self._config(folder, weights[0].name))
+        optional = {"epoch": event.get("epoch")}
+        self._checkpoints.saved(bool(event.get("best_now")), get_directory_size(str(target)), optional)
+
+    def _config(self, folder: Path, weights: str) -> dict[str, Any]:
+        settings = read_json(folder / layout.TRAIN_ARGS)["plugin"]
+        listed = folder / layout.INFO / "model_classes.json"
+        classes = read_json(listed) if listed.exists() else []
+        config = self._describe(settings, classes) if self._describe else {"settings": settings}
+        known = {
+            "out_classes": classes,
+            "class_title_to_idx": {one["title"]: index for index, one in enumerate(classes)},
+        }
+        return {**known, **config, "settings": {**config["settings"], "weights": weights}}
+
+
+def _project() -> Path:
+    found = [path for path in sorted(Path(TaskPaths.DATA_DIR).iterdir()) if (path / "meta.json").exists()]
+    if len(found) != 1:
+        raise InputError(f"{TaskPaths.DATA_DIR} must hold one project, not {len(found)}.")
+    return found[0]
+
+
+def _packed(folder: Path, target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(target, "w") as tar:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                tar.add(path, path.relative_to(folder).as_posix())
+    return target

@@ -1,0 +1,291 @@
+"""``raven agent``: plugins that follow Supervisely's contract, run here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ravenml.agent.options import (
+    CONFIG,
+    DATA,
+    FORCE,
+    ISOLATION,
+    MODE,
+    MODEL,
+    NETWORK,
+    PLUGIN,
+    PORT,
+    PRESET,
+    PYTHON,
+    shared,
+)
+
+if TYPE_CHECKING:
+    from ravenml.agent.deployment import Deployment
+
+
+@click.group()
+def agent() -> None:
+    """Run plugins that were written for Supervisely's contract."""
+
+
+@agent.command()
+@shared(PLUGIN, MODE, DATA, MODEL, FORCE, CONFIG, PRESET)
+@click.option(
+    "--task-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the task folder is made, or one that was prepared; it is never removed.",
+)
+@shared(ISOLATION, PYTHON, NETWORK, PORT)
+@click.option("--max-tasks", type=click.IntRange(1), help="Wait until fewer than this many tasks run here.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Seconds from SIGTERM to SIGKILL.",
+)
+@click.option("--detach", is_flag=True, help="Return at once; `raven runs show` tells how it goes.")
+@click.pass_context
+def run(
+    context: click.Context,
+    plugin: Path,
+    mode: str,
+    data: str | None,
+    model: str | None,
+    force: bool,
+    config: Path | None,
+    preset: str | None,
+    task_dir: Path | None,
+    isolation: str | None,
+    python: Path | None,
+    network: bool,
+    port: int | None,
+    max_tasks: int | None,
+    grace: float,
+    detach: bool,
+) -> None:
+    """Start a plugin's program as a task, and keep and store what comes of it.
+
+    Without --config and --preset, the plugin's first predefined config of the mode is taken.  Tasks whose
+    agent was killed are taken over in the background.
+    """
+    import os
+
+    from ravenml.agent.agent import attend
+    from ravenml.agent.background import attend_in_background, take_over_in_background
+    from ravenml.agent.concurrency import take_slot
+    from ravenml.agent.launch import Asked, start
+    from ravenml.agent.plugin_folder import PluginFolder
+    from ravenml.agent.task_folder import TASK_CONFIG, read_task_config
+    from ravenml.context import ARGV
+
+    for other in take_over_in_background():
+        click.echo(f"Took over {other.run}, whose agent is gone.", err=True)
+    folder = PluginFolder.open(plugin)
+    prepared = task_dir is not None and (task_dir / TASK_CONFIG).exists() and not (config or preset)
+    folder.script(mode)  # before a port is taken
+    deployment = _deployment(mode, port)
+    asked = Asked(
+        folder,
+        mode,
+        data,
+        model,
+        None if prepared else read_task_config(folder, mode, config, preset),
+        task_dir,
+        isolation,
+        python,
+        network,
+        grace,
+        tuple(context.find_root().meta.get(ARGV, ())),
+        deployment,
+        force,
+    )
+    slot = None
+    if max_tasks is not None:
+        slot = take_slot(
+            max_tasks, lambda: click.echo(f"Waiting: {max_tasks} tasks run here already.", err=True)
+        )
+    begun, task = start(asked, slot)
+    if slot is not None:
+        os.close(slot)  # the keeper holds it now
+    click.echo(f"Run:       {begun.path}")
+    click.echo(f"Isolation: {task.isolation}")
+    if deployment is not None:
+        click.echo(f"Open:      {deployment.access.address}")
+    if detach:
+        begun.let_go()
+        task.let_go()
+        attend_in_background(task)
+        return
+    _tell(begun.path, attend(begun, task, click.echo))
+
+
+@agent.command()
+@click.argument("task", metavar="[ID]", required=False)
+def attach(task: str | None) -> None:
+    """Take over the tasks whose agent is gone, or the one that ID names, and see them to their end."""
+    from ravenml.agent.agent import orphans, take_over
+    from ravenml.config.home import runs_dir
+    from ravenml.errors import InputError, RavenError
+
+    found = [one for one in orphans() if task is None or one.run.startswith(task)]
+    if not found and task is not None:
+        raise InputError(
+            f"No task that begins with {task!r} has lost its agent; `raven runs list` shows the runs."
+        )
+    failed: list[RavenError] = []
+    for one in found:
+        click.echo(f"Took over {one.run}.")
+        try:
+            _tell(runs_dir() / one.run, take_over(one, click.echo))
+        except RavenError as error:
+            if len(found) == 1:
+                raise
+            click.echo(f"Error: {error}", err=True)
+            failed.append(error)
+    if failed:
+        raise RavenError(f"{len(failed)} of {len(found)} tasks did not end well.")
+
+
+@agent.command()
+@shared(PLUGIN, MODE, DATA, MODEL, FORCE, CONFIG, PRESET)
+@click.option(
+    "--task-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Where the task folder is made.",
+)
+def prepare(
+    plugin: Path,
+    mode: str,
+    data: str | None,
+    model: str | None,
+    force: bool,
+    config: Path | None,
+    preset: str | None,
+    task_dir: Path,
+) -> None:
+    """Only make a task folder, to develop a plugin against."""
+    from ravenml.agent.plugin_folder import PluginFolder
+    from ravenml.agent.task_folder import make_task_folder, read_task_config
+
+    folder = PluginFolder.open(plugin)
+    folder.script(mode)
+    made = make_task_folder(
+        task_dir.expanduser().absolute(),
+        mode,
+        data,
+        model,
+        read_task_config(folder, mode, config, preset),
+        True,
+        force,
+    )
+    click.echo(f"Task: {made.root}")
+
+
+@agent.command()
+@shared(PLUGIN, MODE, DATA, MODEL, FORCE, CONFIG, PRESET)
+@click.option(
+    "--task-dir", type=click.Path(path_type=Path, file_okay=False), help="A task folder, made or prepared."
+)
+@shared(ISOLATION, PYTHON, NETWORK, PORT)
+@click.option(
+    "--debugpy", type=click.IntRange(1, 65535), metavar="PORT", help="Run the program, waiting for an IDE."
+)
+def dev(
+    plugin: Path,
+    mode: str,
+    data: str | None,
+    model: str | None,
+    force: bool,
+    config: Path | None,
+    preset: str | None,
+    task_dir: Path | None,
+    isolation: str | None,
+    python: Path | None,
+    network: bool,
+    port: int | None,
+    debugpy: int | None,
+) -> None:
+    """A shell in the surroundings of a task: the plugin's sources live, its data under /sly_task_data.
+
+    Nothing is recorded, and --task-dir is kept.
+    """
+    from ravenml.agent.devshell import develop
+    from ravenml.agent.launch import Asked
+    from ravenml.agent.plugin_folder import PluginFolder
+    from ravenml.agent.task_folder import TASK_CONFIG, read_task_config
+
+    folder = PluginFolder.open(plugin)
+    folder.script(mode)  # before a port is taken
+    prepared = task_dir is not None and (task_dir / TASK_CONFIG).exists()
+    asked = Asked(
+        folder,
+        mode,
+        data,
+        model,
+        None if prepared else read_task_config(folder, mode, config, preset),
+        task_dir,
+        isolation,
+        python,
+        network,
+        deployment=_deployment(mode, port),
+        force=force,
+    )
+    raise SystemExit(develop(asked, debugpy))
+
+
+def _deployment(mode: str, port: int | None) -> Deployment | None:
+    """The port of a model that is deployed; other modes have none."""
+    from ravenml.agent.deployment import Deployment
+
+    if mode == "deploy":
+        return Deployment.open(port)
+    if port is not None:
+        raise click.UsageError("--port is for --mode deploy; leave it out.")
+    return None
+
+
+def _tell(run: Path, stored: str | None) -> None:
+    from ravenml.runs import layout
+    from ravenml.runs.record import read_record
+    from ravenml.runs.tables import score_table
+
+    result = read_record(run).get("result") or {}
+    for line in score_table(result.get("metrics") or {}):
+        click.echo(line)
+    for name in (result.get("models") or {}).values():
+        click.echo(f"Model:     {run / name}")
+    if (run / layout.ARTIFACTS).is_dir():
+        click.echo(f"Results:   {run / layout.ARTIFACTS}")
+    click.echo(f"Run:       {run}")
+    if stored:
+        click.echo(f"Stored:    {stored}")
+
+
+@click.command(short_help="Build a plugin's Docker image, after Supervisely's contract.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--push", is_flag=True, help="Push it to its registry, too.")
+@click.option(
+    "--context",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.tar",
+    help="Only write the complete build context; `docker build -t NAME:TAG - < FILE.tar` builds it anywhere.",
+)
+def image(folder: Path, push: bool, context: Path | None) -> None:
+    """Build the image that VERSION names; labels hold plugin_info, README, run configs and modes."""
+    from ravenml.agent.plugin_folder import PluginFolder
+    from ravenml.agent.plugin_image import build, write_context
+
+    plugin = PluginFolder.open(folder)
+    if context is not None:
+        if push:
+            raise click.UsageError("--context builds nothing that could be pushed; leave --push out.")
+        write_context(plugin, context.expanduser().absolute())
+        click.echo(f"Wrote {context}. Build it with: docker build -t {plugin.version} - < {context}")
+        return
+    build(plugin, push)
+    click.echo(f"Built {plugin.version}{' and pushed it' if push else ''}.")

@@ -1,0 +1,212 @@
+"""Isolation: what a plugin's program can see and touch, as the command line that starts it.
+
+Every function that makes a command line is pure; what is there on this machine is asked by ``choose`` and
+``gpu_devices`` alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from ravenml.agent.task_folder import DATA, MOUNT, TaskFolder
+from ravenml.errors import InputError
+
+KINDS = ("docker", "bwrap", "none")
+WORKDIR = "/workdir"  # where a plugin's folder lies in its image
+HOME = "/sly_home"
+SHIMS = "/sly_path"  # in an image: what the agent adds to Python's path
+_OWN = ("proc", "dev", "tmp", "run")  # top-level folders that a sandbox has of its own, or not at all
+_PASSED = ("PATH", "LANG", "TERM", "TZ")  # of the environment; the rest, with its secrets, stays outside
+_PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a task's program is to find around it.
+
+    Attributes:
+        plugin: the plugin's folder.
+        task: the task folder.
+        home: a folder of its own, writable.
+        shims: what the agent adds to Python's path: a folder of links.
+        python: the interpreter, outside of docker.
+        visible: further folders that must be readable under their own names.
+        image: the image, ``name:tag``, for docker.
+        name: the task's name, which a container gets.
+        network: whether the program may use the network.
+    """
+
+    plugin: Path
+    task: TaskFolder
+    home: Path
+    shims: Path
+    python: Path
+    visible: Sequence[Path] = ()
+    image: str | None = None
+    name: str = "raven-task"
+    network: bool = False
+    gpus: Sequence[str] = field(default_factory=tuple)
+
+
+def command(kind: str, around: Surroundings, program: Sequence[str]) -> list[str]:
+    """The command line that runs ``program`` (as seen from the plugin's folder) in isolation of a kind."""
+    if kind == "docker":
+        return docker_command(around, program)
+    if kind == "bwrap":
+        return bwrap_command(around, program, top_level())
+    return list(program)
+
+
+def bwrap_command(
+    around: Surroundings, program: Sequence[str], top: Iterable[tuple[str, str | None]]
+) -> list[str]:
+    """The command line of bubblewrap.
+
+    Args:
+        around: what the program is to find.
+        program: the program and its arguments.
+        top: the machine's top-level folders, each with the target that it links to, or None.
+    """
+    line = ["bwrap", "--tmpfs", "/"]
+    for name, target in top:
+        line += ["--symlink", target, name] if target is not None else ["--ro-bind", name, name]
+    line += ["--bind", str(around.task.root), MOUNT]
+    if not around.task.linked:
+        for name, path in around.task.projects.items():
+            line += ["--ro-bind", str(path), f"{MOUNT}/{DATA}/{name}"]
+    line += ["--dev", "/dev"]
+    for device in around.gpus:
+        line += ["--dev-bind", device, device]
+    line += ["--proc", "/proc", "--tmpfs", "/tmp"]
+    projects = around.task.projects.values() if around.task.linked else ()
+    for place in dict.fromkeys([*around.visible, around.shims, *projects]):
+        if place.is_relative_to("/tmp") or place.is_relative_to("/run"):
+            line += ["--ro-bind", str(place), str(place)]
+    line += ["--ro-bind", str(around.plugin), WORKDIR, "--bind", str(around.home), HOME]
+    if around.network:  # the names' resolver may be a link into /run
+        line += ["--ro-bind-try", "/run/systemd/resolve", "/run/systemd/resolve"]
+    else:
+        line += ["--unshare-net"]
+    line += ["--unshare-pid", "--unshare-user-try", "--cap-drop", "ALL", "--new-session", "--die-with-parent"]
+    return [*line, "--chdir", WORKDIR, "--", *program]
+
+
+def docker_command(around: Surroundings, program: Sequence[str], interactive: bool = False) -> list[str]:
+    """The command line of docker: the plugin's image, its entrypoint overridden.
+
+    Raises:
+        InputError: the plugin names no image.
+    """
+    if around.image is None:
+        raise InputError(f"{around.plugin} has no VERSION, which names the image; write name:tag into it.")
+    line = [
+        "docker",
+        "run",
+        "--rm",
+        "--init",
+        "--name",
+        around.name,
+        "--shm-size=1G",
+        "--entrypoint",
+        program[0],
+    ]
+    line += ["-it", "-v", f"{around.plugin}/src:{WORKDIR}/src"] if interactive else []
+    line += ["-v", f"{around.task.root}:{MOUNT}"]
+    for name, path in around.task.projects.items():
+        line += ["-v", f"{path}:{path if around.task.linked else f'{MOUNT}/{DATA}/{name}'}:ro"]
+    for shim in sorted(around.shims.iterdir()) if around.shims.is_dir() else ():
+        line += ["-v", f"{shim.resolve()}:{SHIMS}/{shim.name}:ro"]
+    for name, value in environment({}, SHIMS, WORKDIR, HOME).items():
+        line += ["-e", f"{name}={value}"]
+    line += ["-v", f"{around.home}:{HOME}", "-w", WORKDIR]
+    line += [] if around.network else ["--network", "none"]
+    line += ["--gpus", "all"] if around.gpus else []
+    return [*line, around.image, *program[1:]]
+
+
+def outside(kind: str, around: Surroundings, here: Mapping[str, str]) -> tuple[dict[str, str], Path]:
+    """The environment and the working folder in which the command line is started.
+
+    Docker's command line needs the user's own HOME; what its program gets stands among its arguments.
+    """
+    if kind == "docker":
+        return dict(here), Path("/")
+    # `python` in a shell, and in what a plugin starts, is the interpreter that runs the plugin.
+    here = {**here, "PATH": f"{around.python.parent}:{here.get('PATH', os.defpath)}"}
+    if kind == "none":
+        return environment(here, str(around.shims), str(around.plugin), str(around.home)), around.plugin
+    return environment(here, str(around.shims), WORKDIR, HOME), Path("/")
+
+
+def environment(outside: Mapping[str, str], shims: str, workdir: str, home: str) -> dict[str, str]:
+    """The environment of a plugin's program: what is harmless from outside, and what the contract says."""
+    passed = {
+        name: value for name, value in outside.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)
+    }
+    return passed | {
+        "HOME": home,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": f"{workdir}:{workdir}/src:{shims}",
+    }
+
+
+def top_level() -> list[tuple[str, str | None]]:
+    """This machine's top-level folders that a sandbox shows, each with what it links to."""
+    found: list[tuple[str, str | None]] = []
+    for entry in sorted(Path("/").iterdir()):
+        if entry.name in _OWN or entry.as_posix() == MOUNT:
+            continue
+        if entry.is_symlink():
+            found.append((str(entry), os.readlink(entry)))
+        elif entry.is_dir() and os.access(entry, os.R_OK | os.X_OK):
+            found.append((str(entry), None))
+    return found
+
+
+def gpu_devices() -> list[str]:
+    """The device files of this machine's NVIDIA GPUs; none where there is no GPU."""
+    devices = [str(path) for path in sorted(Path("/dev").glob("nvidia*"))]
+    return devices if any(path[len("/dev/nvidia") :].isdigit() for path in devices) else []
+
+
+def choose(wanted: str | None, image: str | None) -> str:
+    """The kind of isolation: what is wanted, or else the best that is there.
+
+    Raises:
+        InputError: what is wanted is not there; the sentence says what to install.
+    """
+    mends = {
+        "docker": "no Docker engine answers; install one, or choose --isolation bwrap.",
+        "bwrap": "bubblewrap is missing or may make no sandbox here; install it (apt install bubblewrap).",
+    }
+    if wanted is not None:
+        if wanted in mends and not _works(wanted):
+            raise InputError(f"--isolation {wanted}: {mends[wanted]}")
+        return wanted
+    if image is not None and _works("docker"):
+        return "docker"
+    return "bwrap" if _works("bwrap") else "none"
+
+
+@lru_cache
+def _works(kind: str) -> bool:
+    trial = {
+        "docker": ["docker", "info"],
+        "bwrap": ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--unshare-net", "--unshare-user-try"],
+    }[kind]
+    trial += ["--cap-drop", "ALL", "--proc", "/proc", "true"] if kind == "bwrap" else []
+    if shutil.which(trial[0]) is None:
+        return False
+    try:
+        return (
+            subprocess.run(trial, stdin=subprocess.DEVNULL, capture_output=True, timeout=10).returncode == 0
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False

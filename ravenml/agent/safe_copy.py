@@ -1,0 +1,148 @@
+"""Keeping what a plugin wrote, and removing what is no longer needed: neither follows a link."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from pathlib import Path, PurePosixPath
+
+from ravenml.agent.task_folder import MOUNT, RESULTS
+from ravenml.errors import RavenError
+from ravenml.files import explain
+
+
+def checkpoint_folder(results: Path, subdir: object) -> Path:
+    """The folder that a checkpoint's event names, on this machine.
+
+    Args:
+        results: the task's ``results/``.
+        subdir: relative to it, or absolute as the plugin sees it (``/sly_task_data/results/000003``).
+
+    Raises:
+        RavenError: it is no text, lies outside of ``results/``, or is no folder.
+    """
+    if not isinstance(subdir, str) or not subdir or "\0" in subdir:
+        raise RavenError(f"its subdir is {str(subdir)[:100]!r}, which names no folder")
+    path = PurePosixPath(subdir)
+    if path.is_absolute():
+        inside = PurePosixPath(MOUNT) / RESULTS
+        if not path.is_relative_to(inside) and path.is_relative_to(results.as_posix()):
+            inside = PurePosixPath(results.as_posix())  # a plugin without isolation may resolve the link
+        path = path.relative_to(inside) if path.is_relative_to(inside) else PurePosixPath("..")
+    if results.is_symlink():
+        raise RavenError(f"{RESULTS}/ has become a link, and what that points to is none of the task's")
+    folder = results / path
+    real, root = Path(os.path.realpath(folder)), Path(os.path.realpath(results))
+    if ".." in path.parts or real == root or not real.is_relative_to(root):
+        raise RavenError(f"its subdir {subdir[:200]!r} is not inside {MOUNT}/{RESULTS}")
+    if not real.is_dir():
+        raise RavenError(f"its subdir {subdir[:200]!r} is no folder")
+    return real
+
+
+def copy_whole(source: Path, target: Path) -> list[str]:
+    """Copy a folder's regular files, without following a link; links, pipes and devices are left out.
+
+    Returns:
+        The files' names within, sorted.
+    """
+    files: list[str] = []
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for folder, _, names, handle in os.fwalk(source, onerror=_unless_gone):
+            there = target / Path(folder).relative_to(source)
+            there.mkdir(exist_ok=True)
+            for name in names:
+                if copy_file(name, there / name, handle):
+                    files.append((there / name).relative_to(target).as_posix())
+    except OSError as error:
+        raise explain(error, target) from error
+    return sorted(files)
+
+
+def copy_file(source: str | Path, target: Path, folder: int | None = None) -> bool:
+    """Copy a regular file; whether it is one.
+
+    It is opened before it is looked at: between a look and an opening, a program that still runs could put a
+    link in its place.
+
+    Args:
+        source: the file.
+        target: where to; its folder is there.
+        folder: an open folder that ``source`` is relative to.
+
+    Raises:
+        OSError: it cannot be read, or the copy not be written.
+    """
+    try:
+        file = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENOENT):  # a link, a socket, or gone meanwhile
+            return False
+        raise
+    with open(file, "rb") as reader:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
+            return False
+        with target.open("wb") as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
+    os.chmod(target, stat.S_IMODE(found.st_mode) & 0o777)
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+    return True
+
+
+def remove_links(folder: Path) -> None:
+    """Remove the links in a folder, or the folder where it is a link itself.
+
+    Raises:
+        OSError: one may not be removed.
+    """
+    if folder.is_symlink():
+        folder.unlink()
+        return
+    for _, folders, names, handle in os.fwalk(folder, onerror=_unless_gone):
+        for name in (*folders, *names):
+            if stat.S_ISLNK(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode):
+                os.unlink(name, dir_fd=handle)
+
+
+def _unless_gone(error: OSError) -> None:
+    """A folder that cannot be read must not be missing from a copy without a word."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def keep_checkpoint(source: Path, target: Path) -> list[str]:
+    """Copy a checkpoint's folder to ``target``, whole or not at all; one of the same name is replaced.
+
+    Returns:
+        The files' names within, sorted.
+    """
+    beside = target.with_name(f".{target.name}.part")
+    remove_tree(beside)
+    try:
+        files = copy_whole(source, beside)
+        remove_tree(target)
+        beside.rename(target)
+    except OSError as error:
+        raise explain(error, target) from error
+    finally:
+        remove_tree(beside)
+    return files
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder if it is there; a link in it is removed, never what it points to.
+
+    Raises:
+        RavenError: something in it may not be removed.
+    """
+    try:
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise explain(error, Path(str(error.filename or folder))) from error

@@ -1,0 +1,205 @@
+"""A task on this machine: the program that runs, and what the agent must know to find it again.
+
+<home>/agent/<run id>/
+  task.json        what was started, how, and whether the agent is done with it
+  alive            held by the keeper while the program runs
+  stdout, stderr   all that the program printed
+  exit             its exit code, once it has ended
+  cursor.json      how far the agent has read
+  home/, path/     the program's HOME, and what is added to Python's path
+  task/            the task folder, unless the user named another
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ravenml.agent import supervisor as keeper
+from ravenml.config.home import home
+from ravenml.errors import RavenError
+from ravenml.files import read_json, write_json
+from ravenml.runs.lock import is_held
+
+TASK = "task.json"
+
+
+def tasks_dir() -> Path:
+    """Where the agent keeps its tasks."""
+    return home() / "agent"
+
+
+@dataclass
+class Task:
+    """A task of the agent.
+
+    Attributes:
+        folder: where the agent keeps it.
+        run: the run's id.
+        plugin: the plugin's folder.
+        mode: ``train``, ``inference`` or ``deploy``.
+        task_dir: the task folder.
+        named: whether the user named the task folder, which is then never removed.
+        isolation: ``docker``, ``bwrap`` or ``none``.
+        command: the command line that runs the program.
+        grace: seconds between SIGTERM and SIGKILL.
+        keep: whether the folder is kept after a success.
+        done: whether there is nothing left to do.
+    """
+
+    folder: Path
+    run: str
+    plugin: Path
+    mode: str
+    task_dir: Path
+    named: bool
+    isolation: str
+    command: list[str]
+    grace: float = 10.0
+    keep: bool = False
+    done: bool = False
+
+    def __post_init__(self) -> None:
+        self._held = -1
+
+    @classmethod
+    def read(cls, folder: Path) -> Task:
+        """The task in a folder.
+
+        Raises:
+            RavenError: its ``task.json`` is missing or broken.
+        """
+        record = read_json(folder / TASK)
+        try:
+            paths = {name: Path(record[name]) for name in ("plugin", "task_dir")}
+            return cls(folder=folder, **{**record, **paths})
+        except (KeyError, TypeError) as error:
+            raise RavenError(f"{folder / TASK} describes no task: {error}.") from None
+
+    def write(self, **changes: Any) -> None:
+        """Change fields and write ``task.json``."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        record = asdict(self)
+        del record["folder"]
+        write_json(self.folder / TASK, record)
+
+    def hold(self) -> bool:
+        """Attend to it, while this process lives or until ``let_go``; False if another agent does."""
+        file = os.open(self.folder / "agent", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            return False
+        self._held = file
+        return True
+
+    def let_go(self) -> None:
+        """Leave it to another agent."""
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
+
+    def attended(self) -> bool:
+        """Whether an agent attends to it."""
+        return is_held(self.folder / "agent")
+
+    def start(self, environment: dict[str, str], working_folder: Path, pass_fds: Sequence[int] = ()) -> None:
+        """Start the program under its keeper, in a session of its own, and wait until the keeper holds on.
+
+        Args:
+            environment: the program's whole environment.
+            working_folder: where it starts.
+            pass_fds: files that stay open, and locked, for as long as the keeper lives.
+        """
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-S", keeper.__file__, str(self.folder), *self.command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            cwd=working_folder,
+            start_new_session=True,
+            pass_fds=pass_fds,
+        )
+        while not (self.alive() or (self.folder / "exit").exists()):
+            if child.poll() is not None and not (self.folder / "exit").exists():
+                raise RavenError(f"The program of {self.run} could not be started ({self.folder}).")
+            time.sleep(0.01)
+
+    def alive(self) -> bool:
+        """Whether the keeper lives."""
+        return is_held(self.folder / "alive")
+
+    def exit_code(self) -> int | None:
+        """The program's exit code (negative: the signal that ended it); None while there is none."""
+        try:
+            return int((self.folder / "exit").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM to the program (and not to the sandbox around it, which would just die)."""
+        for pid in self._program():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to the program and to all that it started."""
+        if self.isolation == "docker":
+            name = self.command[self.command.index("--name") + 1]
+            subprocess.run(["docker", "kill", name], stdin=subprocess.DEVNULL, capture_output=True)
+        keeper = self._keeper()
+        for pid in [pid for pid, _ in descendants(keeper)] if keeper else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _program(self) -> list[int]:
+        """The outermost processes of the program itself."""
+        keeper = self._keeper()
+        if keeper is None:
+            return []
+        own = {pid: parent for pid, parent in descendants(keeper) if not _is_sandbox(pid)}
+        return [pid for pid, parent in own.items() if parent not in own]
+
+    def _keeper(self) -> int | None:
+        if not self.alive():
+            return None
+        try:
+            return int((self.folder / "alive").read_text())
+        except (OSError, ValueError):
+            return None
+
+
+def descendants(ancestor: int) -> Iterator[tuple[int, int]]:
+    """Each living process that ``ancestor`` started, directly or not, with its parent (Linux)."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError, ValueError, IndexError):
+                # The name, in parentheses, may hold spaces; the parent is the second field behind it.
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    waiting = [ancestor]
+    while waiting:
+        parent = waiting.pop()
+        for child in children.get(parent, ()):
+            waiting.append(child)
+            yield child, parent
+
+
+def _is_sandbox(pid: int) -> bool:
+    try:
+        return (Path("/proc") / str(pid) / "comm").read_text().strip() == "bwrap"
+    except OSError:
+        return True  # it has ended in the meantime

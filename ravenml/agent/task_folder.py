@@ -1,0 +1,164 @@
+"""The task folder: all that a plugin sees of a task, under ``/sly_task_data``.
+
+data/<project name>/     a Supervisely project
+model/                   config.json and weights; empty when training from scratch
+results/                 what the plugin writes
+task_config.json         its settings for this task
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ravenml.agent.plugin_folder import PluginFolder
+from ravenml.data.project import Project
+from ravenml.data.registry import resolve_dataset
+from ravenml.errors import InputError
+from ravenml.files import explain, read_json, write_json
+from ravenml.infer.model_resolver import find_source
+from ravenml.store.model_state import unpack_model
+
+MOUNT = "/sly_task_data"  # where a plugin expects its task folder
+TASK_CONFIG = "task_config.json"
+DATA, MODEL, RESULTS = "data", "model", "results"
+
+
+@dataclass(frozen=True)
+class TaskFolder:
+    """A task folder on this machine.
+
+    Attributes:
+        root: the folder.
+        projects: the data by name; each is to be seen, read-only, as ``data/<name>``.
+        linked: whether ``data/<name>`` are links already, because nothing can be mounted there.
+    """
+
+    root: Path
+    projects: dict[str, Path] = field(default_factory=dict)
+    linked: bool = False
+
+    @property
+    def results(self) -> Path:
+        """Where the plugin writes."""
+        return self.root / RESULTS
+
+
+def make_task_folder(
+    root: Path,
+    mode: str,
+    data: str | None,
+    model: str | None,
+    config: dict[str, Any],
+    linked: bool,
+    force: bool = False,
+) -> TaskFolder:
+    """Make a task folder.  Data are never copied: a link, or an empty folder to mount them on.
+
+    Args:
+        root: a folder that is empty or does not exist.
+        mode: ``train`` and ``inference`` need data, ``inference`` and ``deploy`` a model.
+        data: a project's folder, or the name of a known one.
+        model: a ``model-state.tar``, the folder that one was unpacked into, a run or a stored model.
+        config: what ``task_config.json`` will hold.
+        linked: whether data become links.
+        force: predict even with a model that was stored for transfer learning only.
+
+    Raises:
+        InputError: something needed is not named, is no project or no model, or the folder is not empty; or
+            the model is not there to predict.
+    """
+    if root.exists() and any(root.iterdir()):
+        raise InputError(
+            f"{root} is not empty; name an empty folder for the task, or one that does not exist."
+        )
+    if data is None and mode != "deploy":
+        raise InputError(f"The mode {mode} needs data; name a project with --data.")
+    if model is None and mode != "train":
+        raise InputError(f"The mode {mode} needs a model; name a model-state.tar with --model.")
+    weights = find_weights(model, mode, force) if model is not None else None
+    projects: dict[str, Path] = {}
+    if data is not None and mode != "deploy":
+        project = Project.open(resolve_dataset(data))
+        projects[project.root.resolve().name] = project.root.resolve()
+    try:
+        for name in (DATA, MODEL, RESULTS):
+            (root / name).mkdir(parents=True, exist_ok=True)
+        for name, path in projects.items():
+            if linked:
+                (root / DATA / name).symlink_to(path, target_is_directory=True)
+            else:
+                (root / DATA / name).mkdir()
+    except OSError as error:
+        raise explain(error, root) from error
+    if weights is not None:
+        bring_model(weights, root / MODEL)
+    write_json(root / TASK_CONFIG, config)
+    return TaskFolder(root, projects, linked)
+
+
+def open_task_folder(root: Path) -> TaskFolder:
+    """A task folder that was prepared before, taken as it is.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not (root / TASK_CONFIG).is_file():
+        raise InputError(f"{root} holds no {TASK_CONFIG}; make a task folder with `raven agent prepare`.")
+    (root / RESULTS).mkdir(exist_ok=True)
+    entries = sorted((root / DATA).iterdir()) if (root / DATA).is_dir() else []
+    return TaskFolder(root, {entry.name: entry.resolve() for entry in entries if entry.is_dir()}, linked=True)
+
+
+def find_weights(model: str, mode: str, force: bool = False) -> Path:
+    """Where the model of a task lies: a ``model-state.tar``, or a folder.
+
+    Raises:
+        RavenError: it is no model, or several; or the mode predicts, and it was stored for transfer learning
+            only.
+    """
+    source = find_source(model)
+    if mode != "train":
+        source.check_transfer(force)
+    if len(source.paths) > 1:
+        raise InputError(f"{model} has {len(source.paths)} folds; name one of them: {source.paths[0]}.")
+    return source.paths[0]
+
+
+def bring_model(weights: Path, folder: Path) -> None:
+    """Unpack a model into a task folder's ``model/``; a folder's files are copied."""
+    from ravenml.agent.safe_copy import copy_whole
+
+    if weights.is_dir():
+        copy_whole(weights, folder)
+    else:
+        unpack_model(weights, folder)
+
+
+def read_task_config(
+    plugin: PluginFolder, mode: str, file: Path | None, preset: str | None
+) -> dict[str, Any]:
+    """What ``task_config.json`` will hold: a file's content (JSON or YAML), or a predefined config; without
+    either, the mode's first predefined one, or nothing.
+
+    Raises:
+        InputError: both are named, or the one that is named cannot be used.
+    """
+    if file is not None and preset is not None:
+        raise InputError("--config and --preset exclude each other; name one of them.")
+    if file is None:
+        title = preset if preset is not None else plugin.first_preset(mode)
+        return plugin.preset(title, mode) if title is not None else {}
+    if file.suffix.lower() not in (".yaml", ".yml"):
+        config = read_json(file)
+    else:
+        try:
+            config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise InputError(f"{file} cannot be read as YAML: {error}.") from None
+    if not isinstance(config, dict):
+        raise InputError(f"{file} must hold an object: the fields of task_config.json.")
+    return config

@@ -1,0 +1,58 @@
+"""Thinning a curve for a screen: of each narrow range of it, the lowest and the highest point.
+
+What is left looks like the whole, peaks included, at any number of points.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravenml.dashboard.metric_column import Numbers
+
+LIMIT = 2000  # points of one curve that a browser is given
+_OUTSIDE = 200  # points on either side of a visible range: enough to find one's way
+
+
+def envelope(y: Numbers, limit: int = LIMIT) -> NDArray[np.intp]:
+    """The indices of the points to draw, ascending, at most ``limit`` of them.
+
+    First and last point, and the finite minimum and maximum of every range, are among them; so is,
+    of a range without a finite value, a point that keeps the gap.
+
+    Args:
+        y: ``(N,)``; NaN and infinities count as gaps.
+        limit: at least 4.
+    """
+    count = len(y)
+    if count <= limit:
+        return np.arange(count)
+    ranges = (limit - 2) // 2
+    length = -(-count // ranges)
+    padded = np.full(ranges * length, np.nan)
+    padded[:count] = np.where(np.isfinite(y), y, np.nan)
+    table = padded.reshape(ranges, length)
+    gaps = np.isnan(table)
+    begins = np.arange(ranges) * length
+    lowest = np.where(gaps, np.inf, table).argmin(axis=1) + begins
+    highest = np.where(gaps, -np.inf, table).argmax(axis=1) + begins
+    chosen = np.concatenate(([0], lowest, highest, [count - 1]))
+    return np.unique(chosen[chosen < count])
+
+
+def visible(x: Numbers, y: Numbers, begin: float, end: float, limit: int = LIMIT) -> NDArray[np.intp]:
+    """Like :func:`envelope`, in full detail between ``begin`` and ``end``, and coarsely beside it.
+
+    The neighbours of the visible points are among them, so that lines go on to the edge.
+
+    Args:
+        x: ascending.
+        y: a value for each.
+        begin, end: the visible range, in units of ``x``.
+    """
+    first = max(0, int(np.searchsorted(x, begin, "left")) - 1)
+    last = min(len(x), int(np.searchsorted(x, end, "right")) + 1)
+    before = envelope(y[:first], _OUTSIDE)
+    within = envelope(y[first:last], limit) + first
+    behind = envelope(y[last:], _OUTSIDE) + last
+    return np.concatenate((before, within, behind))

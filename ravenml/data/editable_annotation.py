@@ -1,0 +1,217 @@
+"""An annotation file as it is changed and written again.
+
+Unlike `ravenml.data.annotation.Annotation`, which knows only what a mask needs, a `Document` keeps the
+file's own JSON: fields that we do not know, and objects of kinds that we do not know, are written as they
+were read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from ravenml.data.annotation import kind_of, names_of, parse_bitmap, parse_object, parse_size
+from ravenml.data.bitmap import encode_bitmap
+from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle
+from ravenml.data.images import read_bytes
+from ravenml.data.problems import Fault, suggestion
+from ravenml.data.shapes import BadShape, line, outline, point, rectangle
+from ravenml.files import write_bytes
+
+Tag = Mapping[str, Any]  # {"name": …, "value": …} and whatever else the file says
+
+_AGAIN = "export this image's annotation again"
+
+
+@dataclass(frozen=True, eq=False)
+class Label:
+    """One annotated thing, as its JSON says.
+
+    Attributes:
+        entry: the object in the file, with a ``geometryType``.
+        file: where it was read, for messages.
+        number: which of the file's objects it is.
+    """
+
+    entry: Mapping[str, Any]
+    file: Path | None = None
+    number: int = 0
+
+    @classmethod
+    def make(cls, title: str, geometry: AnyGeometry, tags: Iterable[Tag] = ()) -> Label:
+        """A new object of the class ``title``."""
+        entry = {"classTitle": title, "description": "", "tags": [dict(tag) for tag in tags]}
+        return cls({**entry, **geometry_json(geometry)})
+
+    @property
+    def title(self) -> str:
+        """The class's title."""
+        return str(self.entry["classTitle"])
+
+    @property
+    def kind(self) -> str:
+        """``bitmap``, ``polygon``, ``rectangle``, ``line``, ``point``, or what else the file says."""
+        return str(self.entry["geometryType"])
+
+    @property
+    def tags(self) -> list[Tag]:
+        """The object's own tags."""
+        return as_tags(self.entry.get("tags"))
+
+    @cached_property
+    def geometry(self) -> AnyGeometry | None:
+        """The shape; None for kinds that are not known here.
+
+        Raises:
+            Fault: the shape is broken.
+        """
+        try:
+            return parse_geometry(self.entry)
+        except BadShape as bad:
+            where = f"objects[{self.number}].{bad.field}"
+            raise Fault(self.file or Path("an object"), where, bad.problem, bad.mend or _AGAIN) from None
+
+    def changed(
+        self,
+        title: str | None = None,
+        geometry: AnyGeometry | None = None,
+        tags: Iterable[Tag] | None = None,
+    ) -> Label:
+        """The same with another title, shape or tags; all other fields are kept."""
+        entry = dict(self.entry)
+        if title is not None and title != self.title:
+            entry["classTitle"] = title
+            entry.pop("classId", None)  # the old class's number on a server
+        if tags is not None:
+            entry["tags"] = [dict(tag) for tag in tags]
+        if geometry is not None:
+            entry.pop("bitmap", None)
+            entry.pop("points", None)
+            entry |= geometry_json(geometry)
+        return Label(entry, self.file, self.number)
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """One image's annotation.
+
+    Attributes:
+        size: (height, width) of the image.
+        labels: the objects, in the file's order, which is the order of drawing.
+        tags: the image's tags.
+        rest: the other fields of the file.
+    """
+
+    size: tuple[int, int]
+    labels: tuple[Label, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    rest: Mapping[str, Any] = field(default_factory=lambda: {"description": ""})
+
+    def with_labels(self, labels: Iterable[Label]) -> Document:
+        """The same with other objects."""
+        return replace(self, labels=tuple(labels))
+
+    def to_json(self) -> dict[str, Any]:
+        """The file's content."""
+        return {
+            **self.rest,
+            "tags": [dict(tag) for tag in self.tags],
+            "size": {"height": self.size[0], "width": self.size[1]},
+            "objects": [dict(label.entry) for label in self.labels],
+        }
+
+
+def read_document(path: Path, shapes: Mapping[str, str] | None = None) -> Document:
+    """Read an annotation file; see `parse_document`."""
+    return parse_document(read_bytes(path), path, shapes)
+
+
+def parse_document(content: bytes, path: Path, shapes: Mapping[str, str] | None = None) -> Document:
+    """Parse an annotation file's content.  Shapes are looked at only when they are asked for.
+
+    Args:
+        path: for messages.
+        shapes: class title to shape of the project; None allows any title.
+
+    Raises:
+        Fault: the file, its size, a tag or an object's class is broken or unknown.
+    """
+    data = parse_object(content, path)
+    size = parse_size(data, path)
+    names_of(data.get("tags"), path, "tags")
+    entries = data.get("objects", [])
+    if not isinstance(entries, list):
+        raise Fault(path, "objects", "is no list", _AGAIN)
+    labels = tuple(_label(entry, path, number, shapes) for number, entry in enumerate(entries))
+    rest = {name: value for name, value in data.items() if name not in ("tags", "size", "objects")}
+    return Document(size, labels, tuple(as_tags(data.get("tags"))), rest)
+
+
+def write_document(path: Path, document: Document) -> None:
+    """Write an annotation file, whole or not at all."""
+    write_bytes(path, orjson.dumps(document.to_json()))
+
+
+def parse_geometry(entry: Mapping[str, Any]) -> AnyGeometry | None:
+    """The shape of an object with a ``geometryType``; None for kinds that are not known here.
+
+    Raises:
+        BadShape: a field is missing or unusable.
+    """
+    kind, fields = entry["geometryType"], dict(entry)
+    if kind == "bitmap":
+        return parse_bitmap(fields.get("bitmap"))
+    if kind == "polygon":
+        return Polygon(*outline(fields))
+    if kind == "rectangle":
+        return Rectangle(*rectangle(fields))
+    if kind == "line":
+        return Line(line(fields))
+    return Point(*point(fields)) if kind == "point" else None
+
+
+def geometry_json(geometry: AnyGeometry) -> dict[str, Any]:
+    """The fields of an object that tell its shape."""
+    if isinstance(geometry, Bitmap):
+        x, y = geometry.origin
+        bitmap = {"origin": [int(x), int(y)], "data": encode_bitmap(geometry.mask)}
+        return {"geometryType": "bitmap", "bitmap": bitmap}
+    holes: list[Any] = []
+    if isinstance(geometry, Polygon):
+        kind, corners = "polygon", np.asarray(geometry.exterior).tolist()
+        holes = [np.asarray(hole).tolist() for hole in geometry.interior]
+    elif isinstance(geometry, Rectangle):
+        kind, corners = (
+            "rectangle",
+            [[geometry.left, geometry.top], [geometry.right, geometry.bottom]],
+        )
+    elif isinstance(geometry, Line):
+        kind, corners = "line", np.asarray(geometry.points).tolist()
+    else:
+        kind, corners = "point", [[geometry.x, geometry.y]]
+    return {"geometryType": kind, "points": {"exterior": corners, "interior": holes}}
+
+
+def as_tags(given: Any) -> list[Tag]:
+    """Tags as objects; older files have bare names."""
+    entries = given if isinstance(given, list) else []
+    return [dict(tag) if isinstance(tag, dict) else {"name": str(tag)} for tag in entries]
+
+
+def _label(entry: Any, path: Path, number: int, shapes: Mapping[str, str] | None) -> Label:
+    title = entry.get("classTitle") if isinstance(entry, dict) else None
+    where = f"objects[{number}]"
+    if not isinstance(title, str):
+        raise Fault(path, f"{where}.classTitle", "is missing", _AGAIN)
+    if shapes is not None and title not in shapes:
+        mend = f"add it there or correct the name ({suggestion(title, list(shapes))})"
+        raise Fault(path, f"{where}.classTitle", f'the class "{title}" is not in meta.json', mend)
+    names_of(entry.get("tags"), path, f"{where}.tags")
+    kind = kind_of(entry, shapes.get(title, "") if shapes else "")
+    return Label({**entry, "geometryType": kind, "tags": as_tags(entry.get("tags"))}, path, number)

@@ -1,0 +1,88 @@
+"""Files that list classes: a name per line, with or without a colour."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from ravenml.data.images import read_bytes
+from ravenml.data.problems import Fault
+
+Rgb = tuple[int, int, int]
+_MOST = 1 << 16  # classes
+
+
+class Named(NamedTuple):
+    """A class's name, and its colour (red, green, blue), if the file says one."""
+
+    title: str
+    rgb: Rgb | None
+
+
+def titles_in(path: Path) -> list[str]:
+    """The names alone, the first of which has the number 0."""
+    return [one.title for one in classes_in(path)]
+
+
+def classes_in(path: Path) -> list[Named]:
+    """The classes that a file lists.
+
+    A line is ``name``, ``name #RRGGBB``, ``name 255 0 0``, ``255 0 0 name`` or CVAT's ``name:255,0,0::``.  A
+    JSON file is a list of names, names by number, or a project's `meta.json`.
+
+    Raises:
+        Fault: it cannot be read, or lists none.
+    """
+    content = read_bytes(path)
+    try:
+        found = _json(orjson.loads(content)) if path.suffix == ".json" else _lines(content)
+    except (orjson.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Fault(path, "", f"lists no classes ({error})", "write one name per line") from None
+    if not found:
+        raise Fault(path, "", "lists no classes", "write one name per line")
+    return found
+
+
+def _lines(content: bytes) -> list[Named]:
+    found = []
+    for line in content.decode("utf-8-sig", "replace").splitlines():
+        line = line.strip()
+        if line and not line.startswith("# "):
+            found.append(_named(line))
+    return found
+
+
+def _named(line: str) -> Named:
+    colour = r"(\d{1,3})[ ,\t]+(\d{1,3})[ ,\t]+(\d{1,3})"
+    if match := re.fullmatch(rf"{colour}[ ,\t]+(.+)", line):
+        return Named(match[4].strip(), _rgb(match[1], match[2], match[3]))
+    if match := re.fullmatch(rf"(.+?)(?:[ ,\t]+|:){colour}(?::.*)?", line):
+        return Named(match[1].strip(), _rgb(match[2], match[3], match[4]))
+    if match := re.fullmatch(r"(.+?)[ ,\t]+#([0-9a-fA-F]{6})", line):
+        value = int(match[2], 16)
+        return Named(match[1].strip(), (value >> 16, value >> 8 & 255, value & 255))
+    return Named(line, None)
+
+
+def _rgb(*parts: str) -> Rgb:
+    red, green, blue = (int(part) for part in parts)
+    if max(red, green, blue) > 255:
+        raise ValueError(f"{red} {green} {blue} is no colour")
+    return red, green, blue
+
+
+def _json(given: object) -> list[Named]:
+    if isinstance(given, list):
+        return [Named(str(name), None) for name in given]
+    if not isinstance(given, dict):
+        raise TypeError("it is neither a list nor an object")
+    if "classes" in given:
+        return [_named(f"{one['title']} {one.get('color', '')}".strip()) for one in given["classes"]]
+    numbers = {int(number): str(name) for number, name in given.items()}
+    last = max(numbers)
+    if last >= _MOST:
+        raise ValueError(f"{last} is no class's number")
+    return [Named(numbers.get(number, f"class {number}"), None) for number in range(last + 1)]

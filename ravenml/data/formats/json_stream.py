@@ -1,0 +1,159 @@
+"""Large JSON in pieces: read without holding more than one entry, and written as it comes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from ravenml.data.problems import Fault
+
+_CHUNK = 1 << 20
+_GOES_ON = 4  # characters behind a number that show that it is whole
+_LONGEST = 1 << 28  # characters of one entry
+
+
+class Entry(NamedTuple):
+    """A value in a large file.
+
+    Attributes:
+        key: the member of the outermost object that it is in.
+        number: which entry of that member's list; -1 where the member is no list, and, with the value ``[]``,
+            for a list's beginning.
+        start: where its first byte is.
+        end: behind its last byte.
+        value: what it says; text beyond ASCII is garbled here, see `load_at`.
+    """
+
+    key: str
+    number: int
+    start: int
+    end: int
+    value: Any
+
+
+def entries(path: Path, chunk: int = _CHUNK) -> Iterator[Entry]:
+    """The entries of all lists in a file's outermost object, and its other members, in the file's order.
+
+    The file is read once, a chunk at a time, as Latin-1: then characters are bytes, and JSON's own signs are
+    what they are in UTF-8.
+
+    Raises:
+        Fault: the file is no JSON object; names the byte.
+    """
+    yield from _Reader(path, chunk).entries()
+
+
+def load_at(content: bytes) -> Any:
+    """An entry out of the bytes from its ``start`` to its ``end``."""
+    return orjson.loads(content)
+
+
+def members(pairs: Iterable[tuple[str, Any]]) -> Iterator[bytes]:
+    """The members of a JSON object, one per line."""
+    for number, (name, value) in enumerate(pairs):
+        yield (b",\n" if number else b"\n") + orjson.dumps(name) + b": " + orjson.dumps(value)
+
+
+def elements(values: Iterable[Any]) -> Iterator[bytes]:
+    """The entries of a JSON list, one per line."""
+    for number, value in enumerate(values):
+        yield (b",\n" if number else b"\n") + orjson.dumps(value)
+
+
+class _Reader:
+    def __init__(self, path: Path, chunk: int) -> None:
+        self.path, self.chunk = path, chunk
+        self.buffer, self.at, self.passed, self.ended = "", 0, 0, False
+        self.decode = json.JSONDecoder().raw_decode
+
+    def entries(self) -> Iterator[Entry]:
+        try:
+            self.file = self.path.open("rb")
+        except OSError as error:
+            raise Fault(self.path, "", f"cannot be read ({error.strerror})", "make it readable") from None
+        with self.file:
+            for byte in "\u00ef\u00bb\u00bf":  # UTF-8's byte order mark
+                if self.sign() == byte:  # which may read on, and so move `at`
+                    self.at += 1
+            self.expect("{")
+            while self.sign() != "}":
+                _, _, key = self.value()
+                self.expect(":")
+                if self.sign() == "[":
+                    yield from self.list(str(key))
+                else:
+                    start, end, value = self.value()
+                    yield Entry(str(key), -1, start, end, value)
+                self.between("}")
+
+    def list(self, key: str) -> Iterator[Entry]:
+        self.expect("[")
+        yield Entry(key, -1, self.passed + self.at, self.passed + self.at, [])
+        number = 0
+        while self.sign() != "]":
+            start, end, value = self.value()
+            yield Entry(key, number, start, end, value)
+            number += 1
+            self.between("]")
+        self.expect("]")
+
+    def sign(self) -> str:
+        """The next character that is no white space, which is not taken."""
+        while True:
+            while self.at < len(self.buffer):
+                if self.buffer[self.at] not in " \t\n\r":
+                    return self.buffer[self.at]
+                self.at += 1
+            if not self.more():
+                raise self.fault("ends too early")
+
+    def expect(self, sign: str) -> None:
+        found = self.sign()
+        if found != sign:
+            raise self.fault(f"has {found!r} where {sign!r} belongs")
+        self.at += 1
+
+    def between(self, closing: str) -> None:
+        if self.sign() != closing:
+            self.expect(",")
+            if self.sign() == closing:
+                raise self.fault(f"has a comma before {closing!r}")
+
+    def value(self) -> tuple[int, int, Any]:
+        self.sign()
+        while True:
+            try:
+                value, end = self.decode(self.buffer, self.at)
+            except json.JSONDecodeError as error:
+                # What is cut off by the chunk's end fails there, or at the beginning of a text that is open.
+                torn = error.pos >= len(self.buffer) - 12 or error.msg.startswith("Unterminated string")
+                if not torn or len(self.buffer) - self.at > _LONGEST or not self.more():
+                    self.at = min(error.pos, len(self.buffer))
+                    raise self.fault(f"is not valid JSON ({error.msg})") from None
+                continue
+            except (RecursionError, ValueError) as error:  # lists within lists without end; absurd numbers
+                raise self.fault(f"is not valid JSON ({type(error).__name__})") from None
+            if len(self.buffer) - end < _GOES_ON and self.more():
+                continue  # a number may go on: of 1.5e+3 the first characters are numbers too
+            start, self.at = self.at, end
+            return self.passed + start, self.passed + end, value
+
+    def more(self) -> bool:
+        """Read on; as much again as is held, so that a long entry is not begun over and over."""
+        if self.ended:
+            return False
+        kept = self.buffer[self.at :]
+        content = self.file.read(max(self.chunk, len(kept)))
+        if not content:
+            self.ended = True
+            return False  # and all places stay as they are
+        self.passed += self.at
+        self.buffer, self.at = kept + content.decode("latin-1"), 0
+        return True
+
+    def fault(self, problem: str) -> Fault:
+        return Fault(self.path, f"byte {self.passed + self.at}", problem, "export it again")

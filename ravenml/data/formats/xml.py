@@ -1,0 +1,64 @@
+"""XML as annotation files have it: read in little memory, and written as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import quoteattr
+
+from ravenml.data.problems import Fault
+
+
+def read_tree(path: Path) -> ElementTree.Element:
+    """A small file's outermost element.
+
+    Raises:
+        Fault: the file cannot be read or is no XML.
+    """
+    try:
+        return ElementTree.parse(path).getroot()
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
+        raise _fault(path, error) from None
+
+
+def elements_of(path: Path, *names: str) -> Iterator[ElementTree.Element]:
+    """The elements of these names as a large file goes on; each is forgotten when the next is asked for.
+
+    Raises:
+        Fault: the file cannot be read or is no XML.
+    """
+    try:
+        above: list[ElementTree.Element] = []
+        for event, element in ElementTree.iterparse(path, ("start", "end")):
+            if event == "start":
+                above.append(element)
+                continue
+            above.pop()
+            if element.tag in names:
+                yield element
+                if above:
+                    above[-1].remove(element)
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
+        raise _fault(path, error) from None
+
+
+def tag(name: str, attributes: Mapping[str, Any], content: str | None = None) -> str:
+    """An element; ``content`` is XML already."""
+    said = "".join(f" {key}={quoteattr(_legal(str(value)))}" for key, value in attributes.items())
+    return f"<{name}{said}/>" if content is None else f"<{name}{said}>{content}</{name}>"
+
+
+def _legal(text: str) -> str:
+    """Text without the control characters that XML cannot hold."""
+    return "".join(sign for sign in text if sign >= " " or sign in "\t\n\r")
+
+
+def _fault(path: Path, error: Exception) -> Fault:
+    if isinstance(error, ElementTree.ParseError):
+        line, column = error.position
+        problem = f"is not valid XML ({str(error).split(':')[0]})"
+        return Fault(path, f"line {line}, column {column + 1}", problem, "export it again")
+    said = error.strerror if isinstance(error, OSError) else error
+    return Fault(path, "", f"cannot be read ({said})", "make it readable")

@@ -1,0 +1,65 @@
+"""Datasets by name: folders in ravenML's home, and those that the configuration names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ravenml.data.problems import suggestion
+from ravenml.errors import InputError
+
+
+def known_datasets() -> dict[str, Path]:
+    """Names and folders: projects below ravenML's datasets folder, and the configuration's ``datasets``.
+
+    A name in the configuration wins.  That a folder exists is not promised.
+
+    Raises:
+        InputError: the configuration is broken.
+    """
+    from ravenml.config.config import load_config
+    from ravenml.config.home import datasets_dir
+
+    found: dict[str, Path] = {}
+    folder = datasets_dir()
+    if folder.is_dir():
+        found = {child.name: child for child in folder.iterdir() if (child / "meta.json").is_file()}
+    found |= {name: Path(path).expanduser() for name, path in load_config().datasets.items()}
+    return dict(sorted(found.items()))
+
+
+def resolve_dataset(name_or_path: str) -> Path:
+    """The folder of a dataset that is given by path or by name; an existing folder wins over a name.
+
+    What is not known here but lies in the configured bucket of datasets, or at an ``s3://`` address, is
+    fetched.
+
+    Raises:
+        InputError: there is neither such a folder nor such a name, or the name's folder is gone.
+        RavenError: it lies in the bucket and cannot be fetched.
+    """
+    given = Path(name_or_path).expanduser()
+    if given.exists():
+        return given.absolute()
+    known = known_datasets()
+    if name_or_path in known:
+        path = known[name_or_path]
+        if not path.exists():
+            raise InputError(
+                f'The dataset "{name_or_path}" is configured as {path}, which does not exist; '
+                "put it back or change the configuration's `datasets`."
+            )
+        return path.absolute()
+    if name_or_path.startswith("s3://") or not ("/" in name_or_path or name_or_path.startswith(("~", "."))):
+        from ravenml.data.remote import pull_if_there
+
+        fetched = pull_if_there(name_or_path)
+        if fetched is not None:
+            return fetched.absolute()
+    if name_or_path.startswith("s3://"):
+        raise InputError(f"There is no dataset {name_or_path}: it has no meta.json there.")
+    if "/" in name_or_path or name_or_path.startswith(("~", ".")):
+        raise InputError(f"{given.absolute()} does not exist; name a project's folder.")
+    hint = suggestion(name_or_path, list(known)) if known else "no dataset has a name yet"
+    raise InputError(
+        f'There is no dataset "{name_or_path}" here or by that name; name a project\'s folder ({hint}).'
+    )

@@ -1,0 +1,31 @@
+"""From a model that was found to a network that inference modes use."""
+
+from __future__ import annotations
+
+from ravenml.infer.model_resolver import ModelSource
+from ravenml.infer.network import Ensemble, PredictorNetwork, result_classes
+from ravenml.infer.predictor import load_predictor
+from ravenml.infer.settings import Asked, configure
+from ravenml.plugin.discovery import Plugin
+
+
+def load_network(
+    source: ModelSource, plugin: Plugin, asked: Asked, device: str = "auto", batch_size: int | None = None
+) -> PredictorNetwork:
+    """Load a model, all folds' of a k-fold run, and tell it what was asked of it.
+
+    Args:
+        source: where it lies.
+        plugin: whose it is.
+        asked: what the user set; the model has the section ``model`` of it.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …
+        batch_size: how many images go through it together; by default the model decides.
+
+    Raises:
+        RavenError: it cannot be loaded, or does not know what is asked of it.
+    """
+    predictors = [load_predictor(path, device) for path in source.paths]
+    for one in predictors:
+        configure(one, asked.model, plugin, asked.where)
+    predictor = predictors[0] if len(predictors) == 1 else Ensemble(predictors, source.name)
+    return PredictorNetwork(predictor, result_classes(predictor, source.paths[0]), batch_size)

@@ -1,0 +1,114 @@
+"""Is a queue usable?  A small job on its cluster finds out what this machine cannot see."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ravenml.errors import RavenError
+from ravenml.remote.client.pack import pack
+from ravenml.remote.client.queues import NamedQueue, queue_named
+from ravenml.remote.client.ray_api import RayJobs
+from ravenml.remote.client.submit import entrypoint, runtime_environment
+from ravenml.remote.layout import ROOT, open_store
+
+MARK = "ravenml-probe: "
+NODES = 20.0  # seconds until a cluster must know of its nodes
+PATIENCE = 300.0  # seconds; the first job of a queue with requirements installs them
+
+
+def check_queue(name: str) -> Iterator[str]:
+    """A line for each thing that holds.
+
+    Raises:
+        RavenError: the first that does not; the sentence says what to do.
+    """
+    target = queue_named(name)
+    address = target.store_address()
+    key = f"{ROOT}/check-{uuid.uuid4().hex}"
+    store = open_store(address)
+    store.put_content(key, b"here")
+    try:
+        yield f"store:      {store.name} takes and gives from here"
+        with target.cluster() as jobs:
+            yield f"cluster:    Ray {jobs.version()} at {jobs.address}"
+            yield f"resources:  {_resources(target, jobs)}"
+            found = _probe(target, jobs, address, key)
+    finally:
+        store.delete(key)
+    theirs, mine = tuple(found["python"][:2]), sys.version_info[:2]
+    if theirs < (3, 11):
+        raise RavenError(
+            f"The cluster's Python is {'.'.join(map(str, theirs))}; ravenML needs 3.11 or later."
+        )
+    differs = "" if theirs == mine else f" (here {mine[0]}.{mine[1]})"
+    yield f"python:     {'.'.join(map(str, found['python']))}{differs}, {found['executable']}"
+    if found["missing"]:
+        raise RavenError(
+            f"The worker {found['host']} has no {', '.join(found['missing'])}, which the queue requires; set "
+            "it there."
+        )
+    if found["store"] != "here":
+        raise RavenError(
+            f"The worker {found['host']} does not reach {address}: {found['store']} Name a store that all "
+            f"machines reach under `queues.{name}.store`."
+        )
+    yield f"store:      {address} is reached from {found['host']}"
+    if target.settings.image is not None:
+        if found["engine"] is None:
+            raise RavenError(
+                f"The queue names a container image, and the worker {found['host']} has no container engine "
+                "(docker or podman)."
+            )
+        yield f"image:      {target.settings.image}, run by {found['engine']}"
+
+
+def _resources(target: NamedQueue, jobs: RayJobs) -> str:
+    end = time.monotonic() + NODES
+    while not (there := jobs.resources()) and time.monotonic() < end:
+        time.sleep(0.5)  # a head that has just started knows of no node yet
+    missing = [
+        f"{amount:g} {what} (it has {there.get(what, 0):g})"
+        for what, amount in target.settings.resources.items()
+        if amount > there.get(what, 0)
+    ]
+    if missing:
+        raise RavenError(f"The cluster of the queue {target.name!r} lacks {', '.join(missing)}.")
+    shown = {what: amount for what, amount in there.items() if "memory" not in what.lower()}
+    return ", ".join(f"{amount:g} {what}" for what, amount in sorted(shown.items()))
+
+
+def _probe(target: NamedQueue, jobs: RayJobs, address: str, key: str) -> dict[str, Any]:
+    """What a job on the cluster tells."""
+    from ravenml.remote.client.submit import requirements
+
+    asked = {"store": address, "key": key, "secrets": target.settings.secrets}
+    with tempfile.TemporaryDirectory(prefix="ravenml-") as scratch:
+        package = pack(Path(scratch), Path(scratch), needs_code=False)
+        environment = runtime_environment(
+            jobs,
+            target,
+            package.path,
+            package.digest,
+            requirements(target),
+            {"RAVENML_PROBE": json.dumps(asked)},
+        )
+        name = f"raven-check-{uuid.uuid4().hex[:12]}"
+        jobs.submit(name, entrypoint(target.settings.python, "ravenml.remote.worker.probe"), environment, {})
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        found = jobs.job(name) or {}
+        if found.get("status") in ("SUCCEEDED", "FAILED", "STOPPED"):
+            said = [line for line in jobs.logs(name).splitlines() if line.startswith(MARK)]
+            if said:
+                told: dict[str, Any] = json.loads(said[-1].removeprefix(MARK))
+                return told
+            raise RavenError(f"A job on the cluster failed: {str(found.get('message')).strip()[-600:]}")
+        time.sleep(0.2)
+    raise RavenError(f"A job on the cluster did not end within {PATIENCE:g} s; its name is {name}.")

@@ -1,0 +1,224 @@
+"""The queue ``local``: a Ray of its own on this machine, started when it is needed, stopped when idle.
+
+A keeper process starts Ray and looks after it; whoever submits holds a lock, under which the keeper stops
+nothing.  Nobody but this user may use it: the dashboard listens on loopback and wants a token.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ravenml.config.home import home
+from ravenml.errors import RavenError
+from ravenml.files import read_json, write_json
+from ravenml.remote.client.ray_api import RayJobs
+from ravenml.runs.provenance import usable_cores
+
+OBJECT_STORE = 128 << 20  # bytes; runs travel through files, so that Ray's own memory may stay small
+IDLE = 600.0  # seconds; RAVENML_LOCAL_RAY_IDLE sets another
+_UP = 90.0  # seconds within which Ray has to answer
+_BUSY = ("PENDING", "RUNNING")
+
+
+def _place() -> Path:
+    return home() / "remote"
+
+
+def _state() -> dict[str, Any]:
+    try:
+        found = read_json(_place() / "local-ray.json")
+    except RavenError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def running() -> RayJobs | None:
+    """The local Ray, if it is up."""
+    state = _state()
+    if not state:
+        return None
+    jobs = RayJobs(str(state["address"]), str(state["token"]))
+    try:
+        jobs.version(patience=5)
+    except RavenError:
+        return None
+    return jobs
+
+
+@contextmanager
+def in_use() -> Iterator[RayJobs]:
+    """The local Ray, started if need be; it is not stopped while the block lasts.
+
+    Raises:
+        RavenError: Ray is not installed, or does not come up; the sentence names its log.
+    """
+    with _locked():
+        yield running() or _start()
+
+
+def stop() -> bool:
+    """Stop the local Ray, whatever it does; whether there was one."""
+    pid = _state().get("pid")
+    if not pid or running() is None:
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(int(pid), signal.SIGTERM)
+    end = time.monotonic() + 30
+    while _state() and time.monotonic() < end:
+        time.sleep(0.1)
+    return True
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    _place().mkdir(parents=True, exist_ok=True)
+    with (_place() / "local-ray.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _start() -> RayJobs:
+    import importlib.util
+
+    if importlib.util.find_spec("ray") is None:
+        raise RavenError("The queue `local` needs Ray; install it with: pip install 'ravenml[remote]'")
+    (_place() / "local-ray.json").unlink(missing_ok=True)
+    log = _place() / "local-ray.log"
+    with log.open("wb") as output:
+        keeper = subprocess.Popen(
+            [sys.executable, "-P", "-m", "ravenml.remote.client.local_ray"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd="/",
+        )
+    end = time.monotonic() + _UP
+    while time.monotonic() < end and keeper.poll() is None:
+        if (jobs := running()) is not None:
+            return jobs
+        time.sleep(0.1)
+    raise RavenError(f"Ray did not come up on this machine; what it said is in {log}.")
+
+
+def keep() -> None:
+    """Start Ray, say where it is, and stop it when it has been idle (the keeper process)."""
+    scratch = Path(tempfile.mkdtemp(prefix="raven-ray-", dir="/tmp"))  # Ray's sockets need a short path
+    token = secrets.token_hex(32)
+    port = _free_port()
+    ray = subprocess.Popen(
+        _command(port, scratch),
+        env=_environment(token),
+        stdin=subprocess.DEVNULL,
+        preexec_fn=_die_with_parent,
+    )
+    signal.signal(signal.SIGTERM, _ended)
+    try:
+        jobs = RayJobs(f"http://127.0.0.1:{port}", token)
+        _wait_until_up(jobs, ray)
+        before = os.umask(0o077)
+        write_json(
+            _place() / "local-ray.json",
+            {"address": jobs.address, "token": token, "pid": os.getpid(), "scratch": str(scratch)},
+        )
+        os.umask(before)
+        _wait_until_idle(jobs, ray)
+    except SystemExit:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ray.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            ray.wait(20)
+        _end_leftovers(scratch)
+        (_place() / "local-ray.json").unlink(missing_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _command(port: int, scratch: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"),
+        *("--node-ip-address=127.0.0.1", "--port=0", f"--ray-client-server-port={_free_port()}"),
+        *("--dashboard-host=127.0.0.1", f"--dashboard-port={port}", "--dashboard-agent-listen-port=0"),
+        *("--min-worker-port=0", "--max-worker-port=0", f"--temp-dir={scratch}"),
+        *(f"--num-cpus={usable_cores()}", f"--object-store-memory={OBJECT_STORE}"),
+        "--include-log-monitor=false",  # it would read logs that nobody asks for: a run's words are mirrored
+    ]
+
+
+def _environment(token: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return {**kept, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+
+
+def _wait_until_up(jobs: RayJobs, ray: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _UP
+    while time.monotonic() < end and ray.poll() is None:
+        with suppress(RavenError):
+            jobs.jobs()
+            return
+        time.sleep(0.2)
+    sys.exit(1)
+
+
+def _wait_until_idle(jobs: RayJobs, ray: subprocess.Popen[bytes]) -> None:
+    patience = float(os.environ.get("RAVENML_LOCAL_RAY_IDLE") or IDLE)
+    busy_at = time.monotonic()
+    while ray.poll() is None:
+        time.sleep(min(2.0, patience))
+        if _is_busy(jobs):
+            busy_at = time.monotonic()
+        elif time.monotonic() - busy_at > patience:
+            with _locked():  # nobody is about to submit, and nobody can before we are gone
+                if not _is_busy(jobs):
+                    (_place() / "local-ray.json").unlink(missing_ok=True)
+                    return
+
+
+def _is_busy(jobs: RayJobs) -> bool:
+    try:
+        return any(job.get("status") in _BUSY for job in jobs.jobs())
+    except RavenError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _ended(number: int, frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _end_leftovers(scratch: Path) -> None:
+    """Kill what Ray has left behind: processes whose command lines name our scratch folder."""
+    for found in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if str(scratch).encode() in found.read_bytes() and int(found.parent.name) != os.getpid():
+                os.kill(int(found.parent.name), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    keep()

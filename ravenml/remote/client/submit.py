@@ -1,0 +1,301 @@
+"""Sending a run to a queue, and sending it again when its cluster is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import socket
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+from ravenml.config.config import load_config
+from ravenml.config.home import home, runs_dir
+from ravenml.errors import InputError, RavenError
+from ravenml.files import read_json, write_json
+from ravenml.plugin.requirements import pins_of
+from ravenml.remote.client.pack import pack
+from ravenml.remote.client.queues import NamedQueue, queue_named
+from ravenml.remote.client.ray_api import RayJobs
+from ravenml.remote.job import Job, submission
+from ravenml.remote.layout import ATTEMPT, RUN, STORE, Place, code_key, open_store
+from ravenml.remote.mirror import Mirror
+from ravenml.remote.worker.container import find_engine
+from ravenml.remote.worker.ray_hook import PYTHON
+from ravenml.runs import layout
+from ravenml.runs.secrets import redacted_arguments
+from ravenml.store.local_store import FolderStore
+
+REMOTE = "remote.json"  # in a run's folder here: where it went
+# Fields of the configuration that the worker needs, too; none of them is a secret.
+_CONFIG = (
+    *("model_bucket_name", "dataset_bucket_name", "endpoint_url", "region"),
+    *("addressing_style", "checksums", "upload_checkpoints"),
+)
+_HOOK = "ravenml.remote.worker.ray_hook.note_python"
+
+
+def submit(
+    command: Sequence[str],
+    queue: str,
+    *,
+    record: Mapping[str, Any] | None = None,
+    run_id: str | None = None,
+    cwd: Path | None = None,
+    plugin: str | None = None,
+    needs_code: bool = True,
+    env: Mapping[str, str] | None = None,
+    image: str | None = None,
+    image_arguments: Sequence[str] = (),
+    setup: Sequence[str] = (),
+    workers: int = 1,
+    retries: int = 3,
+    spread_folds: bool = False,
+    resumable: bool = False,
+    config: dict[str, Any] | None = None,
+    resume_from: Path | None = None,
+) -> str:
+    """Send ``raven COMMAND`` to a queue, with the code as it is here; the run's id.
+
+    When this returns the job is the cluster's: this machine may be switched off.
+
+    Args:
+        command: what stands behind ``raven`` on the worker, such as ``["run", "--", "python", "train.py"]``.
+        queue: the queue's name.
+        record: what ``run.json`` says before anything has run (plugin, config, project, name …).
+        run_id: the run's name; without it, a new one.
+        cwd: where the command runs, a folder of the packed checkout; without it, this one.
+        plugin: the distribution of the plugin whose requirements the worker needs.
+        needs_code: whether a ``cwd`` outside of any git checkout is an error.
+        env: more plain variables than the queue's.
+        image: another image than the queue's.
+        image_arguments: what the container engine is told beside it.
+        setup: lines of bash that are run in it before the command.
+        workers: how many processes train one model together.
+        retries: how often a lost worker, and how often a lost cluster, is made up for.
+        spread_folds: whether the command is a k-fold training, whose folds are spread.
+        resumable: whether ``--resume ID`` behind the command goes on with it.
+        config: what the worker writes into a file, whose path replaces ``{config}`` in the command.
+        resume_from: a run's folder here that the worker goes on with.
+
+    Raises:
+        InputError: no such queue, no checkout, too much code …; nothing was submitted.
+        RavenError: the cluster or the store does not answer.
+    """
+    target = queue_named(queue)
+    address = target.store_address()
+    run_id = run_id or layout.new_run_id()
+    with tempfile.TemporaryDirectory(prefix="ravenml-") as scratch:
+        package = pack(Path(scratch), cwd or Path.cwd(), plugin, needs_code)
+        settings = target.settings
+        job = Job(
+            id=run_id,
+            queue=queue,
+            store=address,
+            arguments=list(command),
+            folder=package.folder,
+            code=package.digest,
+            resources=settings.resources,
+            workers=workers,
+            spread_folds=spread_folds,
+            resumable=resumable,
+            retries=retries,
+            image=image or settings.image,
+            image_arguments=list(image_arguments),
+            setup=list(setup),
+            config=config,
+            env={**settings.env, **(env or {})},
+            secrets=settings.secrets,
+            packages=requirements(target, plugin, image or settings.image),
+            python=settings.python,
+            record={
+                "command": ["raven", *redacted_arguments(command)],
+                **(record or {}),
+                "remote": {"queue": queue, "from": socket.gethostname()},
+            },
+        )
+        if job.image and target.is_local:
+            find_engine()
+        place = Place(open_store(address), run_id)
+        with target.cluster() as jobs:
+            if place.store.head(code_key(package.digest)) is None:
+                place.store.put(code_key(package.digest), package.path)
+            if resume_from is not None:
+                _hand_over(resume_from, place)
+            place.write("job.json", job.as_json())
+            attempt = place.attempts() + 1
+            if not place.claim(attempt, {"by": socket.gethostname(), "at": time.time(), "retry": 0}):
+                raise RavenError(f"Somebody else is submitting {run_id} at this moment.")
+            _start(jobs, target, job, attempt, package.path)
+    follow_from_here(job)
+    return run_id
+
+
+def resubmit(job: Job, attempt: int) -> None:
+    """Start one more attempt of a run whose cluster is gone; its claim is the caller's.
+
+    Raises:
+        RavenError: the cluster or the store does not answer.
+    """
+    target = queue_named(job.queue)
+    store = open_store(job.store)
+    with target.cluster() as jobs, tempfile.TemporaryDirectory(prefix="ravenml-") as scratch:
+        package = Path(scratch) / "code.zip"
+        store.get(code_key(job.code), package)
+        _start(jobs, target, job, attempt, package)
+
+
+def _start(jobs: RayJobs, target: NamedQueue, job: Job, attempt: int, package: Path) -> None:
+    told = {**job.env, RUN: job.id, ATTEMPT: str(attempt), STORE: job.store}
+    jobs.submit(
+        submission(job.id, attempt),
+        entrypoint(job.python, "ravenml.remote.worker.supervisor"),
+        runtime_environment(jobs, target, package, job.code, job.packages, told),
+        {"raven_run": job.id, "raven_attempt": str(attempt)},
+    )
+
+
+def entrypoint(python: str | None, module: str) -> str:
+    """The shell command that runs a module of ours with the cluster's Python."""
+    named = shlex.quote(python) if python else f'"${{{PYTHON}:-python3}}"'
+    return f"exec {named} -m {module}"
+
+
+def runtime_environment(
+    jobs: RayJobs,
+    target: NamedQueue,
+    package: Path,
+    digest: str,
+    packages: Sequence[str],
+    env: Mapping[str, str],
+) -> dict[str, Any]:
+    """What Ray makes ready for a job: the packed code, variables, packages."""
+    environment: dict[str, Any] = {
+        "working_dir": jobs.upload(package, digest),
+        "worker_process_setup_hook": _HOOK,
+        "env_vars": {**_worker_config(target), **env, "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": _HOOK},
+    }
+    if packages:
+        environment["pip"] = {"packages": list(packages), "pip_check": False}
+    return environment
+
+
+def _worker_config(target: NamedQueue) -> dict[str, str]:
+    """What of this machine's configuration holds on the worker."""
+    if target.is_local:
+        return {"RAVENML_STORAGE_PATH": str(home())}
+    config = load_config()
+    given = {name: getattr(config, name) for name in _CONFIG}
+    return {f"RAVENML_{name.upper()}": str(value) for name, value in given.items() if value is not None}
+
+
+def requirements(target: NamedQueue, plugin: str | None = None, image: str | None = None) -> list[str]:
+    """The requirements that Ray installs: the plugin's compiled ones, or those of the queue's file."""
+    wanted = target.settings.requirements
+    if wanted == "none" or target.is_local:
+        return []
+    if wanted != "plugin":
+        path = Path(wanted).expanduser()
+        if not path.is_file():
+            raise InputError(f"`queues.{target.name}.requirements`: {path} does not exist.")
+        lines = [line.split(" #")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        return [line for line in lines if line and not line.startswith("#")]
+    core = [line for line in distribution("ravenml").requires or [] if "extra ==" not in line]
+    if image is not None or plugin is None:
+        return core
+    compiled = _compiled(plugin, gpu=bool(target.settings.resources.get("GPU")))
+    if compiled is None:
+        raise InputError(
+            f"The compiled requirements of {plugin} are not beside its package; name a file under "
+            f"`queues.{target.name}.requirements`, or `none` where the cluster has what it needs."
+        )
+    pinned = pins_of(compiled)
+    return [f"{name}=={version}" for name, version in pinned.items()] + [
+        line for line in core if line.split(">")[0].split("=")[0].strip().lower() not in pinned
+    ]
+
+
+def _compiled(plugin: str, gpu: bool) -> Path | None:
+    """``requirements.txt`` beside the package of a plugin that lies in a checkout."""
+    from importlib.util import find_spec
+
+    try:
+        points = distribution(plugin).entry_points
+    except PackageNotFoundError:
+        return None
+    for point in points:
+        spec = find_spec(point.module.partition(".")[0])
+        for folder in (spec.submodule_search_locations or []) if spec is not None else []:
+            for name in ("requirements-gpu.txt", "requirements.txt")[not gpu :]:
+                if (Path(folder).parent / name).is_file():
+                    return Path(folder).parent / name
+    return None
+
+
+def follow_from_here(job: Job, where: str | None = None) -> None:
+    """Make the run known on this machine: `raven runs` shows it, and brings what its mirror has.
+
+    Args:
+        job: what was sent.
+        where: the store's address, if this machine knows it under another one than the sender.
+    """
+    folder = runs_dir() / job.id
+    folder.mkdir(parents=True, exist_ok=True)
+    where = where or job.store
+    if isinstance(open_store(where), FolderStore):
+        where = os.path.abspath(where)
+    # Until its cluster is heard of it waits; without this it would count as lost.
+    write_json(folder / layout.HEARTBEAT, {"state": "waiting", "at": time.time()})
+    write_json(folder / REMOTE, {"v": 1, "id": job.id, "queue": job.queue, "store": where})
+    if not (folder / layout.RUN_JSON).exists():
+        write_json(folder / layout.RUN_JSON, job.first_record())
+    mark = following() / job.id
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(json.dumps({"folder": str(folder)}))
+
+
+def _hand_over(folder: Path, place: Place) -> None:
+    """Make the mirror of a run that is gone on with elsewhere; its result of before is no longer one, and a
+    request to stop was for the attempt that it was made to.
+    """
+    (folder / layout.CONTROL).unlink(missing_ok=True)
+    for prefix in ("control", "heartbeat", "waiting"):  # the folds' too
+        for entry in list(place.store.list(place.key(prefix))):
+            place.store.delete(entry.key)
+    if not (folder / REMOTE).exists():
+        Mirror(place, folder).round()
+    record = {**read_json(folder / layout.RUN_JSON), "result": None}
+    place.write(f"files/{layout.RUN_JSON}", record)
+    write_json(folder / layout.RUN_JSON, record)
+
+
+def send_dataset(name: str | None, queue: str) -> str | None:
+    """How a worker of the queue knows a dataset: by its name in the bucket, or by a path that is shared.
+
+    Raises:
+        InputError: it is a folder of this machine, and no dataset of its name is in the bucket.
+    """
+    target = queue_named(queue)
+    if name is None or target.is_local or "://" not in target.store_address():
+        return name
+    folder = Path(name)
+    if not folder.is_absolute():
+        return name
+    from ravenml.store.factory import bucket
+
+    datasets = bucket("datasets")
+    if datasets is None or datasets.head(f"{folder.name}/meta.json") is None:
+        raise InputError(
+            f"The workers of {queue!r} do not have {folder}; store it with `raven data push {folder}`, and "
+            f"name it: --dataset {folder.name}"
+        )
+    return folder.name
+
+
+def following() -> Path:
+    """The folder with a file for each remote run that has not ended, as far as is known here."""
+    return home() / "remote" / "following"

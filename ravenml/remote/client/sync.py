@@ -1,0 +1,272 @@
+"""Remote runs as they are seen from here: their mirrors brought into this home, lost ones sent again.
+
+Whoever looks (`raven runs …`, `raven remote watch`) brings what is new.  Nothing runs in between: a run needs
+this machine only where its cluster has gone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ravenml.config.home import runs_dir
+from ravenml.errors import RavenError
+from ravenml.files import read_json, write_json
+from ravenml.remote.client.queues import queue_named
+from ravenml.remote.client.submit import REMOTE, following, resubmit
+from ravenml.remote.job import Job, submission
+from ravenml.remote.layout import HEARTBEAT, WAITING, Place, attempt_name, open_store
+from ravenml.remote.mirror import PERIOD
+from ravenml.remote.restore import bring, is_light, is_no_state
+from ravenml.remote.sealing import is_sealed, seal_mirror
+from ravenml.runs import layout
+from ravenml.runs.record import STALE
+
+_CURSOR = "readers/mirror.json"
+_SENT: dict[str, Any] = {"state": "waiting", "waits_for": "its queue to start it", "begun": False}
+
+
+def unfinished() -> list[Path]:
+    """The folders of remote runs that are not known to have ended."""
+    try:
+        names = sorted(os.listdir(following()))
+    except FileNotFoundError:
+        return []
+    found = [runs_dir() / name for name in names]
+    for folder in found:
+        if not (folder / REMOTE).exists():  # it was removed here
+            (following() / folder.name).unlink(missing_ok=True)
+    return [folder for folder in found if (folder / REMOTE).exists()]
+
+
+def refresh(folder: Path, say: Any = None) -> bool:
+    """Bring what is new of a run; send it again if it is lost.  Whether it has ended.
+
+    Args:
+        folder: the run's folder here.
+        say: is told in words what was done about a lost run.
+
+    Raises:
+        RavenError: the store does not answer.
+    """
+    with _alone(folder) as alone:
+        if not alone:
+            return False
+        told = read_json(folder / REMOTE)
+        place = Place(open_store(told["store"]), told["id"])
+        _pass_on(folder, place)
+        if _bring(place, folder):
+            return True
+        beat = looked_after(place, say)
+        write_json(folder / layout.HEARTBEAT, beat)
+        return beat["state"] == "sealed" and _bring(place, folder)
+
+
+def _bring(place: Place, folder: Path) -> bool:
+    """Bring what is new; whether the run has ended, so that all of it is here."""
+    cursor = folder / _CURSOR
+    seen = read_json(cursor) if cursor.exists() else {}
+    if bring(place, folder, seen, keep=is_light):
+        write_json(cursor, seen)
+    if not is_sealed(folder):
+        return False
+    bring(place, folder, seen, keep=is_no_state)
+    write_json(cursor, seen)
+    (folder / layout.HEARTBEAT).unlink(missing_ok=True)
+    (following() / folder.name).unlink(missing_ok=True)
+    return True
+
+
+def looked_after(place: Place, say: Any = None) -> dict[str, Any]:
+    """What is known of a run that has not ended; one that is lost is sent again."""
+    beat = newest_beat(place)
+    if time.time() - beat["at"] > STALE or not beat.get("begun", True) or beat["state"] == "ended":
+        beat = _look_after(place, beat, say or (lambda line: None))
+    return beat
+
+
+def newest_beat(place: Place) -> dict[str, Any]:
+    """What was last heard of a run, as ``heartbeat.json`` of its folder says it."""
+    worker, supervisor = place.heard(HEARTBEAT) or {}, place.heard(WAITING) or {}
+    attempt = place.attempts()
+    claim = place.heard(attempt_name(attempt)) or {}
+    now = time.time()
+    if worker.get("state") == "running" and now - worker["at"] < STALE:
+        return {"state": "running", "at": worker["at"], "host": worker.get("host")}
+    if supervisor.get("attempt") == attempt:
+        return {name: supervisor.get(name) for name in ("state", "at", "waits_for")}
+    return {**_SENT, "at": float(claim.get("at") or 0)}
+
+
+def _look_after(place: Place, beat: dict[str, Any], say: Any) -> dict[str, Any]:
+    """A run of which nothing is heard: find out why, and send it again if its cluster has lost it.
+
+    Returns:
+        What is known of it now.
+    """
+    content = place.read("job.json")
+    if content is None:
+        return beat
+    job = Job.from_json(content, place.key("job.json"))
+    attempt = place.attempts()
+    answers, found = _on_the_cluster(job, attempt)
+    state = (found or {}).get("status")
+    if state == "FAILED":
+        return _seal(place, job, "failed", _why(job, attempt, found or {}), say)
+    if state == "STOPPED":
+        return _seal(place, job, "interrupted", "its job was stopped on the cluster", say)
+    if time.time() - beat["at"] <= STALE:
+        return beat
+    if state == "PENDING":
+        return {"state": "waiting", "at": time.time(), "waits_for": "the cluster to make its environment"}
+    if state == "RUNNING":  # it cannot reach the store at this moment, say; a second one would not be better
+        return {"state": "running", "at": time.time()}
+    if not answers:
+        say(f"{job.id} was lost, and the queue {job.queue!r} does not answer; it is sent again when it does.")
+        return beat
+    retry = retries_before(place, attempt) + 1
+    if retry > job.retries:
+        why = f"its cluster was lost {retry} times, and {job.retries} retries are over"
+        return _seal(place, job, "failed", why, say)
+    claim = {"by": socket.gethostname(), "at": time.time(), "retry": retry}
+    if not place.claim(attempt + 1, claim):
+        return beat  # somebody else is doing it
+    say(f"{job.id} was lost with its cluster; it is sent again (attempt {attempt + 1}).")
+    try:
+        resubmit(job, attempt + 1)
+    except RavenError as error:
+        place.write(attempt_name(attempt + 1), {**claim, "retry": retry - 1, "failed": str(error)})
+        say(f"{job.id} cannot be sent again yet: {error}")
+    return {**_SENT, "at": time.time()}
+
+
+def retries_before(place: Place, attempt: int) -> int:
+    """How often the run was sent again since a person sent it; what reached no cluster does not count."""
+    claim = place.read(attempt_name(attempt)) or {}
+    return int(claim.get("retry", attempt - 1))
+
+
+def _seal(place: Place, job: Job, status: str, why: str, say: Any) -> dict[str, Any]:
+    seal_mirror(place, job, status, why)
+    say(f"{job.id} is {status}: {why}")
+    return {"state": "sealed", "at": time.time()}
+
+
+def _on_the_cluster(job: Job, attempt: int) -> tuple[bool, dict[str, Any] | None]:
+    """Whether the queue answers (one that is started on demand need not), and its job of this attempt."""
+    try:
+        jobs = queue_named(job.queue).cluster_if_up()
+        if jobs is None:
+            return True, None
+        found = jobs.job(submission(job.id, attempt), patience=5)
+        if found is None:
+            jobs.version(patience=5)
+        return True, found
+    except RavenError:
+        return False, None
+
+
+def _why(job: Job, attempt: int, found: dict[str, Any]) -> str:
+    """Why the cluster says that this attempt failed before it could say so itself."""
+    log = ""
+    with suppress(RavenError):
+        jobs = queue_named(job.queue).cluster_if_up()
+        log = jobs.logs(submission(job.id, attempt)) if jobs is not None else ""
+    return _sentence(str(found.get("message") or ""), log)
+
+
+def _sentence(message: str, log: str) -> str:
+    """What a person can use of what Ray says."""
+    lines = [line.strip() for line in f"{message}\n{log}".splitlines() if line.strip()]
+    for line in lines:
+        if line.startswith("ERROR:"):  # pip's own words
+            return f"Its requirements cannot be installed: {line.removeprefix('ERROR:').strip()}"
+    told = next(
+        (line for line in reversed(lines) if "Error" in line), lines[-1] if lines else "no reason given"
+    )
+    return f"The cluster could not start it: {told[:500]}"
+
+
+def _pass_on(folder: Path, place: Place) -> None:
+    """Hand on what is asked of the run here (`raven runs stop`)."""
+    control = folder / layout.CONTROL
+    if control.exists():
+        request = read_json(control)
+        if place.read(layout.CONTROL) != request:
+            place.write(layout.CONTROL, request)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """Whether nobody else of this machine brings this run at this moment."""
+    with (folder / ".mirror.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+
+
+def refresh_all(say: Any = None) -> int:
+    """Bring what is new of every unfinished run; how many there are still."""
+
+    def one(folder: Path) -> bool:
+        try:
+            return refresh(folder, say)
+        except (RavenError, OSError, ValueError) as error:
+            if say is not None:
+                say(f"{folder.name}: {error}")
+            return False
+
+    folders = unfinished()
+    if not folders:
+        return 0
+    with ThreadPoolExecutor(min(8, len(folders))) as pool:
+        return sum(not ended for ended in pool.map(one, folders))
+
+
+def while_looking(patience: float = 10.0) -> None:
+    """Bring what is new now, and go on with it in the background until this process ends.
+
+    Args:
+        patience: how long the first look may take, in seconds, before what is known here has to do.
+    """
+    if not unfinished():
+        return
+
+    def say(line: str) -> None:
+        print(f"Note: {line}", file=sys.stderr)
+
+    first = threading.Event()
+
+    def work() -> None:
+        while True:
+            refresh_all(say if not first.is_set() else None)
+            first.set()
+            time.sleep(PERIOD)
+
+    threading.Thread(target=work, name="remote runs", daemon=True).start()
+    if not first.wait(patience):
+        say("the stores of remote runs are slow to answer; what is shown may be old.")
+    atexit.register(_pass_on_all)
+
+
+def _pass_on_all() -> None:
+    """What was asked for while looking must not stay here."""
+    for folder in unfinished():
+        if (folder / layout.CONTROL).exists():
+            with suppress(RavenError, OSError, ValueError):
+                told = json.loads((folder / REMOTE).read_bytes())
+                _pass_on(folder, Place(open_store(told["store"]), told["id"]))

@@ -1,0 +1,118 @@
+"""Several processes that train one model together: a placement group, and torchrun's variables."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from ravenml.remote.job import Job
+from ravenml.remote.worker.ray_tasks import work
+
+
+class Group:
+    """As many tasks as the job has workers; if one is lost, all begin again from the last checkpoint."""
+
+    def __init__(self, ray: Any, job: Job, attempt: int) -> None:
+        self.ray, self.job, self.attempt = ray, job, attempt
+        self.why = ""
+        self._tries = 0
+        self._tasks: list[Any] = []
+        self._place()
+
+    def ended(self, patience: float) -> int | None:
+        """Wait for a moment; the exit code once there is one."""
+        if not self._tasks:
+            if not self._group.wait(patience):
+                return None
+            self._start()
+        ready, rest = self.ray.wait(self._tasks, num_returns=len(self._tasks), timeout=patience)
+        try:
+            codes = self.ray.get(ready)
+        except Exception as error:
+            self._withdraw()
+            self._tries += 1
+            if self._tries > self.job.retries:
+                self.why = f"A worker was lost, and {self.job.retries} retries did not help: {error}"
+                return 1
+            self._place()
+            return None
+        if rest and not any(codes):
+            return None  # the others are about to end, or still train
+        self._withdraw()
+        return max(codes)
+
+    def cancel(self) -> None:
+        """Stop all."""
+        self._withdraw()
+
+    def _place(self) -> None:
+        from ray.util.placement_group import placement_group
+
+        bundle = {name: amount for name, amount in self.job.resources.items() if amount}
+        self._group = placement_group([bundle] * self.job.workers, strategy="PACK")
+        self._tasks = []
+
+    def _start(self) -> None:
+        addresses = self.ray.get([self._task(_address, rank).remote() for rank in range(self.job.workers)])
+        self._tasks = [
+            self._task(work, rank).remote(
+                self.job.as_json(), self.attempt, rank, variables(rank, addresses, self.job.id)
+            )
+            for rank in range(self.job.workers)
+        ]
+
+    def _task(self, function: Any, rank: int) -> Any:
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        from ravenml.remote.worker.supervisor import task_options
+
+        where = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=rank)
+        options = task_options(self.job.resources)
+        return self.ray.remote(function).options(**options, scheduling_strategy=where, max_retries=0)
+
+    def _withdraw(self) -> None:
+        from ray.util.placement_group import remove_placement_group
+
+        for task in self._tasks:
+            self.ray.cancel(task, force=True)
+        remove_placement_group(self._group)
+
+
+def variables(rank: int, addresses: Sequence[tuple[str, int]], name: str) -> dict[str, str]:
+    """What torchrun, and TensorFlow's strategies, find in the environment of one process.
+
+    Each process sees the GPUs of its own bundle alone, and so is the only one of its node.
+
+    Args:
+        rank: which process.
+        addresses: host and free port of each.
+        name: of the whole.
+    """
+    host, port = addresses[0]
+    cluster = {"worker": [f"{one}:{its_port}" for one, its_port in addresses]}
+    return {
+        "RANK": str(rank),
+        "WORLD_SIZE": str(len(addresses)),
+        "LOCAL_RANK": "0",
+        "LOCAL_WORLD_SIZE": "1",
+        "GROUP_RANK": str(rank),
+        "NODE_RANK": str(rank),
+        "GROUP_WORLD_SIZE": str(len(addresses)),
+        "MASTER_ADDR": host,
+        "MASTER_PORT": str(port),
+        "TORCHELASTIC_RUN_ID": name,
+        "TORCHELASTIC_RESTART_COUNT": "0",
+        "TORCHELASTIC_MAX_RESTARTS": "0",
+        "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": rank}}),
+    }
+
+
+def _address() -> tuple[str, int]:
+    """Where this task runs, and a port that is free there."""
+    import ray
+
+    with socket.socket() as one:
+        one.bind(("", 0))
+        return ray.util.get_node_ip_address(), int(one.getsockname()[1])

@@ -1,0 +1,116 @@
+"""Folds that train elsewhere on the cluster, as the k-fold run's process sees them.
+
+It asks the worker that has started it by files, and so needs no Ray in the job's image.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+from ravenml.errors import RavenError
+from ravenml.files import read_json
+from ravenml.remote.job import Job
+from ravenml.remote.layout import Place, open_store
+from ravenml.remote.mirror import PERIOD, Mirror
+from ravenml.remote.restore import Seen, bring, is_light, is_no_state
+from ravenml.remote.sealing import is_sealed
+from ravenml.runs import layout
+
+JOB_FILE = "RAVENML_REMOTE_JOB"  # in a k-fold run's environment: what its folds are started with
+ASKS = "folds"  # the folder beside that file; see ``fold_tasks``
+
+
+def is_cluster_run() -> bool:
+    """Whether this process is a k-fold run's that was sent to a cluster."""
+    return bool(os.environ.get(JOB_FILE))
+
+
+def cluster_folds(run_folder: Path) -> ClusterFolds | None:
+    """What starts this run's folds on the cluster; None where it was not sent to one."""
+    described = os.environ.get(JOB_FILE)
+    if not described:
+        return None
+    job = Job.from_json(json.loads(Path(described).read_bytes()), described)
+    return ClusterFolds(job, Path(described).parent / ASKS, run_folder)
+
+
+class ClusterFolds:
+    """Has folds started, and brings what they write into the parent's folder."""
+
+    def __init__(self, job: Job, asks: Path, run_folder: Path) -> None:
+        self._asks, self._folder = asks, run_folder
+        self._place = Place(open_store(job.store), job.id)
+        self._seen: Seen = {}
+        self._looked = 0.0
+        self._to_stop: set[int] = set()
+        self._bring()  # what earlier attempts have done of the folds
+        for one in sorted((run_folder / layout.FOLDS).glob("*/")):
+            if is_sealed(one):
+                self._bring_whole(int(one.name))
+        # The folds read the plan and the settings from the mirror.
+        Mirror(self._place, run_folder, without=("folds/",)).round()
+
+    def launch(self, fold: int, folder: Path) -> ClusterChild:
+        """Start a fold; it waits until the cluster has what it asks for."""
+        (self._asks / f"start-{fold}").touch()
+        return ClusterChild(self, fold, folder)
+
+    def exit_code(self, fold: int) -> int | None:
+        """How a fold has ended; None while it has not, or while the store does not give away all of it."""
+        ended = (self._asks / f"code-{fold}").exists()
+        if ended or time.monotonic() - self._looked > PERIOD:
+            self._looked = time.monotonic()
+            try:
+                for one in [*self._to_stop]:
+                    self._place.write(f"control-{one}.json", {"request": "stop"})
+                    self._to_stop.discard(one)
+                if ended:
+                    self._bring_whole(fold)
+                else:
+                    self._bring()
+            except (RavenError, OSError) as error:
+                if ended:
+                    print(f"Fold {fold} has ended, and cannot be brought yet: {error}", flush=True)
+                    time.sleep(PERIOD)
+                return None
+        if not ended:
+            return None
+        told = read_json(self._asks / f"code-{fold}")
+        if "why" in told:
+            print(f"A fold was lost: {told['why']}", flush=True)
+        return int(told["code"])
+
+    def ask_to_stop(self, fold: int) -> None:
+        """Ask the fold's worker to let it stop in good order."""
+        (self._asks / f"stop-{fold}").touch()
+        self._to_stop.add(fold)
+
+    def _bring(self) -> None:
+        """What tells how the folds stand; their checkpoints come when they have ended."""
+        bring(self._place, self._folder / layout.FOLDS, self._seen, inside=f"{layout.FOLDS}/", keep=is_light)
+
+    def _bring_whole(self, fold: int) -> None:
+        inside = f"{layout.FOLDS}/{fold}/"
+        bring(self._place, self._folder / inside, self._seen, inside=inside, keep=is_no_state)
+
+
+class ClusterChild:
+    """A fold that trains somewhere on the cluster."""
+
+    def __init__(self, folds: ClusterFolds, fold: int, folder: Path) -> None:
+        self.folder = folder
+        self._folds, self._fold = folds, fold
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it trains or waits."""
+        return self._folds.exit_code(self._fold)
+
+    def ask_to_stop(self) -> None:
+        """It may save what resuming needs."""
+        self._folds.ask_to_stop(self._fold)
+
+    def kill(self) -> None:
+        """Its worker does that when its patience is over: it knows whether a checkpoint is on its way."""

@@ -1,0 +1,71 @@
+"""Modules that plugins may import under the names that they had: they load, and warn."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+RENAMED = {
+    "ravenml.runs.readers": "ravenml.runs.exporters",
+    "ravenml.runs.readers.base": "ravenml.runs.exporters.base",
+    "ravenml.runs.readers.chosen": "ravenml.runs.exporters.registry",
+    "ravenml.runs.readers.clearml": "ravenml.runs.exporters.clearml",
+    "ravenml.runs.readers.follower": "ravenml.runs.exporters.follower",
+    "ravenml.runs.readers.mlflow": "ravenml.runs.exporters.mlflow",
+    "ravenml.runs.readers.sidecar": "ravenml.runs.exporters.sidecar",
+    "ravenml.runs.readers.start": "ravenml.runs.exporters.start_sidecar",
+    "ravenml.runs.readers.sync": "ravenml.runs.exporters.sync",
+    "ravenml.runs.readers.tensorboard": "ravenml.runs.exporters.tensorboard",
+    "ravenml.runs.readers.tfwriter": "ravenml.runs.exporters.tfevents_writer",
+    "ravenml.train.augmentation": "ravenml.toolkit.augmentation",
+    "ravenml.train.augmentation.imgaug": "ravenml.toolkit.augmentation.imgaug",
+    "ravenml.train.augmentation.pipeline": "ravenml.toolkit.augmentation.pipeline",
+    "ravenml.train.augmentation.reading": "ravenml.toolkit.augmentation.reading",
+    "ravenml.train.augmentation.templates": "ravenml.toolkit.augmentation.templates",
+    "ravenml.train.background": "ravenml.toolkit.async_writer",
+    "ravenml.train.checks": "ravenml.toolkit.preflight",
+    "ravenml.train.curves": "ravenml.toolkit.metric_history",
+    "ravenml.train.identity": "ravenml.toolkit.resume_guard",
+    "ravenml.train.keeping": "ravenml.toolkit.checkpoints",
+    "ravenml.train.loading": "ravenml.toolkit.prefetch",
+    "ravenml.train.loop_settings": "ravenml.toolkit.hyperparameters",
+    "ravenml.train.memory": "ravenml.toolkit.memory",
+    "ravenml.train.pictures": "ravenml.toolkit.pictures",
+    "ravenml.train.previews": "ravenml.toolkit.previews",
+    "ravenml.train.randomness": "ravenml.toolkit.seeding",
+    "ravenml.train.schedule": "ravenml.toolkit.lr_schedule",
+    "ravenml.train.starts": "ravenml.toolkit.pretrained",
+}
+
+
+class RenamedModules:
+    """A finder and loader of :data:`RENAMED`; a module has one copy, whichever name it is imported by."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """A spec for an old name, and None for any other."""
+        return ModuleSpec(name, self) if name in RENAMED else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module under its new name."""
+        import importlib
+        import warnings
+
+        new = RENAMED[spec.name]
+        warnings.warn(f"{spec.name} is now {new}; import that.", DeprecationWarning, stacklevel=2)
+        module = importlib.import_module(new)
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It is loaded; the import has only put the old name's spec into it."""
+        module.__spec__ = self._spec
+
+
+def keep_old_names() -> None:
+    """Let :data:`RENAMED` be imported."""
+    if not any(isinstance(finder, RenamedModules) for finder in sys.meta_path):
+        sys.meta_path.insert(0, RenamedModules())

@@ -1,0 +1,105 @@
+"""ClearML: a task on its server, or an offline session that is imported later."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ravenml.runs.exporters.base import (
+    Reader,
+    kind_of,
+    picture_of,
+    project_of,
+    scalars,
+    seconds_of,
+    step_of,
+    title_of,
+)
+from ravenml.runs.run_row import settings_of
+
+
+class ClearML(Reader):
+    """``clearml: offline`` of the configuration makes a session in ``<run>/clearml``, a zip in the end, which
+    ``clearml.Task.import_offline_session`` brings to a server.
+
+    ClearML knows one task per process, and cannot go on with an offline session: each process begins a new
+    task, and removes the one before it.
+    """
+
+    resumable = False
+    alone = True
+    _task: Any = None
+
+    def take(self, events: Sequence[Mapping[str, Any]]) -> None:
+        created = seconds_of({"timestamp": self.record.get("created")})
+        logger = self._open().get_logger()
+        for event in events:
+            for address, value, step in scalars(event, created):
+                title, _, series = address.partition("/")
+                logger.report_scalar(title, series, value, step)
+            path = picture_of(event, self.folder)
+            if path is not None:
+                title, _, series = str(event.get("name") or path.stem).partition("/")
+                logger.report_image(title, series or title, step_of(event), local_path=str(path))
+            if kind_of(event) == "TEXT":
+                logger.report_text(str(event.get("message")), print_console=False)
+        if not self._offline():  # a session is whole once it is closed
+            self._task.flush(wait_for_uploads=True)
+
+    def start_over(self) -> None:
+        self.leave()
+        task_id = self.state.pop("task_id", None)
+        if self._offline():
+            import shutil
+
+            for path in (self.folder / "clearml").glob("*"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        elif task_id is not None:
+            from clearml import Task
+
+            Task.get_task(task_id).delete(raise_on_error=False)
+
+    def close(self, status: str, record: Mapping[str, Any]) -> None:
+        task = self._open()
+        task.set_parameters({f"General/{name}": value for name, value in settings_of(record).items()})
+        if status != "completed" and not self._offline():
+            task.mark_failed(status_reason=status, force=True)
+        self.leave()
+
+    def leave(self) -> None:
+        if self._task is not None:  # its own handler at the process's exit may wait for ever
+            self._task.close()
+            self._task = None
+
+    def where(self) -> str:
+        if self._offline():
+            return str(next((self.folder / "clearml").rglob("*.zip"), self.folder / "clearml"))
+        return str(self.state.get("page", ""))
+
+    def _offline(self) -> bool:
+        return self.config.clearml == "offline"
+
+    def _open(self) -> Any:
+        if self._task is None:
+            if self._offline():  # sessions are kept in its cache, whose place it reads when it is imported
+                os.environ["CLEARML_CACHE_DIR"] = str(self.folder / "clearml")
+            from clearml import Task
+
+            if self._offline():
+                Task.set_offline(True)
+            # The process that ClearML forks for its reports may wait for ever; we are one of our own already.
+            setattr(Task, "_report_subprocess_enabled", False)  # noqa: B010
+            self._task = Task.init(
+                project_name=project_of(self.record),
+                task_name=title_of(self.record),
+                reuse_last_task_id=False,
+                auto_connect_arg_parser=False,
+                auto_connect_frameworks=False,
+                auto_resource_monitoring=False,
+                auto_connect_streams=False,
+            )
+            self.state["task_id"] = self._task.id
+            if not self._offline():
+                self.state["page"] = self._task.get_output_log_web_page()
+        return self._task

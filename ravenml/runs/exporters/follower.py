@@ -1,0 +1,204 @@
+"""One reader on its way through one run's events, from its cursor."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ravenml.config.config import Config
+from ravenml.files import explain, read_json, write_json
+from ravenml.runs import layout
+from ravenml.runs.events import parse
+from ravenml.runs.exporters.base import Reader, Unreached, kind_of
+from ravenml.runs.exporters.start_sidecar import FOLDER
+from ravenml.runs.record import read_record
+
+PIECE = 4 << 20  # bytes of events that are brought at once
+_MARK = b'"EventType.RESUMED"'
+
+
+@dataclass(frozen=True, slots=True)
+class _Resumed:
+    """The run went back here: events before ``position`` with a later step no longer count."""
+
+    position: int
+    step: int
+    attempt: Any
+
+
+class Busy(Exception):
+    """Another process holds this reader of this run; its number is the argument."""
+
+
+class Follower:
+    """Holds a reader's cursor, ``readers/<name>.json`` in the run's folder.
+
+    The cursor moves on only after the reader has brought the events.  When the run has gone back behind what
+    was brought, or bringing something has failed or was killed halfway, the reader starts over and is given
+    everything that counts: so no step is there twice.
+
+    Args:
+        name: the reader's.
+        made_by: its class.
+        folder: the run's.
+        wait: whether to wait for another process that holds it.
+
+    Raises:
+        Busy: another process holds it.
+        RavenError: the cursor is broken, or the folder cannot be written.
+    """
+
+    def __init__(
+        self, name: str, made_by: Callable[..., Reader], folder: Path, config: Config, wait: bool = False
+    ) -> None:
+        self.name, self.folder = name, folder
+        self._events = folder / layout.EVENTS
+        self._cursor = folder / FOLDER / f"{name}.json"
+        self._lock = _locked(self._cursor.with_suffix(".lock"), wait)
+        known: Mapping[str, Any] = read_json(self._cursor) if self._cursor.exists() else {}
+        self.offset = int(known.get("offset", 0))
+        self.furthest = known.get("furthest")  # the latest step that was brought
+        self.closed = known.get("closed")  # the attempt at whose end it was closed
+        record = read_record(folder)
+        self.reader = made_by(folder, record, config, dict(known.get("state") or {}))
+        self._resumed: list[_Resumed] = []
+        self._scanned = 0
+        self._attempt = len(record["attempts"])
+        self._broken_off = bool(known.get("bringing"))
+        self._cannot_go_on = self.offset > 0 and not self.reader.resumable
+
+    def behind(self) -> bool:
+        """Whether there are events that were not brought."""
+        return _size(self._events) > self.offset
+
+    def bring(self) -> bool:
+        """Bring the next events; whatever the reader raises is raised, and the same events come next time.
+
+        Returns:
+            Whether there were any.
+        """
+        self._scan()
+        if self._must_start_over():
+            self.reader.start_over()
+            self.offset, self.furthest, self.closed = 0, None, None
+            self._broken_off = self._cannot_go_on = False
+            self._save()
+        events, end = self._read()
+        if end == self.offset:
+            return False
+        if events:
+            self._save(bringing=True)
+            try:
+                self.reader.take(events)
+            except Unreached:
+                raise
+            except BaseException:  # some of them may be there
+                self._broken_off = True
+                raise
+        steps = [event["step"] for event in events if isinstance(event.get("step"), int)]
+        self.furthest = max([*steps, *([self.furthest] if self.furthest is not None else [])], default=None)
+        self.offset = end
+        self._save()
+        return True
+
+    def _must_start_over(self) -> bool:
+        if self._broken_off or (self._cannot_go_on and (self.behind() or self.closed != self._attempt)):
+            return True
+        furthest = self.furthest
+        return furthest is not None and any(
+            one.position >= self.offset and one.step < furthest for one in self._resumed
+        )
+
+    def close(self, status: str) -> None:
+        """Tell the reader that the run has ended; once for every attempt."""
+        record = read_record(self.folder)
+        attempt = len(record["attempts"])
+        if self.closed != attempt:
+            self.reader.close(status, record)
+            self.closed = attempt
+        self._save()
+
+    def fail(self, error: BaseException) -> None:
+        """Note for people what keeps the reader from its work."""
+        told = error.__cause__ if isinstance(error, Unreached) and error.__cause__ else error
+        self._save(error=f"{type(told).__name__}: {told}"[:2000], bringing=self._broken_off)
+
+    def release(self) -> None:
+        """Let another process have it."""
+        try:
+            self.reader.leave()
+        finally:
+            os.close(self._lock)
+
+    def _save(self, **more: Any) -> None:
+        fields = {"offset": self.offset, "furthest": self.furthest, "closed": self.closed}
+        write_json(self._cursor, {"v": 1, **fields, "state": self.reader.state, **more})
+
+    def _scan(self) -> None:
+        """Find where the run went back, in what has been added to the file."""
+        if _size(self._events) <= self._scanned:
+            return
+        with self._events.open("rb") as file:
+            file.seek(self._scanned)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                if _MARK in line and (event := parse(line)) is not None and kind_of(event) == "RESUMED":
+                    step = event.get("step")
+                    step = step if isinstance(step, int) else 0
+                    self._resumed.append(_Resumed(self._scanned, step, event.get("attempt")))
+                self._scanned += len(line)
+
+    def _read(self) -> tuple[list[dict[str, Any]], int]:
+        """The next events that count, and where the ones after them begin."""
+        events: list[dict[str, Any]] = []
+        position = self.offset
+        try:
+            file = self._events.open("rb")
+        except FileNotFoundError:
+            return [], position
+        with file:
+            file.seek(position)
+            for line in file:
+                if not line.endswith(b"\n") or position - self.offset > PIECE or position >= self._scanned:
+                    break
+                event = parse(line)
+                if event is not None and not self._overtaken(position, event):
+                    events.append(event)
+                position += len(line)
+        return events, position
+
+    def _overtaken(self, position: int, event: Mapping[str, Any]) -> bool:
+        step = event.get("step")
+        return isinstance(step, int) and any(
+            one.position > position and step > one.step and one.attempt != event.get("attempt")
+            for one in self._resumed
+        )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _locked(path: Path, wait: bool) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise explain(error, path) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        holder = os.pread(file, 32, 0).decode(errors="replace").strip()
+        os.close(file)
+        raise Busy(holder) from None
+    os.ftruncate(file, 0)
+    os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+    return file

@@ -1,0 +1,49 @@
+"""Which readers a run has: those that the configuration names."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+from ravenml.config.config import Config
+from ravenml.errors import InputError, RavenError
+from ravenml.runs.exporters.base import GROUP, Reader
+
+
+def chosen_readers(config: Config) -> list[str]:
+    """The names of the readers; without a choice TensorBoard's, where its extra is installed."""
+    if config.track is None:
+        installed = any(
+            importlib.util.find_spec(name) is not None for name in ("tensorboard", "tensorboardX")
+        )
+        return ["tensorboard"] if installed else []
+    names = [name.strip() for name in config.track.split(",")]
+    return [name for name in dict.fromkeys(names) if name and name != "none"]
+
+
+def load_reader(name: str) -> Callable[..., Reader]:
+    """The class of a reader.
+
+    Raises:
+        InputError: none is called so; the sentence names the nearest.
+        RavenError: it cannot be imported; the sentence names its package.
+    """
+    known: dict[str, Any] = _known()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        mend = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known)) or 'none'}."
+        raise InputError(f"`track`: no reader of events is called {name!r}; {mend}")
+    try:
+        found = known[name].load()
+    except ImportError as error:
+        raise RavenError(f"The reader {name!r} cannot be loaded: {error}.") from error
+    assert callable(found)
+    return found
+
+
+def _known() -> dict[str, Any]:
+    from importlib_metadata import entry_points
+
+    return {entry.name: entry for entry in entry_points(group=GROUP)}

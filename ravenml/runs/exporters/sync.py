@@ -1,0 +1,72 @@
+"""Bringing to a tracker what it has not got: the sidecar's work, once, in the foreground."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ravenml.config.config import Config
+from ravenml.config.home import home
+from ravenml.errors import RavenError
+from ravenml.runs import layout
+from ravenml.runs.exporters.follower import Busy, Follower
+from ravenml.runs.exporters.registry import load_reader
+from ravenml.runs.record import read_record, status
+
+
+def sync_run(folder: Path, names: Sequence[str], config: Config) -> Iterator[str]:
+    """Bring all that is there of a run, and of its folds, to every reader; a line for each.
+
+    Raises:
+        InputError: there is no such reader.
+        RavenError: one of them failed; the others were served.
+    """
+    makers = {name: load_reader(name) for name in names}
+    places = [folder, *sorted(path.parent for path in folder.glob(f"{layout.FOLDS}/*/{layout.RUN_JSON}"))]
+    failed: list[str] = []
+    for name, made_by in makers.items():
+        for place in places:
+            label = name if place == folder else f"{name}, fold {place.name}"
+            if place != folder and getattr(made_by, "alone", False):
+                failed += _in_a_process(place, name, label)
+                continue
+            try:
+                follower = Follower(name, made_by, place, config)
+            except Busy as busy:
+                yield f"{label}: process {busy} is bringing it."
+                continue
+            try:
+                yield f"{label}: {_bring(follower, place)}"
+            except Exception as error:
+                follower.fail(error)
+                failed.append(f"{label}: {type(error).__name__}: {error}")
+            finally:
+                follower.release()
+    if failed:
+        raise RavenError("\n".join(["Not everything could be brought.", *failed]))
+
+
+def _bring(follower: Follower, place: Path) -> str:
+    was_behind = follower.behind()
+    while follower.bring():
+        pass
+    state = status(place, read_record(place))
+    if state != "running":
+        follower.close(state)
+    where = follower.reader.where()
+    return ("all is there" if was_behind else "all was there") + (f" ({where})" if where else "")
+
+
+def _in_a_process(place: Path, name: str, label: str) -> list[str]:
+    """A process has room for one of this reader's kind only."""
+    code = (
+        "import sys; from pathlib import Path; from ravenml.config.config import load_config; "
+        "from ravenml.runs.exporters.sync import sync_run; "
+        "[print(line) for line in sync_run(Path(sys.argv[1]), [sys.argv[2]], load_config())]"
+    )
+    environment = {**os.environ, "RAVENML_STORAGE_PATH": str(home())}
+    done = subprocess.run([sys.executable, "-P", "-c", code, str(place), name], env=environment)
+    return [] if done.returncode == 0 else [f"{label}: its process ended with {done.returncode}"]

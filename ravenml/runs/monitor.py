@@ -1,0 +1,129 @@
+"""What is done beside a run while it is going on: a thread of its owner's, with a few small duties."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+
+from ravenml.config.home import home
+from ravenml.runs.exporters.start_sidecar import start_sidecar
+from ravenml.runs.resources import PERIOD, ResourcesDuty, can_measure
+from ravenml.runs.run import Run
+
+FIRST = 1.0  # seconds after which the first duties are done: a run that is over by then pays for none
+
+
+@dataclass
+class Duty:
+    """Something that is done every ``period`` seconds (None: once), for the first time after ``first``."""
+
+    work: Callable[[], None]
+    period: float | None
+    first: float
+
+
+class Attendant:
+    """Does its duties while the block lasts.  One that fails is not tried again, and nothing is said of it:
+    nothing that goes wrong here may reach the training.
+    """
+
+    def __init__(self) -> None:
+        self._duties: list[tuple[float, Duty]] = []
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="attendant", daemon=True)
+        self._sidecar: Sidecar | None = None
+
+    def every(self, period: float, work: Callable[[], None], first: float | None = None) -> None:
+        """Add a duty; only before the block begins."""
+        self._add(Duty(work, period, period if first is None else first))
+
+    def _add(self, duty: Duty) -> None:
+        self._duties.append((duty.first, duty))
+
+    @classmethod
+    def of(cls, run: Run, pid: int | None = None) -> Attendant:
+        """The duties that every run has: its readers are started, and its use of resources is recorded.
+
+        Args:
+            run: the run.
+            pid: the process that does its work; by custom this one.
+        """
+        attendant = cls()
+        attendant._sidecar = Sidecar(run)
+        attendant._add(Duty(attendant._sidecar.start, None, FIRST))
+        if can_measure():
+            attendant.every(PERIOD, ResourcesDuty(run, pid), first=FIRST)
+        return attendant
+
+    def hold_readers(self, held: bool = True) -> None:
+        """Start no readers as long as it may turn out that there is no run."""
+        if self._sidecar is not None:
+            self._sidecar.held = held
+
+    def __enter__(self) -> Attendant:
+        began = time.monotonic()
+        self._duties = [(began + due, duty) for due, duty in self._duties]
+        if self._duties:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        if self._sidecar is not None:
+            with suppress(Exception):
+                self._sidecar.start_late()
+
+    def _work(self) -> None:
+        while self._duties:
+            self._duties.sort(key=lambda one: one[0])
+            due, duty = self._duties[0]
+            if self._ending.wait(max(0.0, due - time.monotonic())):
+                return
+            try:
+                duty.work()
+            except Exception:
+                del self._duties[0]
+                continue
+            if duty.period is None:
+                del self._duties[0]
+            else:
+                self._duties[0] = (time.monotonic() + duty.period, duty)
+
+
+class Sidecar:
+    """The process of the run's readers, started once, and only where there may be something to bring."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._started = False
+        self.held = False
+
+    def start(self) -> None:
+        """Start it, if the configuration names a reader."""
+        from ravenml.config.config import load_config
+        from ravenml.runs.exporters.registry import chosen_readers
+
+        if not self.held:
+            self._started = True
+            if chosen_readers(load_config()):
+                start_sidecar(self._run.path)
+
+    def start_late(self) -> None:
+        """For a run that is over before it was started: it finishes alone, and nobody waits for it.
+
+        A run that has said nothing is worth it only to readers that somebody may have chosen; which, the
+        process itself finds out: reading the configuration would take longer than many a program.
+        """
+        chosen = os.environ.get("RAVENML_TRACK", "")
+        worth_it = self._run.said_anything or chosen or (home() / "config.yaml").exists()
+        if not self._started and not self.held and worth_it and chosen != "none":
+            start_sidecar(self._run.path)

@@ -1,0 +1,306 @@
+"""Running any program, untouched, as a run that is recorded like every other."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ravenml.config.home import runs_dir
+from ravenml.errors import RavenError
+from ravenml.runs import layout
+from ravenml.runs.console import Log
+from ravenml.runs.events import EventReader
+from ravenml.runs.monitor import Attendant
+from ravenml.runs.output_parser import PrintedParser
+from ravenml.runs.process.environment import environment_of
+from ravenml.runs.process.outputs import Outputs
+from ravenml.runs.process.signals import PassedOn
+from ravenml.runs.process.streams import Stream, copy_size, open_streams, pump
+from ravenml.runs.process.tensorboard_watcher import Boards
+from ravenml.runs.process.terminal_text import Collapser
+from ravenml.runs.provenance import code, machine
+from ravenml.runs.run import Run
+from ravenml.runs.secrets import redacted_arguments
+
+KIND = "program"
+EVENTS = "RAVENML_EVENTS"  # in the child's environment: a file to which it may write events
+RUN = "RAVENML_RUN"  # in the child's environment: the run's folder
+INBOX = ".inbox.jsonl"
+GRACE = 60.0  # seconds between being asked to stop and being killed
+_ENDS = "EventType.TASK_"  # a program does not say how its run ends; its exit code does
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is run, and under which name.
+
+    Attributes:
+        arguments: the program and its arguments.
+        name: what people call this run.
+        project: what it belongs to.
+        outputs: folders whose new files are kept as artifacts.
+        folder: where it runs.
+        tags: people's tags.
+    """
+
+    arguments: Sequence[str]
+    name: str | None = None
+    project: str | None = None
+    outputs: Sequence[Path] = ()
+    folder: Path = field(default_factory=Path.cwd)
+
+    def command(self) -> list[str]:
+        """The command line that runs it again."""
+        options: list[str] = []
+        for option, value in (("--project", self.project), ("--name", self.name)):
+            options += [option, value] if value is not None else []
+        for output in self.outputs:
+            options += ["--output", str(output)]
+        return ["raven", "run", *options, "--", *redacted_arguments(self.arguments)]
+
+
+class CannotStart(RavenError):
+    """The program does not exist (127) or may not be executed (126)."""
+
+
+def run_program(program: Program, run_folder: Path | None = None) -> tuple[int, Path]:
+    """Run a program to its end and record it.
+
+    Args:
+        program: what to run.
+        run_folder: the run's folder; by custom a new one.
+
+    Returns:
+        The exit code that a shell would show (128 and the signal's number where one ended it), and the run's
+        folder.
+
+    Raises:
+        CannotStart: it could not be started; nothing is kept of it.
+        RavenError: the run's folder cannot be written.
+    """
+    executable = _find(program)
+    outputs = Outputs([program.folder / place for place in program.outputs])
+    folder = run_folder or runs_dir() / layout.new_run_id()
+    fields = {
+        "kind": KIND,
+        "plugin": None,
+        "name": program.name,
+        "project": program.project,
+        "command": program.command(),
+        "folder": str(program.folder),
+        "outputs": [str(place) for place in program.outputs],
+    }
+    run = Run.begin(folder, folder.name, fields)
+    try:
+        return _Running(program, executable, run, outputs).to_the_end(), folder
+    except CannotStart:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except BaseException as error:
+        run.seal("failed", error=f"{type(error).__name__}: {error}", metrics={})
+        raise
+
+
+class _Heard:
+    """What has come of one stream, on its way to becoming lines and events."""
+
+    def __init__(self) -> None:
+        self.decode: Any = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
+        self.lines = Collapser()
+        self.parser = PrintedParser()
+
+
+class _Running:
+    """One program that runs."""
+
+    def __init__(self, program: Program, executable: Path, run: Run, outputs: Outputs) -> None:
+        self.program, self.executable, self.run, self.outputs = program, executable, run, outputs
+        self.heard: dict[str, _Heard] = {}
+        self.inbox = EventReader(run.path / INBOX)
+        self.asked_at: float | None = None
+        self.faults: list[str] = []  # what could not be recorded: the program goes on
+        (run.path / INBOX).touch()
+
+    def to_the_end(self) -> int:
+        """Start it, stay with it, and seal its run."""
+        run, program = self.run, self.program
+        places = {"working folder": program.folder, **self._scripts()}
+        found: dict[str, Any] = {"code": code(places, run.path / "provenance")}  # before it can change any
+        with Log(run.path / layout.CONSOLE) as log:
+            streams = open_streams()
+            with PassedOn() as signals:
+                child = self._start(streams)
+                signals.to(child, lambda: copy_size(*streams))
+                boards = Boards(run, [*map(Path, self.program.outputs), program.folder], child.pid)
+                describing = threading.Thread(target=lambda: found.update(_describe(self.executable)))
+                describing.start()
+                attendant = Attendant.of(run, child.pid)
+                attendant.every(0.5, self._read_inbox)
+                attendant.every(1.0, boards.look)
+                attendant.every(20.0, lambda: self.outputs.keep_settled(run))
+                with attendant:
+                    pump(
+                        streams,
+                        lambda stream, piece: self._take(stream, piece, log),
+                        lambda: self._tick(child, log),
+                        lambda: child.poll() is not None,
+                    )
+                    child.wait()
+            self._finish(log)
+        describing.join()
+        self.faults += [log.fault] if log.fault else []
+        return self._seal(child.returncode, signals.came, boards, found)
+
+    def _start(self, streams: Sequence[Stream]) -> subprocess.Popen[bytes]:
+        ends = {name: stream.child_end for stream in streams for name in stream.names}
+        told = {EVENTS: str(self.run.path / INBOX), RUN: str(self.run.path), "PYTHONUNBUFFERED": "1"}
+        try:
+            return subprocess.Popen(
+                list(self.program.arguments),
+                executable=self.executable,
+                cwd=self.program.folder,
+                env={**os.environ, **told},
+                **ends,  # type: ignore[call-overload]
+            )
+        except OSError as error:
+            raise _cannot_start(self.program, 126, error.strerror or str(error)) from error
+        finally:
+            for stream in streams:
+                os.close(stream.child_end)
+
+    def _scripts(self) -> dict[str, Path]:
+        """Where the first script that is named on the command line lies."""
+        for argument in self.program.arguments:
+            path = self.program.folder / argument
+            if not argument.startswith("-") and path.suffix in (".py", ".sh", ".r", ".jl") and path.is_file():
+                return {"script": path.resolve().parent}
+        return {}
+
+    def _take(self, stream: Stream, piece: bytes, log: Log) -> None:
+        heard = self.heard.setdefault(stream.names[0], _Heard())
+        log.write(heard.lines.feed(heard.decode(piece)))
+        for found in heard.parser.feed(piece):
+            self._relay(found)
+
+    def _relay(self, found: object) -> None:
+        """Keep an event, unless it is one that only the run's owner may write."""
+        if not isinstance(found, dict) or str(found.get("event_type", _ENDS)).startswith(_ENDS):
+            return
+        if found["event_type"] == "EventType.DESCRIBED":
+            if isinstance(found.get("fields"), dict):
+                self._try(lambda: self.run.describe(found["fields"]))
+            return
+        self._try(lambda: self.run.relay(found))
+
+    def _try(self, record: Callable[[], None]) -> None:
+        """Record something; a full disk does not end the program."""
+        for fault in _fault(record):
+            self.faults += [fault] if fault not in self.faults else []
+
+    def _read_inbox(self) -> None:
+        for event in self.inbox.read_new():
+            self._relay(event)
+
+    def _tick(self, child: subprocess.Popen[bytes], log: Log) -> None:
+        for heard in self.heard.values():
+            log.write(heard.lines.settle())
+        now = time.monotonic()
+        if self.run.should_stop() and child.poll() is None:
+            if self.asked_at is None:
+                self.asked_at = now
+                child.terminate()
+            elif now - self.asked_at > GRACE:
+                child.kill()
+
+    def _finish(self, log: Log) -> None:
+        for heard in self.heard.values():
+            log.write(heard.lines.feed(heard.decode(b"", final=True)) + heard.lines.end())
+            for found in heard.parser.end():
+                self._relay(found)
+
+    def _seal(self, returned: int, came: Sequence[int], boards: Boards, found: dict[str, Any]) -> int:
+        """Bring in what is left, and write how it ended."""
+        run = self.run
+        left: list[Callable[[], None]] = [
+            lambda: run.update(provenance=found),
+            self._read_inbox,
+            boards.look_everywhere,
+            lambda: self.outputs.keep_all(run),
+        ]
+        for work in left:
+            self._try(work)
+        with suppress(OSError):
+            (run.path / INBOX).unlink()
+        exit_code = 128 - returned if returned < 0 else returned
+        stopped = bool(came) or run.stop.reason is not None
+        status = "completed" if returned == 0 else "interrupted" if stopped else "failed"
+        result: dict[str, Any] = {"exit_code": exit_code, "metrics": run.last_metrics()}
+        if status == "interrupted":
+            result["reason"] = run.stop.reason or _signal_name(came[0])
+        elif status == "failed":
+            ended = f"by {_signal_name(-returned)}" if returned < 0 else f"with exit code {returned}"
+            result["error"] = (
+                f"{self.program.arguments[0]} ended {ended}; the end of console.log may say why."
+            )
+        if self.faults:
+            result["faults"] = self.faults
+        for fault in _fault(lambda: run.seal(status, **result)):
+            print(f"raven: how it ended could not be recorded: {fault}", file=sys.stderr)
+        return exit_code
+
+
+def _fault(work: Callable[[], None]) -> list[str]:
+    """What kept ``work`` from being done, in words; a program's end is recorded whatever happens here."""
+    try:
+        work()
+    except (Exception, KeyboardInterrupt) as error:
+        return [str(error) or type(error).__name__]
+    return []
+
+
+def _find(program: Program) -> Path:
+    name = program.arguments[0]
+    found = shutil.which(name, path=os.environ.get("PATH")) if os.sep not in name else None
+    place = Path(found) if found else program.folder / name
+    if not found and (os.sep not in name or not place.exists()):
+        raise _cannot_start(program, 127, "there is no such program")
+    if place.is_dir() or not os.access(place, os.X_OK):
+        raise _cannot_start(program, 126, "it is not executable")
+    return place
+
+
+def _cannot_start(program: Program, code: int, why: str) -> CannotStart:
+    name = program.arguments[0]
+    hint = ""
+    if len(program.arguments) == 1 and " " in name:
+        hint = "; give program and arguments as words of their own, not as one text"
+    elif name.endswith(".py"):
+        hint = f"; did you mean: raven run -- python {shlex.join(program.arguments)}"
+    error = CannotStart(f"{name} cannot be run: {why}{hint}.")
+    error.exit_code = code
+    return error
+
+
+def _describe(executable: Path) -> dict[str, Any]:
+    return {**environment_of(executable), "machine": machine()}
+
+
+def _signal_name(number: int) -> str:
+    import signal
+
+    if number == signal.SIGINT:
+        return "Ctrl-C"
+    with suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"

@@ -1,0 +1,179 @@
+"""What a request to ``/predict`` brings, in whichever way it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from ravenml.data.bitmap import bitmap_size
+from ravenml.data.decoding import check_image_size
+from ravenml.data.editable_annotation import Document, parse_document
+from ravenml.errors import InputError
+from ravenml.serve.admission import Limits
+from ravenml.serve.predict_params import Ask, read_ask
+from ravenml.serve.uploads import Refused, check_upload, decode_upload, image_size
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+_WORDS = 2**20  # bytes of parameters
+_PLAIN = ("application/json", "application/x-www-form-urlencoded")
+_HOW = "send an image as the body or as multipart/form-data, or name one with url; /docs shows how"
+
+
+@dataclass
+class Image:
+    """An image that was sent.
+
+    Attributes:
+        name: what messages call it.
+        content: the file's bytes.
+        annotation: its annotation's bytes, where the request brings one.
+        pixels: how many it has, as its header says.
+    """
+
+    name: str
+    content: bytes
+    annotation: bytes | None = None
+    pixels: int = 0
+
+    def check(self, limits: Limits) -> None:
+        """Look at the header.
+
+        Raises:
+            Refused: it is too large, or no image.
+        """
+        width, height = check_upload(self.content, self.name, limits.max_bytes, limits.max_pixels)
+        self.pixels = width * height
+
+    def read(self, limits: Limits) -> tuple[NDArray[np.uint8], Document]:
+        """The image, uint8 RGB, and what is known about it; the file's bytes are let go.
+
+        Raises:
+            InputError: it is damaged, or its annotation does not fit.
+        """
+        image = decode_upload(self.content, self.name, limits.max_bytes, limits.max_pixels)
+        self.content = b""
+        if self.annotation is None:
+            return image, Document(image.shape[:2])
+        where = Path(f"annotation of {self.name}")
+        document = parse_document(self.annotation, where)
+        check_image_size(document.size, image, where, Path(self.name))
+        _check_bitmaps(document, where)
+        return image, document
+
+
+@dataclass
+class Incoming:
+    """A request that was read: what it asks, and the images that it brought itself."""
+
+    ask: Ask
+    images: list[Image] = field(default_factory=list)
+
+
+async def read_request(request: Request, limits: Limits) -> Incoming:
+    """Read a request: parameters in the address or in a form, images as the body or as parts of a form.
+
+    Raises:
+        InputError: it cannot be used; what is wrong is named.
+    """
+    given = [(name, value) for name, value in request.query_params.multi_items() if name != "token"]
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return await _read_form(request, given, limits)
+    body = await _read_body(request, limits.max_bytes)
+    images: list[Image] = []
+    if _is_image(body):
+        images = [Image("image", body)]
+    elif kind in _PLAIN and len(body) > _WORDS:
+        raise Refused(f"Parameters may have at most {_WORDS} bytes; send images as they are.", 413)
+    elif kind == "application/json":
+        given += _read_json(body)
+    elif kind == "application/x-www-form-urlencoded" and body.isascii():
+        given += parse_qsl(body.decode(), keep_blank_values=True)
+    elif body:
+        raise Refused(f"The body is no PNG, JPEG, BMP, TIFF or WebP image; {_HOW}.", 415)
+    return _checked(Incoming(read_ask(given), images))
+
+
+async def _read_form(request: Request, given: list[tuple[str, str]], limits: Limits) -> Incoming:
+    from starlette.datastructures import UploadFile
+
+    images: list[Image] = []
+    annotations: list[bytes] = []
+    async with request.form(max_files=2 * limits.queue, max_fields=1000) as form:
+        for name, value in form.multi_items():
+            if name == "annotation":
+                annotations.append(await value.read() if isinstance(value, UploadFile) else value.encode())
+            elif isinstance(value, UploadFile):
+                images.append(Image((value.filename or "image")[:200], await value.read()))
+            else:
+                given.append((name, value))
+    if annotations and len(annotations) != len(images):
+        raise InputError(
+            f"annotation: there are {len(annotations)} for {len(images)} images; send one for each, in their "
+            "order."
+        )
+    for image, annotation in zip(images, annotations, strict=False):
+        image.annotation = annotation
+    return _checked(Incoming(read_ask(given), images))
+
+
+async def _read_body(request: Request, most: int) -> bytes:
+    parts: list[bytes] = []
+    count = 0
+    async for part in request.stream():
+        count += len(part)
+        if count > most:
+            raise Refused(f"The image has more than the {most} bytes that are accepted.", 413)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _read_json(body: bytes) -> list[tuple[str, str]]:
+    try:
+        content = orjson.loads(body)
+    except ValueError as error:
+        raise InputError(f"The body is no valid JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise InputError(f'The body should be an object such as {{"url": "https://…"}}; {_HOW}.')
+    found: list[tuple[str, str]] = []
+    for name, value in content.items():
+        for one in value if isinstance(value, list) else [value]:
+            found.append((name, one if isinstance(one, str) else _text(one)))
+    return found
+
+
+def _check_bitmaps(document: Document, where: Path) -> None:
+    """Refuse bitmaps that are larger than the image, before anything makes room for them."""
+    for number, label in enumerate(document.labels):
+        bitmap = label.entry.get("bitmap")
+        data = bitmap.get("data") if isinstance(bitmap, dict) else None
+        size = bitmap_size(data) if isinstance(data, str) else None
+        if size is not None and size[0] * size[1] > document.size[0] * document.size[1]:
+            raise Refused(f"{where}: objects[{number}].bitmap.data is larger than the image.", 413)
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _is_image(body: bytes) -> bool:
+    try:
+        return image_size(body) is not None
+    except ValueError:
+        return True  # what is wrong with it is told when it is checked
+    except IndexError:
+        return True
+
+
+def _checked(incoming: Incoming) -> Incoming:
+    if not (incoming.images or incoming.ask.urls or incoming.ask.paths):
+        raise InputError(f"There is no image; {_HOW}.")
+    return incoming

@@ -1,0 +1,169 @@
+"""How a task speaks: into a run of its own, or into the run of the ``raven run`` that started it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from ravenml.config.home import runs_dir
+from ravenml.errors import InputError, RavenError
+from ravenml.files import write_bytes
+from ravenml.runs import layout
+from ravenml.runs.events import EventWriter
+from ravenml.runs.process.program import EVENTS, KIND, RUN
+
+
+class Sparing:
+    """Warns, once, where something cannot be recorded: that does not end the script."""
+
+    folder: Path
+    _warned = False
+
+    @contextmanager
+    def sparing(self) -> Iterator[None]:
+        """Go on where the disk is full; what the script has given wrongly is raised."""
+        try:
+            yield
+        except InputError:
+            raise
+        except (RavenError, OSError) as error:
+            if not self._warned:
+                print(f"Warning: not everything is recorded: {error}", file=sys.stderr)
+            self._warned = True
+
+    def keep(self, file: str, content: bytes) -> bool:
+        """Write a file of the run's folder; whether it is there."""
+        with self.sparing():
+            write_bytes(self.folder / file, content)
+            return True
+        return False
+
+
+class Voice(Protocol):
+    """Where a task's events, and what it says of itself, go."""
+
+    id: str
+    folder: Path
+
+    def event(self, event_type: str, message: str = "", level: str = "info", **fields: Any) -> None:
+        """Append an event; it is in a file when this returns."""
+        ...
+
+    def describe(self, **fields: Any) -> None:
+        """Add to the run's record (``parameters``, ``project``, ``container`` …)."""
+        ...
+
+    def keep(self, file: str, content: bytes) -> bool:
+        """Write a file of the run's folder; whether it is there."""
+        ...
+
+    def sparing(self) -> AbstractContextManager[None]:
+        """A block in which a full disk does not end the script."""
+        ...
+
+    def end(self, status: str, **result: Any) -> None:
+        """Say how it ended."""
+        ...
+
+    def hold(self, held: bool = True) -> None:
+        """Tell nobody of the run, since it may be done elsewhere; False tells them."""
+        ...
+
+    def discard(self) -> None:
+        """Leave nothing: the work is done elsewhere."""
+        ...
+
+
+class Attached(Sparing):
+    """Speaks to the ``raven run`` around this process, which writes the run's folder."""
+
+    def __init__(self) -> None:
+        self.folder = Path(os.environ[RUN])
+        self.id = self.folder.name
+        self._writer = EventWriter(Path(os.environ[EVENTS]))
+
+    def event(self, event_type: str, message: str = "", level: str = "info", **fields: Any) -> None:
+        with self.sparing():
+            self._writer.write(message or event_type.lower(), event_type, fields, level)
+
+    def describe(self, **fields: Any) -> None:
+        self.event("DESCRIBED", fields=fields)
+
+    def end(self, status: str, **result: Any) -> None:
+        self._writer.close()  # what the exit code says counts
+
+    def hold(self, held: bool = True) -> None:
+        """What `raven run` has begun stays."""
+
+    def discard(self) -> None:
+        self._writer.close()
+
+
+class Own(Sparing):
+    """A run of this process's own: console, events, use of resources, TensorBoard's files."""
+
+    def __init__(self, project: str | None, name: str | None) -> None:
+        from ravenml.runs.console import recorded
+        from ravenml.runs.monitor import Attendant
+        from ravenml.runs.process.environment import environment_of
+        from ravenml.runs.process.tensorboard_watcher import Boards
+        from ravenml.runs.provenance import code, machine
+        from ravenml.runs.run import Run
+        from ravenml.runs.secrets import redacted_arguments
+
+        self.id = layout.new_id()
+        self.folder = runs_dir() / self.id
+        script = os.path.abspath(sys.argv[0]) if sys.argv and sys.argv[0] else ""
+        command = ["raven", "run", "--", sys.executable, *redacted_arguments(sys.argv)]
+        identity = {"kind": KIND, "plugin": None, "project": project, "name": name, "command": command}
+        self.run = Run.begin(self.folder, self.id, {**identity, "folder": os.getcwd()})
+        self._stack = ExitStack()
+        self._stack.enter_context(recorded(self.folder / layout.CONSOLE))
+        places = {"working folder": Path.cwd(), **({"script": Path(script).parent} if script else {})}
+        found: dict[str, Any] = {"code": code(places, self.folder / "provenance")}
+        found |= {**environment_of(Path(sys.executable)), "machine": machine()}
+        self.run.update(provenance=found)
+        self._boards = Boards(self.run, [Path.cwd()], os.getpid())
+        self._attendant = Attendant.of(self.run)
+        self._attendant.every(1.0, self._boards.look)
+        self._stack.enter_context(self._attendant)
+
+    def event(self, event_type: str, message: str = "", level: str = "info", **fields: Any) -> None:
+        with self.sparing():
+            self.run.say(event_type, message or event_type.lower(), fields, level)
+
+    def describe(self, **fields: Any) -> None:
+        with self.sparing():
+            self.run.describe(fields)
+
+    def end(self, status: str, **result: Any) -> None:
+        if not self.run.sealed:
+            with suppress(Exception):
+                self._boards.look_everywhere()
+            self._stack.close()
+            with self.sparing():
+                self.run.seal(status, metrics=self.run.last_metrics(), **result)
+
+    def hold(self, held: bool = True) -> None:
+        self._attendant.hold_readers(held)
+
+    def discard(self) -> None:
+        import shutil
+
+        self._stack.close()
+        self.run.seal("completed", metrics={})
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def find_voice(project: str | None, name: str | None) -> Voice:
+    """The run around this process where there is one, and a new one elsewhere."""
+    if os.environ.get(EVENTS) and os.environ.get(RUN):
+        voice = Attached()
+        known: Mapping[str, Any] = {"project": project, "name": name}
+        voice.describe(**{field: value for field, value in known.items() if value})
+        return voice
+    return Own(project, name)

@@ -1,0 +1,59 @@
+"""From the setting ``augmentations`` to a pipeline: none, a template's name, or a file.
+
+A file is ours (:mod:`ravenml.toolkit.augmentation.pipeline`; ``info/augs_config.json`` is one) or what
+Supervisely's ImgAug Studio writes, whose operations have a ``category``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ravenml.config.config import read_yaml, validated
+from ravenml.errors import InputError
+from ravenml.toolkit.augmentation.imgaug import from_imgaug
+from ravenml.toolkit.augmentation.pipeline import OPERATIONS, Operation, Pipeline
+from ravenml.toolkit.augmentation.templates import NONE, TEMPLATES
+
+
+def read_augmentations(value: str) -> Pipeline:
+    """The pipeline that the setting names; an empty one for ``none``.
+
+    Raises:
+        InputError: no such template or file, or an operation or parameter that we do not have.
+    """
+    if value == NONE:
+        return Pipeline()
+    if value in TEMPLATES:
+        return TEMPLATES[value]
+    path = Path(value).expanduser()
+    if not path.is_file():
+        known = ", ".join([NONE, *TEMPLATES])
+        raise InputError(f"augmentations: there is no file {value}; name one, or choose one of {known}.")
+    return read_pipeline(path)
+
+
+def read_pipeline(path: Path) -> Pipeline:
+    """Read a pipeline from YAML or JSON.
+
+    Raises:
+        InputError: it is neither, or has an operation or parameter that we do not have.
+    """
+    content = read_yaml(path)  # JSON is YAML
+    if not isinstance(content.get("pipeline"), list):
+        raise InputError(f"{path}: `pipeline` is missing or no list of operations.")
+    steps = [_operation(path, number, step) for number, step in enumerate(content["pipeline"])]
+    return validated(Pipeline, content | {"pipeline": steps}, str(path))
+
+
+def _operation(path: Path, number: int, step: Any) -> Operation:
+    where = f"{path}: pipeline[{number}]"
+    if not isinstance(step, dict):
+        raise InputError(f"{where} is no operation with fields.")
+    if "category" in step:
+        step = from_imgaug(step, where)
+    name = step.get("name")
+    if name not in OPERATIONS:
+        known = ", ".join(OPERATIONS)
+        raise InputError(f"{where}: there is no operation {name!r}; there are {known}.")
+    return validated(OPERATIONS[name], step, f"{where} ({name})")

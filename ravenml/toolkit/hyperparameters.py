@@ -1,0 +1,311 @@
+"""What can be set about a training by a loop of one's own: what such plugins' settings have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ravenml.toolkit.augmentation.templates import NONE, TEMPLATES
+from ravenml.train.settings import TrainSettings, shown
+
+
+class InputSize(BaseModel):
+    """The size at which the network sees every image; a side that is no multiple of the stride is padded.
+
+    256×256 is what Supervisely's U-Net app begins with.  It is not taken from the data: a dataset may
+    hold any mixture of sizes, and a run must not depend on which image comes first.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    width: int = Field(
+        default=256,
+        ge=16,
+        le=8192,
+        description="Width in pixels.",
+        json_schema_extra=shown(option="--input-width", title="Input width", unit="pixels"),
+    )
+    height: int = Field(
+        default=256,
+        ge=16,
+        le=8192,
+        description="Height in pixels.",
+        json_schema_extra=shown(option="--input-height", title="Input height", unit="pixels"),
+    )
+
+
+class BatchSize(BaseModel):
+    """How many images go through the network at once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    train: int = Field(
+        default=8,
+        ge=1,
+        le=4096,
+        description="Images per training step.",
+        json_schema_extra=shown(option="--batch-size", title="Batch size", unit="images", role="batch_size"),
+    )
+    val: int = Field(
+        default=8,
+        ge=1,
+        le=4096,
+        description="Images per validation step.",
+        json_schema_extra=shown(option="--val-batch-size", title="Batch size of validation", unit="images"),
+    )
+
+
+class DatasetTags(BaseModel):
+    """Which image tags divide the images."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    train: str = Field(
+        default="train",
+        min_length=1,
+        description="Images with this tag are learned from.",
+        json_schema_extra=shown(option="--train-tag", role="train_tag"),
+    )
+    val: str = Field(
+        default="val",
+        min_length=1,
+        description="Images with this tag are validated.",
+        json_schema_extra=shown(option="--val-tag", role="val_tag"),
+    )
+
+    @model_validator(mode="after")
+    def _two_tags(self) -> Self:
+        if self.train == self.val:
+            raise ValueError(f"are both {self.train!r}; name two different tags")
+        return self
+
+
+def whole_path(value: str | None) -> str | None:
+    """The absolute path of a file or folder that exists; anything else as it is."""
+    if value is None or value in (NONE, *TEMPLATES):
+        return value
+    path = Path(value).expanduser()
+    return str(path.absolute()) if path.exists() else value
+
+
+class LoopSettings(TrainSettings):
+    """The settings of a loop over epochs and steps that validates, keeps checkpoints and shows previews.
+
+    A plugin gives those without a default one, narrows them where it can, and adds its own.
+    ``best_by`` names the metric that decides which weights are best.
+    """
+
+    # What is trained, on what.
+    model: str = Field(description="The network.")
+    classes: list[str] | None = Field(
+        default=None,
+        description="Learn only these classes; the others become background.  Default: all.",
+        json_schema_extra=shown(role="classes"),
+    )
+    dataset_tags: DatasetTags = Field(default=DatasetTags(), description="The tags that divide the images.")
+    input_size: InputSize = Field(default=InputSize(), description="The network's input size.")
+    weights: str | None = Field(default=None, description="Begin with these weights.")
+    weights_init_type: Literal["transfer_learning", "continue_training"] = Field(
+        default="transfer_learning",
+        description="With --weights: begin the last layer anew for this dataset's classes, or demand the "
+        "same classes and keep their order.",
+        json_schema_extra=shown(title="Use of the weights", role="weights_mode"),
+    )
+
+    # How it learns.
+    epochs: int = Field(
+        default=20,
+        ge=1,
+        le=100_000,
+        description="How often every training image is seen.",
+        json_schema_extra=shown(role="epochs", unit="epochs"),
+    )
+    batch_size: BatchSize = Field(default=BatchSize(), description="Images per step.")
+    optimizer: str = Field(description="How weights are updated.")
+    lr: float = Field(
+        default=0.001,
+        gt=0,
+        le=100,
+        description="Learning rate.",
+        json_schema_extra=shown(group="optimizer", title="Learning rate"),
+    )
+    momentum: float = Field(
+        default=0.9,
+        ge=0,
+        lt=1,
+        description="Momentum; SGD only.",
+        json_schema_extra=shown(group="optimizer", when={"optimizer": ["SGD"]}),
+    )
+    nesterov: bool = Field(
+        default=False,
+        description="Nesterov's momentum; SGD only.",
+        json_schema_extra=shown(group="optimizer", title="Nesterov momentum", when={"optimizer": ["SGD"]}),
+    )
+    weight_decay: float = Field(
+        default=0.0001, ge=0, lt=1, description="Weight decay.", json_schema_extra=shown(group="optimizer")
+    )
+    max_grad_norm: float = Field(
+        default=1.0,
+        ge=0,
+        description="Shrink larger gradients to this norm; 0 leaves them as they are.",
+        json_schema_extra=shown(group="optimizer", title="Largest gradient norm"),
+    )
+    lr_schedule: Literal["none", "StepLR", "MultiStepLR", "ExponentialLR", "cosine"] = Field(
+        default="none",
+        description="How the learning rate changes over the training.",
+        json_schema_extra=shown(group="schedule", title="Schedule"),
+    )
+    warmup_epochs: float = Field(
+        default=0,
+        ge=0,
+        description="Let the learning rate grow from 0 over so many epochs, fractions too.",
+        json_schema_extra=shown(group="schedule", title="Warm-up", unit="epochs"),
+    )
+    step_size: int = Field(
+        default=5,
+        ge=1,
+        description="StepLR: epochs between two steps.",
+        json_schema_extra=shown(
+            group="schedule", title="Step", unit="epochs", when={"lr_schedule": ["StepLR"]}
+        ),
+    )
+    milestones: list[Annotated[int, Field(ge=1)]] = Field(
+        default=[5, 10, 15],
+        description="MultiStepLR: the epochs after which the rate is lowered.",
+        json_schema_extra=shown(group="schedule", when={"lr_schedule": ["MultiStepLR"]}),
+    )
+    gamma_step: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="StepLR, MultiStepLR: the factor of each step.",
+        json_schema_extra=shown(
+            group="schedule", title="Factor", when={"lr_schedule": ["StepLR", "MultiStepLR"]}
+        ),
+    )
+    gamma_exp: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="ExponentialLR: the factor of each epoch.",
+        json_schema_extra=shown(group="schedule", title="Factor", when={"lr_schedule": ["ExponentialLR"]}),
+    )
+    min_lr: float = Field(
+        default=0,
+        ge=0,
+        description="cosine: the learning rate at the end.",
+        json_schema_extra=shown(
+            group="schedule", title="Learning rate at the end", when={"lr_schedule": ["cosine"]}
+        ),
+    )
+
+    augmentations: str = Field(
+        default=NONE,
+        description=f"Change training images at random: {NONE}, {', '.join(TEMPLATES)}, a YAML file of "
+        "ours, or the JSON that ImgAug Studio writes.",
+        json_schema_extra=shown(role="augmentations"),
+    )
+
+    # What is measured, kept and shown.
+    val_every: float = Field(
+        default=1.0,
+        gt=0,
+        description="Validate every so many epochs (0.5: twice in each), and at the end.",
+        json_schema_extra=shown(group="logging", title="Validate every", unit="epochs"),
+    )
+    metrics_period: int = Field(
+        default=0,
+        ge=0,
+        description="Report the loss every so many steps too; 0: once per epoch.",
+        json_schema_extra=shown(group="logging", title="Report every", unit="steps"),
+    )
+    checkpoint_every: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Keep a checkpoint every so many epochs.  Default: after every epoch, but not within 15 "
+        "seconds of the one before.",
+        json_schema_extra=shown(group="checkpoints", title="Checkpoint every", unit="epochs"),
+    )
+    max_keep_checkpoints: int = Field(
+        default=3,
+        ge=0,
+        description="How many of those stay, beside the best and the last; 0 keeps all.",
+        json_schema_extra=shown(group="checkpoints", title="Checkpoints to keep"),
+    )
+    save_best: bool = Field(
+        default=True,
+        description="Keep the weights of the best validation.",
+        json_schema_extra=shown(group="checkpoints", title="Keep the best"),
+    )
+    best_by: str = Field(description="The metric that says which weights are best.")
+    best_is: Literal["auto", "max", "min"] = Field(
+        default="auto",
+        description="Whether the best is the highest; auto: the lowest for losses only.",
+        json_schema_extra=shown(group="checkpoints", title="Best is the"),
+    )
+    save_last: bool = Field(
+        default=True,
+        description="Keep the weights of the last step.",
+        json_schema_extra=shown(group="checkpoints", title="Keep the last"),
+    )
+    previews: int = Field(
+        default=2,
+        ge=0,
+        le=100,
+        description="How many images of each kind, train and val, to show predictions of.",
+        json_schema_extra=shown(group="logging", unit="images"),
+    )
+
+    # Where and how it is computed.
+    seed: int = Field(
+        default=0,
+        ge=0,
+        lt=2**63,
+        description="Decides the first weights and the order of images.",
+        json_schema_extra=shown(group="system"),
+    )
+    workers: int = Field(
+        default=1,
+        ge=0,
+        le=256,
+        description="Threads that prepare images beside the training; 0: none.",
+        json_schema_extra=shown(group="system", unit="threads"),
+    )
+
+    @field_validator("weights", "augmentations", mode="after")
+    @classmethod
+    def _whole_path(cls, value: str | None) -> str | None:
+        """Files are written down whole, so that a run can be gone on with from another folder."""
+        return whole_path(value)
+
+    @field_validator("milestones", mode="after")
+    @classmethod
+    def _ascending(cls, value: list[int]) -> list[int]:
+        if sorted(set(value)) != value:
+            raise ValueError(f"should grow from one to the next, not {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _rates_fit_together(self) -> Self:
+        if self.nesterov and (self.optimizer != "SGD" or self.momentum == 0):
+            raise ValueError("nesterov needs optimizer SGD with a momentum above 0")
+        if self.lr_schedule == "cosine" and self.min_lr > self.lr:
+            raise ValueError(f"min_lr {self.min_lr:g} is above lr {self.lr:g}; cosine only lowers the rate")
+        return self
+
+    def learning_rates(self, steps: int) -> list[float]:
+        """One rate per step."""
+        from ravenml.toolkit.lr_schedule import learning_rate
+
+        return [learning_rate(self, step, steps) for step in range(steps * self.epochs)]
+
+    @property
+    def best_name(self) -> str:
+        """The metric that decides, without its ``val/``."""
+        return self.best_by.removeprefix("val/")
+
+    def better(self, value: float, than: float) -> bool:
+        """Whether ``value`` of the deciding metric is better; equal is not."""
+        lowest = self.best_is == "min" or (self.best_is == "auto" and self.best_name == "loss")
+        return value < than if lowest else value > than

@@ -1,0 +1,138 @@
+"""What a training may begin from: weights, and what they say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ravenml.data.project import ObjClass
+from ravenml.errors import InputError
+from ravenml.files import read_json
+from ravenml.runs import layout
+from ravenml.store.model_state import read_config
+from ravenml.toolkit.checkpoints import chosen_checkpoint
+
+Told = Callable[[Mapping[str, Any]], tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What trained weights say of themselves; None where they do not.
+
+    Attributes:
+        path: a file of weights, or a ``model-state.tar``.
+        architecture: as ``--model`` names it.
+        size: the input's width and height.
+        classes: in index order.
+    """
+
+    path: Path
+    architecture: str | None = None
+    size: tuple[int, int] | None = None
+    classes: list[ObjClass] | None = None
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is a ``model-state.tar`` (by its name's end)."""
+        return self.path.suffix == ".tar"
+
+
+def told_by_us(state: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Architecture and input size from a run's ``info/ui_state.json``."""
+    return state["plugin"]["model"], state["plugin"]["input_size"]
+
+
+def read_start(path: Path, suffix: str, told: Told = told_by_us) -> Start:
+    """Look at what ``--weights`` names, without reading the weights.
+
+    Args:
+        path: weights, a ``model-state.tar``, or the folder of a training.
+        suffix: of the plugin's own files of weights.
+        told: from the content of a training's ``info/ui_state.json`` to the architecture and
+            ``{"width", "height"}``.
+
+    Raises:
+        InputError: it does not exist, is neither of the three kinds, or says what makes no sense.
+    """
+    path = path.expanduser()
+    if not path.exists():
+        raise InputError(
+            f"weights: {path} does not exist; give a {suffix} file, a model-state.tar or a training's folder."
+        )
+    if path.is_dir():
+        found = chosen_checkpoint(path / layout.CHECKPOINTS, suffix)
+        if found is None:
+            raise InputError(
+                f"weights: {path} has no weights in checkpoints/, such as model_003_best{suffix}."
+            )
+        return _of_training(path, found, told)
+    if path.suffix == ".tar":
+        return _of_tar(path)
+    folder = path.absolute().parent.parent
+    if path.absolute().parent.name == layout.CHECKPOINTS and (folder / "info" / "ui_state.json").is_file():
+        return _of_training(folder, path, told)
+    return Start(path)
+
+
+def classes_to_go_on_with(start: Start | None, classes: Sequence[ObjClass], init_type: str) -> list[ObjClass]:
+    """A training's classes: those of its data, in the order of the weights that it continues.
+
+    A bare file of weights does not say its classes: continuing from one, only their number can be checked.
+
+    Args:
+        start: what it begins from.
+        classes: those of its data.
+        init_type: the setting ``weights_init_type``.
+
+    Raises:
+        InputError: the continued training had other classes.
+    """
+    if start is None or start.classes is None or init_type == "transfer_learning":
+        return list(classes)
+    wanted, had = {c.title for c in classes}, {c.title for c in start.classes}
+    if wanted != had:
+        name = sorted(wanted ^ had)[0]
+        where = "the model lacks it" if name in wanted else "the data lack it"
+        raise InputError(
+            f"weights: the classes of {start.path} differ: {name!r}, {where}; see --classes, or train "
+            "with --weights-init-type transfer_learning."
+        )
+    return start.classes
+
+
+def _of_tar(path: Path) -> Start:
+    config = read_config(path)
+    settings = config.get("settings", {})
+    size = settings.get("input_size") or {}
+    return Start(
+        path,
+        settings.get("architecture"),
+        (int(size["width"]), int(size["height"])) if {"width", "height"} <= size.keys() else None,
+        _classes(config.get("out_classes", []), path),
+    )
+
+
+def _of_training(folder: Path, weights: Path, told: Told) -> Start:
+    state_file, classes_file = folder / "info" / "ui_state.json", folder / "info" / "model_classes.json"
+    for file in (state_file, classes_file):
+        if not file.is_file():
+            raise InputError(f"weights: {folder} is no training's folder: it has no info/{file.name}.")
+    state, own = read_json(state_file), read_json(classes_file)
+    try:
+        model, size = told(state)
+        sides = (int(size["width"]), int(size["height"]))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{state_file}: {error} is missing or unusable; it should hold the network's name and its input "
+            "size, with width and height."
+        ) from None
+    return Start(weights, str(model), sides, _classes(own, classes_file))
+
+
+def _classes(listed: Any, where: Path) -> list[ObjClass]:
+    try:
+        return [ObjClass(c["title"], c["shape"], c["color"]) for c in listed]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{where}: a class lacks {error}; each needs title, shape and color.") from None

@@ -1,0 +1,76 @@
+"""What a training must have kept to be gone on with, and what it should have."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ravenml.data.split import Split
+from ravenml.errors import InputError
+from ravenml.toolkit.augmentation.pipeline import Pipeline
+from ravenml.toolkit.hyperparameters import LoopSettings
+
+
+def identity_of(
+    settings: LoopSettings, titles: Sequence[str], fold: int | None, split: Split, pipeline: Pipeline
+) -> dict[str, Any]:
+    """What a training must have kept to be gone on with, as far as all loops have it."""
+    keys = "\n".join(item.key for item in split.train)
+    return {
+        "model": settings.model,
+        "classes": list(titles),
+        "input_size": settings.input_size.model_dump(),
+        "batch_size.train": settings.batch_size.train,
+        "optimizer": settings.optimizer,
+        "lr": settings.lr,
+        "momentum": settings.momentum,
+        "nesterov": settings.nesterov,
+        "weight_decay": settings.weight_decay,
+        "learning rate": schedule_of(settings),
+        "augmentations": pipeline.plain(),
+        "max_grad_norm": settings.max_grad_norm,
+        "seed": settings.seed,
+        "fold": fold,
+        "training images": hashlib.sha256(keys.encode()).hexdigest()[:16],
+    }
+
+
+def schedule_of(settings: LoopSettings) -> dict[str, Any]:
+    """The settings that decide the learning rate of a step; what the schedule does not read is left out."""
+    read = {
+        "none": (),
+        "StepLR": ("step_size", "gamma_step"),
+        "MultiStepLR": ("milestones", "gamma_step"),
+        "ExponentialLR": ("gamma_exp",),
+        "cosine": ("epochs", "min_lr"),  # such a training cannot be prolonged: its rate falls to the end
+    }[settings.lr_schedule]
+    names = ("lr_schedule", "warmup_epochs", *read)
+    return {name: getattr(settings, name) for name in names}
+
+
+def check_identity(run_path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with another training.
+
+    Raises:
+        InputError: something differs; it is named.
+    """
+    for name, value in now.items():
+        was = before.get(name, value)  # what an older version did not record, it did not have
+        if was != value:
+            raise InputError(
+                f"{name}: the run in {run_path} was trained with {was!r} and cannot go on with {value!r}; "
+                "resume it with its own settings, or begin a new run."
+            )
+
+
+def machine_difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """A sentence about what differs where a training is gone on with, or None."""
+    changed = [f"{n} {then.get(n)} → {now[n]}" for n in now if then.get(n) != now[n]]
+    if not changed:
+        return None
+    return (
+        f"This machine differs ({', '.join(changed)}): the result may differ in the last bits "
+        "from a training that was never interrupted."
+    )

@@ -1,0 +1,103 @@
+"""``raven train --remote QUEUE``: the same command line, sent to a queue instead of being run here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import click
+
+from ravenml.errors import InputError
+from ravenml.runs.secrets import redacted, redacted_arguments, without_hidden
+from ravenml.train.cli_options import given_options, keep
+from ravenml.train.record import identity
+from ravenml.train.request import Request
+
+_GROUPS = ("-c", "--config", "--dataset", "--local", "--remote", "--workers", "--retries")
+_REPLACED = ("-c", "--config", "--dataset", "--resume")  # what the sent settings hold already
+
+
+def send_if_wanted(context: click.Context, request: Request) -> bool:
+    """Send the training to the queue that ``--remote`` names; False where none is named.
+
+    Raises:
+        InputError: something of it cannot be sent; the sentence names the option.
+        RavenError: the cluster or the store does not answer.
+    """
+    options = given_options(context)
+    queue = options.get("remote")
+    if queue is None:
+        for name, spelled in (("group_workers", "--workers"), ("retries", "--retries")):
+            if name in options:
+                raise InputError(f"{spelled} belongs to --remote; name a queue, or leave it out.")
+        return False
+    workers = int(options.get("group_workers", 1))
+    if workers > 1 and not getattr(request.settings, "data_parallel", False):
+        raise InputError(
+            f"--workers: the plugin {request.plugin_name!r} trains a model with one process; leave it out."
+        )
+    if workers > 1 and request.wants_folds:
+        raise InputError(
+            "--workers trains one model with several processes, and --kfold several models; choose one."
+        )
+    if request.config.artifact_path is not None:
+        raise InputError("--local names a folder of this machine; a remote run's result goes to the store.")
+    if request.config.split is not None and request.config.split.train is not None:
+        raise InputError("The config's `split` names files of this machine; tag the images instead.")
+    if redacted_arguments(request.arguments, request.secret_options) != request.arguments:
+        raise InputError(
+            "The command line holds a secret, which everybody could read in the job; set it in the "
+            "environment of the workers, and name the variable under the queue's `secrets`."
+        )
+    from ravenml.remote.client.submit import send_dataset, submit
+
+    config = request.config
+    config.dataset = send_dataset(config.dataset, queue)
+    owned = {opt for p in context.command.params if p.callback is not keep for opt in p.opts}
+    fields = {name: value for name, value in identity(request).items() if name != "parent"}
+    run_id = submit(
+        ["train", "-c", CONFIG_FILE, *arguments_to_send(request.arguments, owned)],
+        queue,
+        record=fields,
+        run_id=request.resumed.name if request.resumed is not None else None,
+        config=without_hidden(redacted(config.model_dump(mode="json"))),
+        plugin=request.plugin.distribution if request.plugin is not None else None,
+        needs_code=False,
+        workers=workers,
+        retries=int(options.get("retries", 3)),
+        spread_folds=request.wants_folds,
+        resumable=True,
+        resume_from=request.resumed,
+    )
+    click.echo(f"Sent:      {run_id} to the queue {queue}")
+    click.echo(f"Follow it: raven runs logs -f {run_id}")
+    return True
+
+
+CONFIG_FILE = "{config}"  # the worker puts the path of the sent settings here
+
+
+def arguments_to_send(arguments: Sequence[str], owned: set[str]) -> list[str]:
+    """What stands behind ``raven train`` from the plugin's name on, less what the sent settings hold.
+
+    Args:
+        arguments: the command line behind ``raven``.
+        owned: spellings that are the plugin's own, whatever they look like.
+    """
+    words = iter(arguments)
+    for word in words:
+        if word == "train":
+            break
+    for word in words:
+        if word in _GROUPS:
+            next(words, None)
+        elif not word.startswith("-"):
+            return [word, *_kept(words, [name for name in _REPLACED if name not in owned])]
+    return []
+
+
+def _kept(words: Iterator[str], replaced: Sequence[str]) -> Iterator[str]:
+    for word in words:
+        if word in replaced:
+            next(words, None)
+        elif not word.startswith(tuple(f"{name}=" for name in replaced)):
+            yield word
