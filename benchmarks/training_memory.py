@@ -27,10 +27,10 @@ import numpy as np
 import unet_training
 from paired import load
 
+from ravenml.common.io import write_json
 from ravenml.data.demo import write_demo
 from ravenml.data.images import encode_png
 from ravenml.data.project import Project
-from ravenml.files import write_json
 from ravenml.runs.run import Run
 from ravenml_unet.settings import UNetSettings
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ravenml.common.io import read_json, write_bytes
 from ravenml.data.images import encode_png, read_image
-from ravenml.files import read_json, write_bytes
 from ravenml.runs.layout import find_run
 
 PICTURE = Path(__file__).resolve().parent / "images" / "prediction.png"

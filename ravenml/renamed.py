@@ -8,6 +8,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 RENAMED = {
+    "ravenml.files": "ravenml.common.io",
     "ravenml.runs.readers": "ravenml.runs.exporters",
     "ravenml.runs.readers.base": "ravenml.runs.exporters.base",
     "ravenml.runs.readers.chosen": "ravenml.runs.exporters.registry",

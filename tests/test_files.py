@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ravenml.common.io import SCRATCH, explain, read_json, write_beside, write_json
 from ravenml.errors import RavenError
-from ravenml.files import SCRATCH, explain, read_json, write_beside, write_json
 from ravenml.store.local_store import FolderStore
 
 

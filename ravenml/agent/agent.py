@@ -17,9 +17,9 @@ from ravenml.agent.output_reader import Reading
 from ravenml.agent.result import keep_result
 from ravenml.agent.safe_copy import remove_tree
 from ravenml.agent.task import TASK, Task, tasks_dir
+from ravenml.common.io import explain
 from ravenml.config.home import runs_dir
 from ravenml.errors import Interrupted, RavenError
-from ravenml.files import explain
 from ravenml.runs import layout
 from ravenml.runs.display import Display
 from ravenml.runs.progress import Watched

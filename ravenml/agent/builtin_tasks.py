@@ -19,10 +19,10 @@ from typing import Any
 import yaml
 
 from ravenml.agent.safe_copy import copy_whole
+from ravenml.common.io import read_json, write_json
 from ravenml.config.home import runs_dir
 from ravenml.data.progress import Meter
 from ravenml.errors import InputError
-from ravenml.files import read_json, write_json
 from ravenml.runs import layout
 from ravenml.runs.events import EventReader
 from ravenml.sly.paths import TaskPaths, dir_empty, get_directory_size

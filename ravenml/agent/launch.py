@@ -20,10 +20,10 @@ from ravenml.agent.safe_copy import remove_tree
 from ravenml.agent.shims import make_shims
 from ravenml.agent.task import Task, tasks_dir
 from ravenml.agent.task_folder import TASK_CONFIG, TaskFolder, make_task_folder, open_task_folder
+from ravenml.common.io import read_json, write_json
 from ravenml.config.home import runs_dir
 from ravenml.data.project import Project
 from ravenml.errors import InputError, RavenError
-from ravenml.files import read_json, write_json
 from ravenml.runs import layout
 from ravenml.runs.provenance import provenance
 from ravenml.runs.run import Run

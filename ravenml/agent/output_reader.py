@@ -15,8 +15,8 @@ from typing import Any
 from ravenml.agent.safe_copy import checkpoint_folder, keep_checkpoint
 from ravenml.agent.task import Task
 from ravenml.agent.task_folder import RESULTS
+from ravenml.common.io import read_json, write_json
 from ravenml.errors import RavenError
-from ravenml.files import read_json, write_json
 from ravenml.runs import layout
 from ravenml.runs.events import read_events
 from ravenml.runs.output_parser import PrintedParser

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import read_json
 from ravenml.errors import InputError
-from ravenml.files import read_json
 
 MODES = ("train", "inference", "deploy")
 KINDS = ("dtl", "architecture", "custom", "import", "general_plugin")

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import ravenml
 from ravenml.agent.plugin_folder import CONFIGS, INFO, VERSION, PluginFolder
+from ravenml.common.io import write_beside
 from ravenml.errors import InputError, RavenError
-from ravenml.files import write_beside
 
 CORE = "core"
 _LEFT_OUT = ("__pycache__", ".venv", ".git", "build", "dist", "node_modules")

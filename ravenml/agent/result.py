@@ -9,8 +9,8 @@ from typing import Any
 from ravenml.agent.safe_copy import copy_file, copy_whole, remove_links
 from ravenml.agent.task import Task
 from ravenml.agent.task_folder import RESULTS
+from ravenml.common.io import explain, write_json
 from ravenml.errors import RavenError
-from ravenml.files import explain, write_json
 from ravenml.runs import layout
 from ravenml.runs.events import read_events, timestamp
 from ravenml.runs.run import Run

@@ -9,8 +9,8 @@ import stat
 from pathlib import Path, PurePosixPath
 
 from ravenml.agent.task_folder import MOUNT, RESULTS
+from ravenml.common.io import explain
 from ravenml.errors import RavenError
-from ravenml.files import explain
 
 
 def checkpoint_folder(results: Path, subdir: object) -> Path:

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.agent import supervisor as keeper
+from ravenml.common.io import read_json, write_json
 from ravenml.config.home import home
 from ravenml.errors import RavenError
-from ravenml.files import read_json, write_json
 from ravenml.runs.lock import is_held
 
 TASK = "task.json"

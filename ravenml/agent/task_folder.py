@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 from ravenml.agent.plugin_folder import PluginFolder
+from ravenml.common.io import explain, read_json, write_json
 from ravenml.data.project import Project
 from ravenml.data.registry import resolve_dataset
 from ravenml.errors import InputError
-from ravenml.files import explain, read_json, write_json
 from ravenml.infer.model_resolver import find_source
 from ravenml.store.model_state import unpack_model
 

@@ -11,11 +11,11 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ravenml.common.io import write_bytes
 from ravenml.config.home import home
 from ravenml.config.queues import Queue
 from ravenml.config.sources import environment, variable
 from ravenml.errors import InputError
-from ravenml.files import write_bytes
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import orjson
 
+from ravenml.common.io import write_derived
 from ravenml.config.home import cache_dir
 from ravenml.dashboard.metric_column import Column
-from ravenml.files import write_derived
 
 _FORMAT = 1
 _PROBE = 4096  # bytes before the end of what was read, by which another content is found out

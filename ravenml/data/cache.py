@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from ravenml.common.io import write_derived
 from ravenml.data import cache_file
 from ravenml.data.decoding import decode, decode_bytes
 from ravenml.data.digests import Digests
 from ravenml.data.notices import Notice, to_stderr
 from ravenml.data.project import Item, Project
 from ravenml.errors import InputError
-from ravenml.files import write_derived
 
 _TOUCH_AGAIN_S = 600.0  # how often a file in use is marked as such
 _STALE_S = 3600.0  # a temporary file this old was left by a process that died

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ravenml.common.formatting import local_time
 from ravenml.data.formats.commands import export, formats, import_
 
 
@@ -87,17 +88,17 @@ def cache(clear: bool) -> None:
     Its limit is $RAVENML_CACHE_BYTES (such as 5G), else the configuration's cache_gib, else 20 GiB;
     what was least recently used goes first.  0 turns the cache off.
     """
+    from ravenml.common.formatting import format_size
     from ravenml.data.cache import default_cache
-    from ravenml.store.progress import size_text
 
     decoded = default_cache()
     if clear:
         freed = decoded.clear()
-        click.echo(f"Removed {size_text(freed)} from {decoded.root}")
+        click.echo(f"Removed {format_size(freed)} from {decoded.root}")
         return
     images, used = decoded.size()
-    limit = size_text(decoded.max_bytes) if decoded.max_bytes else "0: the cache is off"
-    click.echo(f"{images} images, {size_text(used)} (limit {limit}), in {decoded.root}")
+    limit = format_size(decoded.max_bytes) if decoded.max_bytes else "0: the cache is off"
+    click.echo(f"{images} images, {format_size(used)} (limit {limit}), in {decoded.root}")
 
 
 @data.command("list", short_help="List the datasets that have a name, here and in the bucket.")
@@ -117,8 +118,8 @@ def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as
     import json
     import sys
 
-    from ravenml.data.listing import Listed, here, there, when
-    from ravenml.store.progress import size_text
+    from ravenml.common.formatting import format_size
+    from ravenml.data.listing import Listed, here, there
 
     if local and (remote or address):
         raise click.UsageError("--local excludes --remote and --store.")
@@ -129,7 +130,7 @@ def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as
     if as_json:
         click.echo(json.dumps([one.as_dict() for one in found], indent=2))
         return
-    rows = [(o.name, o.images, o.folder, size_text(o.size), when(o.date), o.where) for o in found]
+    rows = [(o.name, o.images, o.folder, format_size(o.size), local_time(o.date), o.where) for o in found]
     if not sys.stdout.isatty():
         for row in rows:
             click.echo("\t".join(row))

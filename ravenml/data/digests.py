@@ -10,8 +10,8 @@ from pathlib import Path
 
 import orjson
 
+from ravenml.common.io import write_derived
 from ravenml.data.images import read_bytes
-from ravenml.files import write_derived
 
 _RACY_NS = 2_000_000_000
 

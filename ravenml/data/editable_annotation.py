@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import orjson
 
+from ravenml.common.io import write_bytes
 from ravenml.data.annotation import kind_of, names_of, parse_bitmap, parse_object, parse_size
 from ravenml.data.bitmap import encode_bitmap
 from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle
 from ravenml.data.images import read_bytes
 from ravenml.data.problems import Fault, suggestion
 from ravenml.data.shapes import BadShape, line, outline, point, rectangle
-from ravenml.files import write_bytes
 
 Tag = Mapping[str, Any]  # {"name": …, "value": …} and whatever else the file says
 

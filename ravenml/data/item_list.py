@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ravenml.common.io import read_json
 from ravenml.data.project import Item, Project
 from ravenml.errors import InputError
-from ravenml.files import read_json
 
 
 def listed_items(project: Project, file: Path) -> list[Item]:

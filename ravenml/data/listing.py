@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.formatting import utc_timestamp
 from ravenml.config.home import datasets_dir
 from ravenml.data.project import Project
 from ravenml.data.registry import known_datasets
@@ -49,7 +50,7 @@ def here() -> list[Listed]:
         except RavenError:
             images = "missing" if not path.exists() else "broken"
         size, newest = _extent(path)
-        date = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if newest else ""
+        date = utc_timestamp(datetime.fromtimestamp(newest, UTC)) if newest else ""
         found.append(Listed(name, images, str(path), size, date, "local"))
     return found
 
@@ -85,13 +86,6 @@ def remove_here(name: str) -> Path:
         raise InputError(f"There is no dataset {name!r} in {datasets_dir()}; `raven data list` shows them.")
     shutil.rmtree(folder)
     return folder
-
-
-def when(date: str) -> str:
-    """A date as this machine's clock shows it."""
-    if not date:
-        return "-"
-    return datetime.fromisoformat(date.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def _extent(folder: Path) -> tuple[int, float]:

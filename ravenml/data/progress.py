@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ravenml.store.progress import duration
+from ravenml.common.formatting import format_duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -69,9 +69,9 @@ class Meter:
     def speed(self) -> str:
         """``3.1 images/s · 16 s left``."""
         rate = self.done / max(time.monotonic() - self._began, 1e-3)
-        left = duration((self.total - self.done) / rate) if rate else "?"
+        left = format_duration((self.total - self.done) / rate) if rate else "?"
         return f"{rate:.1f} images/s" + (f" · {left} left" if self.done < self.total else "")
 
     def summary(self) -> str:
         """``12 s, 3.1 images/s``."""
-        return f"{duration(time.monotonic() - self._began)}, {self.speed()}"
+        return f"{format_duration(time.monotonic() - self._began)}, {self.speed()}"

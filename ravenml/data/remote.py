@@ -10,17 +10,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import orjson
 
+from ravenml.common.formatting import utc_timestamp
+from ravenml.common.io import write_json
 from ravenml.config.home import datasets_dir
 from ravenml.data.problems import suggestion
 from ravenml.data.project import Project
 from ravenml.errors import InputError, RavenError
-from ravenml.files import write_json
 from ravenml.store.base import Entry, Store
 from ravenml.store.factory import bucket
 from ravenml.store.transfer import Transferred, download, in_threads, upload
@@ -102,7 +103,7 @@ def push_dataset(
     with tempfile.TemporaryDirectory(prefix="ravenml-") as place:
         counted = Path(place) / COUNTED
         total = sum(path.stat().st_size for path in files.values())
-        pushed = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        pushed = utc_timestamp()
         content = {"v": SCHEMA, "files": len(files), "bytes": total, "images": len(project.items)}
         write_json(counted, {**content, "pushed": pushed})
         store.put(f"{name}/{COUNTED}", counted)
@@ -195,7 +196,7 @@ def _describe(store: Store, name: str) -> RemoteDataset | None:
         name,
         None,
         sum(entry.size for entry in entries),
-        newest.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        utc_timestamp(newest),
     )
 
 

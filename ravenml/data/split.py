@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import read_json, write_json
 from ravenml.data.notices import Notice, to_stderr
 from ravenml.data.project import Item, Project
 from ravenml.errors import InputError
-from ravenml.files import read_json, write_json
 
 TRAIN, VAL = "train", "val"
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from ravenml.common.io import explain, write_beside, write_bytes, write_json
 from ravenml.data.annotation import parse_object
 from ravenml.data.editable_annotation import Document, as_tags, write_document
 from ravenml.data.images import encode_png, read_bytes
 from ravenml.data.layout import Item
 from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.errors import InputError
-from ravenml.files import explain, write_beside, write_bytes, write_json
 
 META = "meta.json"
 _ANY = ("any", "any_geometry")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import read_json
 from ravenml.config.home import cache_dir, runs_dir
 from ravenml.errors import InputError, RavenError
-from ravenml.files import read_json
 from ravenml.runs import layout
 from ravenml.store.base import Store
 from ravenml.store.factory import bucket, local_models

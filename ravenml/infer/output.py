@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.common.io import read_json, write_beside, write_bytes, write_json
 from ravenml.data.editable_annotation import Document
 from ravenml.data.images import encode_png
 from ravenml.data.meta import ObjClass
 from ravenml.data.writing import ProjectWriter, dataset_folder
 from ravenml.errors import InputError
-from ravenml.files import read_json, write_beside, write_bytes, write_json
 from ravenml.infer.drawing import overlay, result_mask
 from ravenml.infer.inputs import Picture
 from ravenml.infer.modes.interface import Outcome

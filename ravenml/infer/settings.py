@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import read_json
 from ravenml.config.config import read_yaml
 from ravenml.data.problems import suggestion
 from ravenml.errors import InputError
-from ravenml.files import read_json
 from ravenml.infer.modes.base import Mode
 from ravenml.infer.modes.catalog import effective_config, merged
 from ravenml.infer.modes.configs import ALL, BboxesConfig, ModeConfig

@@ -16,7 +16,6 @@ Schema 1::
 
 from __future__ import annotations
 
-import datetime
 import fcntl
 import os
 import sys
@@ -25,8 +24,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.formatting import utc_timestamp
+from ravenml.common.io import explain, read_json, write_json
 from ravenml.errors import RavenError
-from ravenml.files import explain, read_json, write_json
 from ravenml.plugin import environment as this_environment
 from ravenml.plugin.environment import Environment, Package
 from ravenml.plugin.leftovers import entries_of, remove_leftovers
@@ -207,4 +207,4 @@ def _noted(package: Package) -> dict[str, Any]:
 
 
 def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return utc_timestamp()

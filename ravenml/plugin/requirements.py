@@ -24,8 +24,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import write_bytes
 from ravenml.errors import InputError, RavenError
-from ravenml.files import write_bytes
 from ravenml.plugin.environment import Requirement, canonical
 
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from ravenml.common.io import explain, write_bytes
 from ravenml.errors import InputError
-from ravenml.files import explain, write_bytes
 from ravenml.plugin.requirements import bring_up, wanted_by
 
 TEMPLATES = ("minimal", "segmentation")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ravenml.files import write_json
+from ravenml.common.io import write_json
 from ravenml.remote.job import Job
 from ravenml.remote.layout import Place
 from ravenml.runs import layout

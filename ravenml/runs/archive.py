@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from ravenml.common.io import explain, write_beside
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
-from ravenml.files import explain, write_beside
 from ravenml.runs.layout import CONTROL, LOCK, RUN_JSON
 from ravenml.runs.lock import RunLock
 from ravenml.runs.record import read_record, status

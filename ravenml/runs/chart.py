@@ -7,8 +7,8 @@ import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ravenml.common.io import write_beside
 from ravenml.errors import RavenError
-from ravenml.files import write_beside
 from ravenml.runs.curves import Curve
 
 COLOURS = ("blue", "yellow", "green", "magenta", "cyan", "red")

@@ -78,7 +78,7 @@ def reproduce(
     """
     import sys
 
-    from ravenml.files import read_json
+    from ravenml.common.io import read_json
     from ravenml.runs.layout import find_run
     from ravenml.runs.reproduce.repeat import REPORT
     from ravenml.runs.reproduce.repeat import reproduce as repeat

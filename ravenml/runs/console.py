@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from ravenml.files import explain
+from ravenml.common.io import explain
 
 
 class Log:

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from ravenml.files import explain
+from ravenml.common.io import explain
 
 SCHEMA = 1
 LINE_LIMIT = 1 << 20  # bytes; a longer line is shortened by its writer

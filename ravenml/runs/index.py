@@ -16,9 +16,9 @@ from typing import Any
 
 import orjson
 
+from ravenml.common.io import write_derived
 from ravenml.config.home import cache_dir, runs_dir
 from ravenml.errors import RavenError
-from ravenml.files import write_derived
 from ravenml.runs import layout
 from ravenml.runs.events import EventReader, metrics_of, newest_metrics
 from ravenml.runs.notes import read_notes

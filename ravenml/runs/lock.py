@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ravenml.common.io import explain
 from ravenml.errors import RavenError
-from ravenml.files import explain
 from ravenml.runs.layout import LOCK
 
 

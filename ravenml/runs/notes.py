@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import read_json, write_json
 from ravenml.errors import InputError, RavenError
-from ravenml.files import read_json, write_json
 from ravenml.runs.layout import NOTES
 from ravenml.runs.lock import one_at_a_time
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from ravenml.files import plain
+from ravenml.common.io import plain
 
 LIMIT = 16 << 20  # bytes of one line that are kept until it ends; a longer one cannot be an event
 TEXT_LIMIT = 64 << 10  # bytes of one line of text that are passed on

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ravenml.files import read_json
+from ravenml.common.formatting import local_time
+from ravenml.common.io import read_json
 from ravenml.runs import layout
 from ravenml.runs.events import newest_metrics
 from ravenml.runs.filters import lookup
@@ -44,7 +44,7 @@ def rows(found: list[dict[str, Any]], more: Sequence[str] = ()) -> list[list[str
                 one["status"],
                 str(one.get("plugin") or one.get("name") or one.get("kind") or "-"),
                 *(str(one.get(column) or "-") for column in ("dataset", "folds")),
-                _local_time(one.get("created")),
+                local_time(one.get("created")),
                 f"{name} {value:.4f}" if name else "-",
                 *(_cell(lookup(one, column)) for column in more),
                 " ".join(one["tags"]) or "-",
@@ -93,8 +93,8 @@ def details(folder: Path, width: int | None = None) -> list[str]:
         ("Plugin", f"{record.get('plugin') or ''} {record.get('plugin_version') or ''}".strip()),
         ("Dataset", "{name} ({images} images, {path})".format(**dataset) if dataset else None),
         ("Split", _split(record)),
-        ("Begun", _local_time(record.get("created"))),
-        ("Ended", _local_time(result.get("finished")) if result.get("finished") else None),
+        ("Begun", local_time(record.get("created"))),
+        ("Ended", local_time(result.get("finished")) if result.get("finished") else None),
         ("Attempts", str(len(record["attempts"])) if len(record["attempts"]) > 1 else None),
         ("Clone of", _origin(record)),
         ("Command", " ".join(record.get("command") or [])),
@@ -149,9 +149,3 @@ def _split(record: dict[str, Any]) -> str | None:
     split = record.get("split")
     fold = f"fold {record['fold']}: " if record.get("fold") is not None else ""
     return f"{fold}{split['train']} train, {split['val']} val" if split else None
-
-
-def _local_time(timestamp: str | None) -> str:
-    if not timestamp:
-        return "-"
-    return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -6,10 +6,10 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.formatting import parse_timestamp
 from ravenml.runs.events import EventReader
 from ravenml.runs.layout import EVENTS
 
@@ -67,7 +67,7 @@ class Watched:
             if event.get("subtask") == "Epoch" and self._first_epoch is None:
                 self._first_epoch = float(progress.current)
             if isinstance(event.get("images"), int):
-                self._rate(event["images"], _seconds(event.get("timestamp")))
+                self._rate(event["images"], parse_timestamp(event.get("timestamp")))
         elif kind == "METRICS" and isinstance(event.get("metrics"), dict):
             self.metrics |= {f"{event.get('type')}/{name}": value for name, value in event["metrics"].items()}
         elif kind == "RESUMED":
@@ -135,10 +135,6 @@ class Series:
 def _count(value: object) -> int:
     """A whole number whatever stands there: a display must not fail over what a plugin reports."""
     return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
-
-
-def _seconds(timestamp: object) -> float:
-    return datetime.fromisoformat(str(timestamp).replace("Z", "+00:00")).timestamp()
 
 
 def main_metrics(metrics: dict[str, Any], limit: int = 6) -> dict[str, Any]:

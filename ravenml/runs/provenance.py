@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ravenml.files import read_json, write_bytes
+from ravenml.common.io import read_json, write_bytes
 from ravenml.runs.secrets import SECRET_FILES, redacted_text
 
 DIFF_LIMIT = 1 << 20  # bytes

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import read_json
 from ravenml.errors import RavenError
-from ravenml.files import read_json
 from ravenml.runs.layout import EVENTS, HEARTBEAT, RUN_JSON
 from ravenml.runs.lock import is_locked
 

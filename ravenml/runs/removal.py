@@ -7,9 +7,9 @@ import shutil
 import time
 from pathlib import Path
 
+from ravenml.common.io import explain
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
-from ravenml.files import explain
 from ravenml.runs.layout import HEARTBEAT
 from ravenml.runs.lock import RunLock
 from ravenml.runs.record import read_record, status

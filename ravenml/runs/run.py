@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ravenml.common.io import explain, plain, write_bytes, write_json
 from ravenml.errors import RavenError
-from ravenml.files import explain, plain, write_bytes, write_json
 from ravenml.runs import layout
 from ravenml.runs.events import EventWriter, newest_metrics, read_events, timestamp
 from ravenml.runs.lock import RunLock

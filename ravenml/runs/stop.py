@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from ravenml.files import read_json
+from ravenml.common.io import read_json
 from ravenml.runs.layout import CONTROL
 
 POLL = 1.0  # seconds between two looks at control.json

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ravenml.common.io import write_json
 from ravenml.errors import InputError, RavenError
-from ravenml.files import write_json
 from ravenml.runs import layout
 from ravenml.runs.lock import is_locked
 from ravenml.runs.record import UNDER_WAY, read_record, status

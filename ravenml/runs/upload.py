@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import read_json, write_json
 from ravenml.config.config import load_config
 from ravenml.errors import InputError, RavenError
-from ravenml.files import read_json, write_json
 from ravenml.runs import layout
 from ravenml.runs.events import effective, read_events
 from ravenml.runs.lock import RunLock

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, TextIO
 
+from ravenml.common.formatting import format_duration
 from ravenml.runs.progress import Series, Watched, main_metrics
-from ravenml.store.progress import duration
 
 _BAR = 24  # columns
 STEPS = 5.0  # seconds between two lines about the training of a program that does not count epochs
@@ -148,14 +148,16 @@ def speed(run: Watched) -> str:
     parts = [f"{run.images_per_second:.1f} images/s"] if run.images_per_second else []
     left = run.seconds_left()
     if left is not None and left >= 1:
-        parts.append(f"{duration(left)} left")
+        parts.append(f"{format_duration(left)} left")
     return " · ".join(parts)
 
 
 def whole(series: Series | None, runs: list[Watched]) -> str:
     """How long all runs of a series will take from now on; empty before it is known, and at its end."""
     left = series.seconds_left(runs) if series is not None else None
-    return f"{series.label}: {duration(left)} left" if series is not None and left and left >= 1 else ""
+    return (
+        f"{series.label}: {format_duration(left)} left" if series is not None and left and left >= 1 else ""
+    )
 
 
 def said(run: Watched, event: dict[str, Any]) -> str:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import plain, read_json
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.meta import ObjClass
 from ravenml.errors import RavenError
-from ravenml.files import plain, read_json
 from ravenml.infer.model_resolver import ModelSource, find_source
 from ravenml.infer.modes.base import Mode
 from ravenml.infer.modes.catalog import MODES, make_mode, merged

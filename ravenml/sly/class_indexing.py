@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ravenml.files import read_json
+from ravenml.common.io import read_json
 from ravenml.sly.classes import ObjClass, ObjClassCollection
 from ravenml.sly.geometry import Bitmap, Geometry
 

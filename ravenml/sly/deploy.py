@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from ravenml.files import read_json
+from ravenml.common.io import read_json
 from ravenml.sly.constants import MODE
 from ravenml.sly.inference_modes import PluginNetwork
 from ravenml.sly.inference_single_image import SingleImageInferenceBase

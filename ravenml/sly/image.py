@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ravenml.common.io import write_bytes
 from ravenml.data.images import read_image
-from ravenml.files import write_bytes
 
 
 def read(path: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from ravenml.files import read_json
+from ravenml.common.io import read_json
 from ravenml.sly import image as images
 from ravenml.sly.annotation import Annotation
 from ravenml.sly.configs import AlwaysPassingConfigValidator

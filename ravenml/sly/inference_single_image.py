@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ravenml.files import read_json
+from ravenml.common.io import read_json
 from ravenml.sly import image as images
 from ravenml.sly.annotation import Annotation
 from ravenml.sly.classes import ObjClass, ObjClassCollection, TagMetaCollection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ravenml.files import read_json, write_json
+from ravenml.common.io import read_json, write_json
 
 
 def load_json_file(filename: str) -> Any:

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ravenml.common.io import read_json, write_bytes, write_json
 from ravenml.data.images import read_image
 from ravenml.data.layout import Item, find_items
 from ravenml.data.writing import META, ProjectWriter, place_image
 from ravenml.errors import InputError
-from ravenml.files import read_json, write_bytes, write_json
 from ravenml.sly.annotation import Annotation
 from ravenml.sly.collection import Collection
 from ravenml.sly.project_meta import ProjectMeta

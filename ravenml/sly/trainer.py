@@ -11,7 +11,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from ravenml.files import read_json
+from ravenml.common.io import read_json
 from ravenml.sly import class_indexing, paths
 from ravenml.sly.classes import ObjClassCollection
 from ravenml.sly.configs import update_recursively

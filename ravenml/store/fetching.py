@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from ravenml.common.io import explain
 from ravenml.config.config import load_config
 from ravenml.config.home import cache_dir
 from ravenml.errors import InputError, RavenError
-from ravenml.files import explain
 from ravenml.store.base import Store
 from ravenml.store.local_store import FolderStore
 from ravenml.store.transfer import download

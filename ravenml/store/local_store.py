@@ -13,8 +13,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ravenml.common.io import explain, is_scratch, write_bytes
 from ravenml.errors import InputError, RavenError
-from ravenml.files import explain, is_scratch, write_bytes
 from ravenml.store.base import Digest, Entry, Progress, no_progress
 from ravenml.store.checksums import MIB, crc_of, crc_text
 

@@ -17,8 +17,8 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ravenml.common.io import write_beside
 from ravenml.errors import RavenError
-from ravenml.files import write_beside
 
 SCHEMA = 1
 CONFIG = "config.json"

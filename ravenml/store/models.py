@@ -8,15 +8,15 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from ravenml.common.formatting import utc_timestamp
+from ravenml.common.io import write_bytes, write_json
 from ravenml.config.home import cache_dir
 from ravenml.errors import InputError, RavenError
-from ravenml.files import write_bytes, write_json
 from ravenml.store.base import Digest, Entry, Store
 from ravenml.store.ids import new_id
 from ravenml.store.model_state import read_config
@@ -196,7 +196,7 @@ def push_file(store: Store, file: Path, plugin: str | None, name: str | None, tr
             f"{file}: its config.json has no `out_classes`, without which it cannot predict; "
             "store it with --transfer-only to start trainings from it."
         )
-    model_id, now = new_id(), datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    model_id, now = new_id(), utc_timestamp(timespec="milliseconds")
     metadata: dict[str, Any] = {
         "v": SCHEMA,
         "id": model_id,
@@ -241,7 +241,7 @@ def remove_model(store: Store, model_id: str) -> int:
 
 def _described(store: Store, entry: Entry) -> Model:
     model_id = entry.key[len(METADATA) : -len(".json")]
-    written = entry.modified.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    written = utc_timestamp(entry.modified)
     try:
         metadata = read_metadata(store, model_id)
     except RavenError as error:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
+from ravenml.common.formatting import format_size, local_time
 from ravenml.store.base import Entry, Store
 from ravenml.store.models import Model
-from ravenml.store.progress import size_text
 from ravenml.store.results import extras_prefix
 
 _SHOWN = ("val/miou", "val/mdice", "val/map", "val/pixel_accuracy", "val/loss")
@@ -27,7 +26,7 @@ def rows(found: Sequence[Model]) -> list[list[str]]:
                 f"{one.plugin or '-'}{' (transfer only)' if one.transfer_only else ''}",
                 one.dataset or "-",
                 str(one.folds or "-"),
-                size_text(one.size) if one.size is not None else "-",
+                format_size(one.size) if one.size is not None else "-",
                 local_time(one.date),
                 score if one.error is None else f"! {one.error}",
                 one.where,
@@ -56,23 +55,14 @@ def details(
     lines = [f"{name + ':':10s} {value}" for name, value in facts if value]
     for key in (metadata.get("models") or {}).values():
         entry = entries.get(key)
-        lines.append(f"{'File:':10s} {key} ({size_text(entry.size) if entry else 'missing'})")
+        lines.append(f"{'File:':10s} {key} ({format_size(entry.size) if entry else 'missing'})")
     if extras:
-        total = size_text(sum(entry.size for entry in extras))
+        total = format_size(sum(entry.size for entry in extras))
         lines.append(f"{'Beside it:':10s} {extras_prefix(model_id)} ({len(extras)} files, {total})")
     metrics = metadata.get("metrics") or {}
     if metrics:
         lines += ["", *(f"{name:32s} {_number(value)}" for name, value in metrics.items())]
     return lines
-
-
-def local_time(timestamp: str) -> str:
-    """A moment in UTC as this machine's clock shows it."""
-    try:
-        moment = datetime.fromisoformat(timestamp.replace("Z", "+00:00"))
-    except ValueError:
-        return timestamp or "-"
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def _number(value: Any) -> str:

@@ -1,7 +1,4 @@
-"""How far a transfer is, for people: a bar with bytes per second on a terminal, nothing in a pipe.
-
-And how large and long things are, in words.
-"""
+"""How far a transfer is, for people: a bar with bytes per second on a terminal, nothing in a pipe."""
 
 from __future__ import annotations
 
@@ -10,6 +7,8 @@ import threading
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from ravenml.common.formatting import format_size
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -63,23 +62,4 @@ class Meter:
     def summary(self) -> str:
         """``12.3 MiB in 4 s, 3.1 MiB/s``."""
         seconds = max(time.monotonic() - self._began, 1e-3)
-        return f"{size_text(self.done)} in {seconds:.1f} s, {size_text(self.done / seconds)}/s"
-
-
-def size_text(count: float) -> str:
-    """A number of bytes for people, such as ``12.3 MiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(count) < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
-def duration(seconds: float) -> str:
-    """``12 s``, ``3:05 min``, ``2:10 h``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02d} min"
-    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+        return f"{format_size(self.done)} in {seconds:.1f} s, {format_size(self.done / seconds)}/s"

@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import explain, read_json, write_beside, write_json
 from ravenml.errors import InputError, RavenError
-from ravenml.files import explain, read_json, write_beside, write_json
 
 MANIFEST = ".ravenml-files.json"
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ravenml.files import write_json
+from ravenml.common.io import write_json
 from ravenml.store.base import Store
 from ravenml.store.transfer import Transferred, upload
 

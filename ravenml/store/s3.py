@@ -15,8 +15,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import explain
 from ravenml.errors import RavenError
-from ravenml.files import explain
 from ravenml.store.address import Address
 from ravenml.store.base import Digest, Entry, Progress, no_progress
 from ravenml.store.checksums import (

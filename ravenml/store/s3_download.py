@@ -9,8 +9,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ravenml.common.io import write_bytes
 from ravenml.errors import RavenError
-from ravenml.files import write_bytes
 from ravenml.store.base import Digest, Entry, Progress
 from ravenml.store.checksums import crc_combined, crc_text, etag_matches, part_ranges
 from ravenml.store.s3_errors import Mismatch, NotWhole

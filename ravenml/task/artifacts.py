@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import explain, plain, write_beside, write_bytes
 from ravenml.errors import InputError
-from ravenml.files import explain, plain, write_beside, write_bytes
 
 
 def keep_artifact(folder: Path, name: str, value: Any) -> Path:

@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from pathlib import Path
 from typing import Any, Protocol
 
+from ravenml.common.io import write_bytes
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
-from ravenml.files import write_bytes
 from ravenml.runs import layout
 from ravenml.runs.events import EventWriter
 from ravenml.runs.process.program import EVENTS, KIND, RUN

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import plain
 from ravenml.errors import InputError
-from ravenml.files import plain
 from ravenml.runs import layout
 from ravenml.task.backend import Voice
 from ravenml.task.image_encoding import encoded

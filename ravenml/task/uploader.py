@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ravenml.common.io import explain
 from ravenml.errors import InputError, RavenError
-from ravenml.files import explain
 
 if TYPE_CHECKING:
     from ravenml.store.base import Store

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from ravenml.files import write_bytes
+from ravenml.common.io import write_bytes
 from ravenml.runs import layout
 from ravenml.runs.run import Run
 from ravenml.toolkit.async_writer import Background

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import read_json
 from ravenml.data.project import ObjClass
 from ravenml.errors import InputError
-from ravenml.files import read_json
 from ravenml.runs import layout
 from ravenml.store.model_state import read_config
 from ravenml.toolkit.checkpoints import chosen_checkpoint

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.common.io import write_json
 from ravenml.data.project import Item
-from ravenml.files import write_json
 from ravenml.runs import layout
 from ravenml.runs.run import Run
 from ravenml.toolkit.async_writer import Background

@@ -59,8 +59,8 @@ def _augment(settings: TrainSettings, question: dict[str, Any]) -> list[list[str
     """For each image its small copy and the changed ones, as files."""
     import cv2
 
+    from ravenml.common.io import write_derived
     from ravenml.data.images import read_image
-    from ravenml.files import write_derived
 
     folder, seed = Path(question["folder"]), int(question["seed"])
     rows: list[list[str]] = []

@@ -13,11 +13,11 @@ from typing import Any
 
 import click
 
+from ravenml.common.io import read_json, write_json
 from ravenml.data.cache import default_cache
 from ravenml.data.project import Project
 from ravenml.data.split import Split
 from ravenml.errors import Interrupted, RavenError
-from ravenml.files import read_json, write_json
 from ravenml.infer.evaluation import pooled
 from ravenml.remote.worker.folds import ClusterChild, cluster_folds, is_cluster_run
 from ravenml.runs import layout

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ravenml.common.io import plain, write_json
 from ravenml.errors import RavenError
-from ravenml.files import plain, write_json
 from ravenml.runs import layout
 from ravenml.runs.events import timestamp
 from ravenml.runs.run import Run

@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ravenml.common.io import write_json
 from ravenml.data.cache import default_cache
 from ravenml.data.problems import Fault
 from ravenml.data.split import write_split
-from ravenml.files import write_json
 from ravenml.runs import layout
 from ravenml.runs.provenance import provenance, usable_cores
 from ravenml.runs.run import Run

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
+from ravenml.common.io import read_json
 from ravenml.config.config import load_config, validated
 from ravenml.context import ARGV, PLUGIN, SETTINGS, SETTINGS_MODEL
 from ravenml.data.folds import make_folds
@@ -19,7 +20,6 @@ from ravenml.data.project import Project
 from ravenml.data.registry import known_datasets, resolve_dataset
 from ravenml.data.split import TRAIN, VAL, Split, default_split, read_split
 from ravenml.errors import InputError
-from ravenml.files import read_json
 from ravenml.plugin import discovery
 from ravenml.plugin.discovery import Plugin, find_plugin
 from ravenml.runs import layout

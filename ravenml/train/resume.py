@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import read_json
 from ravenml.errors import InputError
-from ravenml.files import read_json
 from ravenml.plugin.discovery import Plugin
 from ravenml.runs import layout
 from ravenml.runs.record import read_record, status

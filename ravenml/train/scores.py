@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.common.io import write_beside
 from ravenml.errors import RavenError
-from ravenml.files import write_beside
 from ravenml.infer.metrics import SegmentationScores
 
 Reduce = Callable[[dict[str, Any]], dict[str, float]]

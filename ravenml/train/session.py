@@ -15,10 +15,10 @@ from typing import Any
 
 import click
 
+from ravenml.common.io import explain
 from ravenml.config.config import load_config
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, Interrupted, RavenError
-from ravenml.files import explain
 from ravenml.runs import layout
 from ravenml.runs.console import recorded
 from ravenml.runs.display import Display

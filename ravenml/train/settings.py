@@ -13,9 +13,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
+from ravenml.common.io import read_json
 from ravenml.context import SETTINGS
 from ravenml.errors import InputError
-from ravenml.files import read_json
 from ravenml.runs.replay import parse_sets
 from ravenml.train.config import TrainConfig
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import plain
 from ravenml.data.project import Project
 from ravenml.data.split import Split
 from ravenml.errors import RavenError
-from ravenml.files import plain
 from ravenml.infer.out_of_fold import predict_segmentation
 from ravenml.runs import layout
 from ravenml.runs.record import read_record, status

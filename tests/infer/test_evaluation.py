@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ravenml.files import read_json, write_json
+from ravenml.common.io import read_json, write_json
 from ravenml.infer.evaluation import pooled, section
 from ravenml.train.kfold import write_pooled_evaluation
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from jobs_server import Jobs, jobs_server
 
+from ravenml.common.io import read_json, write_json
 from ravenml.config.config import config_path
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
-from ravenml.files import read_json, write_json
 from ravenml.remote.client.foreign_runs import Others, bring_run
 from ravenml.remote.client.ray_api import RayJobs
 from ravenml.remote.client.submit import REMOTE

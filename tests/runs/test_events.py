@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ravenml.common.io import plain
 from ravenml.errors import RavenError
-from ravenml.files import plain
 from ravenml.runs.events import (
     LINE_LIMIT,
     EventReader,

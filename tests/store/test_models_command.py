@@ -12,7 +12,7 @@ from buckets import OpenStore
 from faults import FaultProxy
 from packer import write_packer
 
-from ravenml.files import write_json
+from ravenml.common.io import write_json
 from ravenml.store.local_store import FolderStore
 from ravenml.store.model_state import pack_model
 from ravenml.store.models import list_models

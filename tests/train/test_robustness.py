@@ -17,7 +17,7 @@ import pytest
 from as_user import Raven, wait_for
 from throwaway import GROUP, LEARNS, SETTINGS, write_plugin
 
-from ravenml.files import read_json
+from ravenml.common.io import read_json
 from ravenml.runs.record import read_record
 
 

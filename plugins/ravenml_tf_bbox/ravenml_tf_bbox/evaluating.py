@@ -6,12 +6,12 @@ from pathlib import Path
 
 import cv2
 
+from ravenml.common.io import write_bytes
 from ravenml.data.boxes import BoxSamples
 from ravenml.data.item_list import listed_items
 from ravenml.data.problems import suggestion
 from ravenml.data.project import Project
 from ravenml.errors import InputError
-from ravenml.files import write_bytes
 from ravenml_tf_bbox.data import FittedSamples, Loader
 from ravenml_tf_bbox.detecting import MEASURED
 from ravenml_tf_bbox.evaluation import Evaluation, evaluate

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.common.io import explain, write_bytes, write_json
 from ravenml.errors import RavenError
-from ravenml.files import explain, write_bytes, write_json
 from ravenml_tf_bbox.detecting import Choice
 from ravenml_tf_bbox.export import described
 from ravenml_tf_bbox.framework import quiet, tensorflow

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.common.io import write_json
 from ravenml.data.boxes import BoxSamples
-from ravenml.files import write_json
 from ravenml.toolkit.metric_history import curves
 from ravenml_tf_bbox.confusion import NOTHING, OVERLAP, SURE, Matches, all_matches
 from ravenml_tf_bbox.evaluation import Evaluation

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from ravenml.common.io import write_json
 from ravenml.data.boxes import BoxSamples
 from ravenml.data.classes import BACKGROUND, class_order
 from ravenml.data.project import ObjClass, Project
 from ravenml.errors import InputError
-from ravenml.files import write_json
 from ravenml.toolkit.async_writer import Background
 from ravenml.toolkit.preflight import check_best_by, check_parts, parts
 from ravenml.toolkit.pretrained import Start, classes_to_go_on_with

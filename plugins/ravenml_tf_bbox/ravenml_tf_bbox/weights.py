@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.common.io import write_beside
 from ravenml.errors import InputError
-from ravenml.files import write_beside
 from ravenml.store.model_state import read_config, unpack_model
 from ravenml.toolkit import checkpoints, pretrained
 from ravenml.toolkit.checkpoints import states

@@ -8,13 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ravenml.common.io import write_bytes
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.item_list import listed_items
 from ravenml.data.problems import suggestion
 from ravenml.data.project import Project
 from ravenml.data.samples import Samples
 from ravenml.errors import InputError
-from ravenml.files import write_bytes
 from ravenml_unet.data import Loader, ResizedSamples
 from ravenml_unet.evaluation import Evaluation, evaluate
 from ravenml_unet.gallery import evaluation_pictures

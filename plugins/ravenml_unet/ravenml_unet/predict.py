@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ravenml.common.io import read_json
 from ravenml.errors import InputError
-from ravenml.files import read_json
 from ravenml.store.model_state import CONFIG, read_config
 
 if TYPE_CHECKING:

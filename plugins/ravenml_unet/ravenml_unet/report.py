@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ravenml.files import write_json
+from ravenml.common.io import write_json
 from ravenml.infer.evaluation import SCHEMA, section
 from ravenml.infer.metrics import BACKGROUND, segmentation_metrics
 from ravenml_unet.evaluation import Evaluation

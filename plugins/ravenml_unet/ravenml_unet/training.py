@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ravenml.common.io import write_json
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.samples import Samples
-from ravenml.files import write_json
 from ravenml.toolkit.async_writer import Background
 from ravenml.toolkit.augmentation.pipeline import Pipeline
 from ravenml.toolkit.augmentation.reading import read_augmentations

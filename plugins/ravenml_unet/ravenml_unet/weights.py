@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ravenml.common.io import write_beside
 from ravenml.errors import InputError
-from ravenml.files import write_beside
 from ravenml.store.model_state import read_config, unpack_model
 from ravenml.toolkit.pretrained import Start
 from ravenml_unet.models.network import SegmentationNetwork

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ravenml.common.formatting import format_size, local_time
 from ravenml.dashboard.controls import facts, link, short_path, table
 from ravenml.dashboard.layout import command, empty, frame, heading, section
 from ravenml.dashboard.models import serving
@@ -15,8 +16,6 @@ from ravenml.runs import layout
 from ravenml.store.base import Entry, Store
 from ravenml.store.factory import bucket, local_models
 from ravenml.store.models import find_model, model_entries, read_metadata
-from ravenml.store.models_view import local_time
-from ravenml.store.progress import size_text
 
 
 def read(model_id: str) -> tuple[str, dict[str, Any], dict[str, Entry]]:
@@ -102,7 +101,7 @@ def _about(model_id: str, store: str, metadata: Mapping[str, Any], has_run: bool
 def _files(entries: Mapping[str, Entry]) -> None:
     from nicegui import ui
 
-    rows = [[key, size_text(one.size)] for key, one in entries.items()]
+    rows = [[key, format_size(one.size)] for key, one in entries.items()]
     if rows:
         with section("Files"), ui.expansion(f"All {len(rows)} in the store").classes("more"):
             table(["File in the store", "Size"], rows)

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import read_json, write_json
 from ravenml.config.home import home
 from ravenml.dashboard import processes
 from ravenml.errors import RavenError
-from ravenml.files import read_json, write_json
 from ravenml.runs.events import timestamp
 from ravenml.runs.lock import is_held
 from ravenml.store.ids import new_id

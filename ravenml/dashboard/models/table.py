@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ravenml.common.formatting import format_size, local_time
 from ravenml.dashboard.controls import link, named, table
 from ravenml.dashboard.layout import empty, frame, heading, section, tell
 from ravenml.dashboard.models import serving
@@ -11,8 +12,6 @@ from ravenml.dashboard.models.upload import UploadForm
 from ravenml.errors import RavenError
 from ravenml.store.factory import bucket, local_models
 from ravenml.store.models import Model, list_models, merged
-from ravenml.store.models_view import local_time
-from ravenml.store.progress import size_text
 
 PERIOD = 1.0  # seconds between two looks at the servers
 _SHOWN = ("val/miou", "val/mdice", "val/map", "val/pixel_accuracy", "val/loss")
@@ -158,7 +157,7 @@ class ModelsPage:
             f"{model.architecture or ''}{folds}",
             model.plugin or "",
             model.dataset or "",
-            size_text(model.size) if model.size is not None else "",
+            format_size(model.size) if model.size is not None else "",
             local_time(model.date),
             f"{name} {model.metrics[name]:.4f}" if name else "",
             model.where,

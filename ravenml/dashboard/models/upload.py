@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from ravenml.common.formatting import format_size
 from ravenml.dashboard.controls import named
 from ravenml.dashboard.layout import tell
 from ravenml.dashboard.models import uploads
@@ -13,7 +14,6 @@ from ravenml.errors import RavenError
 from ravenml.store.factory import models_store
 from ravenml.store.model_state import check_model
 from ravenml.store.models import push_file
-from ravenml.store.progress import size_text
 
 ADDRESS = "/models/upload/{key}"
 
@@ -69,7 +69,7 @@ class UploadForm:
         self._name = str(told.get("name") or "model-state.tar")
         self._progress.set_visibility(True)
         self._progress.props["value"] = sent / size if size else 1
-        self._told.text = f"{size_text(int(sent))} of {size_text(int(size))}"
+        self._told.text = f"{format_size(int(sent))} of {format_size(int(size))}"
         self._store.set_enabled(sent >= size)
 
     async def _push(self) -> None:

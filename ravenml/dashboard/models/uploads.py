@@ -8,9 +8,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from ravenml.common.io import explain
 from ravenml.config.home import cache_dir
 from ravenml.errors import InputError
-from ravenml.files import explain
 
 PART = 16 << 20  # bytes of a part; the browser sends no larger ones
 LIMIT = 16 << 30  # bytes of a file

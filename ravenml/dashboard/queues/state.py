@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from ravenml.common.io import read_json
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
-from ravenml.files import read_json
 from ravenml.remote.client.queues import NamedQueue, queues
 from ravenml.remote.client.submit import REMOTE
 from ravenml.runs.filters import Row

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ravenml.common.formatting import format_size
 from ravenml.dashboard.controls import table
 from ravenml.dashboard.runs.files import address
 from ravenml.dashboard.runs.state import State
 from ravenml.runs import layout
-from ravenml.store.progress import size_text
 
 _SHOWN = 300  # files that are listed
 _FIRST = (
@@ -61,7 +61,7 @@ def build(state: State, found: list[tuple[str, int]], left: int) -> None:
         groups.setdefault("" if folder in _OPEN else folder.partition("/")[0], []).append((name, count))
     _list(state, groups.pop("", []))
     for folder, inside in groups.items():
-        total = size_text(sum(count for _, count in inside))
+        total = format_size(sum(count for _, count in inside))
         with ui.expansion(f"{folder}/ ({len(inside)} files, {total})").classes("more"):
             _list(state, inside)
     if left:
@@ -74,4 +74,4 @@ def _list(state: State, found: list[tuple[str, int]]) -> None:
     def row(name: str) -> None:
         ui.link(name, address(state.id, state.path(name))).classes("wrap").props(add="download")
 
-    table(["File", "Size"], [[lambda name=name: row(name), size_text(count)] for name, count in found])
+    table(["File", "Size"], [[lambda name=name: row(name), format_size(count)] for name, count in found])

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.formatting import format_duration, parse_timestamp
+from ravenml.common.io import read_json
 from ravenml.dashboard.charts import folds_of
-from ravenml.files import read_json
 from ravenml.runs import layout
 from ravenml.runs.progress import Watched, main_metrics
-from ravenml.runs.views import duration, own_subtask, short
+from ravenml.runs.views import own_subtask, short
 
 
 class Progress:
@@ -75,7 +75,7 @@ def said(watched: Watched) -> str:
             parts.append(f"{watched.images_per_second:.1f} images/s")
         left = watched.seconds_left()
         if left is not None and left >= 1:
-            parts.append(f"{duration(left)} left")
+            parts.append(f"{format_duration(left)} left")
     parts += [f"{name} {short(value)}" for name, value in main_metrics(watched.metrics, 3).items()]
     return "  ·  ".join(part for part in parts if part)
 
@@ -84,7 +84,7 @@ def _began(place: Path) -> float:
     """When the newest attempt began, by the clock of :func:`time.monotonic`."""
     try:
         started = read_json(place / layout.RUN_JSON)["attempts"][-1]["started"]
-        age = time.time() - datetime.fromisoformat(str(started).replace("Z", "+00:00")).timestamp()
+        age = time.time() - parse_timestamp(started)
     except Exception:  # no record yet, or one that is not ours: the clock begins now
         age = 0.0
     return time.monotonic() - max(0.0, age)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from ravenml.common.formatting import format_size
 from ravenml.dashboard.controls import facts, table
 from ravenml.dashboard.layout import command
 from ravenml.dashboard.runs.files import inside
 from ravenml.dashboard.runs.state import State
 from ravenml.dashboard.runs.words import cell
 from ravenml.runs.run_row import settings_of
-from ravenml.store.progress import size_text
 
 _DIFF = 400_000  # letters of a diff that are shown
 
@@ -55,7 +55,7 @@ def build(state: State, changes: dict[str, str]) -> None:
         ("Machine", ", ".join(cell(machine[k]) for k in ("host", "system", "cpu") if machine.get(k))),
         (
             "Cores, memory",
-            f"{machine.get('cores')}, {size_text(machine.get('memory_bytes') or 0)}" if machine else None,
+            f"{machine.get('cores')}, {format_size(machine.get('memory_bytes') or 0)}" if machine else None,
         ),
         ("GPUs", gpus),
     ]

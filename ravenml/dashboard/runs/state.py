@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import read_json
 from ravenml.errors import RavenError
-from ravenml.files import read_json
 from ravenml.runs import layout
 from ravenml.runs.notes import read_notes
 from ravenml.runs.record import UNDER_WAY, heartbeat, read_record, status

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from datetime import datetime
 from typing import Any
 
+from ravenml.common.formatting import format_duration, local_time, parse_timestamp
 from ravenml.dashboard.controls import words
 from ravenml.runs.filters import Row
 from ravenml.runs.overview import headline
-from ravenml.runs.views import duration
 
 _STATUSES = ("running", "waiting", "completed", "failed", "interrupted", "lost", "broken")
 
 
 def moment(timestamp: str | None) -> str:
     """A moment of UTC by this machine's clock."""
-    then = _seconds(timestamp)
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(then)) if then is not None else ""
+    return local_time(timestamp, missing="")
 
 
 def lasted(begin: str | None, end: str | None) -> str:
     """How long it was, or has been until now."""
     first, last = _seconds(begin), _seconds(end) if end else time.time()
-    return duration(max(0.0, last - first)) if first is not None and last is not None else ""
+    return format_duration(max(0.0, last - first)) if first is not None and last is not None else ""
 
 
 def score(row: Row) -> str:
@@ -56,6 +54,6 @@ def _seconds(timestamp: str | None) -> float | None:
     if not timestamp:
         return None
     try:
-        return datetime.fromisoformat(str(timestamp).replace("Z", "+00:00")).timestamp()
+        return parse_timestamp(timestamp)
     except ValueError:
         return None

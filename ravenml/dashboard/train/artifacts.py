@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ravenml.common.formatting import format_size
+from ravenml.common.io import write_bytes
 from ravenml.dashboard.runs.files import address
 from ravenml.errors import RavenError
-from ravenml.files import write_bytes
 from ravenml.runs import layout
 from ravenml.serve.access import Access, reachable_name
-from ravenml.store.progress import size_text
 
 LINK = "open_app.lnk"
 _LEFT_OUT = {layout.LOCK, layout.CONTROL, ".inbox.jsonl", LINK}
@@ -38,7 +38,7 @@ def artifacts(run: Path) -> list[Artifact]:
             for file in sorted((place / folder).iterdir()) if (place / folder).is_dir() else []:
                 if file.is_file() and file.name not in _LEFT_OUT and not file.name.startswith("."):
                     name = str(file.relative_to(run))
-                    found.append(Artifact(name, address(run.name, name), size_text(file.stat().st_size)))
+                    found.append(Artifact(name, address(run.name, name), format_size(file.stat().st_size)))
     return found[:_MOST]
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.common.io import write_derived
 from ravenml.config.home import cache_dir
 from ravenml.data.masks import draw_mask
 from ravenml.data.problems import Fault
 from ravenml.data.project import Item, Project
 from ravenml.errors import RavenError
-from ravenml.files import write_derived
 
 _FORMAT = 1
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ravenml.common.io import read_json, write_bytes, write_json
 from ravenml.config.home import home
 from ravenml.errors import InputError
-from ravenml.files import read_json, write_bytes, write_json
 from ravenml.runs.events import timestamp
 from ravenml.runs.lock import one_at_a_time
 from ravenml.store.ids import new_id

@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
+from ravenml.common.io import read_json
 from ravenml.config.config import validated
 from ravenml.dashboard.train.draft import SplitWish
 from ravenml.errors import InputError
-from ravenml.files import read_json
 from ravenml.runs import layout
 from ravenml.runs.record import read_record
 from ravenml.runs.secrets import without_hidden

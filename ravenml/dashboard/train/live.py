@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.formatting import parse_timestamp
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import EventReader
@@ -146,6 +146,6 @@ class Live:
 
 def _seconds(timestamp: object) -> float:
     try:
-        return datetime.fromisoformat(str(timestamp).replace("Z", "+00:00")).timestamp()
+        return parse_timestamp(timestamp)
     except ValueError:
         return time.time()

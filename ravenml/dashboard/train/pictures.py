@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.common.io import write_derived
 from ravenml.config.home import cache_dir
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
 from ravenml.data.problems import Fault
 from ravenml.data.project import Item, Project
-from ravenml.files import write_derived
 
 WIDTHS = (320, 1280)
 _STRENGTH = 0.5  # of the colours over the picture

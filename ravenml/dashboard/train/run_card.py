@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ravenml.common.formatting import format_duration
 from ravenml.config.home import runs_dir
 from ravenml.dashboard.charts import Charts, sources_of
 from ravenml.dashboard.layout import section, tell
@@ -19,7 +20,6 @@ from ravenml.dashboard.train.over_time import OverTime
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.record import UNDER_WAY
-from ravenml.runs.views import duration
 
 if TYPE_CHECKING:
     from ravenml.dashboard.train.view import View
@@ -188,7 +188,7 @@ class RunCard:
             words.text = _counts(part, len(parts) > 1)  # type: ignore[attr-defined]
             bar.value = round(part.done() or 0.0, 4)  # type: ignore[attr-defined]
             seconds = part.seconds_left() if self._status in UNDER_WAY else None
-            left.text = f"{duration(seconds)} left" if seconds and seconds > 0 else ""  # type: ignore[attr-defined]
+            left.text = f"{format_duration(seconds)} left" if seconds and seconds > 0 else ""  # type: ignore[attr-defined]
 
     async def _list(self) -> None:
         from nicegui import ui

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ravenml.common.io import write_bytes, write_json
 from ravenml.config.home import runs_dir
 from ravenml.dashboard import processes
 from ravenml.dashboard.runs.actions import looks_for_requests
 from ravenml.dashboard.train.draft import Draft, change_draft, drafts_dir
 from ravenml.dashboard.train.export import arguments, as_yaml
 from ravenml.errors import InputError
-from ravenml.files import write_bytes, write_json
 from ravenml.runs import layout
 from ravenml.runs.replay import Replay
 from ravenml.store.ids import new_id

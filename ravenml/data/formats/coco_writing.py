@@ -10,11 +10,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
+from ravenml.common.io import write_beside
 from ravenml.data.editable_annotation import Tag
 from ravenml.data.formats.coco_shapes import said_of
 from ravenml.data.formats.json_stream import elements
 from ravenml.data.geometry import Line, Point
-from ravenml.files import write_beside
 
 if TYPE_CHECKING:
     from ravenml.data.formats.exporting import Export, Picture

@@ -8,12 +8,12 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from ravenml.common.io import write_beside
 from ravenml.data.editable_annotation import Tag
 from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.rle import runs_of
 from ravenml.data.formats.xml import tag
 from ravenml.data.geometry import Bitmap, Line, Point, Polygon, Rectangle
-from ravenml.files import write_beside
 
 if TYPE_CHECKING:
     from ravenml.data.formats.exporting import Export, Picture, Thing

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ravenml.common.io import read_json, write_bytes, write_json
 from ravenml.data.editable_annotation import Document, Label, Tag, read_document
 from ravenml.data.formats.base import Format, Size
 from ravenml.data.formats.degrade import convert
@@ -22,7 +23,6 @@ from ravenml.data.project import Item, Project
 from ravenml.data.split import TRAIN, VAL
 from ravenml.data.writing import place_image
 from ravenml.errors import InputError
-from ravenml.files import read_json, write_bytes, write_json
 
 _NOTE = ".ravenml-export.json"  # hidden, so that no reader of a format stumbles over it
 Made = TypeVar("Made")

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import read_json, write_json
 from ravenml.data.editable_annotation import Document, Label, Tag, read_document
 from ravenml.data.formats.base import Format, Options, Record, Source
 from ravenml.data.formats.orient_and_clip import fit, frame_of
@@ -24,7 +25,6 @@ from ravenml.data.problems import Fault
 from ravenml.data.progress import Meter
 from ravenml.data.writing import ProjectWriter, meta_json
 from ravenml.errors import InputError
-from ravenml.files import read_json, write_json
 
 _LONGEST = 240  # bytes of a name, to which `.json` is added
 

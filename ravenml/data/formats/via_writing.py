@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ravenml.common.io import write_beside
 from ravenml.data.editable_annotation import Tag
 from ravenml.data.formats.json_stream import members
 from ravenml.data.geometry import AnyGeometry, Line, Point, Polygon, Rectangle
-from ravenml.files import write_beside
 
 if TYPE_CHECKING:
     from ravenml.data.formats.exporting import Export, Picture

@@ -23,9 +23,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ravenml.common.io import read_json, write_json
 from ravenml.config.home import home
 from ravenml.errors import RavenError
-from ravenml.files import read_json, write_json
 from ravenml.remote.client.ray_api import RayJobs
 from ravenml.runs.provenance import usable_cores
 

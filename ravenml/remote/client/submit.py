@@ -13,10 +13,10 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import read_json, write_json
 from ravenml.config.config import load_config
 from ravenml.config.home import home, runs_dir
 from ravenml.errors import InputError, RavenError
-from ravenml.files import read_json, write_json
 from ravenml.plugin.requirements import pins_of
 from ravenml.remote.client.pack import pack
 from ravenml.remote.client.queues import NamedQueue, queue_named

@@ -20,9 +20,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import read_json, write_json
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
-from ravenml.files import read_json, write_json
 from ravenml.remote.client.queues import queue_named
 from ravenml.remote.client.submit import REMOTE, following, resubmit
 from ravenml.remote.job import Job, submission

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ravenml.common.io import write_json
 from ravenml.errors import RavenError
-from ravenml.files import write_json
 from ravenml.remote.job import Job
 from ravenml.remote.layout import Place
 from ravenml.remote.mirror import PERIOD

@@ -10,8 +10,8 @@ import os
 import time
 from pathlib import Path
 
+from ravenml.common.io import read_json
 from ravenml.errors import RavenError
-from ravenml.files import read_json
 from ravenml.remote.job import Job
 from ravenml.remote.layout import Place, open_store
 from ravenml.remote.mirror import PERIOD, Mirror

@@ -12,8 +12,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ravenml.common.io import SCRATCH, write_json
 from ravenml.errors import RavenError
-from ravenml.files import SCRATCH, write_json
 from ravenml.remote.client.pack import CODE, PROVENANCE
 from ravenml.remote.job import Job
 from ravenml.remote.layout import Place, open_store

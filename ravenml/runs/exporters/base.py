@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ravenml.common.formatting import parse_timestamp
 
 if TYPE_CHECKING:
     from ravenml.config.config import Config
@@ -72,7 +73,7 @@ def kind_of(event: Mapping[str, Any]) -> str:
 def seconds_of(event: Mapping[str, Any]) -> float:
     """When an event was written, in seconds since 1970."""
     try:
-        return datetime.fromisoformat(str(event.get("timestamp"))).timestamp()
+        return parse_timestamp(event.get("timestamp"))
     except ValueError:
         return 0.0
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import explain, read_json, write_json
 from ravenml.config.config import Config
-from ravenml.files import explain, read_json, write_json
 from ravenml.runs import layout
 from ravenml.runs.events import parse
 from ravenml.runs.exporters.base import Reader, Unreached, kind_of

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ravenml.files import read_json
+from ravenml.common.io import read_json
 from ravenml.runs.exporters.base import (
     Reader,
     Unreached,

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ravenml.common.io import explain, write_beside
 from ravenml.config.home import home
 from ravenml.errors import InputError
-from ravenml.files import explain, write_beside
 from ravenml.runs import layout
 from ravenml.runs.run import Run
 

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import plain, read_json, write_json
 from ravenml.data.cache import default_cache
 from ravenml.data.project import Project
 from ravenml.data.registry import resolve_dataset
 from ravenml.errors import InputError, RavenError
-from ravenml.files import plain, read_json, write_json
 from ravenml.runs import layout
 from ravenml.runs.provenance import VARIABLES, machine, usable_cores
 from ravenml.runs.record import read_record, status

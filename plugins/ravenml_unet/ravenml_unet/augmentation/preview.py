@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ravenml.common.io import write_bytes
 from ravenml.data.images import read_image
-from ravenml.files import write_bytes
 from ravenml.toolkit.augmentation.pipeline import Pipeline
 from ravenml.toolkit.augmentation.reading import read_pipeline
 from ravenml_unet.augmentation.augmenter import Augmenter

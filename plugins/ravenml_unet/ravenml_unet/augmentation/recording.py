@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ravenml.files import write_bytes, write_json
+from ravenml.common.io import write_bytes, write_json
 from ravenml.toolkit.augmentation.pipeline import Pipeline
 
 SCRIPT = '''"""Shows what this training's augmentations do to an image; needs the plugin ravenml_unet.
