@@ -19,6 +19,9 @@ $(shell ls -d $(VENV)/lib/*/site-packages/ravenml_unet-*.dist-info >/dev/null 2>
 $(shell ls -d $(VENV)/lib/*/site-packages/ravenml_tf_bbox-*.dist-info >/dev/null 2>&1 || rm -f $(dev))
 demo := $(or $(RAVENML_STORAGE_PATH),$(HOME)/.ravenML)/datasets/demo
 demo_flags := --epochs 16 --batch-size 2 --input-height 96 --input-width 128
+# The order of the tests is random, and the same for all who test one commit; SEED=random draws another.
+SEED ?= $(or $(shell git rev-list --count HEAD 2>/dev/null),1)
+pytest := $(BIN)/pytest -n auto --randomly-seed=$(SEED)
 # stamp NAME: remember that it is done, forget earlier ones of the same step
 stamp = @mkdir -p $(@D) && rm -f $(@D)/$(1)-* && touch $@
 
@@ -38,15 +41,15 @@ demo: install ## install everything, write the demo project and train on it, in 
 install: $(core) $(unet) ## the core and the U-Net plugin for CPU, in .venv
 
 test: lint docs ## the checks, the documentation and the tests, less those that are slow
-	$(BIN)/pytest -n auto -m "not slow"
+	$(pytest) -m "not slow"
 
 test-all: lint docs ## like test, and the slow tests; COVERAGE=1 prints how much of each package the others ran
 ifdef COVERAGE
 	@rm -f .coverage .coverage.*
-	$(BIN)/pytest -n auto -m "not slow" --cov --cov-report= && $(BIN)/pytest -n auto -m slow; \
+	$(pytest) -m "not slow" --cov --cov-report= && $(pytest) -m slow; \
 		status=$$?; $(BIN)/python tests/coverage_by_package.py; rm -f .coverage .coverage.*; exit $$status
 else
-	$(BIN)/pytest -n auto
+	$(pytest)
 endif
 
 lint: $(dev) ## ruff, mypy, import-linter, shellcheck
