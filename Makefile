@@ -19,7 +19,7 @@ $(shell ls -d $(VENV)/lib/*/site-packages/ravenml_unet-*.dist-info >/dev/null 2>
 $(shell ls -d $(VENV)/lib/*/site-packages/ravenml_tf_bbox-*.dist-info >/dev/null 2>&1 || rm -f $(dev))
 demo := $(or $(RAVENML_STORAGE_PATH),$(HOME)/.ravenML)/datasets/demo
 demo_flags := --epochs 16 --batch-size 2 --input-height 96 --input-width 128
-# The order of the tests is random, and the same for all who test one commit; SEED=random draws another.
+# The order of the tests is random, and the same for all who test one commit; SEED=N draws another.
 SEED ?= $(or $(shell git rev-list --count HEAD 2>/dev/null),1)
 pytest := $(BIN)/pytest -n auto --randomly-seed=$(SEED)
 # stamp NAME: remember that it is done, forget earlier ones of the same step
