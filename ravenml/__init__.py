@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
-
-from ravenml.renamed import keep_old_names
 
 if TYPE_CHECKING:
     from ravenml.task.logger import Logger
@@ -17,7 +16,20 @@ __version__ = "0.1.0"
 _LAZY = {"Task": "ravenml.task.task", "Logger": "ravenml.task.task"}  # both: whoever reports has a task
 
 
-keep_old_names()
+class _FormerNames:
+    """Finds modules under the names that they had, see ``ravenml/renamed.py``."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        if not name.startswith("ravenml.") or name == "ravenml.renamed":
+            return None
+        from ravenml.renamed import find_renamed
+
+        return find_renamed(name)
+
+
+# the first, because a package that was renamed has its modules under both names
+sys.meta_path.insert(0, _FormerNames)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -41,14 +39,8 @@ RENAMED = {
 }
 
 
-class RenamedModules:
-    """A finder and loader of :data:`RENAMED`; a module has one copy, whichever name it is imported by."""
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """A spec for an old name, and None for any other."""
-        return ModuleSpec(name, self) if name in RENAMED else None  # type: ignore[arg-type]
+class _Loader:
+    """Loads a module of :data:`RENAMED`, which has one copy, whichever name it is imported by."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """The module under its new name."""
@@ -66,7 +58,6 @@ class RenamedModules:
         module.__spec__ = self._spec
 
 
-def keep_old_names() -> None:
-    """Let :data:`RENAMED` be imported."""
-    if not any(isinstance(finder, RenamedModules) for finder in sys.meta_path):
-        sys.meta_path.insert(0, RenamedModules())
+def find_renamed(name: str) -> ModuleSpec | None:
+    """A spec for an old name, and None for any other."""
+    return ModuleSpec(name, _Loader()) if name in RENAMED else None  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ _NAMES = {
     ),
     "project_meta": ("ProjectMeta",),
     "geometry": ("Bitmap", "Point", "PointLocation", "Polygon", "Polyline", "Rectangle"),
-    "other": ("AnyGeometry", "MultichannelBitmap"),
+    "opaque_geometry": ("AnyGeometry", "MultichannelBitmap"),
     "trainer": ("SuperviselyModelTrainer", "TrainCheckpoints"),
     "inference_single_image": ("SingleImageInferenceBase",),
     "inference_batch": ("BatchInferenceApplier",),

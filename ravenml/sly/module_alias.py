@@ -30,7 +30,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "geometry": (),
     "geometry.bitmap": ("geometry",),
     "geometry.geometry": ("geometry",),
-    "geometry.multichannel_bitmap": ("other",),
+    "geometry.multichannel_bitmap": ("opaque_geometry",),
     "geometry.point": ("geometry",),
     "geometry.polygon": ("geometry",),
     "geometry.polyline": ("geometry",),

@@ -70,7 +70,7 @@ def pack(target: Path, cwd: Path, plugin: str | None = None, needs_code: bool = 
     if root is not None:
         files |= {f"{CODE}/{name}": root / name for name in _checked(root, files_of(root))}
     with tempfile.TemporaryDirectory(prefix="ravenml-") as scratch:
-        places = {"core": Path(__file__).parents[1]} | ({"working folder": root} if root else {})
+        places = {"core": Path(__file__).parents[2]} | ({"working folder": root} if root else {})
         described = Path(scratch) / PROVENANCE
         described.mkdir()
         content = code(places, described)
@@ -156,7 +156,7 @@ def _checked(root: Path, names: list[str]) -> list[str]:
 
 def _packages(plugin: str | None) -> Iterator[tuple[str, Path]]:
     """The core's files, and those of a plugin's distribution with what makes its entry points be found."""
-    yield from _tree(Path(__file__).parents[1])
+    yield from _tree(Path(__file__).parents[2])
     yield from _metadata("ravenml")
     if plugin is None:
         return

@@ -112,7 +112,7 @@ class Work:
             return code
 
     def _start(self, scratch: Path, run_folder: Path, folder: Path, output: Path) -> Process:
-        job, library = self.job, Path(__file__).parents[2]
+        job, library = self.job, Path(__file__).parents[3]
         code = scratch / CODE
         if (library / CODE).is_dir():
             shutil.copytree(
