@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ravenml.agent import supervisor as keeper
+from ravenml.agent import supervisor
 from ravenml.common.io import read_json, write_json
 from ravenml.config.home import home
 from ravenml.errors import RavenError
@@ -123,7 +123,7 @@ class Task:
             pass_fds: files that stay open, and locked, for as long as the keeper lives.
         """
         child = subprocess.Popen(
-            [sys.executable, "-I", "-S", keeper.__file__, str(self.folder), *self.command],
+            [sys.executable, "-I", "-S", supervisor.__file__, str(self.folder), *self.command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

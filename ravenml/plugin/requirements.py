@@ -67,10 +67,9 @@ def wanted_by_core(root: Path) -> list[str]:
 
 def wanted_by_tests(root: Path) -> list[str]:
     """The ranges of the core, of its optional parts and of ``development`` in ``setup.py``."""
-    parts = [_written_in_setup(root, "optional"), {"": _written_in_setup(root, "development")}]
-    return wanted_by_core(root) + [
-        requirement for part in parts for extra in (part or {}).values() for requirement in extra or []
-    ]
+    optional = _written_in_setup(root, "optional") or {}
+    development = _written_in_setup(root, "development") or []
+    return [*wanted_by_core(root), *(line for extra in optional.values() for line in extra), *development]
 
 
 def _written_in_setup(root: Path, name: str) -> Any:
