@@ -11,6 +11,7 @@ from typing import Any
 
 from ravenml.data.demo_scene import HEIGHT, WIDTH, Scene, make_scene
 from ravenml.data.editable_annotation import Document, Label
+from ravenml.data.formats.parallel import in_order
 from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.data.project import Project
 from ravenml.data.split import TRAIN, VAL, rank
@@ -40,11 +41,12 @@ def write_demo(directory: Path, images: int = 30, seed: int = 0) -> Project:
         raise InputError(f"{directory} is not empty; name a new folder.")
     writer = ProjectWriter(directory)
     writer.write_meta(_meta())
-    for index in range(images):
-        season = SEASONS[index % 2]
+    painted = in_order(
+        lambda index: make_scene(seed=seed, number=index, season=SEASONS[index % 2]), range(images)
+    )
+    for index, scene in enumerate(painted):
         name = f"garden_{index // 2 + 1:03d}.png"
-        scene = make_scene(seed=seed, number=index, season=season)
-        writer.add(season, name, scene.image, _annotation(scene, _set_of(index, images, seed)))
+        writer.add(SEASONS[index % 2], name, scene.image, _annotation(scene, _set_of(index, images, seed)))
     return Project.open(directory)
 
 
