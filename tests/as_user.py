@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,8 +20,10 @@ T = TypeVar("T")
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
+# Seconds that a test waits for what is sure to come: many, for a busy machine, and only a failure takes them.
+# Where the time itself is tested, `within` says so.
+PATIENCE = 120
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("RAVENML_", "OMP_", "MKL_"))}
-
 
 # What `raven` itself imports, and what its pages, its server and its stores import when they are used.
 CORE = ["ravenml.*", "numpy", "cv2", "pydantic", "rich.*", "boto3", "nicegui", "uvicorn", "fastapi"]
@@ -103,7 +106,7 @@ class Raven:
         return sorted((self.home / "runs").iterdir()) if (self.home / "runs").is_dir() else []
 
 
-def wait_for(condition: Callable[[], T | None], seconds: float = 30) -> T:
+def wait_for(condition: Callable[[], T | None], seconds: float = PATIENCE) -> T:
     """The first true value of ``condition``, which may fail until then."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -114,6 +117,23 @@ def wait_for(condition: Callable[[], T | None], seconds: float = 30) -> T:
             pass
         time.sleep(0.05)
     raise AssertionError("waited in vain")
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Assert that the block takes no longer; on a busy machine, as many times longer as any other work."""
+    before, begin = _busy(), time.monotonic()
+    yield
+    took = time.monotonic() - begin
+    assert took < seconds * max(before, _busy()), f"{took:.1f} s"
+
+
+def _busy() -> float:
+    """How many times as long as alone a process takes now; 1 where a core is free."""
+    begin, used = time.monotonic(), time.process_time()
+    while time.process_time() - used < 0.05:
+        pass
+    return max(1.0, (time.monotonic() - begin) / 0.05)
 
 
 def in_a_loop(work: Coroutine[Any, Any, T]) -> T:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from as_user import Raven, start_raven, wait_for
+from as_user import PATIENCE, Raven, start_raven, wait_for
 from browsing import Dashboard, Start, Tab
 
 
@@ -61,7 +61,7 @@ def browse(chromium: Any) -> Iterator[Callable[..., Tab]]:
 
     def browse(dashboard: Dashboard, **how: Any) -> Tab:
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **how})
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE * 1000)
         tab = Tab(context.new_page(), dashboard, [], [])
         tab.page.on("pageerror", lambda error: tab.problems.append(str(error)))
         tab.page.on("request", lambda request: tab.requests.append(request.url))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from as_user import wait_for
+from as_user import PATIENCE, wait_for
 from browsing import Dashboard, Start, Tab, answer
 from predicting import pack, write_predicting_plugins
 
@@ -104,17 +104,17 @@ def test_parts_of_an_upload_follow_each_other_and_have_a_limit(
 def test_parts_are_taken_with_the_token_alone(dashboard: Dashboard) -> None:
     request = urllib.request.Request(f"{dashboard.origin}/models/upload/{'0' * 32}?at=0", b"x", method="POST")
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=PATIENCE)
     assert refused.value.code == 401
     request.add_header("Authorization", f"Bearer {dashboard.token}")
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=PATIENCE)
     assert refused.value.code == 413
 
 
 def test_a_server_that_cannot_start_says_why_and_is_forgotten_when_dismissed(home: Path) -> None:
     name = serving.serve("no-such-model")
-    (one,) = wait_for(lambda: [s for s in serving.servers() if not s.alive], 60)
+    (one,) = wait_for(lambda: [s for s in serving.servers() if not s.alive])
     assert one.id == name and one.address is None and one.said
     serving.stop(name)
     assert serving.servers() == []
@@ -128,7 +128,7 @@ def test_a_model_is_served_from_its_page_outlives_the_dashboard_and_is_stopped(
     first = start(RAVENML_TOKEN="of-the-dashboard-alone")
     page = browse(first).go("/models")
     page.get_by_role("button", name="Try or serve").click()
-    address = page.get_by_role("link", name="Open http://127.0.0.1").get_attribute("href", timeout=60_000)
+    address = page.get_by_role("link", name="Open http://127.0.0.1").get_attribute("href")
     own, token = f"{address.partition('?')[0]}healthz", address.partition("=")[2]
     assert answer(own, Authorization=f"Bearer {token}")[0] == 200
     assert (

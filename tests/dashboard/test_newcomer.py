@@ -56,7 +56,7 @@ def train(page: Any) -> None:
     page.get_by_text("8 epochs").wait_for()
     onward(page, "Train")
     page.get_by_role("button", name="Start training").click()
-    page.get_by_text("Completed", exact=True).wait_for(timeout=120_000)
+    page.get_by_text("Completed", exact=True).wait_for()
     page.get_by_role("img", name="Chart of loss").wait_for()
 
 
@@ -72,7 +72,7 @@ def test_from_an_empty_home_to_a_mask_on_a_dropped_image(
     page.get_by_role("link", name=run.name).wait_for()
     page.get_by_role("button", name="Try or serve").click()
     with page.expect_popup() as opened:
-        page.get_by_role("link", name="Open http://127.0.0.1").click(timeout=60_000)
+        page.get_by_role("link", name="Open http://127.0.0.1").click()
     served = opened.value
     served.locator("#classes li").first.wait_for()
     assert "token=" not in served.url

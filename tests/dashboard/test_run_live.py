@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from as_user import Raven, wait_for
+from as_user import PATIENCE, Raven, wait_for
 from browsing import Dashboard, Tab, drawn
 from painter import write_painter
 
@@ -21,7 +21,7 @@ def test_a_training_is_watched_stopped_and_resumed(
         *("train", "--dataset", project, "learner", "train", "--epochs", "20", "--seconds", "0.5")
     )
     try:
-        (folder,) = wait_for(lambda: [one for one in raven.runs() if (one / "run.json").exists()], 30)
+        (folder,) = wait_for(lambda: [one for one in raven.runs() if (one / "run.json").exists()])
         one, two = browse(dashboard), browse(dashboard)
         page, other = one.go(f"/runs/{folder.name}"), two.go(f"/runs/{folder.name}")
         page.get_by_text(re.compile(r"epoch \d+ of 20")).wait_for()
@@ -31,17 +31,17 @@ def test_a_training_is_watched_stopped_and_resumed(
         for tab in (page, other):  # both see what one of them did
             tab.get_by_text("interrupted", exact=True).wait_for()
             tab.get_by_role("button", name="Resume").wait_for()
-        assert training.wait(20) == 0 or training.returncode == 130
+        assert training.wait(PATIENCE) == 0 or training.returncode == 130
         other.get_by_role("button", name="Resume").click()
         for tab in (page, other):
-            tab.get_by_text("completed", exact=True).wait_for(timeout=40_000)
+            tab.get_by_text("completed", exact=True).wait_for()
 
         def points() -> Any:
             drawn(page)
             data = "getElement(document.querySelector('.nicegui-echart')).chart.getOption().series[1].data"
             return page.evaluate(f"Array.from({data})")
 
-        wait_for(lambda: points()[::2] == list(range(1, 21)), 10)  # epochs, each once
+        wait_for(lambda: points()[::2] == list(range(1, 21)))  # epochs, each once
         page.get_by_text("training on 9 images").first.wait_for()
     finally:
         training.kill()
@@ -54,9 +54,9 @@ def test_chosen_runs_are_stopped_together_and_a_stubborn_one_only_if_one_insists
     flags = ("train", "--dataset", project, "painter", "train", "--epochs", "500", "--seconds", "0.5")
     both = [raven.start(*flags, "--no-polite"), raven.start(*flags)]
     try:
-        wait_for(lambda: len([one for one in raven.runs() if (one / "run.json").exists()]) == 2, 30)
+        wait_for(lambda: len([one for one in raven.runs() if (one / "run.json").exists()]) == 2)
         # Both have begun: one of them looks for requests now.
-        wait_for(lambda: sum('"polls"' in (one / "run.json").read_text() for one in raven.runs()) == 1, 30)
+        wait_for(lambda: sum('"polls"' in (one / "run.json").read_text() for one in raven.runs()) == 1)
         page = browse(dashboard).go("/runs")
         page.get_by_label("Select all of this page").check()
         page.get_by_text("2 runs selected").wait_for()
@@ -68,7 +68,7 @@ def test_chosen_runs_are_stopped_together_and_a_stubborn_one_only_if_one_insists
         page.get_by_role("button", name="End it for sure").click()
         page.wait_for_function("() => document.querySelectorAll('.status-interrupted').length === 2")
         for one in both:
-            one.wait(20)
+            one.wait(PATIENCE)
     finally:
         for one in both:
             one.kill()

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from as_user import wait_for
+from as_user import wait_for, within
 from browsing import Dashboard, Tab, answer, drawn
 
 sys.path.append(str(Path(__file__).parents[1] / "runs"))
@@ -72,8 +72,9 @@ def test_runs_appear_change_and_go_while_one_looks(
 ) -> None:
     page = browse(dashboard).go("/runs")
     page.get_by_role("link", name=THREE).wait_for()
-    write_run(raven.home, "20261121-080000-dddddd", metrics={"val/miou": 0.9})
-    page.get_by_role("link", name="20261121-080000-dddddd").wait_for(timeout=3000)
+    with within(3):
+        write_run(raven.home, "20261121-080000-dddddd", metrics={"val/miou": 0.9})
+        page.get_by_role("link", name="20261121-080000-dddddd").wait_for()
     page.get_by_label(f"Select {ONE}").check()
     page.get_by_label(f"Select {THREE}").check()
     page.get_by_text("2 runs selected").wait_for()
@@ -84,8 +85,8 @@ def test_runs_appear_change_and_go_while_one_looks(
     assert json.loads((runs / ONE / "notes.json").read_text())["tags"] == ["good", "night"]
     page.get_by_role("button", name="Remove").click()
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
-    wait_for(lambda: not (runs / ONE).exists() and not (runs / THREE).exists(), 5)
-    wait_for(lambda: listed(page) == ["20261121-080000-dddddd", TWO], 5)
+    wait_for(lambda: not (runs / ONE).exists() and not (runs / THREE).exists())
+    wait_for(lambda: listed(page) == ["20261121-080000-dddddd", TWO])
 
 
 def test_chosen_runs_are_compared_and_the_address_can_be_shared(
@@ -141,9 +142,9 @@ def test_tags_and_the_note_are_edited_where_they_stand(
     page.get_by_role("button", name="Remove the tag camera-2").wait_for()
     page.get_by_label("Note", exact=True).fill("the lens was dirty")
     page.get_by_role("button", name="Save").click()
-    wait_for(lambda: json.loads((runs / ONE / "notes.json").read_text())["note"] == "the lens was dirty", 5)
+    wait_for(lambda: json.loads((runs / ONE / "notes.json").read_text())["note"] == "the lens was dirty")
     page.get_by_role("button", name="Remove the tag camera-2").click()
-    wait_for(lambda: json.loads((runs / ONE / "notes.json").read_text())["tags"] == [], 5)
+    wait_for(lambda: json.loads((runs / ONE / "notes.json").read_text())["tags"] == [])
     page.get_by_label("Add a tag").fill("a(tag)")
     page.keyboard.press("Enter")
     page.get_by_text("a tag is a word of letters").wait_for()

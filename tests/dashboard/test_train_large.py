@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from as_user import wait_for
+from as_user import wait_for, within
 from browsing import Browse, Dashboard
 from painter import write_painter
 from simple_project import write_simple_project
@@ -50,12 +50,13 @@ def test_ten_thousand_images_can_be_paged_through_while_they_are_counted(
     page.get_by_text("1 to 24 of 10,000 images").wait_for()
     page.evaluate(FRAMES)
     for first in (25, 49, 73):
-        page.get_by_role("button", name="Later images").click()
-        page.get_by_text(re.compile(f"^{first} to ")).wait_for(timeout=2000)
+        with within(2):
+            page.get_by_role("button", name="Later images").click()
+            page.get_by_text(re.compile(f"^{first} to ")).wait_for()
     page.wait_for_function(
         "[...document.querySelectorAll('.tile img')].slice(0, 6).every(i => i.naturalWidth)"
     )
-    page.get_by_text("train: 7,501").wait_for(timeout=60_000)
+    page.get_by_text("train: 7,501").wait_for()
     wait_for(lambda: read_draft(draft.id).split.way == "tags")
     page.get_by_role("button", name="Next: Split").click()
     page.get_by_text(re.compile("images to learn from")).wait_for()

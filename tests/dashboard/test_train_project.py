@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from as_user import in_a_loop, wait_for
+from as_user import PATIENCE, in_a_loop, wait_for
 from throwaway import LEARNS, write_plugin
 
 from ravenml.dashboard.train import starting
@@ -138,7 +138,7 @@ def test_a_helper_that_dies_is_started_again_and_ends_with_us(
         process = helper._process
         assert process is not None and process.stdin is not None
         process.stdin.close()
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
 
     in_a_loop(talk())
 
@@ -169,7 +169,7 @@ def test_an_answer_that_nobody_waits_for_is_not_taken_for_that_of_the_next_quest
         assert (await helper.ask(ask="curve", settings={"a": 5}, steps=2))["rates"] == [5, 5]
         process = helper._process
         helper.close()
-        assert process is not None and await asyncio.wait_for(process.wait(), 20)
+        assert process is not None and await asyncio.wait_for(process.wait(), PATIENCE)
 
     in_a_loop(talk())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from as_user import Raven, wait_for
+from as_user import Raven, wait_for, within
 from browsing import Browse, Dashboard, Start, answer
 from painter import write_painter
 from simple_project import write_simple_project
@@ -44,7 +44,8 @@ def test_two_browsers_see_what_the_other_chose(dashboard: Dashboard, browse: Bro
     one, other = (browse(dashboard).go(f"/train/{ready.id}") for _ in range(2))
     one.get_by_role("button", name=re.compile("Hyperparameters")).click()
     one.get_by_label("Epochs").fill("7")
-    other.get_by_text("7 epochs").wait_for(timeout=5000)
+    with within(5):
+        other.get_by_text("7 epochs").wait_for()
     other.get_by_label("Title of this draft").fill("by the other")
     wait_for(lambda: read_draft(ready.id).title == "by the other")
     assert read_draft(ready.id).settings == {"epochs": 7}
@@ -60,8 +61,9 @@ def test_what_is_typed_while_a_choice_is_still_being_looked_at_stays(
     page.get_by_role("radio", name="flat").click()
     page.get_by_role("button", name="Next: Hyperparameters").click()
     page.get_by_text("No settings are published").or_(page.get_by_label("Canvas width")).wait_for()
-    page.get_by_label("Canvas width").fill("48", timeout=500)
-    wait_for(lambda: read_draft(ready.id).settings == {"brush": "flat", "canvas": {"width": 48}}, 15)
+    with within(0.5):
+        page.get_by_label("Canvas width").fill("48")
+    wait_for(lambda: read_draft(ready.id).settings == {"brush": "flat", "canvas": {"width": 48}})
     page.wait_for_timeout(1000)
     assert page.get_by_label("Canvas width").input_value() == "48"
 

@@ -68,7 +68,7 @@ class OnRay(Raven):
 
     def training(self, run_id: str) -> int:
         """The process that trains a run now."""
-        return wait_for(lambda: process_with("RAVENML_RUN_FIELDS=", f"/{run_id}", run_id), 60)
+        return wait_for(lambda: process_with("RAVENML_RUN_FIELDS=", f"/{run_id}", run_id))
 
     def mirror(self, run_id: str) -> Path:
         """The run's part of the queue's store."""

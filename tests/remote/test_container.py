@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from as_user import wait_for
+from as_user import PATIENCE, wait_for
 
 from ravenml.errors import RavenError
 from ravenml.remote.client.execute_remotely import without_values
@@ -133,20 +133,20 @@ def test_a_container_ends_with_its_worker_and_gives_way_to_the_next(
 ) -> None:
     monkeypatch.setattr(worker, "PERIOD", 0.1)
     monkeypatch.setattr(worker, "_GRACE", 0.5)
-    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
-    left = subprocess.Popen([engine / "docker", "run", "--name=raven-r1", "img", "sleep", "60"])
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+    left = subprocess.Popen([engine / "docker", "run", "--name=raven-r1", "img", "sleep", "600"])
     before = wait_for(lambda: int((engine / "raven-r1").read_text()))
     place = Place(FolderStore(tmp_path / "store"), "r1")
     working = threading.Thread(target=Work(in_image(tmp_path, deaf), 1).run)
     working.start()
     key = place.key("grow/console.log@000000000000")
     wait_for(lambda: place.store.head(key) is not None and b"up" in place.store.read(key))
-    left.wait(5)  # what a killed worker had left
+    left.wait(PATIENCE)  # what a killed worker had left
     inside = int((engine / "raven-r1").read_text())
     assert inside != before and Path(f"/proc/{inside}").exists()
     place.write("control.json", {"request": "stop"})
-    working.join(30)
-    wait_for(lambda: not Path(f"/proc/{inside}").exists(), 5)
+    working.join(PATIENCE)
+    wait_for(lambda: not Path(f"/proc/{inside}").exists())
 
 
 def test_a_k_fold_runs_process_asks_for_its_folds_without_ray(

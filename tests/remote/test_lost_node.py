@@ -62,7 +62,7 @@ def test_a_node_lost_in_mid_training_changes_nothing_of_the_result(nodes: tuple[
     whole = raven.send(*train)
     raven.until(whole, "completed")
     lost = raven.send(*train, "--seconds", "1.5")
-    wait_for(lambda: raven.record(lost) and len(told(raven, lost)) >= 4, 60)
+    wait_for(lambda: raven.record(lost) and len(told(raven, lost)) >= 4)
     raylet = parent_of(parent_of(raven.training(lost)))
     (node,) = (
         one

@@ -39,7 +39,7 @@ def test_a_worker_killed_in_mid_training_changes_nothing_of_the_result(cluster: 
     whole = cluster.send(*TRAIN, "--epochs", "6")
     cluster.until(whole, "completed")
     killed = cluster.send(*TRAIN, "--epochs", "6", "--seconds", "1.5")
-    wait_for(lambda: cluster.record(killed) and len(told(cluster, killed)) >= 4, 60)
+    wait_for(lambda: cluster.record(killed) and len(told(cluster, killed)) >= 4)
     os.kill(parent_of(cluster.training(killed)), signal.SIGKILL)
     record = cluster.until(killed, "completed", "failed", seconds=120)
     assert record["status"] == "completed" and len(record["attempts"]) == 2  # type: ignore[arg-type]
@@ -70,7 +70,7 @@ def test_folds_are_spread_and_scored_as_here(cluster: OnRay) -> None:
 def test_a_job_larger_than_the_cluster_says_what_it_waits_for_and_can_be_stopped(cluster: OnRay) -> None:
     run_id = cluster.send("run", "--remote", "local", "--workers", "40", "--", "python", "loop.py")
     cluster.until(run_id, "waiting")
-    wait_for(lambda: "40 CPU, of which the cluster has" in cluster.ok("runs", "show", run_id), 30)
+    wait_for(lambda: "40 CPU, of which the cluster has" in cluster.ok("runs", "show", run_id))
     stopped = cluster("runs", "stop", run_id)
     assert "is interrupted" in stopped.stdout, stopped.stderr
 
@@ -102,7 +102,7 @@ def test_a_cluster_lost_in_mid_training_is_made_up_for_exactly_once(cluster: OnR
     whole = cluster.send(*TRAIN, "--epochs", "6")
     cluster.until(whole, "completed")
     lost = cluster.send(*TRAIN, "--epochs", "6", "--seconds", "1.5")
-    wait_for(lambda: cluster.record(lost) and len(told(cluster, lost)) >= 4, 60)
+    wait_for(lambda: cluster.record(lost) and len(told(cluster, lost)) >= 4)
     kill_ray(cluster)
     lookers = [cluster.start("remote", "watch") for _ in range(3)]
     try:

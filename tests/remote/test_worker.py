@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from as_user import wait_for
+from as_user import PATIENCE, wait_for, within
 from simple_project import write_simple_project
 from throwaway import GROUP, write_plugin
 
@@ -131,19 +131,18 @@ def test_a_process_is_waited_for_until_it_ends_or_the_time_is_over(
         monkeypatch.delattr(os, "pidfd_open", raising=False)
     if system == "an older kernel":
         monkeypatch.setattr(os, "pidfd_open", _fail, raising=False)
-    with subprocess.Popen(["sleep", "60"]) as process:
+    with subprocess.Popen(["sleep", "600"]) as process:
         assert exit_code(process, 0.2) is None
         killing = threading.Timer(0.2, process.kill)
         killing.start()
-        begin = time.monotonic()
-        assert exit_code(process, 50.0) == -signal.SIGKILL
-        assert time.monotonic() - begin < 10
+        with within(10):
+            assert exit_code(process, 50.0) == -signal.SIGKILL
         assert exit_code(process, 50.0) == -signal.SIGKILL  # and again, when it is long over
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="no process can wake this Python")
 def test_who_waits_for_a_process_sleeps() -> None:
-    with subprocess.Popen(["sleep", "60"]) as process:
+    with subprocess.Popen(["sleep", "600"]) as process:
         before = _wakings()
         assert exit_code(process, 2.0) is None
         woken = _wakings() - before
@@ -174,7 +173,7 @@ def test_the_last_checkpoint_of_a_stopped_run_is_whole_however_long_it_takes(
     working.start()
     wait_for(lambda: place.store.head(place.key("grow/events.jsonl@000000000000")))
     place.write("control.json", {"request": "stop"})
-    working.join(60)
+    working.join(PATIENCE)
     record = place.read("files/run.json")
     assert codes and record and record["result"]["status"] == "interrupted", record
     assert len(place.store.read(place.key("files/checkpoints/last.bin"))) == 40_000
@@ -188,7 +187,9 @@ def test_a_program_that_does_not_stop_is_ended_and_its_run_is_interrupted_not_tr
     monkeypatch.setattr(worker, "_GRACE", 1.5)
     monkeypatch.setenv("RAVENML_STORAGE_PATH", str(tmp_path / "home"))
     monkeypatch.setenv("RAVENML_TRACK", "none")
-    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    deaf = (
+        "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+    )
     job = Job(
         place.run_id,
         "local",
@@ -203,6 +204,6 @@ def test_a_program_that_does_not_stop_is_ended_and_its_run_is_interrupted_not_tr
     said = place.key("grow/console.log@000000000000")
     wait_for(lambda: place.store.head(said) is not None and b"deaf" in place.store.read(said))
     place.write("control.json", {"request": "stop"})
-    working.join(30)
+    working.join(PATIENCE)
     record = place.read("files/run.json")
     assert codes and record and record["result"]["status"] == "interrupted"

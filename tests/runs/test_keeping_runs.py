@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from as_user import Raven
+from as_user import PATIENCE, Raven
 from many_runs import events_of, write_run
 
 from ravenml.errors import InputError, RavenError
@@ -219,7 +219,7 @@ def test_on_a_terminal_removing_asks(kept: Path, raven: Raven, answer: bytes, st
     command = [sys.executable, "-m", "ravenml", "runs", "rm", NAME]
     process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=raven.env())
     os.write(mine, answer)
-    process.wait(30)
+    process.wait(PATIENCE)
     os.close(its)
     os.close(mine)
     assert kept.exists() == stays

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from as_user import Raven, wait_for
+from as_user import PATIENCE, Raven, wait_for
 from many_runs import events_of, write_new, write_run
 
 from ravenml.errors import InputError
@@ -137,7 +137,7 @@ def test_people_who_tag_at_the_same_time_lose_nothing(three: Path) -> None:
         "for number in range(20): change_tags(Path(sys.argv[1]), [f'{sys.argv[2]}{number}'])"
     )
     writers = [subprocess.Popen([sys.executable, "-c", code, str(folder), who]) for who in "abc"]
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(PATIENCE) for writer in writers] == [0, 0, 0]
     assert len(read_notes(folder)["tags"]) == 60
 
 

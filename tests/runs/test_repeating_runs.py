@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from as_user import Raven, wait_for
+from as_user import PATIENCE, Raven, wait_for
 from many_runs import write_run
 
 from ravenml.errors import InputError
@@ -228,7 +228,7 @@ def test_a_run_that_is_asked_to_stop_stops_in_good_order(raven: Raven, learner: 
     done = raven("runs", "stop", run.name)
     assert done.returncode == 0 and f"{run.name} is interrupted." in done.stdout
     assert f"Go on with: raven runs resume {run.name}" in done.stdout
-    assert process.wait(20) == 130
+    assert process.wait(PATIENCE) == 130
     assert record_of(run)["result"]["reason"] == "a request to stop"
     again = raven("runs", "stop", run.name)
     assert again.returncode == 2 and "is not running: it is interrupted" in again.stderr
@@ -248,7 +248,7 @@ def test_a_run_that_does_not_listen_is_ended_only_when_that_is_meant(
         stop_request, "_SIGNALS", [(number, min(seconds, 2.0)) for number, seconds in stop_request._SIGNALS]
     )
     assert stop_request.stop_run(run, 0.1, kill=True, say=lambda text: None) == "interrupted"
-    process.wait(20)
+    process.wait(PATIENCE)
 
 
 def test_only_where_a_run_runs_can_its_process_be_killed(home: Path) -> None:
@@ -302,7 +302,7 @@ def test_following_a_run_that_is_killed_ends_too(home: Path, raven: Raven) -> No
     code = (
         "import sys, time; from pathlib import Path; from ravenml.runs.run import Run\n"
         "folder = Path(sys.argv[1]); run = Run.begin(folder, folder.name, {'plugin': 'x'})\n"
-        "(folder / 'console.log').write_text('begun\\n'); time.sleep(60)\n"
+        "(folder / 'console.log').write_text('begun\\n'); time.sleep(600)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(folder)])
     wait_for(lambda: (folder / "console.log").read_text())
@@ -310,7 +310,7 @@ def test_following_a_run_that_is_killed_ends_too(home: Path, raven: Raven) -> No
     time.sleep(0.5)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    out, _ = follower.communicate(timeout=20)
+    out, _ = follower.communicate(timeout=PATIENCE)
     assert (out, follower.returncode) == ("begun\n", 0)
 
 

@@ -55,7 +55,7 @@ def test_a_run_has_one_writer(home: Path) -> None:
 def test_the_status_is_running_while_the_lock_is_held_and_lost_after_its_process_died(home: Path) -> None:
     code = (
         "from pathlib import Path; import sys, time; from ravenml.runs.run import Run;"
-        "Run.begin(Path(sys.argv[1]), 'r', {}); print('ready', flush=True); time.sleep(60)"
+        "Run.begin(Path(sys.argv[1]), 'r', {}); print('ready', flush=True); time.sleep(600)"
     )
     folder = home / "runs" / "r"
     process = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)

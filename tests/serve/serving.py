@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from as_user import PATIENCE
 from importlib_metadata import EntryPoint
 from listening import listening
 from numpy.typing import NDArray
@@ -139,7 +140,7 @@ def ask(access: Access, place: str, body: bytes | None = None, **headers: str) -
     method = "POST" if place.startswith("/predict") else "GET"
     request = urllib.request.Request(f"http://127.0.0.1:{access.port}{place}", body, sent, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return Answer(answer.status, answer.headers, answer.read())
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.headers, error.read())

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("uvicorn", reason="the extra ravenml[serve] is not installed")
-from as_user import in_a_loop
+from as_user import PATIENCE, in_a_loop
 from listening import listening
 
 from ravenml.errors import InputError
@@ -62,7 +62,7 @@ def ask(
     access: Access, path: str = "/", method: str = "GET", body: Any = None, **headers: str
 ) -> tuple[int, dict[str, str], str]:
     """Status, headers and text of an answer; ``sec_fetch_site`` stands for the header of that name."""
-    connection = http.client.HTTPConnection("127.0.0.1", access.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", access.port, timeout=PATIENCE)
     connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
     text = answer.read().decode()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra ravenml[serve] is not installed")
-from as_user import wait_for
+from as_user import PATIENCE, wait_for, within
 from serving import Answer, Tints, ask, form, picture, post, serving
 
 from ravenml.serve.access import Access
@@ -117,9 +117,8 @@ def test_a_request_that_takes_too_long_is_answered_504_and_is_not_computed_in_va
     model = Tints()
     with serving(model, limits=Limits(deadline=0.4), max_batch=1) as server, clients(3) as send:
         model.gate.clear()
-        began = time.monotonic()
-        answers = [one.result() for one in [send(server, picture()) for _ in range(3)]]
-        assert time.monotonic() - began < 2
+        with within(2):
+            answers = [one.result() for one in [send(server, picture()) for _ in range(3)]]
         assert [one.status for one in answers] == [504] * 3 and "within 0.4 s" in answers[0].said
         model.gate.set()
         assert post(server, picture()).status == 200
@@ -132,7 +131,7 @@ def test_a_body_that_never_ends_has_a_deadline_too() -> None:
     from serving import TOKEN
 
     with serving(Tints(), limits=Limits(deadline=0.4)) as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
         connection.putrequest("POST", "/predict")
         connection.putheader("Authorization", f"Bearer {TOKEN}")
         connection.putheader("Content-Length", "1000")
@@ -147,9 +146,8 @@ def test_while_the_network_works_everything_else_answers() -> None:
         model.gate.clear()
         waiting = send(server, picture())
         wait_for(lambda: inside(server) == 1)
-        began = time.monotonic()
-        assert ask(server, "/healthz").status == 200 and ask(server, "/model").status == 200
-        assert time.monotonic() - began < 1
+        with within(1):
+            assert ask(server, "/healthz").status == 200 and ask(server, "/model").status == 200
         model.gate.set()
         assert waiting.result().status == 200
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from as_user import PATIENCE
 
 pytest.importorskip("fastapi", reason="the extra ravenml[serve] is not installed")
 from dropping import drop
@@ -33,7 +34,7 @@ def server() -> Iterator[Access]:
 def page(chromium: Any) -> Iterator[Any]:
     """A page in a browser of its own; errors of scripts, and requests to elsewhere, fail the test."""
     context = chromium.new_context(viewport={"width": 1200, "height": 850})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE * 1000)
     made = context.new_page()
     problems: list[str] = []
     hosts: set[str] = set()

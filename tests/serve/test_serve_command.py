@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra ravenml[serve] is not installed")
-from as_user import Raven, wait_for
+from as_user import PATIENCE, Raven, wait_for, within
 from predicting import pack, write_predicting_plugins
 from serving import picture
 from throwaway import write_plugin
@@ -80,7 +80,7 @@ def started(raven: Raven, *arguments: str | Path, **env: str) -> Iterator[tuple[
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
 
 
 def test_the_printed_address_is_all_that_is_needed(raven: Raven, model: Path) -> None:
@@ -90,7 +90,7 @@ def test_the_printed_address_is_all_that_is_needed(raven: Raven, model: Path) ->
         with pytest.raises(RavenError, match="A token is needed"):
             Client(address.partition("?")[0]).predict(picture())
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0 and out == "Stopped; what was accepted is answered.\n" and err == ""
 
 
@@ -116,7 +116,7 @@ def test_sigterm_and_ctrl_c_finish_what_was_accepted(raven: Raven, tmp_path: Pat
             time.sleep(0.5)
             process.send_signal(number)
             assert [len(one.result()["objects"]) for one in answers] == [1] * 4
-            assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=PATIENCE) == 0
             assert not Client(address, patience=0).healthy()
 
 
@@ -124,7 +124,7 @@ def test_several_workers_answer_on_one_address(raven: Raven, tmp_path: Path) -> 
     slow = pack(tmp_path / "slow.tar", "slow")
     with started(raven, slow, "--workers", "2", "--max-batch", "1") as (process, address):
         client = Client(address)
-        wait_for(client.healthy, 60)
+        wait_for(client.healthy)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         first = children.read_text().split()
         assert len(first) == 2
@@ -134,17 +134,17 @@ def test_several_workers_answer_on_one_address(raven: Raven, tmp_path: Path) -> 
         text = raven_metrics(address)
         assert 'raven_requests_total{status="200"} 8.0' in text
         os.kill(int(first[0]), signal.SIGKILL)  # one that dies is started again
-        wait_for(lambda: len(set(children.read_text().split()) - set(first)) == 1, 30)
+        wait_for(lambda: len(set(children.read_text().split()) - set(first)) == 1)
         assert client.predict(picture())["objects"]
         with ThreadPoolExecutor(8) as pool:
             answers = [pool.submit(client.predict, picture()) for _ in range(8)]
             time.sleep(0.5)
             process.send_signal(signal.SIGTERM)
             # Nobody waits in line for a server that ends, while what was accepted is answered.
-            wait_for(lambda: refuses(address), 5)
+            wait_for(lambda: refuses(address))
             assert process.poll() is None
             assert all(one.result()["objects"] for one in answers)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE) == 0
         assert process.stderr is not None and "it is started again" in process.stderr.read()
 
 
@@ -162,18 +162,18 @@ def raven_metrics(address: str) -> str:
     from urllib.request import urlopen
 
     parts = urlsplit(address)
-    with urlopen(f"http://{parts.netloc}/metrics?{parts.query}", timeout=10) as answer:
+    with urlopen(f"http://{parts.netloc}/metrics?{parts.query}", timeout=PATIENCE) as answer:
         return str(answer.read().decode())
 
 
 def test_workers_end_with_the_process_that_started_them(raven: Raven, model: Path) -> None:
     with started(raven, model, "--workers", "2") as (process, address):
         client = Client(address, timeout=5)
-        wait_for(client.healthy, 60)
+        wait_for(client.healthy)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.kill()
         process.wait()
-        wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 30)
+        wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
 
 
 def test_a_model_for_transfer_learning_only_is_refused_unless_forced(raven: Raven, model: Path) -> None:
@@ -244,11 +244,9 @@ def test_a_worker_that_is_being_started_when_the_end_comes_is_ended_too() -> Non
         os.kill(os.getpid(), signal.SIGTERM)  # which comes before the process is there
         return {}
 
-    command = [sys.executable, "-c", "import time; time.sleep(30)"]
-    began = time.monotonic()
-    with socket.socket() as opened:
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with socket.socket() as opened, within(20):
         Workers(lambda number: command, opened, 1, begins, print).run()
-    assert time.monotonic() - began < 20
 
 
 @pytest.mark.slow
@@ -265,4 +263,4 @@ def test_who_does_not_read_an_answer_keeps_no_server_from_ending(raven: Raven, m
             unread.sendall(head.encode() + content)
             wait_for(lambda: unread.recv(1, socket.MSG_PEEK))
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=15) == 0
+            assert process.wait(timeout=PATIENCE) == 0

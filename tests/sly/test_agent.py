@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from as_user import Raven, wait_for
+from as_user import PATIENCE, Raven, wait_for
 from sly_support import events, needs_bwrap, only_run, record, tasks
 
 pytestmark = needs_bwrap
@@ -82,13 +82,13 @@ def test_a_deployed_model_serves_until_it_is_asked_to_stop(
         "assert os.listdir('/sly_task_data/data') == []\n"
         "json.load(open('/sly_task_data/model/config.json'))\n"
         "print(json.dumps({'message': 'ready', 'event_type': 'EventType.TASK_DEPLOYED'}))\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     model = only_run(raven).name  # a run's model, by its id
     agent = raven.start("agent", "run", printing, "--mode", "deploy", "--model", model)
     run = wait_for(lambda: next((r for r in raven.runs()[1:] if events(r, "TASK_DEPLOYED")), None))
     assert "interrupted" in raven.ok("runs", "stop", run.name)
-    agent.communicate(timeout=30)
+    agent.communicate(timeout=PATIENCE)
 
 
 def test_a_model_for_transfer_learning_only_is_trained_on_and_does_not_predict(
@@ -199,7 +199,7 @@ def test_a_request_to_stop_ends_the_program(
     )
     run = wait_for(lambda: next((r for r in raven.runs() if events(r, "METRICS")), None))
     assert "interrupted" in raven.ok("runs", "stop", run.name)
-    out, err = agent.communicate(timeout=30)
+    out, err = agent.communicate(timeout=PATIENCE)
     assert agent.returncode == 130, out + err
     assert "Stopped by a request to stop" in err
     assert record(run)["result"]["status"] == "interrupted"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from as_user import Raven, run_raven, wait_for
+from as_user import PATIENCE, Raven, run_raven, wait_for
 from sly_support import needs_bwrap
 
 from ravenml.agent import isolation
@@ -101,9 +101,9 @@ def test_a_deploying_program_is_reached_from_here_though_its_shell_has_no_networ
         shell.stdin.close()
         address = shell.stdout.readline().split()[1]
         for _ in range(4):  # the program is started a second time on the same port
-            said = urllib.request.urlopen(address, timeout=30).read().decode()
+            said = urllib.request.urlopen(address, timeout=PATIENCE).read().decode()
             assert said == f"/workdir [(1, 'lo')] {urlsplit(address).port}"
-        assert shell.wait(30) == 0
+        assert shell.wait(PATIENCE) == 0
     finally:
         shell.kill()
 
@@ -131,7 +131,7 @@ class Ide:
     """What an editor says to a debugger: requests of the Debug Adapter Protocol, and what is answered."""
 
     def __init__(self, port: int) -> None:
-        self._socket = wait_for(lambda: socket.create_connection(("127.0.0.1", port), 1), 40)
+        self._socket = wait_for(lambda: socket.create_connection(("127.0.0.1", port), 1))
         self._socket.settimeout(40)
         self._file = self._socket.makefile("rwb")
         self._number = 0
@@ -182,7 +182,7 @@ def test_an_ide_stops_the_program_at_a_breakpoint_in_the_task_s_surroundings(
         assert ide.until("evaluate")["body"]["result"] == "(['project'], '/workdir')"
         ide.ask("continue", threadId=stopped["threadId"])
         ide.until("terminated")
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert process.returncode == 0 and f"Waiting for an IDE on port {port}." in said

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from as_user import Raven
+from as_user import PATIENCE, Raven
 from buckets import OpenStore
 from faults import FaultProxy
 from packer import write_packer
@@ -184,7 +184,7 @@ def test_ctrl_c_while_storing_says_how_to_go_on(
     while not proxy.seen and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE)
     (run,) = cloud.runs()
     assert process.returncode == 130 and f"Go on with: raven runs upload {run.name}" in err
     assert read_record(run)["result"]["status"] == "completed"

@@ -10,13 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
-from as_user import Raven, wait_for
+from as_user import PATIENCE, Raven, wait_for, within
 
 from ravenml.runs.events import read_events
 
@@ -177,23 +176,23 @@ def test_a_signal_reaches_the_program_which_may_end_in_its_own_way(
         import signal, sys, time
         def told(*_): print("saving", flush=True); time.sleep(0.2); print("saved"); sys.exit(3)
         signal.signal({int(number)}, told)
-        print("ready", flush=True); time.sleep(60)
+        print("ready", flush=True); time.sleep(600)
     """
     (raven.cwd / "script.py").write_text(dedent(source))
     process = raven.start("run", "--", sys.executable, "script.py")
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert out.split() == ["saving", "saved"] and process.returncode == 3
     assert record(raven.runs()[0])["result"]["status"] == "interrupted"
 
 
 def test_a_request_in_control_json_ends_it(raven: Raven) -> None:
-    (raven.cwd / "script.py").write_text("print('ready', flush=True)\nimport time; time.sleep(60)")
+    (raven.cwd / "script.py").write_text("print('ready', flush=True)\nimport time; time.sleep(600)")
     process = raven.start("run", "--", sys.executable, "script.py")
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     (raven.runs()[0] / "control.json").write_text('{"request": "stop"}')
-    assert process.wait(timeout=20) == 128 + signal.SIGTERM
+    assert process.wait(timeout=PATIENCE) == 128 + signal.SIGTERM
     assert "request" in record(raven.runs()[0])["result"]["reason"]
 
 
@@ -203,7 +202,7 @@ def test_on_a_terminal_the_program_sees_a_terminal_and_ctrl_c_reaches_it_once(ra
         times = 0
         try:
             print("tty", sys.stdout.isatty(), sys.stderr.isatty(), os.get_terminal_size().columns, flush=True)
-            time.sleep(20)
+            time.sleep(600)
         except KeyboardInterrupt: times += 1
         time.sleep(0.5)
         print("interrupted", times)
@@ -241,13 +240,12 @@ def test_on_a_terminal_the_program_sees_a_terminal_and_ctrl_c_reaches_it_once(ra
 
 def test_a_process_that_outlives_the_program_does_not_hold_it_up(raven: Raven) -> None:
     source = "import subprocess; subprocess.Popen(['sleep', '30']); print('left one behind')"
-    began = time.monotonic()
-    assert run_python(raven, source).stdout == "left one behind\n"
-    assert time.monotonic() - began < 15
+    with within(15):
+        assert run_python(raven, source).stdout == "left one behind\n"
 
 
 def test_a_program_that_is_under_way_shows_as_running_and_its_log_grows(raven: Raven) -> None:
-    (raven.cwd / "script.py").write_text("print('ready')\nimport time; time.sleep(60)")
+    (raven.cwd / "script.py").write_text("print('ready')\nimport time; time.sleep(600)")
     process = raven.start("run", "--", sys.executable, "script.py")
     folder = wait_for(lambda: raven.runs() and raven.runs()[0])
     wait_for(lambda: "ready" in (folder / "console.log").read_text())

@@ -12,7 +12,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from as_user import Raven
+from as_user import PATIENCE, Raven
 
 from ravenml.runs.events import read_events
 
@@ -164,14 +164,14 @@ def test_however_it_ends_the_run_is_sealed(
 
 
 def test_a_script_that_is_terminated_is_interrupted(raven: Raven) -> None:
-    source = "from ravenml import Task; import time; Task.init(); print('ready', flush=True); time.sleep(60)"
+    source = "from ravenml import Task; import time; Task.init(); print('ready', flush=True); time.sleep(600)"
     (raven.cwd / "train.py").write_text(source)
     process = subprocess.Popen(
         [sys.executable, "train.py"], env=raven.env(), cwd=raven.cwd, stdout=subprocess.PIPE
     )
     assert process.stdout is not None and process.stdout.readline() == b"ready\n"
     process.terminate()
-    assert process.wait(20) == 143
+    assert process.wait(PATIENCE) == 143
     assert record(raven.runs()[0])["result"]["status"] == "interrupted"
 
 

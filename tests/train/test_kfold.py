@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from as_user import Raven, wait_for
+from as_user import PATIENCE, Raven, wait_for
 from simple_project import write_simple_project
 from throwaway import LEARNS, SETTINGS, write_plugin
 
@@ -215,7 +215,7 @@ def test_the_parents_death_ends_its_folds(raven: Raven, learner: Path, project: 
         lambda: next(iter(raven.home.glob("runs/*/folds/0/threads.txt")), None) or running_fold(raven)
     )
     parent.kill()
-    parent.communicate(timeout=30)
+    parent.communicate(timeout=PATIENCE)
     wait_for(lambda: json.loads((fold / "run.json").read_text())["result"])
     assert json.loads((fold / "run.json").read_text())["result"]["status"] == "interrupted"
 

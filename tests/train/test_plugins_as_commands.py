@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from as_user import Raven, start_raven
+from as_user import PATIENCE, Raven, start_raven
 from throwaway import AS_WRITTEN_TODAY, GROUP, LEARNS, SETTINGS, write_plugin
 
 from ravenml.plugin import discovery
@@ -221,6 +221,6 @@ def on_a_terminal(raven: Raven, *arguments: str) -> str:
         if not chunk:
             break
         shown += chunk
-    process.wait(timeout=30)
+    process.wait(timeout=PATIENCE)
     os.close(ours)
     return shown.decode().replace("\r\n", "\n")

@@ -14,7 +14,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from as_user import Raven, wait_for
+from as_user import PATIENCE, Raven, wait_for
 from throwaway import GROUP, LEARNS, SETTINGS, write_plugin
 
 from ravenml.common.io import read_json
@@ -140,7 +140,7 @@ def test_a_default_of_the_plugins_own_option_is_read_by_the_core(
     ("source", "sentence"),
     [
         (
-            "while True:\n    try:\n        import time; time.sleep(60)\n    except Exception: pass",
+            "while True:\n    try:\n        import time; time.sleep(600)\n    except Exception: pass",
             "did not end within",
         ),
         ("raise TimeoutError('the server is slow')", "TimeoutError: the server is slow"),
@@ -327,7 +327,7 @@ def test_a_single_fold_that_is_resumed_keeps_its_images(raven: Raven, learner: P
     )  # fmt: skip
     wait_for(lambda: next(iter(raven.home.glob("runs/*/checkpoints/state_epoch.txt")), None))
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     (run,) = raven.runs()
     before = (run / "info" / "val_set.json").read_text()
     for kind, suffix in (("img", ""), ("ann", ".json")):
@@ -343,7 +343,7 @@ def test_a_request_to_stop_is_for_one_attempt(raven: Raven, learner: Path, proje
     )
     run = wait_for(lambda: next(iter(raven.home.glob("runs/*/events.jsonl")), None)).parent
     (run / "control.json").write_text('{"request": "stop"}')
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     raven.ok("train", "learner", "train", "--resume", run.name, SECONDS="0")
 

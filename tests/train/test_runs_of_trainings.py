@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from as_user import Raven, wait_for
+from as_user import PATIENCE, Raven, wait_for
 from throwaway import GROUP, write_plugin
 
 from ravenml.runs.events import read_events
@@ -76,7 +76,7 @@ def test_an_interrupted_run_is_marked_keeps_its_checkpoint_and_says_how_to_go_on
     process = raven.start("train", "--dataset", project, "learner", "train", *arguments)
     wait_for_checkpoint(raven)
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == code
     (run,) = raven.runs()
     assert read_record(run)["result"]["status"] == "interrupted"
@@ -96,7 +96,7 @@ def test_the_second_ctrl_c_ends_a_plugin_that_asks_but_does_not_stop(
     for _ in range(2):
         process.send_signal(signal.SIGINT)
         time.sleep(0.5)
-    process.communicate(timeout=10)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
 
 
@@ -110,7 +110,7 @@ def test_a_killed_run_is_lost_and_can_be_resumed(raven: Raven, learner: Path, pr
     refused = raven("train", "learner", "train", "--resume", run.name)
     assert refused.returncode == 2 and "still running" in refused.stderr
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert status(run, read_record(run)) == "lost"
     raven.ok("train", "learner", "train", "--resume", run.name, "--seconds", "0")
     resumed = [
@@ -125,7 +125,7 @@ def test_a_request_in_control_json_stops_a_polite_plugin(raven: Raven, learner: 
     )
     run = wait_for_checkpoint(raven)
     (run / "control.json").write_text('{"request": "stop"}')
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert read_record(run)["result"]["reason"] == "a request to stop"
 
