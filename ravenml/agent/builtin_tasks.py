@@ -55,7 +55,7 @@ def train_task(plugin: str, describe: Describe | None = None) -> None:
     config.write_text(yaml.safe_dump({"dataset": str(_project()), "plugin": settings}))
     relay = _Relay(describe)
     relay.start()
-    # In this process, which SIGTERM reaches, and through the front door, as `python -m ravenml` does.
+    # In this process, which SIGTERM reaches, and through the command line, as `python -m ravenml` does.
     sys.argv[1:] = ["train", "-c", str(config), plugin, "train", "--upload-checkpoints", "none"]
     try:
         runpy.run_module("ravenml", run_name="__main__")

@@ -9,7 +9,7 @@ from typing import get_args
 
 from as_user import Raven
 
-from ravenml.config.commands import FIELDS
+from ravenml.cli.config import FIELDS
 from ravenml.config.config import Config
 from ravenml.config.sources import is_single
 

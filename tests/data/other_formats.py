@@ -11,7 +11,7 @@ import numpy as np
 from click.testing import CliRunner
 from projects import encoded
 
-from ravenml.data.commands import data
+from ravenml.cli.data import data
 from ravenml.data.editable_annotation import Document, read_document
 from ravenml.data.project import Project
 from ravenml.errors import RavenError
@@ -31,7 +31,7 @@ class Done:
 
 
 def run(*arguments: object) -> Done:
-    """``raven data …``, with errors worded as the front door words them."""
+    """``raven data …``, with errors worded as on the command line."""
     result = CliRunner().invoke(data, [str(argument) for argument in arguments])
     error = result.exception
     if isinstance(error, RavenError):

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 from projects import bitmap_of, box_of, real_data, write_item, write_meta, write_project
 
+from ravenml.cli.data import data
 from ravenml.data.bitmap import decode_bitmap
 from ravenml.data.cache import default_cache
-from ravenml.data.commands import data
 from ravenml.data.demo import write_demo
 from ravenml.data.folds import make_folds
 from ravenml.data.geometry import Polygon

@@ -43,7 +43,7 @@ def test_tracked_files_go_as_they_are_now_and_untracked_ones_unless_ignored(
 
 def test_the_core_and_the_plugin_go_with_it_entry_points_included(code: Path, tmp_path: Path) -> None:
     packed = zipfile.ZipFile(pack(tmp_path / "zips", code, "ravenml-unet").path).namelist()
-    assert "ravenml/cli.py" in packed and "ravenml_unet/core.py" in packed
+    assert "ravenml/cli/__init__.py" in packed and "ravenml_unet/core.py" in packed
     assert any(name.startswith("ravenml_unet-") and name.endswith("entry_points.txt") for name in packed)
     assert not any("__pycache__" in name for name in packed)
 

@@ -58,7 +58,7 @@ def test_the_context_holds_all_that_the_dockerfile_copies_and_the_labels(
         assert all(member.isfile() for member in tar), "links are followed"
         unpack(tar, tmp_path / "built")
     assert {"src/train.py", "src/inference.py", "VERSION", "core/pyproject.toml"} <= names
-    assert {"core/ravenml/cli.py", "core/ravenml/sly/alias/supervisely_lib/__init__.py"} <= names
+    assert {"core/ravenml/cli/__init__.py", "core/ravenml/sly/alias/supervisely_lib/__init__.py"} <= names
     hidden = [name for name in names if "/." in f"/{name}" or "__pycache__" in name or name.startswith("/")]
     assert not hidden and "src/alias.py" in names
     instructions = [line for line in dockerfile.splitlines() if line and not line.startswith("#")]

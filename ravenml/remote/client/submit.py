@@ -135,6 +135,42 @@ def submit(
     return run_id
 
 
+def submit_program(
+    program: Sequence[str],
+    queue: str,
+    *,
+    project: str | None = None,
+    name: str | None = None,
+    outputs: Sequence[str] = (),
+    image: str | None = None,
+    workers: int = 1,
+    retries: int = 3,
+) -> str:
+    """Send any program to a queue, to be recorded there as ``raven run`` does; the run's id.
+
+    Raises:
+        InputError: a secret stands in its command line, or see :func:`submit`.
+    """
+    words = list(program)
+    if redacted_arguments(words) != words:
+        raise InputError(
+            "The command line holds a secret, which everybody could read in the job; set it in the "
+            "environment of the workers, and name the variable under the queue's `secrets`."
+        )
+    record = {key: value for key, value in (("project", project), ("name", name)) if value}
+    options = [word for key, value in record.items() for word in (f"--{key}", value)]
+    options += [word for folder in outputs for word in ("--output", folder)]
+    command = ["run", *options, "--", *words]
+    return submit(
+        command,
+        queue,
+        record={**record, "command": ["raven", *command]},
+        image=image,
+        workers=workers,
+        retries=retries,
+    )
+
+
 def resubmit(job: Job, attempt: int) -> None:
     """Start one more attempt of a run whose cluster is gone; its claim is the caller's.
 

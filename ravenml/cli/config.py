@@ -97,3 +97,33 @@ def update(**given: Any) -> None:
     save_config(validated(Config, kept, str(config_path()), spelled))
     for name, value in changes.items():
         click.echo(f"{name} is now {value if value != '' else 'not set'} ({config_path()}).")
+
+
+@config.command()
+@field_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(as_json: bool, **flags: Any) -> None:
+    """Try the configured buckets: list, write, read, compare, remove, and which checksums the server takes.
+
+    Flags stand in for fields of the configuration, to try them before they are kept.
+
+    Exit code: 0 where all works, 1 where something does not.
+    """
+    from ravenml.config.config import effective_config
+    from ravenml.errors import RavenError
+    from ravenml.store.check import check_stores
+
+    configured, _ = effective_config({name: value for name, value in flags.items() if value != ""})
+    found = check_stores(configured)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found, indent=2))
+    else:
+        for one in found:
+            click.echo(f"{one['store']}  ({one['for']})")
+            for step in one["steps"]:
+                click.echo(f"  {'ok  ' if step['ok'] else 'NO  '}{step['what']}")
+    broken = [one for one in found if not all(step["ok"] for step in one["steps"])]
+    if broken:
+        raise RavenError(f"{len(broken)} of {len(found)} stores cannot be used as configured.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 
@@ -22,8 +24,6 @@ def plugin() -> None:
 @click.option("--into", type=click.Path(file_okay=False), default=".", help="Write it into this folder.")
 def new(name: str, template: str, into: str) -> None:
     """Write the plugin NAME: a complete package that installs, trains and uninstalls at once."""
-    from pathlib import Path
-
     from ravenml.plugin.scaffold import write_plugin
 
     folder = write_plugin(name, template, Path(into))
@@ -40,8 +40,6 @@ def new(name: str, template: str, into: str) -> None:
 @click.argument("folder", type=click.Path(), metavar="DIR")
 def check(folder: str) -> None:
     """Say what is wrong with the plugin in DIR."""
-    from pathlib import Path
-
     from ravenml.errors import RavenError
     from ravenml.plugin.packagecheck import faults_of
 
@@ -80,3 +78,28 @@ def list_(as_json: bool) -> None:
             f"`install_all.sh -u {half}` undoes it.",
             err=True,
         )
+
+
+@plugin.command(short_help="Build a plugin's Docker image, after Supervisely's contract.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--push", is_flag=True, help="Push it to its registry, too.")
+@click.option(
+    "--context",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.tar",
+    help="Only write the complete build context; `docker build -t NAME:TAG - < FILE.tar` builds it anywhere.",
+)
+def image(folder: Path, push: bool, context: Path | None) -> None:
+    """Build the image that VERSION names; labels hold plugin_info, README, run configs and modes."""
+    from ravenml.agent.plugin_folder import PluginFolder
+    from ravenml.agent.plugin_image import build, write_context
+
+    opened = PluginFolder.open(folder)
+    if context is not None:
+        if push:
+            raise click.UsageError("--context builds nothing that could be pushed; leave --push out.")
+        write_context(opened, context.expanduser().absolute())
+        click.echo(f"Wrote {context}. Build it with: docker build -t {opened.version} - < {context}")
+        return
+    build(opened, push)
+    click.echo(f"Built {opened.version}{' and pushed it' if push else ''}.")

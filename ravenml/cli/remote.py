@@ -1,12 +1,8 @@
-"""``raven remote``, and the options with which ``raven run`` sends a program away."""
+"""``raven remote``: queues on Ray clusters, and the runs that were sent there."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
-
-from ravenml.runs.process.commands import run as run_here
 
 
 @click.group()
@@ -97,67 +93,3 @@ def stop_local() -> None:
     from ravenml.remote.client.local_ray import stop
 
     click.echo("Stopped." if stop() else "It does not run.")
-
-
-def _run(
-    queue: str | None, workers: int | None, retries: int | None, image: str | None, **given: Any
-) -> None:
-    """Run the program here, or send it to a queue."""
-    if queue is None:
-        for value, name in ((workers, "--workers"), (retries, "--retries"), (image, "--image")):
-            if value is not None:
-                raise click.UsageError(f"{name} belongs to --remote; name a queue, or leave it out.")
-        assert run_here.callback is not None
-        run_here.callback(**given)
-        return
-    from ravenml.errors import InputError
-    from ravenml.remote.client.submit import submit
-    from ravenml.runs.secrets import redacted_arguments
-
-    program = list(given["program"])
-    if redacted_arguments(program) != program:
-        raise InputError(
-            "The command line holds a secret, which everybody could read in the job; set it in the "
-            "environment of the workers, and name the variable under the queue's `secrets`."
-        )
-    options = [word for name in ("project", "name") if given[name] for word in (f"--{name}", given[name])]
-    options += [word for folder in given["outputs"] for word in ("--output", folder)]
-    record = {name: given[name] for name in ("project", "name") if given[name]}
-    run_id = submit(
-        ["run", *options, "--", *program],
-        queue,
-        record={**record, "command": ["raven", "run", *options, "--", *program]},
-        image=image,
-        workers=workers or 1,
-        retries=3 if retries is None else retries,
-    )
-    click.echo(f"Sent:      {run_id} to the queue {queue}")
-    click.echo(f"Follow it: raven runs logs -f {run_id}")
-
-
-run = click.Command(
-    "run",
-    context_settings=run_here.context_settings,
-    short_help=run_here.short_help,
-    help=run_here.help,
-    callback=_run,
-    params=[
-        click.Option(
-            ["--remote", "queue"], metavar="QUEUE", help="Run it on the Ray cluster that this queue names."
-        ),
-        click.Option(
-            ["--workers"],
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="With --remote: start N of it, with torchrun's variables.",
-        ),
-        click.Option(
-            ["--retries"],
-            type=click.IntRange(min=0),
-            metavar="N",
-            help="With --remote: how often a lost worker, or a lost cluster, is made up for (default 3).",
-        ),
-        click.Option(["--image"], help="With --remote: another container image than the queue's."),
-        *run_here.params,
-    ],
-)

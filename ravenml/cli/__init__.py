@@ -1,4 +1,4 @@
-"""The front door: ``raven`` loads a command group only when it is called, and words every error."""
+"""The command ``raven``: loads a command group only when it is called, and words every error."""
 
 from __future__ import annotations
 
@@ -13,52 +13,38 @@ import click
 from ravenml.context import ARGV
 from ravenml.errors import RavenError
 
-ROOMS = {
-    "train": ("ravenml.train.commands", "Train a model with one of the installed plugins."),
-    "run": ("ravenml.remote.commands", "Run any program, and record what it does."),
-    "infer": ("ravenml.infer.commands", "Annotate images with a trained model."),
-    "serve": ("ravenml.serve.commands", "Put a trained model behind HTTP, with a page to try it on."),
-    "runs": ("ravenml.runs.commands", "List, compare, repeat and keep runs."),
-    "remote": ("ravenml.remote.commands", "Queues on Ray clusters, and watching over what was sent there."),
-    "models": ("ravenml.store.commands", "List, show, fetch, store and remove trained models."),
-    "data": ("ravenml.data.commands", "Look at, import, fetch and store datasets, and make a demo one."),
-    "agent": ("ravenml.agent.commands", "Run plugins that were written for Supervisely's contract."),
-    "dashboard": ("ravenml.dashboard.commands", "Train, watch and compare in a browser."),
-    "plugin": ("ravenml.plugin.commands", "Write a plugin, check one, and see which are installed."),
-    "config": (
-        "ravenml.config.commands",
-        "Show and change what every command takes as its default, and try the buckets.",
-    ),
+# Each is the command of its name in the module of its name, which is imported only when it is called.
+COMMANDS = {
+    "train": "Train a model with an installed plugin.",
+    "run": "Run any program and record it.",
+    "infer": "Annotate images with a trained model.",
+    "serve": "Serve a trained model over HTTP, with a demo page.",
+    "runs": "List, compare, repeat and manage runs.",
+    "remote": "Manage Ray queues and the runs submitted to them.",
+    "models": "List, show, fetch, store and remove trained models.",
+    "data": "Inspect, import, fetch and store datasets; write a demo dataset.",
+    "agent": "Run plugins written for Supervisely's contract.",
+    "dashboard": "Train, watch and compare in a browser.",
+    "plugin": "Write and check plugins; list installed ones.",
+    "config": "Show or change default settings; test storage access.",
 }
-# Commands that people look for in one room's group, but that stand in another, or in a part of their own.
-GUESTS = {
-    "config": ("ravenml.store.commands", "check"),
-    "models": ("ravenml.runs.commands", "push"),
-    "runs": ("ravenml.runs.exporters.commands", "sync"),
-    "plugin": ("ravenml.agent.commands", "image"),
-}
+# Commands before which the state of runs on clusters is brought up to date.
+SYNCED = ("runs", "dashboard")
 
 
-# Commands before which news of runs on clusters are brought.
-LOOKS = ("runs", "dashboard")
-
-
-class Rooms(click.Group):
+class Commands(click.Group):
     """A group that knows its commands by name and imports a module when its command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(ROOMS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in ROOMS:
+        if cmd_name not in COMMANDS:
             return None
         import importlib
 
-        command = getattr(importlib.import_module(ROOMS[cmd_name][0]), cmd_name)
+        command = getattr(importlib.import_module(f"ravenml.cli.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)
-        if cmd_name in GUESTS and isinstance(command, click.Group):
-            module, name = GUESTS[cmd_name]
-            command.add_command(getattr(importlib.import_module(module), name), name)
         return command
 
     def resolve_command(
@@ -69,13 +55,13 @@ class Rooms(click.Group):
         except click.UsageError as error:
             import difflib
 
-            close = difflib.get_close_matches(args[0], ROOMS, n=1)
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
             if close and "mean" not in error.message:
                 raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from None
             raise
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args[:1] and args[0] in LOOKS and not ctx.resilient_parsing and "--help" not in args:
+        if args[:1] and args[0] in SYNCED and not ctx.resilient_parsing and "--help" not in args:
             from ravenml.config.home import home
 
             if (home() / "remote" / "following").is_dir():  # something was sent to a cluster from here
@@ -86,7 +72,7 @@ class Rooms(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, help) for name, (_, help) in ROOMS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
         command_line = list(args)
@@ -110,7 +96,7 @@ def _version(context: click.Context, parameter: click.Parameter, value: bool) ->
         context.exit()
 
 
-@click.group(cls=Rooms, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
 )

@@ -2,28 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ravenml.agent.options import (
-    CONFIG,
-    DATA,
-    FORCE,
-    ISOLATION,
-    MODE,
-    MODEL,
-    NETWORK,
-    PLUGIN,
-    PORT,
-    PRESET,
-    PYTHON,
-    shared,
-)
-
 if TYPE_CHECKING:
     from ravenml.agent.deployment import Deployment
+
+
+MODE = click.option(
+    "--mode",
+    type=click.Choice(["train", "inference", "deploy"]),
+    required=True,
+    help="Which of src/train.py, src/inference.py and src/deploy.py to start.",
+)
+DATA = click.option("--data", metavar="PROJECT", help="A Supervisely project: its folder, or a known name.")
+MODEL = click.option(
+    "--model", metavar="MODEL", help="A model-state.tar, a run or a stored model to start from."
+)
+CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A JSON or YAML file: what task_config.json will hold.",
+)
+PRESET = click.option("--preset", metavar="TITLE", help="One of the plugin's predefined run configs.")
+ISOLATION = click.option(
+    "--isolation",
+    type=click.Choice(["docker", "bwrap", "none"]),
+    help="How the program is shut in.  Default: the best that is there.",
+)
+PYTHON = click.option(
+    "--python",
+    type=click.Path(path_type=Path),
+    help="The interpreter, outside of docker.  Default: the plugin's .venv, else raven's own.",
+)
+NETWORK = click.option("--network", is_flag=True, help="Let the program use the network.")
+PORT = click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="For --mode deploy: the port on 127.0.0.1.  Default: 8000, or the next free one.",
+)
+FORCE = click.option("--force", is_flag=True, help="Use a model for transfer learning only.")
+PLUGIN = click.argument("plugin", metavar="PLUGIN_DIR", type=click.Path(path_type=Path))
+
+
+def shared(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Add options to a command, in this order."""
+
+    def add(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
 
 
 @click.group()
@@ -264,28 +297,3 @@ def _tell(run: Path, stored: str | None) -> None:
     click.echo(f"Run:       {run}")
     if stored:
         click.echo(f"Stored:    {stored}")
-
-
-@click.command(short_help="Build a plugin's Docker image, after Supervisely's contract.")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--push", is_flag=True, help="Push it to its registry, too.")
-@click.option(
-    "--context",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE.tar",
-    help="Only write the complete build context; `docker build -t NAME:TAG - < FILE.tar` builds it anywhere.",
-)
-def image(folder: Path, push: bool, context: Path | None) -> None:
-    """Build the image that VERSION names; labels hold plugin_info, README, run configs and modes."""
-    from ravenml.agent.plugin_folder import PluginFolder
-    from ravenml.agent.plugin_image import build, write_context
-
-    plugin = PluginFolder.open(folder)
-    if context is not None:
-        if push:
-            raise click.UsageError("--context builds nothing that could be pushed; leave --push out.")
-        write_context(plugin, context.expanduser().absolute())
-        click.echo(f"Wrote {context}. Build it with: docker build -t {plugin.version} - < {context}")
-        return
-    build(plugin, push)
-    click.echo(f"Built {plugin.version}{' and pushed it' if push else ''}.")

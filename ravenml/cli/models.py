@@ -1,13 +1,14 @@
-"""``raven models``: trained models, on this machine and in the bucket; and ``raven config check``."""
+"""``raven models``: trained models, on this machine and in the bucket."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ravenml.config.commands import field_options
+from ravenml.cli.options import confirm, print_table
 
 if TYPE_CHECKING:
     from ravenml.store.base import Store
@@ -133,8 +134,6 @@ def pull(model: str, address: str | None, to: str | None, extras: bool) -> None:
 
     Every file is checked by its checksum; what is there and whole is not fetched again.
     """
-    from pathlib import Path
-
     from ravenml.errors import Interrupted
     from ravenml.store.factory import local_models
     from ravenml.store.models import find_model, pull_model
@@ -155,8 +154,6 @@ def pull(model: str, address: str | None, to: str | None, extras: bool) -> None:
 )
 def pack(folder: str, to: str | None) -> None:
     """Make a model's file of a folder with its config.json and weights: an uncompressed tar."""
-    from pathlib import Path
-
     from ravenml.errors import InputError
     from ravenml.store.model_state import pack_folder
 
@@ -178,8 +175,6 @@ def unpack(file: str, to: str | None) -> None:
 
     A file whose members leave the folder, or are links or devices, is not unpacked.
     """
-    from pathlib import Path
-
     from ravenml.errors import InputError
     from ravenml.store.model_state import read_config, unpack_model
 
@@ -221,54 +216,43 @@ def _left(store: Store, model_id: str) -> bool:
     )
 
 
-@click.command()
-@field_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(as_json: bool, **flags: Any) -> None:
-    """Try the configured buckets: list, write, read, compare, remove, and which checksums the server takes.
+@models.command(short_help="Store a run, or a model that was made elsewhere.")
+@click.argument("what", metavar="RUN|FILE.tar")
+@click.option("--plugin", help="The plugin that uses the model; by custom, what its config.json says.")
+@click.option("--name", help="What the model is called in lists.")
+@click.option(
+    "--transfer-only", is_flag=True, help="It is only good to start trainings from, not to predict with."
+)
+@click.option(
+    "--store", "address", metavar="BUCKET", help="Another bucket or s3:// address than the configured."
+)
+@click.pass_context
+def push(
+    context: click.Context,
+    what: str,
+    plugin: str | None,
+    name: str | None,
+    transfer_only: bool,
+    address: str | None,
+) -> None:
+    """Store a completed run (any unique beginning of its ID), or a model-state.tar that was made elsewhere.
 
-    Flags stand in for fields of the configuration, to try them before they are kept.
-
-    Exit code: 0 where all works, 1 where something does not.
+    It goes to the configured bucket, or without one to the folder on this machine.
     """
-    from ravenml.config.config import effective_config
-    from ravenml.errors import RavenError
-    from ravenml.store.check import check_stores
+    from ravenml.store.factory import bucket, models_store
 
-    config, _ = effective_config({name: value for name, value in flags.items() if value != ""})
-    found = check_stores(config)
-    if as_json:
-        import json
+    store = bucket("models", address=address) or models_store()
+    if Path(what).is_file():
+        from ravenml.store.models import push_file
 
-        click.echo(json.dumps(found, indent=2))
-    else:
-        for one in found:
-            click.echo(f"{one['store']}  ({one['for']})")
-            for step in one["steps"]:
-                click.echo(f"  {'ok  ' if step['ok'] else 'NO  '}{step['what']}")
-    broken = [one for one in found if not all(step["ok"] for step in one["steps"])]
-    if broken:
-        raise RavenError(f"{len(broken)} of {len(found)} stores cannot be used as configured.")
-
-
-def confirm(question: str, yes: bool) -> None:
-    """Ask; without a terminal, only ``--yes`` counts."""
-    import sys
-
-    if yes:
+        model_id = push_file(store, Path(what), plugin, name, transfer_only)
+        click.echo(f"Stored {what} as {model_id} in {store.name}.")
         return
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} Say --yes.")
-    click.confirm(question, abort=True)
+    if plugin or name or transfer_only:
+        raise click.UsageError(
+            "--plugin, --name and --transfer-only describe a FILE.tar; a run knows its own."
+        )
+    from ravenml.runs.layout import find_run
+    from ravenml.runs.upload import store_run
 
-
-def print_table(table: list[list[str]]) -> None:
-    """A table with a header; aligned on a terminal, separated by tabs in a pipe."""
-    import sys
-
-    if not sys.stdout.isatty():
-        click.echo("\n".join("\t".join(row) for row in table))
-        return
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    for row in table:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    click.echo(f"Stored {find_run(what).name} as {store_run(find_run(what), store=store).where}.")

@@ -1,0 +1,28 @@
+"""What several commands share: options, a question, a table."""
+
+from __future__ import annotations
+
+import click
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask; without a terminal, only ``--yes`` counts."""
+    import sys
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Say --yes.")
+    click.confirm(question, abort=True)
+
+
+def print_table(table: list[list[str]]) -> None:
+    """A table with a header; aligned on a terminal, separated by tabs in a pipe."""
+    import sys
+
+    if not sys.stdout.isatty():
+        click.echo("\n".join("\t".join(row) for row in table))
+        return
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    for row in table:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
