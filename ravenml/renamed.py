@@ -26,6 +26,7 @@ RENAMED = {
     "ravenml.train.background": "ravenml.toolkit.async_writer",
     "ravenml.train.checks": "ravenml.toolkit.preflight",
     "ravenml.train.curves": "ravenml.toolkit.metric_history",
+    "ravenml.train.evaluate": "ravenml.train.options",
     "ravenml.train.identity": "ravenml.toolkit.resume_guard",
     "ravenml.train.keeping": "ravenml.toolkit.checkpoints",
     "ravenml.train.loading": "ravenml.toolkit.prefetch",

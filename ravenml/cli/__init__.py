@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 
 import click
 
-from ravenml.context import ARGV
 from ravenml.errors import RavenError
+
+ARGV = "ravenml.cli.argv"  # in Click's context: all that was typed behind `raven`
 
 # Each is the command of its name in the module of its name, which is imported only when it is called.
 COMMANDS = {

@@ -113,7 +113,7 @@ def run(
     from ravenml.agent.launch import Asked, start
     from ravenml.agent.plugin_folder import PluginFolder
     from ravenml.agent.task_folder import TASK_CONFIG, read_task_config
-    from ravenml.context import ARGV
+    from ravenml.cli import ARGV
 
     for other in take_over_in_background():
         click.echo(f"Took over {other.run}, whose agent is gone.", err=True)

@@ -161,7 +161,7 @@ def _several(
     """Serve in processes of their own, which run this very command line on this process's socket."""
     import os
 
-    from ravenml.context import ARGV
+    from ravenml.cli import ARGV
     from ravenml.infer.model_resolver import find_source
     from ravenml.infer.predictor import model_plugin
     from ravenml.serve.access import TOKEN_VARIABLE

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from ravenml.context import PLUGIN, SETTINGS_MODEL
+from ravenml.cli import ARGV
 from ravenml.errors import RavenError
-from ravenml.plugin.discovery import SETTINGS, TRAIN, find_plugin, plugins
-from ravenml.train.cli_options import keep, set_option
-from ravenml.train.options import extend, remote_options
+from ravenml.plugin.discovery import TRAIN, find_plugin, plugins
+from ravenml.train import options
+from ravenml.train.options import plugin_command, remember, remote_options, set_option, store_unclaimed
 
 
 class Plugins(click.Group):
@@ -27,13 +27,9 @@ class Plugins(click.Group):
         plugin = find_plugin(cmd_name)
         if plugin is None:
             return None
-        command = plugin.load()
-        if not isinstance(command, click.Command):
-            kind = type(command).__name__
-            raise plugin.unusable(f"{plugin.entry_point.value} is no Click command but a {kind}")
-        ctx.meta[PLUGIN] = plugin
-        extend(command, lambda: _settings_options(plugin.name, ctx))
-        return command
+        ctx.meta[options.PLUGIN] = plugin
+        ctx.meta[options.ARGV] = ctx.meta.get(ARGV, sys.argv[1:])
+        return plugin_command(plugin)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -60,32 +56,17 @@ class Plugins(click.Group):
                 formatter.write_dl(rows)
 
 
-def _settings_options(name: str, context: click.Context) -> list[click.Option]:
-    published = find_plugin(name, SETTINGS)
-    if published is None:
-        return []
-    from pydantic import BaseModel
-
-    from ravenml.train.settings import settings_options
-
-    model = published.load()
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        raise published.unusable(f"{published.entry_point.value} is no pydantic model")
-    context.meta[SETTINGS_MODEL] = model
-    return settings_options(model, published.name)
-
-
 @click.group(cls=Plugins)
 @click.option(
     *("-c", "--config"),
     expose_value=False,
-    callback=keep,
+    callback=remember,
     metavar="FILE",
     help="Take what is not given here from this YAML file, or from a run's train_args.json.",
 )
-@click.option("--dataset", expose_value=False, callback=keep, help="The dataset: a folder or a name.")
+@click.option("--dataset", expose_value=False, callback=remember, help="The dataset: a folder or a name.")
 @click.option(
-    "--local", expose_value=False, callback=keep, metavar="PATH", help="Store the result in this folder."
+    "--local", expose_value=False, callback=remember, metavar="PATH", help="Store the result in this folder."
 )
 @remote_options
 def train() -> None:
@@ -107,8 +88,6 @@ train.params.append(set_option())
 def _finish(context: click.Context, result: Any, **_: Any) -> Any:
     """Store a ``TrainOutput`` that a command without ``@pass_train`` returned."""
     if result is not None and "ravenml.train.interfaces" in sys.modules:
-        from ravenml.train.command import store_unclaimed
-
         store_unclaimed(context, result)
     return result
 

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
-
 from ravenml.dashboard.app import make_app
 from ravenml.dashboard.settings import PORT, Settings
 from ravenml.serve.access import Access, choose_token, listen
@@ -46,9 +44,8 @@ def serve(
     app = make_app(Settings(access, Roots(roots)))
     import uvicorn
 
-    click.echo(f"Dashboard: {access.address}")
-    click.echo("Ctrl-C ends it; what is being trained goes on.", err=True)
-    sys.stdout.flush()
+    print(f"Dashboard: {access.address}", flush=True)
+    print("Ctrl-C ends it; what is being trained goes on.", file=sys.stderr, flush=True)
     if browser:
         _open(access.address_once())
     config = uvicorn.Config(

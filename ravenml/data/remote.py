@@ -7,6 +7,7 @@ that another program has put there has none, and is counted.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -169,8 +170,6 @@ def pull_if_there(name_or_address: str) -> Path | None:
     Args:
         name_or_address: a name, or ``s3://bucket/prefix/name``.
     """
-    import click
-
     address: str | None = None
     name = name_or_address
     if name.startswith("s3://"):
@@ -178,9 +177,9 @@ def pull_if_there(name_or_address: str) -> Path | None:
     store = bucket("datasets", address=address)
     if store is None or store.head(f"{name}/{META}") is None:
         return None
-    click.echo(f"Fetching the dataset {name} from {store.name}.", err=True)
+    print(f"Fetching the dataset {name} from {store.name}.", file=sys.stderr, flush=True)
     folder, done = pull_dataset(store, name)
-    click.echo(f"It is in {folder} ({done.summary}).", err=True)
+    print(f"It is in {folder} ({done.summary}).", file=sys.stderr, flush=True)
     return folder
 
 

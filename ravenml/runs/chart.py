@@ -11,7 +11,7 @@ from ravenml.common.io import write_beside
 from ravenml.errors import RavenError
 from ravenml.runs.curves import Curve
 
-COLOURS = ("blue", "yellow", "green", "magenta", "cyan", "red")
+_COLOURS = (34, 33, 32, 35, 36, 31)  # ANSI: blue, yellow, green, magenta, cyan, red
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # of a braille character: row, column
 _BLANK = 0x2800
 LETTERS = string.ascii_uppercase
@@ -91,9 +91,7 @@ def _joined(dots: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def _painted(character: str, number: int, coloured: bool) -> str:
     if not coloured or number < 0:
         return character
-    import click
-
-    return click.style(character, fg=COLOURS[number % len(COLOURS)])
+    return f"\x1b[{_COLOURS[number % len(_COLOURS)]}m{character}\x1b[0m"
 
 
 def write_png(path: Path, names: Sequence[str], metrics: Mapping[str, Sequence[Curve | None]]) -> None:

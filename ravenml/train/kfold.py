@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
-
 from ravenml.common.io import read_json, write_json
 from ravenml.data.cache import default_cache
 from ravenml.data.project import Project
@@ -37,13 +35,14 @@ _LOOK = 0.1  # seconds between two looks at the folds: whoever trains on the sam
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def run_folds(request: Request, call: Callable[[TrainInput], Any]) -> None:
+def run_folds(session: Session, call: Callable[[TrainInput], Any]) -> None:
     """Train every fold that is not done yet, then score and store them as one run.
 
     Raises:
         RavenError: a fold failed; the others were trained, and the message says how to go on.
     """
-    with Session(request) as session:
+    request = session.request
+    with session:
         train = session.input
         plan = request.make_folds(train.dataset)
         run = train.run
@@ -161,7 +160,7 @@ def _train_here(request: Request, call: Callable[[TrainInput], Any], run: Run, t
             Session(replace(request, fold=fold, parent=run.path, resumed=None)).run_whole(call)
         except Interrupted:
             raise
-        except (RavenError, click.ClickException, SystemExit) as error:
+        except (RavenError, SystemExit) as error:
             run.text(f"fold {fold} failed: {error}", level="error")
 
 

@@ -1,18 +1,41 @@
-"""What plugin authors put on their commands: ``@pass_train`` and ``@kfold_opt``."""
+"""What plugin authors put on their commands, and how a training is read from a command line.
+
+``@pass_train`` marks a command; the core's options and those of the plugin's settings are added to it when
+the plugin is loaded.  This is the one module of ``train`` that knows Click: what it reads becomes
+:class:`~ravenml.train.request.TrainArguments`.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, TypeVar
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 
-from ravenml.train.cli_options import core_options, keep
+from ravenml.errors import InputError, RavenError
+from ravenml.runs.secrets import is_secret
+
+if TYPE_CHECKING:
+    from ravenml.plugin.discovery import Plugin
+    from ravenml.train.request import TrainArguments
+    from ravenml.train.settings import Leaf
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-MARK = "__ravenml_pass_train__"
+# What travels in Click's context, and under which key.
+ARGV = "ravenml.argv"  # list[str]: all that was typed behind `raven`
+PLUGIN = "ravenml.plugin"  # ravenml.plugin.discovery.Plugin: the plugin that was called
+SESSION = "ravenml.session"  # ravenml.train.session.Session: the training of this command line
+_OPTIONS = "ravenml.options"  # the core's options that were given, with their rank
+_SETTINGS = "ravenml.settings"  # the plugin's settings that were given
+
+_MARK = "__ravenml_pass_train__"
+_GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 kfold_opt = click.option("--kfold", is_flag=True, help="Train with k-fold cross-validation.")
 
@@ -27,43 +50,124 @@ def pass_train(function: Function) -> Function:
 
     @functools.wraps(function)
     def command(*args: Any, **kwargs: Any) -> Any:
-        from ravenml.train.command import run_command
-
         context = click.get_current_context()
-        return run_command(context, lambda train: context.invoke(function, train, *args, **kwargs))
+        return _run_command(context, lambda train: context.invoke(function, train, *args, **kwargs))
 
-    setattr(command, MARK, True)
+    setattr(command, _MARK, True)
     return command  # type: ignore[return-value]
 
 
-def remote_options(command: Function) -> Function:
-    """The options of ``raven train`` that send a training away."""
-    for option in (
-        click.option(
-            "--remote",
-            expose_value=False,
-            callback=keep,
-            metavar="QUEUE",
-            help="Train on the Ray cluster that this queue names; `local` is one on this machine.",
-        ),
-        click.option(
-            *("--workers", "group_workers"),
-            type=click.IntRange(min=1),
-            expose_value=False,
-            callback=keep,
-            metavar="N",
-            help="With --remote: train one model with N processes.",
-        ),
-        click.option(
-            "--retries",
-            type=click.IntRange(min=0),
-            expose_value=False,
-            callback=keep,
-            metavar="N",
-            help="With --remote: how often a lost worker, or a lost cluster, is made up for (default 3).",
-        ),
-    ):
-        command = option(command)
+def _run_command(context: click.Context, function: Callable[..., Any]) -> Any:
+    """Call a plugin's training command with its ``TrainInput``; finish and store what it did.
+
+    A command that is called by another one with ``@pass_train``, or that stands in a group that has it,
+    shares that one's ``TrainInput``; the outermost stores.
+
+    Returns:
+        What the command returned; None where k-fold called it in other processes.
+    """
+    from ravenml.runs.launcher import PARENT, end_with_parent
+    from ravenml.train.kfold import run_folds
+    from ravenml.train.request import make_request
+    from ravenml.train.session import Session
+    from ravenml.train.submit import submit_if_remote
+
+    if os.environ.get(PARENT):
+        end_with_parent()
+    outer: Session | None = context.meta.get(SESSION)
+    if outer is not None and outer.calling:
+        return function(outer.input)
+    request = outer.request if outer is not None else make_request(train_arguments(context))
+    if outer is None and (submitted := submit_if_remote(request)) is not None:
+        click.echo(f"Sent:      {submitted} to the queue {request.remote}")
+        click.echo(f"Follow it: raven runs logs -f {submitted}")
+        context.exit(0)
+    is_group = isinstance(context.command, click.Group)
+    wants_folds = request.wants_folds and not is_group
+    session = context.meta[SESSION] = Session(request) if outer is None or wants_folds else outer
+    call = _translated(function)
+    try:
+        if wants_folds:
+            run_folds(session, call)
+            return None
+        if is_group:  # its commands continue with what it does to the input
+            context.call_on_close(session.close)
+            return session.call(call)
+        return session.run_whole(call)
+    except _CommandFailed as failed:
+        raise failed.error from None
+
+
+class _CommandFailed(RavenError):
+    """Carries Click's own error through the session, which needs its words alone."""
+
+    def __init__(self, error: click.ClickException) -> None:
+        super().__init__(error.format_message())
+        self.error = error
+
+
+def _translated(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with Click's exceptions as those of Python."""
+
+    def call(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except click.Abort:
+            raise KeyboardInterrupt from None
+        except click.exceptions.Exit as done:
+            raise SystemExit(done.exit_code) from None
+        except click.ClickException as error:
+            raise _CommandFailed(error) from error
+
+    return call
+
+
+def store_unclaimed(context: click.Context, result: Any) -> None:
+    """Store the ``TrainOutput`` of a command that has no ``@pass_train``."""
+    from ravenml.train.interfaces import TrainOutput
+    from ravenml.train.request import make_request
+    from ravenml.train.session import Session
+
+    if isinstance(result, TrainOutput) and SESSION not in context.meta:
+        session = context.meta[SESSION] = Session(make_request(train_arguments(context)))
+        session.run_whole(lambda train: result)
+
+
+def train_arguments(context: click.Context) -> TrainArguments:
+    """All that the command line in ``context``, and the environment, say about a training."""
+    from ravenml.train.request import TrainArguments
+
+    return TrainArguments(
+        plugin=context.meta.get(PLUGIN),
+        command=context.command_path,
+        arguments=list(context.meta.get(ARGV, sys.argv[1:])),
+        options=explicit_options(context),
+        defaults=plugin_defaults(context),
+        settings=dict(context.meta.get(_SETTINGS, {})),
+        own_options={opt for p in context.command.params if p.callback is not remember for opt in p.opts},
+        secret_options=secret_options(context),
+        choose_dataset=_ask_for_dataset if sys.stdin.isatty() and sys.stdout.isatty() else None,
+    )
+
+
+def _ask_for_dataset(known: Mapping[str, Path]) -> str:
+    click.echo("Which dataset?")
+    for name, path in known.items():
+        click.echo(f"  {name:20s} {path}")
+    return str(click.prompt("Dataset", type=click.Choice(list(known)), default=next(iter(known))))
+
+
+def plugin_command(plugin: Plugin) -> click.Command:
+    """A plugin's command, with the core's and its settings' options on all that are marked.
+
+    Raises:
+        PluginError: it cannot be imported, or is not a Click command.
+    """
+    command = plugin.load()
+    if not isinstance(command, click.Command):
+        kind = type(command).__name__
+        raise plugin.unusable(f"{plugin.entry_point.value} is not a Click command but a {kind}")
+    extend(command, lambda: settings_options(plugin))
     return command
 
 
@@ -80,7 +184,7 @@ def extend(command: click.Command, settings_options: Callable[[], list[click.Opt
         for inner in list(command.commands.values()):
             extend(inner, settings_options)
         return
-    if not getattr(command.callback, MARK, False) or getattr(command, "_ravenml_extended", False):
+    if not getattr(command.callback, _MARK, False) or getattr(command, "_ravenml_extended", False):
         return
     command._ravenml_extended = True  # type: ignore[attr-defined]
     taken = {
@@ -91,3 +195,271 @@ def extend(command: click.Command, settings_options: Callable[[], list[click.Opt
         if option.name not in names and not taken.intersection([*option.opts, *option.secondary_opts]):
             command.params.append(option)
             taken.update([*option.opts, *option.secondary_opts])
+
+
+def core_options() -> list[click.Option]:
+    """New instances of the options that every marked command has."""
+
+    def option(name: str, help: str, **more: Any) -> click.Option:
+        variable = "RAVENML_" + name.removeprefix("--").upper().replace("-", "_")
+        return click.Option([name], help=help, expose_value=False, callback=remember, envvar=variable, **more)
+
+    return [
+        click.Option(
+            ["-c", "--config"],
+            help="Take what is not given here from this file.",
+            metavar="FILE",
+            expose_value=False,
+            callback=remember,
+        ),
+        option("--dataset", "The dataset: a folder or a name (see `raven data list`)."),
+        option("--kfold", "Train with k-fold cross-validation.", is_flag=True),
+        option("--folds", "How many folds (default 5); implies --kfold.", type=int, metavar="N"),
+        option("--fold-by", "What stays together: random, dataset, or a regular expression on names."),
+        option(
+            "--fold-seed", "The seed of folds and of a random split (default 0).", type=int, metavar="SEED"
+        ),
+        option("--fold-from", "Use only images with this tag for k-fold.", metavar="TAG"),
+        option("--fold", "Train one fold alone, counted from 0.", type=int, metavar="I", multiple=True),
+        option("--jobs", "How many folds to train side by side (default 1).", type=int, metavar="N"),
+        option(
+            "--resume",
+            "Go on with a run that was interrupted, or with a k-fold run's missing folds.",
+            metavar="ID",
+        ),
+        set_option(),
+        option("--preset", "Start from one of the plugin's presets.", metavar="TITLE"),
+        option("--local", "Store the result in this folder instead of the configured store.", metavar="PATH"),
+        option(
+            "--upload-checkpoints",
+            "Which checkpoints are stored beside the model (default best).",
+            type=click.Choice(["all", "best", "none"]),
+        ),
+        option("--in-process", "Run folds in this process, for a debugger.", is_flag=True, hidden=True),
+    ]
+
+
+def set_option() -> click.Option:
+    """``--set``: every field of the config by its name; it may stand on both levels, and all of it counts."""
+    return click.Option(
+        ["--set", "set"],
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Set any field of the config by its name there (lr=0.1, kfold.folds=3); wins over everything.",
+        expose_value=False,
+        callback=_remember_all,
+    )
+
+
+def _remember_all(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> None:
+    if value:
+        given = context.meta.setdefault(_OPTIONS, {})
+        outer = given["set"][1] if "set" in given else ()
+        given["set"] = (True, (*outer, *value))
+
+
+def remote_options(command: Function) -> Function:
+    """The options of ``raven train`` that send a training away."""
+    for option in (
+        click.option(
+            "--remote",
+            expose_value=False,
+            callback=remember,
+            metavar="QUEUE",
+            help="Train on the Ray cluster that this queue names; `local` is one on this machine.",
+        ),
+        click.option(
+            *("--workers", "group_workers"),
+            type=click.IntRange(min=1),
+            expose_value=False,
+            callback=remember,
+            metavar="N",
+            help="With --remote: train one model with N processes.",
+        ),
+        click.option(
+            "--retries",
+            type=click.IntRange(min=0),
+            expose_value=False,
+            callback=remember,
+            metavar="N",
+            help="With --remote: how often a lost worker, or a lost cluster, is made up for (default 3).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Remember an option's value with its source; a deeper command's wins over an outer one's."""
+    name = parameter.name or ""
+    source = context.get_parameter_source(name)
+    if parameter.multiple:
+        if len(value) > 1:
+            raise click.UsageError(
+                f"--{name} was given {len(value)} times, but one training has one {name}; give it once, or "
+                "leave it out to train them all.",
+                context,
+            )
+        value = value[0] if value else None
+    if source in _GIVEN:
+        given = context.meta.setdefault(_OPTIONS, {})
+        rank = source == ParameterSource.COMMANDLINE
+        if name not in given or given[name][0] <= rank:
+            given[name] = (rank, value)
+
+
+def explicit_options(context: click.Context) -> dict[str, Any]:
+    """The core's options that were given, on whichever level, and whoever declared them.
+
+    An option that the plugin declares itself under one of the core's spellings is read from the command
+    that has it.  The command line beats the environment; deeper beats outer.
+    """
+    given: dict[str, tuple[bool, Any]] = dict(context.meta.get(_OPTIONS, {}))
+    for name, level, parameter in _plugins_own(context):
+        source = level.get_parameter_source(parameter)
+        if source in _GIVEN:
+            rank = source == ParameterSource.COMMANDLINE
+            if name not in given or given[name][0] < rank:
+                given[name] = (rank, level.params[parameter])
+    return {name: value for name, (_, value) in given.items() if value is not None and value is not False}
+
+
+def plugin_defaults(context: click.Context) -> dict[str, Any]:
+    """What the plugin's own declarations of the core's options say where nothing was given."""
+    defaults: dict[str, Any] = {}
+    for name, level, parameter in _plugins_own(context):
+        value = level.params[parameter]
+        if level.get_parameter_source(parameter) == ParameterSource.DEFAULT and value not in (None, False):
+            defaults.setdefault(name, value)
+    return defaults
+
+
+def _plugins_own(context: click.Context) -> Iterator[tuple[str, click.Context, str]]:
+    """The plugin's options that are spelled like one of the core's: the core's name, where, its own name."""
+    # A plugin's own --config or --set is its own affair: the names are too common to mean ours.
+    common = ("config", "set")
+    spellings = {option.opts[0]: str(option.name) for option in core_options() if option.name not in common}
+    level: click.Context | None = context
+    while level is not None:
+        for parameter in level.command.params:
+            name = next((spellings[opt] for opt in parameter.opts if opt in spellings), None)
+            if name is not None and parameter.name in level.params:
+                yield name, level, parameter.name
+        level = level.parent
+
+
+def secret_options(context: click.Context) -> list[str]:
+    """The spellings, short ones too, of the options whose names look like secrets."""
+    found: list[str] = []
+    level: click.Context | None = context
+    while level is not None:
+        found += [
+            opt for p in level.command.params if is_secret(f"{p.name} {' '.join(p.opts)}") for opt in p.opts
+        ]
+        level = level.parent
+    return found
+
+
+def settings_options(plugin: Plugin) -> list[click.Option]:
+    """The options that a plugin's published settings become; none where it publishes none."""
+    from ravenml.train.settings import default_of, leaves, settings_model
+
+    model = settings_model(plugin)
+    if model is None:
+        return []
+    return [_setting_option(leaf, plugin.name, default_of(model, leaf)) for leaf in leaves(model)]
+
+
+def _setting_option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
+    from ravenml.train.settings import without_none
+
+    annotation = without_none(leaf.field.annotation)
+    kind: click.ParamType = click.STRING
+    declaration = leaf.option
+    is_list = leaf.is_list
+    variable = f"RAVENML_{plugin}_{'_'.join(leaf.path)}".upper().replace("-", "_")
+    if annotation is bool:
+        kind, declaration = click.BOOL, f"{leaf.option}/--no-{leaf.option.removeprefix('--')}"
+    elif get_origin(annotation) is Literal:
+        kind = click.Choice([str(choice) for choice in get_args(annotation)])
+    elif annotation in (int, float):
+        kind = click.INT if annotation is int else click.FLOAT
+
+    def remember_setting(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        source = context.get_parameter_source(parameter.name or "")
+        if source in _GIVEN:
+            typed = leaf.option if source == ParameterSource.COMMANDLINE else variable
+            parts = [part.strip() for part in value.split(",") if part.strip()] if is_list else value
+            context.meta.setdefault(_SETTINGS, {})[leaf.path] = (typed, parts)
+
+    shown = ",".join(map(str, default)) if is_list and default else default
+    return click.Option(
+        [declaration, "setting_" + "_".join(leaf.path)],
+        type=kind,
+        default=shown if shown != [] and shown != () else None,
+        show_default=shown is not None and shown != [],
+        expose_value=False,
+        callback=remember_setting,
+        envvar=variable,
+        help=leaf.field.description,
+        metavar="A,B,…" if is_list else None,
+    )
+
+
+def evaluate_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the arguments of an evaluation.
+
+    The function is called with ``model`` (the path of what was named, which may be a run's id), ``project``
+    (the opened dataset), ``out`` (the folder for the results), ``items`` (a file that lists images, or None),
+    ``batch_size`` and ``device``.
+    """
+
+    @click.argument("model")
+    @click.option("--dataset", help="The dataset: a folder or a name.  Default: the configured one.")
+    @click.option(
+        "--out",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("evaluation"),
+        show_default=True,
+        help="The folder for evaluation.json and the pictures.",
+    )
+    @click.option(
+        "--items",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Measure only the images that this file lists, such as a run's info/val_set.json.",
+    )
+    @click.option(
+        "--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Images per step."
+    )
+    @click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+        default="auto",
+        help="Where to compute.",
+    )
+    @click.pass_context
+    @functools.wraps(function)
+    def with_project(context: click.Context, /, model: str, dataset: str | None, **given: Any) -> Any:
+        from ravenml.infer.model_resolver import one_model
+
+        return function(model=one_model(model), project=_open_project(context, dataset), **given)
+
+    return with_project
+
+
+def _open_project(context: click.Context, dataset: str | None) -> Any:
+    from ravenml.config.config import load_config
+    from ravenml.data.project import Project
+    from ravenml.data.registry import resolve_dataset
+
+    named = dataset or explicit_options(context).get("dataset") or load_config().dataset
+    if named is None:
+        raise InputError("No dataset is named; name one with `--dataset DIR`.")
+    return Project.open(resolve_dataset(named))
+
+
+def show_metrics(metrics: Mapping[str, float]) -> None:
+    """Print the scores over everything, a line each; those of single classes are left out."""
+    for name, value in metrics.items():
+        if "/" not in name:
+            click.echo(f"{name:16} {value:.4f}")

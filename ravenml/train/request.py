@@ -1,40 +1,65 @@
-"""From a command line to what is to be trained: options, file, environment and defaults put together."""
+"""What is to be trained: what was given, a file, a preset and defaults put together."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
 from pydantic import BaseModel
 
 from ravenml.common.io import read_json
 from ravenml.config.config import load_config, validated
-from ravenml.context import ARGV, PLUGIN, SETTINGS, SETTINGS_MODEL
 from ravenml.data.folds import make_folds
 from ravenml.data.project import Project
 from ravenml.data.registry import known_datasets, resolve_dataset
 from ravenml.data.split import TRAIN, VAL, Split, default_split, read_split
 from ravenml.errors import InputError
-from ravenml.plugin import discovery
-from ravenml.plugin.discovery import Plugin, find_plugin
+from ravenml.plugin.discovery import Plugin
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT
 from ravenml.runs.secrets import without_hidden
-from ravenml.train.cli_options import given_options, plugin_defaults, secret_options
 from ravenml.train.config import KFold, TrainConfig, read_train_config
 from ravenml.train.resume import check_unchanged, resumable
-from ravenml.train.settings import given_settings, merged, named_settings, preset
+from ravenml.train.settings import merged, named_settings, nested, preset, settings_model
 from ravenml.train.split_from_config import chosen_split
+
+Choose = Callable[[Mapping[str, Path]], str]  # asks a person which of the known datasets is meant
+
+
+@dataclass
+class TrainArguments:
+    """What was given for a training, by a command line and the environment or by a Python user.
+
+    Attributes:
+        plugin: the plugin, as its entry point declares it; None for a command outside of one.
+        command: the command's path, as a user would type it again.
+        arguments: all that was typed behind ``raven``, or would have to be.
+        options: the core's options that were given, by name (``dataset``, ``folds``, ``set`` …).
+        defaults: what the plugin's own declarations of them say where nothing was given.
+        settings: the plugin's settings that were given: how each was spelled, and its value, by its path.
+        own_options: spellings of options that are the plugin's own, whatever they look like.
+        secret_options: spellings of options whose values are written nowhere.
+        choose_dataset: asks the person at the terminal; None where nobody is there.
+    """
+
+    plugin: Plugin | None
+    command: str
+    arguments: list[str]
+    options: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
+    settings: dict[tuple[str, ...], tuple[str, Any]] = field(default_factory=dict)
+    own_options: Collection[str] = ()
+    secret_options: list[str] = field(default_factory=list)
+    choose_dataset: Choose | None = None
 
 
 @dataclass
 class Request:
-    """What a command line asks for, fully worked out but with nothing opened or made yet.
+    """What was asked for, fully worked out but with nothing opened or made yet.
 
     Attributes:
         plugin: the plugin, as its entry point declares it; None for a command outside of one.
@@ -43,9 +68,11 @@ class Request:
         parent: the folder of the k-fold run that this training is a fold of.
         resumed: the folder of the run to go on with.
         default_dataset: whether the dataset was not named, but is the configured one.
-        can_ask: whether a person sits at the terminal.
-        secret_options: spellings of options whose values are written nowhere.
+        choose_dataset: asks the person at the terminal; None where nobody is there.
+        own_options, secret_options: as in :class:`TrainArguments`.
         config_file: the file that was named with ``-c``, as it was typed.
+        remote: the queue that the training is to be sent to.
+        workers, retries: how many processes train there, and how often a lost one is replaced.
     """
 
     plugin: Plugin | None
@@ -58,9 +85,13 @@ class Request:
     parent: Path | None = None
     resumed: Path | None = None
     default_dataset: bool = False
-    can_ask: bool = False
+    choose_dataset: Choose | None = None
+    own_options: Collection[str] = ()
     secret_options: list[str] = field(default_factory=list)
     config_file: str | None = None
+    remote: str | None = None
+    workers: int | None = None
+    retries: int | None = None
 
     @property
     def plugin_name(self) -> str:
@@ -77,9 +108,13 @@ class Request:
         return self.config.kfold is not None and self.fold is None
 
     def open_dataset(self) -> Project:
-        """Open the dataset that was named, is configured, or is now chosen."""
+        """Open the dataset that was named, is configured, or is now chosen.
+
+        Raises:
+            InputError: none is named and nobody can choose one, or it cannot be opened.
+        """
         if self.config.dataset is None:
-            self.config.dataset = choose_dataset(self.can_ask)
+            self.config.dataset = _choose_dataset(self.choose_dataset)
         try:
             return Project.open(resolve_dataset(self.config.dataset))
         except InputError as error:
@@ -118,7 +153,7 @@ class Request:
     def notice(self, text: str) -> None:
         """Tell the user something that is no error; a fold stays quiet, its parent has said it."""
         if self.parent is None:
-            click.echo(f"Note: {text}", err=True)
+            print(f"Note: {text}", file=sys.stderr, flush=True)
 
 
 def _read_plan(path: Path, project: Project) -> list[Split]:
@@ -134,8 +169,8 @@ def _read_plan(path: Path, project: Project) -> list[Split]:
         ) from None
 
 
-def make_request(context: click.Context) -> Request:
-    """Work out what the command line in ``context`` asks for.
+def make_request(given: TrainArguments) -> Request:
+    """Work out what was asked for.
 
     Precedence: ``--set``, command line (the deeper level first), environment, file, preset, default.  A
     resumed run's own config stands below the file.
@@ -144,22 +179,22 @@ def make_request(context: click.Context) -> Request:
         InputError: an unknown or unusable setting, a run that cannot be resumed, a folder that may not be
             written to; each names the option or the file and field.
     """
-    options = given_options(context)
-    plugin: Plugin | None = context.meta.get(PLUGIN)
+    options, plugin = given.options, given.plugin
     parent = Path(os.environ[PARENT]) if os.environ.get(PARENT) else None
     resumed = resumable(options["resume"], plugin) if parent is None and "resume" in options else None
     origin = parent or resumed
     base = without_hidden(read_json(origin / layout.TRAIN_ARGS)) if origin is not None else {}
     file = options.get("config")
+    model = settings_model(plugin) if plugin is not None else None
     plugin_name = plugin.name if plugin is not None else None
     from_file = without_hidden(read_train_config(Path(file), plugin_name)) if file else {}
-    sets = named_settings(options.get("set", ()), _settings_model(context, plugin))
+    sets = named_settings(options.get("set", ()), model)
     # What is switched on by itself (`kfold: true`) becomes a mapping, so that layers can be merged.
-    layers = [from_options(plugin_defaults(context)), base, from_file, from_options(options), sets]
+    layers = [from_options(given.defaults), base, from_file, from_options(options), sets]
     values = merged(*({**one, "kfold": {}} if one.get("kfold") is True else one for one in layers))
     if "fold_seed" in options and isinstance(values.get("kfold"), dict):
         values["kfold"]["seed"] = options["fold_seed"]
-    settings = _settings(context, plugin, base, from_file, values, options, sets)
+    settings = _settings(given, model, base, from_file, values, sets)
     if settings is not None:
         values["plugin"] = settings.model_dump(mode="json")
     default_dataset = values.get("dataset") is None
@@ -167,17 +202,18 @@ def make_request(context: click.Context) -> Request:
     if values.get("artifact_path"):
         values["artifact_path"] = str(Path(values["artifact_path"]).expanduser().absolute())
     config = validated(TrainConfig, values, "the command line", _SPELLED)
-    given = os.environ.get(FOLD) if parent is not None else options.get("fold")
-    fold = int(given) if given is not None else None
+    number = os.environ.get(FOLD) if parent is not None else options.get("fold")
+    fold = int(number) if number is not None else None
     if resumed is not None:
         fold = check_unchanged(resumed, config, fold)
     if fold is not None and config.kfold is None:
         config.kfold = KFold.model_validate({})
     request = Request(
         plugin=plugin,
-        command=context.command_path,
-        arguments=list(context.meta.get(ARGV, sys.argv[1:])),
-        secret_options=secret_options(context),
+        command=given.command,
+        arguments=given.arguments,
+        own_options=given.own_options,
+        secret_options=given.secret_options,
         config=config,
         settings=settings,
         fold=fold,
@@ -185,8 +221,11 @@ def make_request(context: click.Context) -> Request:
         parent=parent,
         resumed=resumed,
         default_dataset=default_dataset,
-        can_ask=sys.stdin.isatty() and sys.stdout.isatty(),
+        choose_dataset=given.choose_dataset,
         config_file=file,
+        remote=options.get("remote"),
+        workers=options.get("group_workers"),
+        retries=options.get("retries"),
     )
     for name, meant in config.metadata.near_misses().items():
         request.notice(f"`metadata.{name}` is kept as a field of your own; did you mean `{meant}`?")
@@ -194,16 +233,15 @@ def make_request(context: click.Context) -> Request:
 
 
 def _settings(
-    context: click.Context,
-    plugin: Plugin | None,
+    given: TrainArguments,
+    model: type[BaseModel] | None,
     base: dict[str, Any],
     from_file: dict[str, Any],
     values: dict[str, Any],
-    options: dict[str, Any],
     sets: dict[str, Any],
 ) -> BaseModel | None:
     """The plugin's settings from preset, file and command line; None where it publishes none."""
-    model = _settings_model(context, plugin)
+    options, plugin = given.options, given.plugin
     if model is None or plugin is None:
         if values.get("preset"):
             raise InputError("--preset: this plugin publishes no settings, and so has no presets.")
@@ -212,10 +250,11 @@ def _settings(
     chosen = preset(model, title, plugin.name) if title else {}
     below = merged(base.get("plugin", {}), from_file.get("plugin", {}))
     below = merged(below, chosen) if "preset" in options else merged(chosen, below)
-    spelled = {path: option for path, (option, _) in context.meta.get(SETTINGS, {}).items()}
+    typed = nested({path: value for path, (_, value) in given.settings.items()})
+    spelled = {path: option for path, (option, _) in given.settings.items()}
     file = options.get("config")
     where = f"{file}: plugin" if file else f"the settings of {plugin.name}"
-    return validated(model, merged(below, given_settings(context), sets.get("plugin", {})), where, spelled)
+    return validated(model, merged(below, typed, sets.get("plugin", {})), where, spelled)
 
 
 _SPELLED = {
@@ -260,14 +299,6 @@ def from_options(options: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _settings_model(context: click.Context, plugin: Plugin | None) -> type[BaseModel] | None:
-    model = context.meta.get(SETTINGS_MODEL)
-    if model is None and plugin is not None:
-        published = find_plugin(plugin.name, discovery.SETTINGS)
-        model = published.load() if published is not None else None
-    return model
-
-
 def absolute_dataset(name: str | None) -> str | None:
     """A folder's absolute path, so that the record holds elsewhere too; a name as it is."""
     if name is None:
@@ -276,22 +307,14 @@ def absolute_dataset(name: str | None) -> str | None:
     return str(path.absolute()) if path.is_dir() else name
 
 
-def choose_dataset(can_ask: bool, ask: Callable[..., Any] = click.prompt) -> str:
-    """Let a person at a terminal choose among the known datasets.
-
-    Raises:
-        InputError: nobody is there to choose, or nothing is known; the sentence says how to name one.
-    """
+def _choose_dataset(ask: Choose | None) -> str:
     known = known_datasets()
     hint = "name one with `--dataset DIR`, or set a default with `raven config update --dataset NAME`"
-    if not can_ask:
+    if ask is None:
         listed = f" (known here: {', '.join(known)})" if known else ""
         raise InputError(f"No dataset is named; {hint}{listed}.")
     if not known:
         raise InputError(
             f"No dataset is named, and none is known; {hint}; `raven data demo my_demo` writes one."
         )
-    click.echo("Which dataset?")
-    for name, path in known.items():
-        click.echo(f"  {name:20s} {path}")
-    return str(ask("Dataset", type=click.Choice(list(known)), default=next(iter(known))))
+    return ask(known)

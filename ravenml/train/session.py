@@ -13,8 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import click
-
 from ravenml.common.io import explain
 from ravenml.config.config import load_config
 from ravenml.config.home import runs_dir
@@ -113,7 +111,7 @@ class Session:
     def begin(self, train: TrainInput) -> Run:
         """Make the run's folder with all that is known before training, and show its progress."""
         request = self.request
-        if request.config.dataset is None and self.calling and request.can_ask:
+        if request.config.dataset is None and self.calling and request.choose_dataset is not None:
             _ = train.dataset  # the choice among datasets, before a live view takes the terminal
         folder = request.fold_folder or request.resumed or runs_dir() / layout.new_run_id()
         run_id = f"{request.parent.name}-f{request.fold}" if request.parent is not None else folder.name
@@ -161,7 +159,7 @@ class Session:
             self.display.say(line)
         else:
             with suppress(BrokenPipeError):  # whoever read the output has gone; the training goes on
-                click.echo(line)
+                print(line, flush=True)
 
     def stop_display(self) -> None:
         """Show the last state of the progress, and give the terminal back."""
@@ -179,15 +177,15 @@ class Session:
             return
         if not self.request.wants_folds:
             for line in score_table(self.outcome.metrics):
-                click.echo(line)
+                print(line, flush=True)
         for name in self.outcome.models.values():
-            click.echo(f"Model:     {self.run.path / name}")
+            print(f"Model:     {self.run.path / name}", flush=True)
         if any(self.run.path.glob(f"**/{layout.PREVIEWS}/*")):
             folds = f"{layout.FOLDS}/*/" if (self.run.path / layout.FOLDS).is_dir() else ""
-            click.echo(f"Previews:  {self.run.path}/{folds}{layout.PREVIEWS}")
-        click.echo(f"Run:       {self.run.path}")
+            print(f"Previews:  {self.run.path}/{folds}{layout.PREVIEWS}", flush=True)
+        print(f"Run:       {self.run.path}", flush=True)
         if self.outcome.stored:
-            click.echo(f"Stored:    {self.outcome.stored}")
+            print(f"Stored:    {self.outcome.stored}", flush=True)
             self.leave_instance(self.outcome.remote)
 
     def leave_instance(self, safe: bool) -> None:
@@ -196,14 +194,12 @@ class Session:
         if config.ec2_policy == "keep":
             return
         if not safe:
-            click.echo(
-                f"Note: `ec2_policy: {config.ec2_policy}` is not followed: the result lies here alone.",
-                err=True,
-            )
+            note = f"Note: `ec2_policy: {config.ec2_policy}` is not followed: the result lies here alone."
+            print(note, file=sys.stderr, flush=True)
             return
         from ravenml.store.ec2 import act
 
-        click.echo(act(config.ec2_policy, config.profile))
+        print(act(config.ec2_policy, config.profile), flush=True)
 
     def __enter__(self) -> Session:
         return self
@@ -223,22 +219,19 @@ class Session:
     def _seal(self, run: Run, error: BaseException | None) -> None:
         """Write how the run ended; what the user should read instead of ``error`` is raised."""
         if run.sealed:  # all was done but the storing
-            if isinstance(error, KeyboardInterrupt | click.Abort):
+            if isinstance(error, KeyboardInterrupt):
                 raise _storing_interrupted(run, isinstance(error, Terminated)) from None
             return
         if error is None:
             if run.stop.reason is not None and self.outcome is None:
                 raise self._interrupted(run)
             run.seal("completed", **(self.outcome or Outcome(run.last_metrics())).as_result())
-        elif isinstance(error, KeyboardInterrupt | click.Abort | Interrupted):
+        elif isinstance(error, KeyboardInterrupt | Interrupted):
             if isinstance(error, Terminated):
                 run.stop.reason = "SIGTERM"
             raise self._interrupted(run) from None
-        elif isinstance(error, click.exceptions.Exit | SystemExit):
-            code = error.exit_code if isinstance(error, click.exceptions.Exit) else error.code
-            run.seal("failed" if code else "completed", **Outcome(run.last_metrics()).as_result())
-        elif isinstance(error, click.ClickException):
-            self._failed(run, error.format_message())
+        elif isinstance(error, SystemExit):
+            run.seal("failed" if error.code else "completed", **Outcome(run.last_metrics()).as_result())
         elif isinstance(error, RavenError):
             self._failed(run, str(error))
             fresh = run.attempt == 1 and not run.said_anything and self.request.parent is None
@@ -288,8 +281,7 @@ class Session:
 
 def _is_foreign(error: BaseException) -> bool:
     """Whether an error is a plugin's own, and not one that has its words already."""
-    ours = (RavenError, click.ClickException, click.Abort, click.exceptions.Exit)
-    return isinstance(error, Exception) and not isinstance(error, ours)
+    return isinstance(error, Exception) and not isinstance(error, RavenError)
 
 
 def _storing_interrupted(run: Run, terminated: bool) -> Interrupted:

@@ -6,16 +6,15 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Union, get_args, get_origin
 
-import click
 import yaml
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from ravenml.common.io import read_json
-from ravenml.context import SETTINGS
 from ravenml.errors import InputError
+from ravenml.plugin.discovery import SETTINGS, Plugin, find_plugin
 from ravenml.runs.replay import parse_sets
 from ravenml.train.config import TrainConfig
 
@@ -165,9 +164,19 @@ def without_none(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
-def settings_options(model: type[BaseModel], plugin: str) -> list[click.Option]:
-    """The options that a plugin's settings become; their values are kept for :func:`given_settings`."""
-    return [_option(leaf, plugin, default_of(model, leaf)) for leaf in leaves(model)]
+def settings_model(plugin: Plugin) -> type[BaseModel] | None:
+    """The settings that a plugin publishes under ``ravenml.plugins.settings``; None where it publishes none.
+
+    Raises:
+        PluginError: they cannot be imported, or are not a pydantic model.
+    """
+    published = find_plugin(plugin.name, SETTINGS)
+    if published is None:
+        return None
+    model = published.load()
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise published.unusable(f"{published.entry_point.value} is not a pydantic model")
+    return model
 
 
 def default_of(model: type[BaseModel], leaf: Leaf) -> Any:
@@ -181,44 +190,10 @@ def default_of(model: type[BaseModel], leaf: Leaf) -> Any:
     return value
 
 
-def _option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
-    annotation = without_none(leaf.field.annotation)
-    kind: click.ParamType = click.STRING
-    declaration = leaf.option
-    is_list = leaf.is_list
-    variable = f"RAVENML_{plugin}_{'_'.join(leaf.path)}".upper().replace("-", "_")
-    if annotation is bool:
-        kind, declaration = click.BOOL, f"{leaf.option}/--no-{leaf.option.removeprefix('--')}"
-    elif get_origin(annotation) is Literal:
-        kind = click.Choice([str(choice) for choice in get_args(annotation)])
-    elif annotation in (int, float):
-        kind = click.INT if annotation is int else click.FLOAT
-
-    def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        source = context.get_parameter_source(parameter.name or "")
-        if source in (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT):
-            typed = leaf.option if source == click.core.ParameterSource.COMMANDLINE else variable
-            parts = [part.strip() for part in value.split(",") if part.strip()] if is_list else value
-            context.meta.setdefault(SETTINGS, {})[leaf.path] = (typed, parts)
-
-    shown = ",".join(map(str, default)) if is_list and default else default
-    return click.Option(
-        [declaration, "setting_" + "_".join(leaf.path)],
-        type=kind,
-        default=shown if shown != [] and shown != () else None,
-        show_default=shown is not None and shown != [],
-        expose_value=False,
-        callback=keep,
-        envvar=variable,
-        help=leaf.field.description,
-        metavar="A,B,…" if is_list else None,
-    )
-
-
-def given_settings(context: click.Context) -> dict[str, Any]:
-    """What was given on the command line or in the environment, nested as the model is."""
+def nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    """Values by their paths, nested as the model is."""
     result: dict[str, Any] = {}
-    for path, (_, value) in context.meta.get(SETTINGS, {}).items():
+    for path, value in values.items():
         inner = result
         for name in path[:-1]:
             inner = inner.setdefault(name, {})

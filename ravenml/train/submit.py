@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-import click
+from collections.abc import Collection, Iterator, Sequence
 
 from ravenml.errors import InputError
 from ravenml.runs.secrets import redacted, redacted_arguments, without_hidden
-from ravenml.train.cli_options import given_options, keep
 from ravenml.train.record import identity
 from ravenml.train.request import Request
 
@@ -16,21 +13,19 @@ _GROUPS = ("-c", "--config", "--dataset", "--local", "--remote", "--workers", "-
 _REPLACED = ("-c", "--config", "--dataset", "--resume")  # what the sent settings hold already
 
 
-def send_if_wanted(context: click.Context, request: Request) -> bool:
-    """Send the training to the queue that ``--remote`` names; False where none is named.
+def submit_if_remote(request: Request) -> str | None:
+    """Send the training to the queue that ``--remote`` names; its run's id, or None where none is named.
 
     Raises:
         InputError: something of it cannot be sent; the sentence names the option.
         RavenError: the cluster or the store does not answer.
     """
-    options = given_options(context)
-    queue = options.get("remote")
-    if queue is None:
-        for name, spelled in (("group_workers", "--workers"), ("retries", "--retries")):
-            if name in options:
+    if request.remote is None:
+        for value, spelled in ((request.workers, "--workers"), (request.retries, "--retries")):
+            if value is not None:
                 raise InputError(f"{spelled} belongs to --remote; name a queue, or leave it out.")
-        return False
-    workers = int(options.get("group_workers", 1))
+        return None
+    workers = request.workers or 1
     if workers > 1 and not getattr(request.settings, "data_parallel", False):
         raise InputError(
             f"--workers: the plugin {request.plugin_name!r} trains a model with one process; leave it out."
@@ -51,32 +46,28 @@ def send_if_wanted(context: click.Context, request: Request) -> bool:
     from ravenml.remote.client.submit import send_dataset, submit
 
     config = request.config
-    config.dataset = send_dataset(config.dataset, queue)
-    owned = {opt for p in context.command.params if p.callback is not keep for opt in p.opts}
+    config.dataset = send_dataset(config.dataset, request.remote)
     fields = {name: value for name, value in identity(request).items() if name != "parent"}
-    run_id = submit(
-        ["train", "-c", CONFIG_FILE, *arguments_to_send(request.arguments, owned)],
-        queue,
+    return submit(
+        ["train", "-c", CONFIG_FILE, *arguments_to_send(request.arguments, request.own_options)],
+        request.remote,
         record=fields,
         run_id=request.resumed.name if request.resumed is not None else None,
         config=without_hidden(redacted(config.model_dump(mode="json"))),
         plugin=request.plugin.distribution if request.plugin is not None else None,
         needs_code=False,
         workers=workers,
-        retries=int(options.get("retries", 3)),
+        retries=3 if request.retries is None else request.retries,
         spread_folds=request.wants_folds,
         resumable=True,
         resume_from=request.resumed,
     )
-    click.echo(f"Sent:      {run_id} to the queue {queue}")
-    click.echo(f"Follow it: raven runs logs -f {run_id}")
-    return True
 
 
 CONFIG_FILE = "{config}"  # the worker puts the path of the sent settings here
 
 
-def arguments_to_send(arguments: Sequence[str], owned: set[str]) -> list[str]:
+def arguments_to_send(arguments: Sequence[str], owned: Collection[str]) -> list[str]:
     """What stands behind ``raven train`` from the plugin's name on, less what the sent settings hold.
 
     Args:

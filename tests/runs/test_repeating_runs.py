@@ -18,7 +18,7 @@ from ravenml.errors import InputError
 from ravenml.runs.follow import Log, printed
 from ravenml.runs.record import read_record, status
 from ravenml.runs.replay import OPTION_VARIABLES, cloning, resuming
-from ravenml.train.cli_options import core_options
+from ravenml.train.options import core_options
 
 NAME = "20260101-000000-aaaaaa"
 

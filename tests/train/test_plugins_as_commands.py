@@ -105,7 +105,7 @@ def test_an_import_that_takes_long_says_what_is_waited_for(
 def test_an_entry_point_that_is_no_command_is_named(raven: Raven, site: Path) -> None:
     write_plugin(site, "number", "my_plugin = 42")
     called = raven("train", "number", "train")
-    assert called.returncode == 1 and "is no Click command but a int" in called.stderr
+    assert called.returncode == 1 and "is not a Click command but a int" in called.stderr
 
 
 def test_check_imports_each_plugin_apart_and_gives_a_line_per_broken_one(raven: Raven, site: Path) -> None:

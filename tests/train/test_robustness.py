@@ -161,7 +161,7 @@ def test_settings_that_are_no_model_and_a_limit_that_is_no_number_get_a_sentence
 ) -> None:
     write_plugin(site, "odd", LEARNS, settings="Settings = 3")
     done = raven("train", "odd", "train")
-    assert done.returncode == 1 and "is no pydantic model" in done.stderr
+    assert done.returncode == 1 and "is not a pydantic model" in done.stderr
     done = raven("train", "odd", "train", RAVENML_IMPORT_TIMEOUT="soon")
     assert done.returncode == 2 and "RAVENML_IMPORT_TIMEOUT" in done.stderr
 

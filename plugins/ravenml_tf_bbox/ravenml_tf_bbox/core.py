@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ravenml.train.evaluate import evaluate_options, show_metrics
-from ravenml.train.options import kfold_opt, pass_train
+from ravenml.train.options import evaluate_options, kfold_opt, pass_train, show_metrics
 
 if TYPE_CHECKING:
     from ravenml.data.project import Project
