@@ -10,11 +10,14 @@ author = "the ravenML authors"
 copyright = "the ravenML authors"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx_click"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 nitpicky = True
+# Python's own types and ours stand in signatures as words: there is no inventory to link them to.
+autodoc_typehints = "none"
+nitpick_ignore_regex = [("py:.*", ".*")]
 
 html_theme = "furo"
 html_title = "ravenML"

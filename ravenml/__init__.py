@@ -1,4 +1,7 @@
-"""ravenML: train vision models from the command line."""
+"""ravenML: train vision models, from the command line or from Python.
+
+What is imported from here is loaded when it is first used; ``import ravenml`` itself costs nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,49 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ravenml.data.project import Project
+    from ravenml.data.registry import load_dataset
+    from ravenml.errors import InputError, Interrupted, RavenError
+    from ravenml.infer.model import Model, load_model
+    from ravenml.runs.info import RunInfo, list_runs, load_run
     from ravenml.task.logger import Logger
     from ravenml.task.task import Task
+    from ravenml.train.fit import fit
 
-__all__ = ["Logger", "Task", "__version__"]
+__all__ = [
+    "InputError",
+    "Interrupted",
+    "Logger",
+    "Model",
+    "Project",
+    "RavenError",
+    "RunInfo",
+    "Task",
+    "__version__",
+    "fit",
+    "list_runs",
+    "load_dataset",
+    "load_model",
+    "load_run",
+]
 
 __version__ = "0.1.0"
 
-_LAZY = {"Task": "ravenml.task.task", "Logger": "ravenml.task.task"}  # both: whoever reports has a task
+_LAZY = {
+    "InputError": "ravenml.errors",
+    "Interrupted": "ravenml.errors",
+    "Logger": "ravenml.task.task",  # whoever reports has a task
+    "Model": "ravenml.infer.model",
+    "Project": "ravenml.data.project",
+    "RavenError": "ravenml.errors",
+    "RunInfo": "ravenml.runs.info",
+    "Task": "ravenml.task.task",
+    "fit": "ravenml.train.fit",
+    "list_runs": "ravenml.runs.info",
+    "load_dataset": "ravenml.data.registry",
+    "load_model": "ravenml.infer.model",
+    "load_run": "ravenml.runs.info",
+}
 
 
 class _FormerNames:
@@ -33,9 +71,13 @@ sys.meta_path.insert(0, _FormerNames)
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is used: ``import ravenml`` itself costs nothing."""
+    """Load a public name when it is used."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
     return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

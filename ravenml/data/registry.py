@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ravenml.data.problems import suggestion
 from ravenml.errors import InputError
+
+if TYPE_CHECKING:
+    from ravenml.data.project import Project
+
+
+def load_dataset(dataset: str | Path) -> Project:
+    """Open a dataset by its folder or its name; one that is only in the bucket is fetched.
+
+    Raises:
+        InputError: there is none, or it is not a readable project; the sentence names the file and the fix.
+        RavenError: it lies in the bucket and cannot be fetched.
+    """
+    from ravenml.data.project import Project
+
+    return Project.open(resolve_dataset(str(dataset)))
 
 
 def known_datasets() -> dict[str, Path]:

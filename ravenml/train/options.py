@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
@@ -169,6 +169,42 @@ def plugin_command(plugin: Plugin) -> click.Command:
         raise plugin.unusable(f"{plugin.entry_point.value} is not a Click command but a {kind}")
     extend(command, lambda: settings_options(plugin))
     return command
+
+
+def call_plugin(plugin: Plugin, words: Sequence[str], outer: Mapping[str, str]) -> str | None:
+    """Call a plugin's training command, as ``raven train`` does.
+
+    Args:
+        plugin: the plugin.
+        words: what stands behind its name.
+        outer: the options that stand before its name: ``config``, ``dataset`` and ``local``.
+
+    Returns:
+        The id of its run; None where it made none.
+
+    Raises:
+        InputError: Click refuses one of the words.
+        RavenError: what the training raises; see :func:`ravenml.train.fit.fit`.
+    """
+    command = plugin_command(plugin)
+    root = click.Context(click.Group("raven"), info_name="raven")
+    above = click.Context(click.Group("train"), info_name="train", parent=root)
+    before = [word for name, value in outer.items() for word in (f"--{name}", value)]
+    above.meta[PLUGIN] = plugin
+    above.meta[ARGV] = ["train", *before, plugin.name, *words]
+    above.meta[_OPTIONS] = {name: (True, value) for name, value in outer.items()}
+    try:
+        with command.make_context(plugin.name, list(words), parent=above) as context:
+            store_unclaimed(context, command.invoke(context))
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.exceptions.Exit as done:
+        if done.exit_code:
+            raise RavenError(f"The plugin {plugin.name!r} ended with exit code {done.exit_code}.") from None
+    except click.ClickException as error:
+        raise InputError(error.format_message()) from error
+    session = above.meta.get(SESSION)
+    return session.run.id if session is not None and session.run is not None else None
 
 
 def extend(command: click.Command, settings_options: Callable[[], list[click.Option]]) -> None:

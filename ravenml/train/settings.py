@@ -206,7 +206,7 @@ def named_settings(sets: Sequence[str], model: type[BaseModel] | None) -> dict[s
 
     A name is a field of the plugin's settings (``lr``, ``input_size.width``) or of the file itself
     (``kfold.folds``).  A value is text, a list with commas where the setting is one, ``null``, or YAML in
-    brackets.
+    brackets or double quotes.
 
     Raises:
         InputError: one is not written like that.
@@ -221,7 +221,7 @@ def named_settings(sets: Sequence[str], model: type[BaseModel] | None) -> dict[s
         value: Any = None if text == "null" else text
         if path[0] != "plugin" and text in ("true", "false"):
             value = text == "true"
-        if text[:1] in ("[", "{"):
+        if text[:1] in ("[", "{", '"'):
             try:
                 value = yaml.safe_load(text)
             except yaml.YAMLError:

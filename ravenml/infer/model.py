@@ -1,0 +1,90 @@
+"""A trained model for Python: found, loaded, and asked about one image or many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ravenml.data.images import read_image
+from ravenml.errors import InputError
+from ravenml.infer.model_resolver import find_source
+from ravenml.infer.network import Ensemble
+from ravenml.infer.predictor import Predictor, load_predictor
+from ravenml.runs.info import RunInfo
+
+
+class Model:
+    """A trained model; of a k-fold run all its folds' models, whose probabilities are averaged.
+
+    Attributes:
+        predictor: what the plugin loaded.
+        name: the file, run or stored model.
+        task: ``segmentation`` or ``detection``.
+        classes: the classes' titles in index order.
+        input_size: width and height in pixels of what the network sees.
+    """
+
+    def __init__(self, predictor: Predictor | Ensemble, name: str) -> None:
+        self.predictor = predictor
+        self.name = name
+        self.task: str = predictor.task
+        self.classes: list[str] = list(predictor.classes)
+        self.input_size: tuple[int, int] = predictor.input_size
+
+    def predict(
+        self,
+        image: NDArray[np.uint8] | str | Path,
+        want: Literal["labels", "probabilities"] = "labels",
+    ) -> Any:
+        """Predict one image or a batch, of any size; the result has the images' size.
+
+        Args:
+            image: a file, or uint8 RGB of shape ``(H, W, 3)``, or a batch ``(N, H, W, 3)``.
+            want: of a segmentation, class indices or probabilities from 0 to 1.
+
+        Returns:
+            For segmentation class indices ``(H, W)``, or float32 ``(C, H, W)``; a model of a single class
+            labels it 1 and everything else 0.  For detection float32 ``(K, 6)``: left, top, right and bottom
+            edges in pixels, score, class index.  For a batch, one of these for each image.
+
+        Raises:
+            InputError: the array has another shape or type.
+            RavenError: the file cannot be read.
+        """
+        pixels = read_image(Path(image).expanduser()) if isinstance(image, str | Path) else np.asarray(image)
+        if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or pixels.shape[-1] != 3:
+            raise InputError(
+                f"An image is uint8 RGB of shape (H, W, 3), or a batch (N, H, W, 3); this is {pixels.dtype} "
+                f"of shape {pixels.shape}."
+            )
+        if pixels.ndim == 4:
+            return self.predictor.predict(pixels, want)
+        return self.predictor.predict(pixels[None], want)[0]
+
+    def __repr__(self) -> str:
+        return f"Model({self.name!r}, task={self.task!r}, classes={self.classes!r})"
+
+
+def load_model(
+    model: str | Path | RunInfo, *, fold: int | None = None, device: str = "auto", force: bool = False
+) -> Model:
+    """Load a trained model with the plugin that made it.
+
+    Args:
+        model: a run, or the beginning of its id; a ``model-state.tar``, or the folder that one was unpacked
+            into; or a stored model's id.  One that is only in the bucket is fetched.
+        fold: of a k-fold run, only this fold's model; without it, the mean of all.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …
+        force: load a model that was stored for transfer learning only.
+
+    Raises:
+        InputError: there is no such model or fold, or it is for transfer learning only.
+        RavenError: it cannot be loaded, or its plugin is not installed.
+    """
+    source = find_source(str(model.path if isinstance(model, RunInfo) else model), fold)
+    source.check_use(force)
+    predictors = [load_predictor(path, device) for path in source.paths]
+    return Model(predictors[0] if len(predictors) == 1 else Ensemble(predictors, source.name), source.name)

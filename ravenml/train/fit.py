@@ -1,0 +1,140 @@
+"""Training from Python, exactly as ``raven train`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ravenml.errors import InputError, RavenError
+from ravenml.plugin.discovery import Plugin, find_plugin, plugins
+from ravenml.runs.info import RunInfo, load_run
+from ravenml.train.settings import settings_model
+
+_KFOLD = {"folds": "--folds", "by": "--fold-by", "seed": "--fold-seed", "tag": "--fold-from"}
+
+
+def fit(
+    plugin: str,
+    dataset: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    preset: str | None = None,
+    config: str | Path | None = None,
+    kfold: bool | Mapping[str, Any] = False,
+    fold: int | None = None,
+    jobs: int | None = None,
+    resume: str | RunInfo | None = None,
+    local: str | Path | None = None,
+    upload_checkpoints: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> RunInfo:
+    """Train a model, and return its run once it is complete.
+
+    What is not given comes from the environment, the config file, the preset and the defaults, in this order,
+    as on the command line.  The run is the same, too: it can be listed, compared, resumed and cloned.
+
+    Args:
+        plugin: the plugin's name, as ``raven train list`` shows it.
+        dataset: a folder or a known name; without it, the configured default.
+        settings: the plugin's settings, by their names in the config file: nested, or with dots.
+        preset: the title of one of the plugin's presets.
+        config: a YAML file, as ``raven train -c`` takes it.
+        kfold: whether to train with k-fold, or how: ``folds``, ``by``, ``seed`` and ``tag``.
+        fold: train this fold alone, counted from 0.
+        jobs: how many folds are trained at the same time.
+        resume: the run to continue.
+        local: the folder in which the result is stored, instead of the configured store.
+        upload_checkpoints: which checkpoints are stored with the model: ``all``, ``best`` or ``none``.
+        metadata: who trained and why, and any fields of your own.
+
+    Raises:
+        InputError: an unknown plugin, setting, preset, dataset or run; the sentence names it.
+        Interrupted: the run was stopped; it can be resumed.
+        RavenError: the training, one of its folds or the storing failed; the run is kept.
+    """
+    found = find_plugin(plugin)
+    if found is None:
+        known = ", ".join(plugins()) or "none"
+        raise InputError(f"No plugin is called {plugin!r}; installed: {known}.")
+    options: dict[str, Any] = {
+        "--preset": preset,
+        "--fold": fold,
+        "--jobs": jobs,
+        "--resume": resume.id if isinstance(resume, RunInfo) else resume,
+        "--upload-checkpoints": upload_checkpoints,
+    }
+    words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    words += _kfold_words(kfold)
+    named = {
+        **_flat(settings or {}),
+        **{f"metadata.{name}": value for name, value in (metadata or {}).items()},
+    }
+    words += [word for name, value in named.items() for word in ("--set", f"{name}={as_text(value)}")]
+    from ravenml.train.options import call_plugin
+
+    outer = {"config": config, "dataset": dataset, "local": local}
+    given = {name: str(value) for name, value in outer.items() if value is not None}
+    run_id = call_plugin(found, [*_command_of(found), *words], given)
+    if run_id is None:
+        raise RavenError(f"The plugin {plugin!r} trained nothing: it made no run.")
+    return load_run(run_id)
+
+
+def as_text(value: Any) -> str:
+    """A setting's value as ``--set NAME=VALUE`` takes it.
+
+    Raises:
+        InputError: a setting cannot hold it.
+    """
+    if isinstance(value, Path):
+        value = str(value)
+    elif isinstance(value, tuple | set | frozenset):
+        value = list(value)
+    is_text = isinstance(value, str)
+    if is_text and value == value.strip() and value[:1] not in ("[", "{", '"') and value != "null":
+        return value
+    if value is None or isinstance(value, bool | int | float):
+        return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    style = '"' if is_text else None
+    try:
+        text = yaml.safe_dump(value, default_flow_style=True, default_style=style, width=float("inf"))
+        return str(text).strip()
+    except yaml.YAMLError:
+        raise InputError(f"A setting cannot hold {value!r}; use numbers, text, lists and mappings.") from None
+
+
+def _kfold_words(kfold: bool | Mapping[str, Any]) -> Iterator[str]:
+    if kfold is False or kfold is None:
+        return
+    yield "--kfold"
+    if kfold is True:
+        return
+    for name, value in kfold.items():
+        if name not in _KFOLD:
+            raise InputError(f"kfold: there is no field {name!r}; it has {', '.join(_KFOLD)}.")
+        yield from (_KFOLD[name], str(value))
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= _flat(value, f"{above}{name}.")
+        else:
+            found[f"{above}{name}"] = value
+    return found
+
+
+def _command_of(plugin: Plugin) -> list[str]:
+    """The word behind the plugin's name that calls its training; none where the plugin is one command."""
+    commands = getattr(plugin.load(), "commands", None)
+    if not commands:
+        return []
+    model = settings_model(plugin)
+    name = str(getattr(model, "command", "train"))
+    if name not in commands:
+        raise InputError(f"The plugin {plugin.name!r} has no command {name!r}; it has {', '.join(commands)}.")
+    return [name]
