@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -31,6 +31,26 @@ COMMANDS = {
 }
 # Commands before which the state of runs on clusters is brought up to date.
 SYNCED = ("runs", "dashboard")
+
+
+class Formatter(click.HelpFormatter):
+    """Click's own, but an option's name is never broken at a hyphen."""
+
+    def write(self, string: str) -> None:
+        super().write(string.replace("\N{NON-BREAKING HYPHEN}", "-"))
+
+    def write_text(self, text: str) -> None:
+        super().write_text(_unbroken(text))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        super().write_dl([(_unbroken(name), _unbroken(text)) for name, text in rows], col_max, col_spacing)
+
+
+def _unbroken(text: str) -> str:
+    return text.replace("-", "\N{NON-BREAKING HYPHEN}")
+
+
+click.Context.formatter_class = Formatter  # of every command, a plugin's too
 
 
 class Commands(click.Group):

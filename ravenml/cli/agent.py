@@ -1,4 +1,4 @@
-"""``raven agent``: plugins that follow Supervisely's contract, run here."""
+"""``raven agent``: run plugins that follow Supervisely's contract."""
 
 from __future__ import annotations
 
@@ -16,35 +16,37 @@ MODE = click.option(
     "--mode",
     type=click.Choice(["train", "inference", "deploy"]),
     required=True,
-    help="Which of src/train.py, src/inference.py and src/deploy.py to start.",
+    help="What to start: src/train.py, src/inference.py or src/deploy.py.",
 )
-DATA = click.option("--data", metavar="PROJECT", help="A Supervisely project: its folder, or a known name.")
+DATA = click.option("--data", metavar="PROJECT", help="A Supervisely project: a folder or a dataset name.")
 MODEL = click.option(
-    "--model", metavar="MODEL", help="A model-state.tar, a run or a stored model to start from."
+    "--model", metavar="MODEL", help="Model to start from: a model-state.tar, a run or a stored model."
 )
 CONFIG = click.option(
     "--config",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A JSON or YAML file: what task_config.json will hold.",
+    help="JSON or YAML file with the content of task_config.json.",
 )
-PRESET = click.option("--preset", metavar="TITLE", help="One of the plugin's predefined run configs.")
+PRESET = click.option("--preset", metavar="TITLE", help="Use this predefined run config of the plugin.")
 ISOLATION = click.option(
     "--isolation",
     type=click.Choice(["docker", "bwrap", "none"]),
-    help="How the program is shut in.  Default: the best that is there.",
+    help="Sandbox.  Default: the strongest available.",
 )
 PYTHON = click.option(
     "--python",
     type=click.Path(path_type=Path),
-    help="The interpreter, outside of docker.  Default: the plugin's .venv, else raven's own.",
+    help="Python interpreter outside Docker.  Default: the plugin's .venv, else raven's own.",
 )
-NETWORK = click.option("--network", is_flag=True, help="Let the program use the network.")
+NETWORK = click.option("--network", is_flag=True, help="Allow network access.")
 PORT = click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help="For --mode deploy: the port on 127.0.0.1.  Default: 8000, or the next free one.",
+    help="With --mode deploy: port on 127.0.0.1.  Default: 8000, or the next free one.",
 )
-FORCE = click.option("--force", is_flag=True, help="Use a model for transfer learning only.")
+FORCE = click.option(
+    "--force", is_flag=True, help="Allow a model that was exported for transfer learning only."
+)
 PLUGIN = click.argument("plugin", metavar="PLUGIN_DIR", type=click.Path(path_type=Path))
 
 
@@ -61,7 +63,7 @@ def shared(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 @click.group()
 def agent() -> None:
-    """Run plugins that were written for Supervisely's contract."""
+    """Run plugins written for Supervisely's contract."""
 
 
 @agent.command()
@@ -69,18 +71,20 @@ def agent() -> None:
 @click.option(
     "--task-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the task folder is made, or one that was prepared; it is never removed.",
+    help="Create the task folder here, or use a prepared one; it is never removed.",
 )
 @shared(ISOLATION, PYTHON, NETWORK, PORT)
-@click.option("--max-tasks", type=click.IntRange(1), help="Wait until fewer than this many tasks run here.")
+@click.option(
+    "--max-tasks", type=click.IntRange(1), help="Wait until fewer than N tasks run on this machine."
+)
 @click.option(
     "--grace",
     type=click.FloatRange(0),
     default=10.0,
     show_default=True,
-    help="Seconds from SIGTERM to SIGKILL.",
+    help="Seconds between SIGTERM and SIGKILL.",
 )
-@click.option("--detach", is_flag=True, help="Return at once; `raven runs show` tells how it goes.")
+@click.option("--detach", is_flag=True, help="Run in the background; follow it with `raven runs show`.")
 @click.pass_context
 def run(
     context: click.Context,
@@ -100,9 +104,9 @@ def run(
     grace: float,
     detach: bool,
 ) -> None:
-    """Start a plugin's program as a task, and keep and store what comes of it.
+    """Run a plugin's program as a task, and store its results.
 
-    Without --config and --preset, the plugin's first predefined config of the mode is taken.  Tasks whose
+    Without --config and --preset, the plugin's first predefined config for the mode is used.  Tasks whose
     agent was killed are taken over in the background.
     """
     import os
@@ -159,7 +163,7 @@ def run(
 @agent.command()
 @click.argument("task", metavar="[ID]", required=False)
 def attach(task: str | None) -> None:
-    """Take over the tasks whose agent is gone, or the one that ID names, and see them to their end."""
+    """Take over the task ID, or all tasks whose agent was killed, and wait until they end."""
     from ravenml.agent.agent import orphans, take_over
     from ravenml.config.home import runs_dir
     from ravenml.errors import InputError, RavenError
@@ -189,7 +193,7 @@ def attach(task: str | None) -> None:
     "--task-dir",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    help="Where the task folder is made.",
+    help="Create the task folder here.",
 )
 def prepare(
     plugin: Path,
@@ -201,7 +205,7 @@ def prepare(
     preset: str | None,
     task_dir: Path,
 ) -> None:
-    """Only make a task folder, to develop a plugin against."""
+    """Create a task folder to develop a plugin against, and run nothing."""
     from ravenml.agent.plugin_folder import PluginFolder
     from ravenml.agent.task_folder import make_task_folder, read_task_config
 
@@ -222,11 +226,14 @@ def prepare(
 @agent.command()
 @shared(PLUGIN, MODE, DATA, MODEL, FORCE, CONFIG, PRESET)
 @click.option(
-    "--task-dir", type=click.Path(path_type=Path, file_okay=False), help="A task folder, made or prepared."
+    "--task-dir", type=click.Path(path_type=Path, file_okay=False), help="Task folder, new or prepared."
 )
 @shared(ISOLATION, PYTHON, NETWORK, PORT)
 @click.option(
-    "--debugpy", type=click.IntRange(1, 65535), metavar="PORT", help="Run the program, waiting for an IDE."
+    "--debugpy",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Run the program and wait for a debugger on this port.",
 )
 def dev(
     plugin: Path,
@@ -243,7 +250,7 @@ def dev(
     port: int | None,
     debugpy: int | None,
 ) -> None:
-    """A shell in the surroundings of a task: the plugin's sources live, its data under /sly_task_data.
+    """Open a shell in a task's environment: the plugin's live sources, its data under /sly_task_data.
 
     Nothing is recorded, and --task-dir is kept.
     """

@@ -1,4 +1,4 @@
-"""``raven config``: the user's choices."""
+"""``raven config``: default settings, and whether the configured buckets work."""
 
 from __future__ import annotations
 
@@ -10,25 +10,31 @@ import click
 # Spelled out here, and not made from the model, because importing pydantic costs every `--help` 0.2 s;
 # a test compares the two.
 FIELDS: dict[str, tuple[Any, str]] = {
-    "dataset": (str, "The dataset that is used where none is named: a name or a folder."),
-    "cache_gib": (float, "How large the cache of decoded images may grow, in GiB."),
+    "dataset": (str, "Default dataset: a name or a folder."),
+    "cache_gib": (float, "Size limit of the cache of decoded images, in GiB."),
     "model_bucket_name": (
         str,
-        "Where models go: a bucket, s3://bucket/prefix, s3://host:port/bucket/prefix.",
+        "Where models are stored: a bucket, s3://bucket/prefix, s3://host:port/bucket/prefix.",
     ),
-    "dataset_bucket_name": (str, "Where datasets are pulled from and pushed to; written the same way."),
-    "endpoint_url": (str, "The URL of an S3 server other than Amazon's."),
-    "region": (str, "The buckets' region."),
-    "addressing_style": (("auto", "path", "virtual"), "Where a bucket's name stands in a request."),
-    "profile": (str, "The profile of ~/.aws whose credentials are used."),
-    "checksums": (("when_supported", "when_required"), "CRC-32 beside MD5 for every upload, or MD5 alone."),
-    "upload_checkpoints": (("all", "best", "none"), "Which checkpoints are stored beside a model."),
-    "track": (str, "Which trackers read every run: tensorboard,mlflow,clearml, or none."),
-    "mlflow_tracking_uri": (str, "Where MLflow keeps runs: a server's URL, sqlite:///… or a folder."),
-    "clearml": (("server", "offline"), "Whether ClearML's server is told, or an offline session written."),
+    "dataset_bucket_name": (str, "Where datasets are stored; same forms."),
+    "endpoint_url": (str, "URL of an S3-compatible server."),
+    "region": (str, "Region of the buckets."),
+    "addressing_style": (
+        ("auto", "path", "virtual"),
+        "Whether the bucket's name goes into the URL's path or its host.",
+    ),
+    "profile": (str, "Profile in ~/.aws that provides the credentials."),
+    "checksums": (
+        ("when_supported", "when_required"),
+        "Send CRC-32 and MD5 with every upload, or MD5 alone.",
+    ),
+    "upload_checkpoints": (("all", "best", "none"), "Checkpoints to store with a model."),
+    "track": (str, "Trackers that receive every run: tensorboard,mlflow,clearml, or none."),
+    "mlflow_tracking_uri": (str, "Where MLflow stores runs: a server's URL, sqlite:///… or a folder."),
+    "clearml": (("server", "offline"), "Send to ClearML's server, or write an offline session."),
     "ec2_policy": (
         ("keep", "stop", "terminate"),
-        "What becomes of this EC2 instance once a result is stored.",
+        "What happens to this EC2 instance after a result is stored.",
     ),
 }
 
@@ -45,11 +51,10 @@ def field_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group(name="config")
 def config() -> None:
-    """Show and change what every command takes as its default, and try the buckets.
+    """Show or change default settings; test storage access.
 
     \b
-    A field's value comes from, the strongest first: a flag, the environment (RAVENML_REGION and so on),
-    the file, its default.
+    Precedence, highest first: flag, environment (RAVENML_REGION and so on), configuration file, default.
     """
 
 
@@ -57,9 +62,9 @@ def config() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @field_options
 def show(as_json: bool, **flags: Any) -> None:
-    """Print every field with where its value comes from: default, file, environment or flag.
+    """Print every setting and where its value comes from: default, file, environment or flag.
 
-    With flags, as it would be with them.
+    Flags are applied as if they had been set.
     """
     from ravenml.config.config import effective_config
 
@@ -76,7 +81,7 @@ def show(as_json: bool, **flags: Any) -> None:
 
 @config.command()
 def path() -> None:
-    """Print where the configuration file lies."""
+    """Print the path of the configuration file."""
     from ravenml.config.config import config_path
 
     click.echo(config_path())
@@ -85,12 +90,12 @@ def path() -> None:
 @config.command()
 @field_options
 def update(**given: Any) -> None:
-    """Change fields of the configuration; an empty value sets one back to its default."""
+    """Change settings; an empty value restores the default."""
     from ravenml.config.config import Config, config_path, read_config_file, save_config, validated
 
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
-        raise click.UsageError("Name at least one field to change, such as --dataset NAME.")
+        raise click.UsageError("Name at least one setting to change, such as --dataset NAME.")
     values = read_config_file().model_dump(exclude_defaults=True) | changes
     spelled: dict[tuple[str, ...], str] = {(name,): f"--{name.replace('_', '-')}" for name in changes}
     kept = {name: value for name, value in values.items() if value != ""}
@@ -103,11 +108,11 @@ def update(**given: Any) -> None:
 @field_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(as_json: bool, **flags: Any) -> None:
-    """Try the configured buckets: list, write, read, compare, remove, and which checksums the server takes.
+    """Test the configured buckets: list, write, read, compare, delete, and the checksums the server accepts.
 
-    Flags stand in for fields of the configuration, to try them before they are kept.
+    Flags replace settings, so that they can be tested before they are saved.
 
-    Exit code: 0 where all works, 1 where something does not.
+    Exit code: 0 if everything works, 1 if something does not.
     """
     from ravenml.config.config import effective_config
     from ravenml.errors import RavenError

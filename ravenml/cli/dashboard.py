@@ -1,4 +1,4 @@
-"""``raven dashboard``: parses, calls, prints."""
+"""``raven dashboard``."""
 
 from __future__ import annotations
 
@@ -9,22 +9,30 @@ import click
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65535), help="The port; 0: any free one.  [default: 8420 or the next]"
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port; 0 picks a free one.  [default: 8420, or the next free one]",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--root",
     "roots",
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Accept paths below this folder; may be repeated.  [default: this folder, and raven's home]",
+    help="Accept paths below this folder; repeatable.  [default: this folder and raven's home]",
 )
-@click.option("--allow-host", "names", multiple=True, metavar="NAME", help="A name of a proxy before it.")
 @click.option(
-    "--token-file", type=click.Path(dir_okay=False, path_type=Path), help="Read the token from this file."
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Also accept requests for this host name, such as a proxy's.",
 )
-@click.option("--no-token", is_flag=True, help="Let in everybody who can reach the port.")
-@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+@click.option(
+    "--token-file", type=click.Path(dir_okay=False, path_type=Path), help="File that holds the access token."
+)
+@click.option("--no-token", is_flag=True, help="Disable authentication.")
+@click.option("--no-browser", is_flag=True, help="Do not open the browser.")
 def dashboard(
     port: int | None,
     host: str,
@@ -36,8 +44,8 @@ def dashboard(
 ) -> None:
     """Train, watch and compare in a browser.
 
-    Prints the address with its token, which the browser keeps as a cookie; RAVENML_TOKEN sets another one.
-    What is trained goes on when the browser or the dashboard is closed.
+    Prints the address with an access token, which the browser keeps as a cookie; RAVENML_TOKEN sets your own.
+    Trainings continue when the browser or the dashboard is closed.
     """
     from ravenml.dashboard.serving import serve
 

@@ -13,24 +13,24 @@ from ravenml.common.formatting import local_time
 
 @click.group()
 def data() -> None:
-    """Look into datasets, import, fetch and store them, and see or clear the cache of decoded images.
+    """Inspect, import, fetch and store datasets, and manage the cache of decoded images.
 
     A dataset is a Supervisely project: a folder with meta.json, and in it datasets with img/ and ann/.
     """
 
 
-@data.command(short_help="Say what is in a dataset, and what is wrong with it.")
+@data.command(short_help="Summarise a dataset and list its problems.")
 @click.argument("dataset", metavar="[PATH_OR_NAME]", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def inspect(ctx: click.Context, dataset: str | None, as_json: bool) -> None:
-    """Say what is in a dataset, and everything that is wrong with it.
+    """Summarise a dataset and list its problems.
 
     Counts images per dataset, objects per class, shape and tag, each class's share of the pixels, and
-    image sizes.  Every image and annotation is read; each fault is one line with the file, the field and
-    what mends it.  Without PATH_OR_NAME the configured default is inspected.
+    image sizes. Every image and annotation is read; each problem is one line with the file, the field and
+    the fix.  Without PATH_OR_NAME, the default dataset is inspected.
 
-    Exit code: 0 without faults, 1 with faults, 2 where there is no project at all.
+    Exit code: 0 without problems, 1 with problems, 2 if there is no project.
     """
     import os
     import sys
@@ -60,12 +60,14 @@ def inspect(ctx: click.Context, dataset: str | None, as_json: bool) -> None:
     ctx.exit(1 if found.faults else 0)
 
 
-@data.command(short_help="Write a small, made-up project to try things on.")
+@data.command(short_help="Write a small synthetic dataset to try things on.")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--images", default=30, show_default=True, help="How many images to paint.")
-@click.option("--seed", default=0, show_default=True, help="The same seed paints the same pictures.")
+@click.option("--images", default=30, show_default=True, help="Number of images.")
+@click.option(
+    "--seed", default=0, show_default=True, help="Random seed; the same seed gives the same images."
+)
 def demo(directory: Path, images: int, seed: int) -> None:
-    """Write a small, made-up project into DIRECTORY, a new or empty folder.
+    """Write a small synthetic project into DIRECTORY, a new or empty folder.
 
     Gardens seen from above, with ponds (bitmaps), hedges (polygons, most with holes) and roofs
     (rectangles), tagged for training and validation.
@@ -81,12 +83,12 @@ def demo(directory: Path, images: int, seed: int) -> None:
 
 
 @data.command(short_help="Show or clear the cache of decoded images.")
-@click.option("--clear", is_flag=True, help="Remove all of it; it is made again when it is needed.")
+@click.option("--clear", is_flag=True, help="Delete the cache; it is rebuilt when needed.")
 def cache(clear: bool) -> None:
-    """Say how large the cache of decoded images is and where it lies, or clear it.
+    """Show the size and location of the cache of decoded images, or clear it.
 
-    Its limit is $RAVENML_CACHE_BYTES (such as 5G), else the configuration's cache_gib, else 20 GiB;
-    what was least recently used goes first.  0 turns the cache off.
+    The limit is $RAVENML_CACHE_BYTES (such as 5G), else the setting cache_gib, else 20 GiB.  The least
+    recently used images are removed first.  0 turns the cache off.
     """
     from ravenml.common.formatting import format_size
     from ravenml.data.cache import default_cache
@@ -101,19 +103,22 @@ def cache(clear: bool) -> None:
     click.echo(f"{images} images, {format_size(used)} (limit {limit}), in {decoded.root}")
 
 
-@data.command("list", short_help="List the datasets that have a name, here and in the bucket.")
-@click.option("--local", is_flag=True, help="Only what is on this machine.")
-@click.option("--remote", is_flag=True, help="Only what is in the bucket.")
+@data.command("list", short_help="List the datasets on this machine and in the bucket.")
+@click.option("--local", is_flag=True, help="Only on this machine.")
+@click.option("--remote", is_flag=True, help="Only in the bucket.")
 @click.option(
-    "--store", "address", metavar="BUCKET", help="Another bucket or s3:// address than the configured."
+    "--store",
+    "address",
+    metavar="BUCKET",
+    help="Use this bucket or s3:// address instead of the configured one.",
 )
-@click.option("--name", "wanted", help="Only names that contain this.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+@click.option("--name", "wanted", help="Only names that contain this text.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as_json: bool) -> None:
-    """List the datasets that have a name, with their images, folders, sizes and dates.
+    """List the named datasets with their image counts, folders, sizes and dates.
 
-    These are the folders below ravenML's datasets folder, the `datasets` of the configuration, and what
-    lies in the configured bucket.
+    These are the folders in ravenML's datasets folder, the `datasets` of the configuration, and those in the
+    configured bucket.
     """
     import json
     import sys
@@ -150,15 +155,20 @@ def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as
 @data.command(short_help="Fetch a dataset from the bucket.")
 @click.argument("name")
 @click.option(
-    "--store", "address", metavar="BUCKET", help="Another bucket or s3:// address than the configured."
+    "--store",
+    "address",
+    metavar="BUCKET",
+    help="Use this bucket or s3:// address instead of the configured one.",
 )
 @click.option(
-    "--to", type=click.Path(file_okay=False, path_type=Path), help="This folder, not ravenML's own."
+    "--to",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Fetch into this folder instead of ravenML's own.",
 )
 def pull(name: str, address: str | None, to: Path | None) -> None:
-    """Fetch the dataset NAME from the bucket; it is then known here by that name.
+    """Fetch the dataset NAME from the bucket; it is then known by that name on this machine.
 
-    Every file is checked by its checksum; what is there and whole is not fetched again.
+    Every file is verified by its checksum; files that are complete are not fetched again.
     """
     from ravenml.data.remote import datasets_store, pull_dataset
     from ravenml.errors import Interrupted
@@ -172,13 +182,16 @@ def pull(name: str, address: str | None, to: Path | None) -> None:
 
 @data.command(short_help="Store a dataset in the bucket.")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--name", help="Under this name; by custom the folder's.")
-@click.option("--delete", is_flag=True, help="Remove from the bucket what DIRECTORY no longer has.")
+@click.option("--name", help="Name in the bucket.  Default: the folder's name.")
+@click.option("--delete", is_flag=True, help="Delete files from the bucket that DIRECTORY no longer has.")
 @click.option(
-    "--store", "address", metavar="BUCKET", help="Another bucket or s3:// address than the configured."
+    "--store",
+    "address",
+    metavar="BUCKET",
+    help="Use this bucket or s3:// address instead of the configured one.",
 )
 def push(directory: Path, name: str | None, delete: bool, address: str | None) -> None:
-    """Store the project in DIRECTORY in the bucket; what is there and the same is not sent again."""
+    """Store the project in DIRECTORY in the bucket; unchanged files are not sent again."""
     from ravenml.data.remote import datasets_store, push_dataset
     from ravenml.errors import Interrupted
 
@@ -195,17 +208,20 @@ def push(directory: Path, name: str | None, delete: bool, address: str | None) -
         )
 
 
-@data.command(short_help="Remove a dataset from the bucket, or from this machine.")
+@data.command(short_help="Remove a dataset from the bucket or from this machine.")
 @click.argument("name")
 @click.option(
-    "--local", is_flag=True, help="The copy in ravenML's datasets folder, not the one in the bucket."
+    "--local", is_flag=True, help="Remove the copy on this machine instead of the one in the bucket."
 )
 @click.option(
-    "--store", "address", metavar="BUCKET", help="Another bucket or s3:// address than the configured."
+    "--store",
+    "address",
+    metavar="BUCKET",
+    help="Use this bucket or s3:// address instead of the configured one.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def rm(name: str, local: bool, address: str | None, yes: bool) -> None:
-    """Remove the dataset NAME from the bucket; with --local, its copy below ravenML's datasets folder."""
+    """Remove the dataset NAME from the bucket; with --local, its copy in ravenML's datasets folder."""
     from ravenml.data.remote import datasets_store, remove_dataset
 
     if local:
@@ -221,24 +237,22 @@ def rm(name: str, local: bool, address: str | None, yes: bool) -> None:
     click.echo(f"Removed {remove_dataset(store, name)} files of {name} from {store.name}.")
 
 
-@data.command("import", short_help="Make a project of other programs' annotations.")
+@data.command("import", short_help="Convert annotations of other tools into a project.")
 @click.argument("words", nargs=-1, metavar="[FORMAT] SRC DST")
-@click.option("--name", help="Instead of DST: keep it with ravenML's datasets, known by this name.")
-@click.option("--copy", is_flag=True, help="Copy the images; without it they are linked.")
-@click.option("--strict", is_flag=True, help="Stop at the first bad record instead of leaving it out.")
+@click.option("--name", help="Instead of DST: add it to ravenML's datasets under this name.")
+@click.option("--copy", is_flag=True, help="Copy the images instead of linking them.")
+@click.option("--strict", is_flag=True, help="Stop at the first bad record instead of skipping it.")
 @click.option(
     "--images",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder of the images, where it is not beside the annotations.",
+    help="Folder of the images, if it is not beside the annotations.",
 )
-@click.option("--class", "class_name", metavar="NAME", help="The class of objects that name none.")
-@click.option(
-    "--class-attribute", metavar="NAME", help="Which attribute of the objects is their class (via)."
-)
+@click.option("--class", "class_name", metavar="NAME", help="Class of objects that have none.")
+@click.option("--class-attribute", metavar="NAME", help="Object attribute that holds the class (via).")
 @click.option(
     "--classes",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file with the classes' names, and their colours in masks (yolo, masks).",
+    help="File with the class names and, for masks, their colours (yolo, masks).",
 )
 def import_(
     words: tuple[str, ...],
@@ -250,11 +264,11 @@ def import_(
     class_attribute: str | None,
     classes: Path | None,
 ) -> None:
-    """Make a project in DST of the annotations in SRC, a file or a folder.
+    """Convert the annotations in SRC, a file or a folder, into a project in DST.
 
-    DST is a new folder, which can be trained on at once.  FORMAT is one of those that `raven data formats`
-    lists, and may be left out where SRC can be recognised.  What is bad in SRC is named and left out.
-    The same command goes on where it was interrupted.
+    DST is a new folder, ready for training.  FORMAT is one of `raven data formats`; it can be omitted if
+    SRC is recognised.  Bad records in SRC are reported and skipped.  Run the same command again to resume
+    an interrupted import.
 
     \b
     raven data import via droplets/ my_droplets
@@ -297,17 +311,17 @@ def import_(
     click.echo(f"Train on it: {training_command(given, {kind for _, kind in done.kinds})}")
 
 
-@data.command(short_help="Write a project as other programs' annotations.")
+@data.command(short_help="Convert a project to another tool's format.")
 @click.argument("format_name", metavar="FORMAT")
 @click.argument("project")
 @click.argument("target", metavar="DST", type=click.Path(path_type=Path))
-@click.option("--copy", is_flag=True, help="Copy the images; without it they are linked.")
-@click.option("--strict", is_flag=True, help="Stop at the first broken image instead of leaving it out.")
+@click.option("--copy", is_flag=True, help="Copy the images instead of linking them.")
+@click.option("--strict", is_flag=True, help="Stop at the first broken image instead of skipping it.")
 def export(format_name: str, project: str, target: Path, copy: bool, strict: bool) -> None:
-    """Write PROJECT, a folder or a dataset's name, into the new folder DST as FORMAT.
+    """Convert PROJECT, a folder or a dataset name, to FORMAT in the new folder DST.
 
-    What FORMAT cannot hold is changed into what it can, or left out; each kind is counted and named at the
-    end.  The formats are those that `raven data formats` lists.
+    What FORMAT cannot represent is converted or omitted; a summary at the end counts each kind.  `raven
+    data formats` lists the formats.
 
     \b
     raven data export coco my_project my_coco
@@ -338,9 +352,9 @@ def export(format_name: str, project: str, target: Path, copy: bool, strict: boo
     click.echo(f"Exported {_count(done.images, 'image')} to {done.target}; {meter.summary()}.")
 
 
-@data.command(short_help="List the formats that can be imported and exported.")
+@data.command(short_help="List the formats for import and export.")
 def formats() -> None:
-    """List the formats that `raven data import` and `raven data export` know."""
+    """List the formats that `raven data import` and `raven data export` support."""
     from ravenml.data.formats.registry import format_names, load_format
     from ravenml.errors import RavenError
 
@@ -381,7 +395,7 @@ def _where(words: tuple[str, ...], name: str | None) -> tuple[str | None, Path, 
     if not name:
         return format_name, source, Path(words[-1]).expanduser()
     if name.startswith(".") or "/" in name or "\\" in name:
-        raise click.UsageError(f"--name {name!r} is no plain name; to write into a folder, give DST.")
+        raise click.UsageError(f"--name {name!r} is not a plain name; to write into a folder, give DST.")
     return format_name, source, datasets_dir() / name
 
 

@@ -22,43 +22,56 @@ class _Size(click.ParamType):
             return value
         parts = str(value).lower().replace("×", "x").split("x")
         if len(parts) > 2 or not all(part.strip().isdigit() for part in parts):
-            self.fail(f"{value!r} is no size; write 256, or 320x240 for width x height.", param, ctx)
+            self.fail(f"{value!r} is not a size; write 256, or 320x240 for width x height.", param, ctx)
         return int(parts[0]), int(parts[-1])
 
 
 @click.command()
 @click.argument("model", metavar="MODEL")
 @click.option(
-    "--data", required=True, metavar="PATH", help="A project (or its name), a folder of images, or an image."
+    "--data",
+    required=True,
+    metavar="PATH",
+    help="Project (folder or dataset name), folder of images, or image.",
 )
 @click.option(
-    "--out", required=True, metavar="DIR", type=click.Path(file_okay=False), help="Where the results go."
+    "--out", required=True, metavar="DIR", type=click.Path(file_okay=False), help="Folder for the results."
 )
-@click.option("--mode", type=click.Choice(MODES), help="What the network sees.  Default: the whole image.")
+@click.option("--mode", type=click.Choice(MODES), help="Inference mode.  Default: the whole image.")
 @click.option(
-    "--window", type=_Size(), help="The sliding window: 256, or 320x240.  Default: the network's size."
+    "--window",
+    type=_Size(),
+    help="Size of the sliding window: 256, or 320x240.  Default: the network's input size.",
 )
-@click.option("--overlap", type=_Size(), help="By how much windows overlap.  Default: an eighth.")
-@click.option("--suffix", help="Added to the classes' names.  Default: _ and the plugin's name.")
+@click.option("--overlap", type=_Size(), help="Overlap of the windows.  Default: an eighth of the window.")
+@click.option("--suffix", help="Suffix of the class names.  Default: _ and the plugin's name.")
 @click.option(
-    "--config", type=click.Path(exists=True, dir_okay=False), help="A JSON or YAML file with all of it."
+    "--config",
+    type=click.Path(exists=True, dir_okay=False),
+    help="JSON or YAML file with the inference settings.",
 )
-@click.option("--preset", metavar="TITLE", help="One of the plugin's own configs for inference.")
-@click.option("--replace", is_flag=True, help="Drop the objects that are there; keep only the results.")
+@click.option("--preset", metavar="TITLE", help="Use this inference preset of the plugin.")
+@click.option("--replace", is_flag=True, help="Replace existing objects instead of adding to them.")
 @click.option(
     "--save",
     metavar="|".join(SAVED),
     multiple=True,
-    help="Write this too, into a folder beside each dataset's img; may be repeated, or divided by commas.",
+    help="Also write these into a folder beside img; repeatable, or separated by commas.",
 )
 @click.option(
-    "--fold", type=click.IntRange(0), help="Only this fold of a k-fold run.  Default: the mean of all."
+    "--fold",
+    type=click.IntRange(0),
+    help="Use only this fold of a k-fold run.  Default: the mean of all folds.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
-@click.option("--batch-size", type=click.IntRange(1), help="Images at once.  Default: the device decides.")
-@click.option("--link", is_flag=True, help="Link the images symbolically instead of copying them.")
-@click.option("--overwrite", is_flag=True, help="Do again what other settings have made in --out.")
-@click.option("--force", is_flag=True, help="Use a model for transfer learning only.")
+@click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda, mps.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), help="Images per batch.  Default: chosen for the device."
+)
+@click.option("--link", is_flag=True, help="Link images instead of copying them.")
+@click.option(
+    "--overwrite", is_flag=True, help="Overwrite results in --out that were made with other settings."
+)
+@click.option("--force", is_flag=True, help="Allow a model that was exported for transfer learning only.")
 def infer(
     model: str,
     data: str,
@@ -78,14 +91,15 @@ def infer(
     overwrite: bool,
     force: bool,
 ) -> None:
-    """Annotate images with a trained model: a project comes in, a project goes out.
+    """Annotate images with a trained model, and write the result as a project.
 
-    MODEL is a model-state.tar, a run or a stored model (the beginning of its ID will do), or the folder of a
+    MODEL is a model-state.tar, a run or a stored model (any unique prefix of its ID), or the folder of a
     training in Supervisely's U-Net app.
 
-    Results are added to the annotations under suffixed names.  The same command again does what is missing.
+    Results are added to the annotations under suffixed class names.  Run the same command again to
+    process only what is missing.
 
-    Exit code: 0 where every image got its results, 1 where some could not be used, 2 where nothing was begun.
+    Exit code: 0 if every image was processed, 1 if some could not be read, 2 if nothing was started.
     """
     if config and preset:
         raise click.UsageError("--config and --preset exclude each other.")

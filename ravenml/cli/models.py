@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """List, show, fetch, store and remove trained models, on this machine and in the configured bucket."""
+    """List, show, fetch, store and remove trained models, on this machine and in the bucket."""
 
 
 def _places(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,10 +26,10 @@ def _places(command: Callable[..., Any]) -> Callable[..., Any]:
             "--store",
             "address",
             metavar="BUCKET",
-            help="Another bucket or s3:// address than the configured.",
+            help="Use this bucket or s3:// address instead of the configured one.",
         ),
-        click.option("--remote", is_flag=True, help="Only what is in the bucket."),
-        click.option("--local", is_flag=True, help="Only what is on this machine."),
+        click.option("--remote", is_flag=True, help="Only in the bucket."),
+        click.option("--local", is_flag=True, help="Only on this machine."),
     ):
         command = option(command)
     return command
@@ -54,9 +54,9 @@ def _stores(local: bool, remote: bool, address: str | None) -> list[tuple[str, S
 @_places
 @click.option("--plugin", help="Only models of this plugin.")
 @click.option("--architecture", help="Only this architecture.")
-@click.option("--dataset", help="Only models that were trained on this dataset.")
-@click.option("--by", "created_by", help="Only what this person trained.")
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only from this day on.")
+@click.option("--dataset", help="Only models trained on this dataset.")
+@click.option("--by", "created_by", help="Only models trained by this person.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only models since this day.")
 @click.option("-n", "limit", type=int, metavar="N", help="Only the newest N.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(
@@ -68,9 +68,9 @@ def list_(
     as_json: bool,
     **wanted: str | None,
 ) -> None:
-    """List the models, newest first, with size and date.
+    """List the models, newest first.
 
-    Piped, the columns are separated by tabs.
+    In a pipe, columns are separated by tabs.
     """
     from dataclasses import asdict
 
@@ -103,7 +103,7 @@ def list_(
 @_places
 @click.option("--json", "as_json", is_flag=True, help="Print the stored metadata as JSON.")
 def show(model: str, local: bool, remote: bool, address: str | None, as_json: bool) -> None:
-    """Show one model; any unique beginning of its ID will do."""
+    """Show a model; any unique prefix of its ID will do."""
     from ravenml.store.models import find_model, read_metadata
 
     store, model_id = find_model((store for _, store in _stores(local, remote, address)), model)
@@ -123,16 +123,21 @@ def show(model: str, local: bool, remote: bool, address: str | None, as_json: bo
 @models.command()
 @click.argument("model", metavar="ID")
 @click.option(
-    "--store", "address", metavar="BUCKET", help="Another bucket or s3:// address than the configured."
+    "--store",
+    "address",
+    metavar="BUCKET",
+    help="Use this bucket or s3:// address instead of the configured one.",
 )
 @click.option(
-    "--to", type=click.Path(file_okay=False), help="This folder instead of the models on this machine."
+    "--to", type=click.Path(file_okay=False), help="Fetch into this folder instead of ravenML's own."
 )
-@click.option("--extras/--no-extras", default=True, help="With checkpoints, previews and events (default).")
+@click.option(
+    "--extras/--no-extras", default=True, help="Also fetch checkpoints, previews and events (default)."
+)
 def pull(model: str, address: str | None, to: str | None, extras: bool) -> None:
     """Fetch a model from the bucket.
 
-    Every file is checked by its checksum; what is there and whole is not fetched again.
+    Every file is verified by its checksum; files that are complete are not fetched again.
     """
     from ravenml.errors import Interrupted
     from ravenml.store.factory import local_models
@@ -150,10 +155,13 @@ def pull(model: str, address: str | None, to: str | None, extras: bool) -> None:
 @models.command()
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False))
 @click.option(
-    "--to", metavar="FILE", type=click.Path(dir_okay=False), help="Default: DIR.tar, in this folder."
+    "--to",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Output file.  Default: DIR.tar in this folder.",
 )
 def pack(folder: str, to: str | None) -> None:
-    """Make a model's file of a folder with its config.json and weights: an uncompressed tar."""
+    """Pack a folder with config.json and weights into a model file, an uncompressed tar."""
     from ravenml.errors import InputError
     from ravenml.store.model_state import pack_folder
 
@@ -168,12 +176,15 @@ def pack(folder: str, to: str | None) -> None:
 @models.command()
 @click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False))
 @click.option(
-    "--to", metavar="DIR", type=click.Path(file_okay=False), help="Default: FILE without .tar, here."
+    "--to",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Output folder.  Default: FILE without .tar, in this folder.",
 )
 def unpack(file: str, to: str | None) -> None:
-    """Unpack a model's file into a new folder.
+    """Unpack a model file into a new folder.
 
-    A file whose members leave the folder, or are links or devices, is not unpacked.
+    Files with members that leave the folder, links or devices are refused.
     """
     from ravenml.errors import InputError
     from ravenml.store.model_state import read_config, unpack_model
@@ -189,9 +200,9 @@ def unpack(file: str, to: str | None) -> None:
 @models.command()
 @click.argument("model", metavar="ID")
 @_places
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def rm(model: str, local: bool, remote: bool, address: str | None, yes: bool) -> None:
-    """Remove a model and all that lies beside it, wherever it is found; a run's folder is not touched."""
+    """Remove a model with its metadata and extras, here and in the bucket; runs are not touched."""
     from ravenml.errors import InputError
     from ravenml.store.models import find_model, remove_model
 
@@ -216,15 +227,16 @@ def _left(store: Store, model_id: str) -> bool:
     )
 
 
-@models.command(short_help="Store a run, or a model that was made elsewhere.")
+@models.command(short_help="Store a run's model, or a model file.")
 @click.argument("what", metavar="RUN|FILE.tar")
-@click.option("--plugin", help="The plugin that uses the model; by custom, what its config.json says.")
-@click.option("--name", help="What the model is called in lists.")
+@click.option("--plugin", help="Plugin that loads the model.  Default: the one that its config.json names.")
+@click.option("--name", help="Name shown in lists.")
+@click.option("--transfer-only", is_flag=True, help="Mark it for transfer learning only, not for prediction.")
 @click.option(
-    "--transfer-only", is_flag=True, help="It is only good to start trainings from, not to predict with."
-)
-@click.option(
-    "--store", "address", metavar="BUCKET", help="Another bucket or s3:// address than the configured."
+    "--store",
+    "address",
+    metavar="BUCKET",
+    help="Use this bucket or s3:// address instead of the configured one.",
 )
 @click.pass_context
 def push(
@@ -235,9 +247,9 @@ def push(
     transfer_only: bool,
     address: str | None,
 ) -> None:
-    """Store a completed run (any unique beginning of its ID), or a model-state.tar that was made elsewhere.
+    """Store a completed run's model (any unique prefix of its ID), or a model-state.tar.
 
-    It goes to the configured bucket, or without one to the folder on this machine.
+    It is stored in the configured bucket, or on this machine if there is none.
     """
     from ravenml.store.factory import bucket, models_store
 

@@ -1,6 +1,8 @@
-"""What several commands share: options, a question, a table."""
+"""What several commands share: former names, a question, a table."""
 
 from __future__ import annotations
+
+import copy
 
 import click
 
@@ -26,3 +28,10 @@ def print_table(table: list[list[str]]) -> None:
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     for row in table:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def former_name(command: click.Command, name: str) -> click.Command:
+    """The command under a name that it had: not listed, and it says what it is called now."""
+    former = copy.copy(command)
+    former.name, former.hidden, former.deprecated = name, True, f"Use `{command.name}`."
+    return former

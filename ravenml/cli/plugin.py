@@ -1,4 +1,4 @@
-"""``raven plugin``: write a new plugin, check one, list those that are installed."""
+"""``raven plugin``: create, check and list plugins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 @click.group()
 def plugin() -> None:
-    """Write a plugin, check one, and see which are installed."""
+    """Write and check plugins; list installed ones."""
 
 
 @plugin.command()
@@ -19,11 +19,11 @@ def plugin() -> None:
     type=click.Choice(["minimal", "segmentation"]),
     default="minimal",
     show_default=True,
-    help="What to start from: a few lines without a framework, or segmentation with PyTorch.",
+    help="Template: a few lines without a framework, or segmentation with PyTorch.",
 )
-@click.option("--into", type=click.Path(file_okay=False), default=".", help="Write it into this folder.")
+@click.option("--into", type=click.Path(file_okay=False), default=".", help="Parent folder.")
 def new(name: str, template: str, into: str) -> None:
-    """Write the plugin NAME: a complete package that installs, trains and uninstalls at once."""
+    """Write the plugin NAME: a complete package that can be installed and trained right away."""
     from ravenml.plugin.scaffold import write_plugin
 
     folder = write_plugin(name, template, Path(into))
@@ -39,7 +39,7 @@ def new(name: str, template: str, into: str) -> None:
 @plugin.command()
 @click.argument("folder", type=click.Path(), metavar="DIR")
 def check(folder: str) -> None:
-    """Say what is wrong with the plugin in DIR."""
+    """Check the plugin in DIR and list its problems."""
     from ravenml.errors import RavenError
     from ravenml.plugin.packagecheck import faults_of
 
@@ -55,7 +55,7 @@ def check(folder: str) -> None:
 @plugin.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(as_json: bool) -> None:
-    """List the installed plugins: from where, and for CPU or GPU."""
+    """List the installed plugins, their source, and whether they are for CPU or GPU."""
     from ravenml.plugin.inventory import interrupted, inventory
 
     rows = inventory()
@@ -80,17 +80,17 @@ def list_(as_json: bool) -> None:
         )
 
 
-@plugin.command(short_help="Build a plugin's Docker image, after Supervisely's contract.")
+@plugin.command(short_help="Build a plugin's Docker image for Supervisely.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--push", is_flag=True, help="Push it to its registry, too.")
+@click.option("--push", is_flag=True, help="Also push it to its registry.")
 @click.option(
     "--context",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.tar",
-    help="Only write the complete build context; `docker build -t NAME:TAG - < FILE.tar` builds it anywhere.",
+    help="Write only the build context, for `docker build -t NAME:TAG - < FILE.tar` on another machine.",
 )
 def image(folder: Path, push: bool, context: Path | None) -> None:
-    """Build the image that VERSION names; labels hold plugin_info, README, run configs and modes."""
+    """Build the image that the file VERSION names, with plugin_info, README and run configs as labels."""
     from ravenml.agent.plugin_folder import PluginFolder
     from ravenml.agent.plugin_image import build, write_context
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import click
 
+from ravenml.cli.options import former_name
+
 
 @click.group()
 def remote() -> None:
-    """Run on a Ray cluster: queues, their check, and watching over what was sent.
+    """Manage Ray queues and the runs submitted to them.
 
     \b
-    raven remote queues                                   which queues there are
-    raven train --remote QUEUE --dataset NAME unet train  train there
-    raven run --remote QUEUE -- python train.py           run any program there
-    raven runs logs -f ID                                 follow it
-    raven remote bring ID                                 first, where it was sent from another machine
+    raven remote queues                                   list the queues
+    raven train --remote QUEUE --dataset NAME unet train  train on one
+    raven run --remote QUEUE -- python train.py           run any program on one
+    raven runs logs -f ID                                 follow a run
+    raven remote pull ID                                  first, if another machine submitted it
     """
 
 
 @remote.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def queues(as_json: bool) -> None:
-    """List the queues: `local`, and those of the configuration."""
+    """List the queues: `local`, and those in the configuration."""
     from ravenml.remote.client.queues import queues as known
 
     found = known()
@@ -39,7 +41,7 @@ def queues(as_json: bool) -> None:
 @remote.command()
 @click.argument("queue")
 def check(queue: str) -> None:
-    """Say whether a queue's cluster answers, has the resources and Python, and reaches the store."""
+    """Check that a queue's cluster answers, has the resources and Python version, and reaches the store."""
     from ravenml.remote.client.check import check_queue
 
     for line in check_queue(queue):
@@ -47,26 +49,29 @@ def check(queue: str) -> None:
 
 
 @remote.command()
-@click.argument("run")
-def bring(run: str) -> None:
-    """Bring the run RUN, which another machine has sent; `raven runs` then shows and follows it here, too."""
+@click.argument("run", metavar="ID")
+def pull(run: str) -> None:
+    """Pull a run that another machine submitted; `raven runs` then shows and follows it here, too."""
     from ravenml.remote.client.foreign_runs import bring_run
     from ravenml.remote.client.sync import refresh
     from ravenml.runs.layout import find_run
 
     run_id = bring_run(run)
     ended = refresh(find_run(run_id))
-    click.echo(f"Brought:   {run_id}")
+    click.echo(f"Pulled:    {run_id}")
     if not ended:
         click.echo(f"Follow it: raven runs logs -f {run_id}")
 
 
-@remote.command()
-@click.option("--once", is_flag=True, help="Look once, and end.")
-def watch(once: bool) -> None:
-    """Watch over the runs in the queues' stores, whichever machine sent them, until all have ended.
+remote.add_command(former_name(pull, "bring"))
 
-    A run whose cluster is gone is sent again, as `raven runs` does for those that were sent from here.
+
+@remote.command()
+@click.option("--once", is_flag=True, help="Check once and exit.")
+def watch(once: bool) -> None:
+    """Supervise the runs of all queues, whichever machine submitted them, until all have ended.
+
+    A run whose cluster is gone is submitted again, as `raven runs` does for runs submitted from this machine.
     """
     import time
 
@@ -89,7 +94,7 @@ def watch(once: bool) -> None:
 
 @remote.command()
 def stop_local() -> None:
-    """Stop the Ray of the queue `local`, whatever it does; it stops by itself when it has been idle."""
+    """Stop the Ray cluster of the queue `local`, even if it is busy; when idle, it stops by itself."""
     from ravenml.remote.client.local_ray import stop
 
     click.echo("Stopped." if stop() else "It does not run.")

@@ -1,4 +1,4 @@
-"""``raven run``: any program, recorded; here, or on a queue."""
+"""``raven run``: run any program and record it, here or on a queue."""
 
 from __future__ import annotations
 
@@ -7,39 +7,38 @@ from pathlib import Path
 
 import click
 
+from ravenml.train.options import processes_option
+
 
 @click.command(
     context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
-    short_help="Run any program, and record what it does.",
+    short_help="Run any program and record it.",
 )
-@click.option("--remote", "queue", metavar="QUEUE", help="Run it on the Ray cluster that this queue names.")
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="With --remote: start N of it, with torchrun's variables.",
+@click.option("--remote", "queue", metavar="QUEUE", help="Run it on the Ray cluster of this queue.")
+@processes_option(
+    "processes", help="With --remote: start N processes, with the environment variables of torchrun."
 )
 @click.option(
     "--retries",
     type=click.IntRange(min=0),
     metavar="N",
-    help="With --remote: how often a lost worker, or a lost cluster, is made up for (default 3).",
+    help="With --remote: how often to replace a lost worker or cluster (default 3).",
 )
-@click.option("--image", help="With --remote: another container image than the queue's.")
-@click.option("--project", help="What the run belongs to.")
-@click.option("--name", help="What the run is called in lists.")
+@click.option("--image", help="With --remote: container image, instead of the queue's.")
+@click.option("--project", help="Project that the run belongs to.")
+@click.option("--name", help="Name of the run.")
 @click.option(
     "--output",
     "outputs",
     multiple=True,
     metavar="DIR",
     type=click.Path(file_okay=False),
-    help="Keep the files that appear in this folder; may be given several times.",
+    help="Keep files that the program writes into this folder; repeatable.",
 )
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PROGRAM [ARGS]...")
 def run(
     queue: str | None,
-    workers: int | None,
+    processes: int | None,
     retries: int | None,
     image: str | None,
     project: str | None,
@@ -47,17 +46,17 @@ def run(
     outputs: tuple[str, ...],
     program: tuple[str, ...],
 ) -> None:
-    """Run any program, untouched, and record what it prints, measures and leaves.
+    """Run any program, unchanged, and record it.
 
     \b
     raven run -- python train.py --lr 0.01
     raven run --project roads --name baseline --output weights -- ./train.sh
 
-    Recorded are its output, command, git state, packages, use of resources and exit code, scalars and
-    pictures that it writes for TensorBoard, and events that it prints. Its exit code is passed on.
+    Records its output, command, git state, packages, resource usage and exit code, the scalars and images
+    that it writes for TensorBoard, and the events that it prints.  Exits with the program's exit code.
     """
     if queue is None:
-        for value, option in ((workers, "--workers"), (retries, "--retries"), (image, "--image")):
+        for value, option in ((processes, "--processes"), (retries, "--retries"), (image, "--image")):
             if value is not None:
                 raise click.UsageError(f"{option} belongs to --remote; name a queue, or leave it out.")
         from ravenml.runs.process.program import Program, run_program
@@ -75,7 +74,7 @@ def run(
         name=name,
         outputs=outputs,
         image=image,
-        workers=workers or 1,
+        workers=processes or 1,
         retries=3 if retries is None else retries,
     )
     click.echo(f"Sent:      {run_id} to the queue {queue}")

@@ -1,4 +1,4 @@
-"""``raven runs``: what was trained, and what came of it."""
+"""``raven runs``: list, compare, repeat and manage runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ANYTHING = {"ignore_unknown_options": True}  # of a command's words behind --
 
 @click.group()
 def runs() -> None:
-    """List, compare, repeat and keep runs."""
+    """List, compare, repeat and manage runs."""
 
 
 @runs.command("list")
@@ -20,19 +20,21 @@ def runs() -> None:
     "--status",
     "statuses",
     multiple=True,
-    type=click.Choice(["running", "completed", "failed", "interrupted", "lost", "broken"]),
-    help="Only runs that stand like this; may be given several times.",
+    type=click.Choice(["running", "waiting", "completed", "failed", "interrupted", "lost", "broken"]),
+    help="Only runs with this status; repeatable.",
 )
-@click.option("--tag", "tags", multiple=True, help="Only runs with this tag; several: with all of them.")
-@click.option("--since", help="Only runs begun since: 30min, 12h, 2d, 3w ago, or 2026-11-01.", metavar="WHEN")
+@click.option("--tag", "tags", multiple=True, help="Only runs with this tag; repeatable, all must match.")
+@click.option(
+    "--since", help="Only runs started since: 30min, 12h, 2d, 3w (ago), or 2026-11-01.", metavar="WHEN"
+)
 @click.option(
     "--where",
     multiple=True,
-    help='Only runs of which this is true: "val/miou>0.5 and lr<=0.01".',
+    help='Only runs that match this condition: "val/miou>0.5 and lr<=0.01".',
     metavar="CONDITION",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("-n", "limit", type=click.IntRange(min=1), help="Only the newest N of them.", metavar="N")
+@click.option("-n", "limit", type=click.IntRange(min=1), help="Only the newest N.", metavar="N")
 def list_(
     plugin: str | None,
     statuses: tuple[str, ...],
@@ -44,9 +46,9 @@ def list_(
 ) -> None:
     """List the runs, newest first.
 
-    --where compares metrics (val/miou), settings (lr, input_size.width) and fields (plugin, dataset, created,
-    name, note …) with = != < <= > >= and ~ (holds this text); what it names gets a column of its own.
-    Piped, the columns are separated by tabs.
+    --where compares metrics (val/miou), settings (lr, input_size.width) and fields (plugin, dataset,
+    created, name, note …) with = != < <= > >= and ~ (contains); each name gets its own column.  In a
+    pipe, columns are separated by tabs.
     """
     import sys
 
@@ -64,7 +66,7 @@ def list_(
         click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
         return
     if not found:
-        said = "No run is like that." if everything else "No runs yet; `raven train` makes one."
+        said = "No runs match." if everything else "No runs yet; `raven train` makes one."
         click.echo(said, err=True)
         return
     table = rows(found, [condition.name for condition in conditions])
@@ -80,7 +82,7 @@ def list_(
 @click.argument("run", required=False, metavar="[ID]")
 @click.option("--json", "as_json", is_flag=True, help="Print all of run.json and summary.json as JSON.")
 def show(run: str | None, as_json: bool) -> None:
-    """Show one run; without ID, the newest.  Any unique beginning of an ID will do."""
+    """Show a run; without ID, the newest.  Any unique prefix of an ID will do."""
     import shutil
     import sys
 
@@ -103,13 +105,17 @@ def show(run: str | None, as_json: bool) -> None:
 @click.option(
     "--upload-checkpoints",
     type=click.Choice(["all", "best", "none"]),
-    help="Which checkpoints are stored beside the model.",
+    help="Checkpoints to store with the model.",
 )
-@click.option("--local", type=click.Path(file_okay=False), help="Store it in this folder instead.")
+@click.option(
+    "--local",
+    type=click.Path(file_okay=False),
+    help="Store it in this folder instead of the configured store.",
+)
 def upload(run: str | None, upload_checkpoints: str | None, local: str | None) -> None:
-    """Store a completed run's result; without ID, the newest's.
+    """Store a completed run's result; without ID, the newest run's.
 
-    What is there and whole is not sent again, so an upload that failed, or was killed, goes on.
+    Files that are complete are not sent again, so an interrupted upload resumes.
     """
     from ravenml.errors import Interrupted
     from ravenml.runs.layout import find_run
@@ -127,15 +133,11 @@ def upload(run: str | None, upload_checkpoints: str | None, local: str | None) -
 
 @runs.command()
 @click.argument("names", nargs=-1, required=True, metavar="ID ID...")
-@click.option(
-    "--metric", "metrics", multiple=True, metavar="NAME", help="Draw this one; may be given several times."
-)
-@click.option(
-    "--png", type=click.Path(dir_okay=False, path_type=Path), help="Write the chart as a picture, too."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: settings that differ, and every metric.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Draw this metric; repeatable.")
+@click.option("--png", type=click.Path(dir_okay=False, path_type=Path), help="Also write the chart as a PNG.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: differing settings, and every metric.")
 def compare(names: tuple[str, ...], metrics: tuple[str, ...], png: Path | None, as_json: bool) -> None:
-    """Set runs side by side: the settings that differ, the scores, and a chart of how they went."""
+    """Compare runs: differing settings, scores, and a chart of the metrics."""
     import shutil
     import sys
 
@@ -171,12 +173,18 @@ def compare(names: tuple[str, ...], metrics: tuple[str, ...], png: Path | None, 
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where all of it goes; by default reproduce-ID in this folder.",
+    help="Output folder.  Default: reproduce-ID in this folder.",
 )
-@click.option("--here", is_flag=True, help="Use this Python and its packages; make no environment.")
-@click.option("--dataset", metavar="DIR", help="Where the data are now, if not where they were.")
-@click.option("--anyway", is_flag=True, help="Go on with data that are not the recorded ones.")
-@click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="A secret, which was not recorded.")
+@click.option("--here", is_flag=True, help="Use the current Python environment instead of creating one.")
+@click.option("--dataset", metavar="DIR", help="Dataset folder, if it has moved.")
+@click.option("--anyway", is_flag=True, help="Continue even if the data changed.")
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Value of a secret, which was not recorded; repeatable.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def reproduce(
     run: str,
@@ -187,12 +195,12 @@ def reproduce(
     sets: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Do a recorded run once more, and say how well it agrees.
+    """Repeat a recorded run, and report how well the results agree.
 
-    In a folder of its own, the recorded commits are checked out with their recorded changes, and an
-    environment is made with the recorded versions; then the recorded command runs on the recorded data,
-    verified by their hash. What could not be restored is listed, and each metric is identical, close (within
-    1 %) or different. The exit code is 0 only if none is different.
+    Checks out the recorded commits with their uncommitted changes in a new folder, creates an environment
+    with the recorded versions, and runs the recorded command on the recorded data, verified by hash.
+     Reports what could not be restored, and whether each metric is identical, close (within 1 %) or
+    different.  The exit code is 0 only if none is different.
     """
     import sys
 
@@ -229,12 +237,12 @@ def reproduce(
 
 @runs.command()
 @click.argument("run", required=False, metavar="[ID]")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is printed, until the run ends.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the output until the run ends.")
 @click.option(
     "-n", "tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines of each log."
 )
 def logs(run: str | None, follow: bool, tail: int | None) -> None:
-    """Print what a run printed, and what its folds did; without ID, the newest's."""
+    """Print the output of a run and of its folds; without ID, the newest run's."""
     from ravenml.runs.follow import printed
     from ravenml.runs.layout import find_run
 
@@ -245,11 +253,11 @@ def logs(run: str | None, follow: bool, tail: int | None) -> None:
 @runs.command()
 @click.argument("run", metavar="ID")
 @click.option(
-    "--grace", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Wait so many seconds."
+    "--grace", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds to wait."
 )
-@click.option("--kill", is_flag=True, help="If it has not stopped then: SIGTERM, and at last SIGKILL.")
+@click.option("--kill", is_flag=True, help="If it has not stopped by then, send SIGTERM, then SIGKILL.")
 def stop(run: str, grace: float, kill: bool) -> None:
-    """Ask a run to stop in good order, wait, and say what came of it."""
+    """Stop a run gracefully and report the outcome."""
     from ravenml.runs.layout import find_run
     from ravenml.runs.record import read_record
     from ravenml.runs.stop_request import stop_run
@@ -265,9 +273,9 @@ def stop(run: str, grace: float, kill: bool) -> None:
 @click.argument("run", metavar="ID")
 @click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar="[-- OPTION...]")
 def resume(run: str, more: tuple[str, ...]) -> None:
-    """Go on with a run that was interrupted, failed or lost, by the command that it was started with.
+    """Resume a run that was interrupted, failed or lost, with its original command.
 
-    What stands behind -- is added to the command: raven runs resume ID -- --epochs 50
+    Words after -- are added to the command: raven runs resume ID -- --epochs 50
     """
     from ravenml.runs.layout import find_run
     from ravenml.runs.record import read_record
@@ -282,15 +290,17 @@ def resume(run: str, more: tuple[str, ...]) -> None:
 
 @runs.command(context_settings=ANYTHING)
 @click.argument("run", metavar="ID")
-@click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="What is different, such as lr=0.1.")
-@click.option("--dry-run", is_flag=True, help="Only print the command.")
+@click.option(
+    "--set", "sets", multiple=True, metavar="NAME=VALUE", help="Change a setting, such as lr=0.1; repeatable."
+)
+@click.option("--dry-run", is_flag=True, help="Print the command without running it.")
 @click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar="[-- OPTION...]")
 def clone(run: str, sets: tuple[str, ...], dry_run: bool, more: tuple[str, ...]) -> None:
-    """Start a new run like an old one, with some settings changed.
+    """Start a new run with the settings of an old one, some of them changed.
 
-    A training takes the old one's whole config (dataset, folds, every setting), whatever the file that it
-    came from says today; --set changes any field of it by its name in the config file. Of a program that
-    `raven run` recorded, --set changes its arguments. What stands behind -- is added to the command.
+    A training uses the whole recorded config (dataset, folds, every setting), even if its config file has
+    changed; --set changes any field by its name in the config file.  For a program recorded by `raven
+    run`, --set changes its arguments.  Words after -- are added to the command.
 
     \b
     raven runs clone 20261121-0412 --set lr=0.1 --set input_size.width=512
@@ -312,9 +322,9 @@ def clone(run: str, sets: tuple[str, ...], dry_run: bool, more: tuple[str, ...])
 @runs.command()
 @click.argument("run", metavar="ID")
 @click.argument("tags", nargs=-1, metavar="[TAG]...")
-@click.option("--remove", multiple=True, metavar="TAG", help="Take this tag off; may be given several times.")
+@click.option("--remove", multiple=True, metavar="TAG", help="Remove this tag; repeatable.")
 def tag(run: str, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
-    """Put tags on a run, or take them off; without any, print those that it has."""
+    """Add tags to a run, or remove them; without any, print its tags."""
     from ravenml.runs.layout import find_run
     from ravenml.runs.notes import change_tags, read_notes
 
@@ -328,7 +338,7 @@ def tag(run: str, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
 @click.argument("text", required=False)
 @click.option("--remove", is_flag=True, help="Remove the note.")
 def note(run: str, text: str | None, remove: bool) -> None:
-    """Write a note on a run, in place of the one before; without TEXT, print it."""
+    """Set a run's note; without TEXT, print it."""
     from ravenml.runs.layout import find_run
     from ravenml.runs.notes import change_note, read_notes
 
@@ -341,17 +351,14 @@ def note(run: str, text: str | None, remove: bool) -> None:
     change_note(folder, text)
 
 
-@runs.command(short_help="Bring a run's events to a tracker.")
+@runs.command(short_help="Send a run's events to a tracker.")
 @click.argument("run", metavar="ID", required=False)
-@click.option(
-    "--to", "names", multiple=True, metavar="READER", help="Only to this one; may be given several times."
-)
+@click.option("--to", "names", multiple=True, metavar="TRACKER", help="Only to this tracker; repeatable.")
 def sync(run: str | None, names: tuple[str, ...]) -> None:
-    """Bring to TensorBoard, MLflow, ClearML … what they have not got of a run's events; without ID, of the
-    newest run.
+    """Send a run's missing events to TensorBoard, MLflow, ClearML …; without ID, the newest run's.
 
-    The readers that are configured (`raven config update --track tensorboard,mlflow`) do so by themselves
-    while a run is going on; this is for those that were not, or could not.
+    Configured trackers (`raven config update --track tensorboard,mlflow`) receive events while a run is
+    running; use this for trackers that were not configured or not reachable.
     """
     from ravenml.config.config import load_config
     from ravenml.runs.exporters.registry import chosen_readers
@@ -361,18 +368,18 @@ def sync(run: str | None, names: tuple[str, ...]) -> None:
     config = load_config()
     readers = list(names) or chosen_readers(config)
     if not readers:
-        raise click.UsageError("No reader is configured; name one, such as --to mlflow.")
+        raise click.UsageError("No tracker is configured; name one, such as --to mlflow.")
     for line in sync_run(find_run(run), readers, config):
         click.echo(line)
 
 
 @runs.command()
 @click.argument("names", nargs=-1, required=True, metavar="ID...")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def rm(names: tuple[str, ...], yes: bool) -> None:
-    """Remove runs: their folders with all checkpoints and models in them.
+    """Delete runs: their folders, including checkpoints and models.
 
-    A run that is running or waits for its cluster is refused.  What was stored of a run stays in its store.
+    Runs that are running or waiting for their cluster are refused.  Stored results are kept.
     """
     import sys
 
@@ -385,7 +392,7 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
         check_removable(folder)
     if not yes:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
-            raise InputError("Nobody is there to be asked; --yes removes without asking.")
+            raise InputError("There is no terminal to ask for confirmation; use --yes.")
         for folder in folders:
             click.echo(folder.name)
         click.confirm(f"Remove {'these runs' if len(folders) > 1 else 'this run'} for good?", abort=True)
@@ -405,7 +412,7 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
 @click.argument("run", metavar="ID")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def export(run: str, file: Path) -> None:
-    """Write a run, its folds too, to one FILE: a tar archive; compressed if it is called .tar.gz."""
+    """Write a run, including its folds, to FILE, a tar archive; .tar.gz is compressed."""
     from ravenml.runs.archive import export_run
     from ravenml.runs.layout import find_run
 
@@ -418,7 +425,7 @@ def export(run: str, file: Path) -> None:
 @runs.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 def import_(file: Path) -> None:
-    """Bring a run from a FILE that `raven runs export` wrote, on whichever machine, into this home."""
+    """Import a run from a FILE that `raven runs export` wrote."""
     from ravenml.runs.archive import import_run
 
     folder, new = import_run(file)

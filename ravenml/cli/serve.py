@@ -6,75 +6,85 @@ from typing import Any
 
 import click
 
+from ravenml.train.options import processes_option
+
 PORT = 8000
 
 
 @click.command()
 @click.argument("model", metavar="MODEL")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), help=f"Default: {PORT}, or the next free one; 0: any free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    help=f"Port; 0 picks a free one.  Default: {PORT}, or the next free one.",
 )
-@click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that answer."
-)
+@processes_option("processes", default=1, show_default=True, help="Number of server processes.")
 @click.option(
     "--device",
     default="auto",
     show_default=True,
-    help="auto, cpu, cuda, mps; for workers cuda:0,cuda:1 in turn.",
+    help="Device: auto, cpu, cuda, mps; for several processes cuda:0,cuda:1.",
 )
 @click.option(
-    "--fold", type=click.IntRange(0), help="Only this fold of a k-fold run.  Default: the mean of all."
+    "--fold",
+    type=click.IntRange(0),
+    help="Use only this fold of a k-fold run.  Default: the mean of all folds.",
 )
 @click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False),
-    help="A JSON or YAML file as for raven infer: what requests begin with.",
+    help="JSON or YAML file with default inference settings, as for `raven infer`.",
 )
-@click.option("--force", is_flag=True, help="Serve a model that was stored for transfer learning only.")
-@click.option("--no-token", is_flag=True, help="Let everybody in who reaches the port.")
-@click.option("--token-file", type=click.Path(dir_okay=False), help="A file that holds the token.")
+@click.option("--force", is_flag=True, help="Allow a model that was exported for transfer learning only.")
+@click.option("--no-token", is_flag=True, help="Disable authentication.")
+@click.option("--token-file", type=click.Path(dir_okay=False), help="File that holds the access token.")
 @click.option(
-    "--allow-host", metavar="NAME", multiple=True, help="A further name of this server, such as a proxy's."
+    "--allow-host",
+    metavar="NAME",
+    multiple=True,
+    help="Also accept requests for this host name, such as a proxy's; repeatable.",
 )
 @click.option(
-    "--allow-url", metavar="PREFIX", multiple=True, help="Fetch images from addresses below this one."
+    "--allow-url",
+    metavar="PREFIX",
+    multiple=True,
+    help="Allow fetching images from URLs with this prefix; repeatable.",
 )
 @click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False),
     multiple=True,
-    help="Read images from this machine's folders below this one.",
+    help="Allow reading images below this folder of this machine; repeatable.",
 )
-@click.option("--max-batch", type=click.IntRange(1), help="Images at once.  Default: the model decides.")
+@click.option("--max-batch", type=click.IntRange(1), help="Images per batch.  Default: chosen by the model.")
 @click.option(
     "--max-wait",
     type=click.FloatRange(0, 10),
     default=0.005,
     show_default=True,
-    help="Seconds that the network waits for images that are on their way.",
+    help="Seconds to wait for more images before a batch is computed.",
 )
 @click.option(
     "--queue",
     type=click.IntRange(1),
     default=64,
     show_default=True,
-    help="Images inside at once, per worker.",
+    help="Images in progress per process; more are refused with 503.",
 )
 @click.option(
     "--deadline",
     type=click.FloatRange(0.01),
     default=30.0,
     show_default=True,
-    help="Seconds within which a request is answered.",
+    help="Time limit of a request, in seconds.",
 )
 @click.option(
     "--max-megapixels",
     type=click.FloatRange(0.001),
     default=67.2,
     show_default=True,
-    help="Images of more are refused.",
+    help="Refuse larger images.",
 )
 @click.pass_context
 def serve(
@@ -82,19 +92,19 @@ def serve(
     model: str,
     host: str,
     port: int | None,
-    workers: int,
+    processes: int,
     no_token: bool,
     token_file: str | None,
     allow_host: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Serve a trained model over HTTP: a page to drop images on, and POST /predict for programs.
+    """Serve a trained model over HTTP: a demo page, and POST /predict for programs.
 
-    MODEL is a model-state.tar, a run or a stored model (the beginning of its ID will do), or the folder of a
+    MODEL is a model-state.tar, a run or a stored model (any unique prefix of its ID), or the folder of a
     training in Supervisely's U-Net app.
 
-    The printed address carries a token, without which nobody is let in; RAVENML_TOKEN or --token-file set one
-    of your own.  The server listens on this machine alone unless --host says otherwise.
+    The printed address includes an access token; set your own with RAVENML_TOKEN or --token-file.  The
+    server is reachable from this machine only, unless --host says otherwise.
     """
     from pathlib import Path
 
@@ -110,8 +120,8 @@ def serve(
     else:  # a worker's token is its parent's
         token = choose_token(no_token)
     access = Access(token, host, opened.getsockname()[1], allow_host)
-    if workers > 1 and not inherited:
-        _several(context, model, workers, access, opened, options)
+    if processes > 1 and not inherited:
+        _several(context, model, processes, access, opened, options)
     else:
         _one(model, access, opened, inherited, options)
 
@@ -156,7 +166,7 @@ def _one(model: str, access: Any, opened: Any, quiet: bool, options: dict[str, A
 
 
 def _several(
-    context: click.Context, model: str, workers: int, access: Any, opened: Any, options: dict[str, Any]
+    context: click.Context, model: str, processes: int, access: Any, opened: Any, options: dict[str, Any]
 ) -> None:
     """Serve in processes of their own, which run this very command line on this process's socket."""
     import os
@@ -176,7 +186,7 @@ def _several(
     AllowedUrls(options["allow_url"])
     environment = {TOKEN_VARIABLE: access.token} if access.token is not None else {}
     if not os.environ.get("OMP_NUM_THREADS"):
-        environment["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // workers, 1))
+        environment["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // processes, 1))
     devices = [one.strip() for one in options["device"].split(",")]
     arguments = context.find_root().meta[ARGV]
     for line in _addresses(access):
@@ -184,7 +194,7 @@ def _several(
     Workers(
         lambda number: worker_command(arguments),
         opened,
-        workers,
+        processes,
         lambda number: {**environment, DEVICE: devices[number % len(devices)]},
         lambda line: click.echo(line, err=True),
     ).run()

@@ -62,20 +62,24 @@ class Plugins(click.Group):
     expose_value=False,
     callback=remember,
     metavar="FILE",
-    help="Take what is not given here from this YAML file, or from a run's train_args.json.",
+    help="YAML file with values for options not given here, or a run's train_args.json.",
 )
-@click.option("--dataset", expose_value=False, callback=remember, help="The dataset: a folder or a name.")
+@click.option("--dataset", expose_value=False, callback=remember, help="Dataset: a folder or a name.")
 @click.option(
-    "--local", expose_value=False, callback=remember, metavar="PATH", help="Store the result in this folder."
+    "--local",
+    expose_value=False,
+    callback=remember,
+    metavar="PATH",
+    help="Store the result in this folder instead of the configured store.",
 )
 @remote_options
 def train() -> None:
-    """Train a model with one of the installed plugins.
+    """Train a model with an installed plugin.
 
     \b
-    raven train list                                      what is installed
+    raven train list                                      list the installed plugins
     raven train --dataset DIR unet train --kfold          train with k-fold
-    raven train unet train --help                         the plugin's options
+    raven train unet train --help                         show the plugin's options
     raven train --remote QUEUE --dataset NAME unet train  train on a cluster
     """
 
@@ -93,13 +97,11 @@ def _finish(context: click.Context, result: Any, **_: Any) -> Any:
 
 
 @train.command("list")
-@click.option(
-    "--check", is_flag=True, help="Import each plugin in a process of its own, and report broken ones."
-)
+@click.option("--check", is_flag=True, help="Import each plugin in its own process, and report broken ones.")
 def list_(check: bool) -> None:
     """List the installed plugins: name, distribution, version.
 
-    Piped, only the names of those that can be used are printed, a line each.
+    In a pipe, prints only the names of usable plugins, one per line.
     """
     found = plugins(TRAIN)
     taken = frozenset(train.commands)

@@ -75,5 +75,5 @@ def _elsewhere() -> str:
     from ravenml.config.config import load_config
 
     return (
-        ", `raven remote bring ID` fetches one that another machine has sent" if load_config().queues else ""
+        ", `raven remote pull ID` fetches one that another machine submitted" if load_config().queues else ""
     )

@@ -65,13 +65,13 @@ class DatasetTags(BaseModel):
     train: str = Field(
         default="train",
         min_length=1,
-        description="Images with this tag are learned from.",
+        description="Train on images with this tag.",
         json_schema_extra=shown(option="--train-tag", role="train_tag"),
     )
     val: str = Field(
         default="val",
         min_length=1,
-        description="Images with this tag are validated.",
+        description="Validate on images with this tag.",
         json_schema_extra=shown(option="--val-tag", role="val_tag"),
     )
 
@@ -101,17 +101,19 @@ class LoopSettings(TrainSettings):
     model: str = Field(description="The network.")
     classes: list[str] | None = Field(
         default=None,
-        description="Learn only these classes; the others become background.  Default: all.",
+        description="Classes to learn; the others become background.  Default: all.",
         json_schema_extra=shown(role="classes"),
     )
-    dataset_tags: DatasetTags = Field(default=DatasetTags(), description="The tags that divide the images.")
+    dataset_tags: DatasetTags = Field(
+        default=DatasetTags(), description="Image tags of the training and validation sets."
+    )
     input_size: InputSize = Field(default=InputSize(), description="The network's input size.")
-    weights: str | None = Field(default=None, description="Begin with these weights.")
+    weights: str | None = Field(default=None, description="Initialise from these weights.")
     weights_init_type: Literal["transfer_learning", "continue_training"] = Field(
         default="transfer_learning",
-        description="With --weights: begin the last layer anew for this dataset's classes, or demand the "
-        "same classes and keep their order.",
-        json_schema_extra=shown(title="Use of the weights", role="weights_mode"),
+        description="With --weights: replace the last layer for this dataset's classes, or require the same "
+        "classes.",
+        json_schema_extra=shown(title="Weights mode", role="weights_mode"),
     )
 
     # How it learns.
@@ -119,11 +121,11 @@ class LoopSettings(TrainSettings):
         default=20,
         ge=1,
         le=100_000,
-        description="How often every training image is seen.",
+        description="Number of epochs.",
         json_schema_extra=shown(role="epochs", unit="epochs"),
     )
     batch_size: BatchSize = Field(default=BatchSize(), description="Images per step.")
-    optimizer: str = Field(description="How weights are updated.")
+    optimizer: str = Field(description="Optimizer.")
     lr: float = Field(
         default=0.001,
         gt=0,
@@ -140,7 +142,7 @@ class LoopSettings(TrainSettings):
     )
     nesterov: bool = Field(
         default=False,
-        description="Nesterov's momentum; SGD only.",
+        description="Nesterov momentum; SGD only.",
         json_schema_extra=shown(group="optimizer", title="Nesterov momentum", when={"optimizer": ["SGD"]}),
     )
     weight_decay: float = Field(
@@ -149,38 +151,38 @@ class LoopSettings(TrainSettings):
     max_grad_norm: float = Field(
         default=1.0,
         ge=0,
-        description="Shrink larger gradients to this norm; 0 leaves them as they are.",
-        json_schema_extra=shown(group="optimizer", title="Largest gradient norm"),
+        description="Clip gradients to this norm; 0 disables clipping.",
+        json_schema_extra=shown(group="optimizer", title="Gradient clipping norm"),
     )
     lr_schedule: Literal["none", "StepLR", "MultiStepLR", "ExponentialLR", "cosine"] = Field(
         default="none",
-        description="How the learning rate changes over the training.",
+        description="Learning rate schedule.",
         json_schema_extra=shown(group="schedule", title="Schedule"),
     )
     warmup_epochs: float = Field(
         default=0,
         ge=0,
-        description="Let the learning rate grow from 0 over so many epochs, fractions too.",
+        description="Linear warm-up, in epochs (fractions allowed).",
         json_schema_extra=shown(group="schedule", title="Warm-up", unit="epochs"),
     )
     step_size: int = Field(
         default=5,
         ge=1,
-        description="StepLR: epochs between two steps.",
+        description="StepLR: epochs between steps.",
         json_schema_extra=shown(
             group="schedule", title="Step", unit="epochs", when={"lr_schedule": ["StepLR"]}
         ),
     )
     milestones: list[Annotated[int, Field(ge=1)]] = Field(
         default=[5, 10, 15],
-        description="MultiStepLR: the epochs after which the rate is lowered.",
+        description="MultiStepLR: epochs after which the rate drops.",
         json_schema_extra=shown(group="schedule", when={"lr_schedule": ["MultiStepLR"]}),
     )
     gamma_step: float = Field(
         default=0.1,
         gt=0,
         le=1,
-        description="StepLR, MultiStepLR: the factor of each step.",
+        description="StepLR, MultiStepLR: factor per step.",
         json_schema_extra=shown(
             group="schedule", title="Factor", when={"lr_schedule": ["StepLR", "MultiStepLR"]}
         ),
@@ -189,22 +191,22 @@ class LoopSettings(TrainSettings):
         default=0.9,
         gt=0,
         le=1,
-        description="ExponentialLR: the factor of each epoch.",
+        description="ExponentialLR: factor per epoch.",
         json_schema_extra=shown(group="schedule", title="Factor", when={"lr_schedule": ["ExponentialLR"]}),
     )
     min_lr: float = Field(
         default=0,
         ge=0,
-        description="cosine: the learning rate at the end.",
+        description="cosine: final learning rate.",
         json_schema_extra=shown(
-            group="schedule", title="Learning rate at the end", when={"lr_schedule": ["cosine"]}
+            group="schedule", title="Final learning rate", when={"lr_schedule": ["cosine"]}
         ),
     )
 
     augmentations: str = Field(
         default=NONE,
-        description=f"Change training images at random: {NONE}, {', '.join(TEMPLATES)}, a YAML file of "
-        "ours, or the JSON that ImgAug Studio writes.",
+        description=f"Augmentation of training images: {NONE}, {', '.join(TEMPLATES)}, a YAML file in "
+        "ravenML's format, or JSON from ImgAug Studio.",
         json_schema_extra=shown(role="augmentations"),
     )
 
@@ -212,48 +214,47 @@ class LoopSettings(TrainSettings):
     val_every: float = Field(
         default=1.0,
         gt=0,
-        description="Validate every so many epochs (0.5: twice in each), and at the end.",
+        description="Epochs between validations (0.5: twice per epoch); always validates at the end.",
         json_schema_extra=shown(group="logging", title="Validate every", unit="epochs"),
     )
     metrics_period: int = Field(
         default=0,
         ge=0,
-        description="Report the loss every so many steps too; 0: once per epoch.",
+        description="Also report the loss every N steps; 0 reports once per epoch.",
         json_schema_extra=shown(group="logging", title="Report every", unit="steps"),
     )
     checkpoint_every: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
-        description="Keep a checkpoint every so many epochs.  Default: after every epoch, but not within 15 "
-        "seconds of the one before.",
+        description="Epochs between checkpoints.  Default: every epoch, but at least 15 seconds apart.",
         json_schema_extra=shown(group="checkpoints", title="Checkpoint every", unit="epochs"),
     )
     max_keep_checkpoints: int = Field(
         default=3,
         ge=0,
-        description="How many of those stay, beside the best and the last; 0 keeps all.",
+        description="Checkpoints to keep besides the best and the last; 0 keeps all.",
         json_schema_extra=shown(group="checkpoints", title="Checkpoints to keep"),
     )
     save_best: bool = Field(
         default=True,
-        description="Keep the weights of the best validation.",
+        description="Save the best weights.",
         json_schema_extra=shown(group="checkpoints", title="Keep the best"),
     )
-    best_by: str = Field(description="The metric that says which weights are best.")
+    best_by: str = Field(description="Metric that selects the best checkpoint.")
     best_is: Literal["auto", "max", "min"] = Field(
         default="auto",
-        description="Whether the best is the highest; auto: the lowest for losses only.",
-        json_schema_extra=shown(group="checkpoints", title="Best is the"),
+        description="Whether higher is better; auto: lower only for losses.",
+        json_schema_extra=shown(group="checkpoints", title="Best is"),
     )
     save_last: bool = Field(
         default=True,
-        description="Keep the weights of the last step.",
+        description="Save the last weights.",
         json_schema_extra=shown(group="checkpoints", title="Keep the last"),
     )
     previews: int = Field(
         default=2,
         ge=0,
         le=100,
-        description="How many images of each kind, train and val, to show predictions of.",
+        description="Preview images with predictions, for each of train and val.",
         json_schema_extra=shown(group="logging", unit="images"),
     )
 
@@ -262,14 +263,14 @@ class LoopSettings(TrainSettings):
         default=0,
         ge=0,
         lt=2**63,
-        description="Decides the first weights and the order of images.",
+        description="Random seed (initial weights and shuffling).",
         json_schema_extra=shown(group="system"),
     )
     workers: int = Field(
         default=1,
         ge=0,
         le=256,
-        description="Threads that prepare images beside the training; 0: none.",
+        description="Data-loading threads; 0 loads in the training thread.",
         json_schema_extra=shown(group="system", unit="threads"),
     )
 

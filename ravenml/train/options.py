@@ -35,6 +35,7 @@ _OPTIONS = "ravenml.options"  # the core's options that were given, with their r
 _SETTINGS = "ravenml.settings"  # the plugin's settings that were given
 
 _MARK = "__ravenml_pass_train__"
+_SETTING = "setting_"  # begins the parameter's name of a plugin's setting
 _GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 kfold_opt = click.option("--kfold", is_flag=True, help="Train with k-fold cross-validation.")
@@ -223,6 +224,7 @@ def extend(command: click.Command, settings_options: Callable[[], list[click.Opt
     if not getattr(command.callback, _MARK, False) or getattr(command, "_ravenml_extended", False):
         return
     command._ravenml_extended = True  # type: ignore[attr-defined]
+    command.format_options = functools.partial(_write_options, command)  # type: ignore[method-assign]
     taken = {
         spelling for parameter in command.params for spelling in (*parameter.opts, *parameter.secondary_opts)
     }
@@ -233,6 +235,41 @@ def extend(command: click.Command, settings_options: Callable[[], list[click.Opt
             taken.update([*option.opts, *option.secondary_opts])
 
 
+_HEADINGS = (
+    *("Options", "Common", "Data", "Model", "Optimisation", "Augmentation", "Checkpoints", "Logging"),
+    *("System", "k-fold", "Storage"),
+)
+# Where a setting stands in `--help`, by what the plugin says of it: its role, else its group.
+_BY_ROLE = {
+    **dict.fromkeys(("architecture", "epochs", "batch_size", "device"), "Common"),
+    **dict.fromkeys(("classes", "train_tag", "val_tag"), "Data"),
+    **dict.fromkeys(("weights", "weights_mode"), "Model"),
+    "augmentations": "Augmentation",
+}
+_BY_GROUP = {"optimizer": "Optimisation", "schedule": "Optimisation", "loss": "Optimisation"}
+
+
+def _under(heading: str, *options: click.Option) -> list[click.Option]:
+    for option in options:
+        option.heading = heading  # type: ignore[attr-defined]
+    return list(options)
+
+
+def _write_options(command: click.Command, context: click.Context, formatter: click.HelpFormatter) -> None:
+    """Write the options under their headings, the core's first; a plugin's own follow the model's."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for parameter in sorted(command.get_params(context), key=lambda p: (p.name or "").startswith(_SETTING)):
+        record = parameter.get_help_record(context)
+        if record is not None:
+            found.setdefault(getattr(parameter, "heading", "Options"), []).append(record)
+    after_model = _HEADINGS.index("Model") + 1
+    own = [heading for heading in found if heading not in _HEADINGS]
+    for heading in (*_HEADINGS[:after_model], *own, *_HEADINGS[after_model:]):
+        if heading in found:
+            with formatter.section(heading):
+                formatter.write_dl(found[heading])
+
+
 def core_options() -> list[click.Option]:
     """New instances of the options that every marked command has."""
 
@@ -241,37 +278,48 @@ def core_options() -> list[click.Option]:
         return click.Option([name], help=help, expose_value=False, callback=remember, envvar=variable, **more)
 
     return [
-        click.Option(
-            ["-c", "--config"],
-            help="Take what is not given here from this file.",
-            metavar="FILE",
-            expose_value=False,
-            callback=remember,
+        *_under(
+            "Common",
+            click.Option(
+                ["-c", "--config"],
+                help="YAML file with values for options not given here.",
+                metavar="FILE",
+                expose_value=False,
+                callback=remember,
+            ),
+            option("--dataset", "Dataset: a folder or a name (see `raven data list`)."),
+            option("--preset", "Use this preset of the plugin.", metavar="TITLE"),
+            set_option(),
+            option(
+                "--resume",
+                "Resume an interrupted run, or train a k-fold run's missing folds.",
+                metavar="ID",
+            ),
         ),
-        option("--dataset", "The dataset: a folder or a name (see `raven data list`)."),
-        option("--kfold", "Train with k-fold cross-validation.", is_flag=True),
-        option("--folds", "How many folds (default 5); implies --kfold.", type=int, metavar="N"),
-        option("--fold-by", "What stays together: random, dataset, or a regular expression on names."),
-        option(
-            "--fold-seed", "The seed of folds and of a random split (default 0).", type=int, metavar="SEED"
+        *_under(
+            "k-fold",
+            option("--kfold", "Train with k-fold cross-validation.", is_flag=True),
+            option("--folds", "Number of folds (default 5); implies --kfold.", type=int, metavar="N"),
+            option("--fold-by", "How images are grouped: random, dataset, or a regular expression on names."),
+            option(
+                "--fold-seed", "Seed of the folds or of a random split (default 0).", type=int, metavar="SEED"
+            ),
+            option("--fold-from", "Use only images with this tag.", metavar="TAG"),
+            option("--fold", "Train only this fold, counted from 0.", type=int, metavar="I", multiple=True),
+            option("--jobs", "Folds to train in parallel (default 1).", type=int, metavar="N"),
+            option("--in-process", "Run folds in this process, for a debugger.", is_flag=True, hidden=True),
         ),
-        option("--fold-from", "Use only images with this tag for k-fold.", metavar="TAG"),
-        option("--fold", "Train one fold alone, counted from 0.", type=int, metavar="I", multiple=True),
-        option("--jobs", "How many folds to train side by side (default 1).", type=int, metavar="N"),
-        option(
-            "--resume",
-            "Go on with a run that was interrupted, or with a k-fold run's missing folds.",
-            metavar="ID",
+        *_under(
+            "Storage",
+            option(
+                "--local", "Store the result in this folder instead of the configured store.", metavar="PATH"
+            ),
+            option(
+                "--upload-checkpoints",
+                "Checkpoints to store with the model (default best).",
+                type=click.Choice(["all", "best", "none"]),
+            ),
         ),
-        set_option(),
-        option("--preset", "Start from one of the plugin's presets.", metavar="TITLE"),
-        option("--local", "Store the result in this folder instead of the configured store.", metavar="PATH"),
-        option(
-            "--upload-checkpoints",
-            "Which checkpoints are stored beside the model (default best).",
-            type=click.Choice(["all", "best", "none"]),
-        ),
-        option("--in-process", "Run folds in this process, for a debugger.", is_flag=True, hidden=True),
     ]
 
 
@@ -281,7 +329,7 @@ def set_option() -> click.Option:
         ["--set", "set"],
         multiple=True,
         metavar="NAME=VALUE",
-        help="Set any field of the config by its name there (lr=0.1, kfold.folds=3); wins over everything.",
+        help="Set any config field by its name (lr=0.1, kfold.folds=3); overrides all else; repeatable.",
         expose_value=False,
         callback=_remember_all,
     )
@@ -302,15 +350,13 @@ def remote_options(command: Function) -> Function:
             expose_value=False,
             callback=remember,
             metavar="QUEUE",
-            help="Train on the Ray cluster that this queue names; `local` is one on this machine.",
+            help="Train on the Ray cluster of this queue; `local` is one on this machine.",
         ),
-        click.option(
-            *("--workers", "group_workers"),
-            type=click.IntRange(min=1),
+        processes_option(
+            "processes",
             expose_value=False,
-            callback=remember,
-            metavar="N",
             help="With --remote: train one model with N processes.",
+            then=remember,
         ),
         click.option(
             "--retries",
@@ -318,11 +364,43 @@ def remote_options(command: Function) -> Function:
             expose_value=False,
             callback=remember,
             metavar="N",
-            help="With --remote: how often a lost worker, or a lost cluster, is made up for (default 3).",
+            help="With --remote: how often to replace a lost worker or cluster (default 3).",
         ),
     ):
         command = option(command)
     return command
+
+
+def processes_option(
+    name: str, *, then: Callable[..., Any] = lambda context, parameter, value: value, **more: Any
+) -> Callable[[Function], Function]:
+    """``--processes N``, and its former name ``--workers``, which warns."""
+    former = f"ravenml.{name}"
+
+    def warn(context: click.Context, parameter: click.Parameter, value: int | None) -> None:
+        if value is not None:
+            click.echo("Note: --workers is now called --processes.", err=True)
+            context.meta[former] = value
+
+    def choose(context: click.Context, parameter: click.Parameter, value: int | None) -> Any:
+        if former in context.meta:
+            value = context.meta.pop(former)
+            context.set_parameter_source(name, ParameterSource.COMMANDLINE)
+        return then(context, parameter, value)
+
+    def add(command: Function) -> Function:
+        count = click.IntRange(min=1)
+        command = click.option(
+            *("--workers", f"{name}_former"),
+            type=count,
+            hidden=True,
+            is_eager=True,
+            expose_value=False,
+            callback=warn,
+        )(command)
+        return click.option("--processes", name, type=count, metavar="N", callback=choose, **more)(command)
+
+    return add
 
 
 def remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -403,7 +481,21 @@ def settings_options(plugin: Plugin) -> list[click.Option]:
     model = settings_model(plugin)
     if model is None:
         return []
-    return [_setting_option(leaf, plugin.name, default_of(model, leaf)) for leaf in leaves(model)]
+    options = []
+    for leaf in leaves(model):
+        options += _under(_heading(leaf), _setting_option(leaf, plugin.name, default_of(model, leaf)))
+    return options
+
+
+def _heading(leaf: Leaf) -> str:
+    said = leaf.field.json_schema_extra
+    known = said if isinstance(said, dict) else {}
+    role, group = str(known.get("role")), known.get("group")
+    if role in _BY_ROLE:
+        return _BY_ROLE[role]
+    if leaf.path == ("lr",):
+        return "Common"
+    return "Model" if group in (None, "general") else _BY_GROUP.get(str(group), str(group).capitalize())
 
 
 def _setting_option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
@@ -430,7 +522,7 @@ def _setting_option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
 
     shown = ",".join(map(str, default)) if is_list and default else default
     return click.Option(
-        [declaration, "setting_" + "_".join(leaf.path)],
+        [declaration, _SETTING + "_".join(leaf.path)],
         type=kind,
         default=shown if shown != [] and shown != () else None,
         show_default=shown is not None and shown != [],
@@ -451,27 +543,27 @@ def evaluate_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @click.argument("model")
-    @click.option("--dataset", help="The dataset: a folder or a name.  Default: the configured one.")
+    @click.option("--dataset", help="Dataset: a folder or a name.  Default: the configured one.")
     @click.option(
         "--out",
         type=click.Path(file_okay=False, path_type=Path),
         default=Path("evaluation"),
         show_default=True,
-        help="The folder for evaluation.json and the pictures.",
+        help="Folder for evaluation.json and the images.",
     )
     @click.option(
         "--items",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="Measure only the images that this file lists, such as a run's info/val_set.json.",
+        help="Evaluate only the images that this file lists, such as a run's info/val_set.json.",
     )
     @click.option(
-        "--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Images per step."
+        "--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Images per batch."
     )
     @click.option(
         "--device",
         type=click.Choice(["auto", "cpu", "cuda", "mps"]),
         default="auto",
-        help="Where to compute.",
+        help="Device.",
     )
     @click.pass_context
     @functools.wraps(function)

@@ -72,7 +72,7 @@ class Request:
         own_options, secret_options: as in :class:`TrainArguments`.
         config_file: the file that was named with ``-c``, as it was typed.
         remote: the queue that the training is to be sent to.
-        workers, retries: how many processes train there, and how often a lost one is replaced.
+        processes, retries: how many processes train there, and how often a lost one is replaced.
     """
 
     plugin: Plugin | None
@@ -90,7 +90,7 @@ class Request:
     secret_options: list[str] = field(default_factory=list)
     config_file: str | None = None
     remote: str | None = None
-    workers: int | None = None
+    processes: int | None = None
     retries: int | None = None
 
     @property
@@ -224,7 +224,7 @@ def make_request(given: TrainArguments) -> Request:
         choose_dataset=given.choose_dataset,
         config_file=file,
         remote=options.get("remote"),
-        workers=options.get("group_workers"),
+        processes=options.get("processes"),
         retries=options.get("retries"),
     )
     for name, meant in config.metadata.near_misses().items():

@@ -9,7 +9,7 @@ from ravenml.runs.secrets import redacted, redacted_arguments, without_hidden
 from ravenml.train.record import identity
 from ravenml.train.request import Request
 
-_GROUPS = ("-c", "--config", "--dataset", "--local", "--remote", "--workers", "--retries")
+_GROUPS = ("-c", "--config", "--dataset", "--local", "--remote", "--processes", "--workers", "--retries")
 _REPLACED = ("-c", "--config", "--dataset", "--resume")  # what the sent settings hold already
 
 
@@ -21,18 +21,18 @@ def submit_if_remote(request: Request) -> str | None:
         RavenError: the cluster or the store does not answer.
     """
     if request.remote is None:
-        for value, spelled in ((request.workers, "--workers"), (request.retries, "--retries")):
+        for value, spelled in ((request.processes, "--processes"), (request.retries, "--retries")):
             if value is not None:
                 raise InputError(f"{spelled} belongs to --remote; name a queue, or leave it out.")
         return None
-    workers = request.workers or 1
-    if workers > 1 and not getattr(request.settings, "data_parallel", False):
+    processes = request.processes or 1
+    if processes > 1 and not getattr(request.settings, "data_parallel", False):
         raise InputError(
-            f"--workers: the plugin {request.plugin_name!r} trains a model with one process; leave it out."
+            f"--processes: the plugin {request.plugin_name!r} trains a model with one process; leave it out."
         )
-    if workers > 1 and request.wants_folds:
+    if processes > 1 and request.wants_folds:
         raise InputError(
-            "--workers trains one model with several processes, and --kfold several models; choose one."
+            "--processes trains one model with several processes, and --kfold several models; choose one."
         )
     if request.config.artifact_path is not None:
         raise InputError("--local names a folder of this machine; a remote run's result goes to the store.")
@@ -56,7 +56,7 @@ def submit_if_remote(request: Request) -> str | None:
         config=without_hidden(redacted(config.model_dump(mode="json"))),
         plugin=request.plugin.distribution if request.plugin is not None else None,
         needs_code=False,
-        workers=workers,
+        workers=processes,
         retries=3 if request.retries is None else request.retries,
         spread_folds=request.wants_folds,
         resumable=True,

@@ -437,7 +437,7 @@ def test_a_wrong_option_is_named_as_the_option(
     )
     assert refused.returncode == 2 and "must be smaller than the window of 8×8" in refused.stderr
     refused = raven("infer", model, "--data", project, "--out", tmp_path / "out", "--window", "wide")
-    assert refused.returncode == 2 and "'wide' is no size" in refused.stderr
+    assert refused.returncode == 2 and "'wide' is not a size" in refused.stderr
 
 
 def test_a_plugin_s_presets_are_known_by_title(

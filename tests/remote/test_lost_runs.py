@@ -113,7 +113,7 @@ def test_any_machine_that_knows_the_queue_may_watch_over_what_others_sent(
 
 
 def test_what_another_machine_sent_is_brought_and_followed(elsewhere: Place, cluster: Jobs) -> None:
-    with pytest.raises(InputError, match="`raven remote bring ID` fetches"):
+    with pytest.raises(InputError, match="`raven remote pull ID` fetches"):
         find_run(ID[:6])
     with pytest.raises(InputError, match="No run begins with '2030'"):
         bring_run("2030")

@@ -68,7 +68,7 @@ def test_folds_are_spread_and_scored_as_here(cluster: OnRay) -> None:
 
 @pytest.mark.slow  # 11 s of Ray's own waiting
 def test_a_job_larger_than_the_cluster_says_what_it_waits_for_and_can_be_stopped(cluster: OnRay) -> None:
-    run_id = cluster.send("run", "--remote", "local", "--workers", "40", "--", "python", "loop.py")
+    run_id = cluster.send("run", "--remote", "local", "--processes", "40", "--", "python", "loop.py")
     cluster.until(run_id, "waiting")
     wait_for(lambda: "40 CPU, of which the cluster has" in cluster.ok("runs", "show", run_id))
     stopped = cluster("runs", "stop", run_id)

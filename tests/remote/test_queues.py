@@ -73,8 +73,8 @@ def test_a_dataset_that_the_workers_do_not_have_is_told_how_to_be_stored(project
 def test_the_command_line_names_queue_and_mend(raven: Raven, learner: Path, project: Path) -> None:
     wrong = raven("train", "--remote", "lokal", "--dataset", project, "learner", "train")
     assert wrong.returncode == 2 and "did you mean 'local'?" in wrong.stderr
-    alone = raven("train", "--workers", 2, "--dataset", project, "learner", "train")
-    assert alone.returncode == 2 and "--workers belongs to --remote" in alone.stderr
+    alone = raven("train", "--processes", 2, "--dataset", project, "learner", "train")
+    assert alone.returncode == 2 and "--processes belongs to --remote" in alone.stderr
     secret = raven("run", "--remote", "local", "--", "python", "x.py", "--api-token", "abc")
     assert secret.returncode == 2 and "holds a secret" in secret.stderr and "abc" not in secret.stderr
 
@@ -86,5 +86,5 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_several_workers_are_for_plugins_that_can(raven: Raven, learner: Path, project: Path) -> None:
-    said = raven("train", "--remote", "local", "--workers", 2, "--dataset", project, "learner", "train")
+    said = raven("train", "--remote", "local", "--processes", 2, "--dataset", project, "learner", "train")
     assert said.returncode == 2 and "'learner' trains a model with one process" in said.stderr

@@ -209,7 +209,7 @@ def test_a_run_that_a_cluster_still_has_goes_only_when_it_is_silent_and_with_a_w
 
 def test_without_a_terminal_removing_wants_to_be_told_twice(kept: Path, raven: Raven) -> None:
     done = raven("runs", "rm", NAME)
-    assert done.returncode == 2 and "--yes removes without asking" in done.stderr and kept.exists()
+    assert done.returncode == 2 and "use --yes" in done.stderr and kept.exists()
     assert raven("runs", "rm", NAME, "nonsense", "--yes").returncode == 2 and kept.exists()
 
 

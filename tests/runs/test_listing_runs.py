@@ -106,7 +106,7 @@ def test_runs_are_chosen_by_plugin_status_tag_and_age(raven: Raven, three: Path)
     assert listed("--where", "lr<1", "--where", "lr>0.001") == ["b", "a"]
     assert listed("-n", "1", "--status", "completed") == ["c"]
     done = raven("runs", "list", "--tag", "nothing")
-    assert done.returncode == 0 and "No run is like that." in done.stderr
+    assert done.returncode == 0 and "No runs match." in done.stderr
 
 
 def test_what_a_filter_names_gets_a_column(raven: Raven, three: Path) -> None:

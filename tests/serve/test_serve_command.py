@@ -122,7 +122,7 @@ def test_sigterm_and_ctrl_c_finish_what_was_accepted(raven: Raven, tmp_path: Pat
 
 def test_several_workers_answer_on_one_address(raven: Raven, tmp_path: Path) -> None:
     slow = pack(tmp_path / "slow.tar", "slow")
-    with started(raven, slow, "--workers", "2", "--max-batch", "1") as (process, address):
+    with started(raven, slow, "--processes", "2", "--max-batch", "1") as (process, address):
         client = Client(address)
         wait_for(client.healthy)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
@@ -167,7 +167,7 @@ def raven_metrics(address: str) -> str:
 
 
 def test_workers_end_with_the_process_that_started_them(raven: Raven, model: Path) -> None:
-    with started(raven, model, "--workers", "2") as (process, address):
+    with started(raven, model, "--processes", "2") as (process, address):
         client = Client(address, timeout=5)
         wait_for(client.healthy)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -186,7 +186,7 @@ def test_a_model_for_transfer_learning_only_is_refused_unless_forced(raven: Rave
     assert (
         refused.returncode == 2 and "transfer learning only" in refused.stderr and "--force" in refused.stderr
     )
-    assert raven("serve", model, "--workers", "2").returncode == 2
+    assert raven("serve", model, "--processes", "2").returncode == 2
     with started(raven, model, "--force") as (_, address):
         assert Client(address).healthy()
 

@@ -164,7 +164,8 @@ def test_however_it_ends_the_run_is_sealed(
 
 
 def test_a_script_that_is_terminated_is_interrupted(raven: Raven) -> None:
-    source = "from ravenml import Task; import time; Task.init(); print('ready', flush=True); time.sleep(600)"
+    source = "from ravenml import Task; import time; Task.init(); print('ready', flush=True)"
+    source += "\nwhile True: time.sleep(0.1)"
     (raven.cwd / "train.py").write_text(source)
     process = subprocess.Popen(
         [sys.executable, "train.py"], env=raven.env(), cwd=raven.cwd, stdout=subprocess.PIPE

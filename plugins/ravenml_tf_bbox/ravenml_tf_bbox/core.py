@@ -31,7 +31,7 @@ def train(ctx: click.Context, train: TrainInput) -> TrainOutput | None:
     return run_training(train)
 
 
-@tf_bbox.command(help="Measure MODEL, a run, its folder or a model-state.tar, on a dataset.")
+@tf_bbox.command(help="Evaluate MODEL (a run, its folder or a model-state.tar) on a dataset.")
 @evaluate_options
 def evaluate(
     model: Path, project: Project, out: Path, items: Path | None, batch_size: int, device: str
@@ -43,18 +43,20 @@ def evaluate(
     click.echo(f"Evaluation: {out / FILE}")
 
 
-@tf_bbox.command(help="Write MODEL, a run, its folder or a model-state.tar, as a SavedModel and as TFLite.")
+@tf_bbox.command(help="Export MODEL (a run, its folder or a model-state.tar) as SavedModel and TFLite.")
 @click.argument("model")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("exported"),
     show_default=True,
-    help="The folder for saved_model/, model.tflite and classes.json.",
+    help="Folder for saved_model/, model.tflite and classes.json.",
 )
-@click.option("--score", type=click.FloatRange(0, 1), help="The least score of a box.  Default: 0.3.")
-@click.option("--iou", type=click.FloatRange(0, 1), help="Overlap from which one box is left.  Default: 0.5.")
-@click.option("--most", type=click.IntRange(1, 10_000), help="Boxes per image.  Default: 300.")
+@click.option("--score", type=click.FloatRange(0, 1), help="Minimum score of a box.  Default: 0.3.")
+@click.option(
+    "--iou", type=click.FloatRange(0, 1), help="IoU threshold of non-maximum suppression.  Default: 0.5."
+)
+@click.option("--most", type=click.IntRange(1, 10_000), help="Maximum boxes per image.  Default: 300.")
 def export(model: str, out: Path, score: float | None, iou: float | None, most: int | None) -> None:
     """Write both, and check that they predict the same as the model."""
     from ravenml.infer.model_resolver import one_model
@@ -64,7 +66,7 @@ def export(model: str, out: Path, score: float | None, iou: float | None, most: 
         click.echo(line)
 
 
-@tf_bbox.command(help="List the networks that --model knows by name.")
+@tf_bbox.command(help="List the networks for --model.")
 def models() -> None:
     """A line each: name and description; piped, they are divided by a tab."""
     import sys

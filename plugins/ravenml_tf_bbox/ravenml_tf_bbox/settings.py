@@ -33,42 +33,42 @@ class BoxSettings(LoopSettings):
     # What is trained, on what.
     model: str = Field(
         default="RetinaNetSmall",
-        description=f"The network: {', '.join(ARCHITECTURES)}.",
+        description=f"Network: {', '.join(ARCHITECTURES)}.",
         json_schema_extra=shown(title="Architecture", role="architecture"),
     )
     classes: list[str] | None = Field(
         default=None,
-        description="Learn only these classes.  Default: all.",
+        description="Classes to learn.  Default: all.",
         json_schema_extra=shown(role="classes"),
     )
     input_size: InputSize = Field(
         default=InputSize(width=512, height=384),
-        description="The network's input size; images are fitted into it.",
+        description="Network input size; images are resized to fit.",
     )
     weights: str | None = Field(
         default=None,
-        description="Begin with these weights: a file .npz of ours or .weights.h5 of Keras', a "
-        "model-state.tar, or a training's folder.",
-        json_schema_extra=shown(title="Begin with", role="weights"),
+        description="Initialise from these weights: an .npz file of ravenML, a .weights.h5 file of Keras, a "
+        "model-state.tar, or a run's folder.",
+        json_schema_extra=shown(title="Initial weights", role="weights"),
     )
     anchor_size: float = Field(
         default=1.5,
         gt=0,
         le=32,
-        description="The smallest anchors' side in cells of 8 pixels; the smallest objects' is a good one.",
+        description="Side of the smallest anchors, in cells of 8 pixels; about that of the smallest objects.",
         json_schema_extra=shown(group="anchors", title="Smallest size", unit="cells"),
     )
     aspect_ratios: list[Annotated[float, Field(gt=0)]] = Field(
         default=[0.5, 1.0, 2.0],
         min_length=1,
-        description="The anchors' heights divided by their widths.",
+        description="Aspect ratios of the anchors, height / width.",
         json_schema_extra=shown(group="anchors"),
     )
 
     # How it learns.
     batch_size: BatchSize = Field(default=BatchSize(train=4, val=4), description="Images per step.")
     optimizer: Literal["SGD", "Adam", "AdamW", "RMSProp"] = Field(
-        default="AdamW", description="How weights are updated.", json_schema_extra=shown(group="optimizer")
+        default="AdamW", description="Optimizer.", json_schema_extra=shown(group="optimizer")
     )
     momentum: float = Field(
         default=0.9,
@@ -79,29 +79,29 @@ class BoxSettings(LoopSettings):
     )
     augmentations: str = Field(
         default=NONE,
-        description=f"Change training images and boxes: {NONE}, {', '.join([*BOXES, *TEMPLATES])}, a YAML "
-        "file of ours, or the JSON that ImgAug Studio writes.",
+        description=f"Augmentation of images and boxes: {NONE}, {', '.join([*BOXES, *TEMPLATES])}, a "
+        "YAML file in ravenML's format, or JSON from ImgAug Studio.",
         json_schema_extra=shown(role="augmentations"),
     )
     mosaic: float = Field(
         default=0,
         ge=0,
         le=1,
-        description="The chance that a training image is put together from parts of four.",
+        description="Probability that a training image is a mosaic of four.",
         json_schema_extra=shown(group="optimizer", title="Mosaics"),
     )
 
     # What is measured, kept and shown.
     best_by: str = Field(
         default="val/ap",
-        description="What is best: loss, ap, ap50, ap75, ar100, ap/CLASS, ap50/CLASS …",
-        json_schema_extra=shown(group="checkpoints", title="Best is decided by"),
+        description="Metric that selects the best checkpoint: loss, ap, ap50, ap75, ar100, ap/CLASS …",
+        json_schema_extra=shown(group="checkpoints", title="Best metric"),
     )
 
     # Where and how it is computed.
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
-        description="Where to compute; auto takes a GPU where there is one.",
+        description="Device; auto uses a GPU if there is one.",
         json_schema_extra=shown(group="system", role="device"),
     )
 

@@ -32,7 +32,7 @@ def train(ctx: click.Context, train: TrainInput) -> TrainOutput | None:
 
 
 @unet.command(
-    help="Measure MODEL on a dataset: a run, a model-state.tar, or a folder of Supervisely's U-Net app."
+    help="Evaluate MODEL (a run, a model-state.tar, or a folder of Supervisely's U-Net app) on a dataset."
 )
 @evaluate_options
 def evaluate(
@@ -45,7 +45,7 @@ def evaluate(
     click.echo(f"Evaluation: {out / FILE}")
 
 
-@unet.command(help="List the networks that --model knows by name.")
+@unet.command(help="List the networks for --model.")
 def models() -> None:
     """A line each: name and description; piped, names and descriptions are divided by a tab."""
     import sys

@@ -1,8 +1,8 @@
 """Several processes that train one network together, each on its part of every batch.
 
-torchrun's variables say how many there are and which one this is (``raven train --remote QUEUE --workers N``
-sets them); PyTorch's DistributedDataParallel averages the gradients.  All processes do the same steps in the
-same order, decide alike, and have the same weights after each step; the first one's files are the run.
+torchrun's variables say how many there are and which one this is (``raven train --remote QUEUE --processes
+N`` sets them); PyTorch's DistributedDataParallel averages the gradients.  All processes do the same steps in
+the same order, decide alike, and have the same weights after each step; the first one's files are the run.
 """
 
 from __future__ import annotations

@@ -35,72 +35,72 @@ class UNetSettings(LoopSettings):
     # What is trained, on what.
     model: str = Field(
         default="UNet",
-        description=f"The network: {', '.join(ARCHITECTURES)}, one that another package offers "
-        "(`raven train unet models` lists them), or package.module:Class.",
+        description=f"Network: {', '.join(ARCHITECTURES)}, one from another package (see "
+        "`raven train unet models`), or package.module:Class.",
         json_schema_extra=shown(title="Architecture", role="architecture"),
     )
     weights: str | None = Field(
         default=None,
-        description="Begin with these weights: a .pth state dict, a model-state.tar, or a training's folder "
-        "(ours or of Supervisely's U-Net app).",
-        json_schema_extra=shown(title="Begin with", role="weights"),
+        description="Initialise from these weights: a .pth state dict, a model-state.tar, a run's folder, or "
+        "the folder of a training in Supervisely's U-Net app.",
+        json_schema_extra=shown(title="Initial weights", role="weights"),
     )
     encoder_weights: str | None = Field(
         default=None,
-        description="Begin the encoder with these ImageNet weights: a local file in torchvision's format.",
+        description="Initialise the encoder from this file of ImageNet weights in torchvision's format.",
         json_schema_extra=shown(title="Encoder weights"),
     )
 
     # How it learns.
     optimizer: Literal["SGD", "Adam", "AdamW"] = Field(
-        default="AdamW", description="How weights are updated.", json_schema_extra=shown(group="optimizer")
+        default="AdamW", description="Optimizer.", json_schema_extra=shown(group="optimizer")
     )
     jaccard_weight: float = Field(
         default=0,
         ge=0,
         le=1,
-        description="w of the loss (1-w)·NLL - w·Σ log(soft Jaccard of a class); 0 is the plain NLL.",
+        description="Weight w in the loss (1-w)·NLL - w·Σ log(soft Jaccard per class); 0 is plain NLL.",
         json_schema_extra=shown(group="loss"),
     )
     class_weights: dict[str, Annotated[float, Field(ge=0)]] | Literal["balanced"] | None = Field(
         default=None,
-        description="How much classes count in the NLL: sky=0.5,car=2 (others 1), or balanced, which makes "
-        "rare classes count more.",
+        description="Class weights in the NLL: sky=0.5,car=2 (others 1), or balanced, which gives rare "
+        "classes more weight.",
         json_schema_extra=shown(group="loss"),
     )
     loss: str | None = Field(
         default=None,
-        description="A loss of your own, package.module:function of log-probabilities and labels.",
-        json_schema_extra=shown(group="loss", title="Own loss"),
+        description="Custom loss: package.module:function of log-probabilities and labels.",
+        json_schema_extra=shown(group="loss", title="Custom loss"),
     )
     metric: list[str] = Field(
         default=[],
-        description="Metrics of your own, package.module:function of log-probabilities and labels.",
-        json_schema_extra=shown(group="logging", title="Own metrics"),
+        description="Custom metrics: package.module:function of log-probabilities and labels.",
+        json_schema_extra=shown(group="logging", title="Custom metrics"),
     )
 
     # What is measured, kept and shown.
     best_by: str = Field(
         default="val/miou",
-        description="What is best: loss, miou, mdice, miou_fg, mdice_fg, pixel_accuracy, iou/CLASS or "
-        "dice/CLASS.",
-        json_schema_extra=shown(group="checkpoints", title="Best is decided by"),
+        description="Metric that selects the best checkpoint: loss, miou, mdice, miou_fg, mdice_fg, "
+        "pixel_accuracy, iou/CLASS or dice/CLASS.",
+        json_schema_extra=shown(group="checkpoints", title="Best metric"),
     )
 
     # Where and how it is computed.
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto",
-        description="Where to compute; auto takes a GPU where there is one.",
+        description="Device; auto uses a GPU if there is one.",
         json_schema_extra=shown(group="system", role="device"),
     )
     precision: Literal["auto", "32", "bf16", "16"] = Field(
         default="auto",
-        description="Number format; auto is bf16 where the hardware has units for it, else 32.",
+        description="Precision; auto is bf16 if the hardware supports it, else 32.",
         json_schema_extra=shown(group="system"),
     )
     compile: bool = Field(
         default=False,
-        description="Compile the network before its first step (torch.compile; needs a C++ compiler).",
+        description="Compile the network with torch.compile (needs a C++ compiler).",
         json_schema_extra=shown(group="system", title="Compile the network"),
     )
 
