@@ -286,7 +286,7 @@ def main() -> int:
         return 0
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--aws", default=shutil.which("aws"), help="the AWS command line (by custom, the PATH's)"
+        "--aws", default=shutil.which("aws"), help="the AWS command line (by default, the PATH's)"
     )
     parser.add_argument("--rclone", metavar="PATH", help="rclone, whose server is used instead of moto's")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each side (3)")

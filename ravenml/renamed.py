@@ -1,9 +1,11 @@
-"""Modules that plugins may import under the names that they had: they load, and warn."""
+"""Modules, and names in them, that plugins may import under the names that they had: they load, and warn."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 RENAMED = {
     "ravenml.files": "ravenml.common.io",
@@ -18,6 +20,7 @@ RENAMED = {
     "ravenml.runs.readers.sync": "ravenml.runs.exporters.sync",
     "ravenml.runs.readers.tensorboard": "ravenml.runs.exporters.tensorboard",
     "ravenml.runs.readers.tfwriter": "ravenml.runs.exporters.tfevents_writer",
+    "ravenml.toolkit.lr_schedule": "ravenml.toolkit.hyperparameters",
     "ravenml.train.augmentation": "ravenml.toolkit.augmentation",
     "ravenml.train.augmentation.imgaug": "ravenml.toolkit.augmentation.imgaug",
     "ravenml.train.augmentation.pipeline": "ravenml.toolkit.augmentation.pipeline",
@@ -35,7 +38,7 @@ RENAMED = {
     "ravenml.train.pictures": "ravenml.toolkit.pictures",
     "ravenml.train.previews": "ravenml.toolkit.previews",
     "ravenml.train.randomness": "ravenml.toolkit.seeding",
-    "ravenml.train.schedule": "ravenml.toolkit.lr_schedule",
+    "ravenml.train.schedule": "ravenml.toolkit.hyperparameters",
     "ravenml.train.starts": "ravenml.toolkit.pretrained",
 }
 
@@ -62,3 +65,19 @@ class _Loader:
 def find_renamed(name: str) -> ModuleSpec | None:
     """A spec for an old name, and None for any other."""
     return ModuleSpec(name, _Loader()) if name in RENAMED else None  # type: ignore[arg-type]
+
+
+def former_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """A module's ``__getattr__``, which gives what was renamed under its former name, with a warning."""
+
+    def get(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        import sys
+        import warnings
+
+        new = names[name]
+        warnings.warn(f"{module}.{name} is now {new}; use that.", DeprecationWarning, stacklevel=2)
+        return getattr(sys.modules[module], new)
+
+    return get

@@ -106,7 +106,7 @@ def site(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def raven(home: Path, site: Path, tmp_path: Path) -> Raven:
-    """``raven`` as a process, in a folder that is no git checkout."""
+    """``raven`` as a process, in a folder that is not a git checkout."""
     cwd = tmp_path / "here"
     cwd.mkdir()
     return Raven(home, site, cwd)

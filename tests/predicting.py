@@ -24,7 +24,7 @@ class Tints:
         from ravenml.errors import InputError
         for name in settings:
             if name != "gain":
-                raise InputError(f"`model.{name}` is no known field; known is gain.")
+                raise InputError(f"`model.{name}` is not a known field; known is gain.")
         self.gain = settings.get("gain", self.gain)
 
     def predict(self, images, want="labels"):

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ravenml.common.io import SCRATCH, explain, read_json, write_beside, write_json
+from ravenml.common.io import SCRATCH, atomic_open, explain, read_json, write_json
 from ravenml.errors import RavenError
 from ravenml.store.local_store import FolderStore
 
 
 def test_a_failing_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"old": True})
-    with pytest.raises(ZeroDivisionError), write_beside(tmp_path / "a.json") as file:
+    with pytest.raises(ZeroDivisionError), atomic_open(tmp_path / "a.json") as file:
         file.write(b"half")
         raise ZeroDivisionError
     assert read_json(tmp_path / "a.json") == {"old": True}
@@ -35,7 +35,7 @@ def test_what_a_worker_writes_does_not_wait_for_the_disk_until_it_leaves_the_scr
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setenv(SCRATCH, str(tmp_path / "scratch"))
     weights = tmp_path / "scratch" / "model.pth"
-    with write_beside(weights) as file:
+    with atomic_open(weights) as file:
         file.write(bytes(2 << 20))
     assert synced == [] and weights.stat().st_size == 2 << 20
     write_json(tmp_path / "home" / "a.json", {})

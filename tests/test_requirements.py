@@ -88,7 +88,7 @@ def test_options_comments_and_pip_itself_are_left_out():
     "line", ["torch @ file:///home/me/torch.whl", "./vendored/torch", "git+https://x.example/t.git"]
 )
 def test_what_is_no_pin_is_refused(line: str):
-    with pytest.raises(RavenError, match=r"no pin that others could install"):
+    with pytest.raises(RavenError, match=r"not a pin that others could install"):
         clean(f"{line}\n")
 
 

@@ -110,7 +110,7 @@ def write_plugin(
         folder: a folder on the path.
         name: the entry point's name.
         source: the module's code.
-        distribution: the distribution's name; by custom ``ravenml_<name>``.
+        distribution: the distribution's name; by default ``ravenml_<name>``.
         target: the object that the entry point names; a dotted module may stand before a colon.
         settings: the code of a module whose ``Settings`` is published.
         files: further files of the package, by name.

@@ -22,7 +22,7 @@ from ravenml.config.home import runs_dir
 from ravenml.errors import Interrupted, RavenError
 from ravenml.runs import layout
 from ravenml.runs.display import Display
-from ravenml.runs.progress import Watched
+from ravenml.runs.progress import RunProgress
 from ravenml.runs.run import Run
 from ravenml.runs.upload import store_run
 
@@ -48,7 +48,7 @@ def attend(run: Run, task: Task, echo: Callable[[str], None] | None = None) -> s
         stack.enter_context(run.stop.listening())
         if echo is not None:
             display = stack.enter_context(Display(sys.stdout, (), run.stop))
-            display.watch(Watched("", run.path, from_start=True))
+            display.watch(RunProgress("", run.path, from_start=True))
         code, stopped = _read_to_end(run, task)
         unlinked(task)
         run.stop.sealing = True

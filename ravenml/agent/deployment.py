@@ -25,7 +25,7 @@ class Deployment:
         """Take a port; without a number the usual one, or the next free one.
 
         Raises:
-            InputError: the port is in use, or `RAVENML_TOKEN` is no token.
+            InputError: the port is in use, or `RAVENML_TOKEN` is not a token.
         """
         token = choose_token()
         opened = listen("127.0.0.1", port, DEFAULT_PORT)

@@ -8,14 +8,14 @@ import tempfile
 from pathlib import Path
 
 from ravenml.agent import isolation
-from ravenml.agent.launch import Asked, find_python, surroundings
+from ravenml.agent.launch import TaskRequest, find_python, surroundings
 from ravenml.agent.mount_link import linked, unlinked
 from ravenml.agent.task import Task
 from ravenml.agent.task_folder import make_task_folder, open_task_folder
 from ravenml.errors import InputError
 
 
-def develop(asked: Asked, debugpy: int | None = None) -> int:
+def develop(asked: TaskRequest, debugpy: int | None = None) -> int:
     """Run a shell, or with ``debugpy`` the program once an IDE has connected to that port; its exit code.
 
     Raises:

@@ -33,7 +33,7 @@ KEEP = "DELETE_TASK_DIR_ON_FINISH"
 
 
 @dataclass(frozen=True)
-class Asked:
+class TaskRequest:
     """What ``raven agent run`` was asked for."""
 
     plugin: PluginFolder
@@ -51,7 +51,7 @@ class Asked:
     force: bool = False
 
 
-def start(asked: Asked, slot: int | None = None) -> tuple[Run, Task]:
+def start(asked: TaskRequest, slot: int | None = None) -> tuple[Run, Task]:
     """Make the task folder and the run, and start the program.
 
     Args:
@@ -142,7 +142,7 @@ def start(asked: Asked, slot: int | None = None) -> tuple[Run, Task]:
     return run, task
 
 
-def _begin(asked: Asked, task: Task, folder: TaskFolder) -> Run:
+def _begin(asked: TaskRequest, task: Task, folder: TaskFolder) -> Run:
     path = runs_dir() / task.run
     config = redacted(read_json(folder.root / TASK_CONFIG))
     run = Run.begin(
@@ -203,12 +203,12 @@ def find_python(plugin: Path, named: Path | None) -> Path:
     """The interpreter that runs a plugin: the named one, the plugin's ``.venv``, or raven's own.
 
     Raises:
-        InputError: the named one is no program.
+        InputError: the named one is not a program.
     """
     if named is not None:
         found = shutil.which(str(named))
         if found is None:
-            raise InputError(f"--python {named} is no program that can be run; name an interpreter.")
+            raise InputError(f"--python {named} is not a program that can be run; name an interpreter.")
         return Path(found).absolute()
     own = plugin / ".venv" / "bin" / "python"
     return own if own.exists() else Path(sys.executable)

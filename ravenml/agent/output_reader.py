@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ravenml.agent.safe_copy import checkpoint_folder, keep_checkpoint
+from ravenml.agent.safe_copy import keep_checkpoint
 from ravenml.agent.task import Task
-from ravenml.agent.task_folder import RESULTS
+from ravenml.agent.task_folder import MOUNT, RESULTS
 from ravenml.common.io import read_json, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
@@ -116,3 +116,32 @@ def _recorded(run: Run) -> dict[str, int]:
         if isinstance(at, list) and len(at) == 2 and at[0] in STREAMS and isinstance(at[1], int):
             known[at[0]] = max(known.get(at[0], 0), at[1])
     return known
+
+
+def checkpoint_folder(results: Path, subdir: object) -> Path:
+    """The folder that a checkpoint's event names, on this machine.
+
+    Args:
+        results: the task's ``results/``.
+        subdir: relative to it, or absolute as the plugin sees it (``/sly_task_data/results/000003``).
+
+    Raises:
+        RavenError: it is not text, lies outside of ``results/``, or is not a folder.
+    """
+    if not isinstance(subdir, str) or not subdir or "\0" in subdir:
+        raise RavenError(f"its subdir is {str(subdir)[:100]!r}, which names no folder")
+    path = PurePosixPath(subdir)
+    if path.is_absolute():
+        inside = PurePosixPath(MOUNT) / RESULTS
+        if not path.is_relative_to(inside) and path.is_relative_to(results.as_posix()):
+            inside = PurePosixPath(results.as_posix())  # a plugin without isolation may resolve the link
+        path = path.relative_to(inside) if path.is_relative_to(inside) else PurePosixPath("..")
+    if results.is_symlink():
+        raise RavenError(f"{RESULTS}/ has become a link, and what that points to is none of the task's")
+    folder = results / path
+    real, root = Path(os.path.realpath(folder)), Path(os.path.realpath(results))
+    if ".." in path.parts or real == root or not real.is_relative_to(root):
+        raise RavenError(f"its subdir {subdir[:200]!r} is not inside {MOUNT}/{RESULTS}")
+    if not real.is_dir():
+        raise RavenError(f"its subdir {subdir[:200]!r} is not a folder")
+    return real

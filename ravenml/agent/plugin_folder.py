@@ -39,15 +39,15 @@ class PluginFolder:
         """Read a plugin's folder.
 
         Raises:
-            InputError: it is no plugin's folder, or one of its files is wrong; file and field are named.
+            InputError: it is not a plugin's folder, or one of its files is wrong; file and field are named.
         """
         root = folder.expanduser().absolute()
         if not root.is_dir():
-            raise InputError(f"{folder} is no folder; name the plugin's folder, which holds src/.")
+            raise InputError(f"{folder} is not a folder; name the plugin's folder, which holds src/.")
         plugin = cls(root, _info(root), _configs(root), _version(root))
         if not plugin.modes:
             names = ", ".join(f"src/{mode}.py" for mode in MODES)
-            raise InputError(f"{folder} is no plugin: it has none of {names}.")
+            raise InputError(f"{folder} is not a plugin: it has none of {names}.")
         return plugin
 
     @property

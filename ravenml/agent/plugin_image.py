@@ -19,7 +19,7 @@ from pathlib import Path
 
 import ravenml
 from ravenml.agent.plugin_folder import CONFIGS, INFO, VERSION, PluginFolder
-from ravenml.common.io import write_beside
+from ravenml.common.io import atomic_open
 from ravenml.errors import InputError, RavenError
 
 CORE = "core"
@@ -56,7 +56,7 @@ def write_context(plugin: PluginFolder, target: Path) -> None:
         RavenError: a file cannot be read or written.
     """
     labelled = _labelled(plugin)
-    with write_beside(target) as file, tarfile.open(fileobj=file, mode="w", dereference=True) as tar:
+    with atomic_open(target) as file, tarfile.open(fileobj=file, mode="w", dereference=True) as tar:
         for name, path in sorted(_files(plugin.root)):
             _add(tar, name, labelled if name == "Dockerfile" else path.read_bytes(), path)
         package = Path(ravenml.__file__).parent

@@ -6,40 +6,9 @@ import errno
 import os
 import shutil
 import stat
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from ravenml.agent.task_folder import MOUNT, RESULTS
 from ravenml.common.io import explain
-from ravenml.errors import RavenError
-
-
-def checkpoint_folder(results: Path, subdir: object) -> Path:
-    """The folder that a checkpoint's event names, on this machine.
-
-    Args:
-        results: the task's ``results/``.
-        subdir: relative to it, or absolute as the plugin sees it (``/sly_task_data/results/000003``).
-
-    Raises:
-        RavenError: it is no text, lies outside of ``results/``, or is no folder.
-    """
-    if not isinstance(subdir, str) or not subdir or "\0" in subdir:
-        raise RavenError(f"its subdir is {str(subdir)[:100]!r}, which names no folder")
-    path = PurePosixPath(subdir)
-    if path.is_absolute():
-        inside = PurePosixPath(MOUNT) / RESULTS
-        if not path.is_relative_to(inside) and path.is_relative_to(results.as_posix()):
-            inside = PurePosixPath(results.as_posix())  # a plugin without isolation may resolve the link
-        path = path.relative_to(inside) if path.is_relative_to(inside) else PurePosixPath("..")
-    if results.is_symlink():
-        raise RavenError(f"{RESULTS}/ has become a link, and what that points to is none of the task's")
-    folder = results / path
-    real, root = Path(os.path.realpath(folder)), Path(os.path.realpath(results))
-    if ".." in path.parts or real == root or not real.is_relative_to(root):
-        raise RavenError(f"its subdir {subdir[:200]!r} is not inside {MOUNT}/{RESULTS}")
-    if not real.is_dir():
-        raise RavenError(f"its subdir {subdir[:200]!r} is no folder")
-    return real
 
 
 def copy_whole(source: Path, target: Path) -> list[str]:

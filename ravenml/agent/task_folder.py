@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from ravenml.agent.plugin_folder import PluginFolder
+from ravenml.agent.safe_copy import copy_whole
 from ravenml.common.io import explain, read_json, write_json
 from ravenml.data.project import Project
 from ravenml.data.registry import resolve_dataset
@@ -68,7 +69,7 @@ def make_task_folder(
         force: predict even with a model that was stored for transfer learning only.
 
     Raises:
-        InputError: something needed is not named, is no project or no model, or the folder is not empty; or
+        InputError: something needed is missing, or is not a project or a model; the folder is not empty; or
             the model is not there to predict.
     """
     if root.exists() and any(root.iterdir()):
@@ -117,8 +118,7 @@ def find_weights(model: str, mode: str, force: bool = False) -> Path:
     """Where the model of a task lies: a ``model-state.tar``, or a folder.
 
     Raises:
-        RavenError: it is no model, or several; or the mode predicts, and it was stored for transfer learning
-            only.
+        RavenError: it is not one model; or the mode predicts, and it was stored for transfer learning only.
     """
     source = find_source(model)
     if mode != "train":
@@ -130,8 +130,6 @@ def find_weights(model: str, mode: str, force: bool = False) -> Path:
 
 def bring_model(weights: Path, folder: Path) -> None:
     """Unpack a model into a task folder's ``model/``; a folder's files are copied."""
-    from ravenml.agent.safe_copy import copy_whole
-
     if weights.is_dir():
         copy_whole(weights, folder)
     else:

@@ -114,7 +114,7 @@ def run(
     from ravenml.agent.agent import attend
     from ravenml.agent.background import attend_in_background, take_over_in_background
     from ravenml.agent.concurrency import take_slot
-    from ravenml.agent.launch import Asked, start
+    from ravenml.agent.launch import TaskRequest, start
     from ravenml.agent.plugin_folder import PluginFolder
     from ravenml.agent.task_folder import TASK_CONFIG, read_task_config
     from ravenml.cli import ARGV
@@ -125,7 +125,7 @@ def run(
     prepared = task_dir is not None and (task_dir / TASK_CONFIG).exists() and not (config or preset)
     folder.script(mode)  # before a port is taken
     deployment = _deployment(mode, port)
-    asked = Asked(
+    asked = TaskRequest(
         folder,
         mode,
         data,
@@ -255,14 +255,14 @@ def dev(
     Nothing is recorded, and --task-dir is kept.
     """
     from ravenml.agent.devshell import develop
-    from ravenml.agent.launch import Asked
+    from ravenml.agent.launch import TaskRequest
     from ravenml.agent.plugin_folder import PluginFolder
     from ravenml.agent.task_folder import TASK_CONFIG, read_task_config
 
     folder = PluginFolder.open(plugin)
     folder.script(mode)  # before a port is taken
     prepared = task_dir is not None and (task_dir / TASK_CONFIG).exists()
-    asked = Asked(
+    asked = TaskRequest(
         folder,
         mode,
         data,

@@ -124,13 +124,13 @@ def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as
     import sys
 
     from ravenml.common.formatting import format_size
-    from ravenml.data.listing import Listed, here, there
+    from ravenml.data.listing import DatasetRow, list_local, list_remote
 
     if local and (remote or address):
         raise click.UsageError("--local excludes --remote and --store.")
-    found: list[Listed] = [] if remote or address else here()
+    found: list[DatasetRow] = [] if remote or address else list_local()
     if not local:
-        found += there(address, required=remote or bool(address))
+        found += list_remote(address, required=remote or bool(address))
     found = [one for one in found if wanted is None or wanted.lower() in one.name.lower()]
     if as_json:
         click.echo(json.dumps([one.as_dict() for one in found], indent=2))
@@ -176,7 +176,7 @@ def pull(name: str, address: str | None, to: Path | None) -> None:
     try:
         folder, done = pull_dataset(datasets_store(address), name, to)
     except KeyboardInterrupt:
-        raise Interrupted(f"Interrupted; the same command goes on: raven data pull {name}") from None
+        raise Interrupted(f"Interrupted; resume with: raven data pull {name}") from None
     click.echo(f"Fetched {name} to {folder}: {done.sent} files, {done.kept} were there; {done.summary}.")
 
 
@@ -199,7 +199,7 @@ def push(directory: Path, name: str | None, delete: bool, address: str | None) -
     try:
         done, gone = push_dataset(store, directory, name, delete)
     except KeyboardInterrupt:
-        raise Interrupted(f"Interrupted; the same command goes on: raven data push {directory}") from None
+        raise Interrupted(f"Interrupted; resume with: raven data push {directory}") from None
     click.echo(f"Stored in {store.name}: {done.sent} files, {done.kept} were there; {done.summary}.")
     if gone:
         click.echo(
@@ -294,7 +294,7 @@ def import_(
             format_name, load_format(format_name), source, target, options, copy, strict, meter
         )
     except KeyboardInterrupt:
-        raise Interrupted("Interrupted; the same command goes on where it was.") from None
+        raise Interrupted("Interrupted; run the same command again to resume.") from None
     if done.cut:
         whose = "its image, and was cut" if done.cut == 1 else "their image, and were cut"
         to_stderr(f"{_count(done.cut, 'object')} reached out of {whose} to it.")
@@ -343,7 +343,7 @@ def export(format_name: str, project: str, target: Path, copy: bool, strict: boo
     try:
         done = export_project(format_name, format, found, target, copy, strict, meter)
     except KeyboardInterrupt:
-        raise Interrupted("Interrupted; the same command goes on where it was.") from None
+        raise Interrupted("Interrupted; run the same command again to resume.") from None
     for (what, became), count in done.lost.items():
         said = became.replace("were", "was", 1) if count == 1 else became
         to_stderr(f"{format_name} cannot hold {what}: {count:,} {said}.")

@@ -124,7 +124,7 @@ def infer(
     try:
         done = run_job(job)
     except KeyboardInterrupt:
-        raise Interrupted("Interrupted; the same command goes on.") from None
+        raise Interrupted("Interrupted; run the same command again to resume.") from None
     there = f"; {done.kept} were there" if done.kept else ""
     if done.made or done.broken:
         click.echo(f"{done.made} images: {output.root} ({done.took}){there}.")

@@ -148,7 +148,7 @@ def pull(model: str, address: str | None, to: str | None, extras: bool) -> None:
     try:
         done = pull_model(store, model_id, folder, extras)
     except KeyboardInterrupt:
-        raise Interrupted(f"Interrupted; the same command goes on: raven models pull {model_id}") from None
+        raise Interrupted(f"Interrupted; resume with: raven models pull {model_id}") from None
     click.echo(f"Fetched {model_id} to {folder}: {done.sent} files, {done.kept} were there; {done.summary}.")
 
 

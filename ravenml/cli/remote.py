@@ -81,7 +81,7 @@ def watch(once: bool) -> None:
     said: set[str] = set()
 
     def say(line: str) -> None:
-        if line not in said:  # a queue that does not answer is no news the second time
+        if line not in said:  # a queue that does not answer is not news the second time
             said.add(line)
             click.echo(line)
 

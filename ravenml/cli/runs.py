@@ -125,7 +125,7 @@ def upload(run: str | None, upload_checkpoints: str | None, local: str | None) -
     try:
         stored = store_run(folder, Path(local).absolute() if local else None, upload_checkpoints)
     except KeyboardInterrupt:
-        raise Interrupted(f"Storing was interrupted; go on with: raven runs upload {folder.name}") from None
+        raise Interrupted(f"Storing was interrupted; resume with: raven runs upload {folder.name}") from None
     click.echo(f"Stored:    {stored.where}")
     if stored.summary:
         click.echo(f"           {stored.summary}")
@@ -199,7 +199,7 @@ def reproduce(
 
     Checks out the recorded commits with their uncommitted changes in a new folder, creates an environment
     with the recorded versions, and runs the recorded command on the recorded data, verified by hash.
-     Reports what could not be restored, and whether each metric is identical, close (within 1 %) or
+    Reports what could not be restored, and whether each metric is identical, close (within 1 %) or
     different.  The exit code is 0 only if none is different.
     """
     import sys
@@ -266,7 +266,7 @@ def stop(run: str, grace: float, kill: bool) -> None:
     now = stop_run(folder, grace, kill, lambda text: click.echo(text, err=True))
     click.echo(f"{folder.name} is {now}.")
     if now in ("interrupted", "lost", "failed") and read_record(folder).get("resume"):
-        click.echo(f"Go on with: raven runs resume {folder.name}")
+        click.echo(f"Resume with: raven runs resume {folder.name}")
 
 
 @runs.command(context_settings=ANYTHING)

@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ravenml.errors import RavenError
+from ravenml.renamed import former_names
+
+__getattr__ = former_names(
+    __name__, {"plain": "to_jsonable", "write_beside": "atomic_open", "write_derived": "write_cache"}
+)
 
 # In a training's environment: a folder whose files nobody looks for after a power cut, so that it need not
 # wait for the disk there.  One that was sent away writes into such a folder; what counts is its mirror.
@@ -23,7 +28,7 @@ _NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 @contextmanager
-def write_beside(path: Path) -> Iterator[BinaryIO]:
+def atomic_open(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file in the folder of ``path``; rename it to ``path`` when the block ends well.
 
     Folders are made.  If the block raises, the temporary file is removed and ``path`` is untouched.  When it
@@ -66,11 +71,11 @@ def explain(error: OSError, path: Path) -> RavenError:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path``, whole or not at all."""
-    with write_beside(path) as file:
+    with atomic_open(path) as file:
         file.write(content)
 
 
-def write_derived(path: Path, parts: list[bytes] | list[bytes | memoryview]) -> None:
+def write_cache(path: Path, parts: list[bytes] | list[bytes | memoryview]) -> None:
     """Write a file beside its place and rename it, safe for many threads and processes.
 
     Unlike :func:`write_beside` it does not wait for the disk: what is written here is checked
@@ -104,11 +109,11 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         RavenError: a value has no form in JSON; the sentence names its place.
     """
-    content = json.dumps(plain(value, path.name), indent=2, ensure_ascii=False, allow_nan=False)
+    content = json.dumps(to_jsonable(value, path.name), indent=2, ensure_ascii=False, allow_nan=False)
     write_bytes(path, (content + "\n").encode(errors="surrogateescape"))
 
 
-def plain(value: Any, place: str) -> Any:
+def to_jsonable(value: Any, place: str) -> Any:
     """``value`` as JSON knows it: numpy's scalars and arrays become numbers and lists, paths become text,
     NaN and infinities become ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``.
 
@@ -120,13 +125,13 @@ def plain(value: Any, place: str) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else _NON_FINITE.get(value, "NaN")
     if isinstance(value, dict):
-        return {str(key): plain(inner, f"{place}: {key}") for key, inner in value.items()}
+        return {str(key): to_jsonable(inner, f"{place}: {key}") for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(inner, f"{place}[{index}]") for index, inner in enumerate(value)]
+        return [to_jsonable(inner, f"{place}[{index}]") for index, inner in enumerate(value)]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if hasattr(value, "tolist"):  # numpy's scalars and arrays, and what behaves like them
-        return plain(value.tolist(), place)
+        return to_jsonable(value.tolist(), place)
     raise RavenError(
         f"{place} is a {type(value).__name__}, which cannot be written as JSON; give plain values."
     )
@@ -136,7 +141,7 @@ def read_json(path: Path) -> Any:
     """Read JSON.
 
     Raises:
-        RavenError: the file is missing or is no JSON; the sentence names the line.
+        RavenError: the file is missing or is not a JSON; the sentence names the line.
     """
     try:
         return json.loads(path.read_bytes())
@@ -147,4 +152,4 @@ def read_json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         raise RavenError(f"{path} is not valid JSON: {error.msg} in line {error.lineno}.") from None
     except UnicodeDecodeError:
-        raise RavenError(f"{path} is not valid JSON: it is no UTF-8 text.") from None
+        raise RavenError(f"{path} is not valid JSON: it is not UTF-8 text.") from None

@@ -55,7 +55,7 @@ class Config(BaseModel):
     )
     track: str | None = Field(
         None,
-        description="Which trackers read every run's events: names separated by commas, or none; by custom "
+        description="Which trackers read every run's events: names separated by commas, or none; by default "
         "tensorboard where its extra is installed.",
     )
     mlflow_tracking_uri: str | None = Field(
@@ -81,7 +81,7 @@ def load_config(flags: Mapping[str, Any] | None = None) -> Config:
     """Read the configuration: the file, above it the environment (``RAVENML_REGION`` …), above it ``flags``.
 
     Raises:
-        InputError: the file is no YAML, has an unknown field or a wrong value; the sentence names the file,
+        InputError: the file is not YAML, has an unknown field or a wrong value; the sentence names the file,
             the variable or the flag.
     """
     return effective_config(flags)[0]
@@ -183,7 +183,7 @@ def _sentence(model: type[BaseModel], fault: Any, where: str, spelled: Mapping[t
         within = [name for name in known if wrong.endswith(f"_{name}")]
         close = within or difflib.get_close_matches(wrong, known, n=1)
         mend = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(sorted(known))}."
-        return f"{where}: `{field}` is no known field; {mend}"
+        return f"{where}: `{field}` is not a known field; {mend}"
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ").rstrip(".")
     if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
         inner = [name for name in _fields_at(model, fault["loc"])][:2]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ravenml.common.io import write_derived
+from ravenml.common.io import write_cache
 from ravenml.config.home import cache_dir
 from ravenml.dashboard.metric_column import Column
 
@@ -70,7 +70,7 @@ def save(path: Path, now: tuple[int, ...], columns: Mapping[str, Column], end: i
         "columns": listed,
     }
     with suppress(OSError, TypeError, ValueError):  # a home that may only be read is shown all the same
-        write_derived(_place(path), [orjson.dumps(head) + b"\n", *parts])
+        write_cache(_place(path), [orjson.dumps(head) + b"\n", *parts])
 
 
 def _columns(listed: list[Any], body: bytes) -> dict[str, Column]:

@@ -45,7 +45,7 @@ def serve(
     import uvicorn
 
     print(f"Dashboard: {access.address}", flush=True)
-    print("Ctrl-C ends it; what is being trained goes on.", file=sys.stderr, flush=True)
+    print("Press Ctrl-C to stop it; running trainings continue.", file=sys.stderr, flush=True)
     if browser:
         _open(access.address_once())
     config = uvicorn.Config(

@@ -67,7 +67,7 @@ def parse_annotation(
     annotation = Annotation(size, names_of(data.get("tags"), path, "tags"), [])
     objects = data.get("objects", [])
     if not isinstance(objects, list):
-        raise Fault(path, "objects", "is no list", _EXPORT_AGAIN)
+        raise Fault(path, "objects", "is not a list", _EXPORT_AGAIN)
     for number, entry in enumerate(objects):
         where = f"objects[{number}]"
         try:
@@ -117,7 +117,7 @@ def names_of(tags: Any, path: Path, where: str) -> frozenset[str]:
         names = frozenset(name for name in given if isinstance(name, str))
         if all(isinstance(name, str) for name in given):
             return names
-    raise Fault(path, where, "is no list of tags with a name each", _EXPORT_AGAIN)
+    raise Fault(path, where, "is not a list of tags with a name each", _EXPORT_AGAIN)
 
 
 def parse_size(data: Mapping[str, Any], path: Path) -> tuple[int, int]:
@@ -127,7 +127,7 @@ def parse_size(data: Mapping[str, Any], path: Path) -> tuple[int, int]:
         height, width = size.get("height"), size.get("width")
         if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
             return height, width
-    problem = "is missing" if size is None else "is no object with a positive height and width"
+    problem = "is missing" if size is None else "is not an object with a positive height and width"
     raise Fault(path, "size", problem, _EXPORT_AGAIN)
 
 

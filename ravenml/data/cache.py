@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ravenml.common.io import write_derived
+from ravenml.common.io import write_cache
 from ravenml.data import cache_file
 from ravenml.data.decoding import decode, decode_bytes
 from ravenml.data.digests import Digests
@@ -196,7 +196,7 @@ class DecodedCache:
         needed = sum(memoryview(part).nbytes for part in parts)
         if not self._make_room(needed):
             return
-        if self._guarded(lambda: write_derived(self._path(name), parts)):
+        if self._guarded(lambda: write_cache(self._path(name), parts)):
             self._used[name] = time.monotonic()
 
     def _guarded(self, write: Callable[[], None]) -> bool:
@@ -286,7 +286,7 @@ def default_cache(notice: Notice = to_stderr) -> DecodedCache:
     """The cache below ravenML's home, as large as ``$RAVENML_CACHE_BYTES`` or the configuration allows.
 
     Raises:
-        InputError: the variable is no size, or the configuration is broken.
+        InputError: the variable is not a size, or the configuration is broken.
     """
     from ravenml.config.home import cache_dir
 
@@ -310,7 +310,7 @@ def parse_bytes(text: str, where: str) -> int:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text, re.IGNORECASE)
     if match is None:
-        raise InputError(f"{where} is {text!r}, which is no size; write bytes, or something like 20G.")
+        raise InputError(f"{where} is {text!r}, which is not a size; write bytes, or something like 20G.")
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
 
 

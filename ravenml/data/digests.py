@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from ravenml.common.io import write_derived
+from ravenml.common.io import write_cache
 from ravenml.data.images import read_bytes
 
 _RACY_NS = 2_000_000_000
@@ -78,4 +78,4 @@ class Digests:
                 return
             self._unsaved = 0
             content = orjson.dumps(self._known)
-        write_derived(self._path, [content])
+        write_cache(self._path, [content])

@@ -147,7 +147,7 @@ def parse_document(content: bytes, path: Path, shapes: Mapping[str, str] | None 
     names_of(data.get("tags"), path, "tags")
     entries = data.get("objects", [])
     if not isinstance(entries, list):
-        raise Fault(path, "objects", "is no list", _AGAIN)
+        raise Fault(path, "objects", "is not a list", _AGAIN)
     labels = tuple(_label(entry, path, number, shapes) for number, entry in enumerate(entries))
     rest = {name: value for name, value in data.items() if name not in ("tags", "size", "objects")}
     return Document(size, labels, tuple(as_tags(data.get("tags"))), rest)

@@ -137,7 +137,7 @@ def _groups(items: Sequence[Item], by: str) -> dict[str, list[Item]]:
     try:
         pattern = re.compile(by)
     except re.error as error:
-        raise InputError(f"--fold-by {by!r} is no regular expression: {error}.") from None
+        raise InputError(f"--fold-by {by!r} is not a regular expression: {error}.") from None
     for item in items:
         match = pattern.search(item.name)
         if match is None or not match[0]:

@@ -33,10 +33,10 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Read an image's size and orientation; only what is no JPEG, PNG or BMP is decoded for it.
+    """Read an image's size and orientation; only what is not a JPEG, PNG or BMP is decoded for it.
 
     Raises:
-        Fault: the file is missing, or is no image that is read.
+        Fault: the file is missing, or is not an image that is read.
     """
     try:
         with path.open("rb") as file:

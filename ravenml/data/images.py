@@ -64,7 +64,7 @@ def decode_image(content: bytes, path: Path) -> np.ndarray:
                 "the image is damaged, cut off, or of a kind that is not read",
                 _COPY_AGAIN_OR_CONVERT,
             )
-        raise Fault(path, "", "is no PNG, JPEG, BMP, TIFF or WebP image", "convert it to one of these")
+        raise Fault(path, "", "is not a PNG, JPEG, BMP, TIFF or WebP image", "convert it to one of these")
     return image if _RGB != cv2.IMREAD_COLOR else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 

@@ -60,7 +60,7 @@ def _datasets(folder: Path, names: tuple[str, ...], above: frozenset[str]) -> It
     if names and ("img" in children or "ann" in children):
         yield "/".join(names), folder
     for child in children:
-        # `datasets` in a dataset is no name of its own; at the project's root it is one like any other.
+        # `datasets` in a dataset is not a name of its own; at the project's root it is one like any other.
         if names and child == _NESTED:
             yield from _datasets(folder / child, names, above | {real}) if _is_wrapper(folder / child) else ()
         elif child not in _CONTENT or (not names and child == _NESTED):

@@ -18,7 +18,7 @@ from ravenml.store.factory import bucket
 
 
 @dataclass(frozen=True)
-class Listed:
+class DatasetRow:
     """A line of the list.
 
     Attributes:
@@ -41,7 +41,7 @@ class Listed:
         return {**asdict(self), "images": int(self.images) if self.images.isdigit() else None}
 
 
-def here() -> list[Listed]:
+def list_local() -> list[DatasetRow]:
     """The datasets that are known on this machine."""
     found = []
     for name, path in known_datasets().items():
@@ -51,11 +51,11 @@ def here() -> list[Listed]:
             images = "missing" if not path.exists() else "broken"
         size, newest = _extent(path)
         date = utc_timestamp(datetime.fromtimestamp(newest, UTC)) if newest else ""
-        found.append(Listed(name, images, str(path), size, date, "local"))
+        found.append(DatasetRow(name, images, str(path), size, date, "local"))
     return found
 
 
-def there(address: str | None = None, required: bool = False) -> list[Listed]:
+def list_remote(address: str | None = None, required: bool = False) -> list[DatasetRow]:
     """The datasets in the bucket; none where no bucket is configured and none is ``required``."""
     from ravenml.data.remote import datasets_store, remote_datasets
 
@@ -63,7 +63,7 @@ def there(address: str | None = None, required: bool = False) -> list[Listed]:
     if store is None:
         return []
     return [
-        Listed(
+        DatasetRow(
             one.name,
             "-" if one.images is None else str(one.images),
             f"{store.name}/{one.name}",

@@ -55,7 +55,7 @@ def read_meta(path: Path, report: Report = raise_fault) -> tuple[list[ObjClass],
     objects or as bare names.
 
     Raises:
-        Fault: the file is missing, is no JSON, or one of its fields is unusable.
+        Fault: the file is missing, is not JSON, or one of its fields is unusable.
     """
     if not path.is_file():
         raise _no_project(path)
@@ -87,7 +87,7 @@ def _no_project(path: Path) -> Fault:
     if (path.parent / IMPORT_NOTE).is_file():
         problem = "is missing, for the import of this project has not ended"
         return Fault(path, "", problem, "give the same `raven data import` again")
-    problem = "is missing, so this is no Supervisely project"
+    problem = "is missing, so this is not a Supervisely project"
     return Fault(path, "", problem, "name a project's own folder, or make one: raven data import SRC DST")
 
 
@@ -110,7 +110,7 @@ def _tag_entries(data: dict[str, Any], path: Path) -> Iterator[tuple[str, Any]]:
     for field in ("tags", "tags_images", "tags_objects"):
         entries = data.get(field) or []
         if not isinstance(entries, list):
-            raise Fault(path, field, "is no list", _EXPORT_AGAIN)
+            raise Fault(path, field, "is not a list", _EXPORT_AGAIN)
         yield from ((f"{field}[{number}]", entry) for number, entry in enumerate(entries))
 
 
@@ -127,4 +127,4 @@ def _tag(entry: Any, path: Path, where: str) -> TagMeta:
 def _color(value: Any, path: Path, where: str) -> str:
     if isinstance(value, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", value):
         return value.upper()
-    raise Fault(path, where, f"{value!r} is no colour", 'write it as "#RRGGBB"')
+    raise Fault(path, where, f"{value!r} is not a colour", 'write it as "#RRGGBB"')

@@ -26,7 +26,7 @@ class Meter:
         self._task: Any = None
 
     def __enter__(self) -> Meter:
-        self._began = self._said = time.monotonic()  # what was prepared before is no image's time
+        self._began = self._said = time.monotonic()  # what was prepared before is not an image's time
         if self._stream.isatty() and self.total:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

@@ -76,11 +76,11 @@ def push_dataset(
     Args:
         store: where to.
         folder: the project.
-        name: by custom, the folder's.
+        name: by default, the folder's.
         delete: remove what the bucket has of it and the folder has not.
 
     Raises:
-        InputError: the folder is no whole project.
+        InputError: the folder is not a complete project.
         RavenError: it cannot be stored; a second call goes on.
 
     Returns:
@@ -112,10 +112,10 @@ def push_dataset(
 
 
 def pull_dataset(store: Store, name: str, folder: Path | None = None) -> tuple[Path, Transferred]:
-    """Fetch a dataset into a folder, by custom the one below ravenML's datasets by which it is then known.
+    """Fetch a dataset into a folder, by default the one below ravenML's datasets by which it is then known.
 
     Files that are there and whole are not fetched again.  ``meta.json`` comes last: until then the folder
-    is no project.
+    is not a project.
 
     Raises:
         InputError: there is no such dataset; the sentence names those that there are.

@@ -29,11 +29,11 @@ def points(value: Any, field: str, least: int) -> np.ndarray:
     try:
         array = np.asarray(value, np.float64)
     except (TypeError, ValueError):
-        raise BadShape(field, "is no list of points [x, y]") from None
+        raise BadShape(field, "is not a list of points [x, y]") from None
     if isinstance(value, list) and len(value) < least:
         raise BadShape(field, f"has {len(value)} of at least {least} points", _REDRAW)
     if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
-        raise BadShape(field, "is no list of points [x, y]")
+        raise BadShape(field, "is not a list of points [x, y]")
     if np.abs(array).max() > _FARTHEST:
         raise BadShape(field, "has a coordinate beyond a million pixels", _REDRAW)
     return np.floor(array).astype(np.int32)
@@ -44,7 +44,7 @@ def outline(entry: dict[str, Any]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     given = _points_of(entry)
     interior = given.get("interior") or []
     if not isinstance(interior, list):
-        raise BadShape("points.interior", "is no list of holes")
+        raise BadShape("points.interior", "is not a list of holes")
     holes = (points(hole, f"points.interior[{i}]", 3) for i, hole in enumerate(interior))
     return points(given.get("exterior"), "points.exterior", 3), tuple(holes)
 
@@ -64,7 +64,7 @@ def bitmap_origin(entry: dict[str, Any]) -> tuple[int, int]:
         if abs(x) <= _FARTHEST and abs(y) <= _FARTHEST:  # so that neither is infinite or no number
             return math.floor(x), math.floor(y)
         raise BadShape("bitmap.origin", "is beyond a million pixels", _REDRAW)
-    raise BadShape("bitmap.origin", "is no pair [x, y]")
+    raise BadShape("bitmap.origin", "is not a pair [x, y]")
 
 
 def line(entry: dict[str, Any]) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ravenml.common.io import explain, write_beside, write_bytes, write_json
+from ravenml.common.io import atomic_open, explain, write_bytes, write_json
 from ravenml.data.annotation import parse_object
 from ravenml.data.editable_annotation import Document, as_tags, write_document
 from ravenml.data.images import encode_png, read_bytes
@@ -148,7 +148,7 @@ def place_image(source: Path, target: Path, link: bool = False) -> None:
         reader = source.open("rb")
     except OSError as error:
         raise explain(error, source) from error
-    with reader, write_beside(target) as writer:
+    with reader, atomic_open(target) as writer:
         try:
             while os.copy_file_range(reader.fileno(), writer.fileno(), 1 << 30):
                 pass

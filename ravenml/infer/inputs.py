@@ -83,7 +83,7 @@ def open_inputs(data: str) -> Inputs:
     path = path.absolute() if path.exists() else resolve_dataset(data)
     if path.is_file():
         if path.suffix.lower() not in EXTENSIONS:
-            raise InputError(f"{path} is no image; name a project, a folder of images, or an image.")
+            raise InputError(f"{path} is not an image; name a project, a folder of images, or an image.")
         return Inputs(path, meta_json(), [], [Picture(DATASET, path.name, path)])
     if (path / META).is_file():
         faults: list[Fault] = []

@@ -10,7 +10,11 @@ from ravenml.plugin.discovery import Plugin
 
 
 def load_network(
-    source: ModelSource, plugin: Plugin, asked: Asked, device: str = "auto", batch_size: int | None = None
+    source: ModelSource,
+    plugin: Plugin,
+    asked: Asked,
+    device: str = "auto",
+    batch_size: int | None = None,
 ) -> PredictorNetwork:
     """Load a model, all folds' of a k-fold run, and tell it what was asked of it.
 

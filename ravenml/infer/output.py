@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.common.io import read_json, write_beside, write_bytes, write_json
+from ravenml.common.io import atomic_open, read_json, write_bytes, write_json
 from ravenml.data.editable_annotation import Document
 from ravenml.data.images import encode_png
 from ravenml.data.meta import ObjClass
@@ -118,6 +118,6 @@ class Output:
             shown = overlay(image, outcome.added, self.classes)
             write_bytes(self.place(picture, OVERLAYS), encode_png(shown))
         if PROBABILITIES in self.saved and outcome.probabilities is not None:
-            with write_beside(self.place(picture, PROBABILITIES)) as file:
+            with atomic_open(self.place(picture, PROBABILITIES)) as file:
                 np.save(file, outcome.probabilities)
         self.writer.add(picture.dataset, picture.name, picture.image_path, document, self.link)

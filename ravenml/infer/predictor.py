@@ -57,7 +57,7 @@ def load_predictor(model: Path, device: str = "auto") -> Predictor:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …
 
     Raises:
-        RavenError: it is no model, or the plugin that made it is not installed.
+        RavenError: it is not a model, or the plugin that made it is not installed.
     """
     load = model_plugin(model).load()
     predictor: Predictor
@@ -76,14 +76,13 @@ def model_plugin(model: Path) -> Plugin:
     ``load`` has a function ``accepts(folder)`` that says yes gets it.
 
     Raises:
-        RavenError: it is no model, or no plugin that is installed can use it.
+        RavenError: it is not a model, or no plugin that is installed can use it.
     """
     if model.is_dir() and not (model / CONFIG).is_file():
         found = accepting(model)
         if found is None:
             raise RavenError(
-                f"{model} is no model: it has no {CONFIG}, and no plugin that is installed here knows such a "
-                "folder."
+                f"{model} is not a model: it has no {CONFIG}, and no installed plugin knows such a folder."
             )
         return found
     name = read_config(model).get("settings", {}).get("plugin")

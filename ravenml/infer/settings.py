@@ -63,7 +63,8 @@ def read_asked(
         where, content = f"the preset {preset!r} of {plugin.name}", _preset(plugin, preset)
     for name, value in content.items():
         if name not in ("model", "mode"):
-            raise InputError(f"{where}: `{name}` is no known field; {suggestion(name, ['model', 'mode'])}.")
+            near = suggestion(name, ["model", "mode"])
+            raise InputError(f"{where}: `{name}` is not a known field; {near}.")
         if not isinstance(value, dict):
             raise InputError(f"{where}: `{name}` should hold fields, not {value!r}.")
     mode = dict(content.get("mode", {}))
@@ -132,7 +133,7 @@ def configure(predictor: Predictor, settings: Mapping[str, Any], plugin: Plugin,
         hook(own)
     elif own:
         raise InputError(
-            f"{where}: `model.{next(iter(own))}` is no known field; the plugin {plugin.name} has no settings "
+            f"{where}: `model.{next(iter(own))}` is unknown; the plugin {plugin.name} has no settings "
             "for inference."
         )
 

@@ -13,7 +13,7 @@ from ravenml.plugin.requirements import pins_of
 
 @dataclass(frozen=True)
 class PluginFolder:
-    """The folder of one plugin's package; by custom it has the name of the package in it."""
+    """The folder of one plugin's package; by default it has the name of the package in it."""
 
     path: Path
 

@@ -58,7 +58,7 @@ def install(folder: PluginFolder, gpu: bool = False, recompile: bool = False, sa
         RavenError: something is missing, pip fails, or the plugin does not load; the sentence names it.
     """
     if not (folder.path / "setup.py").is_file() and not (folder.path / "pyproject.toml").is_file():
-        raise InputError(f"{folder.path} has no setup.py; it is no plugin's folder.")
+        raise InputError(f"{folder.path} has no setup.py; it is not a plugin's folder.")
     if gpu:
         check_driver(folder.pins(gpu=True))
     for compiled in compile_plugin(folder.path, gpu, recompile):

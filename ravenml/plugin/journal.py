@@ -96,7 +96,7 @@ class Journal:
             return cls(path)
         values = read_json(path)
         if not isinstance(values, dict) or not isinstance(values.get("v"), int):
-            raise RavenError(f"{path} is no journal of ravenML's; move it away, and dependencies will stay.")
+            raise RavenError(f"{path} is not a journal of ravenML's; move it away; dependencies will stay.")
         if values["v"] > SCHEMA:
             raise RavenError(
                 f"{path} was written by a newer ravenML (schema {values['v']}); update ravenML first."

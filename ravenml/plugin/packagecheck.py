@@ -44,13 +44,13 @@ for line in points:
     if group == "ravenml.plugins.train":
         import click
         if not isinstance(found, click.Group):
-            print(f"fault\\t{value} is no Click group but a {type(found).__name__}")
+            print(f"fault\\t{value} is not a Click group but a {type(found).__name__}")
         elif not found.commands:
             print(f"fault\\t{value} has no command; a training command is marked with @pass_train")
     if group == "ravenml.plugins.settings":
         from pydantic import BaseModel
         if not (isinstance(found, type) and issubclass(found, BaseModel)):
-            print(f"fault\\t{value} is no pydantic model; derive it from TrainSettings")
+            print(f"fault\\t{value} is not a pydantic model; derive it from TrainSettings")
 print("end")
 """
 
@@ -72,7 +72,7 @@ def faults_of(folder: Path) -> list[str]:
     """
     folder = folder.expanduser().absolute()
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder.")
+        raise InputError(f"{folder} is not a folder.")
     if not (folder / "setup.py").is_file() and not (folder / "pyproject.toml").is_file():
         return [f"{folder} has no setup.py; `raven plugin new` writes one."]
     try:
@@ -130,7 +130,7 @@ def _layout(folder: Path) -> list[str]:
             faults.append(f"{script} cannot be executed; run `chmod +x {script}`.")
         done = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True)
         if done.returncode:
-            faults.append(f"{script} is no valid script: {done.stderr.strip().splitlines()[0]}.")
+            faults.append(f"{script} is not a valid script: {done.stderr.strip().splitlines()[0]}.")
     for name in ("requirements.in", "requirements-gpu.in"):
         if not (folder / name).is_file():
             faults.append(f"{folder / name} is missing; it lists what the plugin itself uses, a line each.")
@@ -197,7 +197,7 @@ def _impure(compiled: Path) -> list[str]:
             pure = False
         if not pure:
             faults.append(
-                f"{compiled}, line {number}: '{text}' is no pin that a user elsewhere can install; "
+                f"{compiled}, line {number}: '{text}' is not a pin that a user elsewhere can install; "
                 "compile it with install.sh -r."
             )
     return faults

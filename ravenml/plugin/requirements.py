@@ -102,7 +102,7 @@ def clean(lines: str) -> str:
     requirements file must not change under the feet of the pip that reads it.
 
     Raises:
-        RavenError: a line is no pin, such as a path or an address: nobody else could install it.
+        RavenError: a line is not a pin, such as a path or an address: nobody else could install it.
     """
     pins = []
     for line in lines.splitlines():
@@ -112,7 +112,7 @@ def clean(lines: str) -> str:
         pin = _PIN.match(text)
         if not pin or " @ " in text or "/" in text.split(";")[0]:
             raise RavenError(
-                f"pip-compile gave '{text}', which is no pin that others could install; mend the .in file."
+                f"pip-compile gave '{text}', which is not a pin that others could install; mend the .in file."
             )
         name, version = pin.groups()
         if name.lower() != "pip":
@@ -181,7 +181,7 @@ def pins_of(compiled: Path) -> dict[str, str]:
     """The pins of a compiled file, canonical name to version, less those whose marker excludes this machine.
 
     Raises:
-        InputError: there is no such file, or a line is no pin.
+        InputError: there is no such file, or a line is not a pin.
     """
     if not compiled.is_file():
         raise InputError(f"{compiled} does not exist; install.sh -r compiles it.")
@@ -192,7 +192,7 @@ def pins_of(compiled: Path) -> dict[str, str]:
             continue
         pin = _PIN.match(text)
         if not pin:
-            raise InputError(f"{compiled}, line {number}: '{text}' is no pin such as torch==2.13.0.")
+            raise InputError(f"{compiled}, line {number}: '{text}' is not a pin such as torch==2.13.0.")
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             pins[canonical(pin[1])] = pin[2].rstrip(";")

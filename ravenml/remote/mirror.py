@@ -88,7 +88,7 @@ class Mirror:
         self._grown = {name: (self.folder / name).stat().st_size for name in self._growing()}
 
     def _files(self) -> Iterator[str]:
-        """The names of all files but what grows, is not whole yet, or is no part of the run."""
+        """The names of all files but what grows, is not whole yet, or is not a part of the run."""
         for above, folders, names in os.walk(self.folder):
             inner = os.path.relpath(above, self.folder)
             prefix = "" if inner == "." else f"{inner}/"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from ravenml.common.io import explain, write_beside
+from ravenml.common.io import atomic_open, explain
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.runs.layout import CONTROL, LOCK, RUN_JSON
@@ -58,7 +58,7 @@ def export_run(folder: Path, file: Path) -> Exported:
     size = 0
     lock = RunLock(folder)  # nobody resumes it meanwhile
     try:
-        with write_beside(file) as raw, _new_tar(raw, file.name.endswith("gz")) as tar:
+        with atomic_open(file) as raw, _new_tar(raw, file.name.endswith("gz")) as tar:
             for path in paths:
                 if not path.is_symlink():
                     name = path.relative_to(folder).as_posix()
@@ -139,7 +139,8 @@ def import_run(file: Path) -> tuple[Path, bool]:
         os.rename(folder, target)
         return target, True
     except _BROKEN as error:
-        raise InputError(f"{file} is no whole archive of a run ({error}); export the run again.") from None
+        said = f"{file} is not a complete archive of a run ({error}); export the run again."
+        raise InputError(said) from None
     except OSError as error:
         raise explain(error, place) from error
     finally:
@@ -157,7 +158,7 @@ def _unpack(file: Path, place: Path) -> tuple[str, dict[str, str]]:
             if member.isdir():
                 continue
             if content is None:
-                raise InputError(f"{file}: {member.name!r} is no plain file; a run holds no others.")
+                raise InputError(f"{file}: {member.name!r} is not a plain file; a run holds no others.")
             if member.name == MANIFEST:
                 manifest = _manifest(content.read(), file)
                 continue
@@ -186,7 +187,7 @@ def _manifest(content: bytes, file: Path) -> dict[str, Any]:
         kinds = {"v": int, "run": str, "files": dict}
         if isinstance(found, dict) and all(isinstance(found.get(k), kind) for k, kind in kinds.items()):
             if not _ID.fullmatch(found["run"]):
-                raise InputError(f"{file}: {MANIFEST} names the run {found['run']!r}, which is no run's id.")
+                raise InputError(f"{file}: {MANIFEST} names {found['run']!r}, which is not a run's ID.")
             return found
     raise InputError(f"{file}: {MANIFEST} is not what `raven runs export` writes; export the run again.")
 

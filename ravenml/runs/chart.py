@@ -7,7 +7,7 @@ import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ravenml.common.io import write_beside
+from ravenml.common.io import atomic_open
 from ravenml.errors import RavenError
 from ravenml.runs.curves import Curve
 
@@ -122,5 +122,5 @@ def write_png(path: Path, names: Sequence[str], metrics: Mapping[str, Sequence[C
         panel.set_xlabel(next(curve.unit for curve in several if curve is not None))
         panel.grid(alpha=0.3)
     panels[0].legend(fontsize="small")
-    with write_beside(path) as file:
+    with atomic_open(path) as file:
         figure.savefig(file, format="png")

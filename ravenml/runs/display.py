@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TextIO
 
 from ravenml.runs.console import Tee
-from ravenml.runs.progress import Series, Watched
+from ravenml.runs.progress import RunProgress, Series
 from ravenml.runs.stop import StopFlag
 from ravenml.runs.views import LiveView, PlainView
 
@@ -25,7 +25,7 @@ class Display:
     reaches a training.
 
     Args:
-        stream: where to show it; by custom stdout.  Lines go through it; a live view goes past a ``Tee``.
+        stream: where to show it; by default stdout.  Lines go through it; a live view goes past a ``Tee``.
         tees: what the training prints through; on a terminal it is shown above the live view.
         stop: the run's flag; that it was raised is said.
     """
@@ -33,7 +33,7 @@ class Display:
     def __init__(
         self, stream: TextIO | None = None, tees: tuple[Tee, ...] = (), stop: StopFlag | None = None
     ) -> None:
-        self.runs: list[Watched] = []
+        self.runs: list[RunProgress] = []
         self._stream = stream or sys.stdout
         terminal = tees[0].stream if tees else self._stream
         self._tees = tees
@@ -45,7 +45,7 @@ class Display:
         self._view: LiveView | PlainView = LiveView(terminal) if self._live else PlainView(self._stream)
         self._lock = threading.Lock()
 
-    def watch(self, run: Watched) -> None:
+    def watch(self, run: RunProgress) -> None:
         """Show one more run."""
         with self._lock:
             self.runs.append(run)
@@ -92,7 +92,7 @@ class Display:
         with suppress(OSError, ValueError):
             if self._stop is not None and self._stop.reason is not None and not self._told_of_stop:
                 self._told_of_stop = True
-                self._view.line("Stopping in good order; Ctrl-C again stops at once.")
+                self._view.line("Stopping gracefully; press Ctrl-C again to stop immediately.")
             for run in runs:
                 for event in run.read():
                     self._view.event(run, event, runs)

@@ -148,7 +148,7 @@ class EventReader:
             return 0
 
     def read_new(self) -> list[dict[str, Any]]:
-        """The events whose lines are complete.  A line that is no JSON object is passed over."""
+        """The events whose lines are complete.  A line that is not a JSON object is passed over."""
         return [event for line in self.read_lines() if (event := parse(line)) is not None]
 
     def read_lines(self, limit: int = -1) -> list[bytes]:

@@ -77,7 +77,7 @@ def parse_where(text: str) -> list[Condition]:
         match = _CONDITION.match(text, place)
         if match is None:
             raise InputError(
-                f"--where: {text[place:].strip()!r} is no condition; write NAME SIGN VALUE, such as "
+                f"--where: {text[place:].strip()!r} is not a condition; write NAME SIGN VALUE, such as "
                 f'"val/miou>0.5 and lr<=0.01", with one of = != < <= > >= ~ as sign.'
             )
         sign = "=" if match["sign"] == "==" else match["sign"]
@@ -154,7 +154,7 @@ def parse_since(text: str, now: datetime | None = None) -> datetime:
         return datetime.fromisoformat(text.strip()).astimezone()
     except ValueError:
         raise InputError(
-            f"--since: {text!r} is no moment; write how long ago (30min, 12h, 2d, 3w) or a date (2026-11-01)."
+            f"--since: {text!r} is not a time; write 30min, 12h, 2d or 3w (ago), or a date (2026-11-01)."
         ) from None
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from ravenml.common.io import write_derived
+from ravenml.common.io import write_cache
 from ravenml.config.home import cache_dir, runs_dir
 from ravenml.errors import RavenError
 from ravenml.runs import layout
@@ -100,7 +100,7 @@ def _read(folder: Path) -> dict[str, Any]:
     except RavenError as error:
         return {"row": _broken(folder, str(error))}
     except (AttributeError, TypeError, ValueError):  # JSON, but not of our making
-        return {"row": _broken(folder, f"{folder / layout.RUN_JSON} is no record of a run.")}
+        return {"row": _broken(folder, f"{folder / layout.RUN_JSON} is not a record of a run.")}
 
 
 def _notes(folder: Path) -> dict[str, Any]:
@@ -159,4 +159,4 @@ def _load() -> dict[str, dict[str, Any]]:
 
 def _save(entries: dict[str, dict[str, Any]]) -> None:
     stored = {"format": _FORMAT, "runs_dir": str(runs_dir()), "runs": entries}
-    write_derived(cache_dir() / _FILE, [orjson.dumps(stored)])
+    write_cache(cache_dir() / _FILE, [orjson.dumps(stored)])

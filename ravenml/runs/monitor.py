@@ -19,7 +19,7 @@ FIRST = 1.0  # seconds after which the first duties are done: a run that is over
 
 
 @dataclass
-class Duty:
+class PeriodicJob:
     """Something that is done every ``period`` seconds (None: once), for the first time after ``first``."""
 
     work: Callable[[], None]
@@ -27,35 +27,35 @@ class Duty:
     first: float
 
 
-class Attendant:
+class RunMonitor:
     """Does its duties while the block lasts.  One that fails is not tried again, and nothing is said of it:
     nothing that goes wrong here may reach the training.
     """
 
     def __init__(self) -> None:
-        self._duties: list[tuple[float, Duty]] = []
+        self._duties: list[tuple[float, PeriodicJob]] = []
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="attendant", daemon=True)
         self._sidecar: Sidecar | None = None
 
     def every(self, period: float, work: Callable[[], None], first: float | None = None) -> None:
         """Add a duty; only before the block begins."""
-        self._add(Duty(work, period, period if first is None else first))
+        self._add(PeriodicJob(work, period, period if first is None else first))
 
-    def _add(self, duty: Duty) -> None:
+    def _add(self, duty: PeriodicJob) -> None:
         self._duties.append((duty.first, duty))
 
     @classmethod
-    def of(cls, run: Run, pid: int | None = None) -> Attendant:
+    def of(cls, run: Run, pid: int | None = None) -> RunMonitor:
         """The duties that every run has: its readers are started, and its use of resources is recorded.
 
         Args:
             run: the run.
-            pid: the process that does its work; by custom this one.
+            pid: the process that does its work; by default this one.
         """
         attendant = cls()
         attendant._sidecar = Sidecar(run)
-        attendant._add(Duty(attendant._sidecar.start, None, FIRST))
+        attendant._add(PeriodicJob(attendant._sidecar.start, None, FIRST))
         if can_measure():
             attendant.every(PERIOD, ResourcesDuty(run, pid), first=FIRST)
         return attendant
@@ -65,7 +65,7 @@ class Attendant:
         if self._sidecar is not None:
             self._sidecar.held = held
 
-    def __enter__(self) -> Attendant:
+    def __enter__(self) -> RunMonitor:
         began = time.monotonic()
         self._duties = [(began + due, duty) for due, duty in self._duties]
         if self._duties:

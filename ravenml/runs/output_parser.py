@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from ravenml.common.io import plain
+from ravenml.common.io import to_jsonable
 
 LIMIT = 16 << 20  # bytes of one line that are kept until it ends; a longer one cannot be an event
 TEXT_LIMIT = 64 << 10  # bytes of one line of text that are passed on
@@ -97,7 +97,7 @@ def parse_event(line: bytes) -> dict[str, Any] | None:
 def _lenient(line: bytes) -> Any:
     try:
         event = json.loads(line, parse_constant=str, parse_int=_integer)
-        return orjson.loads(orjson.dumps(plain(event, "event")))  # only what can be written down again
+        return orjson.loads(orjson.dumps(to_jsonable(event, "event")))  # only what can be written down again
     except (ValueError, TypeError, RecursionError):
         return None
 
@@ -116,7 +116,7 @@ def _text(line: bytes, left_out: int) -> str:
 _PLACED = ("EventType.METRICS", "EventType.CHECKPOINT", "EventType.IMAGE")
 
 
-class Steps:
+class StepNumbering:
     """Gives a step to the events that need one, where a program that knows none of ours printed them.
 
     The step counts the moments that were spoken of: each new value of ``epoch`` is one more, so that the

@@ -13,7 +13,7 @@ from ravenml.runs.events import newest_metrics
 from ravenml.runs.filters import lookup
 from ravenml.runs.index import indexed
 from ravenml.runs.notes import read_notes
-from ravenml.runs.progress import Watched
+from ravenml.runs.progress import RunProgress
 from ravenml.runs.record import heartbeat, read_record, status
 from ravenml.runs.tables import fold_table, score_table
 from ravenml.runs.views import epoch_line
@@ -105,9 +105,9 @@ def details(folder: Path, width: int | None = None) -> list[str]:
         *(("Model", str(folder / name)) for name in (result.get("models") or {}).values()),
         ("Previews", next((str(path.parent) for path in folder.glob("previews/*")), None)),
         ("Stored", result.get("stored") or "no"),
-        ("Go on with", resume),
+        ("Resume with", resume),
     ]
-    lines = [f"{name + ':':11s} {value}" for name, value in facts if value]
+    lines = [f"{name + ':':12s} {value}" for name, value in facts if value]
     metrics = result.get("metrics") or newest_metrics(folder / layout.EVENTS)
     if (folder / layout.SUMMARY).exists():
         lines += ["", *fold_table(read_json(folder / layout.SUMMARY), width)]
@@ -121,7 +121,7 @@ def _progress(folder: Path) -> str | None:
     places = sorted((folder / layout.FOLDS).glob("*")) or [folder]
     lines = []
     for place in places:
-        watched = Watched(f"fold {place.name}" if place != folder else "", place, from_start=True)
+        watched = RunProgress(f"fold {place.name}" if place != folder else "", place, from_start=True)
         events = list(watched.read())
         if events and not watched.ended:
             lines.append(epoch_line(watched))

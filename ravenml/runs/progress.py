@@ -23,7 +23,7 @@ class Progress:
 
 
 @dataclass
-class Watched:
+class RunProgress:
     """A run that is being read.
 
     Attributes:
@@ -125,7 +125,7 @@ class Series:
     count: int
     began: float = field(default_factory=time.monotonic)
 
-    def seconds_left(self, runs: Sequence[Watched]) -> float | None:
+    def seconds_left(self, runs: Sequence[RunProgress]) -> float | None:
         """An estimate for all of them, those included that have not begun; None before it is known."""
         share = sum(1.0 if run.ended else run.done() or 0.0 for run in runs) / self.count
         elapsed = time.monotonic() - self.began

@@ -27,7 +27,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     record = read_json(folder / RUN_JSON)
     shape = {"id": str, "attempts": list, "process": dict}
     if not isinstance(record, dict) or any(not isinstance(record.get(k), t) for k, t in shape.items()):
-        raise RavenError(f"{folder / RUN_JSON} is no record of a run.")
+        raise RavenError(f"{folder / RUN_JSON} is not a record of a run.")
     if int(record.get("v", SCHEMA)) > SCHEMA:
         raise RavenError(
             f"{folder / RUN_JSON} was written by a newer ravenML (schema {record['v']}, known here up to "

@@ -40,7 +40,7 @@ def may_come_back(folder: Path) -> bool:
 
 
 def remove_run(folder: Path) -> None:
-    """Remove a run's folder: from one moment to the next it is no run any more, then its files go.
+    """Remove a run's folder: from one moment to the next it is not a run any more, then its files go.
 
     What was stored of it elsewhere stays there.
 

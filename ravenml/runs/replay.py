@@ -71,7 +71,7 @@ def resuming(folder: Path, record: Mapping[str, Any], more: Sequence[str] = ()) 
     """The command that goes on with the run in ``folder``.
 
     Raises:
-        InputError: it is no training of a plugin, or nothing is left to do.
+        InputError: it is not a training of a plugin, or nothing is left to do.
     """
     if record.get("agent"):
         raise InputError(
@@ -80,7 +80,7 @@ def resuming(folder: Path, record: Mapping[str, Any], more: Sequence[str] = ()) 
         )
     if not record.get("plugin"):
         raise InputError(
-            f"{folder.name} is no training of a plugin, and ravenML does not know how its program goes on; "
+            f"{folder.name} is not a training of a plugin, and ravenML cannot resume its program; "
             f"`raven runs clone {folder.name}` starts it anew."
         )
     if (record.get("result") or {}).get("status") == "completed":
@@ -249,7 +249,7 @@ def _folder(record: Mapping[str, Any]) -> Path | None:
 
 
 def origin() -> dict[str, Any]:
-    """What a clone's environment says of where it comes from, once: what it starts in turn is no clone."""
+    """What a clone's environment says of where it comes from, once: what it starts in turn is not a clone."""
     text = os.environ.pop(ORIGIN, None)
     if text is None:
         return {}

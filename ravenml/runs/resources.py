@@ -20,7 +20,7 @@ class Resources:
     """Measures the machine, and a process with its descendants, since the last time.
 
     Args:
-        pid: the process; by custom this one.
+        pid: the process; by default this one.
     """
 
     def __init__(self, pid: int | None = None) -> None:

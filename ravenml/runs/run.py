@@ -11,12 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ravenml.common.io import explain, plain, write_bytes, write_json
+from ravenml.common.io import explain, to_jsonable, write_bytes, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import EventWriter, newest_metrics, read_events, timestamp
 from ravenml.runs.lock import RunLock
-from ravenml.runs.output_parser import Steps
+from ravenml.runs.output_parser import StepNumbering
 from ravenml.runs.record import SCHEMA, read_record
 from ravenml.runs.replay import origin
 from ravenml.runs.stop import StopFlag
@@ -51,7 +51,7 @@ class Run:
         self.sealed = False
         self.said_anything = False  # whether a metric, a checkpoint or a picture was reported
         self._lock = lock
-        self._steps: Steps | None = None  # of events that another program printed
+        self._steps: StepNumbering | None = None  # of events that another program printed
         self._events = EventWriter(path / layout.EVENTS, self.attempt)
         self._placed = self.attempt == 1  # whether readers know from which step this attempt goes on
 
@@ -132,7 +132,7 @@ class Run:
         fields: dict[str, Any] = {
             "type": type,
             "epoch": epoch,
-            "metrics": dict(metrics) if _all_plain(metrics) else plain(dict(metrics), "metrics"),
+            "metrics": dict(metrics) if _all_plain(metrics) else to_jsonable(dict(metrics), "metrics"),
         }
         if step is not None:
             fields["step"] = step
@@ -249,7 +249,7 @@ class Run:
         """
         if self._steps is None:
             now = [e for e in read_events(self.path / layout.EVENTS) if e.get("attempt") == self.attempt]
-            self._steps = Steps(now)
+            self._steps = StepNumbering(now)
         event = self._steps.placed(event)
         if "step" in event:
             self._place()

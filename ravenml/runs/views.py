@@ -6,7 +6,7 @@ import time
 from typing import Any, TextIO
 
 from ravenml.common.formatting import format_duration
-from ravenml.runs.progress import Series, Watched, main_metrics
+from ravenml.runs.progress import RunProgress, Series, main_metrics
 
 _BAR = 24  # columns
 STEPS = 5.0  # seconds between two lines about the training of a program that does not count epochs
@@ -29,7 +29,7 @@ class PlainView:
     def stop(self) -> None:
         """Nothing is held."""
 
-    def show(self, runs: list[Watched]) -> None:
+    def show(self, runs: list[RunProgress]) -> None:
         """Nothing is drawn between lines."""
 
     def line(self, text: str) -> None:
@@ -37,7 +37,7 @@ class PlainView:
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
-    def event(self, run: Watched, event: dict[str, Any], runs: list[Watched]) -> None:
+    def event(self, run: RunProgress, event: dict[str, Any], runs: list[RunProgress]) -> None:
         """Print what an event says, if it is the end of an epoch or a text."""
         if event.get("event_type") == "EventType.PROGRESS" and event.get("subtask") == "Epoch":
             epoch = run.subtasks["Epoch"].current
@@ -85,19 +85,19 @@ class LiveView:
 
         self._console.print(Text(text))
 
-    def event(self, run: Watched, event: dict[str, Any], runs: list[Watched]) -> None:
+    def event(self, run: RunProgress, event: dict[str, Any], runs: list[RunProgress]) -> None:
         """Print what stays: texts, and how a run stood at its end."""
         if event.get("event_type") in _SAID:
             self.line(said(run, event))
         elif event.get("event_type") in _ENDED:
             self.last_line(run)
 
-    def last_line(self, run: Watched) -> None:
+    def last_line(self, run: RunProgress) -> None:
         """Leave on the terminal how a run stood at its end."""
         if run.metrics:
             self.line(epoch_line(run))
 
-    def show(self, runs: list[Watched]) -> None:
+    def show(self, runs: list[RunProgress]) -> None:
         """Redraw the runs that are under way."""
         from rich.text import Text
 
@@ -107,7 +107,7 @@ class LiveView:
         self._live.update(Text("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
 
 
-def live_line(run: Watched, width: int) -> str:
+def live_line(run: RunProgress, width: int) -> str:
     """A run in at most ``width`` columns; where there is little room, the bar goes first."""
     epochs, iterations = run.subtasks.get("Epoch"), run.subtasks.get("Iteration")
     where = f"epoch {epochs.current}/{epochs.total}" if epochs else own_subtask(run) or "starting"
@@ -129,7 +129,7 @@ def live_line(run: Watched, width: int) -> str:
     return line[:width]
 
 
-def own_subtask(run: Watched) -> str:
+def own_subtask(run: RunProgress) -> str:
     """How far the subtask has come that a program, which does not count epochs, spoke of last."""
     if not run.newest or run.newest == "Iteration":
         return ""
@@ -143,7 +143,7 @@ def bar(done: float) -> str:
     return "━" * full + "─" * (_BAR - full)
 
 
-def speed(run: Watched) -> str:
+def speed(run: RunProgress) -> str:
     """Images per second and time left, as far as they are known."""
     parts = [f"{run.images_per_second:.1f} images/s"] if run.images_per_second else []
     left = run.seconds_left()
@@ -152,7 +152,7 @@ def speed(run: Watched) -> str:
     return " · ".join(parts)
 
 
-def whole(series: Series | None, runs: list[Watched]) -> str:
+def whole(series: Series | None, runs: list[RunProgress]) -> str:
     """How long all runs of a series will take from now on; empty before it is known, and at its end."""
     left = series.seconds_left(runs) if series is not None else None
     return (
@@ -160,7 +160,7 @@ def whole(series: Series | None, runs: list[Watched]) -> str:
     )
 
 
-def said(run: Watched, event: dict[str, Any]) -> str:
+def said(run: RunProgress, event: dict[str, Any]) -> str:
     """What an event says in words on one line, with the run's label."""
     message = str(event.get("message"))
     if event.get("event_type") == "EventType.RESUMED":
@@ -168,7 +168,7 @@ def said(run: Watched, event: dict[str, Any]) -> str:
     return " ".join(filter(None, [run.label, message]))
 
 
-def epoch_line(run: Watched) -> str:
+def epoch_line(run: RunProgress) -> str:
     """The state of a run after an epoch on one line."""
     epochs = run.subtasks.get("Epoch")
     parts = [run.label] if run.label else []

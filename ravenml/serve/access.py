@@ -154,7 +154,7 @@ def choose_token(none: bool = False, file: Path | None = None) -> str | None:
         try:
             token = file.expanduser().read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise InputError(f"{file}: the token cannot be read: {reason}.") from None
     if len(token) < SHORTEST:
         raise InputError(f"{where}: a token has at least {SHORTEST} characters, this one has {len(token)}.")
@@ -195,10 +195,10 @@ def listen(host: str, port: int | None, usual: int, backlog: int = 2048) -> sock
         try:
             return _bound(host, number, backlog)
         except socket.gaierror:
-            raise InputError(f"--host {host} is no name or address of this machine.") from None
+            raise InputError(f"--host {host} is not a name or address of this machine.") from None
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
-                raise InputError(f"--host {host} is no name or address of this machine.") from None
+                raise InputError(f"--host {host} is not a name or address of this machine.") from None
             if number != tried[-1] and not isinstance(error, PermissionError):
                 continue
             raise InputError(

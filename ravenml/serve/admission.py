@@ -38,7 +38,7 @@ class Limits:
         return 4 * self.max_pixels
 
 
-class Full(RavenError):
+class QueueFull(RavenError):
     """No room: come again after ``seconds``."""
 
     def __init__(self, seconds: int) -> None:
@@ -74,7 +74,7 @@ def check_windows(mode: Mode, size: tuple[int, int], limits: Limits) -> None:
         )
 
 
-class Room:
+class AdmissionControl:
     """Counts what is inside; used by the event loop alone."""
 
     def __init__(self, limits: Limits) -> None:
@@ -91,7 +91,7 @@ class Room:
             Full: there is none.
         """
         if self.images + count > self.limits.queue:
-            raise Full(self.wait())
+            raise QueueFull(self.wait())
         self.images += count
         try:
             yield
@@ -102,7 +102,7 @@ class Room:
     def for_pixels(self, count: int) -> Iterator[None]:
         """The same for decoded pixels."""
         if self.pixels and self.pixels + count > self.limits.pixels_inside:
-            raise Full(self.wait())
+            raise QueueFull(self.wait())
         self.pixels += count
         try:
             yield

@@ -27,7 +27,7 @@ class Roots:
         and not what was given, opens what was checked.
 
         Raises:
-            InputError: it leads outside, or is no path; says the same whether anything is there or not.
+            InputError: it leads outside, or is not a path; says the same whether anything is there or not.
         """
         refused = InputError(
             f"{str(path)[:300]} is not below the folders that this server may use; start it with "

@@ -28,7 +28,7 @@ from ravenml.data.editable_annotation import Document
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.modes.base import Mode
 from ravenml.serve.access import Access
-from ravenml.serve.admission import Full, Limits, Room, check_windows
+from ravenml.serve.admission import AdmissionControl, Limits, QueueFull, check_windows
 from ravenml.serve.allowed_paths import Roots
 from ravenml.serve.engine import Engine, Stopped, TooLate, Work
 from ravenml.serve.loaded_model import ServedModel
@@ -143,7 +143,7 @@ class _Answering:
     def __init__(self, serving: Serving) -> None:
         self.serving, self.limits = serving, serving.limits
         self.metrics = Metrics()
-        self.room = Room(serving.limits)
+        self.room = AdmissionControl(serving.limits)
         self.engine = Engine(serving.served, serving.max_batch, serving.max_wait, observe=self.metrics.batch)
         self._fetchers = ThreadPoolExecutor(_FETCHERS, "fetch")
 
@@ -264,7 +264,7 @@ def _told(error: RavenError) -> Response:
         status = 403
     elif isinstance(error, NotFetched):
         status = 502
-    elif isinstance(error, Full):
+    elif isinstance(error, QueueFull):
         status, headers = 503, {"retry-after": str(error.seconds)}
     elif isinstance(error, Stopped):
         status, headers = 503, {"retry-after": "5"}

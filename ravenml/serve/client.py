@@ -48,7 +48,7 @@ class Client:
     ) -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"{url!r} is no address of a server; write http://127.0.0.1:8000.")
+            raise InputError(f"{url!r} is not an address of a server; write http://127.0.0.1:8000.")
         carried = parse_qs(parts.query).get("token", [None])[0]
         self.url = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
         self.timeout, self.patience = timeout, patience

@@ -26,7 +26,7 @@ from ravenml.infer.modes.base import Mode
 from ravenml.infer.modes.interface import Outcome
 from ravenml.serve.loaded_model import ServedModel
 from ravenml.serve.predict_params import Ask
-from ravenml.serve.responses import encode, surer
+from ravenml.serve.responses import above_threshold, encode
 
 _AT_ONCE = 2**22  # pixels of whole images that go through a network together; more would need much memory
 
@@ -238,7 +238,7 @@ class Engine:
                 return
             outcome = outcome_of()
             if work.ask.threshold is not None:
-                outcome = surer(outcome, work.ask.threshold, work.mode)
+                outcome = above_threshold(outcome, work.ask.threshold, work.mode)
             content = encode(work.ask.answer, work.image, outcome, self.served.numbered(work.mode))
             work.lap("encode")
             with suppress(InvalidStateError, CancelledError):

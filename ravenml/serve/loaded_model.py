@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ravenml.common.io import plain, read_json
+from ravenml.common.io import read_json, to_jsonable
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.meta import ObjClass
 from ravenml.errors import RavenError
@@ -169,7 +169,7 @@ class ServedModel:
                 for name in ("name", "created_by", "comments", "dataset", "finished", "metrics")
                 if metadata.get(name)
             }
-        result: dict[str, Any] = plain(told, "provenance")
+        result: dict[str, Any] = to_jsonable(told, "provenance")
         return result
 
     def _metadata(self, folder: Path) -> dict[str, Any]:

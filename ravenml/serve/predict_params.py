@@ -100,7 +100,7 @@ def _mode(value: str) -> dict[str, Any]:
     try:
         content = orjson.loads(value)
     except ValueError as error:
-        raise InputError(f"mode: is no valid JSON: {error}.") from None
+        raise InputError(f"mode: is not valid JSON: {error}.") from None
     content = content.get("mode", content)  # a whole config may be given, too
     if not isinstance(content, dict):
         raise InputError('mode: should be a name, or an object such as {"name": "full_image"}.')
@@ -120,5 +120,5 @@ def _threshold(value: str) -> float:
 def _size(name: str, value: str) -> tuple[int, int]:
     parts = value.lower().replace("×", "x").split("x")
     if len(parts) > 2 or not all(part.strip().isdecimal() and len(part) < 8 for part in parts):
-        raise InputError(f"{name}: {value[:100]!r} is no size; write 256, or 320x240 for width x height.")
+        raise InputError(f"{name}: {value[:100]!r} is not a size; write 256, or 320x240 for width x height.")
     return int(parts[0]), int(parts[-1])

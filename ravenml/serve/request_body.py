@@ -98,7 +98,7 @@ async def read_request(request: Request, limits: Limits) -> Incoming:
     elif kind == "application/x-www-form-urlencoded" and body.isascii():
         given += parse_qsl(body.decode(), keep_blank_values=True)
     elif body:
-        raise Refused(f"The body is no PNG, JPEG, BMP, TIFF or WebP image; {_HOW}.", 415)
+        raise Refused(f"The body is not a PNG, JPEG, BMP, TIFF or WebP image; {_HOW}.", 415)
     return _checked(Incoming(read_ask(given), images))
 
 
@@ -140,7 +140,7 @@ def _read_json(body: bytes) -> list[tuple[str, str]]:
     try:
         content = orjson.loads(body)
     except ValueError as error:
-        raise InputError(f"The body is no valid JSON: {error}.") from None
+        raise InputError(f"The body is not valid JSON: {error}.") from None
     if not isinstance(content, dict):
         raise InputError(f'The body should be an object such as {{"url": "https://…"}}; {_HOW}.')
     found: list[tuple[str, str]] = []

@@ -39,7 +39,7 @@ def encode(kind: str, image: NDArray[np.uint8], outcome: Outcome, classes: Seque
     return orjson.dumps(outcome.document.to_json())
 
 
-def surer(outcome: Outcome, threshold: float, mode: Mode) -> Outcome:
+def above_threshold(outcome: Outcome, threshold: float, mode: Mode) -> Outcome:
     """The same without what the model is less sure of: boxes by their confidence, areas pixel by pixel."""
     numbers = {mode.title(one.title): index for index, one in enumerate(mode.network.classes)}
     kept: dict[int, Label | None] = {}

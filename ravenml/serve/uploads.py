@@ -73,7 +73,7 @@ def check_upload(
     except ValueError:
         size = None
     if size is None:
-        raise Refused(f"{name} is no image that is known here; {_KINDS}.", 415)
+        raise Refused(f"{name} is not an image that is known here; {_KINDS}.", 415)
     width, height = size
     if width * height > max_pixels:
         raise Refused(
@@ -88,12 +88,12 @@ def read_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     """Read an image of the server's own.
 
     Raises:
-        Refused: it is no regular file, cannot be read, or is too large.
+        Refused: it is not a regular file, cannot be read, or is too large.
     """
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             if not path.is_file():
-                raise Refused(f"{path} is no file.", 400)
+                raise Refused(f"{path} is not a file.", 400)
             content = file.read(max_bytes + 1)
     except OSError as error:
         raise Refused(f"{path} cannot be read: {error.strerror}.", 400) from None
@@ -108,7 +108,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def image_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height as an image's header says; None for what is no PNG, JPEG, BMP, TIFF or WebP.
+    """Width and height as an image's header says; None for what is not a PNG, JPEG, BMP, TIFF or WebP.
 
     For a TIFF, the room that decoding takes: of its largest tile, and times its planes where those are many.
 

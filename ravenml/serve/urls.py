@@ -35,7 +35,7 @@ class AllowedUrls:
         prefixes: such as ``https://images.example.org/drives/``.
 
     Raises:
-        InputError: a prefix is no address of http or https.
+        InputError: a prefix is not an address of http or https.
     """
 
     def __init__(self, prefixes: Sequence[str] = ()) -> None:
@@ -114,7 +114,7 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _parts(url: str, name: str) -> SplitResult:
-    refused = InputError(f"{name}: {url[:200]!r} is no plain address of http or https.")
+    refused = InputError(f"{name}: {url[:200]!r} is not a plain address of http or https.")
     if any(character <= " " or character in '\\"<>^`{|}' or character > "~" for character in url):
         raise refused
     try:

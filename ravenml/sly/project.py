@@ -143,7 +143,7 @@ class Project:
         if mode is OpenMode.READ:
             root = self._writer.root
             if not (root / META).is_file():
-                raise InputError(f"{root} is no Supervisely project: it has no {META}.")
+                raise InputError(f"{root} is not a Supervisely project: it has no {META}.")
             self._meta = ProjectMeta.from_json(read_json(root / META))
             names, items = find_items(root, _refuse)
             self._datasets = [

@@ -68,7 +68,7 @@ class SuperviselyModelTrainer:
     do; they are called in this order.
 
     Args:
-        default_config: what ``task_config.json`` is laid over; by custom ``get_default_config()``.
+        default_config: what ``task_config.json`` is laid over; by default ``get_default_config()``.
 
     Attributes:
         config: the effective settings.

@@ -51,10 +51,10 @@ def parse_address(text: str, field: str) -> Address:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise InputError(f"{field}: {text} is no address: {error}.") from None
+        raise InputError(f"{field}: {text} is not an address: {error}.") from None
     if parts.scheme != "s3" or parts.username or parts.password:
         raise InputError(
-            f"{field}: {_without_password(text)} is no s3:// address; write s3://bucket/prefix or "
+            f"{field}: {_without_password(text)} is not an s3:// address; write s3://bucket/prefix or "
             "s3://host:port/bucket/prefix (credentials never belong in it)."
         )
     path = parts.path.strip("/")

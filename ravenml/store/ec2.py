@@ -20,7 +20,7 @@ def identity() -> dict[str, str]:
     """``instanceId`` and ``region`` of this instance.
 
     Raises:
-        RavenError: this is no EC2 instance, or its metadata service is switched off.
+        RavenError: this is not an EC2 instance, or its metadata service is switched off.
     """
     service = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", SERVICE).rstrip("/")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy
@@ -53,7 +53,7 @@ def act(policy: str, profile: str | None = None) -> str:
         profile: the profile whose credentials may do that.
 
     Raises:
-        RavenError: this is no EC2 instance, or it may not stop itself.
+        RavenError: this is not an EC2 instance, or it may not stop itself.
 
     Returns:
         What was asked for, in words.

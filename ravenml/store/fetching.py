@@ -26,8 +26,8 @@ def fetch(uri: str, to: str | os.PathLike[str] | None = None) -> Path:
 
     Args:
         uri: ``s3://bucket/key``, ``s3://host:port/bucket/key``, or a file (``file:///…`` or a path).
-        to: where a library expects it: the file's path, or a folder (existing, or ending in ``/``); by custom
-            ravenML's cache, which may be deleted at any time.
+        to: where a library expects it: the file's path, or a folder (existing, or ending in ``/``);
+            without it ravenML's cache, which may be deleted at any time.
 
     Returns:
         The file.  One in the cache is everybody's: do not write to it.

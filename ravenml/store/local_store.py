@@ -152,7 +152,7 @@ class FolderStore:
     def _path(self, key: str) -> Path:
         path = self.root / key
         if key.startswith("/") or ".." in path.parts:
-            raise InputError(f"{key!r} leaves the store {self.root}; it is no key.")
+            raise InputError(f"{key!r} leaves the store {self.root}; it is not a key.")
         return path
 
     def _existing(self, key: str) -> Path:

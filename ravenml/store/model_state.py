@@ -17,7 +17,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ravenml.common.io import write_beside
+from ravenml.common.io import atomic_open
 from ravenml.errors import RavenError
 
 SCHEMA = 1
@@ -33,7 +33,7 @@ def pack_model(destination: Path, config: dict[str, Any], files: Sequence[Path])
         ``destination``.
     """
     content = json.dumps({"v": SCHEMA, **config}, indent=2).encode()
-    with write_beside(destination) as target, tarfile.open(fileobj=target, mode="w") as tar:
+    with atomic_open(destination) as target, tarfile.open(fileobj=target, mode="w") as tar:
         member = tarfile.TarInfo(CONFIG)
         member.size = len(content)
         tar.addfile(member, BytesIO(content))
@@ -51,7 +51,7 @@ def pack_folder(folder: Path, destination: Path) -> list[str]:
     Folders within it (TensorFlow's checkpoints) are packed with their names; hidden files are left out.
 
     Raises:
-        RavenError: it has no usable ``config.json``, or holds a link, or something that is no file.
+        RavenError: it has no usable ``config.json``, or holds a link, or something that is not a file.
 
     Returns:
         The members' names, ``config.json`` first.
@@ -67,7 +67,7 @@ def pack_folder(folder: Path, destination: Path) -> list[str]:
             )
     files = [name for name in shown if (folder / name).is_file() and (folder / name) != destination]
     files.sort(key=lambda name: name != Path(CONFIG))
-    with write_beside(destination) as target, tarfile.open(fileobj=target, mode="w") as tar:
+    with atomic_open(destination) as target, tarfile.open(fileobj=target, mode="w") as tar:
         for name in files:
             member = tarfile.TarInfo(name.as_posix())
             with (folder / name).open("rb") as source:
@@ -86,7 +86,7 @@ def read_config(path: Path) -> dict[str, Any]:
         try:
             content = (path / CONFIG).read_bytes()
         except FileNotFoundError:
-            raise RavenError(f"{path} is no model: it has no {CONFIG}.") from None
+            raise RavenError(f"{path} is not a model: it has no {CONFIG}.") from None
         except OSError as error:
             raise RavenError(f"{path / CONFIG} cannot be read: {error.strerror or error}.") from None
     else:
@@ -94,7 +94,7 @@ def read_config(path: Path) -> dict[str, Any]:
             found = next((m for m in tar if m.isfile() and _clean(m.name) == PurePosixPath(CONFIG)), None)
             stream = tar.extractfile(found) if found is not None else None
             if stream is None:
-                raise RavenError(f"{path} is no model-state.tar: it has no {CONFIG} at its top level.")
+                raise RavenError(f"{path} is not a model-state.tar: it has no {CONFIG} at its top level.")
             content = stream.read(CONFIG_LIMIT + 1)
         if len(content) > CONFIG_LIMIT:
             raise RavenError(
@@ -147,7 +147,7 @@ def unpack_model(path: Path, directory: Path) -> Path:
                 continue
             stream = tar.extractfile(member)
             assert stream is not None  # only regular files are left
-            with write_beside(target) as file:
+            with atomic_open(target) as file:
                 shutil.copyfileobj(stream, file, 1 << 20)
     return directory
 
@@ -183,7 +183,7 @@ def _whole(path: Path) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise RavenError(f"{path} is no whole tar file: {error}; copy it again.") from None
+        raise RavenError(f"{path} is not a complete tar file: {error}; copy it again.") from None
 
 
 def _open(path: Path) -> tarfile.TarFile:
@@ -194,7 +194,7 @@ def _open(path: Path) -> tarfile.TarFile:
     except (tarfile.TarError, OSError) as error:
         packed = path.is_file() and _is_compressed(path)
         why = "it is compressed, and a model is a plain tar" if packed else str(error)
-        raise RavenError(f"{path} is no readable tar file: {why}.") from None
+        raise RavenError(f"{path} is not a readable tar file: {why}.") from None
 
 
 def _is_compressed(path: Path) -> bool:

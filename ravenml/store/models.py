@@ -181,7 +181,7 @@ def push_file(store: Store, file: Path, plugin: str | None, name: str | None, tr
 
     Raises:
         InputError: nobody says which plugin uses it, or its classes are missing.
-        RavenError: it is no model, or cannot be stored.
+        RavenError: it is not a model, or cannot be stored.
 
     Returns:
         Its ID.

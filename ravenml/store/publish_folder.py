@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from ravenml.common.io import explain, read_json, write_beside, write_json
+from ravenml.common.io import atomic_open, explain, read_json, write_json
 from ravenml.errors import InputError, RavenError
 
 MANIFEST = ".ravenml-files.json"
@@ -103,7 +103,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _copy(source: Path, target: Path) -> None:
     try:
-        with source.open("rb") as reader, write_beside(target) as writer:
+        with source.open("rb") as reader, atomic_open(target) as writer:
             shutil.copyfileobj(reader, writer, 1 << 20)
     except OSError as error:
         raise explain(error, target) from error

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ravenml.errors import Interrupted
-from ravenml.store.s3_errors import Mismatch, Place, is_of_the_network, told, worth_another_try
+from ravenml.store.s3_errors import Mismatch, Place, is_of_the_network, is_retryable, told
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class Retries:
                 enough = ATTEMPTS if self.reached else FIRST_ATTEMPTS
                 if isinstance(error, OSError) and not is_of_the_network(error):
                     raise
-                if attempt >= enough or mismatches >= MISMATCHES or not worth_another_try(error):
+                if attempt >= enough or mismatches >= MISMATCHES or not is_retryable(error):
                     raise told(error, self.place, doing) from error
             wait = min(LONGEST, DELAY * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
             self._stopped.wait(wait)

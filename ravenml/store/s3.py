@@ -31,7 +31,7 @@ from ravenml.store.checksums import (
 from ravenml.store.retry import Retries
 from ravenml.store.s3_client import PART_THREADS, Connection, make_client
 from ravenml.store.s3_direct import Direct
-from ravenml.store.s3_errors import Mismatch, NotWhole, Place, told
+from ravenml.store.s3_errors import Mismatch, Place, TruncatedBody, told
 
 CRC_NAME = "ravenml-crc32"  # every object carries its CRC-32, so that any server lets it be checked
 WHOLE = 64 << 20  # smaller objects are fetched by one request; larger ones in ranges of this size
@@ -197,7 +197,7 @@ class S3Store:
                 answer = self.request("get_object", Key=full_key, ChecksumMode="ENABLED")
             content = bytes(answer["Body"].read())
             if len(content) != answer["ContentLength"]:
-                raise NotWhole(f"{self.name}: {key} ended too early, again and again.")
+                raise TruncatedBody(f"{self.name}: {key} ended too early, again and again.")
             if not arrived(answer, content):
                 raise Mismatch(
                     f"{self.name}: {key} differs from its checksum, again and again; it is broken."

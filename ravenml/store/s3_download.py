@@ -13,7 +13,7 @@ from ravenml.common.io import write_bytes
 from ravenml.errors import RavenError
 from ravenml.store.base import Digest, Entry, Progress
 from ravenml.store.checksums import crc_combined, crc_text, etag_matches, part_ranges
-from ravenml.store.s3_errors import Mismatch, NotWhole
+from ravenml.store.s3_errors import Mismatch, TruncatedBody
 
 if TYPE_CHECKING:
     from ravenml.store.s3 import S3Store
@@ -119,7 +119,7 @@ class _Fetch:
                 at += len(chunk)
                 self.progress(len(chunk))
             if at < length:
-                raise NotWhole(f"{self.store.name}: {self.entry.key} ended too early, again and again.")
+                raise TruncatedBody(f"{self.store.name}: {self.entry.key} ended too early, again and again.")
             body.close()
 
         before = -1

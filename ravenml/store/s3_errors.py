@@ -40,7 +40,7 @@ class Mismatch(RavenError):
     """What arrived is not what was sent; worth another try."""
 
 
-class NotWhole(RavenError):
+class TruncatedBody(RavenError):
     """A content ended before its length; worth another try from there."""
 
 
@@ -72,12 +72,12 @@ def is_missing(error: BaseException) -> bool:
     return code_of(error) in ("NoSuchKey", "404", "NotFound")
 
 
-def worth_another_try(error: BaseException) -> bool:
+def is_retryable(error: BaseException) -> bool:
     """Whether the same request may well succeed a moment later."""
     from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError
 
-    if isinstance(error, Mismatch | NotWhole):
+    if isinstance(error, Mismatch | TruncatedBody):
         return True
     if isinstance(error, boto.ClientError):
         return code_of(error) in _AGAIN or (
@@ -126,7 +126,7 @@ def told(error: BaseException, place: Place, doing: str) -> RavenError:
     if code == "NoSuchBucket":
         return InputError(f"There is no bucket {place.bucket!r} at {place.endpoint}; {mend}.")
     if code in ("InvalidBucketName",):
-        return InputError(f"{place.bucket!r} is no possible name of a bucket at {place.endpoint}; {mend}.")
+        return InputError(f"{place.bucket!r} is not a possible bucket name at {place.endpoint}; {mend}.")
     if isinstance(error, boto.ProfileNotFound):
         return InputError(
             f"{str(error).rstrip('.')}; `raven config update --profile NAME` chooses another "

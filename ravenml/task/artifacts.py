@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ravenml.common.io import explain, plain, write_beside, write_bytes
+from ravenml.common.io import atomic_open, explain, to_jsonable, write_bytes
 from ravenml.errors import InputError
 
 
@@ -33,7 +33,7 @@ def keep_artifact(folder: Path, name: str, value: Any) -> Path:
         return _written(folder / f"{name}.txt", value.encode())
     if isinstance(value, Mapping | list | tuple):
         try:
-            content = json.dumps(plain(_lists(value), name), indent=2, ensure_ascii=False)
+            content = json.dumps(to_jsonable(_lists(value), name), indent=2, ensure_ascii=False)
             return _written(folder / f"{name}.json", content.encode())
         except Exception:
             return _pickled(folder, name, value)
@@ -42,13 +42,13 @@ def keep_artifact(folder: Path, name: str, value: Any) -> Path:
     if kind == "numpy":
         import numpy as np
 
-        with write_beside(target.with_name(f"{name}.npz")) as file:
+        with atomic_open(target.with_name(f"{name}.npz")) as file:
             np.savez_compressed(file, **{"array": value})
         return target.with_name(f"{name}.npz")
     if hasattr(value, "to_csv"):
         return _written(target.with_name(f"{name}.csv"), str(value.to_csv()).encode())
     if kind == "PIL" and hasattr(value, "save"):
-        with write_beside(target.with_name(f"{name}.png")) as file:
+        with atomic_open(target.with_name(f"{name}.png")) as file:
             value.save(file, format="PNG")
         return target.with_name(f"{name}.png")
     return _pickled(folder, name, value)
@@ -76,13 +76,13 @@ def _copy(folder: Path, name: str, source: Path) -> Path:
     target = folder / name / source.name
     if source.is_dir():
         target = folder / f"{name}.zip"
-        with write_beside(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        with atomic_open(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(source.rglob("*")):
                 if path.is_file():
                     archive.write(path, path.relative_to(source))
         return target
     try:
-        with source.open("rb") as reader, write_beside(target) as file:
+        with source.open("rb") as reader, atomic_open(target) as file:
             shutil.copyfileobj(reader, file, 1 << 20)
     except OSError as error:
         raise explain(error, source) from error

@@ -17,7 +17,7 @@ from ravenml.runs.events import EventWriter
 from ravenml.runs.process.program import EVENTS, KIND, RUN
 
 
-class Sparing:
+class BestEffort:
     """Warns, once, where something cannot be recorded: that does not end the script."""
 
     folder: Path
@@ -43,7 +43,7 @@ class Sparing:
         return False
 
 
-class Voice(Protocol):
+class RunBackend(Protocol):
     """Where a task's events, and what it says of itself, go."""
 
     id: str
@@ -78,7 +78,7 @@ class Voice(Protocol):
         ...
 
 
-class Attached(Sparing):
+class AttachedRun(BestEffort):
     """Speaks to the ``raven run`` around this process, which writes the run's folder."""
 
     def __init__(self) -> None:
@@ -103,12 +103,12 @@ class Attached(Sparing):
         self._writer.close()
 
 
-class Own(Sparing):
+class OwnRun(BestEffort):
     """A run of this process's own: console, events, use of resources, TensorBoard's files."""
 
     def __init__(self, project: str | None, name: str | None) -> None:
         from ravenml.runs.console import recorded
-        from ravenml.runs.monitor import Attendant
+        from ravenml.runs.monitor import RunMonitor
         from ravenml.runs.process.environment import environment_of
         from ravenml.runs.process.tensorboard_watcher import Boards
         from ravenml.runs.provenance import code, machine
@@ -128,7 +128,7 @@ class Own(Sparing):
         found |= {**environment_of(Path(sys.executable)), "machine": machine()}
         self.run.update(provenance=found)
         self._boards = Boards(self.run, [Path.cwd()], os.getpid())
-        self._attendant = Attendant.of(self.run)
+        self._attendant = RunMonitor.of(self.run)
         self._attendant.every(1.0, self._boards.look)
         self._stack.enter_context(self._attendant)
 
@@ -159,11 +159,11 @@ class Own(Sparing):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def find_voice(project: str | None, name: str | None) -> Voice:
+def find_voice(project: str | None, name: str | None) -> RunBackend:
     """The run around this process where there is one, and a new one elsewhere."""
     if os.environ.get(EVENTS) and os.environ.get(RUN):
-        voice = Attached()
+        voice = AttachedRun()
         known: Mapping[str, Any] = {"project": project, "name": name}
         voice.describe(**{field: value for field, value in known.items() if value})
         return voice
-    return Own(project, name)
+    return OwnRun(project, name)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ravenml.common.io import plain
+from ravenml.common.io import to_jsonable
 from ravenml.errors import InputError
 from ravenml.runs import layout
-from ravenml.task.backend import Voice
+from ravenml.task.backend import RunBackend
 from ravenml.task.image_encoding import encoded
 
 _UNSAFE = re.compile(r"[^\w .()=+-]+")
@@ -30,7 +30,7 @@ class Logger:
 
     _current: Logger | None = None
 
-    def __init__(self, voice: Voice) -> None:
+    def __init__(self, voice: RunBackend) -> None:
         self._voice = voice
 
     @classmethod
@@ -40,12 +40,12 @@ class Logger:
 
     def report_scalar(self, title: str, series: str, value: float, iteration: int) -> None:
         """Report a number of a curve; it is on disk when this returns."""
-        number = plain(value, f"{title}/{series}")
+        number = to_jsonable(value, f"{title}/{series}")
         self._voice.event("METRICS", "metrics", type=title, metrics={series: number}, step=int(iteration))
 
     def report_single_value(self, name: str, value: float) -> None:
         """Report a number that has no curve."""
-        self._voice.event("METRICS", "metrics", type="summary", metrics={name: plain(value, name)})
+        self._voice.event("METRICS", "metrics", type="summary", metrics={name: to_jsonable(value, name)})
 
     def report_text(
         self, msg: str, level: int = logging.INFO, print_console: bool = True, *args: Any, **_: Any
@@ -206,7 +206,7 @@ for _kind in (
 
 def _json(value: Any) -> bytes:
     try:
-        return json.dumps(plain(value, "plot"), ensure_ascii=False).encode()
+        return json.dumps(to_jsonable(value, "plot"), ensure_ascii=False).encode()
     except Exception:
         return json.dumps(value, default=str, ensure_ascii=False).encode()
 

@@ -13,13 +13,13 @@ from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.task import parameters
 from ravenml.task.artifacts import keep_artifact
-from ravenml.task.backend import Voice, find_voice
+from ravenml.task.backend import RunBackend, find_voice
 from ravenml.task.container import Container, parse_container
 from ravenml.task.exit_hooks import Ending
 from ravenml.task.import_hooks import when_imported
 from ravenml.task.logger import Logger
 from ravenml.task.remote import WORKER, Submission, submit
-from ravenml.task.uploader import Sender, key_part
+from ravenml.task.uploader import Uploader, key_part
 
 
 class TaskTypes(enum.StrEnum):
@@ -50,19 +50,21 @@ class Task:
     TaskTypes = TaskTypes
     _current: Task | None = None
 
-    def __init__(self, voice: Voice, project: str | None, name: str | None, output_uri: str | None) -> None:
+    def __init__(
+        self, voice: RunBackend, project: str | None, name: str | None, output_uri: str | None
+    ) -> None:
         self.id = voice.id
         self.name, self.project = name, project
         self.artifacts: dict[str, Path] = {}
         self._voice = voice
         self._logger = Logger(voice)
         self._container: Container | None = None
-        self._sender: Sender | None = None
+        self._sender: Uploader | None = None
         self._ended = False
         self._pid = os.getpid()
         if output_uri:
             prefix = f"{key_part(project or 'programs')}/{key_part(name or 'program')}.{self.id}"
-            self._sender = Sender(output_uri, prefix, voice.folder, self._note_sent)
+            self._sender = Uploader(output_uri, prefix, voice.folder, self._note_sent)
 
     @classmethod
     def init(
@@ -295,7 +297,7 @@ class Task:
         self._voice.end(status, **result)
 
     def _note_sent(self, name: str, address: str, size: int) -> None:
-        if not self._ended or isinstance(self._sender, Sender):
+        if not self._ended or isinstance(self._sender, Uploader):
             self._voice.event("ARTIFACT", "artifact", name=name, uri=address, sizeb=size)
 
     def _watch_torch(self, torch: Any) -> None:

@@ -43,7 +43,7 @@ def open_uri(uri: str) -> Store:
     return FolderStore(Path(uri.removeprefix("file://")).absolute())
 
 
-class Sender:
+class Uploader:
     """Sends files in a thread of its own; the script waits for a local copy alone.
 
     Of several versions of a file that wait, only the newest is sent.

@@ -23,10 +23,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from ravenml.common.io import write_bytes
+from ravenml.renamed import former_names
 from ravenml.runs import layout
 from ravenml.runs.run import Run
 from ravenml.toolkit.async_writer import Background
 from ravenml.toolkit.hyperparameters import LoopSettings
+
+__getattr__ = former_names(__name__, {"Keeper": "CheckpointWriter", "moment": "checkpoint_label"})
 
 
 @dataclass
@@ -54,7 +57,7 @@ class Position(Protocol):
     weights: str
 
 
-def moment(epoch: int, batch: int) -> str:
+def checkpoint_label(epoch: int, batch: int) -> str:
     """``003`` after epoch 3, ``003_00017`` after 17 further steps."""
     return f"{epoch:03d}_{batch:05d}" if batch else f"{epoch:03d}"
 
@@ -106,7 +109,7 @@ def link(there: Path, path: Path) -> None:
     beside.unlink(missing_ok=True)  # it stays where both are names of one file already
 
 
-class Keeper:
+class CheckpointWriter:
     """Writes a training's checkpoints and removes what they replace.
 
     What is to be written is copied at once, which takes milliseconds; the writing is done in the background.
@@ -149,7 +152,7 @@ class Keeper:
 
     def state_name(self, state: Position) -> str:
         """The name of a state's file."""
-        return f"state_{moment(state.epoch, state.batch)}{self.state_suffix}"
+        return f"state_{checkpoint_label(state.epoch, state.batch)}{self.state_suffix}"
 
     def keep_best(self, model: Any, name: str, step: int, epoch: float, metric: dict[str, Any]) -> None:
         """Write the weights of the best validation so far, which replace those of the one before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -12,7 +13,7 @@ from ravenml.train.settings import TrainSettings, shown
 
 
 class InputSize(BaseModel):
-    """The size at which the network sees every image; a side that is no multiple of the stride is padded.
+    """The size at which the network sees every image; a side that is not a multiple of the stride is padded.
 
     256×256 is what Supervisely's U-Net app begins with.  It is not taken from the data: a dataset may
     hold any mixture of sizes, and a run must not depend on which image comes first.
@@ -297,8 +298,6 @@ class LoopSettings(TrainSettings):
 
     def learning_rates(self, steps: int) -> list[float]:
         """One rate per step."""
-        from ravenml.toolkit.lr_schedule import learning_rate
-
         return [learning_rate(self, step, steps) for step in range(steps * self.epochs)]
 
     @property
@@ -310,3 +309,33 @@ class LoopSettings(TrainSettings):
         """Whether ``value`` of the deciding metric is better; equal is not."""
         lowest = self.best_is == "min" or (self.best_is == "auto" and self.best_name == "loss")
         return value < than if lowest else value > than
+
+
+def learning_rate(settings: LoopSettings, step: int, steps_per_epoch: int) -> float:
+    """The rate for one step: a pure function of it, so that resuming needs no scheduler's state.
+
+    StepLR, MultiStepLR and ExponentialLR change after whole epochs and give what PyTorch's schedulers of
+    these names give; cosine falls with every step, from the end of the warm-up to the last step
+    (Loshchilov and Hutter, "SGDR", 2016, without restarts).  The warm-up grows linearly and multiplies
+    whatever the schedule says.
+
+    Args:
+        settings: the training's.
+        step: how many steps are done, from 0.
+        steps_per_epoch: how many an epoch has.
+    """
+    epoch = step // steps_per_epoch
+    warmup = settings.warmup_epochs * steps_per_epoch
+    factor = min(1.0, (step + 1) / (warmup + 1))
+    if settings.lr_schedule == "StepLR":
+        factor *= settings.gamma_step ** (epoch // settings.step_size)
+    elif settings.lr_schedule == "MultiStepLR":
+        factor *= settings.gamma_step ** sum(epoch >= milestone for milestone in settings.milestones)
+    elif settings.lr_schedule == "ExponentialLR":
+        factor *= settings.gamma_exp**epoch
+    elif settings.lr_schedule == "cosine":
+        last = settings.epochs * steps_per_epoch - 1
+        done = min(1.0, max(0.0, step - warmup) / max(1.0, last - warmup))
+        lowest = settings.min_lr / settings.lr
+        factor *= lowest + (1 - lowest) * (1 + math.cos(math.pi * done)) / 2
+    return settings.lr * factor

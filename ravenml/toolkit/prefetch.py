@@ -13,14 +13,17 @@ from typing import Generic, Self, TypeVar
 
 import numpy as np
 
+from ravenml.renamed import former_names
 from ravenml.toolkit.memory import memory_for_images
+
+__getattr__ = former_names(__name__, {"Ahead": "Prefetcher", "Kept": "MemoryCache"})
 
 Part = TypeVar("Part")
 Made = TypeVar("Made")
 Arrays = TypeVar("Arrays", bound=tuple[np.ndarray, ...])
 
 
-class Ahead:
+class Prefetcher:
     """Prepares things ahead of their use; the number of threads changes nothing but the speed.
 
     Use it as a context manager, which ends its threads.
@@ -55,7 +58,7 @@ class Ahead:
                 future.cancel()
 
 
-class Kept(Generic[Arrays]):
+class MemoryCache(Generic[Arrays]):
     """Prepared samples, of which as many as fit ``memory`` bytes are prepared only once.
 
     Args:

@@ -118,7 +118,7 @@ def _of_training(folder: Path, weights: Path, told: Told) -> Start:
     state_file, classes_file = folder / "info" / "ui_state.json", folder / "info" / "model_classes.json"
     for file in (state_file, classes_file):
         if not file.is_file():
-            raise InputError(f"weights: {folder} is no training's folder: it has no info/{file.name}.")
+            raise InputError(f"weights: {folder} is not a training's folder: it has no info/{file.name}.")
     state, own = read_json(state_file), read_json(classes_file)
     try:
         model, size = told(state)

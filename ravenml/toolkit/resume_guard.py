@@ -60,7 +60,7 @@ def check_identity(run_path: Path, before: Mapping[str, Any], now: Mapping[str, 
         was = before.get(name, value)  # what an older version did not record, it did not have
         if was != value:
             raise InputError(
-                f"{name}: the run in {run_path} was trained with {was!r} and cannot go on with {value!r}; "
+                f"{name}: the run in {run_path} was trained with {was!r}, and cannot resume with {value!r}; "
                 "resume it with its own settings, or begin a new run."
             )
 

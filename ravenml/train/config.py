@@ -130,7 +130,7 @@ def taken_name(values: dict[str, Any], where: str) -> str | None:
     """Take the plugin's name out of a config file's content, where it stands there.
 
     Raises:
-        InputError: it is no name.
+        InputError: it is not a name.
     """
     name = values.pop(PLUGIN_NAME, None)
     if name is not None and not isinstance(name, str):

@@ -52,14 +52,14 @@ def answer(model: type[BaseModel], question: dict[str, Any]) -> dict[str, Any]:
         return {"rates": settings.learning_rates(int(question["steps"]))}
     if asked == "augment":
         return {"pictures": _augment(settings, question)}
-    raise InputError(f"ask: {asked!r} is no question that is known.")
+    raise InputError(f"ask: {asked!r} is not a question that is known.")
 
 
 def _augment(settings: TrainSettings, question: dict[str, Any]) -> list[list[str]]:
     """For each image its small copy and the changed ones, as files."""
     import cv2
 
-    from ravenml.common.io import write_derived
+    from ravenml.common.io import write_cache
     from ravenml.data.images import read_image
 
     folder, seed = Path(question["folder"]), int(question["seed"])
@@ -74,7 +74,7 @@ def _augment(settings: TrainSettings, question: dict[str, Any]) -> list[list[str
         for place, picture in enumerate([small, *changed]):
             path = folder / f"{number}-{place}.jpg"
             content = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
-            write_derived(path, [content])
+            write_cache(path, [content])
             row.append(path.name)
         rows.append(row)
     return rows
@@ -104,7 +104,7 @@ def main(name: str) -> None:
         if model is None:
             model = published.load()
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            raise published.unusable(f"{published.entry_point.value} is no pydantic model")
+            raise published.unusable(f"{published.entry_point.value} is not a pydantic model")
         return model
 
     for line in sys.stdin.buffer:

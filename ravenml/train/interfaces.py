@@ -68,7 +68,7 @@ class TrainInput:
         """The dataset.
 
         Raises:
-            InputError: none was named and none is configured, or it is no readable project.
+            InputError: none was named and none is configured, or it is not a readable project.
         """
         project = self._open_dataset()
         self.config["dataset"] = self.config["dataset"] or str(project.root)
@@ -108,7 +108,7 @@ class TrainOutput:
     """What a training has made.  All is optional: a bare one stores what the run's folder holds.
 
     Attributes:
-        model_path: the model's file, by custom ``model-state.tar`` in the run's folder.
+        model_path: the model's file, by default ``model-state.tar`` in the run's folder.
         extra_files: further files that are stored with it.
         metadata: what is stored about it beside what ravenML knows.
         artifact_path: a folder that is stored with it.

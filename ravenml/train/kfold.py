@@ -20,7 +20,7 @@ from ravenml.infer.evaluation import pooled
 from ravenml.remote.worker.folds import ClusterChild, cluster_folds, is_cluster_run
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT, Child, launch
-from ravenml.runs.progress import Series, Watched
+from ravenml.runs.progress import RunProgress, Series
 from ravenml.runs.provenance import usable_cores
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run import Run
@@ -120,7 +120,7 @@ def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) ->
                 fold = waiting.popleft()
                 place = run.path / layout.FOLDS / str(fold)
                 place.mkdir(parents=True, exist_ok=True)
-                session.watch(Watched(f"fold {fold}", place))
+                session.watch(RunProgress(f"fold {fold}", place))
                 environment = {PARENT: str(run.path), FOLD: str(fold), **shared}
                 running[fold] = (
                     cluster.launch(fold, place)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ravenml.common.io import plain, write_json
+from ravenml.common.io import to_jsonable, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import timestamp
@@ -55,12 +55,12 @@ def keep_output(run: Run, output: TrainOutput) -> Outcome:
     metrics: dict[str, Any] = run.last_metrics()
     if output.scores is not None:
         output.scores.save(run.path / layout.SCORES)
-        final = plain(output.scores.values(), "TrainOutput.scores")
+        final = to_jsonable(output.scores.values(), "TrainOutput.scores")
         metrics |= {f"val/{name}": value for name, value in final.items()}
     for path in (*output.extra_files, *([output.artifact_path] if output.artifact_path else [])):
         _bring(path, run.path)
     models = {"": _bring(model, run.path)} if model is not None else {}
-    return Outcome(metrics, models, plain(output.metadata, "TrainOutput.metadata"))
+    return Outcome(metrics, models, to_jsonable(output.metadata, "TrainOutput.metadata"))
 
 
 def _bring(path: Path, folder: Path) -> str:

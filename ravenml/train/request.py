@@ -99,7 +99,7 @@ class Request:
 
     @property
     def fold_folder(self) -> Path | None:
-        """Where a fold writes its run; None for a training that is no fold of a k-fold run."""
+        """Where a fold writes its run; None for a training that is not a fold of a k-fold run."""
         return self.parent / layout.FOLDS / str(self.fold) if self.parent is not None else None
 
     @property
@@ -151,7 +151,7 @@ class Request:
         return default_split(project, seed=self.config.split_seed, notice=self.notice, tags=tags)
 
     def notice(self, text: str) -> None:
-        """Tell the user something that is no error; a fold stays quiet, its parent has said it."""
+        """Tell the user something that is not an error; a fold stays quiet, its parent has said it."""
         if self.parent is None:
             print(f"Note: {text}", file=sys.stderr, flush=True)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.common.io import write_beside
+from ravenml.common.io import atomic_open
 from ravenml.errors import RavenError
 from ravenml.infer.metrics import SegmentationScores
 
@@ -72,7 +72,7 @@ class Scores:
         for name, rows in self.records.items():
             arrays[_COUNTS + name] = np.array([len(its) for its in rows], np.int64)
             arrays[_ROWS + name] = np.concatenate(rows)
-        with write_beside(path) as file:
+        with atomic_open(path) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
     @classmethod

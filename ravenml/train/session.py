@@ -20,8 +20,8 @@ from ravenml.errors import InputError, Interrupted, RavenError
 from ravenml.runs import layout
 from ravenml.runs.console import recorded
 from ravenml.runs.display import Display
-from ravenml.runs.monitor import Attendant
-from ravenml.runs.progress import Watched
+from ravenml.runs.monitor import RunMonitor
+from ravenml.runs.progress import RunProgress
 from ravenml.runs.run import Run
 from ravenml.runs.stop import Terminated
 from ravenml.runs.tables import score_table
@@ -115,7 +115,7 @@ class Session:
             _ = train.dataset  # the choice among datasets, before a live view takes the terminal
         folder = request.fold_folder or request.resumed or runs_dir() / layout.new_run_id()
         run_id = f"{request.parent.name}-f{request.fold}" if request.parent is not None else folder.name
-        watched = Watched("", folder)
+        watched = RunProgress("", folder)
         again = {"resume": f"{request.command} --resume {run_id}"}
         self.run = Run.begin(folder, run_id, identity(request) | again)
         self._stack.enter_context(self.run.stop.listening())
@@ -124,7 +124,7 @@ class Session:
         tees = self._stack.enter_context(recorded(folder / layout.CONSOLE)) if request.parent is None else ()
         self._stack.enter_context(self._shown)
         if request.parent is None:  # the parent of folds measures the whole
-            self._shown.enter_context(Attendant.of(self.run))
+            self._shown.enter_context(RunMonitor.of(self.run))
         self.display = self._shown.enter_context(Display(sys.stdout, tees, self.run.stop))
         if not request.wants_folds:
             self.display.watch(watched)
@@ -166,7 +166,7 @@ class Session:
         self._shown.close()
         self.display = None
 
-    def watch(self, run: Watched) -> None:
+    def watch(self, run: RunProgress) -> None:
         """Show the progress of one more run."""
         if self.display is not None:
             self.display.watch(run)
@@ -253,7 +253,7 @@ class Session:
         if self.run is not None and shutil.disk_usage(self.run.path).free < FULL:
             # Libraries word a full disk in many ways, few of which a person would recognise.
             return RavenError(
-                f"The disk that holds {self.run.path} is full; free some space and go on with: "
+                f"The disk that holds {self.run.path} is full; free some space and resume with: "
                 f"{self.request.command} --resume {self.run.id}"
             )
         return RavenError(
@@ -273,7 +273,7 @@ class Session:
             )
             states = [state for several in found for state in several]
             message += f"\nThe last checkpoint: {states[-1].relative_to(run.path)}." if states else ""
-            message += f"\nGo on with: {self.request.command} --resume {run.id}"
+            message += f"\nResume with: {self.request.command} --resume {run.id}"
         stopped = Interrupted(message)
         stopped.exit_code = 143 if reason == "SIGTERM" else 130
         return stopped
@@ -287,7 +287,7 @@ def _is_foreign(error: BaseException) -> bool:
 def _storing_interrupted(run: Run, terminated: bool) -> Interrupted:
     stopped = Interrupted(
         f"The training is done and kept in {run.path}; storing it was interrupted.\n"
-        f"Go on with: raven runs upload {run.id}"
+        f"Resume with: raven runs upload {run.id}"
     )
     stopped.exit_code = 143 if terminated else 130
     return stopped

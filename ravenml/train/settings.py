@@ -113,7 +113,7 @@ def shown(
     Args:
         option: how the command line spells it.
         group: where it stands: one of ``GROUPS``, or a name of the plugin's own.
-        title: its label; by custom its name in words.
+        title: its label; by default its name in words.
         unit: what a number counts: ``pixels``, ``epochs`` …
         role: what the dashboard knows it as: one of ``ROLES``.
         when: it is asked for only where other fields have one of these values: ``{"optimizer": ["SGD"]}``.

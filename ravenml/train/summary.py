@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ravenml.common.io import plain
+from ravenml.common.io import to_jsonable
 from ravenml.data.project import Project
 from ravenml.data.split import Split
 from ravenml.errors import RavenError
@@ -133,7 +133,7 @@ def summarise(folder: Path, project: Project, plan: Sequence[Split]) -> Summary:
     except Exception as error:  # a plugin's code: the folds' own results must not be lost over it
         reason = str(error) if isinstance(error, RavenError) else f"{type(error).__name__}: {error}"
         return Summary(folds, None, None, 0, reason.rstrip("."))
-    return Summary(folds, plain(values, "the out-of-fold score"), source, len(scores.items))
+    return Summary(folds, to_jsonable(values, "the out-of-fold score"), source, len(scores.items))
 
 
 def _scores(folder: Path, project: Project, plan: Sequence[Split]) -> tuple[Scores, str]:

@@ -77,7 +77,7 @@ class _LazyModule(ModuleType):
         self.__dict__["_lazy"] = (install, caller)
 
     def __getattr__(self, attribute: str) -> Any:
-        # inspection by Python itself (`__path__`, `__wrapped__` …) is no use of the module
+        # inspection by Python itself (`__path__`, `__wrapped__` …) is not a use of the module
         if attribute.startswith("__") and attribute not in ("__version__", "__file__", "__all__"):
             raise AttributeError(
                 f"module {self.__name__!r} has no attribute {attribute!r} before its first use"

@@ -33,7 +33,7 @@ def test_an_unknown_field_gets_a_suggestion_and_broken_yaml_its_line(raven: Rave
     path = raven.home / "config.yaml"
     path.write_text("datset: x\n")
     done = raven("config", "show")
-    assert done.returncode == 2 and "`datset` is no known field; did you mean `dataset`?" in done.stderr
+    assert done.returncode == 2 and "`datset` is not a known field; did you mean `dataset`?" in done.stderr
     path.write_text("dataset: [\n")
     assert "is not valid YAML in line" in raven("config", "show").stderr
 

@@ -17,9 +17,9 @@ from painter import write_painter
 def test_a_training_is_watched_stopped_and_resumed(
     raven: Raven, project: Path, dashboard: Dashboard, browse: Callable[..., Tab]
 ) -> None:
-    training = raven.start(
-        *("train", "--dataset", project, "learner", "train", "--epochs", "20", "--seconds", "0.5")
-    )
+    # Slow until it is stopped, so that two browsers have the time to look; what resumes it is not.
+    command = ("train", "--dataset", project, "learner", "train", "--epochs", "20", "--seconds", "0.3")
+    training = raven.start(*command, SECONDS="3")
     try:
         (folder,) = wait_for(lambda: [one for one in raven.runs() if (one / "run.json").exists()])
         one, two = browse(dashboard), browse(dashboard)

@@ -148,6 +148,6 @@ def test_a_script_in_every_text_stays_text(
         assert page.evaluate("window.hacked") is None, address
         assert page.evaluate("document.querySelectorAll('img[src=x], [onclick]').length") == 0
     chart = page.goto(f"{dashboard.origin}/runs/{RUN}") and page.locator(".nicegui-echart canvas").first
-    chart.hover()  # the tooltip is drawn, and is no markup either
+    chart.hover()  # the tooltip is drawn, and is not markup either
     page.wait_for_timeout(500)
     assert page.evaluate("window.hacked") is None

@@ -15,6 +15,10 @@ from as_user import Raven, wait_for
 from ravenml.dashboard.train.cloning import sparse
 from ravenml.dashboard.train.draft import (
     SplitWish,
+    arguments,
+    as_command,
+    as_config,
+    as_yaml,
     change_draft,
     list_drafts,
     new_draft,
@@ -25,7 +29,6 @@ from ravenml.dashboard.train.draft import (
     value_at,
 )
 from ravenml.dashboard.train.draft_import import from_run, from_text
-from ravenml.dashboard.train.export import arguments, as_command, as_config, as_yaml
 from ravenml.dashboard.train.starting import start
 from ravenml.dashboard.train.step_validation import first_missing, missing
 from ravenml.errors import InputError

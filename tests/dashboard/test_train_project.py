@@ -106,7 +106,7 @@ def test_tags_are_proposed_where_both_are_used_and_the_balance_is_told(gardens: 
         (SplitWish(way="percent", percent=0), "greater than 0"),
         (SplitWish(way="tags", train_tag="val"), "twice"),
         (SplitWish(way="kfold", folds=13), "fewer than 13 folds"),
-        (SplitWish(way="kfold", by="("), "no regular expression"),
+        (SplitWish(way="kfold", by="("), "not a regular expression"),
     ],
 )
 def test_a_division_that_cannot_be_is_a_sentence(gardens: Path, wish: SplitWish, said: str) -> None:

@@ -132,7 +132,7 @@ def test_too_few_images_or_groups_or_folds_are_refused(small: Project) -> None:
 
 @pytest.mark.parametrize("by", ["[", "(?P<", "*"])
 def test_a_regex_that_does_not_compile_is_refused(small: Project, by: str) -> None:
-    with pytest.raises(InputError, match="is no regular expression"):
+    with pytest.raises(InputError, match="is not a regular expression"):
         make_folds(small, 2, by, notice=silent)
 
 

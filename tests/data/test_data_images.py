@@ -150,7 +150,7 @@ def test_bytes_after_the_image_do_no_harm() -> None:
 
 
 def test_what_is_no_image_says_which_formats_are_read(tmp_path: Path) -> None:
-    with pytest.raises(Fault, match="is no PNG, JPEG, BMP, TIFF or WebP image; convert it"):
+    with pytest.raises(Fault, match="is not a PNG, JPEG, BMP, TIFF or WebP image; convert it"):
         decode_image(b"hello, world", PATH)
     with pytest.raises(Fault, match="the file is empty"):
         decode_image(b"", PATH)

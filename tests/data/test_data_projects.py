@@ -106,7 +106,7 @@ def test_no_such_folder_a_file_and_a_folder_that_is_no_project_are_refused(tmp_p
     assert "is a file" in refused(tmp_path / "file")
     (tmp_path / "empty").mkdir()
     said = refused(tmp_path / "empty")
-    assert "empty/meta.json: is missing, so this is no Supervisely project" in said
+    assert "empty/meta.json: is missing, so this is not a Supervisely project" in said
     assert "raven data import SRC DST" in said
     (tmp_path / "empty" / "import.json").write_text("{}")
     assert "has not ended; give the same `raven data import` again" in refused(tmp_path / "empty")
@@ -126,9 +126,9 @@ def test_a_project_without_images_is_refused(tmp_path: Path) -> None:
         ("{}", "classes: is missing"),
         ('{"classes": [3]}', "classes[0].title: is missing"),
         ('{"classes": [{"title": "a"}]}', "classes[0].shape: is missing"),
-        ('{"classes": [{"title": "a", "shape": "b", "color": "red"}]}', "color: 'red' is no colour"),
+        ('{"classes": [{"title": "a", "shape": "b", "color": "red"}]}', "color: 'red' is not a colour"),
         (TWICE, 'classes[1].title: "a" is there twice'),
-        ('{"classes": [], "tags": 3}', "tags: is no list"),
+        ('{"classes": [], "tags": 3}', "tags: is not a list"),
         ('{"classes": [], "tags": [{}]}', "tags[0].name: is missing"),
     ],
 )  # fmt: skip

@@ -153,8 +153,8 @@ def test_masks_polygons_crowds_and_boxes_are_read(tmp_path: Path) -> None:
 
 def test_everything_that_is_wrong_is_named(tmp_path: Path) -> None:
     wrong = {
-        "annotations[1].image_id: 99 is no image": annotation(2, image_id=99),
-        "annotations[2].category_id: 8 is no category": annotation(3, category_id=8),
+        "annotations[1].image_id: 99 is not an image": annotation(2, image_id=99),
+        "annotations[2].category_id: 8 is not a category": annotation(3, category_id=8),
         "annotations[3].id: is that of annotations[0]": annotation(1),
         "annotations[4].bbox: the box has no area": annotation(5, bbox=[1, 1, 0, 4]),
         "annotations[5].bbox: is missing": annotation(6, bbox=None),
@@ -164,7 +164,7 @@ def test_everything_that_is_wrong_is_named(tmp_path: Path) -> None:
         ),
         "segmentation.size: is 8×6": annotation(9, segmentation={"size": [6, 8], "counts": "abc"}),
         "lies outside of the image": annotation(10, bbox=[500, 500, 4, 4]),
-        "annotations[10]: is no object": 12,
+        "annotations[10]: is not an object": 12,
         "annotations[11].image_id: is missing": {"id": 12, "category_id": 7},
     }
     source = write_coco(tmp_path / "src", [annotation(1), *wrong.values()])

@@ -60,7 +60,7 @@ def test_the_example_of_the_documentation_imports(tmp_path: Path, installed: Any
     assert label.title == "car" and label.geometry == Rectangle(1, 2, 10, 11)
     said = left_out(done)
     assert len(said) == 3 and "line 2: the box has no area" in said[0]
-    assert "line 3: is no shape" in said[1] and "gone.png" in said[2]
+    assert "line 3: is not a shape" in said[1] and "gone.png" in said[2]
     done = run("export", "csv", tmp_path / "d", tmp_path / "e")
     assert done.exit_code == 2 and "can be imported, but not exported" in done.stderr
     assert "csv        CSV: image, class" in run("formats").stdout
@@ -69,7 +69,7 @@ def test_the_example_of_the_documentation_imports(tmp_path: Path, installed: Any
 def test_a_broken_format_is_told_and_hinders_no_other(tmp_path: Path, installed: Any) -> None:
     installed(broken="no_such_module:Format", strange="json:JSONDecoder")
     said = run("formats").stdout
-    assert "cannot be loaded: ModuleNotFoundError" in said and "is no class derived from" in said
+    assert "cannot be loaded: ModuleNotFoundError" in said and "is not a class derived from" in said
     assert "via        VGG Image Annotator" in said
     done = run("import", "broken", tmp_path, tmp_path / "d")
     assert done.exit_code == 1 and "no_such_module" in done.stderr

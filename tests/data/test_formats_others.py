@@ -105,7 +105,7 @@ def test_bad_xml_is_named(tmp_path: Path) -> None:
     (source / "d.xml").write_text(bomb)
     done = run("import", "voc", source, tmp_path / "d")
     assert done.exit_code == 0 and len(left_out(done)) == 6, done.stderr
-    for said in ("no area", "object[1].name: is missing", "'x' is no number", "not valid XML", "<html>"):
+    for said in ("no area", "object[1].name: is missing", "'x' is not a number", "not valid XML", "<html>"):
         assert said in done.stderr
     assert "root:" not in done.stderr
 
@@ -325,7 +325,7 @@ def test_numbers_and_palettes_are_classes_by_their_place_in_the_list(tmp_path: P
         done = run("import", "masks", source, tmp_path / f"d{number}", "--classes", listed)
         project = Project.open(tmp_path / f"d{number}")
         assert project.titles == ["sea", "land"] and len(left_out(done)) == 1, done.stderr
-        assert "has the value 9, which is no class" in done.stderr
+        assert "has the value 9, which is not a class" in done.stderr
         labels = read_document(project.items[0].annotation_path).labels
         assert [label.title for label in labels] == ["sea", "land"]
 

@@ -106,8 +106,8 @@ def test_bad_regions_are_named_one_by_one_and_left_out(tmp_path: Path) -> None:
         "has 2 of at least 3 points",
         "the polygon has no area",
         "the box has no area",
-        "'left' is no number",
-        "'cuboid' is no shape of VIA",
+        "'left' is not a number",
+        "'cuboid' is not a shape of VIA",
         "is missing",
         "lies outside of the image",
     )

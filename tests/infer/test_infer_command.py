@@ -363,8 +363,8 @@ def test_a_folder_of_another_program_goes_to_the_plugin_that_knows_it(
     [
         ("nowhere.tar", "does not exist"),
         ("20990101", "No model in"),
-        ("here", "is no model"),
-        ("empty.tar", "no readable tar"),
+        ("here", "is not a model"),
+        ("empty.tar", "not a readable tar"),
     ],
 )
 def test_what_is_no_model_gets_a_sentence(
@@ -405,9 +405,9 @@ def test_a_config_is_filled_up_with_defaults_and_options_win(
     ("content", "said"),
     [
         ({"mode": {"name": "roi", "bounds": {"left": 5}}}, "config.json: `mode.bounds.left`"),
-        ({"mode": {"name": "full_image", "windows": {}}}, "config.json: `mode.windows` is no known field"),
+        ({"mode": {"name": "full_image", "windows": {}}}, "config.json: `mode.windows` is not a known field"),
         ({"mode": {"name": "full"}}, "config.json: `mode.name` should be one of"),
-        ({"mod": {}}, "config.json: `mod` is no known field; did you mean"),
+        ({"mod": {}}, "config.json: `mod` is not a known field; did you mean"),
         (
             {"mode": {"model_classes": {"save_classes": ["rad"]}}},
             '`mode.model_classes.save_classes`: there is no class "rad"',
@@ -417,7 +417,7 @@ def test_a_config_is_filled_up_with_defaults_and_options_win(
             '`mode.from_classes`: there is no class "thin"',
         ),
         ({"mode": {"name": "sliding_window_det"}}, "the model is for segmentation; take sliding_window"),
-        ({"model": {"gian": 2}}, "`model.gian` is no known field"),
+        ({"model": {"gian": 2}}, "`model.gian` is not a known field"),
     ],
 )
 def test_a_wrong_field_of_a_config_is_named(

@@ -374,7 +374,7 @@ def test_what_is_given_lies_over_the_default_of_the_same_mode_alone() -> None:
     [
         ({"name": "roy"}, "`mode.name` should be one of full_image, roi"),
         ({"name": "roi", "bounds": {"left": "5"}}, "`mode.bounds.left`"),
-        ({"name": "roi", "bouns": {}}, "`mode.bouns` is no known field; did you mean `bounds`?"),
+        ({"name": "roi", "bouns": {}}, "`mode.bouns` is not a known field; did you mean `bounds`?"),
         ({"name": "sliding_window", "window": {"width": 0}}, "`mode.window.width` should be greater than"),
         ({"name": "sliding_window", "min_overlap": {"x": 200, "y": 0}}, "`mode.min_overlap` must be smaller"),
         ({"name": "bboxes", "from_classes": "all"}, "`mode.from_classes"),

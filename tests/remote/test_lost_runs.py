@@ -185,6 +185,6 @@ def test_a_clock_that_goes_wrong_there_makes_no_run_lost(run: Path, cluster: Job
 )
 def test_whatever_listens_at_the_address_is_one_sentence(cluster: Jobs, answer: bytes) -> None:
     cluster.answer = answer
-    with pytest.raises(RavenError, match=r"does not answer|is no Ray cluster") as caught:
+    with pytest.raises(RavenError, match=r"does not answer|is not a Ray cluster") as caught:
         RayJobs(cluster.address).version()
     assert "\n" not in str(caught.value) and json.dumps(str(caught.value))

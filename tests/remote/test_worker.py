@@ -23,7 +23,7 @@ from ravenml.remote.job import Job
 from ravenml.remote.layout import Place, is_written_once
 from ravenml.remote.mirror import beat
 from ravenml.remote.worker import heartbeat, scratch, worker
-from ravenml.remote.worker.heartbeat import Heart, Replaced
+from ravenml.remote.worker.heartbeat import Heartbeat, Superseded
 from ravenml.remote.worker.process import exit_code
 from ravenml.remote.worker.scratch import scratch_folder
 from ravenml.remote.worker.worker import Work
@@ -67,7 +67,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_worker_is_heard_while_it_is_busy_with_a_long_upload(place: Place, quick: None) -> None:
-    with Heart(place, "heartbeat.json", 1) as alive:
+    with Heartbeat(place, "heartbeat.json", 1) as alive:
         first = place.read("heartbeat.json")
         assert first and first["state"] == "running"
         time.sleep(0.5)  # the main thread does something else
@@ -81,11 +81,11 @@ def test_a_worker_is_heard_while_it_is_busy_with_a_long_upload(place: Place, qui
 def test_a_worker_that_was_replaced_writes_nothing_more(place: Place, quick: None, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "weights.bin").write_bytes(b"old")
-    with Heart(place, "heartbeat.json", 1) as old:
+    with Heartbeat(place, "heartbeat.json", 1) as old:
         sends = mirror.Mirror(place, tmp_path / "run", check=old.check)
-        with Heart(place, "heartbeat.json", 2) as new:
+        with Heartbeat(place, "heartbeat.json", 2) as new:
             wait_for(lambda: _replaced(old))
-            with pytest.raises(Replaced):
+            with pytest.raises(Superseded):
                 sends.round()
             new.check()
         old.end()
@@ -94,10 +94,10 @@ def test_a_worker_that_was_replaced_writes_nothing_more(place: Place, quick: Non
     assert beaten and beaten["attempt"] == 2 and beaten["state"] == "running"
 
 
-def _replaced(one: Heart) -> bool:
+def _replaced(one: Heartbeat) -> bool:
     try:
         one.check()
-    except Replaced:
+    except Superseded:
         return True
     return False
 

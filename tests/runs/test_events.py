@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ravenml.common.io import plain
+from ravenml.common.io import to_jsonable
 from ravenml.errors import RavenError
 from ravenml.runs.events import (
     LINE_LIMIT,
@@ -25,7 +25,7 @@ from ravenml.runs.events import (
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_every_number_survives_json(value: float) -> None:
-    written = json.loads(json.dumps(plain(value, "x")))
+    written = json.loads(json.dumps(to_jsonable(value, "x")))
     if math.isnan(value):
         assert written == "NaN"
     elif math.isinf(value):

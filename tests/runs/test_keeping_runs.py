@@ -137,7 +137,7 @@ def test_links_in_an_archive_are_refused(home: Path, tmp_path: Path) -> None:
     file = archive(
         tmp_path / "evil.tar", {f"{NAME}/run.json": b""}, type=tarfile.SYMTYPE, linkname="/etc/passwd"
     )
-    with pytest.raises(InputError, match="is no plain file"):
+    with pytest.raises(InputError, match="is not a plain file"):
         import_run(file)
 
 
@@ -160,7 +160,7 @@ def test_what_is_no_archive_was_cut_off_or_changed_is_refused_and_leaves_nothing
     with pytest.raises(InputError, match=r"has no MANIFEST\.json at its end"):
         import_run(bad)
     archive(bad, {f"{NAME}/run.json": b"[]"})
-    with pytest.raises(RavenError, match="no record of a run"):
+    with pytest.raises(RavenError, match="not a record of a run"):
         import_run(bad)
     with pytest.raises(InputError, match="does not exist"):
         import_run(tmp_path / "nothing.tar")
@@ -234,7 +234,7 @@ def test_a_broken_run_can_be_removed(kept: Path) -> None:
 @pytest.mark.parametrize(
     ("manifest", "said"),
     [
-        (b'{"v": 1, "run": "../../elsewhere", "files": {}}', "which is no run's id"),
+        (b'{"v": 1, "run": "../../elsewhere", "files": {}}', "which is not a run's ID"),
         (b'{"v": 1, "files": {}}', "is not what `raven runs export` writes"),
         (b"{", "is not what `raven runs export` writes"),
         (b'{"v": "x", "run": "r", "files": {}}', "is not what `raven runs export` writes"),

@@ -87,7 +87,7 @@ def test_since_takes_an_age_or_a_date() -> None:
     assert parse_since("2d", now) == now - timedelta(days=2)
     assert parse_since("90min", now) == now - timedelta(hours=1.5)
     assert parse_since("2026-11-01").astimezone(UTC).year == 2026
-    with pytest.raises(InputError, match=r"'yesterday' is no moment; write how long ago"):
+    with pytest.raises(InputError, match=r"'yesterday' is not a time; write 30min"):
         parse_since("yesterday")
 
 
@@ -122,7 +122,7 @@ def test_tags_and_a_note_are_kept_and_shown(raven: Raven, three: Path) -> None:
     assert raven.ok("runs", "tag", "20260101", "--remove", "b") == "a\n"
     raven.ok("runs", "note", "20260101", "the camera was dirty")
     shown = raven.ok("runs", "show", "20260101")
-    assert "Tags:       a\n" in shown and "Note:       the camera was dirty" in shown
+    assert "Tags:        a\n" in shown and "Note:        the camera was dirty" in shown
     raven.ok("runs", "note", "20260101", "--remove")
     assert raven.ok("runs", "note", "20260101") == "(no note)\n"
     refused = raven("runs", "tag", "20260101", "two words")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from ravenml.runs.progress import Watched
+from ravenml.runs.progress import RunProgress
 from ravenml.runs.run import Run
 from ravenml.runs.views import PlainView, live_line
 
 
-def watched(folder: Path, steps: int) -> Watched:
+def watched(folder: Path, steps: int) -> RunProgress:
     """A run whose program reports each of 100 steps, of which some are done, and a validation at the end."""
     run = Run.begin(folder / "run", "20260101-own", {})
     for step in range(1, steps + 1):
@@ -19,7 +19,7 @@ def watched(folder: Path, steps: int) -> Watched:
         metrics = {"event_type": "EventType.METRICS", "type": "train", "metrics": {"loss": 0.5}}
         run.relay(metrics | {"epoch": step / 100})
     run.relay({"event_type": "EventType.METRICS", "type": "val", "epoch": 0.3, "metrics": {"accuracy": 0.7}})
-    return Watched("", run.path, from_start=True)
+    return RunProgress("", run.path, from_start=True)
 
 
 def test_a_live_line_shows_the_subtask_that_was_spoken_of_last(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_clone_has_the_whole_config_of_the_first_but_for_what_is_set(
         "clone_of": first.name,
         "set": {"artifact_path": "null", "lr": "0.25", "input_size.height": "20", "classes": "thing"},
     }
-    assert f"Clone of:   {first.name}" in raven.ok("runs", "show", again.name)
+    assert f"Clone of:    {first.name}" in raven.ok("runs", "show", again.name)
     # A clone of the clone keeps what was set, and its own changes win.
     raven.ok("runs", "clone", again.name, "--set", "lr=0.125")
     config["plugin"]["lr"] = 0.125
@@ -90,7 +90,7 @@ def test_a_setting_that_the_plugin_does_not_publish_is_refused_with_a_suggestion
 ) -> None:
     raven.ok("train", "--dataset", project, "learner", "train", "--epochs", "1")
     for setting, sentence in {
-        "lrr=1": "`lrr` is no known field; did you mean `lr`?",
+        "lrr=1": "`lrr` is not a known field; did you mean `lr`?",
         "input_size.widht=1": "did you mean `width`?",
         "lr=-1": "`lr` should be greater than 0, not '-1'",
         "optimizer=rms": "should be 'sgd' or 'adam', not 'rms'",
@@ -195,7 +195,7 @@ def test_a_program_without_that_argument_or_with_a_secret_is_refused(home: Path)
     with pytest.raises(InputError, match="no argument 'lr'; give it behind `--`"):
         cloning(folder, read_record(folder), ["lr=1"])
     assert cloning(folder, read_record(folder), [], ["--lr", "1"]).arguments[-2:] == ["--lr", "1"]
-    with pytest.raises(InputError, match="does not know how its program goes on"):
+    with pytest.raises(InputError, match="cannot resume its program"):
         resuming(folder, read_record(folder))
 
 
@@ -227,7 +227,7 @@ def test_a_run_that_is_asked_to_stop_stops_in_good_order(raven: Raven, learner: 
     process, run = start(raven, project, "--seconds", "0.5")
     done = raven("runs", "stop", run.name)
     assert done.returncode == 0 and f"{run.name} is interrupted." in done.stdout
-    assert f"Go on with: raven runs resume {run.name}" in done.stdout
+    assert f"Resume with: raven runs resume {run.name}" in done.stdout
     assert process.wait(PATIENCE) == 130
     assert record_of(run)["result"]["reason"] == "a request to stop"
     again = raven("runs", "stop", run.name)

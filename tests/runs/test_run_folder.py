@@ -16,7 +16,7 @@ from ravenml.runs.console import recorded
 from ravenml.runs.events import read_events
 from ravenml.runs.layout import find_run, new_id, run_ids
 from ravenml.runs.overview import details, overview
-from ravenml.runs.progress import Watched
+from ravenml.runs.progress import RunProgress
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run import Run
 from ravenml.runs.secrets import redacted, redacted_arguments, redacted_text
@@ -138,7 +138,7 @@ def test_what_is_printed_goes_to_the_log_as_well(tmp_path: Path, capsys: pytest.
 
 def test_a_watched_run_knows_how_far_it_is(home: Path) -> None:
     run = begin(home)
-    watched = Watched("", run.path)
+    watched = RunProgress("", run.path)
     run.progress("Epoch", 1, 4)
     run.progress("Iteration", 5, 10, images=40)
     run.metrics("val", 1, {"miou": 0.25}, step=10)

@@ -86,7 +86,7 @@ def test_what_is_wrong_is_an_error_with_the_server_s_sentence(server: Access) ->
         client.predict(url="http://127.0.0.1/a.png")
     with pytest.raises(RavenError, match="A token is needed"):
         Client(f"http://127.0.0.1:{server.port}", "a-wrong-token-of-some-length").predict(array())
-    with pytest.raises(InputError, match="is no address of a server"):
+    with pytest.raises(InputError, match="is not an address of a server"):
         Client("file:///etc/passwd")
     with pytest.raises(RavenError, match="cannot be reached"):
         Client("http://127.0.0.1:9").model()

@@ -271,9 +271,9 @@ def test_a_port_that_is_taken_is_told_and_the_usual_one_gives_way_to_the_next() 
             listen("127.0.0.1", port, 8000)
         with listen("127.0.0.1", None, port) as other:
             assert port < other.getsockname()[1] < port + 20
-    with pytest.raises(InputError, match="no name or address of this machine"):
+    with pytest.raises(InputError, match="not a name or address of this machine"):
         listen("no.such.host.invalid", 0, 8000)
-    with pytest.raises(InputError, match=r"192[.]0[.]2[.]1 is no name or address of this machine"):
+    with pytest.raises(InputError, match=r"192[.]0[.]2[.]1 is not a name or address of this machine"):
         listen("192.0.2.1", None, 8000)  # an address that is nobody's
 
 

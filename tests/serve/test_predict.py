@@ -132,10 +132,10 @@ def test_every_mode_of_inference_can_be_asked_for(server: Access) -> None:
         ("?threshold=2", "threshold: should be a number from 0 to 1"),
         ("?threshold=nan", "threshold: should be a number from 0 to 1"),
         ("?mode=sliding", "the request: `mode.name` should be one of"),
-        ("?mode={", "mode: is no valid JSON"),
+        ("?mode={", "mode: is not valid JSON"),
         ("?mode={%22window%22:1}", "`mode.window`"),
         ("?mode=sliding_window&window=8&overlap=9", "must be smaller than the window of 8×8"),
-        ("?window=big", "window: 'big' is no size"),
+        ("?window=big", "window: 'big' is not a size"),
         ("?mode=sliding_window_det", "the model is for segmentation; take sliding_window"),
         ("?classes=blue", 'classes: there is no class "blue"'),
         ("?mode={%22save_probabilities%22:true}", "mode.save_probabilities"),
@@ -295,7 +295,7 @@ def test_without_permission_nothing_is_fetched_or_read(server: Access) -> None:
     assert "--allow-url" in post(server, None, "?url=http://127.0.0.1/a.png").said
     refused = post(server, None, "?path=/etc/passwd")
     assert refused.status == 403 and "--root" in refused.said
-    with pytest.raises(InputError, match="--allow-url: 'images' is no plain address"):
+    with pytest.raises(InputError, match="--allow-url: 'images' is not a plain address"):
         AllowedUrls(["images"])
 
 

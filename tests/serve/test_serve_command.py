@@ -196,10 +196,10 @@ def test_what_cannot_be_served_is_told_in_one_sentence(raven: Raven, model: Path
     for arguments, said in (
         (["missing.tar"], "does not exist; name a model-state.tar"),
         ([model, "--config", tmp_path / "config.json"], "take sliding_window"),
-        ([model, "--host", "no.such.host.invalid"], "--host no.such.host.invalid is no name"),
+        ([model, "--host", "no.such.host.invalid"], "--host no.such.host.invalid is not a name"),
         (
             [model, "--allow-url", "images.example.org"],
-            "--allow-url: 'images.example.org' is no plain address",
+            "--allow-url: 'images.example.org' is not a plain address",
         ),
     ):
         refused = raven("serve", *arguments)

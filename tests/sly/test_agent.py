@@ -42,7 +42,7 @@ def test_a_training_becomes_a_run_like_any_other(raven: Raven, printing: Path, p
     listed = json.loads(raven.ok("models", "list", "--json"))
     assert [model["id"] for model in listed] == [run.name]
     assert tasks(raven) == [], "the task folder is removed once the result is stored"
-    assert "Status:     completed" in raven.ok("runs", "show")
+    assert "Status:      completed" in raven.ok("runs", "show")
     refused = raven("runs", "resume", run.name)
     assert refused.returncode == 2 and "raven agent attach" in refused.stderr
 

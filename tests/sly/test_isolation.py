@@ -16,7 +16,8 @@ from sly_support import needs_bwrap, only_run, record, tasks
 
 from ravenml.agent import isolation
 from ravenml.agent.mount_link import linked, unlinked
-from ravenml.agent.safe_copy import checkpoint_folder, copy_whole, remove_tree
+from ravenml.agent.output_reader import checkpoint_folder
+from ravenml.agent.safe_copy import copy_whole, remove_tree
 from ravenml.agent.task import Task
 from ravenml.agent.task_folder import TaskFolder
 from ravenml.errors import RavenError

@@ -13,7 +13,7 @@ from simple_project import write_simple_project
 from sly_support import needs_bwrap
 
 from ravenml.agent.agent import orphans
-from ravenml.agent.launch import Asked, start
+from ravenml.agent.launch import TaskRequest, start
 from ravenml.agent.plugin_folder import PluginFolder
 from ravenml.agent.result import left_over
 from ravenml.agent.safe_copy import _unless_gone, checkpoint_folder, copy_whole, remove_links
@@ -107,7 +107,7 @@ def test_a_program_that_cannot_be_started_leaves_a_failed_run_and_no_task_to_tak
     (plugin / "src" / "train.py").write_text("")
     write_simple_project(tmp_path / "project", images=2, val=1)
     data, python = str(tmp_path / "project"), Path(sys.executable)
-    asked = Asked(PluginFolder.open(plugin), "train", data, isolation="bwrap", python=python)
+    asked = TaskRequest(PluginFolder.open(plugin), "train", data, isolation="bwrap", python=python)
     monkeypatch.setattr(sys, "executable", "/no/such/python")  # what would run the keeper
     with pytest.raises(RavenError, match="could not be started: No such file"):
         start(asked)

@@ -55,7 +55,7 @@ def test_members_that_leave_the_folder_are_refused_and_nothing_is_unpacked(tmp_p
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b"no tar at all", "is no readable tar"), (None, "does not exist"), (b"", "no readable tar")],
+    [(b"no tar at all", "is not a readable tar"), (None, "does not exist"), (b"", "not a readable tar")],
 )
 def test_what_is_no_model_gets_a_sentence(tmp_path: Path, content: bytes | None, sentence: str) -> None:
     path = tmp_path / "model.tar"

@@ -186,7 +186,7 @@ def test_ctrl_c_while_storing_says_how_to_go_on(
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     (run,) = cloud.runs()
-    assert process.returncode == 130 and f"Go on with: raven runs upload {run.name}" in err
+    assert process.returncode == 130 and f"Resume with: raven runs upload {run.name}" in err
     assert read_record(run)["result"]["status"] == "completed"
 
 

@@ -21,7 +21,7 @@ from clearml_server import Server, serve
 from throwaway import LEARNS, SETTINGS, write_plugin
 
 from ravenml.config.config import Config
-from ravenml.runs.exporters.base import Reader, Unreached
+from ravenml.runs.exporters.base import Exporter, Unreached
 from ravenml.runs.exporters.follower import Busy, Follower
 from ravenml.runs.exporters.registry import load_reader
 from ravenml.runs.exporters.tfevents_writer import EventFileWriter
@@ -214,7 +214,7 @@ def test_a_process_that_is_killed_while_it_brings_leaves_nothing_twice(tmp_path:
     assert tensorboard_in(folder)[0]["train/loss"] == [1, 2, 3, 4, 5]
 
 
-class HalfWay(Reader):
+class HalfWay(Exporter):
     """Takes two events and breaks, the first time; knows when nothing has arrived, if it is told to."""
 
     there: ClassVar[list[int]] = []

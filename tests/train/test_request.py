@@ -137,10 +137,10 @@ def test_unusable_options_get_a_sentence_that_names_them(
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("plugin: {epoch: 3}", "plugin: `epoch` is no known field; did you mean `epochs`?"),
-        ("plugin: {input_size: {widht: 3}}", "`input_size.widht` is no known field; did you mean `width`?"),
+        ("plugin: {epoch: 3}", "plugin: `epoch` is not a known field; did you mean `epochs`?"),
+        ("plugin: {input_size: {widht: 3}}", "`input_size.widht` is not a known field; did you mean"),
         ("plugin: {lr: fast}", "plugin: `lr` should be a number"),
-        ("datset: here", "`datset` is no known field; did you mean `dataset`?"),
+        ("datset: here", "`datset` is not a known field; did you mean `dataset`?"),
         ("kfold: {folds: 1}", "`kfold.folds` should be greater than or equal to 2"),
         ("v: 99", "`v` should be less than or equal to 1"),
         ("dataset: [", "is not valid YAML in line"),

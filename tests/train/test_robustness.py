@@ -269,7 +269,7 @@ def test_sigterm_to_the_parent_exits_like_sigterm(raven: Raven, learner: Path, p
 
 def test_why_a_fold_failed_is_told_whatever_it_was(raven: Raven, site: Path, project: Path) -> None:
     reasons = {
-        "refuses": "from ravenml.errors import InputError\ntrain.run\nraise InputError('lr: is no good.')",
+        "refuses": "from ravenml.errors import InputError\ntrain.run\nraise InputError('lr: is not good.')",
         "raises": "raise ValueError('too early')",
         "shouts": "train.run\nraise RuntimeError('too late')",
     }
@@ -277,7 +277,7 @@ def test_why_a_fold_failed_is_told_whatever_it_was(raven: Raven, site: Path, pro
         plugin(site, name, body)
         done = raven("train", "--dataset", project, name, "train", "--folds", "2")
         assert done.returncode == 1
-        wanted = {"refuses": "lr: is no good.", "raises": "too early", "shouts": "too late"}[name]
+        wanted = {"refuses": "lr: is not good.", "raises": "too early", "shouts": "too late"}[name]
         assert done.stderr.count(wanted) == 2, done.stderr
 
 

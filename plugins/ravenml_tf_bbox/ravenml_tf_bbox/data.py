@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml.data.boxes import BoxedImage, BoxSamples, boxes_of
-from ravenml.toolkit.prefetch import Ahead, Kept
+from ravenml.toolkit.prefetch import MemoryCache, Prefetcher
 
 NONE = -1.0  # fills up the boxes and classes of a batch's images that have fewer than another
 
@@ -77,7 +77,7 @@ class FittedSamples:
 
     def __init__(self, samples: BoxSamples, width: int, height: int, memory: int | None = None) -> None:
         self.samples, self.width, self.height = samples, width, height
-        self._kept = Kept(self._fitted, memory)
+        self._kept = MemoryCache(self._fitted, memory)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -109,7 +109,7 @@ def together(samples: Sequence[BoxedImage], width: int, height: int) -> Batch:
     return Batch(np.stack([padded(sample.image, width, height) for sample in samples]), boxes, classes)
 
 
-class Loader(Ahead):
+class Loader(Prefetcher):
     """Prepares batches ahead of their use; the number of threads changes nothing but the speed."""
 
     def batches(

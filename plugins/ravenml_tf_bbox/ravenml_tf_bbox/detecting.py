@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 CANDIDATES = 1000  # the likeliest of an image that suppression looks at
-THINNEST = 1.0  # pixels of the input; what is thinner is no box
+THINNEST = 1.0  # pixels of the input; what is thinner is not a box
 
 
 @dataclass(frozen=True)

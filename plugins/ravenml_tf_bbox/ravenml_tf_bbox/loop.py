@@ -15,8 +15,8 @@ from ravenml.data.boxes import BoxedImage
 from ravenml.errors import RavenError
 from ravenml.runs.run import Run
 from ravenml.toolkit.augmentation.pipeline import Pipeline
-from ravenml.toolkit.checkpoints import Best, best_name, moment
-from ravenml.toolkit.lr_schedule import learning_rate
+from ravenml.toolkit.checkpoints import Best, best_name, checkpoint_label
+from ravenml.toolkit.hyperparameters import learning_rate
 from ravenml.toolkit.seeding import AUGMENTATION, derived_seed, epoch_order
 from ravenml_tf_bbox.augmentation.augmenter import augmented
 from ravenml_tf_bbox.augmentation.mosaic import mosaic
@@ -111,13 +111,13 @@ class TrainingLoop:
             False where the run was asked to stop before; what resuming needs is saved then.
 
         Raises:
-            RavenError: the loss is no number any more.
+            RavenError: the loss is not a number.
         """
         epochs, settings, suffix = self.settings.epochs, self.settings, self.keeper.suffix
         self.run.progress("Epoch", self.epoch, epochs)
         while self.epoch < epochs:
             if not self._train_epoch():
-                self._save_position(f"model_{moment(self.epoch, self.batch)}_last{suffix}")
+                self._save_position(f"model_{checkpoint_label(self.epoch, self.batch)}_last{suffix}")
                 return False
             self.epoch, self.batch = self.epoch + 1, 0
             self._sums = dict.fromkeys(LOSSES, 0.0)
@@ -200,7 +200,7 @@ class TrainingLoop:
         self._recent = []
         if not math.isfinite(metrics["loss"]):
             raise RavenError(
-                f"The loss is no number any more in epoch {self.epoch + 1}; "
+                f"The loss is not a number in epoch {self.epoch + 1}; "
                 f"train with a smaller --lr than {self.settings.lr:g}."
             )
 

@@ -71,7 +71,7 @@ class BoxPredictor:
 
         unknown = next((name for name in settings if name not in LIMITS), None)
         if unknown is not None:
-            raise InputError(f"model.{unknown} is no known field; there are {', '.join(LIMITS)}.")
+            raise InputError(f"model.{unknown} is not a known field; there are {', '.join(LIMITS)}.")
         given: dict[str, Any] = {}
         for name, (low, high) in LIMITS.items():
             value = settings.get(name)

@@ -67,7 +67,7 @@ def agreement(said: Said, rows: Rows, choice: Choice) -> Agreement:
         choice: how boxes are suppressed.
 
     Raises:
-        RavenError: it is no right choice from what the model says; the first box at fault is named.
+        RavenError: it is not a right choice from what the model says; the first box at fault is named.
     """
     said_rows, needed = _candidates(said)
     pixels = score = 0.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.common.io import write_beside
+from ravenml.common.io import atomic_open
 from ravenml.errors import InputError
 from ravenml.store.model_state import read_config, unpack_model
 from ravenml.toolkit import checkpoints, pretrained
@@ -58,7 +58,7 @@ class State:
     optimizer: list[NDArray[Any]] = field(default_factory=list)
 
 
-class Keeper(checkpoints.Keeper):
+class Keeper(checkpoints.CheckpointWriter):
     """Writes ``model_*.npz`` and ``state_*.npz``."""
 
     suffix = SUFFIX
@@ -100,7 +100,7 @@ def arrays_of(model: keras.Model) -> Arrays:
 
 def save_arrays(path: Path, arrays: Arrays) -> Path:
     """Write arrays to a file beside ``path``, which is then renamed.  Returns ``path``."""
-    with write_beside(path) as file:
+    with atomic_open(path) as file:
         np.savez(file, **{name.replace("/", "|"): array for name, array in arrays.items()})  # type: ignore[arg-type]
     return path
 

@@ -62,7 +62,7 @@ def test_fewer_boxes_are_given_where_that_is_wished(predictor: BoxPredictor) -> 
     assert predictor.predict(image)[0].shape == (0, 6)
     with pytest.raises(InputError, match=r"model\.iou must be a number from 0\.0 to 1\.0, not 'much'"):
         predictor.configure({"iou": "much"})
-    with pytest.raises(InputError, match=r"model\.scores is no known field"):
+    with pytest.raises(InputError, match=r"model\.scores is not a known field"):
         predictor.configure({"scores": 1})
 
 

@@ -124,7 +124,7 @@ def test_a_training_that_was_stopped_and_resumed_ends_with_the_same_weights(
     assert output is not None
     assert same(last_weights(stopped), last_weights(trained[0]))
     assert told(stopped) == told(trained[0])
-    with pytest.raises(InputError, match=r"lr: the run in .* cannot go on with 0.5"):
+    with pytest.raises(InputError, match=r"lr: the run in .* cannot resume with 0.5"):
         run_training(make_input(small_settings(**SETTINGS, lr=0.5), resume=True, make_run=begin_again))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ravenml.toolkit.prefetch import Ahead, Kept
+from ravenml.toolkit.prefetch import MemoryCache, Prefetcher
 from ravenml_unet.preprocessing import resize_image, resize_labels
 
 Indices = Sequence[int] | NDArray[Any]
@@ -49,7 +49,7 @@ class ResizedSamples:
 
     def __init__(self, samples: ImagesAndLabels, width: int, height: int, memory: int | None = None) -> None:
         self.samples, self.width, self.height = samples, width, height
-        self._kept = Kept(self._resized, memory)
+        self._kept = MemoryCache(self._resized, memory)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -71,7 +71,7 @@ class ResizedSamples:
         return Batch(torch.from_numpy(images), torch.from_numpy(labels))
 
 
-class Loader(Ahead):
+class Loader(Prefetcher):
     """Prepares batches ahead of their use; the number of threads changes nothing but the speed."""
 
     def __init__(self, workers: int, pin_memory: bool = False) -> None:

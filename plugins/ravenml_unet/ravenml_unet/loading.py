@@ -85,7 +85,7 @@ def convert_prediction_to_sly_format(
         ``{"description", "tags", "size", "objects"}``; a class that was not predicted has no object.
 
     Raises:
-        InputError: there are more indices than classes, or ``labels`` is no map.
+        InputError: there are more indices than classes, or ``labels`` is not a map.
     """
     if isinstance(classes, UNetPredictor):
         classes = classes.obj_classes

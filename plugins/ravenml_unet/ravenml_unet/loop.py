@@ -16,8 +16,8 @@ from lightning_fabric import Fabric
 from ravenml.errors import RavenError
 from ravenml.infer.metrics import segmentation_metrics
 from ravenml.runs.run import Run
-from ravenml.toolkit.checkpoints import Best, best_name, moment
-from ravenml.toolkit.lr_schedule import learning_rate
+from ravenml.toolkit.checkpoints import Best, best_name, checkpoint_label
+from ravenml.toolkit.hyperparameters import learning_rate
 from ravenml.toolkit.seeding import AUGMENTATION, STEP, derived_seed, epoch_order
 from ravenml_unet.checkpoints import State
 from ravenml_unet.compiling import compiled, explained
@@ -131,14 +131,14 @@ class TrainingLoop:
             False where the run was asked to stop before; what resuming needs is saved then.
 
         Raises:
-            RavenError: the loss is no number any more.
+            RavenError: the loss is not a number.
         """
         epochs, settings = self.settings.epochs, self.settings
         self.wrapped.train()
         self.run.progress("Epoch", self.epoch, epochs)
         while self.epoch < epochs:
             if not self._train_epoch():
-                self._save_position(f"model_{moment(self.epoch, self.batch)}_last.pth")
+                self._save_position(f"model_{checkpoint_label(self.epoch, self.batch)}_last.pth")
                 return False
             self.epoch, self.batch = self.epoch + 1, 0
             self._sums = self._no_sums()
@@ -229,7 +229,7 @@ class TrainingLoop:
         self.run.metrics("train", self._epochs_done, metrics, step=self.step)
         if not math.isfinite(loss):
             raise RavenError(
-                f"The loss is no number any more in epoch {self.epoch + 1}; "
+                f"The loss is not a number in epoch {self.epoch + 1}; "
                 f"train with a smaller --lr than {self.settings.lr:g}, or with --precision 32."
             )
 

@@ -76,7 +76,7 @@ class Checked:
         """Say what is wrong with the first result.
 
         Raises:
-            InputError: it is no tensor, has another shape, or nothing can be learned from it.
+            InputError: it is not a tensor, has another shape, or nothing can be learned from it.
         """
         shapes = [(), (len(log_probabilities),)] if self.per_image else [()]
         if not isinstance(result, torch.Tensor) or tuple(result.shape) not in shapes:

@@ -52,7 +52,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
 
     Raises:
         InputError: settings, weights and data do not fit together.
-        RavenError: the loss is no number any more.
+        RavenError: the loss is not a number.
     """
     settings = train.settings
     assert isinstance(settings, UNetSettings)  # the core validates against what we publish

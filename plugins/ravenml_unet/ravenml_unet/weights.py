@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ravenml.common.io import write_beside
+from ravenml.common.io import atomic_open
 from ravenml.errors import InputError
 from ravenml.store.model_state import read_config, unpack_model
 from ravenml.toolkit.pretrained import Start
@@ -37,7 +37,7 @@ def bare_state(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def save_torch(path: Path, value: Any) -> Path:
     """``torch.save`` to a file beside ``path``, which is then renamed.  Returns ``path``."""
-    with write_beside(path) as file:
+    with atomic_open(path) as file:
         torch.save(value, file)
     return path
 
@@ -67,7 +67,7 @@ def state_dict(path: Path) -> Mapping[str, torch.Tensor]:
     """
     state = load_torch(path)
     if not isinstance(state, Mapping) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise InputError(f"{path} is no state dict: it must map parameter names to tensors.")
+        raise InputError(f"{path} is not a state dict: it must map parameter names to tensors.")
     return state
 
 

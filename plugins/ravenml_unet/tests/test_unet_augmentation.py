@@ -168,10 +168,10 @@ def test_a_file_of_ours_may_be_yaml(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("pipeline: [{name: shake}]", r"pipeline\[0\]: there is no operation 'shake'; there are brightness"),
-        ("pipeline: [{name: rotate, angle: 3}]", r"pipeline\[0\] \(rotate\): `angle` is no known field"),
+        ("pipeline: [{name: rotate, angle: 3}]", r"pipeline\[0\] \(rotate\): `angle` is not a known field"),
         ("pipeline: [{name: rotate, degrees: [5, -5]}]", r"degrees. should be \[low, high\]"),
         ("pipeline: [{name: blur, p: 2}]", "`p` should be"),
-        ("pipeline: [rotate]", "is no operation"),
+        ("pipeline: [rotate]", "is not an operation"),
         ("steps: []", "`pipeline` is missing"),
         ("pipeline: [", "is not valid YAML"),
     ],

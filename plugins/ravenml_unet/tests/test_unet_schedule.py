@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from ravenml.toolkit.lr_schedule import learning_rate
+from ravenml.toolkit.hyperparameters import learning_rate
 from ravenml_unet.settings import UNetSettings
 
 

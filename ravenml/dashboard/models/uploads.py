@@ -46,7 +46,7 @@ def add(key: str, at: int, content: bytes) -> int:
     """Put a part behind those that are there; the file's size then.
 
     Raises:
-        InputError: it is no part that follows, or the file becomes larger than allowed.
+        InputError: it is not a part that follows, or the file becomes larger than allowed.
         RavenError: the disk is full.
     """
     path = place(key)
@@ -54,7 +54,7 @@ def add(key: str, at: int, content: bytes) -> int:
         clear(key)
     size = path.stat().st_size if path.exists() else 0
     if at != size:
-        raise InputError(f"The upload goes on at byte {size}, and not at {at}; choose the file again.")
+        raise InputError(f"The upload continues at byte {size}, not at {at}; choose the file again.")
     if len(content) > PART or size + len(content) > LIMIT:
         raise InputError(f"A model's file has at most {LIMIT >> 30} GiB.")
     try:

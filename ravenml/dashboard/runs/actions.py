@@ -69,7 +69,7 @@ async def resume(run_id: str) -> bool:
     """Go on with a run; whether it does."""
     from nicegui import ui
 
-    ui.notify(f"{run_id} goes on; starting takes a few seconds.", position="bottom")
+    ui.notify(f"Resuming {run_id}; this takes a few seconds.", position="bottom")
     going = start(["runs", "resume", run_id])
     waited = 0.0
     while waited < _BEGIN:

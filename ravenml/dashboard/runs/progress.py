@@ -10,7 +10,7 @@ from ravenml.common.formatting import format_duration, parse_timestamp
 from ravenml.common.io import read_json
 from ravenml.dashboard.charts import folds_of
 from ravenml.runs import layout
-from ravenml.runs.progress import Watched, main_metrics
+from ravenml.runs.progress import RunProgress, main_metrics
 from ravenml.runs.views import own_subtask, short
 
 
@@ -19,7 +19,7 @@ class Progress:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._watched: dict[Path, Watched] = {}
+        self._watched: dict[Path, RunProgress] = {}
         self._bars: dict[Path, tuple[Any, Any, Any]] = {}
 
     def read(self) -> None:
@@ -28,7 +28,7 @@ class Progress:
         for place in places or [self.folder]:
             if place not in self._watched:
                 label = f"fold {place.name}" if place != self.folder else ""
-                self._watched[place] = Watched(label, place, from_start=True, began=_began(place))
+                self._watched[place] = RunProgress(label, place, from_start=True, began=_began(place))
             for _ in self._watched[place].read():
                 pass
 
@@ -58,7 +58,7 @@ class Progress:
             row.set_visibility(bool(text.text))
 
 
-def said(watched: Watched) -> str:
+def said(watched: RunProgress) -> str:
     """Where a training stands, in words."""
     epochs, steps = watched.subtasks.get("Epoch"), watched.subtasks.get("Iteration")
     parts = [watched.label]

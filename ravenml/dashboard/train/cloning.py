@@ -25,7 +25,7 @@ async def draft_of_file(text: str, name: str, shared: Shared) -> Draft:
     """Make and keep it; see :func:`from_text`.
 
     Raises:
-        RavenError: it is no file of settings.
+        RavenError: it is not a file of settings.
     """
     return await _draft(await to_thread(from_text, text, name), shared)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.common.io import write_derived
+from ravenml.common.io import write_cache
 from ravenml.config.home import cache_dir
 from ravenml.data.masks import draw_mask
 from ravenml.data.problems import Fault
@@ -193,7 +193,7 @@ def _remember(project: Project, stamp: str, survey: Survey) -> None:
     arrays |= {name: getattr(survey, name) for name in ("objects", "pixels", "sizes", "tagged")}
     np.savez_compressed(file, **arrays)
     try:
-        write_derived(_place(project), [file.getvalue()])
+        write_cache(_place(project), [file.getvalue()])
     except OSError:
         return  # counted again the next time
 

@@ -23,7 +23,7 @@ def place_field(
 
     Args:
         field: as `ravenml.train.form.described` has it.
-        value: what it shows; by custom what holds now.
+        value: what it shows; by default what holds now.
         after: is called once the draft has taken a new value.
 
     Returns:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.common.io import write_derived
+from ravenml.common.io import write_cache
 from ravenml.config.home import cache_dir
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
@@ -36,7 +36,7 @@ def picture(project: Project, item: Item, width: int, masks: bool) -> bytes:
         pass
     content = _made(project, item, width, masks)
     with suppress(OSError):  # a full disk: it is made again the next time
-        write_derived(path, [content])
+        write_cache(path, [content])
     return content
 
 

@@ -197,7 +197,7 @@ class RunCard:
         self._artifacts.clear()
         with self._artifacts:
             if not found:
-                ui.label("They come as the training goes on.").classes("muted")
+                ui.label("They appear during the training.").classes("muted")
             for one in found or []:
                 ui.link(one.name, one.address).classes("mono cut")
                 ui.label(one.size).classes("muted small number")

@@ -8,8 +8,7 @@ from ravenml.common.io import write_bytes, write_json
 from ravenml.config.home import runs_dir
 from ravenml.dashboard import processes
 from ravenml.dashboard.runs.actions import looks_for_requests
-from ravenml.dashboard.train.draft import Draft, change_draft, drafts_dir
-from ravenml.dashboard.train.export import arguments, as_yaml
+from ravenml.dashboard.train.draft import Draft, arguments, as_yaml, change_draft, drafts_dir
 from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.runs.replay import Replay

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from ravenml.dashboard.controls import short_path
 from ravenml.dashboard.layout import command, section, tell
-from ravenml.dashboard.train.draft import path_of
-from ravenml.dashboard.train.export import as_command, as_yaml
+from ravenml.dashboard.train.draft import as_command, as_yaml, path_of
 from ravenml.dashboard.train.run_card import RunCard
 from ravenml.dashboard.train.starting import start
 from ravenml.errors import RavenError

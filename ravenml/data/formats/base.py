@@ -157,4 +157,4 @@ def make_label(
         where = f"{field}.{bad.field}" if bad.field else field
         return Fault(file, where, bad.problem, bad.mend or _REPAIR)
     except ValueError as error:
-        return Fault(file, field, f"is no shape ({error})", _REPAIR)
+        return Fault(file, field, f"is not a shape ({error})", _REPAIR)

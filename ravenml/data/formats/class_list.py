@@ -70,7 +70,7 @@ def _named(line: str) -> Named:
 def _rgb(*parts: str) -> Rgb:
     red, green, blue = (int(part) for part in parts)
     if max(red, green, blue) > 255:
-        raise ValueError(f"{red} {green} {blue} is no colour")
+        raise ValueError(f"{red} {green} {blue} is not a colour")
     return red, green, blue
 
 
@@ -84,5 +84,5 @@ def _json(given: object) -> list[Named]:
     numbers = {int(number): str(name) for number, name in given.items()}
     last = max(numbers)
     if last >= _MOST:
-        raise ValueError(f"{last} is no class's number")
+        raise ValueError(f"{last} is not a class's number")
     return [Named(numbers.get(number, f"class {number}"), None) for number in range(last + 1)]

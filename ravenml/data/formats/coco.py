@@ -94,7 +94,7 @@ class _Labels:
             where = f"annotations[{place}]"
             title = index.titles.get(entry.get("category_id"))
             if title is None:
-                problem = f"{entry.get('category_id')!r} is no category of the file"
+                problem = f"{entry.get('category_id')!r} is not a category of the file"
                 mend = "add it to the categories, or correct the number"
                 yield Fault(index.path, f"{where}.category_id", problem, mend)
                 continue

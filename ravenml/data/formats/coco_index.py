@@ -29,7 +29,7 @@ class Index:
         faults: entries that belong to nothing, or are there twice.
 
     Raises:
-        Fault: the file is no JSON, or no COCO file.
+        Fault: the file is not JSON, or no COCO file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,7 +83,7 @@ class Index:
                     continue
                 where = f"{entry.key}[{entry.number}]"
                 if not isinstance(entry.value, dict):
-                    self.faults.append(Fault(self.path, where, "is no object", "correct or remove it"))
+                    self.faults.append(Fault(self.path, where, "is not an object", "correct or remove it"))
                     if entry.key == "annotations":
                         self._annotation(entry, {"image_id": _NOBODY})
                 elif entry.key == "images":
@@ -138,7 +138,7 @@ class Index:
             said = self._odd.get(place, self._owners[place])
             owners[place] = self._numbers.get(said, -1)
             if owners[place] < 0:
-                problem = "is missing" if said is None else f"{said!r} is no image of the file"
+                problem = "is missing" if said is None else f"{said!r} is not an image of the file"
                 mend = "correct the number, or remove the annotation"
                 self.faults.append(Fault(self.path, f"annotations[{place}].image_id", problem, mend))
         for first, second in _twice(_array(self._ids)):

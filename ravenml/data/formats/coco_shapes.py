@@ -37,10 +37,10 @@ def shape_of(entry: dict[str, Any], size: Size) -> AnyGeometry:
         rings = [_ring(ring, f"segmentation[{number}]") for number, ring in enumerate(given)]
         return rings[0] if len(rings) == 1 else _united(rings, size)
     if given:
-        raise BadShape("segmentation", "is no list of polygons and no mask")
+        raise BadShape("segmentation", "is not a list of polygons and no mask")
     box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
-        raise BadShape("bbox", "is missing" if box is None else "is no list of four numbers")
+        raise BadShape("bbox", "is missing" if box is None else "is not a list of four numbers")
     left, top, width, height = geometry_parsing.numbers(dict(zip("xywh", box, strict=True)), *"xywh")
     if width <= 0 or height <= 0:
         raise BadShape("bbox", f"the box has no area ({width:g}×{height:g})")
@@ -69,7 +69,7 @@ def said_of(geometry: Geometry, size: Size, crowd: bool) -> dict[str, Any]:
 
 def _ring(given: Any, field: str) -> Polygon:
     if not isinstance(given, list) or len(given) % 2:
-        raise BadShape(field, "is no list x, y, x, y, …")
+        raise BadShape(field, "is not a list x, y, x, y, …")
     return geometry_parsing.polygon([list(pair) for pair in zip(given[::2], given[1::2], strict=True)], field)
 
 
@@ -88,7 +88,7 @@ def _mask(given: dict[str, Any], size: Size) -> Bitmap:
         or not all(isinstance(side, int) and 0 < side < 1 << 20 for side in said)
         or said[0] * said[1] > _LARGEST
     ):
-        raise BadShape("segmentation.size", "is no [height, width]")
+        raise BadShape("segmentation.size", "is not [height, width]")
     if (said[0], said[1]) != size:
         raise BadShape("segmentation.size", f"is {said[1]}×{said[0]}, the image {size[1]}×{size[0]}")
     try:

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
-from ravenml.common.io import write_beside
+from ravenml.common.io import atomic_open
 from ravenml.data.editable_annotation import Tag
 from ravenml.data.formats.coco_shapes import said_of
 from ravenml.data.formats.json_stream import elements
@@ -84,7 +84,7 @@ class _File:
             {"id": number, "name": one.title, "supercategory": "", "color": list(one.rgb)}
             for number, one in enumerate(self.export.classes, 1)
         )
-        with write_beside(self.folder / f"instances_{self.split}.json") as file:
+        with atomic_open(self.folder / f"instances_{self.split}.json") as file:
             file.write(b'{"info": {"description": ' + orjson.dumps(self.export.project.name) + b"},\n")
             file.write(b'"licenses": [],\n"categories": [')
             file.writelines(elements(categories))

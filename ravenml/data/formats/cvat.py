@@ -198,7 +198,7 @@ def _pairs(text: str | None) -> list[list[float]]:
     except ValueError:
         pairs = []
     if not pairs or any(len(pair) != 2 for pair in pairs):
-        raise BadShape("points", "is no list x,y;x,y;…")
+        raise BadShape("points", "is not a list x,y;x,y;…")
     return pairs
 
 

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from ravenml.common.io import write_beside
+from ravenml.common.io import atomic_open
 from ravenml.data.editable_annotation import Tag
 from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.rle import runs_of
@@ -36,7 +36,7 @@ def write_cvat(export: Export) -> None:
         content = "".join(f"\n    {child}" for child in (*own, *shapes))
         return tag("image", {"id": "{id}", **said, "width": width, "height": height}, f"{content}\n  ")
 
-    with write_beside(export.target / "annotations.xml") as file:
+    with atomic_open(export.target / "annotations.xml") as file:
         file.write(b'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
         file.write(_meta(export).encode())
         for number, element in enumerate(export.map(one)):

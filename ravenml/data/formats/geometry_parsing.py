@@ -32,7 +32,7 @@ def numbers(given: Any, *names: str) -> list[float]:
         except (TypeError, ValueError):
             number = math.nan
         if not math.isfinite(number):
-            raise BadShape(name, "is missing" if value is None else f"{value!r} is no number")
+            raise BadShape(name, "is missing" if value is None else f"{value!r} is not a number")
         if abs(number) > _FARTHEST:
             raise BadShape(name, f"{number:g} is beyond a million pixels")
         values.append(number)

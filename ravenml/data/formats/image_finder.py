@@ -42,7 +42,7 @@ class Images:
         """The image that ``name``, the ``field`` of a ``file``, means.
 
         Raises:
-            Fault: it is no name, or no such image is below the folder, or several are.
+            Fault: it is not a name, or no such image is below the folder, or several are.
         """
         if not isinstance(name, str) or not name.strip():
             raise Fault(file, field, "names no image", "correct it, or remove the entry")
@@ -74,7 +74,7 @@ class Images:
         if len(found) == 1:
             return found[0]
         if found:
-            problem = f"{name} is no path below {self.root}, and {len(found)} images there have that name"
+            problem = f"{name} is not a path below {self.root}, and {len(found)} images there have that name"
             raise Fault(file, field, problem, "write the image's folder before its name")
         raise Fault(file, field, f"the image {name} is not below {self.root}", _PUT)
 

@@ -34,7 +34,7 @@ def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             raise Fault(path, "", "is a damaged PNG", "copy it again from where it came") from None
     values = cv2.imdecode(np.frombuffer(grey or content, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
-        raise Fault(path, "", "is no picture that can be read", "convert it to PNG")
+        raise Fault(path, "", "is not a picture that can be read", "convert it to PNG")
     if palette is not None:
         return values // (255 // ((1 << content[24]) - 1)), palette
     lossy = content.startswith(b"\xff\xd8")

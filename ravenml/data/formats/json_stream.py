@@ -21,8 +21,8 @@ class Entry(NamedTuple):
 
     Attributes:
         key: the member of the outermost object that it is in.
-        number: which entry of that member's list; -1 where the member is no list, and, with the value ``[]``,
-            for a list's beginning.
+        number: which entry of that member's list; -1 where the member is not a list, and, with the value
+            ``[]``, for a list's beginning.
         start: where its first byte is.
         end: behind its last byte.
         value: what it says; text beyond ASCII is garbled here, see `load_at`.
@@ -42,7 +42,7 @@ def entries(path: Path, chunk: int = _CHUNK) -> Iterator[Entry]:
     what they are in UTF-8.
 
     Raises:
-        Fault: the file is no JSON object; names the byte.
+        Fault: the file is not a JSON object; names the byte.
     """
     yield from _Reader(path, chunk).entries()
 
@@ -102,7 +102,7 @@ class _Reader:
         self.expect("]")
 
     def sign(self) -> str:
-        """The next character that is no white space, which is not taken."""
+        """The next character that is not white space, which is not taken."""
         while True:
             while self.at < len(self.buffer):
                 if self.buffer[self.at] not in " \t\n\r":

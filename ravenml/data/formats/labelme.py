@@ -95,14 +95,14 @@ def _label(path: Path, where: str, shape: Any, size: Size | None) -> Label | Fau
 def _geometry(shape: dict[str, Any]) -> AnyGeometry:
     kind, points = shape.get("shape_type") or "polygon", shape.get("points")
     if not isinstance(points, list):
-        raise BadShape("points", "is no list")
+        raise BadShape("points", "is not a list")
     if kind == "polygon":
         return geometry_parsing.polygon(points)
     if kind in ("line", "linestrip"):
         return geometry_parsing.line(points)
     needed = {"rectangle": 2, "circle": 2, "mask": 2, "point": 1}.get(kind)
     if needed is None:
-        raise BadShape("shape_type", f"{kind!r} is no shape that is read")
+        raise BadShape("shape_type", f"{kind!r} is not a shape that is read")
     if len(points) < needed:
         raise BadShape("points", f"has {len(points)} of {needed} points")
     flat = [value for point in points[:needed] for value in _pair(point)]
@@ -119,7 +119,7 @@ def _geometry(shape: dict[str, Any]) -> AnyGeometry:
 
 def _pair(point: Any) -> list[float]:
     if not isinstance(point, list) or len(point) != 2:
-        raise BadShape("points", "is no list of points [x, y]")
+        raise BadShape("points", "is not a list of points [x, y]")
     return geometry_parsing.numbers({"points": point[0], "y": point[1]}, "points", "y")
 
 

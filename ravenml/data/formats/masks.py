@@ -128,7 +128,10 @@ class _Objects:
             title = titles.get(value)
             if title is None and value and (colours or value != _VOID):
                 said = f"the colour #{value:06X}" if colours else f"the value {value}"
-                yield value, Fault(self.mask, "", f"has {said}, which is no class", "add it to --classes")
+                yield (
+                    value,
+                    Fault(self.mask, "", f"has {said}, which is not a class", "add it to --classes"),
+                )
             elif title is not None and title.lower() not in _BACKGROUND:
                 yield value, title
 

@@ -22,7 +22,7 @@ def load_format(name: str) -> Format:
 
     Raises:
         InputError: none is called so; the sentence names the nearest.
-        RavenError: it cannot be imported, or is no `Format`.
+        RavenError: it cannot be imported, or is not a `Format`.
     """
     entries = _entries()
     if name not in entries:
@@ -33,7 +33,7 @@ def load_format(name: str) -> Format:
     except Exception as error:
         raise RavenError(f"{where} cannot be loaded: {type(error).__name__}: {error}.") from error
     if not isinstance(made, Format):
-        raise RavenError(f"{where} is no class derived from ravenml.data.formats.base.Format.")
+        raise RavenError(f"{where} is not a class derived from ravenml.data.formats.base.Format.")
     return made
 
 

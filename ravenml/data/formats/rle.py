@@ -22,12 +22,12 @@ def flat_of(runs: Sequence[int], size: int) -> np.ndarray:
     """The flat mask, bool (size,), of lengths of runs.
 
     Raises:
-        ValueError: a length is no number or negative, or they do not add up to ``size``.
+        ValueError: a length is not a number or negative, or they do not add up to ``size``.
     """
     try:
         lengths = np.asarray(runs, np.int64)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError("is no list of lengths") from None
+        raise ValueError("is not a list of lengths") from None
     if lengths.ndim != 1 or (lengths.size and lengths.min() < 0):
         raise ValueError("has a length that is negative")
     if (lengths.size and int(lengths.max()) > size) or int(lengths.sum()) != size:

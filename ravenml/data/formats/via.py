@@ -93,7 +93,7 @@ class _Reading:
 
     def _record(self, path: Path, key: str, entry: Any, images: Images, dataset: str) -> Record:
         if not isinstance(entry, dict):
-            raise Fault(path, key, "is no object with a filename and regions", "correct or remove it")
+            raise Fault(path, key, "is not an object with a filename and regions", "correct or remove it")
         name = entry.get("filename")
         image = images.find(name, path, f"{key}.filename")
         given = entry.get("regions") or {}
@@ -148,7 +148,7 @@ def _geometry(shape: dict[str, Any]) -> AnyGeometry:
         return geometry_parsing.ellipse(x, y, across, down, turn)
     if name == "point":
         return geometry_parsing.point(*geometry_parsing.numbers(shape, "cx", "cy"))
-    raise BadShape("name", f"{name!r} is no shape of VIA")
+    raise BadShape("name", f"{name!r} is not a shape of VIA")
 
 
 def _class_attribute(source: Source, files: list[_File]) -> str | None:
@@ -243,7 +243,7 @@ def _load(path: Path) -> _File:
         raise Fault(path, "", "is a project of VIA 3, which is not read", "export it from version 2")
     images = data.get(_METADATA, data)
     if not isinstance(images, dict):
-        raise Fault(path, _METADATA, "is no object", "save the project again")
+        raise Fault(path, _METADATA, "is not an object", "save the project again")
     images = {key: entry for key, entry in images.items() if not key.startswith("_via_")}
     if not any(isinstance(entry, dict) and "filename" in entry for entry in images.values()):
         raise Fault(path, "", "holds no images of the VGG Image Annotator", "name another file")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ravenml.common.io import write_beside
+from ravenml.common.io import atomic_open
 from ravenml.data.editable_annotation import Tag
 from ravenml.data.formats.json_stream import members
 from ravenml.data.geometry import AnyGeometry, Line, Point, Polygon, Rectangle
@@ -44,7 +44,7 @@ def write_via(export: Export) -> None:
         return item.dataset, f"{item.name}{size}", image
 
     for dataset, entries in groupby(export.map(entry), key=lambda made: made[0]):
-        with write_beside(export.target / dataset / FILE) as file:
+        with atomic_open(export.target / dataset / FILE) as file:
             ids: list[str] = []
             file.write(b'{"_via_img_metadata": {')
             file.writelines(members(_noting(entries, ids)))

@@ -76,7 +76,7 @@ class _Folder:
     def record(self, path: Path) -> Record:
         root = read_tree(path)
         if root.tag != "annotation":
-            raise Fault(path, "", f"is no annotation of VOC but <{root.tag}>", "remove it")
+            raise Fault(path, "", f"is not an annotation of VOC but <{root.tag}>", "remove it")
         image = self._image(root, path)
         size = root.find("size")
         said = (_whole(size, "height"), _whole(size, "width")) if size is not None else (0, 0)
@@ -97,7 +97,7 @@ class _Folder:
             if not there:
                 raise
             if len(there) > 1 and not os.path.samefile(*there[:2]):
-                problem = f"is no image's name, and both {there[0].name} and {there[1].name} may be meant"
+                problem = f"is not an image's name, and both {there[0].name} and {there[1].name} may be meant"
                 raise Fault(path, "filename", problem, "write the right one") from None
             found = there[0]
         return found

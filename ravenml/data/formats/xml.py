@@ -15,7 +15,7 @@ def read_tree(path: Path) -> ElementTree.Element:
     """A small file's outermost element.
 
     Raises:
-        Fault: the file cannot be read or is no XML.
+        Fault: the file cannot be read or is not XML.
     """
     try:
         return ElementTree.parse(path).getroot()
@@ -27,7 +27,7 @@ def elements_of(path: Path, *names: str) -> Iterator[ElementTree.Element]:
     """The elements of these names as a large file goes on; each is forgotten when the next is asked for.
 
     Raises:
-        Fault: the file cannot be read or is no XML.
+        Fault: the file cannot be read or is not XML.
     """
     try:
         above: list[ElementTree.Element] = []

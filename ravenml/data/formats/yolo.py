@@ -121,7 +121,7 @@ class _Lines:
             where = f"line {number}"
             title = self._title(words[0])
             if title is None:
-                problem = f"{words[0]!r} is no class: there are {len(self.titles)}, numbered from 0"
+                problem = f"{words[0]!r} is not a class: there are {len(self.titles)}, numbered from 0"
                 yield Fault(self.path, where, problem, "correct the number, or name the class in data.yaml")
             else:
                 yield make_label(self.path, where, title, partial(_shape, words[1:], size))
@@ -159,7 +159,7 @@ def _titles(source: Source, yaml: Path | None, described: dict[str, Any]) -> lis
     if isinstance(names, dict) and all(isinstance(number, int) and 0 <= number < 1 << 16 for number in names):
         return [str(names.get(number, f"class {number}")) for number in range(max(names, default=-1) + 1)]
     if names is not None:
-        raise Fault(yaml or source.path, "names", "is no list of classes", "write it as a list")
+        raise Fault(yaml or source.path, "names", "is not a list of classes", "write it as a list")
     for folder in (source.folder, source.folder / _LABELS, source.folder / "train" / _LABELS):
         for name in _LISTS:
             if (folder / name).is_file():

@@ -72,7 +72,7 @@ class Outcome:
     Attributes:
         document: the image's annotation with the results added.
         added: the objects that were added, in the image's coordinates, under their final titles.
-        areas: those of them that say where the network was run, which is no prediction.
+        areas: those of them that say where the network was run, which is not a prediction.
         probabilities: float16 ``(classes, height, width)`` where the config asks for it: the network's
             classes in index order; 0 where the network was not run.
     """

@@ -97,7 +97,7 @@ class RayJobs:
             return json.loads(answer or b"null")
         except ValueError:
             raise RavenError(
-                f"What answers at {self.address} is no Ray cluster's dashboard; check the queue's `address`."
+                f"{self.address} is not a Ray cluster's dashboard; check the queue's `address`."
             ) from None
 
     def _call(

@@ -15,11 +15,11 @@ from ravenml.remote.mirror import PERIOD, beat
 ALIVE = 3 * PERIOD  # seconds; a predecessor that was heard within them may still be writing
 
 
-class Replaced(Exception):
+class Superseded(Exception):
     """Another worker has taken this run over."""
 
 
-class Heart:
+class Heartbeat:
     """Beats while the block lasts; at its beginning, waits until a predecessor has seen that it is replaced.
 
     Args:
@@ -35,7 +35,7 @@ class Heart:
         self._ending, self._replaced = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="heart", daemon=True)
 
-    def __enter__(self) -> Heart:
+    def __enter__(self) -> Heartbeat:
         if not self._silent:
             before = self._place.heard(self._name) or {}
             self._beat()
@@ -58,7 +58,7 @@ class Heart:
             Replaced: it is another worker's now.
         """
         if self._replaced.is_set():
-            raise Replaced
+            raise Superseded
 
     def end(self) -> None:
         """Say that there is nothing more to come."""

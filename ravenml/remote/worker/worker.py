@@ -22,7 +22,7 @@ from ravenml.remote.restore import bring
 from ravenml.remote.sealing import is_sealed, seal_folder
 from ravenml.remote.worker.fold_tasks import FoldTasks
 from ravenml.remote.worker.folds import ASKS, JOB_FILE
-from ravenml.remote.worker.heartbeat import Heart, Replaced
+from ravenml.remote.worker.heartbeat import Heartbeat, Superseded
 from ravenml.remote.worker.process import Process
 from ravenml.remote.worker.ray_tasks import Lost, work_fold
 from ravenml.remote.worker.scratch import scratch_folder
@@ -68,7 +68,7 @@ class Work:
         try:
             with scratch_folder() as scratch:
                 return self._run(scratch)
-        except Replaced:
+        except Superseded:
             return 0
         except RavenError as error:
             return self._refuse(str(error))
@@ -81,7 +81,7 @@ class Work:
         without = ("folds/",) if job.spread_folds and not self.inside else ()
         name = self.control.replace("control", "heartbeat")
         with ExitStack() as stack:
-            heart = stack.enter_context(Heart(place, name, self.attempt, silent=not self.mirrored))
+            heart = stack.enter_context(Heartbeat(place, name, self.attempt, silent=not self.mirrored))
             mirror = Mirror(place, folder, self.inside, without, heart.check)
             if self.inside:
                 bring(place, run_folder, {}, without=("folds/", "previews/"), keep=_is_no_weights)

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravenml.common.formatting import parse_timestamp
+from ravenml.renamed import former_names
+
+__getattr__ = former_names(__name__, {"Reader": "Exporter"})
 
 if TYPE_CHECKING:
     from ravenml.config.config import Config
@@ -18,7 +21,7 @@ class Unreached(Exception):
     """Raised by ``take`` where it knows that none of the events has arrived; its cause says why."""
 
 
-class Reader:
+class Exporter:
     """Brings the events of one run to one place.  Found by its name in the entry-point group
     ``ravenml.plugins.track``; a new one is a class in a file and a line in ``setup.py``.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ravenml.runs.exporters.base import (
-    Reader,
+    Exporter,
     kind_of,
     picture_of,
     project_of,
@@ -19,11 +19,11 @@ from ravenml.runs.exporters.base import (
 from ravenml.runs.run_row import settings_of
 
 
-class ClearML(Reader):
+class ClearML(Exporter):
     """``clearml: offline`` of the configuration makes a session in ``<run>/clearml``, a zip in the end, which
     ``clearml.Task.import_offline_session`` brings to a server.
 
-    ClearML knows one task per process, and cannot go on with an offline session: each process begins a new
+    ClearML knows one task per process, and cannot continue an offline session: each process begins a new
     task, and removes the one before it.
     """
 

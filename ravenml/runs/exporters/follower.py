@@ -13,7 +13,7 @@ from ravenml.common.io import explain, read_json, write_json
 from ravenml.config.config import Config
 from ravenml.runs import layout
 from ravenml.runs.events import parse
-from ravenml.runs.exporters.base import Reader, Unreached, kind_of
+from ravenml.runs.exporters.base import Exporter, Unreached, kind_of
 from ravenml.runs.exporters.start_sidecar import FOLDER
 from ravenml.runs.record import read_record
 
@@ -53,7 +53,7 @@ class Follower:
     """
 
     def __init__(
-        self, name: str, made_by: Callable[..., Reader], folder: Path, config: Config, wait: bool = False
+        self, name: str, made_by: Callable[..., Exporter], folder: Path, config: Config, wait: bool = False
     ) -> None:
         self.name, self.folder = name, folder
         self._events = folder / layout.EVENTS

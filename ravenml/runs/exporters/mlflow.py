@@ -11,7 +11,7 @@ from typing import Any
 
 from ravenml.common.io import read_json
 from ravenml.runs.exporters.base import (
-    Reader,
+    Exporter,
     Unreached,
     picture_of,
     project_of,
@@ -28,7 +28,7 @@ _LENGTH = 500
 _STATUS = {"completed": "FINISHED", "interrupted": "KILLED"}
 
 
-class MLflow(Reader):
+class MLflow(Exporter):
     """``mlflow_tracking_uri`` of the configuration names the place, or else MLflow's own variables do.
 
     A fold's run is nested in that of its parent.  Going back means a new MLflow run: numbers that are there

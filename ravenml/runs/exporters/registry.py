@@ -9,7 +9,7 @@ from typing import Any
 
 from ravenml.config.config import Config
 from ravenml.errors import InputError, RavenError
-from ravenml.runs.exporters.base import GROUP, Reader
+from ravenml.runs.exporters.base import GROUP, Exporter
 
 
 def chosen_readers(config: Config) -> list[str]:
@@ -23,7 +23,7 @@ def chosen_readers(config: Config) -> list[str]:
     return [name for name in dict.fromkeys(names) if name and name != "none"]
 
 
-def load_reader(name: str) -> Callable[..., Reader]:
+def load_reader(name: str) -> Callable[..., Exporter]:
     """The class of a reader.
 
     Raises:

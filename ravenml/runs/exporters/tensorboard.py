@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ravenml.runs.exporters.base import Reader, kind_of, picture_of, scalars, seconds_of, step_of
+from ravenml.runs.exporters.base import Exporter, kind_of, picture_of, scalars, seconds_of, step_of
 from ravenml.runs.exporters.tfevents_writer import EventFileWriter
 
 FOLDER = "tensorboard"
 
 
-class TensorBoard(Reader):
+class TensorBoard(Exporter):
     """Each process writes a file of its own beside those of earlier ones; TensorBoard reads them together."""
 
     _writer: EventFileWriter | None = None

@@ -15,7 +15,7 @@ def environment_of(program: Path) -> dict[str, Any]:
     """Python's version, place and packages, as ``run.json`` records them under ``provenance``.
 
     Args:
-        program: what is run; where it is no Python, the Python that stands first on the ``PATH`` counts.
+        program: what is run; where it is not Python, the Python that stands first on the ``PATH`` counts.
     """
     python = _python_of(program)
     if python is None:

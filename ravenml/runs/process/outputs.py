@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ravenml.common.io import explain, write_beside
+from ravenml.common.io import atomic_open, explain
 from ravenml.config.home import home
 from ravenml.errors import InputError
 from ravenml.runs import layout
@@ -49,7 +49,7 @@ class Outputs:
                 continue
             target = run.path / layout.ARTIFACTS / name
             try:
-                with path.open("rb") as source, write_beside(target) as file:
+                with path.open("rb") as source, atomic_open(target) as file:
                     shutil.copyfileobj(source, file, 1 << 20)
             except FileNotFoundError:
                 continue  # a temporary file of the program's

@@ -21,7 +21,7 @@ from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.console import Log
 from ravenml.runs.events import EventReader
-from ravenml.runs.monitor import Attendant
+from ravenml.runs.monitor import RunMonitor
 from ravenml.runs.output_parser import PrintedParser
 from ravenml.runs.process.environment import environment_of
 from ravenml.runs.process.outputs import Outputs
@@ -79,7 +79,7 @@ def run_program(program: Program, run_folder: Path | None = None) -> tuple[int, 
 
     Args:
         program: what to run.
-        run_folder: the run's folder; by custom a new one.
+        run_folder: the run's folder; by default a new one.
 
     Returns:
         The exit code that a shell would show (128 and the signal's number where one ended it), and the run's
@@ -145,7 +145,7 @@ class _Running:
                 boards = Boards(run, [*map(Path, self.program.outputs), program.folder], child.pid)
                 describing = threading.Thread(target=lambda: found.update(_describe(self.executable)))
                 describing.start()
-                attendant = Attendant.of(run, child.pid)
+                attendant = RunMonitor.of(run, child.pid)
                 attendant.every(0.5, self._read_inbox)
                 attendant.every(1.0, boards.look)
                 attendant.every(20.0, lambda: self.outputs.keep_settled(run))

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ravenml.common.io import plain, read_json, write_json
+from ravenml.common.io import read_json, to_jsonable, write_json
 from ravenml.data.cache import default_cache
 from ravenml.data.project import Project
 from ravenml.data.registry import resolve_dataset
@@ -76,10 +76,10 @@ def reproduce(
         run: the recorded run.
         folder: where code, environment and the new run go; must not exist, or be empty.
         in_this_environment: take this Python and its packages instead of making an environment.
-        dataset: where the data are now; by custom where they were.
+        dataset: where the data are now; by default where they were.
         anyway: go on with other data than the recorded.
         sets: secrets, which are not recorded, as ``name=value``.
-        output: the file descriptor that takes what the command prints; by custom this process's stdout.
+        output: the file descriptor that takes what the command prints; by default this process's stdout.
         say: is told what is being done.
 
     Raises:
@@ -120,7 +120,7 @@ def reproduce(
     again = begun[0].parent if begun else None
     verdicts = agreement(run, again) if again is not None else []
     result = Reproduction(run.name, again, exit_code, restored, missing, verdicts)
-    write_json(folder / REPORT, plain({"v": 1, **asdict(result), "agrees": result.agrees}, REPORT))
+    write_json(folder / REPORT, to_jsonable({"v": 1, **asdict(result), "agrees": result.agrees}, REPORT))
     return result
 
 

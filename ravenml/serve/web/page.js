@@ -277,7 +277,7 @@ document.addEventListener("drop", (event) => {
   byId("drop").classList.remove("over");
   const file = event.dataTransfer.files[0];
   if (file) take(file);
-  else say("What was dropped is no file; save the image first, and drop the file.", true);
+  else say("What was dropped is not a file; save the image first, and drop the file.", true);
 });
 document.addEventListener("paste", (event) => take(event.clipboardData.files[0]));
 for (const button of document.querySelectorAll("[data-view]")) {

@@ -49,7 +49,7 @@ def read_pipeline(path: Path) -> Pipeline:
 def _operation(path: Path, number: int, step: Any) -> Operation:
     where = f"{path}: pipeline[{number}]"
     if not isinstance(step, dict):
-        raise InputError(f"{where} is no operation with fields.")
+        raise InputError(f"{where} is not an operation with fields.")
     if "category" in step:
         step = from_imgaug(step, where)
     name = step.get("name")

@@ -52,7 +52,7 @@ class JoinedNetwork(SegmentationNetwork):
         """Say what is wrong with the first batch's result.
 
         Raises:
-            InputError: it is no tensor, has another shape, or is not what ``output`` says.
+            InputError: it is not a tensor, has another shape, or is not what ``output`` says.
         """
         wanted = (x.shape[0], self.num_classes, *x.shape[-2:])
         if not isinstance(result, torch.Tensor):
@@ -97,7 +97,7 @@ def join_network(name: str, num_classes: int) -> JoinedNetwork:
         num_classes: how many classes, background included.
 
     Raises:
-        InputError: it cannot be imported or made, is no ``torch.nn.Module``, or its ``output`` is unknown.
+        InputError: it cannot be imported or made, is not a ``torch.nn.Module``, or its ``output`` is unknown.
     """
     offered = offered_models().get(name)
     make = load_object(offered.value if offered is not None else name, "model")
