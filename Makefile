@@ -49,7 +49,8 @@ ifdef COVERAGE
 	$(pytest) -m "not slow" --cov --cov-report= && $(pytest) -m slow; \
 		status=$$?; $(BIN)/python tests/coverage_by_package.py; rm -f .coverage .coverage.*; exit $$status
 else
-	$(pytest)
+	@$(pytest) || { [ $$? = 1 ] && echo "What failed, once more and one by one; whatever passes now is flaky:" && \
+		$(BIN)/pytest --last-failed --last-failed-no-failures none -p no:randomly; }
 endif
 
 lint: $(dev) ## ruff, mypy, import-linter, shellcheck

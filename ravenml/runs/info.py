@@ -12,9 +12,7 @@ from ravenml.runs import layout
 from ravenml.runs.curves import Curve, curves
 from ravenml.runs.filters import chosen, parse_since, parse_where
 from ravenml.runs.index import indexed
-from ravenml.runs.notes import read_notes
-from ravenml.runs.record import read_record, status
-from ravenml.runs.run_row import row_of
+from ravenml.runs.record import read_record
 
 
 @dataclass(frozen=True)
@@ -55,12 +53,15 @@ class RunInfo:
     @property
     def models(self) -> list[Path]:
         """Its trained models, each a ``model-state.tar``; a k-fold run has one per fold."""
-        found = [self.path / layout.MODEL_STATE, *self.path.glob(f"{layout.FOLDS}/*/{layout.MODEL_STATE}")]
-        return sorted(path for path in found if path.is_file())
+        folds = sorted((self.path / layout.FOLDS).glob("[0-9]*"), key=lambda fold: int(fold.name))
+        return [path for one in (self.path, *folds) if (path := one / layout.MODEL_STATE).is_file()]
 
     def curves(self) -> dict[str, Curve]:
         """How each metric went: ``run.curves()["val/loss"].y``; a k-fold run's are the means of its folds."""
         return curves(self.path)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     def __repr__(self) -> str:
         return f"RunInfo({self.id!r}, status={self.status!r}, plugin={self.plugin!r})"
@@ -77,8 +78,8 @@ def load_run(run: str | None = None) -> RunInfo:
         RavenError: its record cannot be read.
     """
     folder = layout.find_run(run)
-    record = read_record(folder)
-    return _info({**row_of(record, read_notes(folder)), "status": status(folder, record)})
+    read_record(folder)
+    return _info(indexed([folder.name])[0])
 
 
 def list_runs(

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.discovery import Plugin, find_plugin, plugins
 from ravenml.runs.info import RunInfo, load_run
-from ravenml.train.settings import settings_model
+from ravenml.train.settings import leaves, settings_model, without_none
 
+_WORDS = ("null", "true", "false")  # which `--set` reads as such, unless they are quoted
 _KFOLD = {"folds": "--folds", "by": "--fold-by", "seed": "--fold-seed", "tag": "--fold-from"}
 
 
@@ -33,8 +35,9 @@ def fit(
 ) -> RunInfo:
     """Train a model, and return its run once it is complete.
 
-    What is not given comes from the environment, the config file, the preset and the defaults, in this order,
-    as on the command line.  The run is the same, too: it can be listed, compared, resumed and cloned.
+    What is not given comes from the environment, the preset, the config file and the defaults, in this order,
+    as on the command line; a preset that the config file names stands below the file's own values.  The run
+    is the same, too: it can be listed, compared, resumed and cloned.
 
     Args:
         plugin: the plugin's name, as ``raven train list`` shows it.
@@ -68,14 +71,12 @@ def fit(
     }
     words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
     words += _kfold_words(kfold)
-    named = {
-        **_flat(settings or {}),
-        **{f"metadata.{name}": value for name, value in (metadata or {}).items()},
-    }
-    words += [word for name, value in named.items() for word in ("--set", f"{name}={as_text(value)}")]
+    words += _settings_words(settings or {}, settings_model(found))
+    words += [word for name, value in (metadata or {}).items() for word in _set(f"metadata.{name}", value)]
     from ravenml.train.options import call_plugin
 
-    outer = {"config": config, "dataset": dataset, "local": local}
+    file = Path(config).expanduser() if config is not None else None
+    outer = {"config": file, "dataset": dataset, "local": local}
     given = {name: str(value) for name, value in outer.items() if value is not None}
     run_id = call_plugin(found, [*_command_of(found), *words], given)
     if run_id is None:
@@ -94,7 +95,7 @@ def as_text(value: Any) -> str:
     elif isinstance(value, tuple | set | frozenset):
         value = list(value)
     is_text = isinstance(value, str)
-    if is_text and value == value.strip() and value[:1] not in ("[", "{", '"') and value != "null":
+    if is_text and value == value.strip() and value[:1] not in ("[", "{", '"') and value not in _WORDS:
         return value
     if value is None or isinstance(value, bool | int | float):
         return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
@@ -112,20 +113,50 @@ def _kfold_words(kfold: bool | Mapping[str, Any]) -> Iterator[str]:
     yield "--kfold"
     if kfold is True:
         return
+    if not isinstance(kfold, Mapping):
+        raise InputError(f"kfold: {kfold!r} is neither True nor a mapping, such as {{'folds': 5}}.")
     for name, value in kfold.items():
         if name not in _KFOLD:
             raise InputError(f"kfold: there is no field {name!r}; it has {', '.join(_KFOLD)}.")
-        yield from (_KFOLD[name], str(value))
+        if value is not None:
+            yield from (_KFOLD[name], str(value))
 
 
-def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            found |= _flat(value, f"{above}{name}.")
+def _settings_words(settings: Mapping[str, Any], model: type[BaseModel] | None) -> Iterator[str]:
+    """Each setting as the option that it is on the command line; as ``--set`` where there is none."""
+    known = {leaf.path: leaf for leaf in leaves(model)} if model is not None else {}
+    for path, value in _by_path(settings, known, ()):
+        leaf = known.get(path)
+        if leaf is None or value is None or isinstance(value, Mapping):
+            yield from _set(".".join(path), value)
+        elif isinstance(value, bool) and without_none(leaf.field.annotation) is bool:
+            yield leaf.option if value else f"--no-{leaf.option.removeprefix('--')}"
+        elif (
+            leaf.is_list
+            and isinstance(value, list | tuple)
+            and value
+            and not any("," in str(v) for v in value)
+        ):
+            yield from (leaf.option, ",".join(map(str, value)))
+        elif isinstance(value, str | int | float | Path) and not isinstance(value, bool) and not leaf.is_list:
+            yield from (leaf.option, str(value))
         else:
-            found[f"{above}{name}"] = value
-    return found
+            yield from _set(".".join(path), value)
+
+
+def _by_path(
+    values: Mapping[str, Any], known: Mapping[tuple[str, ...], Any], above: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, value in values.items():
+        path = (*above, *str(name).split("."))
+        if isinstance(value, Mapping) and value and path not in known:
+            yield from _by_path(value, known, path)
+        else:
+            yield path, value
+
+
+def _set(name: str, value: Any) -> tuple[str, str]:
+    return "--set", f"{name}={as_text(value)}"
 
 
 def _command_of(plugin: Plugin) -> list[str]:

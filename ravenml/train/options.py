@@ -202,8 +202,13 @@ def call_plugin(plugin: Plugin, words: Sequence[str], outer: Mapping[str, str]) 
     except click.exceptions.Exit as done:
         if done.exit_code:
             raise RavenError(f"The plugin {plugin.name!r} ended with exit code {done.exit_code}.") from None
-    except click.ClickException as error:
+    except SystemExit as done:  # a library's call must not end the program
+        if done.code:
+            raise RavenError(f"The plugin {plugin.name!r} ended with: {done.code}") from None
+    except click.UsageError as error:
         raise InputError(error.format_message()) from error
+    except click.ClickException as error:
+        raise RavenError(error.format_message()) from error
     session = above.meta.get(SESSION)
     return session.run.id if session is not None and session.run is not None else None
 
@@ -383,8 +388,9 @@ def processes_option(
             context.meta[former] = value
 
     def choose(context: click.Context, parameter: click.Parameter, value: int | None) -> Any:
-        if former in context.meta:
-            value = context.meta.pop(former)
+        given = context.meta.pop(former, None)
+        if given is not None and context.get_parameter_source(name) == ParameterSource.DEFAULT:
+            value = given
             context.set_parameter_source(name, ParameterSource.COMMANDLINE)
         return then(context, parameter, value)
 

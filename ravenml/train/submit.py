@@ -9,7 +9,10 @@ from ravenml.runs.secrets import redacted, redacted_arguments, without_hidden
 from ravenml.train.record import identity
 from ravenml.train.request import Request
 
-_GROUPS = ("-c", "--config", "--dataset", "--local", "--remote", "--processes", "--workers", "--retries")
+_GROUPS = (
+    *("-c", "--config", "--dataset", "--local", "--set"),
+    *("--remote", "--processes", "--workers", "--retries"),
+)
 _REPLACED = ("-c", "--config", "--dataset", "--resume")  # what the sent settings hold already
 
 

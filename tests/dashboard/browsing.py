@@ -67,14 +67,24 @@ class Tab:
 
 
 def drawn(page: Any, number: int = 0) -> None:
-    """Wait until a chart is there; NiceGUI takes it down for a moment when it gets another set of lines."""
-    page.wait_for_function(
-        """(number) => {
+    """Wait until a chart is there."""
+    of_chart(page, "() => true", number)
+
+
+def of_chart(page: Any, function: str, number: int = 0) -> Any:
+    """What a function in JavaScript says of a chart; waits for one, and looks in the same moment.
+
+    NiceGUI takes a chart down for a moment when it gets another set of lines.
+    """
+    handle = page.wait_for_function(
+        f"""(number) => {{
           const element = document.querySelectorAll(".nicegui-echart")[number];
-          return Boolean(element && element.querySelector("canvas") && getElement(element)?.chart);
-        }""",
+          const chart = element?.querySelector("canvas") && getElement(element)?.chart;
+          return chart ? {{ found: ({function})(chart) }} : null;
+        }}""",
         arg=number,
     )
+    return handle.json_value()["found"]
 
 
 Start = Callable[..., Dashboard]

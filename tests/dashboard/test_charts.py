@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from as_user import wait_for, within
-from browsing import Dashboard, Tab, drawn
+from browsing import Dashboard, Tab, drawn, of_chart
 from growing import grow
 
 sys.path.append(str(Path(__file__).parents[1] / "runs"))
@@ -20,10 +20,9 @@ from many_runs import events_of, write_run
 
 def option(page: Any, number: int = 0) -> dict[str, Any]:
     """What a chart draws: its points by series, and its axis; waits while the chart is made anew."""
-    drawn(page, number)
-    found: dict[str, Any] = page.evaluate(
-        """(number) => {
-          const chart = getElement(document.querySelectorAll(".nicegui-echart")[number]).chart;
+    found: dict[str, Any] = of_chart(
+        page,
+        """(chart) => {
           const all = chart.getOption();
           const points = all.series.map((one) => Array.from(one.data ?? []));
           return { points, min: all.xAxis[0].min, max: all.xAxis[0].max, zoom: all.dataZoom[1],

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from as_user import PATIENCE, Raven, wait_for
-from browsing import Dashboard, Tab, drawn
+from browsing import Dashboard, Tab, of_chart
 from painter import write_painter
 
 
@@ -37,9 +37,7 @@ def test_a_training_is_watched_stopped_and_resumed(
             tab.get_by_text("completed", exact=True).wait_for()
 
         def points() -> Any:
-            drawn(page)
-            data = "getElement(document.querySelector('.nicegui-echart')).chart.getOption().series[1].data"
-            return page.evaluate(f"Array.from({data})")
+            return of_chart(page, "(chart) => Array.from(chart.getOption().series[1].data)")
 
         wait_for(lambda: points()[::2] == list(range(1, 21)))  # epochs, each once
         page.get_by_text("training on 9 images").first.wait_for()

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from as_user import wait_for, within
-from browsing import Dashboard, Tab, answer, drawn
+from browsing import Dashboard, Tab, answer, drawn, of_chart
 
 sys.path.append(str(Path(__file__).parents[1] / "runs"))
 from many_runs import events_of, write_run
@@ -101,10 +101,7 @@ def test_chosen_runs_are_compared_and_the_address_can_be_shared(
     assert page.get_by_role("cell", name="lr", exact=True).count() == 1
     assert page.get_by_role("cell", name="epochs", exact=True).count() == 0  # they agree about it
     assert page.locator(".table .strong", has_text="0.6000").count() == 1  # the better score
-    names = page.evaluate(
-        "getElement(document.querySelector('.nicegui-echart')).chart"
-        ".getOption().series.map((one) => one.name)"
-    )
+    names = of_chart(page, "(chart) => chart.getOption().series.map((one) => one.name)")
     assert {ONE, TWO} == set(names)
 
 

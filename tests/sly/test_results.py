@@ -14,9 +14,10 @@ from sly_support import needs_bwrap
 
 from ravenml.agent.agent import orphans
 from ravenml.agent.launch import TaskRequest, start
+from ravenml.agent.output_reader import checkpoint_folder
 from ravenml.agent.plugin_folder import PluginFolder
 from ravenml.agent.result import left_over
-from ravenml.agent.safe_copy import _unless_gone, checkpoint_folder, copy_whole, remove_links
+from ravenml.agent.safe_copy import _unless_gone, copy_whole, remove_links
 from ravenml.errors import RavenError
 
 

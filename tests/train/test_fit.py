@@ -12,7 +12,7 @@ import pytest
 from as_user import Raven
 from hypothesis import given
 from hypothesis import strategies as st
-from throwaway import LEARNS, SETTINGS, write_plugin
+from throwaway import GROUP, LEARNS, SETTINGS, write_plugin
 
 from ravenml.common.io import read_json
 from ravenml.train.fit import as_text
@@ -101,6 +101,7 @@ def test_a_run_is_resumed_from_python(raven: Raven, learner: Path, project: Path
         ("'learner', PROJECT, {'epochs': 'many'}", "InputError", "epochs"),
         ("'learner', PROJECT, {'epochs': object()}", "InputError", "A setting cannot hold"),
         ("'learner', PROJECT, kfold={'fold': 2}", "InputError", "there is no field 'fold'"),
+        ("'learner', PROJECT, kfold=3", "InputError", "3 is neither True nor a mapping"),
         ("'learner', PROJECT, upload_checkpoints='some'", "InputError", "'some' is not one of"),
         ("'learner', PROJECT, fold=0", "RavenError", "failed with ValueError: the fold broke"),
     ],
@@ -120,6 +121,52 @@ except ravenml.RavenError as error:
     assert [read_json(run / "run.json")["result"]["status"] for run in raven.runs()] == (
         ["failed"] if error == "RavenError" else []
     )
+
+
+def test_a_plugin_that_ends_its_process_does_not_end_the_caller_s(
+    raven: Raven, site: Path, project: Path
+) -> None:
+    ends = (
+        GROUP
+        + """
+@my_plugin.command()
+@pass_train
+def train(train: TrainInput):
+    train.run
+    raise SystemExit("no GPU")
+"""
+    )
+    write_plugin(site, "ends", ends)
+    code = f"""
+try:
+    ravenml.fit("ends", {str(project)!r})
+except ravenml.RavenError as error:
+    print(json.dumps([type(error).__name__, str(error)]))
+"""
+    assert python(raven, code) == ["RavenError", "The plugin 'ends' ended with: no GPU"]
+
+
+def test_a_setting_is_recorded_as_its_option_which_a_resumed_run_may_replace(
+    raven: Raven, learner: Path, project: Path
+) -> None:
+    settings = {
+        "epochs": 1,
+        "input_size": {"width": 32},
+        "polite": False,
+        "classes": ["a", "b"],
+        "optimizer": "adam",
+    }
+    said = python(
+        raven,
+        f"run = ravenml.fit('learner', {str(project)!r}, {settings}, metadata={{'comments': 'true'}})\n"
+        "assert run == ravenml.load_run() and len({run, run}) == 1\n"
+        "print(json.dumps([run.settings['classes'], run.settings['polite']]))",
+    )
+    assert said == [["a", "b"], False]
+    record = read_json(raven.runs()[0] / "run.json")
+    words = " ".join(record["command"])
+    assert "--epochs 1 --input-width 32 --no-polite --classes a,b" in words
+    assert record["config"]["metadata"]["comments"] == "true"
 
 
 def test_runs_are_read_without_click_or_a_framework(raven: Raven, learner: Path, project: Path) -> None:

@@ -65,7 +65,7 @@ class Table:
         with ui.element("section").classes("card flush"):
             with ui.element("div").classes("scroll-x"):
                 self._rows = Rows(self._columns(), self._tick)
-            self._none = ui.label("No run is like that.").classes("muted pad")
+            self._none = ui.label("No runs match.").classes("muted pad")
         self._foot = ui.element("nav").classes("line").props('aria-label="Pages of the table"')
         self._fill(self._page)
 
