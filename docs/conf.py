@@ -15,7 +15,7 @@ exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 nitpicky = True
-# Python's own types and ours stand in signatures as words: there is no inventory to link them to.
+# Types appear as plain text in signatures: there is no inventory to link them to.
 autodoc_typehints = "none"
 nitpick_ignore_regex = [("py:.*", ".*")]
 

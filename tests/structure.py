@@ -86,7 +86,7 @@ def short_files() -> list[str]:
 
 
 def uses_of_any() -> int:
-    """How often ``Any`` stands in an annotation."""
+    """Count the uses of ``Any`` in annotations."""
     count = 0
     for path in modules().values():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ravenml.cli.options import confirm
+from ravenml.cli.options import confirm, store_option
 from ravenml.common.formatting import local_time
 
 
@@ -106,12 +106,7 @@ def cache(clear: bool) -> None:
 @data.command("list", short_help="List the datasets on this machine and in the bucket.")
 @click.option("--local", is_flag=True, help="Only on this machine.")
 @click.option("--remote", is_flag=True, help="Only in the bucket.")
-@click.option(
-    "--store",
-    "address",
-    metavar="BUCKET",
-    help="Use this bucket or s3:// address instead of the configured one.",
-)
+@store_option
 @click.option("--name", "wanted", help="Only names that contain this text.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as_json: bool) -> None:
@@ -154,12 +149,7 @@ def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as
 
 @data.command(short_help="Fetch a dataset from the bucket.")
 @click.argument("name")
-@click.option(
-    "--store",
-    "address",
-    metavar="BUCKET",
-    help="Use this bucket or s3:// address instead of the configured one.",
-)
+@store_option
 @click.option(
     "--to",
     type=click.Path(file_okay=False, path_type=Path),
@@ -184,12 +174,7 @@ def pull(name: str, address: str | None, to: Path | None) -> None:
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--name", help="Name in the bucket.  Default: the folder's name.")
 @click.option("--delete", is_flag=True, help="Delete files from the bucket that DIRECTORY no longer has.")
-@click.option(
-    "--store",
-    "address",
-    metavar="BUCKET",
-    help="Use this bucket or s3:// address instead of the configured one.",
-)
+@store_option
 def push(directory: Path, name: str | None, delete: bool, address: str | None) -> None:
     """Store the project in DIRECTORY in the bucket; unchanged files are not sent again."""
     from ravenml.data.remote import datasets_store, push_dataset
@@ -213,12 +198,7 @@ def push(directory: Path, name: str | None, delete: bool, address: str | None) -
 @click.option(
     "--local", is_flag=True, help="Remove the copy on this machine instead of the one in the bucket."
 )
-@click.option(
-    "--store",
-    "address",
-    metavar="BUCKET",
-    help="Use this bucket or s3:// address instead of the configured one.",
-)
+@store_option
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def rm(name: str, local: bool, address: str | None, yes: bool) -> None:
     """Remove the dataset NAME from the bucket; with --local, its copy in ravenML's datasets folder."""

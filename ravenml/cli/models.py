@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ravenml.cli.options import confirm, print_table
+from ravenml.cli.options import confirm, print_table, store_option
 
 if TYPE_CHECKING:
     from ravenml.store.base import Store
@@ -22,12 +22,7 @@ def models() -> None:
 def _places(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose where to look."""
     for option in (
-        click.option(
-            "--store",
-            "address",
-            metavar="BUCKET",
-            help="Use this bucket or s3:// address instead of the configured one.",
-        ),
+        store_option,
         click.option("--remote", is_flag=True, help="Only in the bucket."),
         click.option("--local", is_flag=True, help="Only on this machine."),
     ):
@@ -122,12 +117,7 @@ def show(model: str, local: bool, remote: bool, address: str | None, as_json: bo
 
 @models.command()
 @click.argument("model", metavar="ID")
-@click.option(
-    "--store",
-    "address",
-    metavar="BUCKET",
-    help="Use this bucket or s3:// address instead of the configured one.",
-)
+@store_option
 @click.option(
     "--to", type=click.Path(file_okay=False), help="Fetch into this folder instead of ravenML's own."
 )
@@ -232,12 +222,7 @@ def _left(store: Store, model_id: str) -> bool:
 @click.option("--plugin", help="Plugin that loads the model.  Default: the one that its config.json names.")
 @click.option("--name", help="Name shown in lists.")
 @click.option("--transfer-only", is_flag=True, help="Mark it for transfer learning only, not for prediction.")
-@click.option(
-    "--store",
-    "address",
-    metavar="BUCKET",
-    help="Use this bucket or s3:// address instead of the configured one.",
-)
+@store_option
 @click.pass_context
 def push(
     context: click.Context,

@@ -1,10 +1,17 @@
-"""What several commands share: former names, a question, a table."""
+"""What several commands share: options, a question, a table, former names."""
 
 from __future__ import annotations
 
 import copy
 
 import click
+
+store_option = click.option(
+    "--store",
+    "address",
+    metavar="BUCKET",
+    help="Use this bucket or s3:// address instead of the configured one.",
+)
 
 
 def confirm(question: str, yes: bool) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ravenml.cli.options import print_table
+
 ANYTHING = {"ignore_unknown_options": True}  # of a command's words behind --
 
 
@@ -50,7 +52,6 @@ def list_(
     created, name, note …) with = != < <= > >= and ~ (contains); each name gets its own column.  In a
     pipe, columns are separated by tabs.
     """
-    import sys
 
     from ravenml.runs.filters import chosen, parse_since, parse_where
     from ravenml.runs.overview import overview, rows
@@ -69,13 +70,7 @@ def list_(
         said = "No runs match." if everything else "No runs yet; `raven train` makes one."
         click.echo(said, err=True)
         return
-    table = rows(found, [condition.name for condition in conditions])
-    if not sys.stdout.isatty():
-        click.echo("\n".join("\t".join(row) for row in table))
-        return
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    for row in table:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(rows(found, [condition.name for condition in conditions]))
 
 
 @runs.command()

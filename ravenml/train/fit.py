@@ -36,8 +36,8 @@ def fit(
     """Train a model, and return its run once it is complete.
 
     What is not given comes from the environment, the preset, the config file and the defaults, in this order,
-    as on the command line; a preset that the config file names stands below the file's own values.  The run
-    is the same, too: it can be listed, compared, resumed and cloned.
+    as on the command line; a preset named in the config file ranks below the file's own values.  The run is
+    the same, too: it can be listed, compared, resumed and cloned.
 
     Args:
         plugin: the plugin's name, as ``raven train list`` shows it.
@@ -71,14 +71,15 @@ def fit(
     }
     words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
     words += _kfold_words(kfold)
-    words += _settings_words(settings or {}, settings_model(found))
+    model = settings_model(found)
+    words += _settings_words(settings or {}, model)
     words += [word for name, value in (metadata or {}).items() for word in _set(f"metadata.{name}", value)]
     from ravenml.train.options import call_plugin
 
     file = Path(config).expanduser() if config is not None else None
     outer = {"config": file, "dataset": dataset, "local": local}
     given = {name: str(value) for name, value in outer.items() if value is not None}
-    run_id = call_plugin(found, [*_command_of(found), *words], given)
+    run_id = call_plugin(found, [*_command_of(found, model), *words], given)
     if run_id is None:
         raise RavenError(f"The plugin {plugin!r} trained nothing: it made no run.")
     return load_run(run_id)
@@ -97,8 +98,12 @@ def as_text(value: Any) -> str:
     is_text = isinstance(value, str)
     if is_text and value == value.strip() and value[:1] not in ("[", "{", '"') and value not in _WORDS:
         return value
-    if value is None or isinstance(value, bool | int | float):
-        return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
     style = '"' if is_text else None
     try:
         text = yaml.safe_dump(value, default_flow_style=True, default_style=style, width=float("inf"))
@@ -159,12 +164,11 @@ def _set(name: str, value: Any) -> tuple[str, str]:
     return "--set", f"{name}={as_text(value)}"
 
 
-def _command_of(plugin: Plugin) -> list[str]:
+def _command_of(plugin: Plugin, model: type[BaseModel] | None) -> list[str]:
     """The word behind the plugin's name that calls its training; none where the plugin is one command."""
     commands = getattr(plugin.load(), "commands", None)
     if not commands:
         return []
-    model = settings_model(plugin)
     name = str(getattr(model, "command", "train"))
     if name not in commands:
         raise InputError(f"The plugin {plugin.name!r} has no command {name!r}; it has {', '.join(commands)}.")

@@ -61,8 +61,8 @@ def pass_train(function: Function) -> Function:
 def _run_command(context: click.Context, function: Callable[..., Any]) -> Any:
     """Call a plugin's training command with its ``TrainInput``; finish and store what it did.
 
-    A command that is called by another one with ``@pass_train``, or that stands in a group that has it,
-    shares that one's ``TrainInput``; the outermost stores.
+    A command called by another command with ``@pass_train``, or inside a group that has it, shares the
+    outer ``TrainInput``; the outermost command stores.
 
     Returns:
         What the command returned; None where k-fold called it in other processes.

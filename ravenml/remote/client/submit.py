@@ -149,7 +149,7 @@ def submit_program(
     """Send any program to a queue, to be recorded there as ``raven run`` does; the run's id.
 
     Raises:
-        InputError: a secret stands in its command line, or see :func:`submit`.
+        InputError: the command line contains a secret; for the rest, see :func:`submit`.
     """
     words = list(program)
     if redacted_arguments(words) != words:
