@@ -86,9 +86,9 @@ class Commands(click.Group):
             from ravenml.config.home import home
 
             if (home() / "remote" / "following").is_dir():  # something was sent to a cluster from here
-                from ravenml.remote.client.sync import while_looking
+                from ravenml.remote.client.sync import sync_in_background
 
-                while_looking()
+                sync_in_background()
         return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

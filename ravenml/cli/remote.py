@@ -52,11 +52,11 @@ def check(queue: str) -> None:
 @click.argument("run", metavar="ID")
 def pull(run: str) -> None:
     """Pull a run that another machine submitted; `raven runs` then shows and follows it here, too."""
-    from ravenml.remote.client.foreign_runs import bring_run
+    from ravenml.remote.client.foreign_runs import fetch_run
     from ravenml.remote.client.sync import refresh
     from ravenml.runs.layout import find_run
 
-    run_id = bring_run(run)
+    run_id = fetch_run(run)
     ended = refresh(find_run(run_id))
     click.echo(f"Pulled:    {run_id}")
     if not ended:
@@ -75,7 +75,7 @@ def watch(once: bool) -> None:
     """
     import time
 
-    from ravenml.remote.client.foreign_runs import Others
+    from ravenml.remote.client.foreign_runs import ForeignRuns
     from ravenml.remote.client.sync import refresh_all
 
     said: set[str] = set()
@@ -85,8 +85,8 @@ def watch(once: bool) -> None:
             said.add(line)
             click.echo(line)
 
-    others = Others()
-    while (left := refresh_all(say) + others.look_after(say)) and not once:
+    others = ForeignRuns()
+    while (left := refresh_all(say) + others.check_all(say)) and not once:
         time.sleep(5)
     if left:
         click.echo(f"{left} runs have not ended.")

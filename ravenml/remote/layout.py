@@ -70,7 +70,7 @@ def attempt_name(attempt: int) -> str:
 
 
 @dataclass(frozen=True)
-class Place:
+class RemoteRun:
     """A remote run's part of a store."""
 
     store: Store
@@ -91,7 +91,7 @@ class Place:
             return None  # it was just replaced or removed
         return found if isinstance(found, dict) else None
 
-    def heard(self, name: str) -> dict[str, Any] | None:
+    def read_heartbeat(self, name: str) -> dict[str, Any] | None:
         """A heartbeat, or whatever else has an ``at``, which is given in this machine's own time.
 
         Its age is what the store says, by one clock: those of two machines may differ by minutes.

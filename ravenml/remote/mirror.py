@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ravenml.errors import RavenError
-from ravenml.remote.layout import Place
+from ravenml.remote.layout import RemoteRun
 from ravenml.runs import layout
 from ravenml.store.base import Digest
 
@@ -32,7 +32,7 @@ class Mirror:
     """Keeps a folder's copy in the store.
 
     Args:
-        place: the run's part of the store.
+        run: the run's part of the store.
         folder: the run's folder here; it need not exist yet.
         inside: what it is within the run: empty, or ``folds/0/``.
         without: parts of the folder that somebody else mirrors (``folds/``).
@@ -41,13 +41,13 @@ class Mirror:
 
     def __init__(
         self,
-        place: Place,
+        run: RemoteRun,
         folder: Path,
         inside: str = "",
         without: tuple[str, ...] = (),
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        self.place, self.folder, self.inside, self.without, self.check = place, folder, inside, without, check
+        self.run, self.folder, self.inside, self.without, self.check = run, folder, inside, without, check
         self._sent: dict[str, _Stamp] = {}
         self._grown: dict[str, int] = {}
         self._rests: dict[str, float] = {}
@@ -66,7 +66,7 @@ class Mirror:
         """
         if last:
             self._rests.clear()
-        grown = {name: size for name in self._growing() if (size := self._whole_lines(name))}
+        grown = {name: size for name in self._growing() if (size := self._complete_size(name))}
         present = set(self._files())
         for name in sorted(present):
             if Path(name).name not in _LAST:
@@ -79,7 +79,7 @@ class Mirror:
         for name in self._sent.keys() - set(self._files()):
             self.check()
             self._changes(name)
-            self.place.store.delete(self._key(name))
+            self.run.store.delete(self._key(name))
             del self._sent[name]
 
     def adopt(self) -> None:
@@ -104,7 +104,7 @@ class Mirror:
             if path.name in GROWING and not name.startswith(self.without or ("\0",)):
                 yield name
 
-    def _whole_lines(self, name: str) -> int:
+    def _complete_size(self, name: str) -> int:
         """The size of a growing file; of events, up to the last whole line."""
         try:
             with (self.folder / name).open("rb") as file:
@@ -125,9 +125,7 @@ class Mirror:
                 file.seek(begin)
                 content = file.read(min(PIECE, size - begin))
                 self.check()
-                self.place.store.put_content(
-                    self.place.key(f"grow/{self.inside}{name}@{begin:012d}"), content
-                )
+                self.run.store.put_content(self.run.key(f"grow/{self.inside}{name}@{begin:012d}"), content)
                 sent = begin + len(content)
                 self._grown[name] = sent
 
@@ -153,7 +151,7 @@ class Mirror:
         self._sent[name] = stamp
 
     def _put(self, name: str, stamp: _Stamp) -> None:
-        store = self.place.store
+        store = self.run.store
         self._changes(name)
         # The best weights are often the last ones too: one file with two names, sent once.
         if self._copies and stamp in self._whole:
@@ -173,7 +171,7 @@ class Mirror:
             del self._whole[before]
 
     def _key(self, name: str) -> str:
-        return self.place.key(f"files/{self.inside}{name}")
+        return self.run.key(f"files/{self.inside}{name}")
 
     def _stamp(self, name: str) -> _Stamp | None:
         with suppress(OSError):
@@ -182,6 +180,6 @@ class Mirror:
         return None
 
 
-def beat(place: Place, name: str, attempt: int, state: str, **more: object) -> None:
+def beat(run: RemoteRun, name: str, attempt: int, state: str, **more: object) -> None:
     """Write a heartbeat; ``name`` is ``heartbeat.json`` or ``waiting.json``."""
-    place.write(name, {"attempt": attempt, "state": state, "at": time.time(), **more})
+    run.write(name, {"attempt": attempt, "state": state, "at": time.time(), **more})

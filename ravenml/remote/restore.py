@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from ravenml.errors import RavenError
-from ravenml.remote.layout import Place
+from ravenml.remote.layout import RemoteRun
 from ravenml.runs import layout
 from ravenml.store.base import Entry
 
-Seen = dict[str, str]  # keys in the store, and the ETag that each had when it was fetched
+Etags = dict[str, str]  # keys in the store, and the ETag that each had when it was fetched
 _HEAVY = (f"/{layout.CHECKPOINTS}/", f"/{layout.ARTIFACTS}/")
 
 
@@ -20,16 +20,16 @@ def is_light(name: str) -> bool:
     return name.endswith(".json") or not any(heavy in f"/{name}" for heavy in _HEAVY)
 
 
-def is_no_state(name: str) -> bool:
+def is_not_state(name: str) -> bool:
     """Whether a file is of use elsewhere than where its training is resumed; of a script's own, all are."""
     path = Path(name)
     return not (path.name.startswith("state_") and path.parent.name == layout.CHECKPOINTS)
 
 
-def bring(
-    place: Place,
+def fetch(
+    run: RemoteRun,
     folder: Path,
-    seen: Seen,
+    seen: Etags,
     inside: str = "",
     without: Collection[str] = (),
     keep: Callable[[str], bool] = lambda name: True,
@@ -39,7 +39,7 @@ def bring(
     ``run.json`` comes last, so that a run that says it is completed is whole.
 
     Args:
-        place: the run's part of the store.
+        run: the run's part of the store.
         folder: where to.
         seen: what an earlier call has fetched.
         inside: only this part of the run (``folds/0/``), which becomes the folder itself.
@@ -49,27 +49,27 @@ def bring(
     Returns:
         Whether anything was new.
     """
-    files = {n: e for n, e in _wanted(place, "files/", inside, without).items() if keep(n)}
-    pieces = _wanted(place, "grow/", inside, without)
+    files = {n: e for n, e in _list_files(run, "files/", inside, without).items() if keep(n)}
+    pieces = _list_files(run, "grow/", inside, without)
     new = False
     for name, entry in sorted(pieces.items()):
         if seen.get(entry.key) != entry.etag:
-            _patch(place, folder, name, entry)
+            _write_piece(run, folder, name, entry)
             seen[entry.key] = entry.etag
             new = True
     for name, entry in sorted(files.items(), key=lambda one: (Path(one[0]).name == layout.RUN_JSON, one[0])):
         if seen.get(entry.key) == entry.etag and (folder / name).exists():
             continue
         try:
-            place.store.get(entry.key, folder / name, entry)
+            run.store.get(entry.key, folder / name, entry)
         except RavenError:
-            if place.store.head(entry.key) is not None:
+            if run.store.head(entry.key) is not None:
                 raise
             continue  # it was removed meanwhile
         seen[entry.key] = entry.etag
         new = True
     there = {entry.key for entry in files.values()}
-    prefix = place.key(f"files/{inside}")
+    prefix = run.key(f"files/{inside}")
     for key in [key for key in seen if key.startswith(prefix) and key not in there]:
         name = key.removeprefix(prefix)
         if not name.startswith(tuple(without)) and keep(name):  # the mirror has it no longer
@@ -78,9 +78,9 @@ def bring(
     return new
 
 
-def _wanted(place: Place, kind: str, inside: str, without: Collection[str]) -> dict[str, Entry]:
-    prefix = place.key(f"{kind}{inside}")
-    found = {entry.key.removeprefix(prefix): entry for entry in place.store.list(prefix)}
+def _list_files(run: RemoteRun, kind: str, inside: str, without: Collection[str]) -> dict[str, Entry]:
+    prefix = run.key(f"{kind}{inside}")
+    found = {entry.key.removeprefix(prefix): entry for entry in run.store.list(prefix)}
     for name in found:
         if ".." in Path(name).parts or name.startswith("/"):
             raise RavenError(
@@ -89,12 +89,12 @@ def _wanted(place: Place, kind: str, inside: str, without: Collection[str]) -> d
     return {name: entry for name, entry in found.items() if not name.startswith(tuple(without))}
 
 
-def _patch(place: Place, folder: Path, name: str, entry: Entry) -> None:
+def _write_piece(run: RemoteRun, folder: Path, name: str, entry: Entry) -> None:
     """Put a piece of a growing file where it belongs."""
     file, _, offset = name.rpartition("@")
     target = folder / file
     target.parent.mkdir(parents=True, exist_ok=True)
-    content = place.store.read(entry.key)
+    content = run.store.read(entry.key)
     descriptor = os.open(target, os.O_CREAT | os.O_WRONLY, 0o644)
     try:
         os.pwrite(descriptor, content, int(offset))

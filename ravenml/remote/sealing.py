@@ -8,7 +8,7 @@ from typing import Any
 
 from ravenml.common.io import write_json
 from ravenml.remote.job import Job
-from ravenml.remote.layout import Place
+from ravenml.remote.layout import RemoteRun
 from ravenml.runs import layout
 from ravenml.runs.events import timestamp
 
@@ -21,17 +21,17 @@ def is_sealed(folder: Path) -> bool:
 def seal_folder(folder: Path, job: Job, status: str, error: str) -> None:
     """Give an unsealed run in this folder its result."""
     record = _read(folder / layout.RUN_JSON) or job.first_record()
-    write_json(folder / layout.RUN_JSON, _sealed(record, status, error))
+    write_json(folder / layout.RUN_JSON, _with_result(record, status, error))
 
 
-def seal_mirror(place: Place, job: Job, status: str, error: str) -> None:
+def seal_mirror(run: RemoteRun, job: Job, status: str, error: str) -> None:
     """Give an unsealed run its result in the mirror; one that has a result keeps it."""
-    record = place.read(f"files/{layout.RUN_JSON}") or job.first_record()
+    record = run.read(f"files/{layout.RUN_JSON}") or job.first_record()
     if not record.get("result"):
-        place.write(f"files/{layout.RUN_JSON}", _sealed(record, status, error))
+        run.write(f"files/{layout.RUN_JSON}", _with_result(record, status, error))
 
 
-def _sealed(record: dict[str, Any], status: str, error: str) -> dict[str, Any]:
+def _with_result(record: dict[str, Any], status: str, error: str) -> dict[str, Any]:
     ended = timestamp()
     result = {"status": status, "finished": ended, "error" if status == "failed" else "reason": error}
     attempts = [*record.get("attempts", ())]

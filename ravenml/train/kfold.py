@@ -17,7 +17,7 @@ from ravenml.data.project import Project
 from ravenml.data.split import Split
 from ravenml.errors import Interrupted, RavenError
 from ravenml.infer.evaluation import pooled
-from ravenml.remote.worker.folds import ClusterChild, cluster_folds, is_cluster_run
+from ravenml.remote.worker.folds import ClusterFold, cluster_folds, is_cluster_run
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT, Child, launch
 from ravenml.runs.progress import RunProgress, Series
@@ -110,7 +110,7 @@ def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) ->
     cluster = cluster_folds(run.path)
     todo = [fold for fold in todo if not is_done(run.path, fold)]  # the cluster may know of more
     jobs = min(request.config.jobs, len(todo)) if cluster is None else len(todo)
-    waiting, running = deque(todo), dict[int, Child | ClusterChild]()
+    waiting, running = deque(todo), dict[int, Child | ClusterFold]()
     threads = str(max(1, usable_cores() // max(1, jobs)))
     shared = {name: threads for name in _THREADS} if jobs > 1 else {}
     asked_at: float | None = None
@@ -145,7 +145,7 @@ def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) ->
             child.kill()
 
 
-def _note_end(run: Run, fold: int, child: Child | ClusterChild, code: int, session: Session) -> None:
+def _note_end(run: Run, fold: int, child: Child | ClusterFold, code: int, session: Session) -> None:
     """Say so at once when a fold has failed; the others go on."""
     if code == 0 or run.stop.reason is not None:
         return

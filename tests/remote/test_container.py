@@ -13,13 +13,13 @@ import pytest
 from as_user import PATIENCE, wait_for
 
 from ravenml.errors import RavenError
-from ravenml.remote.client.execute_remotely import without_values
+from ravenml.remote.client.execute_remotely import hide_values
 from ravenml.remote.job import Job
-from ravenml.remote.layout import Place
+from ravenml.remote.layout import RemoteRun
 from ravenml.remote.worker import worker
 from ravenml.remote.worker.container import container_command, find_engine
 from ravenml.remote.worker.folds import cluster_folds
-from ravenml.remote.worker.worker import Work
+from ravenml.remote.worker.worker import Worker
 from ravenml.store.local_store import FolderStore
 
 
@@ -114,17 +114,17 @@ def test_a_container_has_the_queues_variables_and_torchruns_but_none_of_the_work
     engine: Path, tmp_path: Path
 ) -> None:
     job = in_image(tmp_path, SHOW, env={"MODE": "fast"}, setup=["export PREPARED=yes", "true"])
-    assert Work(job, 1, environment={"RANK": "0", "MASTER_ADDR": "10.0.0.1"}).run() == 0
-    place = Place(FolderStore(tmp_path / "store"), "r1")
-    seen = json.loads(place.store.read(place.key("grow/console.log@000000000000")))
+    assert Worker(job, 1, environment={"RANK": "0", "MASTER_ADDR": "10.0.0.1"}).run() == 0
+    remote_run = RemoteRun(FolderStore(tmp_path / "store"), "r1")
+    seen = json.loads(remote_run.store.read(remote_run.key("grow/console.log@000000000000")))
     assert (seen["MODE"], seen["RANK"], seen["MASTER_ADDR"]) == ("fast", "0", "10.0.0.1")
     assert seen["PREPARED"] == "yes"
     assert "OF_THE_WORKER" not in seen and "RAVENML_PARENT_PID" not in seen
 
 
 def test_a_setup_that_fails_ends_the_run_before_its_program(engine: Path, tmp_path: Path) -> None:
-    assert Work(in_image(tmp_path, "print('reached')", setup=["false"]), 1).run() != 0
-    record = Place(FolderStore(tmp_path / "store"), "r1").read("files/run.json")
+    assert Worker(in_image(tmp_path, "print('reached')", setup=["false"]), 1).run() != 0
+    record = RemoteRun(FolderStore(tmp_path / "store"), "r1").read("files/run.json")
     assert record and record["result"]["status"] == "failed"
 
 
@@ -132,19 +132,19 @@ def test_a_container_ends_with_its_worker_and_gives_way_to_the_next(
     engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "PERIOD", 0.1)
-    monkeypatch.setattr(worker, "_GRACE", 0.5)
+    monkeypatch.setattr(worker, "_KILL_AFTER", 0.5)
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
     left = subprocess.Popen([engine / "docker", "run", "--name=raven-r1", "img", "sleep", "600"])
     before = wait_for(lambda: int((engine / "raven-r1").read_text()))
-    place = Place(FolderStore(tmp_path / "store"), "r1")
-    working = threading.Thread(target=Work(in_image(tmp_path, deaf), 1).run)
+    remote_run = RemoteRun(FolderStore(tmp_path / "store"), "r1")
+    working = threading.Thread(target=Worker(in_image(tmp_path, deaf), 1).run)
     working.start()
-    key = place.key("grow/console.log@000000000000")
-    wait_for(lambda: place.store.head(key) is not None and b"up" in place.store.read(key))
+    key = remote_run.key("grow/console.log@000000000000")
+    wait_for(lambda: remote_run.store.head(key) is not None and b"up" in remote_run.store.read(key))
     left.wait(PATIENCE)  # what a killed worker had left
     inside = int((engine / "raven-r1").read_text())
     assert inside != before and Path(f"/proc/{inside}").exists()
-    place.write("control.json", {"request": "stop"})
+    remote_run.write("control.json", {"request": "stop"})
     working.join(PATIENCE)
     wait_for(lambda: not Path(f"/proc/{inside}").exists())
 
@@ -153,24 +153,24 @@ def test_a_k_fold_runs_process_asks_for_its_folds_without_ray(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)  # an import would fail
-    job, asks, run = in_image(tmp_path, "", spread_folds=True), tmp_path / "folds", tmp_path / "run"
+    job, requests, run = in_image(tmp_path, "", spread_folds=True), tmp_path / "folds", tmp_path / "run"
     (tmp_path / "job.json").write_text(json.dumps(job.as_json()))
-    asks.mkdir()
+    requests.mkdir()
     (run / "info").mkdir(parents=True)
     (run / "info" / "folds.json").write_text("{}")
     monkeypatch.setenv("RAVENML_REMOTE_JOB", str(tmp_path / "job.json"))
     folds = cluster_folds(run)
     assert folds is not None
-    place = Place(FolderStore(tmp_path / "store"), "r1")
-    assert place.read("files/info/folds.json") == {}  # the folds read the plan there
+    remote_run = RemoteRun(FolderStore(tmp_path / "store"), "r1")
+    assert remote_run.read("files/info/folds.json") == {}  # the folds read the plan there
     fold = folds.launch(1, run / "folds" / "1")
-    assert (asks / "start-1").exists() and fold.poll() is None
+    assert (requests / "start-1").exists() and fold.poll() is None
     fold.ask_to_stop()
-    place.write("files/folds/1/run.json", {"id": "r1-f1"})
-    (asks / "code-1").write_text('{"code": 3}')
+    remote_run.write("files/folds/1/run.json", {"id": "r1-f1"})
+    (requests / "code-1").write_text('{"code": 3}')
     assert fold.poll() == 3
     assert (run / "folds" / "1" / "run.json").exists()  # what it has left is here before its end is told
-    assert place.read("control-1.json") == {"request": "stop"}
+    assert remote_run.read("control-1.json") == {"request": "stop"}
 
 
 NAMES = ["USER", "URL", "TOKEN"]
@@ -187,4 +187,4 @@ NAMES = ["USER", "URL", "TOKEN"]
 def test_values_of_variables_stay_here_but_for_switches_and_numbers(
     given: str, kept: list[str], named: list[str]
 ) -> None:
-    assert without_values(given.split()) == (kept, named)
+    assert hide_values(given.split()) == (kept, named)

@@ -15,12 +15,12 @@ from ravenml.common.io import read_json, write_json
 from ravenml.config.config import config_path
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
-from ravenml.remote.client.foreign_runs import Others, bring_run
+from ravenml.remote.client.foreign_runs import ForeignRuns, fetch_run
 from ravenml.remote.client.ray_api import RayJobs
 from ravenml.remote.client.submit import REMOTE
 from ravenml.remote.client.sync import refresh
 from ravenml.remote.job import Job, submission
-from ravenml.remote.layout import Place, attempt_name, code_key, open_store
+from ravenml.remote.layout import RemoteRun, attempt_name, code_key, open_store
 from ravenml.runs.layout import find_run
 from ravenml.runs.record import read_record, status
 
@@ -40,86 +40,88 @@ def run(home: Path, tmp_path: Path) -> Path:
     """A run that was sent to the queue, whose supervisor has been silent for an hour."""
     store = tmp_path / "shared"
     job = Job(ID, "gpu", str(store), ["run", "--", "true"], None, "c0de", retries=2)
-    place = Place(open_store(str(store)), ID)
-    place.write("job.json", job.as_json())
-    place.claim(1, {"by": "me", "at": 0, "retry": 0})
-    place.write("waiting.json", {"attempt": 1, "state": "running", "at": 0})
-    place.store.put_content(code_key("c0de"), b"zip")
+    remote_run = RemoteRun(open_store(str(store)), ID)
+    remote_run.write("job.json", job.as_json())
+    remote_run.claim(1, {"by": "me", "at": 0, "retry": 0})
+    remote_run.write("waiting.json", {"attempt": 1, "state": "running", "at": 0})
+    remote_run.store.put_content(code_key("c0de"), b"zip")
     folder = home / "runs" / ID
     write_json(folder / REMOTE, {"v": 1, "id": ID, "queue": "gpu", "store": str(store)})
     write_json(folder / "run.json", job.first_record())
-    age(place, 3600)
+    age(remote_run, 3600)
     return folder
 
 
-def age(place: Place, seconds: float) -> None:
+def age(remote_run: RemoteRun, seconds: float) -> None:
     """Have everything in the store be this old."""
-    for path in Path(place.store.name).rglob("*.json"):
+    for path in Path(remote_run.store.name).rglob("*.json"):
         os.utime(path, (time.time() - seconds,) * 2)
 
 
-def place_of(folder: Path) -> Place:
-    return Place(open_store(read_json(folder / REMOTE)["store"]), ID)
+def remote_run_of(folder: Path) -> RemoteRun:
+    return RemoteRun(open_store(read_json(folder / REMOTE)["store"]), ID)
 
 
 def test_a_run_that_its_cluster_does_not_know_is_sent_again_once(run: Path, cluster: Jobs) -> None:
     refresh(run)
     refresh(run)
     assert [asked["submission_id"] for asked in cluster.submitted] == [submission(ID, 2)]
-    claim = place_of(run).read(attempt_name(2))
+    claim = remote_run_of(run).read(attempt_name(2))
     assert claim and claim["retry"] == 1
     assert status(run, read_record(run)) == "waiting"
 
 
 def test_a_cluster_that_is_away_or_refuses_uses_up_no_retry(run: Path, cluster: Jobs) -> None:
-    place, said = place_of(run), list[str]()
+    remote_run, said = remote_run_of(run), list[str]()
     cluster.answer = b"nonsense\r\n\r\n"  # something else listens there
     for _ in range(5):
         refresh(run, said.append)
-    assert place.attempts() == 1 and "does not answer" in said[0]
+    assert remote_run.attempts() == 1 and "does not answer" in said[0]
     cluster.answer, cluster.refuses = None, True
     for _ in range(5):
         refresh(run, said.append)
-        age(place, 3600)
-    assert place.attempts() == 6 and not read_record(run)["result"]
+        age(remote_run, 3600)
+    assert remote_run.attempts() == 6 and not read_record(run)["result"]
     cluster.refuses = False
     refresh(run)
     assert [asked["submission_id"] for asked in cluster.submitted] == [submission(ID, 7)]
-    claim = place.read(attempt_name(7))
+    claim = remote_run.read(attempt_name(7))
     assert claim and claim["retry"] == 1
 
 
 @pytest.fixture
-def elsewhere(run: Path, cluster: Jobs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Place]:
+def elsewhere(
+    run: Path, cluster: Jobs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[RemoteRun]:
     """The run's part of the store, as another machine sees it that knows the queue and has sent nothing."""
-    place = place_of(run)
+    remote_run = remote_run_of(run)
     monkeypatch.setenv("RAVENML_STORAGE_PATH", str(tmp_path / "other home"))
-    queue = f"{{address: '{cluster.address}', requirements: none, store: '{place.store.name}'}}"
+    queue = f"{{address: '{cluster.address}', requirements: none, store: '{remote_run.store.name}'}}"
     config_path().parent.mkdir(parents=True)
     config_path().write_text(f"queues: {{gpu: {queue}}}")
-    yield place
+    yield remote_run
 
 
 def test_any_machine_that_knows_the_queue_may_watch_over_what_others_sent(
-    elsewhere: Place, cluster: Jobs
+    elsewhere: RemoteRun, cluster: Jobs
 ) -> None:
-    others, said = Others(), list[str]()
-    assert [others.look_after(said.append) for _ in range(2)] == [1, 1]
+    others, said = ForeignRuns(), list[str]()
+    assert [others.check_all(said.append) for _ in range(2)] == [1, 1]
     assert [asked["submission_id"] for asked in cluster.submitted] == [submission(ID, 2)]
     assert said == [f"{ID} was lost with its cluster; it is sent again (attempt 2)."]
     assert not runs_dir().exists(), "the run's folder stays where it is wanted"
     elsewhere.write("files/run.json", {"id": ID, "result": {"status": "completed"}})
-    assert others.look_after(said.append) == 0
+    assert others.check_all(said.append) == 0
 
 
-def test_what_another_machine_sent_is_brought_and_followed(elsewhere: Place, cluster: Jobs) -> None:
+def test_what_another_machine_sent_is_brought_and_followed(elsewhere: RemoteRun, cluster: Jobs) -> None:
     with pytest.raises(InputError, match="`raven remote pull ID` fetches"):
         find_run(ID[:6])
     with pytest.raises(InputError, match="No run begins with '2030'"):
-        bring_run("2030")
+        fetch_run("2030")
     cluster.status[submission(ID, 1)] = "RUNNING"
     elsewhere.store.put_content(elsewhere.key("grow/console.log@000000000000"), b"epoch 1\n")
-    assert bring_run(ID[:6]) == ID
+    assert fetch_run(ID[:6]) == ID
     folder = find_run(ID[:6])
     assert refresh(folder) is False and (folder / "console.log").read_text() == "epoch 1\n"
     assert status(folder, read_record(folder)) == "running"
@@ -128,21 +130,21 @@ def test_what_another_machine_sent_is_brought_and_followed(elsewhere: Place, clu
 
 
 def test_after_its_retries_it_is_given_up(run: Path, cluster: Jobs) -> None:
-    place = place_of(run)
+    remote_run = remote_run_of(run)
     for _ in range(3):
         refresh(run)
         cluster.status.clear()  # the cluster is lost once more
-        age(place, 3600)
+        age(remote_run, 3600)
     refresh(run)
     assert len(cluster.submitted) == 2
     assert read_record(run)["result"]["error"] == "its cluster was lost 3 times, and 2 retries are over"
 
 
 def test_what_its_user_resumed_many_times_has_all_its_retries(run: Path, cluster: Jobs) -> None:
-    place = place_of(run)
+    remote_run = remote_run_of(run)
     for attempt in range(2, 9):
-        place.claim(attempt, {"by": "me", "at": 0, "retry": 0})
-    age(place, 3600)
+        remote_run.claim(attempt, {"by": "me", "at": 0, "retry": 0})
+    age(remote_run, 3600)
     refresh(run)
     assert [asked["submission_id"] for asked in cluster.submitted] == [submission(ID, 9)]
 
@@ -169,8 +171,10 @@ def test_a_job_that_failed_says_why(run: Path, cluster: Jobs) -> None:
 
 
 def test_a_clock_that_goes_wrong_there_makes_no_run_lost(run: Path, cluster: Jobs) -> None:
-    place = place_of(run)
-    place.write("heartbeat.json", {"attempt": 1, "state": "running", "at": time.time() - 7200, "by": "w"})
+    remote_run = remote_run_of(run)
+    remote_run.write(
+        "heartbeat.json", {"attempt": 1, "state": "running", "at": time.time() - 7200, "by": "w"}
+    )
     assert refresh(run) is False
     assert status(run, read_record(run)) == "running" and not cluster.submitted
 

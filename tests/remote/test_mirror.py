@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from ravenml.errors import RavenError
-from ravenml.remote.layout import Place, open_store
+from ravenml.remote.layout import RemoteRun, open_store
 from ravenml.remote.mirror import PIECE, Mirror
-from ravenml.remote.restore import bring, is_light, is_no_state
+from ravenml.remote.restore import fetch, is_light, is_not_state
 from ravenml.store.base import Digest
 from ravenml.store.local_store import FolderStore
 
@@ -56,7 +56,7 @@ def run(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_files_go_before_the_events_that_name_them_and_the_record_last(store: Recorded, run: Path) -> None:
-    Mirror(Place(store, "r"), run).round()
+    Mirror(RemoteRun(store, "r"), run).round()
     assert store.stored == [
         "files/checkpoints/model_001.pth",
         "grow/events.jsonl@000000000000",
@@ -65,7 +65,7 @@ def test_files_go_before_the_events_that_name_them_and_the_record_last(store: Re
 
 
 def test_only_what_has_changed_is_sent_again(store: Recorded, run: Path) -> None:
-    mirror = Mirror(Place(store, "r"), run)
+    mirror = Mirror(RemoteRun(store, "r"), run)
     mirror.round()
     store.stored.clear()
     mirror.round()
@@ -83,42 +83,42 @@ def test_while_a_run_goes_on_its_checkpoints_stay_there_and_states_for_resuming_
     (run / "checkpoints" / "state_001.pt").write_bytes(b"s")
     (run / "outputs").mkdir()
     (run / "outputs" / "state_of_the_art.csv").write_text("a script's own")
-    place = Place(store, "r")
-    Mirror(place, run).round(last=True)
+    remote_run = RemoteRun(store, "r")
+    Mirror(remote_run, run).round(last=True)
     here, seen = tmp_path / "here", {}  # type: ignore[var-annotated]
 
     def found() -> set[str]:
         return {path.name for path in here.rglob("*") if path.is_file()}
 
-    bring(place, here, seen, keep=is_light)
+    fetch(remote_run, here, seen, keep=is_light)
     assert found() == {"run.json", "events.jsonl", "state_of_the_art.csv"}
-    bring(place, here, seen, keep=is_no_state)
+    fetch(remote_run, here, seen, keep=is_not_state)
     assert found() == {"run.json", "events.jsonl", "state_of_the_art.csv", "model_001.pth"}
-    bring(place, here, seen, keep=is_light)  # what is only left out this time is not taken away
+    fetch(remote_run, here, seen, keep=is_light)  # what is only left out this time is not taken away
     assert "model_001.pth" in found()
 
 
 def test_what_grows_goes_in_pieces_and_comes_back_byte_for_byte(
     store: Recorded, run: Path, tmp_path: Path
 ) -> None:
-    mirror, place, there = Mirror(Place(store, "r"), run), Place(store, "r"), tmp_path / "there"
+    mirror, remote_run, there = Mirror(RemoteRun(store, "r"), run), RemoteRun(store, "r"), tmp_path / "there"
     seen: dict[str, str] = {}
     for part in range(5):
         with (run / "console.log").open("ab") as file:
             file.write(bytes([65 + part]) * (PIECE // 2 + 7))
         mirror.round()
-        bring(place, there, seen)
+        fetch(remote_run, there, seen)
         assert (there / "console.log").read_bytes() == (run / "console.log").read_bytes()
     pieces = [e.key for e in store.list("remote/r/grow/console.log@")]
     assert len(pieces) == 3
 
 
 def test_a_restored_run_goes_on_in_the_same_mirror(store: Recorded, run: Path, tmp_path: Path) -> None:
-    Mirror(Place(store, "r"), run).round()
+    Mirror(RemoteRun(store, "r"), run).round()
     other = tmp_path / "other"
-    bring(Place(store, "r"), other, {})
+    fetch(RemoteRun(store, "r"), other, {})
     assert not (other / "run.lock").exists()
-    again = Mirror(Place(store, "r"), other)
+    again = Mirror(RemoteRun(store, "r"), other)
     again.adopt()
     store.stored.clear()
     (other / "checkpoints" / "model_001.pth").unlink()
@@ -126,26 +126,26 @@ def test_a_restored_run_goes_on_in_the_same_mirror(store: Recorded, run: Path, t
     again.round()
     assert store.stored == ["files/checkpoints/model_002.pth"]
     third = tmp_path / "third"
-    bring(Place(store, "r"), third, {})
+    fetch(RemoteRun(store, "r"), third, {})
     assert [path.name for path in (third / "checkpoints").iterdir()] == ["model_002.pth"]
 
 
 def test_what_the_mirror_has_no_longer_goes_here_too(store: Recorded, run: Path, tmp_path: Path) -> None:
-    mirror, there, seen = Mirror(Place(store, "r"), run), tmp_path / "there", {}
+    mirror, there, seen = Mirror(RemoteRun(store, "r"), run), tmp_path / "there", {}
     mirror.round()
-    bring(Place(store, "r"), there, seen)
+    fetch(RemoteRun(store, "r"), there, seen)
     (there / "notes.json").write_text("mine")
     (run / "checkpoints" / "model_001.pth").unlink()
     mirror.round()
-    assert bring(Place(store, "r"), there, seen) is False
+    assert fetch(RemoteRun(store, "r"), there, seen) is False
     assert not (there / "checkpoints" / "model_001.pth").exists() and (there / "notes.json").exists()
 
 
 def test_of_many_who_see_a_lost_run_one_may_send_it_again(store: Recorded) -> None:
-    place, won = Place(store, "r"), []
+    remote_run, won = RemoteRun(store, "r"), []
 
     def claim(number: int) -> None:
-        if place.claim(2, {"by": number}):
+        if remote_run.claim(2, {"by": number}):
             won.append(number)
 
     threads = [threading.Thread(target=claim, args=(number,)) for number in range(20)]
@@ -153,8 +153,8 @@ def test_of_many_who_see_a_lost_run_one_may_send_it_again(store: Recorded) -> No
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(won) == 1 and place.read("attempts/0002.json") == {"by": won[0]}
-    assert place.attempts() == 2
+    assert len(won) == 1 and remote_run.read("attempts/0002.json") == {"by": won[0]}
+    assert remote_run.attempts() == 2
 
 
 class Slow(Recorded):
@@ -179,7 +179,7 @@ def test_a_file_that_is_being_written_holds_up_nothing(tmp_path: Path, run: Path
 
         writing = threading.Thread(target=grow)
         writing.start()
-        mirror = Mirror(Place(store, "r"), run)
+        mirror = Mirror(RemoteRun(store, "r"), run)
         mirror.round()
         assert "files/artifacts/a.bin" not in store.stored
         assert "files/run.json" in store.stored and "grow/events.jsonl@000000000000" in store.stored
@@ -191,7 +191,7 @@ def test_a_file_that_is_being_written_holds_up_nothing(tmp_path: Path, run: Path
 
 def test_a_file_that_grows_on_and_on_is_sent_now_and_then_and_at_the_end(tmp_path: Path, run: Path) -> None:
     store = Slow(tmp_path / "store")
-    mirror = Mirror(Place(store, "r"), run)
+    mirror = Mirror(RemoteRun(store, "r"), run)
     for _ in range(5):
         with (run / "board.bin").open("ab") as file:
             file.write(b"x")
@@ -204,16 +204,16 @@ def test_a_file_that_grows_on_and_on_is_sent_now_and_then_and_at_the_end(tmp_pat
 def test_a_store_that_takes_nothing_is_not_passed_over(tmp_path: Path, run: Path) -> None:
     (tmp_path / "store").write_text("a file where a folder should be")
     with pytest.raises(RavenError):
-        Mirror(Place(FolderStore(tmp_path / "store"), "r"), run).round()
+        Mirror(RemoteRun(FolderStore(tmp_path / "store"), "r"), run).round()
 
 
 def test_what_is_written_to_in_place_does_not_change_the_mirror(tmp_path: Path, run: Path) -> None:
     (run / "large.bin").write_bytes(b"a" * (2 << 20))
-    place = Place(open_store(str(tmp_path / "store")), "r")
-    Mirror(place, run).round()
+    remote_run = RemoteRun(open_store(str(tmp_path / "store")), "r")
+    Mirror(remote_run, run).round()
     with (run / "large.bin").open("r+b") as file:
         file.write(b"b")
-    assert place.store.read("remote/r/files/large.bin")[:1] == b"a"
+    assert remote_run.store.read("remote/r/files/large.bin")[:1] == b"a"
 
 
 @pytest.mark.parametrize("inside", ["", "folds/0/"])
@@ -223,7 +223,7 @@ def test_a_checkpoint_that_is_never_written_to_again_is_not_copied_on_the_same_d
     names = ("model_001.pth", "model_002_best.pth", "model_003_00017_last.pth", "state_003_00017.pt")
     for name in (*names, "last.bin"):
         (run / "checkpoints" / name).write_bytes(bytes(2 << 20))
-    Mirror(Place(open_store(str(tmp_path / "store")), "r"), run, inside).round()
+    Mirror(RemoteRun(open_store(str(tmp_path / "store")), "r"), run, inside).round()
     there = tmp_path / "store" / "remote" / "r" / "files" / inside / "checkpoints"
     same = {path.name for path in there.iterdir() if path.samefile(run / "checkpoints" / path.name)}
     assert same == set(names)
@@ -235,15 +235,15 @@ def test_a_script_may_call_its_files_as_it_likes(tmp_path: Path, run: Path) -> N
     written = run / "artifacts" / "checkpoints" / "model_001.pth"
     written.parent.mkdir(parents=True)
     written.write_bytes(b"a" * (2 << 20))
-    place = Place(open_store(str(tmp_path / "store")), "r")
-    Mirror(place, run).round()
+    remote_run = RemoteRun(open_store(str(tmp_path / "store")), "r")
+    Mirror(remote_run, run).round()
     with written.open("r+b") as file:
         file.write(b"b")
-    assert place.store.read("remote/r/files/artifacts/checkpoints/model_001.pth")[:1] == b"a"
+    assert remote_run.store.read("remote/r/files/artifacts/checkpoints/model_001.pth")[:1] == b"a"
 
 
 def test_one_file_with_two_names_is_sent_once(store: Recorded, run: Path, tmp_path: Path) -> None:
-    place, mirror = Place(store, "r"), Mirror(Place(store, "r"), run)
+    remote_run, mirror = RemoteRun(store, "r"), Mirror(RemoteRun(store, "r"), run)
     weights = run / "checkpoints" / "model_001.pth"
     os.link(weights, weights.with_name("model_001_best.pth"))
     mirror.round()
@@ -255,7 +255,7 @@ def test_one_file_with_two_names_is_sent_once(store: Recorded, run: Path, tmp_pa
     os.link(weights.with_name("model_001_best.pth"), weights.with_name("model_001_last.pth"))
     mirror.round()
     assert store.stored[-1].endswith(" again as model_001_last.pth")
-    bring(place, tmp_path / "there", {})
+    fetch(remote_run, tmp_path / "there", {})
     found = sorted((tmp_path / "there" / "checkpoints").iterdir())
     assert [path.name for path in found] == ["model_001_best.pth", "model_001_last.pth"]
     assert {path.read_bytes() for path in found} == {b"w" * 100}
@@ -274,7 +274,7 @@ def test_a_store_that_cannot_copy_gets_the_file_again_and_is_not_asked_twice(
     weights = run / "checkpoints" / "model_001.pth"
     for name in ("model_001_best.pth", "model_001_last.pth"):
         os.link(weights, weights.with_name(name))
-    Mirror(Place(store, "r"), run).round()
+    Mirror(RemoteRun(store, "r"), run).round()
     sent = [name for name in store.stored if "model_001" in name]
     assert len(sent) == 3 and len(asked) == 1
     assert store.read("remote/r/files/checkpoints/model_001_best.pth") == b"w" * 100
@@ -296,7 +296,7 @@ def test_what_takes_a_names_place_while_it_is_sent_is_not_taken_for_its_second_n
         return true_put(key, source)  # type: ignore[no-any-return]
 
     monkeypatch.setattr(store, "put", put)
-    mirror = Mirror(Place(store, "r"), run)
+    mirror = Mirror(RemoteRun(store, "r"), run)
     for _ in range(2):
         mirror.round()
     assert not late and store.read("remote/r/files/checkpoints/best.pt") == b"epoch 6"
@@ -307,7 +307,7 @@ def test_a_checkpoint_that_is_a_symbolic_link_goes_as_what_it_leads_to(tmp_path:
     weights = run / "checkpoints" / "model_002_last.pth"
     weights.write_bytes(bytes(2 << 20))
     os.symlink(weights, weights.with_name("model_002_best.pth"))
-    Mirror(Place(open_store(str(tmp_path / "store")), "r"), run).round()
+    Mirror(RemoteRun(open_store(str(tmp_path / "store")), "r"), run).round()
     shutil.rmtree(run)
     there = tmp_path / "store" / "remote" / "r" / "files" / "checkpoints" / "model_002_best.pth"
     assert there.read_bytes() == bytes(2 << 20)

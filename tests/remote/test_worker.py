@@ -20,13 +20,13 @@ from throwaway import GROUP, write_plugin
 
 from ravenml.remote import mirror
 from ravenml.remote.job import Job
-from ravenml.remote.layout import Place, is_written_once
+from ravenml.remote.layout import RemoteRun, is_written_once
 from ravenml.remote.mirror import beat
 from ravenml.remote.worker import heartbeat, scratch, worker
 from ravenml.remote.worker.heartbeat import Heartbeat, Superseded
 from ravenml.remote.worker.process import exit_code
 from ravenml.remote.worker.scratch import scratch_folder
-from ravenml.remote.worker.worker import Work
+from ravenml.remote.worker.worker import Worker
 from ravenml.store.local_store import FolderStore
 
 SAVES_SLOWLY = (
@@ -53,8 +53,8 @@ def train(ctx, train: TrainInput):
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(FolderStore(tmp_path / "store", links=is_written_once), "20261121-r")
+def remote_run(tmp_path: Path) -> RemoteRun:
+    return RemoteRun(FolderStore(tmp_path / "store", links=is_written_once), "20261121-r")
 
 
 @pytest.fixture
@@ -63,38 +63,40 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "PERIOD", 0.2)
     monkeypatch.setattr(heartbeat, "PERIOD", 0.1)
     monkeypatch.setattr(heartbeat, "ALIVE", 0.4)
-    monkeypatch.setattr(worker, "_POLITE", 0.5)
+    monkeypatch.setattr(worker, "_TERMINATE_AFTER", 0.5)
 
 
-def test_a_worker_is_heard_while_it_is_busy_with_a_long_upload(place: Place, quick: None) -> None:
-    with Heartbeat(place, "heartbeat.json", 1) as alive:
-        first = place.read("heartbeat.json")
+def test_a_worker_is_heard_while_it_is_busy_with_a_long_upload(remote_run: RemoteRun, quick: None) -> None:
+    with Heartbeat(remote_run, "heartbeat.json", 1) as alive:
+        first = remote_run.read("heartbeat.json")
         assert first and first["state"] == "running"
         time.sleep(0.5)  # the main thread does something else
-        later = place.read("heartbeat.json")
+        later = remote_run.read("heartbeat.json")
         assert later and later["at"] > first["at"]
         alive.end()
-    ended = place.read("heartbeat.json")
+    ended = remote_run.read("heartbeat.json")
     assert ended and ended["state"] == "ended"
 
 
-def test_a_worker_that_was_replaced_writes_nothing_more(place: Place, quick: None, tmp_path: Path) -> None:
+def test_a_worker_that_was_replaced_writes_nothing_more(
+    remote_run: RemoteRun, quick: None, tmp_path: Path
+) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "weights.bin").write_bytes(b"old")
-    with Heartbeat(place, "heartbeat.json", 1) as old:
-        sends = mirror.Mirror(place, tmp_path / "run", check=old.check)
-        with Heartbeat(place, "heartbeat.json", 2) as new:
-            wait_for(lambda: _replaced(old))
+    with Heartbeat(remote_run, "heartbeat.json", 1) as old:
+        sends = mirror.Mirror(remote_run, tmp_path / "run", check=old.check)
+        with Heartbeat(remote_run, "heartbeat.json", 2) as new:
+            wait_for(lambda: _superseded(old))
             with pytest.raises(Superseded):
                 sends.round()
             new.check()
         old.end()
-    assert list(place.store.list(place.key("files/"))) == []
-    beaten = place.read("heartbeat.json")
+    assert list(remote_run.store.list(remote_run.key("files/"))) == []
+    beaten = remote_run.read("heartbeat.json")
     assert beaten and beaten["attempt"] == 2 and beaten["state"] == "running"
 
 
-def _replaced(one: Heartbeat) -> bool:
+def _superseded(one: Heartbeat) -> bool:
     try:
         one.check()
     except Superseded:
@@ -102,12 +104,14 @@ def _replaced(one: Heartbeat) -> bool:
     return False
 
 
-def test_a_heartbeats_age_is_told_by_the_stores_clock(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_heartbeats_age_is_told_by_the_stores_clock(
+    remote_run: RemoteRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     true_time = time.time
     monkeypatch.setattr(time, "time", lambda: true_time() - 3600)  # this worker's clock is an hour slow
-    beat(place, "heartbeat.json", 1, "running")
+    beat(remote_run, "heartbeat.json", 1, "running")
     monkeypatch.undo()
-    heard = place.heard("heartbeat.json")
+    heard = remote_run.read_heartbeat("heartbeat.json")
     assert heard and abs(heard["at"] - time.time()) < 2
 
 
@@ -159,7 +163,7 @@ def _fail(pid: int) -> int:
 
 
 def test_the_last_checkpoint_of_a_stopped_run_is_whole_however_long_it_takes(
-    tmp_path: Path, place: Place, quick: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, remote_run: RemoteRun, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_plugin(tmp_path / "site", "slow", SAVES_SLOWLY)
     write_simple_project(tmp_path / "project", images=4, val=1)
@@ -167,31 +171,31 @@ def test_the_last_checkpoint_of_a_stopped_run_is_whole_however_long_it_takes(
     monkeypatch.setenv("RAVENML_STORAGE_PATH", str(tmp_path / "home"))
     monkeypatch.setenv("RAVENML_TRACK", "none")
     arguments = ["train", "--dataset", str(tmp_path / "project"), "slow", "train"]
-    job = Job(place.run_id, "local", str(tmp_path / "store"), arguments, None, "0")
+    job = Job(remote_run.run_id, "local", str(tmp_path / "store"), arguments, None, "0")
     codes: list[int] = []
-    working = threading.Thread(target=lambda: codes.append(Work(job, 1).run()))
+    working = threading.Thread(target=lambda: codes.append(Worker(job, 1).run()))
     working.start()
-    wait_for(lambda: place.store.head(place.key("grow/events.jsonl@000000000000")))
-    place.write("control.json", {"request": "stop"})
+    wait_for(lambda: remote_run.store.head(remote_run.key("grow/events.jsonl@000000000000")))
+    remote_run.write("control.json", {"request": "stop"})
     working.join(PATIENCE)
-    record = place.read("files/run.json")
+    record = remote_run.read("files/run.json")
     assert codes and record and record["result"]["status"] == "interrupted", record
-    assert len(place.store.read(place.key("files/checkpoints/last.bin"))) == 40_000
-    events = place.store.read(place.key("grow/events.jsonl@000000000000")).decode().splitlines()
+    assert len(remote_run.store.read(remote_run.key("files/checkpoints/last.bin"))) == 40_000
+    events = remote_run.store.read(remote_run.key("grow/events.jsonl@000000000000")).decode().splitlines()
     assert any(json.loads(line)["event_type"] == "EventType.CHECKPOINT" for line in events)
 
 
 def test_a_program_that_does_not_stop_is_ended_and_its_run_is_interrupted_not_tried_again(
-    tmp_path: Path, place: Place, quick: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, remote_run: RemoteRun, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_GRACE", 1.5)
+    monkeypatch.setattr(worker, "_KILL_AFTER", 1.5)
     monkeypatch.setenv("RAVENML_STORAGE_PATH", str(tmp_path / "home"))
     monkeypatch.setenv("RAVENML_TRACK", "none")
     deaf = (
         "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
     )
     job = Job(
-        place.run_id,
+        remote_run.run_id,
         "local",
         str(tmp_path / "store"),
         ["run", "--", sys.executable, "-c", deaf],
@@ -199,11 +203,11 @@ def test_a_program_that_does_not_stop_is_ended_and_its_run_is_interrupted_not_tr
         "0",
     )
     codes: list[int] = []
-    working = threading.Thread(target=lambda: codes.append(Work(job, 1).run()))
+    working = threading.Thread(target=lambda: codes.append(Worker(job, 1).run()))
     working.start()
-    said = place.key("grow/console.log@000000000000")
-    wait_for(lambda: place.store.head(said) is not None and b"deaf" in place.store.read(said))
-    place.write("control.json", {"request": "stop"})
+    said = remote_run.key("grow/console.log@000000000000")
+    wait_for(lambda: remote_run.store.head(said) is not None and b"deaf" in remote_run.store.read(said))
+    remote_run.write("control.json", {"request": "stop"})
     working.join(PATIENCE)
-    record = place.read("files/run.json")
+    record = remote_run.read("files/run.json")
     assert codes and record and record["result"]["status"] == "interrupted"

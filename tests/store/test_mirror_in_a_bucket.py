@@ -17,18 +17,18 @@ from ravenml.config.config import config_path
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.remote.client.submit import submit
-from ravenml.remote.layout import Place, code_key, known_runs
+from ravenml.remote.layout import RemoteRun, code_key, known_runs
 from ravenml.remote.mirror import PIECE, Mirror, beat
-from ravenml.remote.restore import bring
+from ravenml.remote.restore import fetch
 
 
 def test_a_key_is_made_once_whoever_else_tries(open_store: OpenStore) -> None:
-    place, won = Place(open_store(), "r"), list[int]()
+    remote_run, won = RemoteRun(open_store(), "r"), list[int]()
     together = threading.Barrier(12)
 
     def claim(number: int) -> None:
         together.wait()
-        if place.claim(2, {"by": number}):
+        if remote_run.claim(2, {"by": number}):
             won.append(number)
 
     threads = [threading.Thread(target=claim, args=(number,)) for number in range(12)]
@@ -36,35 +36,35 @@ def test_a_key_is_made_once_whoever_else_tries(open_store: OpenStore) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(won) == 1 and place.read("attempts/0002.json") == {"by": won[0]}
-    assert place.attempts() == 2 and not place.claim(2, {"by": "late"})
+    assert len(won) == 1 and remote_run.read("attempts/0002.json") == {"by": won[0]}
+    assert remote_run.attempts() == 2 and not remote_run.claim(2, {"by": "late"})
 
 
 def test_a_lost_answer_does_not_make_a_claim_somebody_elses(open_store: OpenStore, proxy: FaultProxy) -> None:
-    place, lost = Place(open_store(proxy), "r"), iter(["lost"])
+    remote_run, lost = RemoteRun(open_store(proxy), "r"), iter(["lost"])
     proxy.fault = lambda method, path, number: next(lost, None) if method == "PUT" else None
-    assert place.claim(1, {"by": "me"})
-    assert not Place(open_store(), "r").claim(1, {"by": "another"})
+    assert remote_run.claim(1, {"by": "me"})
+    assert not RemoteRun(open_store(), "r").claim(1, {"by": "another"})
 
 
 def test_a_run_goes_to_the_bucket_and_comes_back_as_it_grows(open_store: OpenStore, tmp_path: Path) -> None:
     run, there, seen = tmp_path / "run", tmp_path / "there", dict[str, str]()
     (run / "checkpoints").mkdir(parents=True)
     (run / "run.json").write_text("{}")
-    mirror, place = Mirror(Place(open_store(), "r"), run), Place(open_store(), "r")
+    mirror, remote_run = Mirror(RemoteRun(open_store(), "r"), run), RemoteRun(open_store(), "r")
     for step in range(4):
         (run / "checkpoints" / f"model_{step:03d}.pth").write_bytes(bytes([step]) * 1000)
         with (run / "console.log").open("ab") as log, (run / "events.jsonl").open("ab") as events:
             log.write(bytes([65 + step]) * (PIECE // 2 + 7))
             events.write(b'{"step": %d}\n' % step)
         mirror.round()
-        assert bring(place, there, seen)
+        assert fetch(remote_run, there, seen)
         for name in ("console.log", "events.jsonl", f"checkpoints/model_{step:03d}.pth"):
             assert (there / name).read_bytes() == (run / name).read_bytes()
     (run / "checkpoints" / "model_000.pth").unlink()
     mirror.round(last=True)
-    bring(place, there, seen)
-    assert not (there / "checkpoints" / "model_000.pth").exists() and not bring(place, there, seen)
+    fetch(remote_run, there, seen)
+    assert not (there / "checkpoints" / "model_000.pth").exists() and not fetch(remote_run, there, seen)
 
 
 def test_one_file_with_two_names_goes_over_the_line_once(
@@ -75,11 +75,11 @@ def test_one_file_with_two_names_goes_over_the_line_once(
     content = os.urandom(20 << 20)  # goes up in parts
     (folder / "model_002_best.pth").write_bytes(content)
     os.link(folder / "model_002_best.pth", folder / "model_002_last.pth")
-    Mirror(Place(open_store(proxy), "r"), tmp_path / "run").round()
+    Mirror(RemoteRun(open_store(proxy), "r"), tmp_path / "run").round()
     sent = [one for one in proxy.seen if one.startswith("PUT") and "model_002_last" in one]
     assert len(sent) == 1 and "partNumber" not in sent[0]
     there = tmp_path / "there"
-    assert bring(Place(open_store(), "r"), there, {})
+    assert fetch(RemoteRun(open_store(), "r"), there, {})
     for path in folder.iterdir():
         assert (there / "checkpoints" / path.name).read_bytes() == content
 
@@ -93,7 +93,7 @@ def test_a_bucket_that_does_not_copy_gets_the_file_again_and_is_not_asked_twice(
     for name in ("model_002_last.pth", "model_002.pth"):
         os.link(folder / "model_002_best.pth", folder / name)
     proxy.refuses = b"x-amz-copy-source"
-    Mirror(Place(open_store(proxy), "r"), tmp_path / "run").round()
+    Mirror(RemoteRun(open_store(proxy), "r"), tmp_path / "run").round()
     assert proxy.spoiled == 1
     for path in folder.iterdir():
         assert open_store().read(f"remote/r/files/checkpoints/{path.name}") == b"weights"
@@ -113,10 +113,10 @@ def test_a_copy_of_something_else_is_none(open_store: OpenStore) -> None:
 def test_a_heartbeats_age_is_the_buckets_own(open_store: OpenStore) -> None:
     store = open_store()
     assert abs((store.now() - datetime.now(UTC)).total_seconds()) < 5
-    place = Place(store, "r")
-    beat(place, "heartbeat.json", 1, "running")
-    place.write("heartbeat.json", {"state": "running", "at": 0})  # a machine whose clock stands
-    heard = place.heard("heartbeat.json")
+    remote_run = RemoteRun(store, "r")
+    beat(remote_run, "heartbeat.json", 1, "running")
+    remote_run.write("heartbeat.json", {"state": "running", "at": 0})  # a machine whose clock stands
+    heard = remote_run.read_heartbeat("heartbeat.json")
     assert heard is not None and abs(heard["at"] - time.time()) < 5
 
 
@@ -124,8 +124,8 @@ def test_the_runs_of_a_bucket_are_listed_without_their_files(open_store: OpenSto
     store = open_store(prefix="models")
     assert known_runs(store) == []
     for name in ("20261121-b", "20261121-a"):
-        Place(store, name).write("job.json", {})
-        Place(store, name).write("files/run.json", {})
+        RemoteRun(store, name).write("job.json", {})
+        RemoteRun(store, name).write("files/run.json", {})
     store.put_content(code_key("c0de"), b"zip")
     assert known_runs(store) == ["20261121-a", "20261121-b"] and list(store.folders()) == ["remote"]
 

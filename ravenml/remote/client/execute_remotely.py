@@ -71,7 +71,7 @@ def submit(submission: Submission) -> str:
     command = ["run", *options, "--", "python", *arguments]
     record: dict[str, Any] = {name: value for name, value in named.items() if value}
     record["command"] = ["raven", *command]
-    told, kept_here = without_values(container.arguments if container is not None else ())
+    told, kept_here = hide_values(container.arguments if container is not None else ())
     if container is not None:
         record["container"] = container.record()
     run_id = send(
@@ -90,7 +90,7 @@ def submit(submission: Submission) -> str:
     return "\n".join([*lines, f"Follow it: raven runs logs -f {run_id}"])
 
 
-def without_values(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def hide_values(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """A container's arguments as a job may hold them: with the values of switches and numbers alone.
 
     Returns:

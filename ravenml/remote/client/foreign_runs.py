@@ -8,17 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.remote.client.queues import queues
-from ravenml.remote.client.submit import REMOTE, follow_from_here
-from ravenml.remote.client.sync import looked_after
+from ravenml.remote.client.submit import REMOTE, follow_run
+from ravenml.remote.client.sync import check_run
 from ravenml.remote.job import Job
-from ravenml.remote.layout import Place, known_runs, open_store
+from ravenml.remote.layout import RemoteRun, known_runs, open_store
 from ravenml.runs import layout
 from ravenml.store.base import Store
 
 Say = Callable[[str], None]
 
 
-class Others:
+class ForeignRuns:
     """The runs of all queues' stores that this machine has not sent itself.
 
     What has ended is remembered, so that it is asked for once.
@@ -27,7 +27,7 @@ class Others:
     def __init__(self) -> None:
         self._ended: set[tuple[str, str]] = set()
 
-    def look_after(self, say: Say) -> int:
+    def check_all(self, say: Say) -> int:
         """Look at each that has not ended, and send it again if it is lost; how many there are."""
         waiting = []
         for address, store in _stores(say):
@@ -37,26 +37,26 @@ class Others:
                 say(str(error))
                 continue
             waiting += [
-                (address, Place(store, name))
+                (address, RemoteRun(store, name))
                 for name in names
                 if (address, name) not in self._ended and not (runs_dir() / name / REMOTE).exists()
             ]
         with ThreadPoolExecutor(8) as pool:
-            return sum(pool.map(lambda one: self._look_after(one[0], one[1], say), waiting))
+            return sum(pool.map(lambda one: self._check(one[0], one[1], say), waiting))
 
-    def _look_after(self, address: str, place: Place, say: Say) -> bool:
+    def _check(self, address: str, run: RemoteRun, say: Say) -> bool:
         try:
-            record = place.read(f"files/{layout.RUN_JSON}")
-            ended = bool(record and record.get("result")) or place.read("job.json") is None
-            if ended or looked_after(place, say)["state"] == "sealed":
-                self._ended.add((address, place.run_id))
+            record = run.read(f"files/{layout.RUN_JSON}")
+            ended = bool(record and record.get("result")) or run.read("job.json") is None
+            if ended or check_run(run, say)["state"] == "sealed":
+                self._ended.add((address, run.run_id))
                 return False
         except RavenError as error:
-            say(f"{place.run_id}: {error}")
+            say(f"{run.run_id}: {error}")
         return True
 
 
-def bring_run(prefix: str) -> str:
+def fetch_run(prefix: str) -> str:
     """Make a run that another machine has sent known here; its id.
 
     From then on `raven runs` brings what is new of it, as it does of those that were sent from here.
@@ -80,8 +80,8 @@ def bring_run(prefix: str) -> str:
             f"{what} with {prefix!r} in the stores of the queues{mend} {' '.join(told)}".rstrip()
         )
     ((name, (address, store)),) = found.items()
-    place = Place(store, name)
-    follow_from_here(Job.from_json(place.read("job.json"), place.key("job.json")), address)
+    run = RemoteRun(store, name)
+    follow_run(Job.from_json(run.read("job.json"), run.key("job.json")), address)
     return name
 
 

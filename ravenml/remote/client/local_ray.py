@@ -35,13 +35,13 @@ _UP = 90.0  # seconds within which Ray has to answer
 _BUSY = ("PENDING", "RUNNING")
 
 
-def _place() -> Path:
+def _folder() -> Path:
     return home() / "remote"
 
 
 def _state() -> dict[str, Any]:
     try:
-        found = read_json(_place() / "local-ray.json")
+        found = read_json(_folder() / "local-ray.json")
     except RavenError:
         return {}
     return found if isinstance(found, dict) else {}
@@ -86,8 +86,8 @@ def stop() -> bool:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    _place().mkdir(parents=True, exist_ok=True)
-    with (_place() / "local-ray.lock").open("w") as file:
+    _folder().mkdir(parents=True, exist_ok=True)
+    with (_folder() / "local-ray.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -97,8 +97,8 @@ def _start() -> RayJobs:
 
     if importlib.util.find_spec("ray") is None:
         raise RavenError("The queue `local` needs Ray; install it with: pip install 'ravenml[remote]'")
-    (_place() / "local-ray.json").unlink(missing_ok=True)
-    log = _place() / "local-ray.log"
+    (_folder() / "local-ray.json").unlink(missing_ok=True)
+    log = _folder() / "local-ray.log"
     with log.open("wb") as output:
         keeper = subprocess.Popen(
             [sys.executable, "-P", "-m", "ravenml.remote.client.local_ray"],
@@ -116,7 +116,7 @@ def _start() -> RayJobs:
     raise RavenError(f"Ray did not come up on this machine; what it said is in {log}.")
 
 
-def keep() -> None:
+def run_supervisor() -> None:
     """Start Ray, say where it is, and stop it when it has been idle (the keeper process)."""
     scratch = Path(tempfile.mkdtemp(prefix="raven-ray-", dir="/tmp"))  # Ray's sockets need a short path
     token = secrets.token_hex(32)
@@ -133,7 +133,7 @@ def keep() -> None:
         _wait_until_up(jobs, ray)
         before = os.umask(0o077)
         write_json(
-            _place() / "local-ray.json",
+            _folder() / "local-ray.json",
             {"address": jobs.address, "token": token, "pid": os.getpid(), "scratch": str(scratch)},
         )
         os.umask(before)
@@ -146,7 +146,7 @@ def keep() -> None:
         with suppress(subprocess.TimeoutExpired):
             ray.wait(20)
         _end_leftovers(scratch)
-        (_place() / "local-ray.json").unlink(missing_ok=True)
+        (_folder() / "local-ray.json").unlink(missing_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -186,7 +186,7 @@ def _wait_until_idle(jobs: RayJobs, ray: subprocess.Popen[bytes]) -> None:
         elif time.monotonic() - busy_at > patience:
             with _locked():  # nobody is about to submit, and nobody can before we are gone
                 if not _is_busy(jobs):
-                    (_place() / "local-ray.json").unlink(missing_ok=True)
+                    (_folder() / "local-ray.json").unlink(missing_ok=True)
                     return
 
 
@@ -221,4 +221,4 @@ def _end_leftovers(scratch: Path) -> None:
 
 
 if __name__ == "__main__":
-    keep()
+    run_supervisor()

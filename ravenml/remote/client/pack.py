@@ -68,7 +68,7 @@ def pack(target: Path, cwd: Path, plugin: str | None = None, needs_code: bool = 
         )
     files = dict(_packages(plugin))
     if root is not None:
-        files |= {f"{CODE}/{name}": root / name for name in _checked(root, files_of(root))}
+        files |= {f"{CODE}/{name}": root / name for name in _check_size(root, files_of(root))}
     with tempfile.TemporaryDirectory(prefix="ravenml-") as scratch:
         places = {"core": Path(__file__).parents[2]} | ({"working folder": root} if root else {})
         described = Path(scratch) / PROVENANCE
@@ -103,7 +103,7 @@ def files_of(root: Path) -> list[str]:
     tracked = _names(_git(root, "ls-files", "-z", "--cached", "--recurse-submodules"))
     others = _names(_git(root, "ls-files", "-z", "--others", "--exclude-standard"))
     names = {*tracked, *(name for name in others if not _is_secret(name))}
-    return sorted(inner for name in names for inner in _led_to(root.resolve(), name, names))
+    return sorted(inner for name in names for inner in _resolve_link(root.resolve(), name, names))
 
 
 def _submodules(root: Path) -> Iterator[tuple[Path, str]]:
@@ -120,7 +120,7 @@ def _names(listed: str | None) -> list[str]:
     return [name for name in (listed or "").split("\0") if name]
 
 
-def _led_to(root: Path, name: str, names: set[str]) -> Iterator[str]:
+def _resolve_link(root: Path, name: str, names: set[str]) -> Iterator[str]:
     """The files that a name stands for: one; or several, or none, where it is a link."""
     path = root / name
     if not path.is_symlink():
@@ -140,7 +140,7 @@ def _led_to(root: Path, name: str, names: set[str]) -> Iterator[str]:
                 yield name + other.removeprefix(inside)
 
 
-def _checked(root: Path, names: list[str]) -> list[str]:
+def _check_size(root: Path, names: list[str]) -> list[str]:
     """The names, if what they name is no more than the limit."""
     sizes = {name: (root / name).stat().st_size for name in names}
     total = sum(sizes.values())

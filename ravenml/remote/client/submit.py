@@ -22,7 +22,7 @@ from ravenml.remote.client.pack import pack
 from ravenml.remote.client.queues import NamedQueue, queue_named
 from ravenml.remote.client.ray_api import RayJobs
 from ravenml.remote.job import Job, submission
-from ravenml.remote.layout import ATTEMPT, RUN, STORE, Place, code_key, open_store
+from ravenml.remote.layout import ATTEMPT, RUN, STORE, RemoteRun, code_key, open_store
 from ravenml.remote.mirror import Mirror
 from ravenml.remote.worker.container import find_engine
 from ravenml.remote.worker.ray_hook import PYTHON
@@ -36,7 +36,7 @@ _CONFIG = (
     *("model_bucket_name", "dataset_bucket_name", "endpoint_url", "region"),
     *("addressing_style", "checksums", "upload_checkpoints"),
 )
-_HOOK = "ravenml.remote.worker.ray_hook.note_python"
+_HOOK = "ravenml.remote.worker.ray_hook.export_python"
 
 
 def submit(
@@ -120,18 +120,18 @@ def submit(
         )
         if job.image and target.is_local:
             find_engine()
-        place = Place(open_store(address), run_id)
+        run = RemoteRun(open_store(address), run_id)
         with target.cluster() as jobs:
-            if place.store.head(code_key(package.digest)) is None:
-                place.store.put(code_key(package.digest), package.path)
+            if run.store.head(code_key(package.digest)) is None:
+                run.store.put(code_key(package.digest), package.path)
             if resume_from is not None:
-                _hand_over(resume_from, place)
-            place.write("job.json", job.as_json())
-            attempt = place.attempts() + 1
-            if not place.claim(attempt, {"by": socket.gethostname(), "at": time.time(), "retry": 0}):
+                _reset_mirror(resume_from, run)
+            run.write("job.json", job.as_json())
+            attempt = run.attempts() + 1
+            if not run.claim(attempt, {"by": socket.gethostname(), "at": time.time(), "retry": 0}):
                 raise RavenError(f"Somebody else is submitting {run_id} at this moment.")
             _start(jobs, target, job, attempt, package.path)
-    follow_from_here(job)
+    follow_run(job)
     return run_id
 
 
@@ -272,7 +272,7 @@ def _compiled(plugin: str, gpu: bool) -> Path | None:
     return None
 
 
-def follow_from_here(job: Job, where: str | None = None) -> None:
+def follow_run(job: Job, where: str | None = None) -> None:
     """Make the run known on this machine: `raven runs` shows it, and brings what its mirror has.
 
     Args:
@@ -294,18 +294,18 @@ def follow_from_here(job: Job, where: str | None = None) -> None:
     mark.write_text(json.dumps({"folder": str(folder)}))
 
 
-def _hand_over(folder: Path, place: Place) -> None:
+def _reset_mirror(folder: Path, run: RemoteRun) -> None:
     """Make the mirror of a run that is gone on with elsewhere; its result of before is no longer one, and a
     request to stop was for the attempt that it was made to.
     """
     (folder / layout.CONTROL).unlink(missing_ok=True)
     for prefix in ("control", "heartbeat", "waiting"):  # the folds' too
-        for entry in list(place.store.list(place.key(prefix))):
-            place.store.delete(entry.key)
+        for entry in list(run.store.list(run.key(prefix))):
+            run.store.delete(entry.key)
     if not (folder / REMOTE).exists():
-        Mirror(place, folder).round()
+        Mirror(run, folder).round()
     record = {**read_json(folder / layout.RUN_JSON), "result": None}
-    place.write(f"files/{layout.RUN_JSON}", record)
+    run.write(f"files/{layout.RUN_JSON}", record)
     write_json(folder / layout.RUN_JSON, record)
 
 

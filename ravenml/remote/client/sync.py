@@ -26,9 +26,9 @@ from ravenml.errors import RavenError
 from ravenml.remote.client.queues import queue_named
 from ravenml.remote.client.submit import REMOTE, following, resubmit
 from ravenml.remote.job import Job, submission
-from ravenml.remote.layout import HEARTBEAT, WAITING, Place, attempt_name, open_store
+from ravenml.remote.layout import HEARTBEAT, WAITING, RemoteRun, attempt_name, open_store
 from ravenml.remote.mirror import PERIOD
-from ravenml.remote.restore import bring, is_light, is_no_state
+from ravenml.remote.restore import fetch, is_light, is_not_state
 from ravenml.remote.sealing import is_sealed, seal_mirror
 from ravenml.runs import layout
 from ravenml.runs.record import STALE
@@ -60,47 +60,47 @@ def refresh(folder: Path, say: Any = None) -> bool:
     Raises:
         RavenError: the store does not answer.
     """
-    with _alone(folder) as alone:
+    with _exclusively(folder) as alone:
         if not alone:
             return False
         told = read_json(folder / REMOTE)
-        place = Place(open_store(told["store"]), told["id"])
-        _pass_on(folder, place)
-        if _bring(place, folder):
+        run = RemoteRun(open_store(told["store"]), told["id"])
+        _forward_request(folder, run)
+        if _fetch(run, folder):
             return True
-        beat = looked_after(place, say)
+        beat = check_run(run, say)
         write_json(folder / layout.HEARTBEAT, beat)
-        return beat["state"] == "sealed" and _bring(place, folder)
+        return beat["state"] == "sealed" and _fetch(run, folder)
 
 
-def _bring(place: Place, folder: Path) -> bool:
+def _fetch(run: RemoteRun, folder: Path) -> bool:
     """Bring what is new; whether the run has ended, so that all of it is here."""
     cursor = folder / _CURSOR
     seen = read_json(cursor) if cursor.exists() else {}
-    if bring(place, folder, seen, keep=is_light):
+    if fetch(run, folder, seen, keep=is_light):
         write_json(cursor, seen)
     if not is_sealed(folder):
         return False
-    bring(place, folder, seen, keep=is_no_state)
+    fetch(run, folder, seen, keep=is_not_state)
     write_json(cursor, seen)
     (folder / layout.HEARTBEAT).unlink(missing_ok=True)
     (following() / folder.name).unlink(missing_ok=True)
     return True
 
 
-def looked_after(place: Place, say: Any = None) -> dict[str, Any]:
+def check_run(run: RemoteRun, say: Any = None) -> dict[str, Any]:
     """What is known of a run that has not ended; one that is lost is sent again."""
-    beat = newest_beat(place)
+    beat = latest_heartbeat(run)
     if time.time() - beat["at"] > STALE or not beat.get("begun", True) or beat["state"] == "ended":
-        beat = _look_after(place, beat, say or (lambda line: None))
+        beat = _check(run, beat, say or (lambda line: None))
     return beat
 
 
-def newest_beat(place: Place) -> dict[str, Any]:
+def latest_heartbeat(run: RemoteRun) -> dict[str, Any]:
     """What was last heard of a run, as ``heartbeat.json`` of its folder says it."""
-    worker, supervisor = place.heard(HEARTBEAT) or {}, place.heard(WAITING) or {}
-    attempt = place.attempts()
-    claim = place.heard(attempt_name(attempt)) or {}
+    worker, supervisor = run.read_heartbeat(HEARTBEAT) or {}, run.read_heartbeat(WAITING) or {}
+    attempt = run.attempts()
+    claim = run.read_heartbeat(attempt_name(attempt)) or {}
     now = time.time()
     if worker.get("state") == "running" and now - worker["at"] < STALE:
         return {"state": "running", "at": worker["at"], "host": worker.get("host")}
@@ -109,23 +109,23 @@ def newest_beat(place: Place) -> dict[str, Any]:
     return {**_SENT, "at": float(claim.get("at") or 0)}
 
 
-def _look_after(place: Place, beat: dict[str, Any], say: Any) -> dict[str, Any]:
+def _check(run: RemoteRun, beat: dict[str, Any], say: Any) -> dict[str, Any]:
     """A run of which nothing is heard: find out why, and send it again if its cluster has lost it.
 
     Returns:
         What is known of it now.
     """
-    content = place.read("job.json")
+    content = run.read("job.json")
     if content is None:
         return beat
-    job = Job.from_json(content, place.key("job.json"))
-    attempt = place.attempts()
+    job = Job.from_json(content, run.key("job.json"))
+    attempt = run.attempts()
     answers, found = _on_the_cluster(job, attempt)
     state = (found or {}).get("status")
     if state == "FAILED":
-        return _seal(place, job, "failed", _why(job, attempt, found or {}), say)
+        return _end_run(run, job, "failed", _failure_reason(job, attempt, found or {}), say)
     if state == "STOPPED":
-        return _seal(place, job, "interrupted", "its job was stopped on the cluster", say)
+        return _end_run(run, job, "interrupted", "its job was stopped on the cluster", say)
     if time.time() - beat["at"] <= STALE:
         return beat
     if state == "PENDING":
@@ -135,30 +135,30 @@ def _look_after(place: Place, beat: dict[str, Any], say: Any) -> dict[str, Any]:
     if not answers:
         say(f"{job.id} was lost, and the queue {job.queue!r} does not answer; it is sent again when it does.")
         return beat
-    retry = retries_before(place, attempt) + 1
+    retry = retries_before(run, attempt) + 1
     if retry > job.retries:
         why = f"its cluster was lost {retry} times, and {job.retries} retries are over"
-        return _seal(place, job, "failed", why, say)
+        return _end_run(run, job, "failed", why, say)
     claim = {"by": socket.gethostname(), "at": time.time(), "retry": retry}
-    if not place.claim(attempt + 1, claim):
+    if not run.claim(attempt + 1, claim):
         return beat  # somebody else is doing it
     say(f"{job.id} was lost with its cluster; it is sent again (attempt {attempt + 1}).")
     try:
         resubmit(job, attempt + 1)
     except RavenError as error:
-        place.write(attempt_name(attempt + 1), {**claim, "retry": retry - 1, "failed": str(error)})
+        run.write(attempt_name(attempt + 1), {**claim, "retry": retry - 1, "failed": str(error)})
         say(f"{job.id} cannot be sent again yet: {error}")
     return {**_SENT, "at": time.time()}
 
 
-def retries_before(place: Place, attempt: int) -> int:
+def retries_before(run: RemoteRun, attempt: int) -> int:
     """How often the run was sent again since a person sent it; what reached no cluster does not count."""
-    claim = place.read(attempt_name(attempt)) or {}
+    claim = run.read(attempt_name(attempt)) or {}
     return int(claim.get("retry", attempt - 1))
 
 
-def _seal(place: Place, job: Job, status: str, why: str, say: Any) -> dict[str, Any]:
-    seal_mirror(place, job, status, why)
+def _end_run(run: RemoteRun, job: Job, status: str, why: str, say: Any) -> dict[str, Any]:
+    seal_mirror(run, job, status, why)
     say(f"{job.id} is {status}: {why}")
     return {"state": "sealed", "at": time.time()}
 
@@ -177,16 +177,16 @@ def _on_the_cluster(job: Job, attempt: int) -> tuple[bool, dict[str, Any] | None
         return False, None
 
 
-def _why(job: Job, attempt: int, found: dict[str, Any]) -> str:
+def _failure_reason(job: Job, attempt: int, found: dict[str, Any]) -> str:
     """Why the cluster says that this attempt failed before it could say so itself."""
     log = ""
     with suppress(RavenError):
         jobs = queue_named(job.queue).cluster_if_up()
         log = jobs.logs(submission(job.id, attempt)) if jobs is not None else ""
-    return _sentence(str(found.get("message") or ""), log)
+    return _summarise(str(found.get("message") or ""), log)
 
 
-def _sentence(message: str, log: str) -> str:
+def _summarise(message: str, log: str) -> str:
     """What a person can use of what Ray says."""
     lines = [line.strip() for line in f"{message}\n{log}".splitlines() if line.strip()]
     for line in lines:
@@ -198,17 +198,17 @@ def _sentence(message: str, log: str) -> str:
     return f"The cluster could not start it: {told[:500]}"
 
 
-def _pass_on(folder: Path, place: Place) -> None:
+def _forward_request(folder: Path, run: RemoteRun) -> None:
     """Hand on what is asked of the run here (`raven runs stop`)."""
     control = folder / layout.CONTROL
     if control.exists():
         request = read_json(control)
-        if place.read(layout.CONTROL) != request:
-            place.write(layout.CONTROL, request)
+        if run.read(layout.CONTROL) != request:
+            run.write(layout.CONTROL, request)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[bool]:
+def _exclusively(folder: Path) -> Iterator[bool]:
     """Whether nobody else of this machine brings this run at this moment."""
     with (folder / ".mirror.lock").open("w") as file:
         try:
@@ -237,7 +237,7 @@ def refresh_all(say: Any = None) -> int:
         return sum(not ended for ended in pool.map(one, folders))
 
 
-def while_looking(patience: float = 10.0) -> None:
+def sync_in_background(patience: float = 10.0) -> None:
     """Bring what is new now, and go on with it in the background until this process ends.
 
     Args:
@@ -260,13 +260,13 @@ def while_looking(patience: float = 10.0) -> None:
     threading.Thread(target=work, name="remote runs", daemon=True).start()
     if not first.wait(patience):
         say("the stores of remote runs are slow to answer; what is shown may be old.")
-    atexit.register(_pass_on_all)
+    atexit.register(_forward_all)
 
 
-def _pass_on_all() -> None:
+def _forward_all() -> None:
     """What was asked for while looking must not stay here."""
     for folder in unfinished():
         if (folder / layout.CONTROL).exists():
             with suppress(RavenError, OSError, ValueError):
                 told = json.loads((folder / REMOTE).read_bytes())
-                _pass_on(folder, Place(open_store(told["store"]), told["id"]))
+                _forward_request(folder, RemoteRun(open_store(told["store"]), told["id"]))

@@ -19,7 +19,7 @@ class Group:
         self.why = ""
         self._tries = 0
         self._tasks: list[Any] = []
-        self._place()
+        self._reserve()
 
     def ended(self, patience: float) -> int | None:
         """Wait for a moment; the exit code once there is one."""
@@ -36,7 +36,7 @@ class Group:
             if self._tries > self.job.retries:
                 self.why = f"A worker was lost, and {self.job.retries} retries did not help: {error}"
                 return 1
-            self._place()
+            self._reserve()
             return None
         if rest and not any(codes):
             return None  # the others are about to end, or still train
@@ -47,7 +47,7 @@ class Group:
         """Stop all."""
         self._withdraw()
 
-    def _place(self) -> None:
+    def _reserve(self) -> None:
         from ray.util.placement_group import placement_group
 
         bundle = {name: amount for name, amount in self.job.resources.items() if amount}

@@ -20,7 +20,7 @@ from typing import Any
 from ravenml.common.io import write_json
 from ravenml.errors import RavenError
 from ravenml.remote.job import Job
-from ravenml.remote.layout import Place
+from ravenml.remote.layout import RemoteRun
 from ravenml.remote.mirror import PERIOD
 
 _LOOK = 0.2  # seconds
@@ -36,14 +36,14 @@ class FoldTasks:
     """
 
     def __init__(
-        self, job: Job, attempt: int, place: Place, asks: Path, function: Any, retry_on: type[Exception]
+        self, job: Job, attempt: int, run: RemoteRun, requests: Path, function: Any, retry_on: type[Exception]
     ) -> None:
         import ray
 
         from ravenml.remote.worker.supervisor import task_options
 
-        self._ray, self._job, self._attempt, self._place, self._asks = ray, job, attempt, place, asks
-        asks.mkdir()
+        self._ray, self._job, self._attempt, self._run, self._requests = ray, job, attempt, run, requests
+        requests.mkdir()
         self._task = ray.remote(function).options(
             **task_options(job.resources), max_retries=job.retries, retry_exceptions=[retry_on]
         )
@@ -65,19 +65,19 @@ class FoldTasks:
             self._ray.cancel(reference, force=True)
 
     @property
-    def under_way(self) -> bool:
+    def any_running(self) -> bool:
         """Whether a fold waits or trains."""
         return bool(self._running)
 
     def _work(self) -> None:
         while not self._ending.is_set():
             ended = self._wait()
-            for ask in sorted(self._asks.glob("start-*")):
+            for ask in sorted(self._requests.glob("start-*")):
                 fold = int(ask.name.removeprefix("start-"))
                 self._running[fold] = self._task.remote(self._job.as_json(), self._attempt, fold)
                 ask.unlink()
             for fold, reference in [*self._running.items()]:
-                self._look_after(fold, reference, reference in ended)
+                self._check(fold, reference, reference in ended)
 
     def _wait(self) -> list[Any]:
         """Wait for a moment, or until a fold has ended; which have."""
@@ -87,25 +87,25 @@ class FoldTasks:
         ended: list[Any] = self._ray.wait([*self._running.values()], timeout=_LOOK)[0]
         return ended
 
-    def _look_after(self, fold: int, reference: Any, has_ended: bool) -> None:
+    def _check(self, fold: int, reference: Any, has_ended: bool) -> None:
         if has_ended:
             told: dict[str, Any] = {"code": 1}
             try:
                 told["code"] = int(self._ray.get(reference))
             except Exception as error:
                 told["why"] = str(error)
-            write_json(self._asks / f"code-{fold}", told)
+            write_json(self._requests / f"code-{fold}", told)
             del self._running[fold]
-        elif (self._asks / f"stop-{fold}").exists() and not self._trains(fold):
+        elif (self._requests / f"stop-{fold}").exists() and not self._is_training(fold):
             self._ray.cancel(reference, force=True)
 
-    def _trains(self, fold: int) -> bool:
+    def _is_training(self, fold: int) -> bool:
         """Whether the fold's worker is heard; looked at every two seconds."""
         if time.monotonic() - self._looked_at.get(fold, -PERIOD) < PERIOD:
             return True
         self._looked_at[fold] = time.monotonic()
         try:
-            beat = self._place.heard(f"heartbeat-{fold}.json") or {}
+            beat = self._run.read_heartbeat(f"heartbeat-{fold}.json") or {}
         except RavenError:
             return True  # nothing is known: leave it
         return beat.get("state") == "running" and time.time() - beat["at"] < _FRESH

@@ -13,14 +13,14 @@ from pathlib import Path
 from ravenml.common.io import read_json
 from ravenml.errors import RavenError
 from ravenml.remote.job import Job
-from ravenml.remote.layout import Place, open_store
+from ravenml.remote.layout import RemoteRun, open_store
 from ravenml.remote.mirror import PERIOD, Mirror
-from ravenml.remote.restore import Seen, bring, is_light, is_no_state
+from ravenml.remote.restore import Etags, fetch, is_light, is_not_state
 from ravenml.remote.sealing import is_sealed
 from ravenml.runs import layout
 
 JOB_FILE = "RAVENML_REMOTE_JOB"  # in a k-fold run's environment: what its folds are started with
-ASKS = "folds"  # the folder beside that file; see ``fold_tasks``
+REQUESTS = "folds"  # the folder beside that file; see ``fold_tasks``
 
 
 def is_cluster_run() -> bool:
@@ -34,43 +34,43 @@ def cluster_folds(run_folder: Path) -> ClusterFolds | None:
     if not described:
         return None
     job = Job.from_json(json.loads(Path(described).read_bytes()), described)
-    return ClusterFolds(job, Path(described).parent / ASKS, run_folder)
+    return ClusterFolds(job, Path(described).parent / REQUESTS, run_folder)
 
 
 class ClusterFolds:
     """Has folds started, and brings what they write into the parent's folder."""
 
-    def __init__(self, job: Job, asks: Path, run_folder: Path) -> None:
-        self._asks, self._folder = asks, run_folder
-        self._place = Place(open_store(job.store), job.id)
-        self._seen: Seen = {}
+    def __init__(self, job: Job, requests: Path, run_folder: Path) -> None:
+        self._requests, self._folder = requests, run_folder
+        self._run = RemoteRun(open_store(job.store), job.id)
+        self._seen: Etags = {}
         self._looked = 0.0
         self._to_stop: set[int] = set()
-        self._bring()  # what earlier attempts have done of the folds
+        self._fetch()  # what earlier attempts have done of the folds
         for one in sorted((run_folder / layout.FOLDS).glob("*/")):
             if is_sealed(one):
-                self._bring_whole(int(one.name))
+                self._fetch_whole(int(one.name))
         # The folds read the plan and the settings from the mirror.
-        Mirror(self._place, run_folder, without=("folds/",)).round()
+        Mirror(self._run, run_folder, without=("folds/",)).round()
 
-    def launch(self, fold: int, folder: Path) -> ClusterChild:
+    def launch(self, fold: int, folder: Path) -> ClusterFold:
         """Start a fold; it waits until the cluster has what it asks for."""
-        (self._asks / f"start-{fold}").touch()
-        return ClusterChild(self, fold, folder)
+        (self._requests / f"start-{fold}").touch()
+        return ClusterFold(self, fold, folder)
 
     def exit_code(self, fold: int) -> int | None:
         """How a fold has ended; None while it has not, or while the store does not give away all of it."""
-        ended = (self._asks / f"code-{fold}").exists()
+        ended = (self._requests / f"code-{fold}").exists()
         if ended or time.monotonic() - self._looked > PERIOD:
             self._looked = time.monotonic()
             try:
                 for one in [*self._to_stop]:
-                    self._place.write(f"control-{one}.json", {"request": "stop"})
+                    self._run.write(f"control-{one}.json", {"request": "stop"})
                     self._to_stop.discard(one)
                 if ended:
-                    self._bring_whole(fold)
+                    self._fetch_whole(fold)
                 else:
-                    self._bring()
+                    self._fetch()
             except (RavenError, OSError) as error:
                 if ended:
                     print(f"Fold {fold} has ended, and cannot be brought yet: {error}", flush=True)
@@ -78,26 +78,26 @@ class ClusterFolds:
                 return None
         if not ended:
             return None
-        told = read_json(self._asks / f"code-{fold}")
+        told = read_json(self._requests / f"code-{fold}")
         if "why" in told:
             print(f"A fold was lost: {told['why']}", flush=True)
         return int(told["code"])
 
     def ask_to_stop(self, fold: int) -> None:
         """Ask the fold's worker to let it stop in good order."""
-        (self._asks / f"stop-{fold}").touch()
+        (self._requests / f"stop-{fold}").touch()
         self._to_stop.add(fold)
 
-    def _bring(self) -> None:
+    def _fetch(self) -> None:
         """What tells how the folds stand; their checkpoints come when they have ended."""
-        bring(self._place, self._folder / layout.FOLDS, self._seen, inside=f"{layout.FOLDS}/", keep=is_light)
+        fetch(self._run, self._folder / layout.FOLDS, self._seen, inside=f"{layout.FOLDS}/", keep=is_light)
 
-    def _bring_whole(self, fold: int) -> None:
+    def _fetch_whole(self, fold: int) -> None:
         inside = f"{layout.FOLDS}/{fold}/"
-        bring(self._place, self._folder / inside, self._seen, inside=inside, keep=is_no_state)
+        fetch(self._run, self._folder / inside, self._seen, inside=inside, keep=is_not_state)
 
 
-class ClusterChild:
+class ClusterFold:
     """A fold that trains somewhere on the cluster."""
 
     def __init__(self, folds: ClusterFolds, fold: int, folder: Path) -> None:

@@ -8,6 +8,6 @@ import sys
 PYTHON = "RAVENML_PYTHON"
 
 
-def note_python() -> None:
+def export_python() -> None:
     """``python`` on the path may be another one than Ray's."""
     os.environ[PYTHON] = sys.executable

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class Lost(Exception):
+class TrainingLost(Exception):
     """The training was killed by something else than itself: worth another try."""
 
 
@@ -15,17 +15,19 @@ def work(
 ) -> int:
     """A run, or one process of several that train one model; its exit code."""
     from ravenml.remote.job import Job
-    from ravenml.remote.worker.worker import Work
+    from ravenml.remote.worker.worker import Worker
 
     known = Job.from_json(job, "the task")
-    return Work(known, attempt, mirrored=rank == 0, environment=dict(environment or {})).run()
+    return Worker(known, attempt, mirrored=rank == 0, environment=dict(environment or {})).run()
 
 
 def work_fold(job: dict[str, Any], attempt: int, fold: int) -> int:
     """One fold of a k-fold run; its exit code."""
     from ravenml.remote.job import Job
-    from ravenml.remote.worker.worker import Work
+    from ravenml.remote.worker.worker import Worker
     from ravenml.runs.launcher import FOLD
 
     inside, control = f"folds/{fold}/", f"control-{fold}.json"
-    return Work(Job.from_json(job, "the task"), attempt, inside, control, environment={FOLD: str(fold)}).run()
+    return Worker(
+        Job.from_json(job, "the task"), attempt, inside, control, environment={FOLD: str(fold)}
+    ).run()

@@ -10,10 +10,10 @@ from typing import Any
 
 from ravenml.errors import RavenError
 from ravenml.remote.job import Job
-from ravenml.remote.layout import ATTEMPT, HEARTBEAT, RUN, STORE, WAITING, Place, open_store
+from ravenml.remote.layout import ATTEMPT, HEARTBEAT, RUN, STORE, WAITING, RemoteRun, open_store
 from ravenml.remote.mirror import PERIOD, beat
 from ravenml.remote.sealing import seal_mirror
-from ravenml.remote.worker.ray_tasks import Lost, work
+from ravenml.remote.worker.ray_tasks import TrainingLost, work
 from ravenml.runs import layout
 
 FRESH = 15.0  # seconds; a training whose heartbeat is younger is running
@@ -21,10 +21,10 @@ FRESH = 15.0  # seconds; a training whose heartbeat is younger is running
 
 def main() -> int:
     """Run the job that the environment names."""
-    place = Place(open_store(os.environ[STORE]), os.environ[RUN])
+    run = RemoteRun(open_store(os.environ[STORE]), os.environ[RUN])
     attempt = int(os.environ[ATTEMPT])
-    job = Job.from_json(place.read("job.json"), place.key("job.json"))
-    beat(place, WAITING, attempt, "waiting")
+    job = Job.from_json(run.read("job.json"), run.key("job.json"))
+    beat(run, WAITING, attempt, "waiting")
     import ray
 
     # Locally, what Ray prints goes to the job's log; the run's own output is in its mirror.
@@ -33,30 +33,30 @@ def main() -> int:
     begun, asked, code = time.time(), False, None
     while (code := training.ended()) is None:
         try:
-            asked = asked or place.read(layout.CONTROL) is not None
-            runs = _say_how_it_stands(ray, place, job, attempt, begun)
+            asked = asked or run.read(layout.CONTROL) is not None
+            runs = _update_heartbeat(ray, run, job, attempt, begun)
         except RavenError as error:  # a store that is away for a while is no reason to give up
             print(f"The store does not answer: {error}", flush=True)
             continue
         if asked and not runs:  # a worker that is alive stops its training itself, and stores what there is
             training.cancel()
-            seal_mirror(place, job, "interrupted", "a request to stop")
+            seal_mirror(run, job, "interrupted", "a request to stop")
             code = 130
             break
     if training.why:
-        seal_mirror(place, job, "failed", training.why)
-    beat(place, WAITING, attempt, "ended")
+        seal_mirror(run, job, "failed", training.why)
+    beat(run, WAITING, attempt, "ended")
     return code
 
 
-def _say_how_it_stands(ray: Any, place: Place, job: Job, attempt: int, begun: float) -> bool:
+def _update_heartbeat(ray: Any, run: RemoteRun, job: Job, attempt: int, begun: float) -> bool:
     """Write the supervisor's heartbeat; whether the training runs."""
-    heartbeat = place.heard(HEARTBEAT) or {}
+    heartbeat = run.read_heartbeat(HEARTBEAT) or {}
     runs = heartbeat.get("state") == "running" and heartbeat["at"] > max(begun, time.time() - FRESH)
     if runs:
-        beat(place, WAITING, attempt, "running")
+        beat(run, WAITING, attempt, "running")
     else:
-        beat(place, WAITING, attempt, "waiting", waits_for=waits_for(ray, job))
+        beat(run, WAITING, attempt, "waiting", waits_for=waits_for(ray, job))
     return runs
 
 
@@ -75,7 +75,7 @@ class Training:
         # A k-fold run's parent only waits: what it asks for is for its folds.
         asked = {"CPU": 0.0} if job.spread_folds else job.resources
         task = ray.remote(work).options(
-            **task_options(asked), name=job.id, max_retries=job.retries, retry_exceptions=[Lost]
+            **task_options(asked), name=job.id, max_retries=job.retries, retry_exceptions=[TrainingLost]
         )
         self._task = task.remote(job.as_json(), attempt)
 

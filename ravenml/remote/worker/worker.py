@@ -16,15 +16,15 @@ from ravenml.common.io import SCRATCH, write_json
 from ravenml.errors import RavenError
 from ravenml.remote.client.pack import CODE, PROVENANCE
 from ravenml.remote.job import Job
-from ravenml.remote.layout import Place, open_store
+from ravenml.remote.layout import RemoteRun, open_store
 from ravenml.remote.mirror import PERIOD, Mirror
-from ravenml.remote.restore import bring
+from ravenml.remote.restore import fetch
 from ravenml.remote.sealing import is_sealed, seal_folder
 from ravenml.remote.worker.fold_tasks import FoldTasks
-from ravenml.remote.worker.folds import ASKS, JOB_FILE
+from ravenml.remote.worker.folds import JOB_FILE, REQUESTS
 from ravenml.remote.worker.heartbeat import Heartbeat, Superseded
 from ravenml.remote.worker.process import Process
-from ravenml.remote.worker.ray_tasks import Lost, work_fold
+from ravenml.remote.worker.ray_tasks import TrainingLost, work_fold
 from ravenml.remote.worker.scratch import scratch_folder
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT
@@ -33,11 +33,11 @@ from ravenml.runs.run import FIELDS
 # Seconds after which a training that was asked to stop is sent SIGTERM, since it may not look at
 # `control.json` (one that does takes it for the same request; `raven run` always does), and SIGKILL
 # (`raven run` gives its program a minute).
-_POLITE, _GRACE = 10.0, 120.0
+_TERMINATE_AFTER, _KILL_AFTER = 10.0, 120.0
 
 
 @dataclass
-class Work:
+class Worker:
     """One process that trains, in a folder of this machine's own.
 
     Attributes:
@@ -58,7 +58,7 @@ class Work:
         """Restore, run, mirror; the exit code of the process.
 
         Raises:
-            Lost: the process was killed.
+            TrainingLost: the process was killed.
         """
         for name in self.job.secrets:
             if not (Path(name).expanduser().exists() if "/" in name else name in os.environ):
@@ -75,17 +75,17 @@ class Work:
 
     def _run(self, scratch: Path) -> int:
         job = self.job
-        place = Place(open_store(job.store), job.id)
+        run = RemoteRun(open_store(job.store), job.id)
         run_folder = scratch / "runs" / job.id
         folder = run_folder / self.inside if self.inside else run_folder
         without = ("folds/",) if job.spread_folds and not self.inside else ()
         name = self.control.replace("control", "heartbeat")
         with ExitStack() as stack:
-            heart = stack.enter_context(Heartbeat(place, name, self.attempt, silent=not self.mirrored))
-            mirror = Mirror(place, folder, self.inside, without, heart.check)
+            heartbeat = stack.enter_context(Heartbeat(run, name, self.attempt, silent=not self.mirrored))
+            mirror = Mirror(run, folder, self.inside, without, heartbeat.check)
             if self.inside:
-                bring(place, run_folder, {}, without=("folds/", "previews/"), keep=_is_no_weights)
-            bring(place, folder, {}, self.inside, without)
+                fetch(run, run_folder, {}, without=("folds/", "previews/"), keep=_is_not_weights)
+            fetch(run, folder, {}, self.inside, without)
             mirror.adopt()
             if is_sealed(folder) and _result(folder) == "completed":
                 return 0
@@ -93,13 +93,13 @@ class Work:
             output = folder / layout.CONSOLE if self.inside else scratch / "output.log"
             folds = None
             if job.spread_folds and not self.inside:
-                folds = FoldTasks(job, self.attempt, place, scratch / ASKS, work_fold, Lost)
+                folds = FoldTasks(job, self.attempt, run, scratch / REQUESTS, work_fold, TrainingLost)
                 stack.enter_context(folds)
             process = self._start(scratch, run_folder, folder, output)
             stack.callback(process.kill)
-            code, stopped = self._follow(process, place, mirror, folds)
+            code, stopped = self._follow(process, run, mirror, folds)
             if code < 0 and not is_sealed(folder) and not stopped:
-                raise Lost(f"the training was killed by signal {-code}")
+                raise TrainingLost(f"the training was killed by signal {-code}")
             if not is_sealed(folder) and not self.inside:
                 status = "completed" if code == 0 else "interrupted" if stopped else "failed"
                 why = "a request to stop" if stopped else _last_line(output)
@@ -107,8 +107,8 @@ class Work:
             if not (folder / layout.CONSOLE).exists():  # it ended before it had a run
                 shutil.copyfile(output, folder / layout.CONSOLE)
             if self.mirrored:
-                _insist(mirror)
-                heart.end()
+                _send_last(mirror)
+                heartbeat.end()
             return code
 
     def _start(self, scratch: Path, run_folder: Path, folder: Path, output: Path) -> Process:
@@ -152,7 +152,7 @@ class Work:
         return Process(job, arguments, f"raven-{job.id}{part}", cwd, [scratch, library], mine, output)
 
     def _follow(
-        self, process: Process, place: Place, mirror: Mirror, folds: FoldTasks | None
+        self, process: Process, run: RemoteRun, mirror: Mirror, folds: FoldTasks | None
     ) -> tuple[int, bool]:
         """Mirror every two seconds until the process ends; pass on what others ask of it.
 
@@ -160,7 +160,7 @@ class Work:
             Its exit code, and whether it was asked to stop.
 
         Raises:
-            Replaced: another worker has taken this run over.
+            Superseded: another worker has taken this run over.
         """
         asked_at: float | None = None
         terminated = False
@@ -168,7 +168,7 @@ class Work:
             if not self.mirrored:
                 continue
             try:
-                request = place.read(self.control) if asked_at is None else None
+                request = run.read(self.control) if asked_at is None else None
                 if request:
                     write_json(mirror.folder / layout.CONTROL, request)
                     asked_at = time.monotonic()
@@ -176,10 +176,10 @@ class Work:
             except (RavenError, OSError) as error:
                 print(f"The mirror is behind: {error}", flush=True)
             asked_for = time.monotonic() - asked_at if asked_at is not None else 0.0
-            if asked_for > _POLITE and not terminated and self.job.arguments[0] != "run":
+            if asked_for > _TERMINATE_AFTER and not terminated and self.job.arguments[0] != "run":
                 process.terminate()
                 terminated = True
-            if asked_for > _GRACE and not (folds is not None and folds.under_way):
+            if asked_for > _KILL_AFTER and not (folds is not None and folds.any_running):
                 process.kill()
         return code, asked_at is not None
 
@@ -189,15 +189,15 @@ class Work:
 
         print(sentence, flush=True)
         with suppress(RavenError):
-            seal_mirror(Place(open_store(self.job.store), self.job.id), self.job, "failed", sentence)
+            seal_mirror(RemoteRun(open_store(self.job.store), self.job.id), self.job, "failed", sentence)
         return 1
 
 
-def _is_no_weights(name: str) -> bool:
+def _is_not_weights(name: str) -> bool:
     return not name.startswith(f"{layout.CHECKPOINTS}/") or name.endswith(".json")
 
 
-def _insist(mirror: Mirror, patience: float = 6 * 3600.0) -> None:
+def _send_last(mirror: Mirror, patience: float = 6 * 3600.0) -> None:
     """The last round, tried again for hours while the store does not answer: what is here is nowhere else."""
     end, pause = time.monotonic() + patience, PERIOD
     while True:
