@@ -21,7 +21,7 @@ import yaml
 from ravenml.agent.safe_copy import copy_whole
 from ravenml.common.io import read_json, write_json
 from ravenml.config.home import runs_dir
-from ravenml.data.progress import Meter
+from ravenml.data.progress import ImageProgress
 from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.runs.events import EventReader
@@ -98,7 +98,7 @@ def deploy_task() -> None:
     serve_task(load)
 
 
-class _ReportedMeter(Meter):
+class _ReportedMeter(ImageProgress):
     """Reports the images that are done as events."""
 
     def __init__(self, total: int) -> None:

@@ -57,7 +57,7 @@ def inspect(ctx: click.Context, dataset: str | None, as_json: bool) -> None:
     else:
         found = inspect_project(root, threads)
         click.echo(as_text(found))
-    ctx.exit(1 if found.faults else 0)
+    ctx.exit(1 if found.problems else 0)
 
 
 @data.command(short_help="Write a small synthetic dataset to try things on.")
@@ -255,20 +255,20 @@ def import_(
     raven data import coco instances_val2017.json my_coco --images val2017/
     raven data import labels/ --name my_labels
     """
-    from ravenml.data.formats.base import Options
+    from ravenml.data.formats.base import ImportOptions
     from ravenml.data.formats.importing import import_project
     from ravenml.data.formats.registry import guess_format, load_format
-    from ravenml.data.notices import to_stderr
     from ravenml.data.plugin_suggestion import training_command
-    from ravenml.data.progress import Meter
+    from ravenml.data.problems import print_notice
+    from ravenml.data.progress import ImageProgress
     from ravenml.errors import Interrupted
 
     format_name, source, target = _where(words, name)
     if format_name is None:
         format_name = guess_format(source)
-        to_stderr(f"{source} is read as {format_name}.")
-    options = Options(images, class_name, class_attribute, classes)
-    meter = Meter(0)
+        print_notice(f"{source} is read as {format_name}.")
+    options = ImportOptions(images, class_name, class_attribute, classes)
+    meter = ImageProgress(0)
     try:
         done = import_project(
             format_name, load_format(format_name), source, target, options, copy, strict, meter
@@ -277,9 +277,9 @@ def import_(
         raise Interrupted("Interrupted; run the same command again to resume.") from None
     if done.cut:
         whose = "its image, and was cut" if done.cut == 1 else "their image, and were cut"
-        to_stderr(f"{_count(done.cut, 'object')} reached out of {whose} to it.")
-    if done.faults:
-        to_stderr(f"{_count(done.faults, 'bad record')} {_were(done.faults)} left out.")
+        print_notice(f"{_count(done.cut, 'object')} reached out of {whose} to it.")
+    if done.problems:
+        print_notice(f"{_count(done.problems, 'bad record')} {_were(done.problems)} left out.")
     classes_said = _count(len({title for title, _ in done.kinds}), "class", "classes")
     there = f" ({done.kept} {_were(done.kept)} there)" if done.kept else ""
     click.echo(
@@ -309,26 +309,26 @@ def export(format_name: str, project: str, target: Path, copy: bool, strict: boo
     """
     from ravenml.data.formats.exporting import export_project
     from ravenml.data.formats.registry import load_format
-    from ravenml.data.notices import to_stderr
-    from ravenml.data.progress import Meter
+    from ravenml.data.problems import print_notice
+    from ravenml.data.progress import ImageProgress
     from ravenml.data.project import Project
     from ravenml.data.registry import resolve_dataset
     from ravenml.errors import InputError, Interrupted
 
     format = load_format(format_name)
-    found = Project.read(resolve_dataset(project), lambda fault: to_stderr(f"left out: {fault}"))
+    found = Project.read(resolve_dataset(project), lambda problem: print_notice(f"left out: {problem}"))
     if not found.items:
         raise InputError(f"{found.root} holds no images to export.")
-    meter = Meter(0)
+    meter = ImageProgress(0)
     try:
         done = export_project(format_name, format, found, target, copy, strict, meter)
     except KeyboardInterrupt:
         raise Interrupted("Interrupted; run the same command again to resume.") from None
     for (what, became), count in done.lost.items():
         said = became.replace("were", "was", 1) if count == 1 else became
-        to_stderr(f"{format_name} cannot hold {what}: {count:,} {said}.")
-    if done.faults:
-        to_stderr(f"{_count(len(done.faults), 'broken record')} {_were(len(done.faults))} left out.")
+        print_notice(f"{format_name} cannot hold {what}: {count:,} {said}.")
+    if done.problems:
+        print_notice(f"{_count(len(done.problems), 'broken record')} {_were(len(done.problems))} left out.")
     click.echo(f"Exported {_count(done.images, 'image')} to {done.target}; {meter.summary()}.")
 
 

@@ -13,8 +13,8 @@ import orjson
 from ravenml.data.bitmap import decode_bitmap
 from ravenml.data.geometry import Bitmap, Geometry, Polygon, Rectangle
 from ravenml.data.images import read_bytes
-from ravenml.data.problems import Fault, Report, raise_fault, suggestion
-from ravenml.data.shapes import BadShape, bitmap_origin, outline, rectangle
+from ravenml.data.problems import DataProblem, Report, raise_problem, suggestion
+from ravenml.data.shapes import InvalidGeometry, bitmap_origin, outline, rectangle
 
 _DRAWN = ("bitmap", "polygon", "rectangle")
 _EXPORT_AGAIN = "export this image's annotation again"
@@ -43,23 +43,23 @@ class Annotation:
 
 
 def read_annotation(
-    path: Path, shapes: Mapping[str, str] | None = None, report: Report = raise_fault
+    path: Path, shapes: Mapping[str, str] | None = None, report: Report = raise_problem
 ) -> Annotation:
     """Read an annotation file.
 
     Args:
         shapes: class title to shape of the project; None allows any title.
-        report: called with each `Fault`; where it returns, the object is left out and reading goes on.
+        report: called with each `DataProblem`; where it returns, the object is left out and reading goes on.
 
     Raises:
-        Fault: (by default) the file or a field is missing or broken, a class is unknown, or a bitmap
+        DataProblem: (by default) the file or a field is missing or broken, a class is unknown, or a bitmap
             reaches outside the image.
     """
     return parse_annotation(read_bytes(path), path, shapes, report)
 
 
 def parse_annotation(
-    content: bytes, path: Path, shapes: Mapping[str, str] | None = None, report: Report = raise_fault
+    content: bytes, path: Path, shapes: Mapping[str, str] | None = None, report: Report = raise_problem
 ) -> Annotation:
     """Parse an annotation file's content; see `read_annotation`."""
     data = parse_object(content, path)
@@ -67,15 +67,15 @@ def parse_annotation(
     annotation = Annotation(size, names_of(data.get("tags"), path, "tags"), [])
     objects = data.get("objects", [])
     if not isinstance(objects, list):
-        raise Fault(path, "objects", "is not a list", _EXPORT_AGAIN)
+        raise DataProblem(path, "objects", "is not a list", _EXPORT_AGAIN)
     for number, entry in enumerate(objects):
         where = f"objects[{number}]"
         try:
             _add(annotation, entry, path, where, shapes)
-        except BadShape as bad:
-            report(Fault(path, f"{where}.{bad.field}", bad.problem, bad.mend or _EXPORT_AGAIN))
-        except Fault as fault:
-            report(fault)
+        except InvalidGeometry as bad:
+            report(DataProblem(path, f"{where}.{bad.field}", bad.problem, bad.fix or _EXPORT_AGAIN))
+        except DataProblem as error:
+            report(error)
     return annotation
 
 
@@ -83,7 +83,7 @@ def read_head(path: Path, shapes: Mapping[str, str]) -> tuple[frozenset[str], Co
     """Read only the image's tags, and count per shape the objects that cannot become a mask.
 
     Raises:
-        Fault: the file or its tags are broken; objects are not checked.
+        DataProblem: the file or its tags are broken; objects are not checked.
     """
     data = parse_object(read_bytes(path), path)
     objects = data.get("objects")
@@ -96,15 +96,15 @@ def parse_object(content: bytes, path: Path) -> dict[str, Any]:
     """Parse a file that must hold a JSON object.
 
     Raises:
-        Fault: it does not; names the line.
+        DataProblem: it does not; names the line.
     """
     try:
         data = orjson.loads(content.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise Fault(path, where, f"is not valid JSON ({error.msg})", "export it again") from None
+        raise DataProblem(path, where, f"is not valid JSON ({error.msg})", "export it again") from None
     if not isinstance(data, dict):
-        raise Fault(path, "", "holds no JSON object", "export it again")
+        raise DataProblem(path, "", "holds no JSON object", "export it again")
     return data
 
 
@@ -117,7 +117,7 @@ def names_of(tags: Any, path: Path, where: str) -> frozenset[str]:
         names = frozenset(name for name in given if isinstance(name, str))
         if all(isinstance(name, str) for name in given):
             return names
-    raise Fault(path, where, "is not a list of tags with a name each", _EXPORT_AGAIN)
+    raise DataProblem(path, where, "is not a list of tags with a name each", _EXPORT_AGAIN)
 
 
 def parse_size(data: Mapping[str, Any], path: Path) -> tuple[int, int]:
@@ -128,7 +128,7 @@ def parse_size(data: Mapping[str, Any], path: Path) -> tuple[int, int]:
         if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
             return height, width
     problem = "is missing" if size is None else "is not an object with a positive height and width"
-    raise Fault(path, "size", problem, _EXPORT_AGAIN)
+    raise DataProblem(path, "size", problem, _EXPORT_AGAIN)
 
 
 def _add(
@@ -136,9 +136,9 @@ def _add(
 ) -> None:
     title = entry.get("classTitle") if isinstance(entry, dict) else None
     if not isinstance(title, str):
-        raise Fault(path, f"{where}.classTitle", "is missing", _EXPORT_AGAIN)
+        raise DataProblem(path, f"{where}.classTitle", "is missing", _EXPORT_AGAIN)
     if shapes is not None and title not in shapes:
-        raise Fault(
+        raise DataProblem(
             path,
             f"{where}.classTitle",
             f'the class "{title}" is not in meta.json',
@@ -174,21 +174,21 @@ def kind_of(entry: Mapping[str, Any], shape: str) -> str:
 def parse_bitmap(entry: Any) -> Bitmap:
     """A bitmap out of its JSON."""
     if not isinstance(entry, dict):
-        raise BadShape("bitmap", "is missing")
+        raise InvalidGeometry("bitmap", "is missing")
     data = entry.get("data")
     if not isinstance(data, str):
-        raise BadShape("bitmap.data", "is missing")
+        raise InvalidGeometry("bitmap.data", "is missing")
     origin = bitmap_origin(entry)
     try:
         return Bitmap(origin, decode_bitmap(data))
     except ValueError as error:
-        raise BadShape("bitmap.data", str(error)) from None
+        raise InvalidGeometry("bitmap.data", str(error)) from None
 
 
 def _check_inside(bitmap: Bitmap, size: tuple[int, int]) -> None:
     (x, y), (height, width) = bitmap.origin, bitmap.mask.shape
     if x < 0 or y < 0 or x + width > size[1] or y + height > size[0]:
-        raise BadShape(
+        raise InvalidGeometry(
             "bitmap",
             f"reaches outside the image: {width}×{height} pixels at ({x}, {y}) in {size[1]}×{size[0]}",
             "correct its origin or cut it to the image",

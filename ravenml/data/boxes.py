@@ -88,7 +88,7 @@ class BoxSamples(Sequence[BoxedImage]):
         """The image and its boxes.
 
         Raises:
-            Fault: the item's files are missing or broken.
+            DataProblem: the item's files are missing or broken.
         """
         item = self.items[index]
         load = self.cache.load if self.cache is not None else decode

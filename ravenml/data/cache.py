@@ -20,7 +20,7 @@ from ravenml.common.io import write_cache
 from ravenml.data import cache_file
 from ravenml.data.decoding import decode, decode_bytes
 from ravenml.data.digests import Digests
-from ravenml.data.notices import Notice, to_stderr
+from ravenml.data.problems import Notice, print_notice
 from ravenml.data.project import Item, Project
 from ravenml.errors import InputError
 
@@ -41,7 +41,7 @@ class DecodedCache:
     0 turns the cache off.
     """
 
-    def __init__(self, root: Path, max_bytes: int, notice: Notice = to_stderr) -> None:
+    def __init__(self, root: Path, max_bytes: int, notice: Notice = print_notice) -> None:
         self.root = Path(root)
         self.max_bytes = max_bytes
         self._notice = notice
@@ -70,7 +70,7 @@ class DecodedCache:
         uint16 from 256 classes on.
 
         Raises:
-            Fault: one of the item's files is missing or broken (told anew each time; faults are not kept).
+            DataProblem: one of the item's files is missing or broken; that is not cached.
         """
         if self.max_bytes <= 0:
             return _read_only(*decode(project, item))
@@ -103,7 +103,7 @@ class DecodedCache:
         ``progress`` is called with (done, total) after each.
 
         Raises:
-            Fault: the first that an item has; the rest is left.
+            DataProblem: the first that an item has; the rest is left.
         """
         with ThreadPoolExecutor(max(threads, 1), thread_name_prefix="decode") as pool:
             waiting = [pool.submit(self._warm_one, project, item) for item in items]
@@ -124,7 +124,7 @@ class DecodedCache:
         every file is.
 
         Raises:
-            Fault: a file cannot be read.
+            DataProblem: a file cannot be read.
         """
         digests = self._digests_of(project)
 
@@ -282,7 +282,7 @@ def _scan(folder: Path | os.DirEntry[str], pattern: str) -> list[os.DirEntry[str
         return []
 
 
-def default_cache(notice: Notice = to_stderr) -> DecodedCache:
+def default_cache(notice: Notice = print_notice) -> DecodedCache:
     """The cache below ravenML's home, as large as ``$RAVENML_CACHE_BYTES`` or the configuration allows.
 
     Raises:

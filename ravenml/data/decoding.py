@@ -9,7 +9,7 @@ import numpy as np
 from ravenml.data.annotation import Annotation
 from ravenml.data.images import decode_image, read_bytes
 from ravenml.data.masks import draw_mask
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.data.project import Item, Project
 
 
@@ -19,7 +19,7 @@ def decode(project: Project, item: Item) -> tuple[np.ndarray, np.ndarray]:
     The mask is 0 for none and ``i + 1`` for ``project.classes[i]``; uint8, or uint16 from 256 classes on.
 
     Raises:
-        Fault: one of the files is missing or broken, or they differ in size.
+        DataProblem: one of the files is missing or broken, or they differ in size.
     """
     return decode_bytes(project, item, read_bytes(item.image_path), read_bytes(item.annotation_path))
 
@@ -38,7 +38,7 @@ def check_size(annotation: Annotation, image: np.ndarray, item: Item) -> None:
     """Check that an annotation belongs to an image of this size.
 
     Raises:
-        Fault: it does not; says so where width and height are only swapped.
+        DataProblem: it does not; says so where width and height are only swapped.
     """
     check_image_size(annotation.size, image, item.annotation_path, item.image_path)
 
@@ -51,4 +51,4 @@ def check_image_size(size: tuple[int, int], image: np.ndarray, annotation: Path,
     said = f"says {size[1]}×{size[0]}, but {path} is {width}×{height}"
     if size == (width, height):
         said += ", the other way round (an EXIF orientation, where there is one, has been applied)"
-    raise Fault(annotation, "size", said, "annotate this image anew, or put the right image back")
+    raise DataProblem(annotation, "size", said, "annotate this image anew, or put the right image back")

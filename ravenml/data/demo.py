@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.data.demo_scene import HEIGHT, WIDTH, Scene, make_scene
-from ravenml.data.editable_annotation import Document, Label
+from ravenml.data.editable_annotation import EditableAnnotation, Label
 from ravenml.data.formats.parallel import in_order
 from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.data.project import Project
@@ -73,9 +73,9 @@ def _meta() -> dict[str, Any]:
     return meta
 
 
-def _annotation(scene: Scene, chosen: str) -> Document:
+def _annotation(scene: Scene, chosen: str) -> EditableAnnotation:
     labels = (
         Label.make(thing.title, thing.geometry, [{"name": name} for name in thing.tags])
         for thing in scene.things
     )
-    return Document((HEIGHT, WIDTH), tuple(labels), ({"name": chosen},))
+    return EditableAnnotation((HEIGHT, WIDTH), tuple(labels), ({"name": chosen},))

@@ -52,7 +52,7 @@ class Digests:
         """Read a file: its content and its digest, which is remembered.
 
         Raises:
-            Fault: the file cannot be read.
+            DataProblem: the file cannot be read.
         """
         try:
             before = os.stat(path)

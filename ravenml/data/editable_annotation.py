@@ -1,8 +1,7 @@
 """An annotation file as it is changed and written again.
 
-Unlike `ravenml.data.annotation.Annotation`, which knows only what a mask needs, a `Document` keeps the
-file's own JSON: fields that we do not know, and objects of kinds that we do not know, are written as they
-were read.
+Unlike `ravenml.data.annotation.Annotation`, which knows only what a mask needs, an `EditableAnnotation`
+keeps the file's own JSON: unknown fields, and objects of unknown kinds, are written as they were read.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from ravenml.data.annotation import kind_of, names_of, parse_bitmap, parse_objec
 from ravenml.data.bitmap import encode_bitmap
 from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle
 from ravenml.data.images import read_bytes
-from ravenml.data.problems import Fault, suggestion
-from ravenml.data.shapes import BadShape, line, outline, point, rectangle
+from ravenml.data.problems import DataProblem, suggestion
+from ravenml.data.shapes import InvalidGeometry, line, outline, point, rectangle
 
 Tag = Mapping[str, Any]  # {"name": …, "value": …} and whatever else the file says
 
@@ -69,13 +68,13 @@ class Label:
         """The shape; None for kinds that are not known here.
 
         Raises:
-            Fault: the shape is broken.
+            DataProblem: the shape is broken.
         """
         try:
             return parse_geometry(self.entry)
-        except BadShape as bad:
+        except InvalidGeometry as bad:
             where = f"objects[{self.number}].{bad.field}"
-            raise Fault(self.file or Path("an object"), where, bad.problem, bad.mend or _AGAIN) from None
+            raise DataProblem(self.file or Path("an object"), where, bad.problem, bad.fix or _AGAIN) from None
 
     def changed(
         self,
@@ -98,7 +97,7 @@ class Label:
 
 
 @dataclass(frozen=True, eq=False)
-class Document:
+class EditableAnnotation:
     """One image's annotation.
 
     Attributes:
@@ -113,7 +112,7 @@ class Document:
     tags: tuple[Tag, ...] = ()
     rest: Mapping[str, Any] = field(default_factory=lambda: {"description": ""})
 
-    def with_labels(self, labels: Iterable[Label]) -> Document:
+    def with_labels(self, labels: Iterable[Label]) -> EditableAnnotation:
         """The same with other objects."""
         return replace(self, labels=tuple(labels))
 
@@ -127,12 +126,12 @@ class Document:
         }
 
 
-def read_document(path: Path, shapes: Mapping[str, str] | None = None) -> Document:
-    """Read an annotation file; see `parse_document`."""
-    return parse_document(read_bytes(path), path, shapes)
+def read_editable(path: Path, shapes: Mapping[str, str] | None = None) -> EditableAnnotation:
+    """Read an annotation file; see `parse_editable`."""
+    return parse_editable(read_bytes(path), path, shapes)
 
 
-def parse_document(content: bytes, path: Path, shapes: Mapping[str, str] | None = None) -> Document:
+def parse_editable(content: bytes, path: Path, shapes: Mapping[str, str] | None = None) -> EditableAnnotation:
     """Parse an annotation file's content.  Shapes are looked at only when they are asked for.
 
     Args:
@@ -140,20 +139,20 @@ def parse_document(content: bytes, path: Path, shapes: Mapping[str, str] | None 
         shapes: class title to shape of the project; None allows any title.
 
     Raises:
-        Fault: the file, its size, a tag or an object's class is broken or unknown.
+        DataProblem: the file, its size, a tag or an object's class is broken or unknown.
     """
     data = parse_object(content, path)
     size = parse_size(data, path)
     names_of(data.get("tags"), path, "tags")
     entries = data.get("objects", [])
     if not isinstance(entries, list):
-        raise Fault(path, "objects", "is not a list", _AGAIN)
+        raise DataProblem(path, "objects", "is not a list", _AGAIN)
     labels = tuple(_label(entry, path, number, shapes) for number, entry in enumerate(entries))
     rest = {name: value for name, value in data.items() if name not in ("tags", "size", "objects")}
-    return Document(size, labels, tuple(as_tags(data.get("tags"))), rest)
+    return EditableAnnotation(size, labels, tuple(as_tags(data.get("tags"))), rest)
 
 
-def write_document(path: Path, document: Document) -> None:
+def write_editable(path: Path, document: EditableAnnotation) -> None:
     """Write an annotation file, whole or not at all."""
     write_bytes(path, orjson.dumps(document.to_json()))
 
@@ -162,7 +161,7 @@ def parse_geometry(entry: Mapping[str, Any]) -> AnyGeometry | None:
     """The shape of an object with a ``geometryType``; None for kinds that are not known here.
 
     Raises:
-        BadShape: a field is missing or unusable.
+        InvalidGeometry: a field is missing or unusable.
     """
     kind, fields = entry["geometryType"], dict(entry)
     if kind == "bitmap":
@@ -208,10 +207,10 @@ def _label(entry: Any, path: Path, number: int, shapes: Mapping[str, str] | None
     title = entry.get("classTitle") if isinstance(entry, dict) else None
     where = f"objects[{number}]"
     if not isinstance(title, str):
-        raise Fault(path, f"{where}.classTitle", "is missing", _AGAIN)
+        raise DataProblem(path, f"{where}.classTitle", "is missing", _AGAIN)
     if shapes is not None and title not in shapes:
-        mend = f"add it there or correct the name ({suggestion(title, list(shapes))})"
-        raise Fault(path, f"{where}.classTitle", f'the class "{title}" is not in meta.json', mend)
+        fix = f"add it there or correct the name ({suggestion(title, list(shapes))})"
+        raise DataProblem(path, f"{where}.classTitle", f'the class "{title}" is not in meta.json', fix)
     names_of(entry.get("tags"), path, f"{where}.tags")
     kind = kind_of(entry, shapes.get(title, "") if shapes else "")
     return Label({**entry, "geometryType": kind, "tags": as_tags(entry.get("tags"))}, path, number)

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
-from ravenml.data.notices import Notice, to_stderr
+from ravenml.data.problems import Notice, print_notice
 from ravenml.data.project import Item, Project
 from ravenml.data.split import Split, rank, tell_left_out
 from ravenml.errors import InputError
@@ -19,7 +19,7 @@ def make_folds(
     by: str = "random",
     seed: int = 0,
     only_tag: str | None = None,
-    notice: Notice = to_stderr,
+    notice: Notice = print_notice,
 ) -> list[Split]:
     """Divide a project's images into ``n`` folds; in fold ``i``'s split, ``val`` is the fold itself.
 
@@ -37,7 +37,7 @@ def make_folds(
     Raises:
         InputError: fewer images or groups than folds, an unknown tag, an expression that does not
             compile, or one that matches nothing in some image's name.
-        Fault: an annotation is broken (only where tags are read).
+        DataProblem: an annotation is broken (only where tags are read).
     """
     if n < 2:
         raise InputError(f"{n} folds make no training and validation set; ask for at least 2.")

@@ -36,7 +36,7 @@ def read_header(path: Path) -> Header:
     """Read an image's size and orientation; only what is not a JPEG, PNG or BMP is decoded for it.
 
     Raises:
-        Fault: the file is missing, or is not an image that is read.
+        DataProblem: the file is missing, or is not an image that is read.
     """
     try:
         with path.open("rb") as file:

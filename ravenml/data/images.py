@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 
 # OpenCV prints on its own what is raised here as a sentence.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -28,7 +28,7 @@ def read_image(path: Path) -> np.ndarray:
     shows it, and annotations are in its coordinates.
 
     Raises:
-        Fault: the file is missing, empty, cut off, damaged or of another format.
+        DataProblem: the file is missing, empty, cut off, damaged or of another format.
     """
     return decode_image(read_bytes(path), path)
 
@@ -37,34 +37,36 @@ def read_bytes(path: Path) -> bytes:
     """Read a file of a project.
 
     Raises:
-        Fault: it is missing or cannot be read.
+        DataProblem: it is missing or cannot be read.
     """
     try:
         return path.read_bytes()
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         problem = "does not exist" if missing else f"cannot be read ({error.strerror})"
-        raise Fault(path, "", problem, "put it back, or make it readable") from None
+        raise DataProblem(path, "", problem, "put it back, or make it readable") from None
 
 
 def decode_image(content: bytes, path: Path) -> np.ndarray:
     """Decode an image file's content as `read_image` does; ``path`` is for the message alone."""
     problem = _cut_off(content)
     if problem:
-        raise Fault(path, "", problem, _COPY_AGAIN)
+        raise DataProblem(path, "", problem, _COPY_AGAIN)
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), _RGB)
     except cv2.error:
         image = None
     if image is None:
         if _known(content):
-            raise Fault(
+            raise DataProblem(
                 path,
                 "",
                 "the image is damaged, cut off, or of a kind that is not read",
                 _COPY_AGAIN_OR_CONVERT,
             )
-        raise Fault(path, "", "is not a PNG, JPEG, BMP, TIFF or WebP image", "convert it to one of these")
+        raise DataProblem(
+            path, "", "is not a PNG, JPEG, BMP, TIFF or WebP image", "convert it to one of these"
+        )
     return image if _RGB != cv2.IMREAD_COLOR else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 

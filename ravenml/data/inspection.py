@@ -16,7 +16,7 @@ from ravenml.data.decoding import check_size
 from ravenml.data.geometry import Bitmap, Polygon
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.data.project import Item, Project
 
 
@@ -42,7 +42,7 @@ class Inspection:
     image_tags: Counter[str] = field(default_factory=Counter)
     object_tags: Counter[str] = field(default_factory=Counter)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # (width, height)
-    faults: list[Fault] = field(default_factory=list)
+    problems: list[DataProblem] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """For ``raven data inspect --json``; sizes are ``[width, height, images]``."""
@@ -63,8 +63,8 @@ class Inspection:
             "object_tags": dict(self.object_tags),
             "sizes": [[width, height, count] for (width, height), count in self.sizes.most_common()],
             "faults": [
-                {"file": str(f.file), "field": f.field, "problem": f.problem, "mend": f.mend}
-                for f in self.faults
+                {"file": str(f.file), "field": f.field, "problem": f.problem, "mend": f.fix}
+                for f in self.problems
             ],
         }
 
@@ -74,23 +74,25 @@ def inspect_project(
 ) -> Inspection:
     """Read every image and annotation of a project and count what is in it.
 
-    Faults are collected, not raised; an item with a fault counts as far as it can be read.
+    Faults are collected, not raised; an item with a problem counts as far as it can be read.
     ``progress`` is called with (done, total) after each image.
 
     Raises:
         InputError: no such folder, or no usable `meta.json`.
     """
-    faults: list[Fault] = []
-    project = Project.read(root, faults.append)
+    problems: list[DataProblem] = []
+    project = Project.read(root, problems.append)
     found = Inspection(
         project,
         dict.fromkeys(project.datasets, 0),
         {known.title: ClassCount() for known in project.classes},
-        faults=faults,
+        problems=problems,
     )
-    if not project.items and not faults:
-        faults.append(
-            Fault(project.root, "", "holds no images", "put them into a dataset: a folder with img/ and ann/")
+    if not project.items and not problems:
+        problems.append(
+            DataProblem(
+                project.root, "", "holds no images", "put them into a dataset: a folder with img/ and ann/"
+            )
         )
     pixels = np.zeros(len(project.classes) + 1, np.int64)
     with ThreadPoolExecutor(max(threads, 1)) as pool:
@@ -111,33 +113,33 @@ class _Seen:
 
     item: Item
     pixels: np.ndarray
-    faults: list[Fault]
+    problems: list[DataProblem]
     annotation: Annotation | None = None
     size: tuple[int, int] | None = None
 
 
 def _look(project: Project, item: Item) -> _Seen:
-    faults: list[Fault] = []
-    seen = _Seen(item, np.zeros(len(project.classes) + 1, np.int64), faults)
+    problems: list[DataProblem] = []
+    seen = _Seen(item, np.zeros(len(project.classes) + 1, np.int64), problems)
     try:
         image = read_image(item.image_path)
         seen.size = (image.shape[1], image.shape[0])
-    except Fault as fault:
-        faults.append(fault)
+    except DataProblem as error:
+        problems.append(error)
         image = None
     try:
-        annotation = seen.annotation = project.annotation(item, faults.append)
+        annotation = seen.annotation = project.annotation(item, problems.append)
         if image is not None:
             check_size(annotation, image, item)
         drawn = np.bincount(draw_mask(annotation, project.titles).ravel(), minlength=len(seen.pixels))
         seen.pixels += drawn
-    except Fault as fault:
-        faults.append(fault)
+    except DataProblem as error:
+        problems.append(error)
     return seen
 
 
 def _count(found: Inspection, seen: _Seen) -> None:
-    found.faults += seen.faults
+    found.problems += seen.problems
     found.datasets[seen.item.dataset] += 1
     if seen.size is not None:
         found.sizes[seen.size] += 1

@@ -10,7 +10,7 @@ from ravenml.data.inspection import Inspection
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class _Table:
     """A title, a header and rows of text."""
 
     title: str
@@ -19,9 +19,9 @@ class Table:
     colors: tuple[str, ...] = ()  # "#RRGGBB" of each row
 
 
-def tables(found: Inspection) -> Iterator[Table]:
+def tables(found: Inspection) -> Iterator[_Table]:
     """What is shown, in order; empty tables are left out."""
-    yield Table("Datasets", ("dataset", "images"), [(n, str(c)) for n, c in found.datasets.items()])
+    yield _Table("Datasets", ("dataset", "images"), [(n, str(c)) for n, c in found.datasets.items()])
     rows, colors = [], []
     for known in found.project.classes:
         count = found.classes[known.title]
@@ -29,7 +29,7 @@ def tables(found: Inspection) -> Iterator[Table]:
         rows.append((known.title, known.shape, str(count.objects), str(count.images), share))
         colors.append(known.color)
     rows.append(("(background)", "", "", "", f"{100 * found.background_share:.2f} %"))
-    yield Table("Classes", ("class", "shape", "objects", "images", "pixels"), rows, (*colors, "#808080"))
+    yield _Table("Classes", ("class", "shape", "objects", "images", "pixels"), rows, (*colors, "#808080"))
     yield _counted("Shapes that become masks", "shape", found.shapes)
     yield _counted("Shapes that cannot become masks and are left out", "shape", found.left_out)
     yield _counted("Image tags", "tag", found.image_tags)
@@ -38,14 +38,14 @@ def tables(found: Inspection) -> Iterator[Table]:
     if len(found.sizes) > 8:
         rest = found.sizes.total() - sum(count for _, count in found.sizes.most_common(8))
         sizes.append((f"{len(found.sizes) - 8} more sizes", str(rest)))
-    yield Table("Image sizes", ("width×height", "images"), sizes)
+    yield _Table("Image sizes", ("width×height", "images"), sizes)
 
 
 def summary(found: Inspection) -> str:
     """The last line: whether anything is wrong."""
-    if not found.faults:
-        return "No faults found."
-    return "1 fault found." if len(found.faults) == 1 else f"{len(found.faults)} faults found."
+    if not found.problems:
+        return "No problems found."
+    return "1 problem found." if len(found.problems) == 1 else f"{len(found.problems)} problems found."
 
 
 def as_text(found: Inspection) -> str:
@@ -64,7 +64,7 @@ def as_text(found: Inspection) -> str:
             ]
             lines.append(("  " + "  ".join(cells)).rstrip())
         lines.append("")
-    lines += [f"FAULT {fault}" for fault in found.faults]
+    lines += [f"PROBLEM {error}" for error in found.problems]
     return "\n".join([*lines, summary(found)])
 
 
@@ -91,12 +91,14 @@ def print_rich(found: Inspection) -> None:
         console.print(Text("\n" + table.title, "bold"))
         console.print(Padding(shown, (0, 0, 0, 2), expand=False))
     console.print()
-    for fault in found.faults:
-        where = f"{fault.file}{f', {fault.field}' if fault.field else ''}"
-        parts = ("✗ ", "bold red"), (where, "bold"), f": {fault.problem}; ", (f"{fault.mend}.", "green")
+    for error in found.problems:
+        where = f"{error.file}{f', {error.field}' if error.field else ''}"
+        parts = ("✗ ", "bold red"), (where, "bold"), f": {error.problem}; ", (f"{error.fix}.", "green")
         console.print(Text.assemble(*parts), soft_wrap=True)  # so that a path can be copied whole
-    console.print(Text(("✗ " if found.faults else "✓ ") + summary(found), "red" if found.faults else "green"))
+    console.print(
+        Text(("✗ " if found.problems else "✓ ") + summary(found), "red" if found.problems else "green")
+    )
 
 
-def _counted(title: str, name: str, counter: Counter[str]) -> Table:
-    return Table(title, (name, "count"), [(key, str(count)) for key, count in counter.most_common()])
+def _counted(title: str, name: str, counter: Counter[str]) -> _Table:
+    return _Table(title, (name, "count"), [(key, str(count)) for key, count in counter.most_common()])

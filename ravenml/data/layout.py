@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ravenml.data.images import EXTENSIONS
-from ravenml.data.problems import Fault, Report
+from ravenml.data.problems import DataProblem, Report
 
 IMPORT_NOTE = "import.json"  # in a project that is being, or was, imported: of what
 _NESTED = "datasets"
@@ -45,7 +45,7 @@ def find_items(root: Path, report: Report) -> tuple[list[str], list[Item]]:
     for name, folder in _datasets(root, (), frozenset()):
         if name in folders:
             problem = f'is a second dataset named "{name}" beside {folders[name]}'
-            report(Fault(folder, "", problem, "rename it"))
+            report(DataProblem(folder, "", problem, "rename it"))
         folders.setdefault(name, folder)
     names = sorted(folders)
     return names, [item for name in names for item in _items(name, folders[name], report)]
@@ -85,16 +85,18 @@ def _items(dataset: str, folder: Path, report: Report) -> Iterator[Item]:
         image, annotation = folder / "img" / name, folder / "ann" / (wanted or f"{name}.json")
         if extension.lower() not in EXTENSIONS:
             problem = f'images of the kind "{extension}" are not read'
-            report(Fault(image, "", problem, "convert it to PNG or JPEG"))
+            report(DataProblem(image, "", problem, "convert it to PNG or JPEG"))
         elif wanted is None:
-            report(Fault(image, "", f"has no annotation {annotation}", "annotate the image or remove it"))
+            report(
+                DataProblem(image, "", f"has no annotation {annotation}", "annotate the image or remove it")
+            )
         else:
             yield Item(dataset, name, image, annotation)
         unused.discard(wanted or "")
     for name in sorted(unused):
         image = folder / "img" / name.removesuffix(".json")
-        mend = "put the image back or remove the file"
-        report(Fault(folder / "ann" / name, "", f"has no image {image}", mend))
+        fix = "put the image back or remove the file"
+        report(DataProblem(folder / "ann" / name, "", f"has no image {image}", fix))
 
 
 def _files(folder: Path) -> list[str]:

@@ -46,7 +46,7 @@ def list_local() -> list[DatasetRow]:
     found = []
     for name, path in known_datasets().items():
         try:
-            images = str(len(Project.read(path, lambda fault: None).items))
+            images = str(len(Project.read(path, lambda problem: None).items))
         except RavenError:
             images = "missing" if not path.exists() else "broken"
         size, newest = _extent(path)

@@ -12,7 +12,7 @@ from typing import Any
 from ravenml.data.annotation import parse_object
 from ravenml.data.images import read_bytes
 from ravenml.data.layout import IMPORT_NOTE
-from ravenml.data.problems import Fault, Report, raise_fault
+from ravenml.data.problems import DataProblem, Report, raise_problem
 
 _EXPORT_AGAIN = "export the project again"
 _GREY = "#808080"
@@ -48,60 +48,64 @@ def spare_color(number: int) -> str:
     return "#{:02X}{:02X}{:02X}".format(*(round(255 * part) for part in wheel))
 
 
-def read_meta(path: Path, report: Report = raise_fault) -> tuple[list[ObjClass], list[TagMeta]]:
+def read_meta(path: Path, report: Report = raise_problem) -> tuple[list[ObjClass], list[TagMeta]]:
     """Read `meta.json`: classes and tags, in the file's order.
 
     Tags stand under ``tags``, or (in older projects) under ``tags_images`` and ``tags_objects``, as
     objects or as bare names.
 
     Raises:
-        Fault: the file is missing, is not JSON, or one of its fields is unusable.
+        DataProblem: the file is missing, is not JSON, or one of its fields is unusable.
     """
     if not path.is_file():
         raise _no_project(path)
     data = parse_object(read_bytes(path), path)
     entries = data.get("classes")
     if not isinstance(entries, list):
-        raise Fault(path, "classes", "is missing or no list", _EXPORT_AGAIN)
+        raise DataProblem(path, "classes", "is missing or no list", _EXPORT_AGAIN)
     classes: dict[str, ObjClass] = {}
     for number, entry in enumerate(entries):
         where = f"classes[{number}]"
         try:
             made = _class(entry, path, where, report)
             if made.title in classes:
-                raise Fault(path, f"{where}.title", f'"{made.title}" is there twice', "rename one of them")
+                raise DataProblem(
+                    path, f"{where}.title", f'"{made.title}" is there twice', "rename one of them"
+                )
             classes[made.title] = made
-        except Fault as fault:
-            report(fault)
+        except DataProblem as error:
+            report(error)
     tags: dict[str, TagMeta] = {}
     for where, entry in _tag_entries(data, path):
         try:
             tag = _tag(entry, path, where)
             tags.setdefault(tag.name, tag)
-        except Fault as fault:
-            report(fault)
+        except DataProblem as error:
+            report(error)
     return list(classes.values()), list(tags.values())
 
 
-def _no_project(path: Path) -> Fault:
+def _no_project(path: Path) -> DataProblem:
     if (path.parent / IMPORT_NOTE).is_file():
         problem = "is missing, for the import of this project has not ended"
-        return Fault(path, "", problem, "give the same `raven data import` again")
+        return DataProblem(path, "", problem, "give the same `raven data import` again")
     problem = "is missing, so this is not a Supervisely project"
-    return Fault(path, "", problem, "name a project's own folder, or make one: raven data import SRC DST")
+    return DataProblem(
+        path, "", problem, "name a project's own folder, or make one: raven data import SRC DST"
+    )
 
 
 def _class(entry: Any, path: Path, where: str, report: Report) -> ObjClass:
     title = entry.get("title") if isinstance(entry, dict) else None
     if not isinstance(title, str) or not title:
-        raise Fault(path, f"{where}.title", "is missing", _EXPORT_AGAIN)
+        raise DataProblem(path, f"{where}.title", "is missing", _EXPORT_AGAIN)
     shape = entry.get("shape")
     if not isinstance(shape, str):
-        raise Fault(path, f"{where}.shape", "is missing", _EXPORT_AGAIN)
+        raise DataProblem(path, f"{where}.shape", "is missing", _EXPORT_AGAIN)
     try:
         color = _color(entry.get("color", _GREY), path, f"{where}.color")
-    except Fault as fault:  # the class is there all the same, and its objects are not at fault
-        report(fault)
+    except DataProblem as error:  # the class is there all the same, and its objects are not at fault
+        report(error)
         color = _GREY
     return ObjClass(title, shape, color)
 
@@ -110,7 +114,7 @@ def _tag_entries(data: dict[str, Any], path: Path) -> Iterator[tuple[str, Any]]:
     for field in ("tags", "tags_images", "tags_objects"):
         entries = data.get(field) or []
         if not isinstance(entries, list):
-            raise Fault(path, field, "is not a list", _EXPORT_AGAIN)
+            raise DataProblem(path, field, "is not a list", _EXPORT_AGAIN)
         yield from ((f"{field}[{number}]", entry) for number, entry in enumerate(entries))
 
 
@@ -119,7 +123,7 @@ def _tag(entry: Any, path: Path, where: str) -> TagMeta:
         return TagMeta(entry)
     name = entry.get("name") if isinstance(entry, dict) else None
     if not isinstance(name, str) or not name:
-        raise Fault(path, f"{where}.name", "is missing", _EXPORT_AGAIN)
+        raise DataProblem(path, f"{where}.name", "is missing", _EXPORT_AGAIN)
     color = _color(entry.get("color", "#808080"), path, f"{where}.color")
     return TagMeta(name, str(entry.get("value_type", "none")), color)
 
@@ -127,4 +131,4 @@ def _tag(entry: Any, path: Path, where: str) -> TagMeta:
 def _color(value: Any, path: Path, where: str) -> str:
     if isinstance(value, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", value):
         return value.upper()
-    raise Fault(path, where, f"{value!r} is not a colour", 'write it as "#RRGGBB"')
+    raise DataProblem(path, where, f"{value!r} is not a colour", 'write it as "#RRGGBB"')

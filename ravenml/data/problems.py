@@ -1,39 +1,54 @@
-"""What can be wrong with a project: one sentence that names the file, the field and the mend."""
+"""What can be wrong with a project: one sentence that names the file, the field and the fix.
+
+A notice is a sentence that a person should see although nothing is wrong.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from ravenml.errors import InputError
+from ravenml.renamed import former_names
+
+__getattr__ = former_names(__name__, {"Fault": "DataProblem"})
 
 
-class Fault(InputError):
+class DataProblem(InputError):
     """Something in a project's files that keeps an image from being used.
 
-    Reading a project raises the first fault; ``raven data inspect`` collects them all, by handing the
-    readers a function that notes the fault instead of raising it (their argument ``report``).
+    Reading a project raises the first problem; ``raven data inspect`` collects them all, by handing the
+    readers a function that notes the problem instead of raising it (their argument ``report``).
     """
 
-    def __init__(self, file: Path, field: str, problem: str, mend: str) -> None:
+    def __init__(self, file: Path, field: str, problem: str, fix: str) -> None:
         self.file = file
         self.field = field
         self.problem = problem
-        self.mend = mend
-        super().__init__(f"{file}{f', {field}' if field else ''}: {problem}; {mend}.")
+        self.fix = fix
+        super().__init__(f"{file}{f', {field}' if field else ''}: {problem}; {fix}.")
 
-    def __reduce__(self) -> tuple[type[Fault], tuple[Path, str, str, str]]:
+    def __reduce__(self) -> tuple[type[DataProblem], tuple[Path, str, str, str]]:
         # Exceptions pickle by their message alone, which would not survive a data loader's worker.
-        return (Fault, (self.file, self.field, self.problem, self.mend))
+        return (DataProblem, (self.file, self.field, self.problem, self.fix))
 
 
-Report = Callable[[Fault], None]
+Report = Callable[[DataProblem], None]
 
 
-def raise_fault(fault: Fault) -> NoReturn:
-    """The usual ``report``: stop at the first fault."""
-    raise fault
+def raise_problem(error: DataProblem) -> NoReturn:
+    """The usual ``report``: stop at the first problem."""
+    raise error
+
+
+Notice = Callable[[str], None]
+
+
+def print_notice(message: str) -> None:
+    """Print a notice to stderr, so that piped output stays clean."""
+    print(f"Note: {message}", file=sys.stderr, flush=True)
 
 
 def suggestion(word: str, known: list[str]) -> str:

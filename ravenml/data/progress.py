@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LINE_EVERY = 10.0  # seconds
 
 
-class Meter:
+class ImageProgress:
     """Counts images and shows them on stderr, with images per second and the time that is left."""
 
     def __init__(self, total: int, stream: TextIO | None = None) -> None:
@@ -25,7 +25,7 @@ class Meter:
         self._bar: Bar | None = None
         self._task: Any = None
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> ImageProgress:
         self._began = self._said = time.monotonic()  # what was prepared before is not an image's time
         if self._stream.isatty() and self.total:
             from rich.console import Console

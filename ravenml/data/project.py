@@ -12,7 +12,7 @@ from pathlib import Path
 from ravenml.data.annotation import Annotation, parse_annotation, read_annotation, read_head
 from ravenml.data.layout import Item, find_items
 from ravenml.data.meta import ObjClass, TagMeta, read_meta
-from ravenml.data.problems import Fault, Report, raise_fault, suggestion
+from ravenml.data.problems import DataProblem, Report, raise_problem, suggestion
 from ravenml.errors import InputError
 
 __all__ = ["Item", "ObjClass", "Project", "TagMeta"]
@@ -51,18 +51,18 @@ class Project:
             InputError: no such folder, no project, a broken `meta.json`, no images, or an image or
                 annotation without its partner.  Names the first; `ravenml.data.inspection` finds all.
         """
-        faults: list[Fault] = []
-        project = cls.read(root, faults.append)
-        if faults:
-            more = f"  (and more: raven data inspect {root})" if len(faults) > 1 else ""
-            raise InputError(f"{faults[0]}{more}")
+        problems: list[DataProblem] = []
+        project = cls.read(root, problems.append)
+        if problems:
+            more = f"  (and more: raven data inspect {root})" if len(problems) > 1 else ""
+            raise InputError(f"{problems[0]}{more}")
         if not project.items:
             raise InputError(f"{root} holds no images; a dataset is a folder in it with img/ and ann/.")
         return project
 
     @classmethod
-    def read(cls, root: Path, report: Report = raise_fault) -> Project:
-        """Open what can be opened; ``report`` is called for each fault of the structure.
+    def read(cls, root: Path, report: Report = raise_problem) -> Project:
+        """Open what can be opened; ``report`` is called for each problem of the structure.
 
         Raises:
             InputError: no such folder, or no usable `meta.json`.
@@ -90,7 +90,7 @@ class Project:
         said = "\0".join(f"{known.title}\1{known.shape}" for known in self.classes)
         return hashlib.sha256(said.encode()).digest()
 
-    def annotation(self, item: Item, report: Report = raise_fault) -> Annotation:
+    def annotation(self, item: Item, report: Report = raise_problem) -> Annotation:
         """Read an item's annotation; see `ravenml.data.annotation.read_annotation`."""
         return read_annotation(item.annotation_path, self._shapes, report)
 
@@ -114,7 +114,7 @@ class Project:
         """The names of an image's tags; read once.
 
         Raises:
-            Fault: the annotation is broken.
+            DataProblem: the annotation is broken.
         """
         return self._head(item)[0]
 
@@ -125,7 +125,7 @@ class Project:
         """
         total: Counter[str] = Counter()
         for item in items:
-            with contextlib.suppress(Fault):
+            with contextlib.suppress(DataProblem):
                 total += self._head(item)[1]
         return total
 

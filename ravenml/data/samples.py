@@ -53,7 +53,7 @@ class Samples(Sequence[tuple[np.ndarray, np.ndarray]]):
         where there are more than 256 classes.
 
         Raises:
-            Fault: the item's files are missing or broken.
+            DataProblem: the item's files are missing or broken.
         """
         item = self.items[index]
         load = self.cache.load if self.cache is not None else decode

@@ -11,14 +11,14 @@ _REDRAW = "redraw or remove the object"
 _FARTHEST = 1e6
 
 
-class BadShape(Exception):
+class InvalidGeometry(Exception):
     """A field of an object's shape is unusable; the caller knows the file and the object."""
 
-    def __init__(self, field: str, problem: str, mend: str = "") -> None:
+    def __init__(self, field: str, problem: str, fix: str = "") -> None:
         super().__init__(problem)
         self.field = field
         self.problem = problem
-        self.mend = mend
+        self.fix = fix
 
 
 def points(value: Any, field: str, least: int) -> np.ndarray:
@@ -29,13 +29,13 @@ def points(value: Any, field: str, least: int) -> np.ndarray:
     try:
         array = np.asarray(value, np.float64)
     except (TypeError, ValueError):
-        raise BadShape(field, "is not a list of points [x, y]") from None
+        raise InvalidGeometry(field, "is not a list of points [x, y]") from None
     if isinstance(value, list) and len(value) < least:
-        raise BadShape(field, f"has {len(value)} of at least {least} points", _REDRAW)
+        raise InvalidGeometry(field, f"has {len(value)} of at least {least} points", _REDRAW)
     if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
-        raise BadShape(field, "is not a list of points [x, y]")
+        raise InvalidGeometry(field, "is not a list of points [x, y]")
     if np.abs(array).max() > _FARTHEST:
-        raise BadShape(field, "has a coordinate beyond a million pixels", _REDRAW)
+        raise InvalidGeometry(field, "has a coordinate beyond a million pixels", _REDRAW)
     return np.floor(array).astype(np.int32)
 
 
@@ -44,7 +44,7 @@ def outline(entry: dict[str, Any]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     given = _points_of(entry)
     interior = given.get("interior") or []
     if not isinstance(interior, list):
-        raise BadShape("points.interior", "is not a list of holes")
+        raise InvalidGeometry("points.interior", "is not a list of holes")
     holes = (points(hole, f"points.interior[{i}]", 3) for i, hole in enumerate(interior))
     return points(given.get("exterior"), "points.exterior", 3), tuple(holes)
 
@@ -63,8 +63,8 @@ def bitmap_origin(entry: dict[str, Any]) -> tuple[int, int]:
         x, y = origin
         if abs(x) <= _FARTHEST and abs(y) <= _FARTHEST:  # so that neither is infinite or no number
             return math.floor(x), math.floor(y)
-        raise BadShape("bitmap.origin", "is beyond a million pixels", _REDRAW)
-    raise BadShape("bitmap.origin", "is not a pair [x, y]")
+        raise InvalidGeometry("bitmap.origin", "is beyond a million pixels", _REDRAW)
+    raise InvalidGeometry("bitmap.origin", "is not a pair [x, y]")
 
 
 def line(entry: dict[str, Any]) -> np.ndarray:
@@ -81,5 +81,5 @@ def point(entry: dict[str, Any]) -> tuple[int, int]:
 def _points_of(entry: dict[str, Any]) -> dict[str, Any]:
     given = entry.get("points")
     if not isinstance(given, dict):
-        raise BadShape("points", "is missing")
+        raise InvalidGeometry("points", "is missing")
     return given

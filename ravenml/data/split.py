@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.common.io import read_json, write_json
-from ravenml.data.notices import Notice, to_stderr
+from ravenml.data.problems import Notice, print_notice
 from ravenml.data.project import Item, Project
 from ravenml.errors import InputError
 
@@ -28,7 +28,7 @@ def default_split(
     project: Project,
     seed: int = 0,
     val_fraction: float = 0.2,
-    notice: Notice = to_stderr,
+    notice: Notice = print_notice,
     tags: tuple[str, str] = (TRAIN, VAL),
 ) -> Split:
     """By the image tags ``tags`` (train, val) where both are used, else ``val_fraction`` by chance.
@@ -40,7 +40,7 @@ def default_split(
     Raises:
         InputError: an image is tagged with both, there is only one image, or other tags than `train` and
             `val` were named and one of them is not used.
-        Fault: an annotation is broken.
+        DataProblem: an annotation is broken.
     """
     tagged = {item.key: project.tags_of(item) & set(tags) for item in project.items}
     tell_left_out(project, project.items, notice)

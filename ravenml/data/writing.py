@@ -13,7 +13,7 @@ import numpy as np
 
 from ravenml.common.io import atomic_open, explain, write_bytes, write_json
 from ravenml.data.annotation import parse_object
-from ravenml.data.editable_annotation import Document, as_tags, write_document
+from ravenml.data.editable_annotation import EditableAnnotation, as_tags, write_editable
 from ravenml.data.images import encode_png, read_bytes
 from ravenml.data.layout import Item
 from ravenml.data.meta import ObjClass, TagMeta
@@ -36,7 +36,7 @@ def read_meta_json(path: Path) -> dict[str, Any]:
     """The content of a `meta.json` as it can be written again: all its fields, tags in today's form.
 
     Raises:
-        Fault: the file is missing or no JSON.
+        DataProblem: the file is missing or no JSON.
     """
     meta = parse_object(read_bytes(path), path)
     tags = [tag for name in ("tags", "tags_images", "tags_objects") for tag in as_tags(meta.pop(name, None))]
@@ -97,7 +97,12 @@ class ProjectWriter:
         return Item(dataset, name, folder / "img" / name, folder / "ann" / f"{name}.json")
 
     def add(
-        self, dataset: str, name: str, image: Path | np.ndarray, document: Document, link: bool = False
+        self,
+        dataset: str,
+        name: str,
+        image: Path | np.ndarray,
+        document: EditableAnnotation,
+        link: bool = False,
     ) -> Item:
         """Write an item.
 
@@ -113,7 +118,7 @@ class ProjectWriter:
             write_bytes(item.image_path, encode_png(image))
         else:
             place_image(image, item.image_path, link)
-        write_document(item.annotation_path, document)
+        write_editable(item.annotation_path, document)
         return item
 
 

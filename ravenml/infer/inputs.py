@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml.data.decoding import check_image_size
-from ravenml.data.editable_annotation import Document, read_document
+from ravenml.data.editable_annotation import EditableAnnotation, read_editable
 from ravenml.data.images import EXTENSIONS, read_image
 from ravenml.data.meta import ObjClass
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.data.project import Project
 from ravenml.data.registry import resolve_dataset
 from ravenml.data.writing import META, meta_json, read_meta_json
@@ -54,18 +54,18 @@ class Inputs:
     meta: dict[str, Any]
     classes: list[ObjClass] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[DataProblem] = field(default_factory=list)
 
-    def read(self, picture: Picture) -> tuple[NDArray[np.uint8], Document]:
+    def read(self, picture: Picture) -> tuple[NDArray[np.uint8], EditableAnnotation]:
         """Read an image, uint8 RGB, and what is known about it.
 
         Raises:
-            Fault: one of the files is missing or broken, or they differ in size.
+            DataProblem: one of the files is missing or broken, or they differ in size.
         """
         image = read_image(picture.image_path)
         if picture.annotation_path is None:
-            return image, Document(image.shape[:2])
-        document = read_document(picture.annotation_path, {one.title: one.shape for one in self.classes})
+            return image, EditableAnnotation(image.shape[:2])
+        document = read_editable(picture.annotation_path, {one.title: one.shape for one in self.classes})
         check_image_size(document.size, image, picture.annotation_path, picture.image_path)
         return image, document
 
@@ -86,7 +86,7 @@ def open_inputs(data: str) -> Inputs:
             raise InputError(f"{path} is not an image; name a project, a folder of images, or an image.")
         return Inputs(path, meta_json(), [], [Picture(DATASET, path.name, path)])
     if (path / META).is_file():
-        faults: list[Fault] = []
+        faults: list[DataProblem] = []
         project = Project.read(path, faults.append)
         pictures = [
             Picture(item.dataset, item.name, item.image_path, item.annotation_path) for item in project.items

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.data.editable_annotation import Document
-from ravenml.data.progress import Meter
+from ravenml.data.editable_annotation import EditableAnnotation
+from ravenml.data.progress import ImageProgress
 from ravenml.data.writing import extended_meta
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.inputs import Inputs, Picture
@@ -25,7 +25,7 @@ from ravenml.infer.output import PROBABILITIES, Output
 from ravenml.infer.predictor import model_plugin
 from ravenml.infer.settings import Asked, check_project, effective_mode
 
-Read = tuple[NDArray[np.uint8], Document]
+Read = tuple[NDArray[np.uint8], EditableAnnotation]
 _AT_ONCE = 2**22  # pixels of whole images that go through a network together; more would need much memory
 
 
@@ -71,7 +71,7 @@ class Done:
     took: str = ""
 
 
-def run_job(job: Job, meter: Callable[[int], Meter] = Meter) -> Done:
+def run_job(job: Job, meter: Callable[[int], ImageProgress] = ImageProgress) -> Done:
     """Annotate what is not annotated yet.
 
     An image that is broken, or that the model fails on, is told and passed over.
@@ -115,7 +115,7 @@ def _prepared(job: Job, request: dict[str, Any]) -> Mode:
     return mode
 
 
-def _annotate(job: Job, mode: Mode, todo: Sequence[Picture], done: Done, shown: Meter) -> None:
+def _annotate(job: Job, mode: Mode, todo: Sequence[Picture], done: Done, shown: ImageProgress) -> None:
     """Read ahead in one thread, run the network in this one, write in a third."""
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
         pending: Future[None] | None = None
@@ -141,7 +141,7 @@ def _batches(
     reader: ThreadPoolExecutor,
     todo: Sequence[Picture],
     done: Done,
-    shown: Meter,
+    shown: ImageProgress,
 ) -> Iterator[list[tuple[Picture, Read]]]:
     """The images that can be read; several at once only where the mode runs the network on whole images."""
     size = mode.network.batch_size if mode.config.name == "full_image" else 1
@@ -164,7 +164,7 @@ def _batches(
 
 
 def _outcomes(
-    mode: Mode, batch: list[tuple[Picture, Read]], done: Done, shown: Meter
+    mode: Mode, batch: list[tuple[Picture, Read]], done: Done, shown: ImageProgress
 ) -> list[tuple[Picture, Read, Outcome]]:
     try:
         said = mode.annotate_all([read[0] for _, read in batch], [read[1] for _, read in batch])
@@ -185,7 +185,7 @@ def _write(job: Job, outcomes: list[tuple[Picture, Read, Outcome]]) -> None:
         job.output.write(picture, image, document, outcome)
 
 
-def _tell(done: Done, shown: Meter, reason: str) -> None:
+def _tell(done: Done, shown: ImageProgress, reason: str) -> None:
     done.broken.append(reason)
     shown.line(f"Passed over: {reason}")
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.data.editable_annotation import Document, Label
+from ravenml.data.editable_annotation import EditableAnnotation, Label
 from ravenml.data.geometry import Rectangle
 from ravenml.data.meta import ObjClass, TagMeta, spare_color
 from ravenml.errors import RavenError
@@ -72,7 +72,7 @@ class PredictorNetwork:
         self.before: Callable[[], None] = lambda: None
 
     def infer(
-        self, images: NDArray[np.uint8], documents: Sequence[Document], probabilities: bool = False
+        self, images: NDArray[np.uint8], documents: Sequence[EditableAnnotation], probabilities: bool = False
     ) -> list[Prediction]:
         """Run the predictor on images of one size."""
         said = self.run(images, probabilities)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml.common.io import atomic_open, read_json, write_bytes, write_json
-from ravenml.data.editable_annotation import Document
+from ravenml.data.editable_annotation import EditableAnnotation
 from ravenml.data.images import encode_png
 from ravenml.data.meta import ObjClass
 from ravenml.data.writing import ProjectWriter, dataset_folder
@@ -109,7 +109,9 @@ class Output:
         """Where an image's mask, overlay or probabilities lie."""
         return dataset_folder(self.root, picture.dataset) / kind / f"{picture.name}{_SUFFIX[kind]}"
 
-    def write(self, picture: Picture, image: NDArray[np.uint8], document: Document, outcome: Outcome) -> None:
+    def write(
+        self, picture: Picture, image: NDArray[np.uint8], document: EditableAnnotation, outcome: Outcome
+    ) -> None:
         """Write an image's results; its annotation last, so that what is there is whole."""
         if MASKS in self.saved:
             mask = result_mask(outcome.predicted, document.size, self.classes)

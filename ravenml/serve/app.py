@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from ravenml.data.editable_annotation import Document
+from ravenml.data.editable_annotation import EditableAnnotation
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.modes.base import Mode
 from ravenml.serve.access import Access
@@ -234,7 +234,7 @@ class _Answering:
             raise NotAllowed(f"path: {error}") from None
 
 
-def _read(image: Image, mode: Mode, limits: Limits) -> tuple[NDArray[np.uint8], Document]:
+def _read(image: Image, mode: Mode, limits: Limits) -> tuple[NDArray[np.uint8], EditableAnnotation]:
     pixels, document = image.read(limits)
     check_windows(mode, document.size, limits)
     return pixels, document

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.data.editable_annotation import Document
+from ravenml.data.editable_annotation import EditableAnnotation
 from ravenml.errors import RavenError
 from ravenml.infer.modes.areas import FullImage
 from ravenml.infer.modes.base import Mode
@@ -53,14 +53,14 @@ class Work:
         spent: seconds for each part of the way.
     """
 
-    read: Callable[[], tuple[NDArray[np.uint8], Document]]
+    read: Callable[[], tuple[NDArray[np.uint8], EditableAnnotation]]
     ask: Ask
     mode: Mode
     deadline: float
     answer: Future[bytes] = field(default_factory=Future)
     spent: dict[str, float] = field(default_factory=dict)
     image: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0, 3), np.uint8))
-    document: Document = field(default_factory=lambda: Document((0, 0)))
+    document: EditableAnnotation = field(default_factory=lambda: EditableAnnotation((0, 0)))
     since: float = field(default_factory=time.monotonic)
 
     def fail(self, error: BaseException) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ravenml.data.bitmap import bitmap_size
 from ravenml.data.decoding import check_image_size
-from ravenml.data.editable_annotation import Document, parse_document
+from ravenml.data.editable_annotation import EditableAnnotation, parse_editable
 from ravenml.errors import InputError
 from ravenml.serve.admission import Limits
 from ravenml.serve.predict_params import Ask, read_ask
@@ -52,7 +52,7 @@ class Image:
         width, height = check_upload(self.content, self.name, limits.max_bytes, limits.max_pixels)
         self.pixels = width * height
 
-    def read(self, limits: Limits) -> tuple[NDArray[np.uint8], Document]:
+    def read(self, limits: Limits) -> tuple[NDArray[np.uint8], EditableAnnotation]:
         """The image, uint8 RGB, and what is known about it; the file's bytes are let go.
 
         Raises:
@@ -61,9 +61,9 @@ class Image:
         image = decode_upload(self.content, self.name, limits.max_bytes, limits.max_pixels)
         self.content = b""
         if self.annotation is None:
-            return image, Document(image.shape[:2])
+            return image, EditableAnnotation(image.shape[:2])
         where = Path(f"annotation of {self.name}")
-        document = parse_document(self.annotation, where)
+        document = parse_editable(self.annotation, where)
         check_image_size(document.size, image, where, Path(self.name))
         _check_bitmaps(document, where)
         return image, document
@@ -150,7 +150,7 @@ def _read_json(body: bytes) -> list[tuple[str, str]]:
     return found
 
 
-def _check_bitmaps(document: Document, where: Path) -> None:
+def _check_bitmaps(document: EditableAnnotation, where: Path) -> None:
     """Refuse bitmaps that are larger than the image, before anything makes room for them."""
     for number, label in enumerate(document.labels):
         bitmap = label.entry.get("bitmap")

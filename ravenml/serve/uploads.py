@@ -47,7 +47,7 @@ def decode_upload(
 
     Raises:
         Refused: it is too large, or of a format whose size is not known beforehand.
-        Fault: it is damaged.
+        DataProblem: it is damaged.
     """
     check_upload(content, name, max_bytes, max_pixels)
     image = decode_image(content, Path(name))

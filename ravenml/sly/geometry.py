@@ -44,7 +44,7 @@ class Geometry:
         """Read an object's shape.
 
         Raises:
-            BadShape: a field is missing or unusable.
+            InvalidGeometry: a field is missing or unusable.
         """
         return cls.from_shape(parse_geometry({**data, "geometryType": cls._name}))
 

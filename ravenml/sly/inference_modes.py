@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ravenml.data.editable_annotation import Document
+from ravenml.data.editable_annotation import EditableAnnotation
 from ravenml.data.editable_annotation import Label as Entry
 from ravenml.data.meta import ObjClass as Class
 from ravenml.data.meta import TagMeta as TagName
@@ -58,7 +58,7 @@ class PluginNetwork:
         self._index = {one.title: index for index, one in enumerate(self.classes)}
 
     def infer(
-        self, images: np.ndarray, documents: Sequence[Document], probabilities: bool = False
+        self, images: np.ndarray, documents: Sequence[EditableAnnotation], probabilities: bool = False
     ) -> list[Prediction]:
         """Run the network on each image."""
         return [
@@ -67,13 +67,13 @@ class PluginNetwork:
 
     def run(self, images: np.ndarray, probabilities: bool = False) -> list[Prediction]:
         """Run the network on images of which nothing is known."""
-        return self.infer(images, [Document(image.shape[:2]) for image in images], probabilities)
+        return self.infer(images, [EditableAnnotation(image.shape[:2]) for image in images], probabilities)
 
     def prediction(self, said: Prediction, size: tuple[int, ...], probabilities: bool = False) -> Prediction:
         """What `run` said about an image is a prediction already."""
         return said
 
-    def _one(self, image: np.ndarray, known: Document, probabilities: bool) -> Prediction:
+    def _one(self, image: np.ndarray, known: EditableAnnotation, probabilities: bool) -> Prediction:
         ann = _annotation(known, image.shape[:2])
         said = self._model.inference(image, ann)
         labels = [Entry(label.to_json()) for label in said.labels]
@@ -209,15 +209,15 @@ def _tag(one: TagMeta) -> TagName:
     return TagName(entry["name"], entry["value_type"], entry["color"])
 
 
-def _document(ann: Annotation) -> Document:
+def _document(ann: Annotation) -> EditableAnnotation:
     """An annotation as the modes want it."""
     entry = ann.to_json()
     labels = tuple(Entry(label, None, number) for number, label in enumerate(entry["objects"]))
     rest = {name: value for name, value in entry.items() if name not in ("size", "tags", "objects")}
-    return replace(Document(ann.img_size), labels=labels, tags=tuple(entry["tags"]), rest=rest)
+    return replace(EditableAnnotation(ann.img_size), labels=labels, tags=tuple(entry["tags"]), rest=rest)
 
 
-def _annotation(document: Document, size: tuple[int, ...]) -> Annotation:
+def _annotation(document: EditableAnnotation, size: tuple[int, ...]) -> Annotation:
     """What is known of an image or a part of it, as plugins want it."""
     meta = ProjectMeta(
         [
@@ -229,6 +229,6 @@ def _annotation(document: Document, size: tuple[int, ...]) -> Annotation:
     return Annotation.from_json({**document.to_json(), "size": {"height": size[0], "width": size[1]}}, meta)
 
 
-def _names(document: Document) -> list[str]:
+def _names(document: EditableAnnotation) -> list[str]:
     tags = [*document.tags, *(tag for label in document.labels for tag in label.tags)]
     return [str(tag.get("name")) for tag in tags]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ravenml.common.io import write_json
 from ravenml.data.cache import default_cache
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.data.split import write_split
 from ravenml.runs import layout
 from ravenml.runs.provenance import provenance, usable_cores
@@ -52,7 +52,7 @@ def record_inputs(request: Request, run: Run, train: TrainInput) -> None:
         project = train.dataset
         known["dataset"] = {"name": project.name, "path": str(project.root), "images": len(project.items)}
         if request.parent is None:
-            with suppress(Fault):  # a file that cannot be read is told when it is needed
+            with suppress(DataProblem):  # a file that cannot be read is told when it is needed
                 known["dataset"]["sha256"] = default_cache().digest(project, usable_cores())
         if not request.wants_folds:
             write_split(train.split, run.path / layout.INFO)

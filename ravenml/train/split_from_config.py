@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from ravenml.data.notices import Notice, to_stderr
-from ravenml.data.problems import suggestion
+from ravenml.data.problems import Notice, print_notice, suggestion
 from ravenml.data.project import Project
 from ravenml.data.split import Split, by_chance, default_split, read_split, tell_left_out
 from ravenml.errors import InputError
 from ravenml.train.config import SplitChoice
 
 
-def chosen_split(project: Project, choice: SplitChoice, seed: int = 0, notice: Notice = to_stderr) -> Split:
+def chosen_split(
+    project: Project, choice: SplitChoice, seed: int = 0, notice: Notice = print_notice
+) -> Split:
     """Divide a project's images as ``choice`` says.
 
     Raises:

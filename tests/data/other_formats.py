@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from projects import encoded
 
 from ravenml.cli.data import data
-from ravenml.data.editable_annotation import Document, read_document
+from ravenml.data.editable_annotation import EditableAnnotation, read_editable
 from ravenml.data.project import Project
 from ravenml.errors import RavenError
 
@@ -41,12 +41,12 @@ def run(*arguments: object) -> Done:
     return Done(result.exit_code, result.stdout, result.stderr)
 
 
-def imported(format_name: str, source: Path, *options: object) -> list[Document]:
+def imported(format_name: str, source: Path, *options: object) -> list[EditableAnnotation]:
     """The annotations that an import gives, in the order of the items."""
     target = source.parent / f"{source.name}_imported"
     done = run("import", format_name, source, target, *options)
     assert done.exit_code == 0, done.output
-    return [read_document(item.annotation_path) for item in Project.open(target).items]
+    return [read_editable(item.annotation_path) for item in Project.open(target).items]
 
 
 def left_out(done: Done) -> list[str]:

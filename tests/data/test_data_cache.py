@@ -23,7 +23,7 @@ from projects import real_data, write_project
 from ravenml.data import cache_file
 from ravenml.data.cache import DecodedCache, default_cache, parse_bytes
 from ravenml.data.decoding import decode
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.data.project import Project
 from ravenml.errors import InputError
 
@@ -281,9 +281,9 @@ def test_a_fault_is_told_each_time_and_nothing_of_it_is_kept(aged: Project, tmp_
     path = aged.items[3].image_path
     path.write_bytes(path.read_bytes()[:100])
     for _ in range(2):
-        with pytest.raises(Fault, match=r"scene_003\.png: the image is cut off"):
+        with pytest.raises(DataProblem, match=r"scene_003\.png: the image is cut off"):
             cache.load(aged, aged.items[3])
-    with pytest.raises(Fault, match="scene_003"):
+    with pytest.raises(DataProblem, match="scene_003"):
         cache.warm(aged, aged.items, 2)
 
 

@@ -30,7 +30,7 @@ def run(*arguments: object) -> Result:
 
 def test_inspect_counts_what_is_there(tmp_path: Path) -> None:
     found = inspect_project(write_project(tmp_path, images=5, val=2))
-    assert not found.faults and found.datasets == {"scenes": 5} and found.sizes == {(48, 40): 5}
+    assert not found.problems and found.datasets == {"scenes": 5} and found.sizes == {(48, 40): 5}
     assert found.shapes == {"bitmap": 5, "polygon": 5, "rectangle": 5}
     assert found.image_tags == {"train": 3, "val": 2}
     assert {title: (c.objects, c.images) for title, c in found.classes.items()} == dict.fromkeys(
@@ -46,11 +46,11 @@ def test_inspect_counts_object_tags_and_shapes_that_are_left_out(tmp_path: Path)
     image = np.zeros((8, 8, 3), np.uint8)
     write_item(tmp_path, "a", "1.png", image, [box_of("box", 0, 0, 1, 1, tags=["old"]), dot])
     found = inspect_project(tmp_path)
-    assert found.object_tags == {"old": 1} and found.left_out == {"point": 1} and not found.faults
+    assert found.object_tags == {"old": 1} and found.left_out == {"point": 1} and not found.problems
 
 
 def broken_project(folder: Path) -> Path:
-    """Ten images, seven faults in five files and two without a partner."""
+    """Ten images, seven problems in five files and two without a partner."""
     write_project(folder, images=10)
     ds = folder / "scenes"
     (ds / "img/scene_000.png").unlink()
@@ -69,7 +69,7 @@ def broken_project(folder: Path) -> Path:
 def test_inspect_lists_every_fault_and_not_just_the_first(tmp_path: Path) -> None:
     result = run("inspect", broken_project(tmp_path))
     assert result.exit_code == 1
-    faults = [line for line in result.stdout.splitlines() if line.startswith("FAULT ")]
+    problems = [line for line in result.stdout.splitlines() if line.startswith("PROBLEM ")]
     for words in (
         "ann/scene_000.png.json: has no image",
         "img/scene_001.png: has no annotation",
@@ -80,8 +80,8 @@ def test_inspect_lists_every_fault_and_not_just_the_first(tmp_path: Path) -> Non
         "ann/scene_004.png.json, objects[2].bitmap.data: is not valid base64",
         "ann/scene_005.png.json, size: says 7×7",
     ):
-        assert sum(words in line for line in faults) == 1, words
-    assert len(faults) == 8 and "8 faults found." in result.stdout
+        assert sum(words in line for line in problems) == 1, words
+    assert len(problems) == 8 and "8 problems found." in result.stdout
 
 
 def test_inspect_prints_json_for_scripts(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_inspect_prints_json_for_scripts(tmp_path: Path) -> None:
 
 def test_inspect_is_plain_text_when_piped(tmp_path: Path) -> None:
     result = run("inspect", write_project(tmp_path))
-    assert result.exit_code == 0 and "No faults found." in result.stdout and "\x1b" not in result.stdout
+    assert result.exit_code == 0 and "No problems found." in result.stdout and "\x1b" not in result.stdout
     assert any(line.split()[:2] == ["blob", "bitmap"] for line in result.stdout.splitlines())
 
 
@@ -103,7 +103,7 @@ def test_inspect_shows_tables_on_a_terminal(tmp_path: Path, capsys: pytest.Captu
 
     print_rich(inspect_project(broken_project(tmp_path)))
     shown = capsys.readouterr().out
-    assert "Classes" in shown and "8 faults found" in shown and "scene_005" in shown
+    assert "Classes" in shown and "8 problems found" in shown and "scene_005" in shown
 
 
 def test_inspect_of_no_project_raises_what_the_front_door_prints(tmp_path: Path) -> None:
@@ -112,14 +112,14 @@ def test_inspect_of_no_project_raises_what_the_front_door_prints(tmp_path: Path)
     assert run("inspect").exit_code == 2 and "Name a dataset" in run("inspect").output
 
 
-def test_an_empty_project_has_one_fault(tmp_path: Path) -> None:
+def test_an_empty_project_has_one_problem(tmp_path: Path) -> None:
     write_meta(tmp_path, {"a": "bitmap"})
-    assert [fault.problem for fault in inspect_project(tmp_path).faults] == ["holds no images"]
+    assert [problem.problem for problem in inspect_project(tmp_path).problems] == ["holds no images"]
 
 
-def test_the_real_project_has_no_faults() -> None:
+def test_the_real_project_has_no_problems() -> None:
     found = inspect_project(real_data("camvid_small"))
-    assert not found.faults and found.shapes == {"bitmap": 619}
+    assert not found.problems and found.shapes == {"bitmap": 619}
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +127,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return write_demo(tmp_path_factory.mktemp("demo") / "gardens", images=10)
 
 
-def test_the_demo_project_has_all_shapes_tags_and_no_faults(demo: Project) -> None:
+def test_the_demo_project_has_all_shapes_tags_and_no_problems(demo: Project) -> None:
     found = inspect_project(demo.root)
-    assert not found.faults and len(demo.items) == 10 and found.sizes == {(192, 144): 10}
+    assert not found.problems and len(demo.items) == 10 and found.sizes == {(192, 144): 10}
     assert set(found.shapes) == {"bitmap", "polygon", "rectangle"} and set(found.image_tags) == {
         "train",
         "val",

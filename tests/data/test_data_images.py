@@ -12,7 +12,7 @@ import pytest
 from projects import encoded
 
 from ravenml.data.images import decode_image, encode_png, read_image
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 
 PATH = Path("picture")
 RANDOM = np.random.default_rng(0)
@@ -124,7 +124,7 @@ def test_the_exif_orientation_is_applied(make: object, tolerance: int, orientati
 def test_a_truncated_image_is_an_error(extension: str, keep: float) -> None:
     content = encoded(SMOOTH, extension)
     part = content[: int(len(content) * keep)] if keep > 0 else content[: int(keep)]
-    with pytest.raises(Fault, match=r"picture: .*(cut off|damaged)"):
+    with pytest.raises(DataProblem, match=r"picture: .*(cut off|damaged)"):
         decode_image(part, PATH)
 
 
@@ -133,14 +133,14 @@ def test_a_truncated_jpeg_with_a_whole_thumbnail_in_it_is_an_error() -> None:
     segment = b"Exif\0\0" + exif(1) + thumbnail
     whole = content[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + content[2:]
     assert decode_image(whole, PATH).shape == SMOOTH.shape
-    with pytest.raises(Fault, match="cut off"):
+    with pytest.raises(DataProblem, match="cut off"):
         decode_image(whole[:-300], PATH)
 
 
 def test_a_png_with_damaged_pixels_is_an_error() -> None:
     content = bytearray(encoded(SMOOTH))
     content[len(content) // 2] ^= 0x55
-    with pytest.raises(Fault, match="damaged"):
+    with pytest.raises(DataProblem, match="damaged"):
         decode_image(bytes(content), PATH)
 
 
@@ -150,11 +150,11 @@ def test_bytes_after_the_image_do_no_harm() -> None:
 
 
 def test_what_is_no_image_says_which_formats_are_read(tmp_path: Path) -> None:
-    with pytest.raises(Fault, match="is not a PNG, JPEG, BMP, TIFF or WebP image; convert it"):
+    with pytest.raises(DataProblem, match="is not a PNG, JPEG, BMP, TIFF or WebP image; convert it"):
         decode_image(b"hello, world", PATH)
-    with pytest.raises(Fault, match="the file is empty"):
+    with pytest.raises(DataProblem, match="the file is empty"):
         decode_image(b"", PATH)
-    with pytest.raises(Fault, match="does not exist"):
+    with pytest.raises(DataProblem, match="does not exist"):
         read_image(tmp_path / "nowhere.png")
 
 

@@ -22,7 +22,7 @@ from ravenml.data.bitmap import PNG_SIGNATURE, bitmap_size, decode_bitmap, decod
 from ravenml.data.decoding import decode
 from ravenml.data.geometry import Bitmap, Polygon, Rectangle
 from ravenml.data.masks import draw_mask
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.data.project import Project
 
 MakeOne = Callable[..., Project]
@@ -246,7 +246,7 @@ def test_a_title_that_is_not_asked_for_leaves_background_even_on_top() -> None:
 
 
 def faulty(project: Project) -> str:
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(DataProblem) as caught:
         decode(project, project.items[0])
     return str(caught.value)
 
@@ -349,9 +349,9 @@ def test_broken_annotation_files_are_named(one: MakeOne, content: str, word: str
 def test_a_fault_survives_pickling_as_data_loaders_need() -> None:
     import pickle
 
-    fault = Fault(Path("a.json"), "size", "is missing", "add it")
-    again = pickle.loads(pickle.dumps(fault))
-    assert str(again) == str(fault) == "a.json, size: is missing; add it." and again.field == "size"
+    problem = DataProblem(Path("a.json"), "size", "is missing", "add it")
+    again = pickle.loads(pickle.dumps(problem))
+    assert str(again) == str(problem) == "a.json, size: is missing; add it." and again.field == "size"
 
 
 @pytest.mark.parametrize("data", ["painted", "camvid_small"])

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ravenml.data.editable_annotation import (
-    Document,
+    EditableAnnotation,
     Label,
     geometry_json,
-    parse_document,
+    parse_editable,
     parse_geometry,
-    read_document,
+    read_editable,
 )
 from ravenml.data.geometry import AnyGeometry, Bitmap, Geometry, Line, Point, Polygon, Rectangle
 from ravenml.data.masks import draw
@@ -171,8 +171,8 @@ ODD: dict[str, Any] = {
 }
 
 
-def odd(**change: Any) -> Document:
-    return parse_document(json.dumps({**ODD, **change}).encode(), Path("a.json"))
+def odd(**change: Any) -> EditableAnnotation:
+    return parse_editable(json.dumps({**ODD, **change}).encode(), Path("a.json"))
 
 
 def test_fields_and_kinds_that_are_not_known_here_are_written_as_they_were_read() -> None:
@@ -218,7 +218,7 @@ def test_what_is_broken_in_an_annotation_is_named(change: dict[str, Any], field:
 
 def test_a_class_that_the_project_lacks_is_named() -> None:
     with pytest.raises(InputError, match=r'objects\[0\]\.classTitle: the class "way" is not in meta'):
-        parse_document(json.dumps(ODD).encode(), Path("a.json"), {"box": "any"})
+        parse_editable(json.dumps(ODD).encode(), Path("a.json"), {"box": "any"})
 
 
 def test_a_written_project_opens_and_draws_the_same(tmp_path: Path) -> None:
@@ -232,14 +232,14 @@ def test_a_written_project_opens_and_draws_the_same(tmp_path: Path) -> None:
         Polygon(np.array([[20, 20], [40, 22], [30, 38]])),
     ]
     labels = tuple(Label.make("thing", shape, [{"name": "sure", "value": 0.5}]) for shape in things)
-    writer.add("first", "a.png", image, Document((40, 50), labels, ({"name": "sure", "value": 1},)))
-    writer.add("first/second", "a.png", image, Document((40, 50)))
+    writer.add("first", "a.png", image, EditableAnnotation((40, 50), labels, ({"name": "sure", "value": 1},)))
+    writer.add("first/second", "a.png", image, EditableAnnotation((40, 50)))
     project = Project.open(tmp_path / "project")
     assert [item.key for item in project.items] == ["first/a.png", "first/second/a.png"]
     annotation = project.annotation(project.items[0])
     assert (drawn(*(one.geometry for one in annotation.objects)) == drawn(*things)).all()
     assert [tag.value_type for tag in project.tags] == ["any_number"]
-    again = read_document(project.items[0].annotation_path, {"thing": "any"})
+    again = read_editable(project.items[0].annotation_path, {"thing": "any"})
     assert again.labels[0].tags == [{"name": "sure", "value": 0.5}]
 
 

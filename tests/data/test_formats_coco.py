@@ -17,12 +17,12 @@ from hypothesis.extra import numpy as hnp
 from other_formats import imported, left_out, picture, run
 
 from ravenml.data.demo import write_demo
-from ravenml.data.editable_annotation import read_document
+from ravenml.data.editable_annotation import read_editable
 from ravenml.data.formats.json_stream import elements, entries, load_at
 from ravenml.data.formats.rle import flat_of, pack_runs, runs_of, unpack_runs
 from ravenml.data.geometry import Bitmap, Polygon, Rectangle
 from ravenml.data.masks import draw
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.data.project import Project
 
 coco_mask = pytest.importorskip("pycocotools.mask")
@@ -82,7 +82,7 @@ def test_what_is_exported_is_what_pycocotools_reads(tmp_path: Path) -> None:
         assert list(titles.values()) == project.titles
         for image in found.dataset["images"]:
             item = project.item(image["file_name"])
-            document = read_document(item.annotation_path)
+            document = read_editable(item.annotation_path)
             assert (image["height"], image["width"]) == document.size
             assert (tmp_path / "coco" / "images" / image["file_name"]).samefile(item.image_path)
             theirs = found.loadAnns(found.getAnnIds(imgIds=image["id"]))
@@ -99,7 +99,7 @@ def test_what_is_exported_is_what_pycocotools_reads(tmp_path: Path) -> None:
                     both = np.logical_and(shown, ours).sum() / np.logical_or(shown, ours).sum()
                     assert both == 1 if isinstance(one["segmentation"], dict) else both > 0.8
                 seen += 1
-    assert seen == sum(len(read_document(item.annotation_path).labels) for item in project.items)
+    assert seen == sum(len(read_editable(item.annotation_path).labels) for item in project.items)
 
 
 def test_an_export_scored_against_itself_is_perfect(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_file_for_each_split_and_an_image_folder_elsewhere(tmp_path: Path) -> 
     assert "captions_val2017.json are left alone" in done.stderr
     items = Project.open(tmp_path / "d").items
     assert [item.key for item in items] == ["train/a.png", "val2017/a.png"]
-    said = [read_document(item.annotation_path).tags for item in items]
+    said = [read_editable(item.annotation_path).tags for item in items]
     assert said == [({"name": "train"},), ({"name": "val"},)]
 
 
@@ -268,7 +268,7 @@ def test_a_file_is_read_in_pieces_of_any_size(tmp_path_factory: Any, data: Any, 
 
 def test_a_broken_file_says_where() -> None:
     path = Path("/dev/null")
-    with pytest.raises(Fault, match="ends too early"):
+    with pytest.raises(DataProblem, match="ends too early"):
         list(entries(path))
 
 
@@ -280,7 +280,7 @@ def test_what_is_written_in_pieces_is_json() -> None:
 def test_what_is_absurd_is_told_and_no_traceback(tmp_path: Path, value: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(f'{{"images": [{{"id": {value}')
-    with pytest.raises(Fault, match="not valid JSON"):
+    with pytest.raises(DataProblem, match="not valid JSON"):
         list(entries(path))
 
 

@@ -13,14 +13,14 @@ import pytest
 from other_formats import SQUARE, picture, run, write_via
 
 from ravenml.config.home import datasets_dir
-from ravenml.data.editable_annotation import read_document
+from ravenml.data.editable_annotation import read_editable
 from ravenml.data.formats.image_finder import Images, dataset_name, files_below
 from ravenml.data.formats.orient_and_clip import upright
 from ravenml.data.geometry import Bitmap, Point, Polygon, Rectangle
 from ravenml.data.image_header import read_header
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.data.project import Project
 from ravenml.data.registry import resolve_dataset
 
@@ -71,9 +71,9 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
         None,
     )
     for name in outside:
-        with pytest.raises(Fault):
+        with pytest.raises(DataProblem):
             images.find(name, FILE, "x")
-    with pytest.raises(Fault, match="2 images there have that name"):
+    with pytest.raises(DataProblem, match="2 images there have that name"):
         images.find("other/same.png", FILE, "x")
 
 
@@ -120,7 +120,7 @@ def test_a_header_says_the_size_of_every_kind(tmp_path: Path, ending: str) -> No
 def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     for name, content in {"a.png": b"hello", "b.jpg": b"\xff\xd8\xff", "c.png": b""}.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(Fault):
+        with pytest.raises(DataProblem):
             read_header(tmp_path / name)
 
 
@@ -138,7 +138,7 @@ def test_the_same_command_goes_on_and_does_only_what_is_missing(tmp_path: Path) 
     done = run("import", "via", source, target)
     assert "Imported 2 images (1 was there)" in done.stdout, done.output
     assert (kept.stat().st_mtime_ns, (target / "meta.json").read_bytes()) == before
-    assert read_document(redone).size == (60, 80)
+    assert read_editable(redone).size == (60, 80)
 
 
 def test_what_changed_in_the_source_is_imported_again(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_what_changed_in_the_source_is_imported_again(tmp_path: Path) -> None:
     (source / "via.json").write_text(content)
     os.utime(source / "via.json", ns=(2 * 10**18, 2 * 10**18))
     assert "were there" not in run("import", "via", source, target).stdout
-    (label,) = read_document(target / "src/ann/a.png.json").labels
+    (label,) = read_editable(target / "src/ann/a.png.json").labels
     assert isinstance(label.geometry, Polygon) and label.geometry.exterior[1].tolist() == [30, 5]
 
 

@@ -9,7 +9,7 @@ import pytest
 from other_formats import left_out, picture, run
 from projects import encoded
 
-from ravenml.data.editable_annotation import Document, Label, read_document
+from ravenml.data.editable_annotation import EditableAnnotation, Label, read_editable
 from ravenml.data.geometry import Rectangle
 from ravenml.data.meta import ObjClass
 from ravenml.data.project import Project
@@ -31,7 +31,7 @@ def clashing(tmp_path: Path) -> Path:
     for number, name in enumerate(NAMES):
         image = picture(tmp_path / "images" / name)
         labels = (Label.make("car", Rectangle(number, 2, 20, 20)),)
-        writer.add("scenes", name, image, Document((60, 80), labels))
+        writer.add("scenes", name, image, EditableAnnotation((60, 80), labels))
     writer.write_meta(meta_json([ObjClass("car", "rectangle", "#FF0000")]))
     return tmp_path / "project"
 
@@ -50,7 +50,7 @@ def test_no_image_is_lost_on_the_way_out_and_back(clashing: Path, tmp_path: Path
     assert again.exit_code == 0 and not notes(again.stderr) and not left_out(again)
     lefts = {}
     for item in Project.open(tmp_path / "again").items:
-        (label,) = read_document(item.annotation_path).labels
+        (label,) = read_editable(item.annotation_path).labels
         assert label.geometry is not None
         lefts[item.name] = bounds(label.geometry).left
     second = "a.png" if format_name == "labelme" else "a_png_.png"
@@ -98,7 +98,7 @@ def test_masks_belong_to_the_image_with_their_very_name_first(tmp_path: Path) ->
     assert done.exit_code == 0 and not left_out(done)
     widths = {}
     for item in Project.open(tmp_path / "d").items:
-        (label,) = read_document(item.annotation_path).labels
+        (label,) = read_editable(item.annotation_path).labels
         widths[item.name] = label.geometry.mask.shape[1]  # type: ignore[union-attr]
     assert widths == {"a.jpg": 10, "a.png": 20, "b.jpg": 30, "b.png": 30}
     (note,) = notes(done.stderr)

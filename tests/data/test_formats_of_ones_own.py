@@ -12,7 +12,7 @@ import pytest
 from importlib_metadata import EntryPoint
 from other_formats import left_out, picture, run
 
-from ravenml.data.editable_annotation import read_document
+from ravenml.data.editable_annotation import read_editable
 from ravenml.data.formats import registry
 from ravenml.data.geometry import Rectangle
 from ravenml.data.project import Project
@@ -56,7 +56,7 @@ def test_the_example_of_the_documentation_imports(tmp_path: Path, installed: Any
     done = run("import", "csv", tmp_path / "src" / "boxes.csv", tmp_path / "d")
     assert done.exit_code == 0, done.output
     project = Project.open(tmp_path / "d")
-    (label,) = read_document(project.items[0].annotation_path).labels
+    (label,) = read_editable(project.items[0].annotation_path).labels
     assert label.title == "car" and label.geometry == Rectangle(1, 2, 10, 11)
     said = left_out(done)
     assert len(said) == 3 and "line 2: the box has no area" in said[0]
@@ -80,3 +80,16 @@ def test_every_format_that_is_known_has_a_chapter_and_a_column() -> None:
     (head,) = re.findall(r"^\| \| (via .*) \|$", guide, re.M)
     assert sorted(head.split(" | ")) == registry.format_names()
     assert all(f"\n## {name}\n" in guide for name in registry.format_names())
+
+
+def test_former_names_still_load_and_warn() -> None:
+    from ravenml.data import problems
+    from ravenml.data.formats import base
+
+    for module, old, new in (
+        (problems, "Fault", "DataProblem"),
+        (base, "Source", "ImportSource"),
+        (base, "Options", "ImportOptions"),
+    ):
+        with pytest.warns(DeprecationWarning, match=f"{old} is now {new}"):
+            assert getattr(module, old) is getattr(module, new)

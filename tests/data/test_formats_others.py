@@ -17,14 +17,14 @@ from other_formats import imported, left_out, picture, run
 from projects import encoded
 
 from ravenml.data.demo import write_demo
-from ravenml.data.editable_annotation import read_document
+from ravenml.data.editable_annotation import read_editable
 from ravenml.data.formats import cvat, image_finder, voc
 from ravenml.data.formats.class_list import classes_in
 from ravenml.data.formats.indexed_png import read_mask, write_mask
 from ravenml.data.geometry import Bitmap, Line, Point, Polygon, Rectangle
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.data.project import Project
 from ravenml.data.transforms import bounds
 
@@ -60,7 +60,7 @@ def test_another_reader_finds_our_boxes_in_voc(tmp_path: Path) -> None:
             corners = (int(text(one, name)) for name in ("xmin", "ymin", "xmax", "ymax"))
             found.append((text(one, "name"), *corners))
         wanted = []
-        for label in read_document(item.annotation_path).labels:
+        for label in read_editable(item.annotation_path).labels:
             assert label.geometry is not None
             box = bounds(label.geometry)
             wanted.append((label.title, box.left + 1, box.top + 1, box.right + 1, box.bottom + 1))
@@ -143,7 +143,7 @@ def test_another_reader_finds_our_boxes_and_outlines_in_yolo(tmp_path: Path) -> 
             else:
                 box = [*values.min(axis=0), *values.max(axis=0)]
             boxes.append((described["names"][int(number)], box))
-        wanted = [label for label in read_document(item.annotation_path).labels if label.kind != "bitmap"]
+        wanted = [label for label in read_editable(item.annotation_path).labels if label.kind != "bitmap"]
         for label in wanted:
             assert label.geometry is not None
             extent = bounds(label.geometry)
@@ -234,7 +234,7 @@ def test_labelme_s_shapes_are_read(tmp_path: Path) -> None:
     done = run("import", tmp_path / "src", tmp_path / "d")
     assert done.exit_code == 0 and len(left_out(done)) == 3, done.output
     (item,) = Project.open(tmp_path / "d").items
-    document = read_document(item.annotation_path)
+    document = read_editable(item.annotation_path)
     shapes_read = [label.geometry for label in document.labels]
     kinds = [Polygon, Rectangle, Polygon, Line, Point, Bitmap]
     assert [type(shape) for shape in shapes_read] == kinds and document.tags == ({"name": "night"},)
@@ -272,7 +272,7 @@ def test_cvat_is_read_in_the_order_of_drawing(tmp_path: Path) -> None:
     assert done.exit_code == 0 and len(left_out(done)) == 2, done.output
     project = Project.open(tmp_path / "d")
     assert [(one.title, one.color) for one in project.classes] == [("car", "#FF0000"), ("bus", "#00FF00")]
-    document = read_document(project.items[0].annotation_path)
+    document = read_editable(project.items[0].annotation_path)
     shapes = [label.geometry for label in document.labels]
     assert [type(s) for s in shapes] == [Polygon, Rectangle, Bitmap, Point, Point, Polygon, Polygon]
     assert shapes[1] == Rectangle(10, 20, 29, 24)
@@ -326,7 +326,7 @@ def test_numbers_and_palettes_are_classes_by_their_place_in_the_list(tmp_path: P
         project = Project.open(tmp_path / f"d{number}")
         assert project.titles == ["sea", "land"] and len(left_out(done)) == 1, done.stderr
         assert "has the value 9, which is not a class" in done.stderr
-        labels = read_document(project.items[0].annotation_path).labels
+        labels = read_editable(project.items[0].annotation_path).labels
         assert [label.title for label in labels] == ["sea", "land"]
 
 
@@ -399,7 +399,7 @@ def test_what_the_files_of_a_folder_share_is_looked_up_once(
 def test_a_list_of_classes_that_is_none_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "classes.json"
     path.write_text(content)
-    with pytest.raises(Fault, match="lists no classes"):
+    with pytest.raises(DataProblem, match="lists no classes"):
         classes_in(path)
 
 

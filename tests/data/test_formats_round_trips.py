@@ -16,7 +16,7 @@ from projects import encoded
 
 from ravenml.data.bitmap import trim
 from ravenml.data.demo import write_demo
-from ravenml.data.editable_annotation import Document, Label, read_document
+from ravenml.data.editable_annotation import EditableAnnotation, Label, read_editable
 from ravenml.data.formats.base import EVERYTHING, SHAPES
 from ravenml.data.formats.geometry_parsing import area
 from ravenml.data.formats.registry import load_format
@@ -79,24 +79,24 @@ def tags(draw: Any, values: bool, names: list[str]) -> list[dict[str, Any]]:
 
 
 @st.composite
-def documents(draw: Any, holds: frozenset[str]) -> Document:
+def documents(draw: Any, holds: frozenset[str]) -> EditableAnnotation:
     values = "tag values" in holds
     shapes = st.one_of(*(KINDS[kind] for kind in sorted(holds & SHAPES)))
     own = tags(values, ["old", "v1", "v 2"]) if "object tags" in holds else st.just([])
     of_image = tags(values, ["night", "vweather"]) if "image tags" in holds else st.just([])
     labels = draw(st.lists(st.builds(Label.make, st.sampled_from(TITLES), shapes, own), max_size=4))
     split = draw(st.sampled_from([[{"name": "train"}], [{"name": "val"}]])) if "splits" in holds else []
-    return Document((HEIGHT, WIDTH), tuple(labels), (*split, *draw(of_image)))
+    return EditableAnnotation((HEIGHT, WIDTH), tuple(labels), (*split, *draw(of_image)))
 
 
 @st.composite
-def projects(draw: Any, holds: frozenset[str]) -> dict[tuple[str, str], Document]:
+def projects(draw: Any, holds: frozenset[str]) -> dict[tuple[str, str], EditableAnnotation]:
     # A name without its ending is unique, as many formats name their files by it.
     keys = st.tuples(st.sampled_from(DATASETS), st.sampled_from(IMAGES))
     return draw(st.dictionaries(keys, documents(holds), min_size=1, max_size=4))
 
 
-def write(root: Path, items: dict[tuple[str, str], Document]) -> Project:
+def write(root: Path, items: dict[tuple[str, str], EditableAnnotation]) -> Project:
     writer = ProjectWriter(root)
     shade = np.random.default_rng(0)
     for (dataset, name), document in items.items():
@@ -116,7 +116,7 @@ def what_is_said(project: Project) -> dict[str, Any]:
     """Everything about the items that must come back."""
     said = {}
     for item in project.items:
-        document = read_document(item.annotation_path)
+        document = read_editable(item.annotation_path)
         objects = [
             (
                 label.title,
@@ -174,7 +174,10 @@ def test_what_it_cannot_hold_is_counted_and_named(tmp_path: Path, format_name: s
     ]
     given = [{"name": "old"}, {"name": "v1", "value": "x"}]
     labels = tuple(Label.make("car", shape, given) for shape in shapes)
-    write(tmp_path / "p", {("scenes", "a.png"): Document((HEIGHT, WIDTH), labels, ({"name": "night"},))})
+    write(
+        tmp_path / "p",
+        {("scenes", "a.png"): EditableAnnotation((HEIGHT, WIDTH), labels, ({"name": "night"},))},
+    )
     done = run("export", format_name, tmp_path / "p", tmp_path / "o")
     assert done.exit_code == 0, done.output
     holds = load_format(format_name).holds
@@ -198,7 +201,7 @@ def test_what_it_cannot_hold_is_counted_and_named(tmp_path: Path, format_name: s
                 done,
             )
     assert run("import", format_name, tmp_path / "o", tmp_path / "again").exit_code == 0
-    assert not inspect_project(tmp_path / "again").faults
+    assert not inspect_project(tmp_path / "again").problems
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
@@ -208,7 +211,7 @@ def test_the_demo_project_keeps_its_images_splits_and_classes(tmp_path: Path, fo
     assert not [path for path in (tmp_path / "o").rglob("*") if path.is_symlink()]
     assert run("import", format_name, tmp_path / "o", tmp_path / "again").exit_code == 0
     before, after = inspect_project(tmp_path / "demo"), inspect_project(tmp_path / "again")
-    assert after.datasets == before.datasets and not after.faults
+    assert after.datasets == before.datasets and not after.problems
     assert set(after.classes) == set(before.classes)
     if "bitmap" in load_format(format_name).holds:  # where polygons' holes and bitmaps keep their pixels
         for title, count in before.classes.items():

@@ -10,7 +10,7 @@ import pytest
 from other_formats import SQUARE, imported, left_out, region, run, write_via
 from projects import real_data
 
-from ravenml.data.editable_annotation import read_document
+from ravenml.data.editable_annotation import read_editable
 from ravenml.data.geometry import Line, Point, Polygon, Rectangle
 from ravenml.data.inspection import inspect_project
 from ravenml.data.masks import draw
@@ -24,7 +24,7 @@ def test_the_droplets_become_two_datasets_with_tags(tmp_path: Path) -> None:
     said = inspect_project(tmp_path / "d")
     assert said.datasets == {"train": 9, "val": 3} and said.image_tags == {"train": 9, "val": 3}
     assert [(title, count.objects) for title, count in said.classes.items()] == [("object", 218)]
-    assert not said.faults
+    assert not said.problems
     assert '218 regions have no attributes, and become objects of the class "object"' in done.stderr
     assert "raven train --dataset" in done.stdout and "Imported 12 images with 218 objects" in done.stdout
     project = Project.open(tmp_path / "d")
@@ -122,4 +122,4 @@ def test_a_box_that_reaches_out_is_cut_and_counted(tmp_path: Path) -> None:
     done = run("import", "via", source, tmp_path / "d")
     assert "1 object reached out of its image" in done.stderr
     (item,) = Project.open(tmp_path / "d").items
-    assert read_document(item.annotation_path).labels[0].geometry == Rectangle(0, 50, 14, 59)
+    assert read_editable(item.annotation_path).labels[0].geometry == Rectangle(0, 50, 14, 59)

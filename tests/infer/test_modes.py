@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ravenml.data.editable_annotation import Document, Label
+from ravenml.data.editable_annotation import EditableAnnotation, Label
 from ravenml.data.geometry import Bitmap, Point, Rectangle
 from ravenml.data.masks import draw
 from ravenml.data.meta import ObjClass, TagMeta
@@ -40,7 +40,7 @@ class Colours:
         self.seen: list[tuple[int, ...]] = []
 
     def infer(
-        self, images: NDArray[np.uint8], documents: Sequence[Document], probabilities: bool = False
+        self, images: NDArray[np.uint8], documents: Sequence[EditableAnnotation], probabilities: bool = False
     ) -> list[Prediction]:
         self.seen.append(images.shape)
         assert [one.size for one in documents] == [images.shape[1:3]] * len(images)
@@ -59,7 +59,7 @@ class Boxes:
     batch_size = 4
 
     def infer(
-        self, images: NDArray[np.uint8], documents: Sequence[Document], probabilities: bool = False
+        self, images: NDArray[np.uint8], documents: Sequence[EditableAnnotation], probabilities: bool = False
     ) -> list[Prediction]:
         return [self.look(image) for image in images]
 
@@ -78,10 +78,12 @@ def picture(height: int = 90, width: int = 120, seed: int = 0) -> NDArray[np.uin
     return image
 
 
-def run(network: Any, image: NDArray[np.uint8], document: Document | None = None, **mode: Any) -> Outcome:
+def run(
+    network: Any, image: NDArray[np.uint8], document: EditableAnnotation | None = None, **mode: Any
+) -> Outcome:
     config = effective_config(mode, {}, "test")
     known = [ObjClass("house", "polygon", "#0000FF"), ObjClass("dot", "point", "#0000FF")]
-    return make_mode(config, network, known).annotate(image, document or Document(image.shape[:2]))
+    return make_mode(config, network, known).annotate(image, document or EditableAnnotation(image.shape[:2]))
 
 
 def mask(labels: Sequence[Label], title: str, size: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -105,7 +107,11 @@ def test_a_full_image_gets_a_bitmap_for_every_class_under_suffixed_names() -> No
     image, network = picture(), Colours()
     old = Label.make("house", Rectangle(1, 2, 3, 4))
     outcome = run(
-        network, image, Document((90, 120), (old,)), name="full_image", model_classes={"add_suffix": "_net"}
+        network,
+        image,
+        EditableAnnotation((90, 120), (old,)),
+        name="full_image",
+        model_classes={"add_suffix": "_net"},
     )
     assert [label.title for label in outcome.document.labels] == ["house", "red_net", "green_net"]
     expected = most_likely(network.probabilities(image))
@@ -129,7 +135,7 @@ def test_images_of_one_size_go_through_the_network_together_and_come_back_in_ord
     network = Colours()
     images = [picture(seed=1), picture(40, 50), picture(seed=2)]
     mode = make_mode(effective_config({"name": "full_image"}, {}, "test"), network)
-    outcomes = mode.annotate_all(images, [Document(image.shape[:2]) for image in images])
+    outcomes = mode.annotate_all(images, [EditableAnnotation(image.shape[:2]) for image in images])
     assert sorted(shape[0] for shape in network.seen) == [1, 2]
     for image, outcome in zip(images, outcomes, strict=True):
         assert (
@@ -178,7 +184,7 @@ def test_boxes_of_objects_are_padded_and_cut_to_the_image() -> None:
     outcome = run(
         network,
         image,
-        Document((90, 120), known),
+        EditableAnnotation((90, 120), known),
         name="bboxes",
         padding=padding,
         from_classes=["house"],
@@ -196,7 +202,7 @@ def test_without_a_choice_every_object_is_looked_at_and_gets_the_tags_of_its_box
     image = np.zeros((90, 120, 3), np.uint8)
     image[12:15, 12:20, 0] = 200
     known = (Label.make("house", Rectangle(10, 10, 30, 30)), Label.make("dot", Point(100, 80)))
-    outcome = run(Boxes(), image, Document((90, 120), known), name="bboxes")
+    outcome = run(Boxes(), image, EditableAnnotation((90, 120), known), name="bboxes")
     found, house, dot = outcome.document.labels
     assert found.title == "red" and box(found) == (12, 12, 19, 14)
     assert [tag["name"] for tag in house.tags] == ["reddish"] and dot.tags == []

@@ -15,7 +15,7 @@ from as_user import Raven
 from predicting import pack, write_predicting_plugins
 
 from ravenml.data.demo import write_demo
-from ravenml.data.editable_annotation import Document, Label, read_document
+from ravenml.data.editable_annotation import EditableAnnotation, Label, read_editable
 from ravenml.data.geometry import Bitmap, Line, Point, Polygon, Rectangle
 from ravenml.data.masks import draw_mask
 from ravenml.data.meta import ObjClass, TagMeta
@@ -105,7 +105,7 @@ def every_shape(tmp_path: Path) -> Path:
             ]
             labels.append(Label.make("any", shapes[number]))
             image = random.integers(0, 256, (64, 64, 3), np.uint8)
-            document = Document((64, 64), tuple(labels), ({"name": "dusk", "value": None},))
+            document = EditableAnnotation((64, 64), tuple(labels), ({"name": "dusk", "value": None},))
             writer.add(dataset, f"{number}.png", image, document)
     return tmp_path / "every_shape"
 
@@ -117,8 +117,8 @@ def test_every_shape_that_we_write_is_drawn_alike_and_comes_back(
     assert same_pixels(every_shape, masks) >= 20
     assert "Point" in str(masks["north|0.png"][0]) and "['sure', 0.25]" in str(masks["north|0.png"][1])
     assert same_pixels(copy, masks) >= 20
-    ours = read_document(Project.open(every_shape).items[0].annotation_path)
-    again = read_document(Project.open(copy).items[0].annotation_path)
+    ours = read_editable(Project.open(every_shape).items[0].annotation_path)
+    again = read_editable(Project.open(copy).items[0].annotation_path)
     assert [label.kind for label in again.labels] == [label.kind for label in ours.labels]
     lines = [label.geometry for label in (ours.labels[3], again.labels[3])]
     assert all(isinstance(line, Line) for line in lines)

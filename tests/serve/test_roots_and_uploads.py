@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.errors import InputError
 from ravenml.serve.allowed_paths import Roots
 from ravenml.serve.uploads import Refused, check_upload, decode_upload, image_size
@@ -130,7 +130,7 @@ def test_what_is_too_large_damaged_or_no_image_is_told() -> None:
     assert refused.value.status == 415
     with pytest.raises(Refused, match="cut off or damaged"):
         decode_upload(content[:-20], "a.png")
-    with pytest.raises(Fault, match="damaged"):
+    with pytest.raises(DataProblem, match="damaged"):
         decode_upload(content[:60] + bytes(100) + content[160:], "a.png")
     for part in range(len(content[:40])):
         with pytest.raises(InputError):

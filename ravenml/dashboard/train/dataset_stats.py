@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ravenml.common.io import write_cache
 from ravenml.config.home import cache_dir
 from ravenml.data.masks import draw_mask
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.data.project import Item, Project
 from ravenml.errors import RavenError
 
@@ -109,11 +109,11 @@ class Job:
         tags: list[frozenset[str]] = []
         faults: list[str] = []
 
-        def look(item: Item) -> tuple[list[int], NDArray[np.int64], frozenset[str], list[Fault]]:
-            wrong: list[Fault] = []
+        def look(item: Item) -> tuple[list[int], NDArray[np.int64], frozenset[str], list[DataProblem]]:
+            wrong: list[DataProblem] = []
             try:
                 annotation = project.annotation(item, wrong.append)
-            except Fault as fault:
+            except DataProblem as fault:
                 return [], np.zeros(len(names) + 1, np.int64), frozenset(), [fault]
             found = [names[thing.class_title] for thing in annotation.objects]
             drawn = np.bincount(draw_mask(annotation, project.titles).ravel(), minlength=len(names) + 1)

@@ -15,7 +15,7 @@ from ravenml.common.io import write_cache
 from ravenml.config.home import cache_dir
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.data.project import Item, Project
 
 WIDTHS = (320, 1280)
@@ -27,7 +27,7 @@ def picture(project: Project, item: Item, width: int, masks: bool) -> bytes:
     """A JPEG of an item, at most ``width`` pixels wide.
 
     Raises:
-        Fault: the image or the annotation is missing or broken.
+        DataProblem: the image or the annotation is missing or broken.
     """
     path = _place(project, item, width, masks)
     try:
@@ -67,7 +67,7 @@ def _made(project: Project, item: Item, width: int, masks: bool) -> bytes:
         small = overlaid(small, np.asarray(fitting), colours)
     done, content = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
-        raise Fault(item.image_path, "", "cannot be shown", "look at the file")
+        raise DataProblem(item.image_path, "", "cannot be shown", "look at the file")
     return content.tobytes()
 
 
@@ -75,7 +75,7 @@ def _place(project: Project, item: Item, width: int, masks: bool) -> Path:
     try:
         image, annotation = os.stat(item.image_path), os.stat(item.annotation_path)
     except OSError:
-        raise Fault(item.image_path, "", "is gone", "open the project again") from None
+        raise DataProblem(item.image_path, "", "is gone", "open the project again") from None
     said = (
         f"{item.image_path}\0{image.st_mtime_ns}\0{image.st_size}\0{annotation.st_mtime_ns}\0{width}\0{masks}"
     )

@@ -4,7 +4,7 @@ A distribution adds a format of its own by an entry point in the group `ravenml.
 
     entry_points={"ravenml.plugins.data": ["csv = my_package.csv_boxes:Csv"]}
 
-Reading is a stream: a format yields one image at a time, and a `Fault` in place of a broken one.
+Reading is a stream: a format yields one image at a time, and a `DataProblem` in place of a broken one.
 Writing is one too.
 Everything that formats have in common is done for them: finding images, linking or copying them, sizes,
 EXIF orientations, cutting shapes to the image, `meta.json`, progress, resuming, and telling what is wrong.
@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.geometry import AnyGeometry
 from ravenml.data.meta import ObjClass
-from ravenml.data.notices import Notice, to_stderr
-from ravenml.data.problems import Fault
-from ravenml.data.shapes import BadShape
+from ravenml.data.problems import DataProblem, Notice, print_notice
+from ravenml.data.shapes import InvalidGeometry
+from ravenml.renamed import former_names
 
 if TYPE_CHECKING:
     from ravenml.data.formats.exporting import Export
+
+__getattr__ = former_names(__name__, {"Source": "ImportSource", "Options": "ImportOptions"})
 
 GROUP = "ravenml.plugins.data"
 SHAPES = frozenset({"polygon", "holes", "bitmap", "rectangle", "line", "point"})
@@ -40,7 +42,7 @@ _REPAIR = "correct or remove it"
 
 
 @dataclass(frozen=True)
-class Options:
+class ImportOptions:
     """What the user chose for an import.
 
     Attributes:
@@ -57,7 +59,7 @@ class Options:
 
 
 @dataclass
-class Source:
+class ImportSource:
     """What an import reads.
 
     Attributes:
@@ -69,8 +71,8 @@ class Source:
     """
 
     path: Path
-    options: Options = field(default_factory=Options)
-    notice: Notice = to_stderr
+    options: ImportOptions = field(default_factory=ImportOptions)
+    notice: Notice = print_notice
     total: int = 0
     classes: list[ObjClass] = field(default_factory=list)
 
@@ -86,7 +88,7 @@ class Source:
                 self.notice(f"{file.name} ({size / 2**20:,.0f} MiB) is read through before its images come.")
 
 
-Labels = Iterable[Label | Fault]
+Labels = Iterable[Label | DataProblem]
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ class Record:
     Attributes:
         image: the image file.
         dataset: the dataset that it belongs to; parts of nested ones are divided by ``/``.
-        labels: the objects in the order of drawing, a `Fault` in place of each that is broken; or a function
-            that makes them from the upright image's (height, width), which is called in another thread.
+        labels: the objects in the order of drawing, a `DataProblem` in place of each that is broken; or a
+            function that makes them from the upright image's (height, width), called in another thread.
         tags: the image's tags.
         size: (height, width) as the source says, if it does.
         file: the file that describes the image, for messages; what is older than it is imported again.
@@ -132,8 +134,8 @@ class Format(ABC):
         return False
 
     @abstractmethod
-    def read(self, source: Source) -> Iterator[Record | Fault]:
-        """Yield the images of a source, and a `Fault` for each that cannot be read.
+    def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
+        """Yield the images of a source, and a `DataProblem` for each that cannot be read.
 
         Raises:
             InputError: the source as a whole is not of this format.
@@ -149,12 +151,12 @@ class Format(ABC):
 
 def make_label(
     file: Path, field: str, title: str, shape: Callable[[], AnyGeometry], tags: Iterable[Tag] = ()
-) -> Label | Fault:
-    """An object whose shape is made by ``shape``, or a `Fault` where that raises `BadShape` or ValueError."""
+) -> Label | DataProblem:
+    """An object whose shape ``shape`` makes; a `DataProblem` if it raises InvalidGeometry or ValueError."""
     try:
         return Label.make(title, shape(), tags)
-    except BadShape as bad:
+    except InvalidGeometry as bad:
         where = f"{field}.{bad.field}" if bad.field else field
-        return Fault(file, where, bad.problem, bad.mend or _REPAIR)
+        return DataProblem(file, where, bad.problem, bad.fix or _REPAIR)
     except ValueError as error:
-        return Fault(file, field, f"is not a shape ({error})", _REPAIR)
+        return DataProblem(file, field, f"is not a shape ({error})", _REPAIR)

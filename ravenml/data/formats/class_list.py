@@ -9,13 +9,13 @@ from typing import NamedTuple
 import orjson
 
 from ravenml.data.images import read_bytes
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 
 Rgb = tuple[int, int, int]
 _MOST = 1 << 16  # classes
 
 
-class Named(NamedTuple):
+class ListedClass(NamedTuple):
     """A class's name, and its colour (red, green, blue), if the file says one."""
 
     title: str
@@ -27,26 +27,26 @@ def titles_in(path: Path) -> list[str]:
     return [one.title for one in classes_in(path)]
 
 
-def classes_in(path: Path) -> list[Named]:
+def classes_in(path: Path) -> list[ListedClass]:
     """The classes that a file lists.
 
     A line is ``name``, ``name #RRGGBB``, ``name 255 0 0``, ``255 0 0 name`` or CVAT's ``name:255,0,0::``.  A
     JSON file is a list of names, names by number, or a project's `meta.json`.
 
     Raises:
-        Fault: it cannot be read, or lists none.
+        DataProblem: it cannot be read, or lists none.
     """
     content = read_bytes(path)
     try:
         found = _json(orjson.loads(content)) if path.suffix == ".json" else _lines(content)
     except (orjson.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Fault(path, "", f"lists no classes ({error})", "write one name per line") from None
+        raise DataProblem(path, "", f"lists no classes ({error})", "write one name per line") from None
     if not found:
-        raise Fault(path, "", "lists no classes", "write one name per line")
+        raise DataProblem(path, "", "lists no classes", "write one name per line")
     return found
 
 
-def _lines(content: bytes) -> list[Named]:
+def _lines(content: bytes) -> list[ListedClass]:
     found = []
     for line in content.decode("utf-8-sig", "replace").splitlines():
         line = line.strip()
@@ -55,16 +55,16 @@ def _lines(content: bytes) -> list[Named]:
     return found
 
 
-def _named(line: str) -> Named:
+def _named(line: str) -> ListedClass:
     colour = r"(\d{1,3})[ ,\t]+(\d{1,3})[ ,\t]+(\d{1,3})"
     if match := re.fullmatch(rf"{colour}[ ,\t]+(.+)", line):
-        return Named(match[4].strip(), _rgb(match[1], match[2], match[3]))
+        return ListedClass(match[4].strip(), _rgb(match[1], match[2], match[3]))
     if match := re.fullmatch(rf"(.+?)(?:[ ,\t]+|:){colour}(?::.*)?", line):
-        return Named(match[1].strip(), _rgb(match[2], match[3], match[4]))
+        return ListedClass(match[1].strip(), _rgb(match[2], match[3], match[4]))
     if match := re.fullmatch(r"(.+?)[ ,\t]+#([0-9a-fA-F]{6})", line):
         value = int(match[2], 16)
-        return Named(match[1].strip(), (value >> 16, value >> 8 & 255, value & 255))
-    return Named(line, None)
+        return ListedClass(match[1].strip(), (value >> 16, value >> 8 & 255, value & 255))
+    return ListedClass(line, None)
 
 
 def _rgb(*parts: str) -> Rgb:
@@ -74,9 +74,9 @@ def _rgb(*parts: str) -> Rgb:
     return red, green, blue
 
 
-def _json(given: object) -> list[Named]:
+def _json(given: object) -> list[ListedClass]:
     if isinstance(given, list):
-        return [Named(str(name), None) for name in given]
+        return [ListedClass(str(name), None) for name in given]
     if not isinstance(given, dict):
         raise TypeError("it is neither a list nor an object")
     if "classes" in given:
@@ -85,4 +85,4 @@ def _json(given: object) -> list[Named]:
     last = max(numbers)
     if last >= _MOST:
         raise ValueError(f"{last} is not a class's number")
-    return [Named(numbers.get(number, f"class {number}"), None) for number in range(last + 1)]
+    return [ListedClass(numbers.get(number, f"class {number}"), None) for number in range(last + 1)]

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravenml.data.editable_annotation import Tag
-from ravenml.data.formats.base import SPLITS, TAGS, Format, Labels, Record, Size, Source, make_label
+from ravenml.data.formats.base import SPLITS, TAGS, Format, ImportSource, Labels, Record, Size, make_label
 from ravenml.data.formats.coco_index import Index
 from ravenml.data.formats.coco_shapes import shape_of
 from ravenml.data.formats.coco_writing import CROWD, write_coco
 from ravenml.data.formats.image_finder import Images, dataset_name, files_below, folder_of, split_of
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Coco(Format):
     def recognises(self, path: Path) -> bool:
         return any(_looks_like(file) for file in _candidates(path))
 
-    def read(self, source: Source) -> Iterator[Record | Fault]:
+    def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
         files = [file for file in _candidates(source.path) if file == source.path or _looks_like(file)]
         chosen = [file for file in files if not file.name.startswith(_OTHER)] or files
         if not chosen:
@@ -47,7 +47,7 @@ class Coco(Format):
             source.notice(f"{left} are left alone; name one as SRC to import it.")
         source.read_through(chosen)
         indexes = [Index(file) for file in chosen]
-        source.total = sum(len(index) + len(index.faults) for index in indexes)
+        source.total = sum(len(index) + len(index.problems) for index in indexes)
         for index in indexes:
             source.classes += [
                 one for one in index.classes if one.title not in {c.title for c in source.classes}
@@ -59,21 +59,21 @@ class Coco(Format):
         write_coco(export)
 
 
-def _records(source: Source, index: Index) -> Iterator[Record | Fault]:
+def _records(source: ImportSource, index: Index) -> Iterator[Record | DataProblem]:
     path = index.path
     stem = path.stem.removeprefix(_PREFIX)
     split = split_of(stem.rstrip("0123456789_")) or split_of(path.parent.name)
     # A file that is called `_annotations.coco.json` or so is known by its folder.
     default = stem if "coco" not in stem.lower() and stem != _DEFAULT else path.parent.name
     images = _images(source, path, stem)
-    yield from index.faults
+    yield from index.problems
     for number in range(len(index)):
         entry = index.image(number)
         where = f"images[{index.place(number)}]"
         try:
             image = images.find(entry.get("file_name"), path, f"{where}.file_name")
-        except Fault as fault:
-            yield fault
+        except DataProblem as error:
+            yield error
             continue
         tags: list[Tag] = [{"name": split}] if split else []
         tags += [tag for tag in as_tags(entry.get("attributes")) if tag["name"] != split]
@@ -95,8 +95,8 @@ class _Labels:
             title = index.titles.get(entry.get("category_id"))
             if title is None:
                 problem = f"{entry.get('category_id')!r} is not a category of the file"
-                mend = "add it to the categories, or correct the number"
-                yield Fault(index.path, f"{where}.category_id", problem, mend)
+                fix = "add it to the categories, or correct the number"
+                yield DataProblem(index.path, f"{where}.category_id", problem, fix)
                 continue
             tags = as_tags(entry.get("attributes"))
             if entry.get("iscrowd"):
@@ -116,7 +116,7 @@ def as_tags(attributes: Any) -> list[Tag]:
     return tags
 
 
-def _images(source: Source, path: Path, stem: str) -> Images:
+def _images(source: ImportSource, path: Path, stem: str) -> Images:
     """Where a file's images are: in `--images`, a folder called like the file, `images`, or beside it."""
     chosen = source.options.images
     if chosen is not None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ravenml.data.formats.json_stream import Entry, entries, load_at
+from ravenml.data.formats.json_stream import JsonEntry, entries, load_at
 from ravenml.data.meta import ObjClass
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.store.progress import Meter
 
 _NONE, _NOBODY = -(1 << 62), -(1 << 62) - 1  # no whole number; an entry that was told already
@@ -26,17 +26,17 @@ class Index:
         path: the file.
         classes: the categories, in the file's order.
         titles: a category's id to its name.
-        faults: entries that belong to nothing, or are there twice.
+        problems: entries that belong to nothing, or are there twice.
 
     Raises:
-        Fault: the file is not JSON, or no COCO file.
+        DataProblem: the file is not JSON, or no COCO file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.classes: list[ObjClass] = []
         self.titles: dict[Any, str] = {}
-        self.faults: list[Fault] = []
+        self.problems: list[DataProblem] = []
         self._numbers: dict[Any, int] = {}  # an image's id to its number
         self._images: array[int] = array("q")  # place, start, end
         self._spans: array[int] = array("q")  # of annotations: start, end
@@ -83,7 +83,9 @@ class Index:
                     continue
                 where = f"{entry.key}[{entry.number}]"
                 if not isinstance(entry.value, dict):
-                    self.faults.append(Fault(self.path, where, "is not an object", "correct or remove it"))
+                    self.problems.append(
+                        DataProblem(self.path, where, "is not an object", "correct or remove it")
+                    )
                     if entry.key == "annotations":
                         self._annotation(entry, {"image_id": _NOBODY})
                 elif entry.key == "images":
@@ -97,13 +99,15 @@ class Index:
                     told = entry.end
         if missing := [name for name in _LISTS if name not in lists]:
             problem = f"has no list of {' and no list of '.join(missing)}"
-            raise Fault(self.path, "", problem, "name a COCO file of object detection")
+            raise DataProblem(self.path, "", problem, "name a COCO file of object detection")
         self._finish()
 
     def _image(self, place: int, start: int, end: int, known: Any) -> None:
         if known is None or known in self._numbers:
             problem = "is missing" if known is None else f"{known!r} is another image's too"
-            self.faults.append(Fault(self.path, f"images[{place}].id", problem, "give it one of its own"))
+            self.problems.append(
+                DataProblem(self.path, f"images[{place}].id", problem, "give it one of its own")
+            )
             return
         self._numbers[known] = len(self)
         self._images.extend((place, start, end))
@@ -111,16 +115,16 @@ class Index:
     def _category(self, where: str, entry: dict[str, Any]) -> None:
         known, title = _id(entry.get("id")), entry.get("name")
         if known is None or not isinstance(title, str) or not title:
-            self.faults.append(Fault(self.path, where, "has no id and name", "correct or remove it"))
+            self.problems.append(DataProblem(self.path, where, "has no id and name", "correct or remove it"))
         elif known in self.titles:
             problem = f'{known!r} is that of "{self.titles[known]}" too'
-            self.faults.append(Fault(self.path, f"{where}.id", problem, "give it one of its own"))
+            self.problems.append(DataProblem(self.path, f"{where}.id", problem, "give it one of its own"))
         else:
             self.titles[known] = title
             if title not in {one.title for one in self.classes}:
                 self.classes.append(ObjClass(title, "any", _color(entry.get("color"))))
 
-    def _annotation(self, entry: Entry, value: dict[str, Any]) -> None:
+    def _annotation(self, entry: JsonEntry, value: dict[str, Any]) -> None:
         owner, own = _id(value.get("image_id")), value.get("id")
         whole = isinstance(owner, int) and abs(owner) < -_NONE
         if not whole and owner != _NOBODY:
@@ -139,12 +143,12 @@ class Index:
             owners[place] = self._numbers.get(said, -1)
             if owners[place] < 0:
                 problem = "is missing" if said is None else f"{said!r} is not an image of the file"
-                mend = "correct the number, or remove the annotation"
-                self.faults.append(Fault(self.path, f"annotations[{place}].image_id", problem, mend))
+                fix = "correct the number, or remove the annotation"
+                self.problems.append(DataProblem(self.path, f"annotations[{place}].image_id", problem, fix))
         for first, second in _twice(_array(self._ids)):
             problem = f"is that of annotations[{first}] too"
-            mend = "give it one of its own"
-            self.faults.append(Fault(self.path, f"annotations[{second}].id", problem, mend))
+            fix = "give it one of its own"
+            self.problems.append(DataProblem(self.path, f"annotations[{second}].id", problem, fix))
             owners[second] = -1
         self._sorted = np.argsort(owners, kind="stable")
         self._begins = np.searchsorted(owners[self._sorted], np.arange(len(self) + 1))

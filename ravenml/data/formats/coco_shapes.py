@@ -16,7 +16,7 @@ from ravenml.data.formats.base import Size
 from ravenml.data.formats.rle import flat_of, pack_runs, runs_of, unpack_runs
 from ravenml.data.geometry import AnyGeometry, Bitmap, Geometry, Polygon, Rectangle
 from ravenml.data.masks import draw
-from ravenml.data.shapes import BadShape
+from ravenml.data.shapes import InvalidGeometry
 from ravenml.data.transforms import as_bitmap, bounds
 
 _LARGEST = 1 << 28  # pixels of a mask
@@ -28,7 +28,7 @@ def shape_of(entry: dict[str, Any], size: Size) -> AnyGeometry:
     One polygon is a polygon; several are one object, and so become a bitmap.
 
     Raises:
-        BadShape: it is broken or empty.
+        InvalidGeometry: it is broken or empty.
     """
     given = entry.get("segmentation")
     if isinstance(given, dict):
@@ -37,13 +37,13 @@ def shape_of(entry: dict[str, Any], size: Size) -> AnyGeometry:
         rings = [_ring(ring, f"segmentation[{number}]") for number, ring in enumerate(given)]
         return rings[0] if len(rings) == 1 else _united(rings, size)
     if given:
-        raise BadShape("segmentation", "is not a list of polygons and no mask")
+        raise InvalidGeometry("segmentation", "is not a list of polygons and no mask")
     box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
-        raise BadShape("bbox", "is missing" if box is None else "is not a list of four numbers")
+        raise InvalidGeometry("bbox", "is missing" if box is None else "is not a list of four numbers")
     left, top, width, height = geometry_parsing.numbers(dict(zip("xywh", box, strict=True)), *"xywh")
     if width <= 0 or height <= 0:
-        raise BadShape("bbox", f"the box has no area ({width:g}×{height:g})")
+        raise InvalidGeometry("bbox", f"the box has no area ({width:g}×{height:g})")
     return geometry_parsing.box(left, top, left + width, top + height)
 
 
@@ -69,7 +69,7 @@ def said_of(geometry: Geometry, size: Size, crowd: bool) -> dict[str, Any]:
 
 def _ring(given: Any, field: str) -> Polygon:
     if not isinstance(given, list) or len(given) % 2:
-        raise BadShape(field, "is not a list x, y, x, y, …")
+        raise InvalidGeometry(field, "is not a list x, y, x, y, …")
     return geometry_parsing.polygon([list(pair) for pair in zip(given[::2], given[1::2], strict=True)], field)
 
 
@@ -88,18 +88,18 @@ def _mask(given: dict[str, Any], size: Size) -> Bitmap:
         or not all(isinstance(side, int) and 0 < side < 1 << 20 for side in said)
         or said[0] * said[1] > _LARGEST
     ):
-        raise BadShape("segmentation.size", "is not [height, width]")
+        raise InvalidGeometry("segmentation.size", "is not [height, width]")
     if (said[0], said[1]) != size:
-        raise BadShape("segmentation.size", f"is {said[1]}×{said[0]}, the image {size[1]}×{size[0]}")
+        raise InvalidGeometry("segmentation.size", f"is {said[1]}×{said[0]}, the image {size[1]}×{size[0]}")
     try:
         runs = unpack_runs(counts) if isinstance(counts, str) else counts
         flat = flat_of(runs if isinstance(runs, list) else [], said[0] * said[1])
     except ValueError as error:
-        raise BadShape("segmentation.counts", str(error)) from None
+        raise InvalidGeometry("segmentation.counts", str(error)) from None
     return _bitmap(flat.reshape(said[1], said[0]).T)
 
 
 def _bitmap(mask: np.ndarray) -> Bitmap:
     if not mask.any():
-        raise BadShape("segmentation", "the mask is empty")
+        raise InvalidGeometry("segmentation", "the mask is empty")
     return Bitmap(*trim(mask))

@@ -17,7 +17,7 @@ from ravenml.data.formats.json_stream import elements
 from ravenml.data.geometry import Line, Point
 
 if TYPE_CHECKING:
-    from ravenml.data.formats.exporting import Export, Picture
+    from ravenml.data.formats.exporting import Export, ExportedImage
 
 CROWD = "crowd"
 _LINE = b",\n"
@@ -27,7 +27,7 @@ def write_coco(export: Export) -> None:
     """Write a file per split: `train`, `val`, and `default` for images that are tagged with neither."""
     numbers = {one.title: number for number, one in enumerate(export.classes, 1)}
 
-    def entries(picture: Picture) -> tuple[str, dict[str, Any], list[dict[str, Any]]]:
+    def entries(picture: ExportedImage) -> tuple[str, dict[str, Any], list[dict[str, Any]]]:
         item, (height, width) = picture.item, picture.size
         name = f"{item.dataset}/{item.name}"
         export.place(item, export.target / "images" / item.dataset / item.name)

@@ -16,15 +16,15 @@ from xml.etree.ElementTree import Element
 from ravenml.data.bitmap import trim
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import CLASSES, SPLITS, TAGS, Format, Record, Source, make_label
+from ravenml.data.formats.base import CLASSES, SPLITS, TAGS, Format, ImportSource, Record, make_label
 from ravenml.data.formats.cvat_writing import write_cvat
 from ravenml.data.formats.image_finder import Images, dataset_name, files_below, folder_of, split_of
 from ravenml.data.formats.rle import flat_of
 from ravenml.data.formats.xml import elements_of
 from ravenml.data.geometry import AnyGeometry, Bitmap, Point
 from ravenml.data.meta import ObjClass
-from ravenml.data.problems import Fault
-from ravenml.data.shapes import BadShape
+from ravenml.data.problems import DataProblem
+from ravenml.data.shapes import InvalidGeometry
 from ravenml.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Cvat(Format):
         first = next(_files(path), None)
         return first is not None and _looks_like(first)
 
-    def read(self, source: Source) -> Iterator[Record | Fault]:
+    def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
         files = [file for file in _files(source.path) if file == source.path or _looks_like(file)]
         if not files:
             raise InputError(f"{source.path} holds no XML of CVAT for images.")
@@ -59,7 +59,7 @@ class Cvat(Format):
         write_cvat(export)
 
 
-def _records(source: Source, path: Path) -> Iterator[Record | Fault]:
+def _records(source: ImportSource, path: Path) -> Iterator[Record | DataProblem]:
     kinds: dict[str, str] = {}
     own = source.options.images or next(
         (path.parent / name for name in ("images", "data") if (path.parent / name).is_dir()), path.parent
@@ -71,16 +71,16 @@ def _records(source: Source, path: Path) -> Iterator[Record | Fault]:
             _declare(source, element, kinds)
         elif element.tag == "track":
             where = f"track {element.get('id')}"
-            mend = "export the task as CVAT for images"
-            yield Fault(path, where, "is a track of a video, which is not read", mend)
+            fix = "export the task as CVAT for images"
+            yield DataProblem(path, where, "is a track of a video, which is not read", fix)
         else:
             try:
                 yield _record(path, element, images, kinds, default)
-            except Fault as fault:
-                yield fault
+            except DataProblem as error:
+                yield error
 
 
-def _declare(source: Source, element: Element, kinds: dict[str, str]) -> None:
+def _declare(source: ImportSource, element: Element, kinds: dict[str, str]) -> None:
     title = element.findtext("name")
     if not title or element.findtext("type") == "tag":
         title = None
@@ -116,11 +116,13 @@ def _record(path: Path, element: Element, images: Images, kinds: Kinds, default:
     return Record(image, folder_of(image, images.root, default), labels, tags, size, path, where)
 
 
-def _labels(path: Path, where: str, number: int, shape: Element, kinds: Kinds) -> Iterator[Label | Fault]:
+def _labels(
+    path: Path, where: str, number: int, shape: Element, kinds: Kinds
+) -> Iterator[Label | DataProblem]:
     where = f"{where}, {shape.tag} {number + 1}"
     title = shape.get("label")
     if not title:
-        yield Fault(path, f"{where}, label", "is missing", "correct or remove it")
+        yield DataProblem(path, f"{where}, label", "is missing", "correct or remove it")
         return
     tags: list[Tag] = [{"name": "occluded"}] if shape.get("occluded") == "1" else []
     for attribute in shape.findall("attribute"):
@@ -165,7 +167,9 @@ def _geometry(shape: Element) -> AnyGeometry:
         return geometry_parsing.ellipse(x, y, across, down, turn * 3.141592653589793 / 180)
     if shape.tag == "mask":
         return _mask(shape)
-    raise BadShape("", f"is a {shape.tag}, which is not read", "draw it as another shape, or remove it")
+    raise InvalidGeometry(
+        "", f"is a {shape.tag}, which is not read", "draw it as another shape, or remove it"
+    )
 
 
 def _mask(shape: Element) -> Bitmap:
@@ -173,14 +177,14 @@ def _mask(shape: Element) -> Bitmap:
         int(number) for number in geometry_parsing.numbers(shape.attrib, "left", "top", "width", "height")
     )
     if width <= 0 or height <= 0 or width * height > _LARGEST:
-        raise BadShape("width", f"and height are {width} and {height}")
+        raise InvalidGeometry("width", f"and height are {width} and {height}")
     try:
         runs = [int(length) for length in (shape.get("rle") or "").split(",")]
         mask = flat_of(runs, width * height).reshape(height, width)
     except ValueError as error:
-        raise BadShape("rle", str(error)) from None
+        raise InvalidGeometry("rle", str(error)) from None
     if not mask.any():
-        raise BadShape("rle", "the mask is empty")
+        raise InvalidGeometry("rle", "the mask is empty")
     (x, y), part = trim(mask)
     return Bitmap((left + x, top + y), part)
 
@@ -198,7 +202,7 @@ def _pairs(text: str | None) -> list[list[float]]:
     except ValueError:
         pairs = []
     if not pairs or any(len(pair) != 2 for pair in pairs):
-        raise BadShape("points", "is not a list x,y;x,y;…")
+        raise InvalidGeometry("points", "is not a list x,y;x,y;…")
     return pairs
 
 

@@ -16,7 +16,7 @@ from ravenml.data.formats.xml import tag
 from ravenml.data.geometry import Bitmap, Line, Point, Polygon, Rectangle
 
 if TYPE_CHECKING:
-    from ravenml.data.formats.exporting import Export, Picture, Thing
+    from ravenml.data.formats.exporting import Export, ExportedImage, ExportedObject
 
 _SUBSETS = {"train": "Train", "val": "Validation"}
 _OCCLUDED = "occluded"
@@ -26,7 +26,7 @@ _INPUT = {"none": "checkbox", "any_number": "number"}
 def write_cvat(export: Export) -> None:
     """Write the XML as it comes; objects keep their order by ``z_order``."""
 
-    def one(picture: Picture) -> str:
+    def one(picture: ExportedImage) -> str:
         item, (height, width) = picture.item, picture.size
         export.place(item, export.target / "images" / item.dataset / item.name)
         subset = _SUBSETS.get(picture.split or "")
@@ -75,7 +75,7 @@ def _image_tag(given: Tag) -> str:
     return tag("tag", {"label": given["name"], "source": "manual"}, content)
 
 
-def _shape(thing: Thing, order: int) -> str:
+def _shape(thing: ExportedObject, order: int) -> str:
     geometry = thing.geometry
     said: dict[str, object] = {
         "label": thing.title,

@@ -13,13 +13,15 @@ from ravenml.data.geometry import AnyGeometry, Bitmap, Geometry, Line, Point, Po
 from ravenml.data.transforms import as_bitmap, bounds, outlines, translate
 
 
-class Lose(Protocol):
+class LossReport(Protocol):
     """Counts what could not be held."""
 
     def __call__(self, what: str, became: str = ..., count: int = ...) -> None: ...
 
 
-def convert(geometry: AnyGeometry, holds: Collection[str], size: Size, lose: Lose) -> Iterator[AnyGeometry]:
+def convert(
+    geometry: AnyGeometry, holds: Collection[str], size: Size, lose: LossReport
+) -> Iterator[AnyGeometry]:
     """The shape itself where the format holds it, else one or several that it holds, or nothing.
 
     Polygons and bitmaps become each other where they can, as that keeps their pixels, and boxes where
@@ -57,7 +59,7 @@ def convert(geometry: AnyGeometry, holds: Collection[str], size: Size, lose: Los
         lose(f"{_kind(geometry)}s")
 
 
-def _bitmap(geometry: Geometry, size: Size, what: str, lose: Lose) -> Iterator[AnyGeometry]:
+def _bitmap(geometry: Geometry, size: Size, what: str, lose: LossReport) -> Iterator[AnyGeometry]:
     made = as_bitmap(geometry, size)
     if made is None:
         lose("objects outside of the image")
@@ -66,7 +68,7 @@ def _bitmap(geometry: Geometry, size: Size, what: str, lose: Lose) -> Iterator[A
         yield made
 
 
-def _polygons(geometry: Geometry, holes: bool, lose: Lose) -> Iterator[AnyGeometry]:
+def _polygons(geometry: Geometry, holes: bool, lose: LossReport) -> Iterator[AnyGeometry]:
     if isinstance(geometry, Rectangle):
         (left, top), (right, bottom) = (geometry.left, geometry.top), (geometry.right, geometry.bottom)
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ravenml.common.io import read_json, write_bytes, write_json
-from ravenml.data.editable_annotation import Document, Label, Tag, read_document
+from ravenml.data.editable_annotation import EditableAnnotation, Label, Tag, read_editable
 from ravenml.data.formats.base import Format, Size
 from ravenml.data.formats.degrade import convert
 from ravenml.data.formats.parallel import in_order
 from ravenml.data.geometry import AnyGeometry
 from ravenml.data.meta import ObjClass
-from ravenml.data.problems import Fault
-from ravenml.data.progress import Meter
+from ravenml.data.problems import DataProblem
+from ravenml.data.progress import ImageProgress
 from ravenml.data.project import Item, Project
 from ravenml.data.split import TRAIN, VAL
 from ravenml.data.writing import place_image
@@ -29,7 +29,7 @@ Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
-class Thing:
+class ExportedObject:
     """An object as the format can hold it: its class, its shape, and its tags."""
 
     title: str
@@ -38,7 +38,7 @@ class Thing:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ExportedImage:
     """An image to be exported.
 
     Attributes:
@@ -50,7 +50,7 @@ class Picture:
 
     item: Item
     size: Size
-    things: list[Thing]
+    things: list[ExportedObject]
     tags: tuple[Tag, ...] = ()
 
     @property
@@ -74,7 +74,7 @@ class Export:
         meter: shows the progress.
         images: how many were exported.
         lost: what could not be held, and what became of it, with how often.
-        faults: items and objects that are broken.
+        problems: items and objects that are broken.
         used: the classes that have objects.
     """
 
@@ -84,10 +84,10 @@ class Export:
     holds: frozenset[str]
     copy: bool = False
     strict: bool = False
-    meter: Meter = field(default_factory=lambda: Meter(0))
+    meter: ImageProgress = field(default_factory=lambda: ImageProgress(0))
     images: int = 0
     lost: Counter[tuple[str, str]] = field(default_factory=Counter)
-    faults: list[Fault] = field(default_factory=list)
+    problems: list[DataProblem] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     _stems: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -97,11 +97,11 @@ class Export:
         """The project's classes."""
         return self.project.classes
 
-    def map(self, function: Callable[[Picture], Made]) -> Iterator[Made]:
+    def map(self, function: Callable[[ExportedImage], Made]) -> Iterator[Made]:
         """Call a function with each image, in several threads; the results come in the project's order."""
         for made in in_order(lambda item: self._do(function, item), self.project.items):
             self.meter.advance()
-            if isinstance(made, Fault):
+            if isinstance(made, DataProblem):
                 self._tell(made)
             else:
                 self.images += 1
@@ -155,29 +155,29 @@ class Export:
         """Write a file, whole or not at all."""
         write_bytes(path, content)
 
-    def _do(self, function: Callable[[Picture], Made], item: Item) -> Made | Fault:
+    def _do(self, function: Callable[[ExportedImage], Made], item: Item) -> Made | DataProblem:
         try:
             return function(self._picture(item))
-        except Fault as fault:
-            return fault
+        except DataProblem as error:
+            return error
 
-    def _picture(self, item: Item) -> Picture:
+    def _picture(self, item: Item) -> ExportedImage:
         shapes = {one.title: one.shape for one in self.classes}
-        document = read_document(item.annotation_path, shapes)
-        things: list[Thing] = []
+        document = read_editable(item.annotation_path, shapes)
+        things: list[ExportedObject] = []
         for label in document.labels:
             try:
                 things += self._things(label, document)
-            except Fault as fault:
+            except DataProblem as error:
                 with self._lock:
-                    self._tell(fault)
+                    self._tell(error)
         if document.rest.get("description"):
             self.lose("descriptions")
         with self._lock:
             self.used.update(label.title for label in document.labels)
-        return Picture(item, document.size, things, self._held(document.tags, "image tags"))
+        return ExportedImage(item, document.size, things, self._held(document.tags, "image tags"))
 
-    def _things(self, label: Label, document: Document) -> Iterator[Thing]:
+    def _things(self, label: Label, document: EditableAnnotation) -> Iterator[ExportedObject]:
         geometry = label.geometry
         if geometry is None:
             self.lose(f"objects of the shape {label.kind}")
@@ -186,7 +186,7 @@ class Export:
             self.lose("descriptions")
         tags = self._held(tuple(label.tags), "object tags")
         for shape in convert(geometry, self.holds, document.size, self.lose):
-            yield Thing(label.title, shape, tags)
+            yield ExportedObject(label.title, shape, tags)
 
     def _held(self, tags: tuple[Tag, ...], where: str) -> tuple[Tag, ...]:
         if where not in self.holds:
@@ -199,11 +199,11 @@ class Export:
             return tuple({"name": tag["name"]} for tag in tags)
         return tags
 
-    def _tell(self, fault: Fault) -> None:
+    def _tell(self, error: DataProblem) -> None:
         if self.strict:
-            raise fault
-        self.faults.append(fault)
-        self.meter.line(f"Left out: {fault}")
+            raise error
+        self.problems.append(error)
+        self.meter.line(f"Left out: {error}")
 
 
 def export_project(
@@ -213,7 +213,7 @@ def export_project(
     target: Path,
     copy: bool = False,
     strict: bool = False,
-    meter: Meter | None = None,
+    meter: ImageProgress | None = None,
 ) -> Export:
     """Write a project in another format.
 
@@ -225,15 +225,15 @@ def export_project(
         strict: stop at the first broken item.
 
     Raises:
-        InputError: the target is not usable, the format cannot be written, or (Fault, with ``strict``) an
-            item is broken.
+        InputError: the target is not usable, the format cannot be written, or an item is broken (DataProblem,
+            with ``strict``).
         RavenError: the disk is full or may not be written.
     """
     target = target.expanduser().absolute()
     if type(format).write is Format.write:
         raise InputError(f"The format {name} can be imported, but not exported.")
     _claim(target, {"format": name, "project": str(project.root)})
-    export = Export(project, target, name, format.holds, copy, strict, meter or Meter(0))
+    export = Export(project, target, name, format.holds, copy, strict, meter or ImageProgress(0))
     export.meter.total = len(project.items)
     with export.meter:
         format.write(export)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from ravenml.data.geometry import Line, Point, Polygon, Rectangle
-from ravenml.data.shapes import BadShape, points
+from ravenml.data.shapes import InvalidGeometry, points
 
 _FARTHEST = 1e6
 
@@ -22,7 +22,7 @@ def numbers(given: Any, *names: str) -> list[float]:
     """The finite numbers that a mapping has under ``names``; text that says a number is one.
 
     Raises:
-        BadShape: one is missing or no number.
+        InvalidGeometry: one is missing or no number.
     """
     values = []
     for name in names:
@@ -32,9 +32,9 @@ def numbers(given: Any, *names: str) -> list[float]:
         except (TypeError, ValueError):
             number = math.nan
         if not math.isfinite(number):
-            raise BadShape(name, "is missing" if value is None else f"{value!r} is not a number")
+            raise InvalidGeometry(name, "is missing" if value is None else f"{value!r} is not a number")
         if abs(number) > _FARTHEST:
-            raise BadShape(name, f"{number:g} is beyond a million pixels")
+            raise InvalidGeometry(name, f"{number:g} is beyond a million pixels")
         values.append(number)
     return values
 
@@ -43,12 +43,12 @@ def box(left: float, top: float, right: float, bottom: float) -> Rectangle:
     """A box by its edges, in any order; each edge goes to the nearest border between pixels.
 
     Raises:
-        BadShape: it has no area.
+        InvalidGeometry: it has no area.
     """
     left, right = sorted((left, right))
     top, bottom = sorted((top, bottom))
     if right <= left or bottom <= top:
-        raise BadShape("", f"the box has no area ({right - left:g}×{bottom - top:g})")
+        raise InvalidGeometry("", f"the box has no area ({right - left:g}×{bottom - top:g})")
     x, y = math.floor(left + 0.5), math.floor(top + 0.5)
     return Rectangle(x, y, max(math.floor(right + 0.5) - 1, x), max(math.floor(bottom + 0.5) - 1, y))
 
@@ -62,11 +62,11 @@ def polygon(corners: Any, field: str = "points") -> Polygon:
     """A polygon from a list of [x, y].
 
     Raises:
-        BadShape: it is no such list, has fewer than three points, or no area.
+        InvalidGeometry: it is no such list, has fewer than three points, or no area.
     """
     whole = points(corners, field, 3)
     if area(np.asarray(corners, np.float64)) < 1e-6:
-        raise BadShape(field, "the polygon has no area")
+        raise InvalidGeometry(field, "the polygon has no area")
     return Polygon(whole)
 
 
@@ -77,7 +77,7 @@ def area(corners: np.ndarray) -> float:
 
 
 def line(corners: Any, field: str = "points") -> Line:
-    """An open line from a list of [x, y]; `BadShape` where there are fewer than two."""
+    """An open line from a list of [x, y]; `InvalidGeometry` where there are fewer than two."""
     return Line(points(corners, field, 2))
 
 
@@ -97,10 +97,10 @@ def ellipse(x: float, y: float, across: float, down: float, turn: float = 0.0) -
         turn: by how much it is turned clockwise, in radians.
 
     Raises:
-        BadShape: a radius is not positive.
+        InvalidGeometry: a radius is not positive.
     """
     if across <= 0 or down <= 0:
-        raise BadShape("", f"the ellipse has no area (radii {across:g} and {down:g})")
+        raise InvalidGeometry("", f"the ellipse has no area (radii {across:g} and {down:g})")
     # The farthest that a chord lies from a circle is r(1 - cos(step / 2)).
     step = 2 * math.acos(max(1 - 0.25 / max(across, down), 0.0))
     angles = np.linspace(0, 2 * math.pi, max(math.ceil(2 * math.pi / step), 8), endpoint=False)
@@ -118,7 +118,7 @@ def turned_box(left: float, top: float, right: float, bottom: float, degrees: fl
     """The polygon of a box that is turned clockwise about its middle.
 
     Raises:
-        BadShape: it has no area.
+        InvalidGeometry: it has no area.
     """
     box(left, top, right, bottom)
     middle = ((left + right) / 2, (top + bottom) / 2)

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ravenml.data.images import EXTENSIONS
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 
 _PUT = "put the image there, or name its folder with --images"
 _RESERVED = frozenset({"img", "ann", "meta", "img_info", "seg", "blob", "datasets"})
@@ -42,12 +42,14 @@ class Images:
         """The image that ``name``, the ``field`` of a ``file``, means.
 
         Raises:
-            Fault: it is not a name, or no such image is below the folder, or several are.
+            DataProblem: it is not a name, or no such image is below the folder, or several are.
         """
         if not isinstance(name, str) or not name.strip():
-            raise Fault(file, field, "names no image", "correct it, or remove the entry")
+            raise DataProblem(file, field, "names no image", "correct it, or remove the entry")
         if re.match(r"[a-z][a-z0-9+]+://", name):
-            raise Fault(file, field, f"{name} is an address on the web", "fetch the image and name its file")
+            raise DataProblem(
+                file, field, f"{name} is an address on the web", "fetch the image and name its file"
+            )
         for form in dict.fromkeys(
             (
                 name,
@@ -75,8 +77,8 @@ class Images:
             return found[0]
         if found:
             problem = f"{name} is not a path below {self.root}, and {len(found)} images there have that name"
-            raise Fault(file, field, problem, "write the image's folder before its name")
-        raise Fault(file, field, f"the image {name} is not below {self.root}", _PUT)
+            raise DataProblem(file, field, problem, "write the image's folder before its name")
+        raise DataProblem(file, field, f"the image {name} is not below {self.root}", _PUT)
 
     @cached_property
     def _names(self) -> dict[str, list[Path]]:

@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.common.io import read_json, write_json
-from ravenml.data.editable_annotation import Document, Label, Tag, read_document
-from ravenml.data.formats.base import Format, Options, Record, Source
+from ravenml.data.editable_annotation import EditableAnnotation, Label, Tag, read_editable
+from ravenml.data.formats.base import Format, ImportOptions, ImportSource, Record
 from ravenml.data.formats.orient_and_clip import fit, frame_of
 from ravenml.data.formats.parallel import in_order
 from ravenml.data.image_header import read_header
 from ravenml.data.images import EXTENSIONS
 from ravenml.data.layout import IMPORT_NOTE, Item
 from ravenml.data.meta import ObjClass, TagMeta, spare_color
-from ravenml.data.notices import Notice
-from ravenml.data.problems import Fault
-from ravenml.data.progress import Meter
+from ravenml.data.problems import DataProblem, Notice
+from ravenml.data.progress import ImageProgress
 from ravenml.data.writing import ProjectWriter, meta_json
 from ravenml.errors import InputError
 
@@ -41,7 +40,7 @@ class Imported:
         kinds: objects per class and shape.
         tags: the kinds of values that each tag has.
         cut: objects of which a part lay outside of their image.
-        faults: records and objects that were left out.
+        problems: records and objects that were left out.
     """
 
     root: Path
@@ -51,7 +50,7 @@ class Imported:
     kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
     tags: dict[str, set[str]] = field(default_factory=dict)
     cut: int = 0
-    faults: int = 0
+    problems: int = 0
 
     def add(self, one: _Done) -> None:
         """Count an image."""
@@ -66,10 +65,10 @@ class Imported:
 
 @dataclass(frozen=True)
 class _Done:
-    document: Document
+    document: EditableAnnotation
     kept: bool = False
     cut: int = 0
-    faults: tuple[Fault, ...] = ()
+    problems: tuple[DataProblem, ...] = ()
 
 
 def import_project(
@@ -77,10 +76,10 @@ def import_project(
     format: Format,
     path: Path,
     target: Path,
-    options: Options | None = None,
+    options: ImportOptions | None = None,
     copy: bool = False,
     strict: bool = False,
-    meter: Meter | None = None,
+    meter: ImageProgress | None = None,
 ) -> Imported:
     """Import a file or folder as a project; what an earlier call has done is kept.
 
@@ -93,16 +92,16 @@ def import_project(
         meter: shows the progress, bad records and notices.
 
     Raises:
-        InputError: the source or the target is not usable, nothing could be read, or (Fault, with ``strict``)
-            a record is bad.
+        InputError: the source or the target is not usable, nothing could be read, or a record is bad
+            (DataProblem, with ``strict``).
         RavenError: the disk is full or may not be written.
     """
     path, target = (Path(os.path.abspath(given.expanduser())) for given in (path, target))
-    options = options or Options()
+    options = options or ImportOptions()
     if options.images is not None:
         options = replace(options, images=Path(os.path.abspath(options.images.expanduser())))
-    meter = meter or Meter(0)
-    source = Source(path, options, notice=lambda text: meter.line(f"Note: {text}"))
+    meter = meter or ImageProgress(0)
+    source = ImportSource(path, options, notice=lambda text: meter.line(f"Note: {text}"))
     if not path.exists():
         raise InputError(f"{path} does not exist; name the file or folder to import.")
     if target.is_relative_to(path):
@@ -119,12 +118,12 @@ def import_project(
     meter.total = source.total
     with meter:
         for done in in_order(work.do, _unique(itertools.chain(first, records), source.notice)):
-            for fault in (done,) if isinstance(done, Fault) else done.faults:
+            for error in (done,) if isinstance(done, DataProblem) else done.problems:
                 if strict:
-                    raise fault
-                result.faults += 1
-                meter.line(f"Left out: {fault}")
-            if not isinstance(done, Fault):
+                    raise error
+                result.problems += 1
+                meter.line(f"Left out: {error}")
+            if not isinstance(done, DataProblem):
                 result.add(done)
             meter.advance()
     if not result.images:
@@ -142,9 +141,9 @@ class _Work:
     def __init__(self, writer: ProjectWriter, copy: bool) -> None:
         self.writer, self.copy = writer, copy
 
-    def do(self, record: Record | Fault) -> _Done | Fault:
+    def do(self, record: Record | DataProblem) -> _Done | DataProblem:
         try:
-            if isinstance(record, Fault):
+            if isinstance(record, DataProblem):
                 raise record
             name = _name(record)
             item = self.writer.item(record.dataset, name)
@@ -155,20 +154,20 @@ class _Work:
             frame = frame_of(record, header)
             labels = record.labels(frame) if callable(record.labels) else record.labels
             kept: list[Label] = []
-            faults, cut = [], 0
+            problems, cut = [], 0
             for one in fit(labels, frame, header, record):
-                if isinstance(one, Fault):
-                    faults.append(one)
+                if isinstance(one, DataProblem):
+                    problems.append(one)
                 else:
                     kept.append(one.label)
                     cut += one.cut
-            document = Document(header.size, tuple(kept), tuple(_once(record.tags)))
+            document = EditableAnnotation(header.size, tuple(kept), tuple(_once(record.tags)))
             self.writer.add(record.dataset, name, record.image, document, link=not self.copy)
-            return _Done(document, cut=cut, faults=tuple(faults))
-        except Fault as fault:
-            return fault
+            return _Done(document, cut=cut, problems=tuple(problems))
+        except DataProblem as error:
+            return error
 
-    def _there(self, item: Item, record: Record) -> Document | None:
+    def _there(self, item: Item, record: Record) -> EditableAnnotation | None:
         """The item's annotation if it is whole and newer than what describes it, and its image is right."""
         try:
             written = item.annotation_path.stat().st_mtime_ns
@@ -181,8 +180,8 @@ class _Work:
                 return None
             if not self.copy and not os.path.samestat(there, image):
                 return None
-            return read_document(item.annotation_path)
-        except (OSError, Fault):
+            return read_editable(item.annotation_path)
+        except (OSError, DataProblem):
             return None
 
 
@@ -201,8 +200,8 @@ def _check(target: Path, request: dict[str, Any]) -> None:
             raise InputError(f"{target} holds an import{how}; name a new folder, or remove that one.")
 
 
-def _unique(records: Iterable[Record | Fault], notice: Notice) -> Iterator[Record | Fault]:
-    """The records, each with a name of its own; a `Fault` in place of each whose image was there before."""
+def _unique(records: Iterable[Record | DataProblem], notice: Notice) -> Iterator[Record | DataProblem]:
+    """The records, each with a name of its own; a `DataProblem` for each whose image was there before."""
     seen: dict[tuple[str, str], Path] = {}
     for record in records:
         if isinstance(record, Record):
@@ -214,7 +213,9 @@ def _unique(records: Iterable[Record | Fault], notice: Notice) -> Iterator[Recor
                 name = f"{stem}_{number}{ending}"
             if (record.dataset, name) in seen:
                 problem = f"the image {record.image} is there twice"
-                yield Fault(record.file or record.image, record.field, problem, "remove one of the entries")
+                yield DataProblem(
+                    record.file or record.image, record.field, problem, "remove one of the entries"
+                )
                 continue
             if name != wanted:
                 other = seen[record.dataset, wanted]
@@ -229,11 +230,11 @@ def _name(record: Record) -> str:
     file = record.file or record.image
     ending = os.path.splitext(name)[1].lower()
     if ending not in EXTENSIONS:
-        raise Fault(
+        raise DataProblem(
             file, record.field, f'images of the kind "{ending}" are not read', "convert it to PNG or JPEG"
         )
     if name.startswith(".") or "/" in name or len(name.encode(errors="surrogateescape")) > _LONGEST:
-        raise Fault(file, record.field, f"an item cannot be named {name!r}", "rename the image")
+        raise DataProblem(file, record.field, f"an item cannot be named {name!r}", "rename the image")
     return name
 
 
@@ -275,7 +276,7 @@ def _value_type(value: object) -> str:
     return "any_number" if isinstance(value, int | float) and not isinstance(value, bool) else "any_string"
 
 
-def _plain(options: Options) -> dict[str, Any]:
+def _plain(options: ImportOptions) -> dict[str, Any]:
     given = {name: value for name, value in asdict(options).items() if value is not None}
     return {
         name: str(value.absolute()) if isinstance(value, Path) else value for name, value in given.items()

@@ -11,7 +11,7 @@ import numpy as np
 
 from ravenml.data.bitmap import PNG_SIGNATURE, chunk
 from ravenml.data.images import read_bytes
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 
 _PALETTE, _GREY = 3, 0
 
@@ -22,7 +22,7 @@ def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     Numbers are uint8 or uint16; colours are uint32, ``0xRRGGBB``.  A JPEG's grey is rounded to 0 or 255.
 
     Raises:
-        Fault: it cannot be read, or is a JPEG with colours, which are not exact.
+        DataProblem: it cannot be read, or is a JPEG with colours, which are not exact.
     """
     content = read_bytes(path)
     palette = None
@@ -31,17 +31,17 @@ def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         try:
             grey, palette = _as_grey(content)
         except (ValueError, IndexError):
-            raise Fault(path, "", "is a damaged PNG", "copy it again from where it came") from None
+            raise DataProblem(path, "", "is a damaged PNG", "copy it again from where it came") from None
     values = cv2.imdecode(np.frombuffer(grey or content, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
-        raise Fault(path, "", "is not a picture that can be read", "convert it to PNG")
+        raise DataProblem(path, "", "is not a picture that can be read", "convert it to PNG")
     if palette is not None:
         return values // (255 // ((1 << content[24]) - 1)), palette
     lossy = content.startswith(b"\xff\xd8")
     if values.ndim == 2:
         return (np.where(values > 127, 255, 0).astype(np.uint8) if lossy else values), None
     if lossy:
-        raise Fault(path, "", "is a JPEG, whose colours are not exact", "save the masks as PNG")
+        raise DataProblem(path, "", "is a JPEG, whose colours are not exact", "save the masks as PNG")
     parts = values[:, :, :3].astype(np.uint32)
     if values.dtype == np.uint16:
         parts >>= 8

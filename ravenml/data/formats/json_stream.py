@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 
 _CHUNK = 1 << 20
 _GOES_ON = 4  # characters behind a number that show that it is whole
 _LONGEST = 1 << 28  # characters of one entry
 
 
-class Entry(NamedTuple):
+class JsonEntry(NamedTuple):
     """A value in a large file.
 
     Attributes:
@@ -35,14 +35,14 @@ class Entry(NamedTuple):
     value: Any
 
 
-def entries(path: Path, chunk: int = _CHUNK) -> Iterator[Entry]:
+def entries(path: Path, chunk: int = _CHUNK) -> Iterator[JsonEntry]:
     """The entries of all lists in a file's outermost object, and its other members, in the file's order.
 
     The file is read once, a chunk at a time, as Latin-1: then characters are bytes, and JSON's own signs are
     what they are in UTF-8.
 
     Raises:
-        Fault: the file is not a JSON object; names the byte.
+        DataProblem: the file is not a JSON object; names the byte.
     """
     yield from _Reader(path, chunk).entries()
 
@@ -70,11 +70,13 @@ class _Reader:
         self.buffer, self.at, self.passed, self.ended = "", 0, 0, False
         self.decode = json.JSONDecoder().raw_decode
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[JsonEntry]:
         try:
             self.file = self.path.open("rb")
         except OSError as error:
-            raise Fault(self.path, "", f"cannot be read ({error.strerror})", "make it readable") from None
+            raise DataProblem(
+                self.path, "", f"cannot be read ({error.strerror})", "make it readable"
+            ) from None
         with self.file:
             for byte in "\u00ef\u00bb\u00bf":  # UTF-8's byte order mark
                 if self.sign() == byte:  # which may read on, and so move `at`
@@ -87,16 +89,16 @@ class _Reader:
                     yield from self.list(str(key))
                 else:
                     start, end, value = self.value()
-                    yield Entry(str(key), -1, start, end, value)
+                    yield JsonEntry(str(key), -1, start, end, value)
                 self.between("}")
 
-    def list(self, key: str) -> Iterator[Entry]:
+    def list(self, key: str) -> Iterator[JsonEntry]:
         self.expect("[")
-        yield Entry(key, -1, self.passed + self.at, self.passed + self.at, [])
+        yield JsonEntry(key, -1, self.passed + self.at, self.passed + self.at, [])
         number = 0
         while self.sign() != "]":
             start, end, value = self.value()
-            yield Entry(key, number, start, end, value)
+            yield JsonEntry(key, number, start, end, value)
             number += 1
             self.between("]")
         self.expect("]")
@@ -109,19 +111,19 @@ class _Reader:
                     return self.buffer[self.at]
                 self.at += 1
             if not self.more():
-                raise self.fault("ends too early")
+                raise self.error("ends too early")
 
     def expect(self, sign: str) -> None:
         found = self.sign()
         if found != sign:
-            raise self.fault(f"has {found!r} where {sign!r} belongs")
+            raise self.error(f"has {found!r} where {sign!r} belongs")
         self.at += 1
 
     def between(self, closing: str) -> None:
         if self.sign() != closing:
             self.expect(",")
             if self.sign() == closing:
-                raise self.fault(f"has a comma before {closing!r}")
+                raise self.error(f"has a comma before {closing!r}")
 
     def value(self) -> tuple[int, int, Any]:
         self.sign()
@@ -133,10 +135,10 @@ class _Reader:
                 torn = error.pos >= len(self.buffer) - 12 or error.msg.startswith("Unterminated string")
                 if not torn or len(self.buffer) - self.at > _LONGEST or not self.more():
                     self.at = min(error.pos, len(self.buffer))
-                    raise self.fault(f"is not valid JSON ({error.msg})") from None
+                    raise self.error(f"is not valid JSON ({error.msg})") from None
                 continue
             except (RecursionError, ValueError) as error:  # lists within lists without end; absurd numbers
-                raise self.fault(f"is not valid JSON ({type(error).__name__})") from None
+                raise self.error(f"is not valid JSON ({type(error).__name__})") from None
             if len(self.buffer) - end < _GOES_ON and self.more():
                 continue  # a number may go on: of 1.5e+3 the first characters are numbers too
             start, self.at = self.at, end
@@ -155,5 +157,5 @@ class _Reader:
         self.buffer, self.at = kept + content.decode("latin-1"), 0
         return True
 
-    def fault(self, problem: str) -> Fault:
-        return Fault(self.path, f"byte {self.passed + self.at}", problem, "export it again")
+    def error(self, problem: str) -> DataProblem:
+        return DataProblem(self.path, f"byte {self.passed + self.at}", problem, "export it again")

@@ -17,16 +17,16 @@ from ravenml.data.annotation import parse_object
 from ravenml.data.bitmap import decode_png, trim
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import Format, Record, Size, Source, make_label
+from ravenml.data.formats.base import Format, ImportSource, Record, Size, make_label
 from ravenml.data.formats.image_finder import Images, dataset_name, files_below, folder_of, split_tags
 from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle
 from ravenml.data.images import encode_png, read_bytes
-from ravenml.data.problems import Fault
-from ravenml.data.shapes import BadShape
+from ravenml.data.problems import DataProblem
+from ravenml.data.shapes import InvalidGeometry
 from ravenml.errors import InputError
 
 if TYPE_CHECKING:
-    from ravenml.data.formats.exporting import Export, Picture, Thing
+    from ravenml.data.formats.exporting import Export, ExportedImage, ExportedObject
 
 _GROUP = "group_id"
 
@@ -41,7 +41,7 @@ class LabelMe(Format):
         first = next(_files(path), None)
         return first is not None and _looks_like(first)
 
-    def read(self, source: Source) -> Iterator[Record | Fault]:
+    def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
         files = [file for file in _files(source.path) if file == source.path or _looks_like(file)]
         if not files:
             raise InputError(f"{source.path} holds no JSON of LabelMe.")
@@ -54,11 +54,11 @@ class LabelMe(Format):
                 images[near] = Images(root, near)
             try:
                 yield _record(source, images[near], path)
-            except Fault as fault:
-                yield fault
+            except DataProblem as error:
+                yield error
 
     def write(self, export: Export) -> None:
-        def one(picture: Picture) -> None:
+        def one(picture: ExportedImage) -> None:
             item = picture.item
             export.place(item, export.target / item.dataset / item.name)
             content = orjson.dumps(_json(picture), option=orjson.OPT_INDENT_2)
@@ -68,24 +68,24 @@ class LabelMe(Format):
             pass
 
 
-def _record(source: Source, images: Images, path: Path) -> Record:
+def _record(source: ImportSource, images: Images, path: Path) -> Record:
     data = parse_object(read_bytes(path), path)
     image = images.find(data.get("imagePath"), path, "imagePath")
     height, width = data.get("imageHeight"), data.get("imageWidth")
     size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
     shapes = data.get("shapes")
     if not isinstance(shapes, list):
-        raise Fault(path, "shapes", "is missing or no list", "save the file again")
+        raise DataProblem(path, "shapes", "is missing or no list", "save the file again")
     labels = [_label(path, f"shapes[{number}]", shape, size) for number, shape in enumerate(shapes)]
     dataset = folder_of(path, source.folder, dataset_name(source.folder.name))
     tags = [*split_tags(dataset), *_flags(data.get("flags"))]
     return Record(image, dataset, labels, tags, size, path)
 
 
-def _label(path: Path, where: str, shape: Any, size: Size | None) -> Label | Fault:
+def _label(path: Path, where: str, shape: Any, size: Size | None) -> Label | DataProblem:
     title = shape.get("label") if isinstance(shape, dict) else None
     if not isinstance(title, str) or not title:
-        return Fault(path, f"{where}.label", "is missing", "correct or remove it")
+        return DataProblem(path, f"{where}.label", "is missing", "correct or remove it")
     tags = _flags(shape.get("flags"))
     if isinstance(group := shape.get(_GROUP), int):
         tags.append({"name": _GROUP, "value": group})
@@ -95,16 +95,16 @@ def _label(path: Path, where: str, shape: Any, size: Size | None) -> Label | Fau
 def _geometry(shape: dict[str, Any]) -> AnyGeometry:
     kind, points = shape.get("shape_type") or "polygon", shape.get("points")
     if not isinstance(points, list):
-        raise BadShape("points", "is not a list")
+        raise InvalidGeometry("points", "is not a list")
     if kind == "polygon":
         return geometry_parsing.polygon(points)
     if kind in ("line", "linestrip"):
         return geometry_parsing.line(points)
     needed = {"rectangle": 2, "circle": 2, "mask": 2, "point": 1}.get(kind)
     if needed is None:
-        raise BadShape("shape_type", f"{kind!r} is not a shape that is read")
+        raise InvalidGeometry("shape_type", f"{kind!r} is not a shape that is read")
     if len(points) < needed:
-        raise BadShape("points", f"has {len(points)} of {needed} points")
+        raise InvalidGeometry("points", f"has {len(points)} of {needed} points")
     flat = [value for point in points[:needed] for value in _pair(point)]
     if kind == "point":
         return geometry_parsing.point(*flat)
@@ -119,19 +119,19 @@ def _geometry(shape: dict[str, Any]) -> AnyGeometry:
 
 def _pair(point: Any) -> list[float]:
     if not isinstance(point, list) or len(point) != 2:
-        raise BadShape("points", "is not a list of points [x, y]")
+        raise InvalidGeometry("points", "is not a list of points [x, y]")
     return geometry_parsing.numbers({"points": point[0], "y": point[1]}, "points", "y")
 
 
 def _mask(given: Any, corners: list[float]) -> Bitmap:
     if not isinstance(given, str):
-        raise BadShape("mask", "is missing")
+        raise InvalidGeometry("mask", "is missing")
     try:
         mask = decode_png(base64.b64decode(given, validate=True))
     except ValueError as error:
-        raise BadShape("mask", str(error)) from None
+        raise InvalidGeometry("mask", str(error)) from None
     if not mask.any():
-        raise BadShape("mask", "is empty")
+        raise InvalidGeometry("mask", "is empty")
     (x, y), part = trim(mask)
     return Bitmap((round(min(corners[::2])) + x, round(min(corners[1::2])) + y), part)
 
@@ -140,7 +140,7 @@ def _flags(given: Any) -> list[Tag]:
     return [{"name": str(n)} for n, said in given.items() if said is True] if isinstance(given, dict) else []
 
 
-def _json(picture: Picture) -> dict[str, Any]:
+def _json(picture: ExportedImage) -> dict[str, Any]:
     height, width = picture.size
     return {
         "version": "5.5.0",
@@ -153,7 +153,7 @@ def _json(picture: Picture) -> dict[str, Any]:
     }
 
 
-def _shape(thing: Thing) -> dict[str, Any]:
+def _shape(thing: ExportedObject) -> dict[str, Any]:
     shape: dict[str, Any] = {
         "label": thing.title,
         "flags": {str(tag["name"]): True for tag in thing.tags},

@@ -15,15 +15,15 @@ import numpy as np
 
 from ravenml.data.bitmap import trim
 from ravenml.data.editable_annotation import Label
-from ravenml.data.formats.base import Format, Labels, Record, Size, Source
-from ravenml.data.formats.class_list import Named, Rgb, classes_in
+from ravenml.data.formats.base import Format, ImportSource, Labels, Record, Size
+from ravenml.data.formats.class_list import ListedClass, Rgb, classes_in
 from ravenml.data.formats.image_finder import files_below, folder_of, images_below, split_tags
 from ravenml.data.formats.indexed_png import read_mask
 from ravenml.data.formats.masks_writing import CLASSES, IMAGES, MASKS, write_masks
 from ravenml.data.geometry import Bitmap
 from ravenml.data.images import EXTENSIONS
 from ravenml.data.meta import ObjClass
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Masks(Format):
     def recognises(self, path: Path) -> bool:
         return path.is_dir() and _folders(path) is not None
 
-    def read(self, source: Source) -> Iterator[Record | Fault]:
+    def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
         images, masks = _where(source)
         found = _by_stem(masks)
         paths = images_below(images)
@@ -64,11 +64,11 @@ class Masks(Format):
             names = [f"{inside}/{name}" for name in (path.name, *(path.stem + end for end in _ENDINGS))]
             same = next((found[name] for name in names if name in found), [])
             if not same:
-                yield Fault(path, "", f"has no mask of its name below {masks}", "put it there")
+                yield DataProblem(path, "", f"has no mask of its name below {masks}", "put it there")
                 continue
             if len(same) > 1:
                 problem = f"may have the mask {same[0].name} or {same[1].name}"
-                yield Fault(path, "", problem, "remove one of them")
+                yield DataProblem(path, "", problem, "remove one of them")
                 continue
             (mask,) = same
             if mask in shared:
@@ -101,24 +101,24 @@ class _Objects:
         values, _ = read_mask(self.mask)
         if values.shape[:2] != size:
             said, there = (f"{width}×{height}" for height, width in (values.shape[:2], size))
-            yield Fault(self.mask, "", f"is {said}, but its image {there}", "put the right mask there")
+            yield DataProblem(self.mask, "", f"is {said}, but its image {there}", "put the right mask there")
             return
         for value, title in self._meant(values):
-            if isinstance(title, Fault):
+            if isinstance(title, DataProblem):
                 yield title
                 continue
             where = values != 0 if self.key.titles is None else values == value
             (x, y), part = trim(where)
             yield Label.make(title, Bitmap((x, y), part))
 
-    def _meant(self, values: np.ndarray) -> Iterator[tuple[int, str | Fault]]:
+    def _meant(self, values: np.ndarray) -> Iterator[tuple[int, str | DataProblem]]:
         """The values that a mask has, and the class of each."""
         present = distinct(values)
         if self.key.titles is None and values.dtype != np.uint32:
             if odd := [value for value in present if value not in (0, _VOID)]:
-                mend = "name the classes with --classes"
+                fix = "name the classes with --classes"
                 problem = f"has the value {odd[0]} where other masks have 0 and 255 alone"
-                yield odd[0], Fault(self.mask, "", problem, mend)
+                yield odd[0], DataProblem(self.mask, "", problem, fix)
             elif _VOID in present:
                 yield _VOID, self.key.single
             return
@@ -130,7 +130,7 @@ class _Objects:
                 said = f"the colour #{value:06X}" if colours else f"the value {value}"
                 yield (
                     value,
-                    Fault(self.mask, "", f"has {said}, which is not a class", "add it to --classes"),
+                    DataProblem(self.mask, "", f"has {said}, which is not a class", "add it to --classes"),
                 )
             elif title is not None and title.lower() not in _BACKGROUND:
                 yield value, title
@@ -143,7 +143,7 @@ def distinct(values: np.ndarray) -> list[int]:
     return [int(value) for value in np.unique(values)]
 
 
-def _key(source: Source, sample: Sequence[Path], masks: Path) -> _Key:
+def _key(source: ImportSource, sample: Sequence[Path], masks: Path) -> _Key:
     """What the values mean, by the list of classes and by what the first masks are like."""
     single = source.options.class_name or _DEFAULT
     listed = _listed(source, masks)
@@ -153,7 +153,7 @@ def _key(source: Source, sample: Sequence[Path], masks: Path) -> _Key:
     for path in sample:
         try:
             values, own = read_mask(path)
-        except Fault:
+        except DataProblem:
             continue  # told when its image comes
         palette = own if own is not None else palette
         (colours if values.dtype == np.uint32 else numbers).update(distinct(values))
@@ -169,7 +169,7 @@ def _key(source: Source, sample: Sequence[Path], masks: Path) -> _Key:
     return _Key({value: f"class {value}" for value in range(1, 1 << 16)}, {}, [], single)
 
 
-def _listed_key(listed: list[Named], single: str) -> _Key:
+def _listed_key(listed: list[ListedClass], single: str) -> _Key:
     """The first in a list has the number 0; a list of colours alone, without black, begins with 1."""
     numbers = {number: one.title for number, one in enumerate(listed)}
     colours = {_value(one.rgb): one.title for one in listed if one.rgb is not None}
@@ -181,7 +181,7 @@ def _listed_key(listed: list[Named], single: str) -> _Key:
     return _Key(numbers, colours, classes, single)
 
 
-def _listed(source: Source, masks: Path) -> list[Named]:
+def _listed(source: ImportSource, masks: Path) -> list[ListedClass]:
     if source.options.classes is not None:
         return classes_in(source.options.classes)
     for folder in (source.folder, masks, masks.parent):
@@ -191,7 +191,7 @@ def _listed(source: Source, masks: Path) -> list[Named]:
     return []
 
 
-def _where(source: Source) -> tuple[Path, Path]:
+def _where(source: ImportSource) -> tuple[Path, Path]:
     """The folders of images and masks."""
     path = source.folder
     if source.options.images is not None:

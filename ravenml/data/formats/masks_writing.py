@@ -14,7 +14,7 @@ from ravenml.data.masks import draw, mask_type
 from ravenml.data.meta import ObjClass
 
 if TYPE_CHECKING:
-    from ravenml.data.formats.exporting import Export, Picture
+    from ravenml.data.formats.exporting import Export, ExportedImage
 
 IMAGES, MASKS, CLASSES = "images", "masks", "classes.txt"
 
@@ -27,7 +27,7 @@ def write_masks(export: Export) -> None:
     listed = [ObjClass(BACKGROUND, "bitmap", "#000000"), *classes]
     palette = np.array([one.rgb for one in listed[:256]], np.uint8)
 
-    def one(picture: Picture) -> None:
+    def one(picture: ExportedImage) -> None:
         item = picture.item
         stem = export.stem(item)
         mask = np.zeros(picture.size, kind)

@@ -11,7 +11,7 @@ from ravenml.data.editable_annotation import Label
 from ravenml.data.formats.base import Record, Size
 from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle
 from ravenml.data.image_header import Header
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 from ravenml.data.transforms import bounds, crop, fliplr, overlap, transpose
 
 
@@ -28,7 +28,7 @@ def frame_of(record: Record, header: Header) -> Size:
     they are stored, where the source says so.
 
     Raises:
-        Fault: the source says another size.
+        DataProblem: the source says another size.
     """
     if record.size is None or record.size == header.size:
         return header.size
@@ -36,19 +36,19 @@ def frame_of(record: Record, header: Header) -> Size:
         return header.stored
     said, there = (f"{width}×{height}" for height, width in (record.size, header.size))
     problem = f"says that {record.image} is {said}, but it is {there}"
-    raise Fault(
+    raise DataProblem(
         record.file or record.image, record.field, problem, "correct the size, or put the right image there"
     )
 
 
 def fit(
-    labels: Iterable[Label | Fault], frame: Size, header: Header, record: Record
-) -> Iterator[Fitted | Fault]:
+    labels: Iterable[Label | DataProblem], frame: Size, header: Header, record: Record
+) -> Iterator[Fitted | DataProblem]:
     """Turn objects from their frame into the upright image, and cut them to it."""
     height, width = header.size
     window = Rectangle(0, 0, width - 1, height - 1)
     for number, label in enumerate(labels):
-        if isinstance(label, Fault):
+        if isinstance(label, DataProblem):
             yield label
             continue
         geometry = label.geometry
@@ -62,7 +62,7 @@ def fit(
             problem = f'the {label.kind} of "{label.title}" at ({x}, {y}) lies outside of the image'
             file = label.file or record.file or record.image
             field = f"{record.field}, object {number + 1}" if record.field else f"object {number + 1}"
-            yield Fault(file, field, problem, "move or remove it")
+            yield DataProblem(file, field, problem, "move or remove it")
         for part in parts:
             yield Fitted(label if part is geometry else label.changed(geometry=part), _smaller(part, placed))
 

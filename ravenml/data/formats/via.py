@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from ravenml.data.annotation import parse_object
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import TAGS, Format, Record, Source, make_label
+from ravenml.data.formats.base import TAGS, Format, ImportSource, Record, make_label
 from ravenml.data.formats.image_finder import Images, dataset_name, files_below, split_tags
 from ravenml.data.formats.via_writing import CLASS, write_via
 from ravenml.data.geometry import AnyGeometry
 from ravenml.data.images import read_bytes
 from ravenml.data.meta import ObjClass
-from ravenml.data.problems import Fault
-from ravenml.data.shapes import BadShape
+from ravenml.data.problems import DataProblem
+from ravenml.data.shapes import InvalidGeometry
 from ravenml.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,17 +48,17 @@ class Via(Format):
     def recognises(self, path: Path) -> bool:
         return any(_looks_like(file) for file in _candidates(path))
 
-    def read(self, source: Source) -> Iterator[Record | Fault]:
+    def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
         files: list[_File] = []
-        broken: list[Fault] = []
+        broken: list[DataProblem] = []
         for path in _candidates(source.path):
             if path == source.path or _looks_like(path):
                 try:
                     files.append(_load(path))
-                except Fault as fault:
+                except DataProblem as error:
                     if path == source.path:
                         raise
-                    broken.append(fault)
+                    broken.append(error)
         if not files:
             raise InputError(f"{source.path} holds no JSON of the VGG Image Annotator.")
         source.total = len(broken) + sum(len(file.images) for file in files)
@@ -73,12 +73,12 @@ class Via(Format):
 
 
 class _Reading:
-    def __init__(self, source: Source, attribute: str | None) -> None:
+    def __init__(self, source: ImportSource, attribute: str | None) -> None:
         self.root = source.options.images or source.folder
         self.source, self.attribute = source, attribute
         self.default = source.options.class_name or DEFAULT_CLASS
 
-    def records(self, file: _File) -> Iterator[Record | Fault]:
+    def records(self, file: _File) -> Iterator[Record | DataProblem]:
         folder = file.path.parent
         below = folder.relative_to(self.source.folder) if folder != self.source.folder else Path(folder.name)
         dataset = dataset_name(below.as_posix())
@@ -88,27 +88,31 @@ class _Reading:
         for key, entry in file.images.items():
             try:
                 yield self._record(file.path, key, entry, images, dataset)
-            except Fault as fault:
-                yield fault
+            except DataProblem as error:
+                yield error
 
     def _record(self, path: Path, key: str, entry: Any, images: Images, dataset: str) -> Record:
         if not isinstance(entry, dict):
-            raise Fault(path, key, "is not an object with a filename and regions", "correct or remove it")
+            raise DataProblem(
+                path, key, "is not an object with a filename and regions", "correct or remove it"
+            )
         name = entry.get("filename")
         image = images.find(name, path, f"{key}.filename")
         given = entry.get("regions") or {}
         if not isinstance(given, dict | list):
-            raise Fault(path, f"{key}.regions", "is neither a list nor an object", "correct or remove it")
+            raise DataProblem(
+                path, f"{key}.regions", "is neither a list nor an object", "correct or remove it"
+            )
         regions = given.items() if isinstance(given, dict) else enumerate(given)
         where = str(name)
         labels = [self._label(path, f"{where}.regions[{number}]", region) for number, region in regions]
         tags = [*split_tags(dataset), *_as_tags(entry.get("file_attributes"), set())]
         return Record(image, dataset, labels, tags, file=path, field=where)
 
-    def _label(self, path: Path, where: str, region: Any) -> Label | Fault:
+    def _label(self, path: Path, where: str, region: Any) -> Label | DataProblem:
         shape = region.get("shape_attributes") if isinstance(region, dict) else None
         if not isinstance(shape, dict):
-            return Fault(
+            return DataProblem(
                 path, f"{where}.shape_attributes", "is missing", "draw the region again, or remove it"
             )
         attributes = region.get("region_attributes")
@@ -118,7 +122,7 @@ class _Reading:
             values = _values(attributes.get(self.attribute))
             if len(values) > 1:
                 field = f"{where}.region_attributes.{self.attribute}"
-                return Fault(path, field, f"says {' and '.join(values)} at once", "choose one of them")
+                return DataProblem(path, field, f"says {' and '.join(values)} at once", "choose one of them")
             title = values[0] if values else self.default
         tags = _as_tags(attributes, {self.attribute})
         return make_label(path, f"{where}.shape_attributes", title, lambda: _geometry(shape), tags)
@@ -129,7 +133,7 @@ def _geometry(shape: dict[str, Any]) -> AnyGeometry:
     if name in ("polygon", "polyline"):
         x, y = shape.get("all_points_x"), shape.get("all_points_y")
         if not isinstance(x, list) or not isinstance(y, list) or len(x) != len(y):
-            raise BadShape("all_points_x", "and all_points_y are no lists of one length")
+            raise InvalidGeometry("all_points_x", "and all_points_y are no lists of one length")
         corners = [list(pair) for pair in zip(x, y, strict=True)]
         return (
             geometry_parsing.polygon(corners, "all_points")
@@ -148,10 +152,10 @@ def _geometry(shape: dict[str, Any]) -> AnyGeometry:
         return geometry_parsing.ellipse(x, y, across, down, turn)
     if name == "point":
         return geometry_parsing.point(*geometry_parsing.numbers(shape, "cx", "cy"))
-    raise BadShape("name", f"{name!r} is not a shape of VIA")
+    raise InvalidGeometry("name", f"{name!r} is not a shape of VIA")
 
 
-def _class_attribute(source: Source, files: list[_File]) -> str | None:
+def _class_attribute(source: ImportSource, files: list[_File]) -> str | None:
     """Which attribute of the regions is their class; None where they have none."""
     names: dict[str, int] = {}
     without = 0
@@ -240,13 +244,13 @@ def _looks_like(path: Path) -> bool:
 def _load(path: Path) -> _File:
     data = parse_object(read_bytes(path), path)
     if "_via_attributes" in data and _METADATA not in data and "project" in data:
-        raise Fault(path, "", "is a project of VIA 3, which is not read", "export it from version 2")
+        raise DataProblem(path, "", "is a project of VIA 3, which is not read", "export it from version 2")
     images = data.get(_METADATA, data)
     if not isinstance(images, dict):
-        raise Fault(path, _METADATA, "is not an object", "save the project again")
+        raise DataProblem(path, _METADATA, "is not an object", "save the project again")
     images = {key: entry for key, entry in images.items() if not key.startswith("_via_")}
     if not any(isinstance(entry, dict) and "filename" in entry for entry in images.values()):
-        raise Fault(path, "", "holds no images of the VGG Image Annotator", "name another file")
+        raise DataProblem(path, "", "holds no images of the VGG Image Annotator", "name another file")
     return _File(path, images, tuple(_options(data)))
 
 

@@ -14,7 +14,7 @@ from ravenml.data.formats.json_stream import members
 from ravenml.data.geometry import AnyGeometry, Line, Point, Polygon, Rectangle
 
 if TYPE_CHECKING:
-    from ravenml.data.formats.exporting import Export, Picture
+    from ravenml.data.formats.exporting import Export, ExportedImage
 
 FILE = "via_region_data.json"
 CLASS = "class"
@@ -24,7 +24,7 @@ TAGS = "tags"  # the checkboxes that tags without a value become
 def write_via(export: Export) -> None:
     """Write each dataset's images into a folder of its name, and VIA's project beside them."""
 
-    def entry(picture: Picture) -> tuple[str, str, dict[str, Any]]:
+    def entry(picture: ExportedImage) -> tuple[str, str, dict[str, Any]]:
         item = picture.item
         export.place(item, export.target / item.dataset / item.name)
         size = item.image_path.stat().st_size

@@ -14,16 +14,16 @@ from xml.sax.saxutils import escape
 
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import SPLITS, Format, Record, Source, make_label
+from ravenml.data.formats.base import SPLITS, Format, ImportSource, Record, make_label
 from ravenml.data.formats.image_finder import Images, dataset_name, files_below, split_tags
 from ravenml.data.formats.xml import read_tree
 from ravenml.data.geometry import Rectangle
-from ravenml.data.problems import Fault
-from ravenml.data.shapes import BadShape
+from ravenml.data.problems import DataProblem
+from ravenml.data.shapes import InvalidGeometry
 from ravenml.errors import InputError
 
 if TYPE_CHECKING:
-    from ravenml.data.formats.exporting import Export, Picture
+    from ravenml.data.formats.exporting import Export, ExportedImage
 
 FLAGS = ("difficult", "truncated", "occluded")
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".JPG", ".JPEG", ".PNG")
@@ -40,7 +40,7 @@ class Voc(Format):
         first = next(_files(path), None)
         return first is not None and _looks_like(first)
 
-    def read(self, source: Source) -> Iterator[Record | Fault]:
+    def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
         files = list(_files(source.path))
         if not files:
             raise InputError(f"{source.path} holds no XML file.")
@@ -51,8 +51,8 @@ class Voc(Format):
                 readers[path.parent] = _Folder(source, path.parent)
             try:
                 yield readers[path.parent].record(path)
-            except Fault as fault:
-                yield fault
+            except DataProblem as error:
+                yield error
 
     def write(self, export: Export) -> None:
         _write(export)
@@ -61,7 +61,7 @@ class Voc(Format):
 class _Folder:
     """A folder of XML files: where its images are, what it is called, and which images train and validate."""
 
-    def __init__(self, source: Source, folder: Path) -> None:
+    def __init__(self, source: ImportSource, folder: Path) -> None:
         self.source = source
         self.top = folder.parent if folder.name == _ANNOTATIONS else folder
         inside = self.top.relative_to(source.folder) if self.top.is_relative_to(source.folder) else Path()
@@ -76,7 +76,7 @@ class _Folder:
     def record(self, path: Path) -> Record:
         root = read_tree(path)
         if root.tag != "annotation":
-            raise Fault(path, "", f"is not an annotation of VOC but <{root.tag}>", "remove it")
+            raise DataProblem(path, "", f"is not an annotation of VOC but <{root.tag}>", "remove it")
         image = self._image(root, path)
         size = root.find("size")
         said = (_whole(size, "height"), _whole(size, "width")) if size is not None else (0, 0)
@@ -90,7 +90,7 @@ class _Folder:
         name = (root.findtext("filename") or "").strip()
         try:
             found = self.images.find(name, path, "filename")
-        except Fault:
+        except DataProblem:
             # Many files were renamed by hand together with their images, or say the name without its ending.
             named = [self.images.near / f"{path.stem}{ending}" for ending in _ENDINGS]
             there = [image for image in named if image.is_file()]
@@ -98,27 +98,27 @@ class _Folder:
                 raise
             if len(there) > 1 and not os.path.samefile(*there[:2]):
                 problem = f"is not an image's name, and both {there[0].name} and {there[1].name} may be meant"
-                raise Fault(path, "filename", problem, "write the right one") from None
+                raise DataProblem(path, "filename", problem, "write the right one") from None
             found = there[0]
         return found
 
 
-def _label(path: Path, number: int, one: Element) -> Label | Fault:
+def _label(path: Path, number: int, one: Element) -> Label | DataProblem:
     where = f"object[{number}]"
     title = (one.findtext("name") or "").strip()
     if not title:
-        return Fault(path, f"{where}.name", "is missing", "correct or remove it")
+        return DataProblem(path, f"{where}.name", "is missing", "correct or remove it")
     tags: list[Tag] = [{"name": flag} for flag in FLAGS if (one.findtext(flag) or "0").strip() == "1"]
     return make_label(path, where, title, lambda: _box(one.find("bndbox")), tags)
 
 
 def _box(given: Element | None) -> Rectangle:
     if given is None:
-        raise BadShape("bndbox", "is missing")
+        raise InvalidGeometry("bndbox", "is missing")
     corners = {name: given.findtext(name) for name in ("xmin", "ymin", "xmax", "ymax")}
     left, top, right, bottom = geometry_parsing.numbers(corners, *corners)
     if right < left or bottom < top or (right == left and bottom == top and left == 0):
-        raise BadShape("bndbox", f"the box has no area ({right - left:g}×{bottom - top:g})")
+        raise InvalidGeometry("bndbox", f"the box has no area ({right - left:g}×{bottom - top:g})")
     # From 1 on, both corners inside; that is from the edge before the first pixel to the one behind the last.
     # Tools that count from 0 are told by a 0, and moved into the image.
     return geometry_parsing.box(max(left - 1, 0), max(top - 1, 0), max(right, 1), max(bottom, 1))
@@ -159,7 +159,7 @@ def _looks_like(path: Path) -> bool:
 def _write(export: Export) -> None:
     sets: dict[tuple[str, str], list[str]] = {}
 
-    def one(picture: Picture) -> tuple[str, str, str | None]:
+    def one(picture: ExportedImage) -> tuple[str, str, str | None]:
         item = picture.item
         stem = export.stem(item)
         name = stem + os.path.splitext(item.name)[1]
@@ -176,7 +176,7 @@ def _write(export: Export) -> None:
         export.write(export.target / dataset / _SETS / f"{split}.txt", content.encode())
 
 
-def _xml(picture: Picture, name: str) -> str:
+def _xml(picture: ExportedImage, name: str) -> str:
     height, width = picture.size
     lines = [
         "<annotation>",

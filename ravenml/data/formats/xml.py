@@ -8,26 +8,26 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
-from ravenml.data.problems import Fault
+from ravenml.data.problems import DataProblem
 
 
 def read_tree(path: Path) -> ElementTree.Element:
     """A small file's outermost element.
 
     Raises:
-        Fault: the file cannot be read or is not XML.
+        DataProblem: the file cannot be read or is not XML.
     """
     try:
         return ElementTree.parse(path).getroot()
     except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
-        raise _fault(path, error) from None
+        raise _problem(path, error) from None
 
 
 def elements_of(path: Path, *names: str) -> Iterator[ElementTree.Element]:
     """The elements of these names as a large file goes on; each is forgotten when the next is asked for.
 
     Raises:
-        Fault: the file cannot be read or is not XML.
+        DataProblem: the file cannot be read or is not XML.
     """
     try:
         above: list[ElementTree.Element] = []
@@ -41,7 +41,7 @@ def elements_of(path: Path, *names: str) -> Iterator[ElementTree.Element]:
                 if above:
                     above[-1].remove(element)
     except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
-        raise _fault(path, error) from None
+        raise _problem(path, error) from None
 
 
 def tag(name: str, attributes: Mapping[str, Any], content: str | None = None) -> str:
@@ -55,10 +55,10 @@ def _legal(text: str) -> str:
     return "".join(sign for sign in text if sign >= " " or sign in "\t\n\r")
 
 
-def _fault(path: Path, error: Exception) -> Fault:
+def _problem(path: Path, error: Exception) -> DataProblem:
     if isinstance(error, ElementTree.ParseError):
         line, column = error.position
         problem = f"is not valid XML ({str(error).split(':')[0]})"
-        return Fault(path, f"line {line}, column {column + 1}", problem, "export it again")
+        return DataProblem(path, f"line {line}, column {column + 1}", problem, "export it again")
     said = error.strerror if isinstance(error, OSError) else error
-    return Fault(path, "", f"cannot be read ({said})", "make it readable")
+    return DataProblem(path, "", f"cannot be read ({said})", "make it readable")

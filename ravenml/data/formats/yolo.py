@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import SPLITS, Format, Labels, Record, Size, Source, make_label
+from ravenml.data.formats.base import SPLITS, Format, ImportSource, Labels, Record, Size, make_label
 from ravenml.data.formats.class_list import titles_in
 from ravenml.data.formats.image_finder import folder_of, images_below, split_of
 from ravenml.data.formats.yolo_writing import write_yolo
 from ravenml.data.geometry import AnyGeometry
 from ravenml.data.images import read_bytes
 from ravenml.data.meta import ObjClass
-from ravenml.data.problems import Fault
-from ravenml.data.shapes import BadShape
+from ravenml.data.problems import DataProblem
+from ravenml.data.shapes import InvalidGeometry
 from ravenml.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Yolo(Format):
             return True
         return any((path / n).is_dir() for n in (_LABELS, "train/labels")) and bool(_yolo_texts(path))
 
-    def read(self, source: Source) -> Iterator[Record | Fault]:
+    def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
         yaml = _yaml(source.path)
         described = _load(yaml) if yaml is not None else {}
         titles = _titles(source, yaml, described)
@@ -69,7 +69,9 @@ class Yolo(Format):
 
 
 class _Reader:
-    def __init__(self, source: Source, titles: list[str], splits: dict[str, set[Path]], root: Path) -> None:
+    def __init__(
+        self, source: ImportSource, titles: list[str], splits: dict[str, set[Path]], root: Path
+    ) -> None:
         self.source, self.titles, self.splits, self.root = source, titles, splits, root
         self.without = 0
         self._shared: dict[Path, Path] = {}
@@ -122,7 +124,9 @@ class _Lines:
             title = self._title(words[0])
             if title is None:
                 problem = f"{words[0]!r} is not a class: there are {len(self.titles)}, numbered from 0"
-                yield Fault(self.path, where, problem, "correct the number, or name the class in data.yaml")
+                yield DataProblem(
+                    self.path, where, problem, "correct the number, or name the class in data.yaml"
+                )
             else:
                 yield make_label(self.path, where, title, partial(_shape, words[1:], size))
 
@@ -140,16 +144,18 @@ def _shape(words: list[str], size: Size) -> AnyGeometry:
     if len(values) == 4:
         x, y, across, down = values
         if across <= 0 or down <= 0:
-            raise BadShape("", "the box has no area")
+            raise InvalidGeometry("", "the box has no area")
         left, top = (x - across / 2) * width, (y - down / 2) * height
         return geometry_parsing.box(left, top, left + across * width, top + down * height)
     if len(values) < 6 or len(values) % 2:
-        raise BadShape("", f"has {len(values)} numbers behind the class: a box has 4, an outline at least 6")
+        raise InvalidGeometry(
+            "", f"has {len(values)} numbers behind the class: a box has 4, an outline at least 6"
+        )
     corners = [[x * width, y * height] for x, y in zip(values[::2], values[1::2], strict=True)]
     return geometry_parsing.polygon(corners, "")
 
 
-def _titles(source: Source, yaml: Path | None, described: dict[str, Any]) -> list[str]:
+def _titles(source: ImportSource, yaml: Path | None, described: dict[str, Any]) -> list[str]:
     """The classes by number: of `--classes`, data.yaml, or a list beside the labels."""
     if source.options.classes is not None:
         return titles_in(source.options.classes)
@@ -159,7 +165,7 @@ def _titles(source: Source, yaml: Path | None, described: dict[str, Any]) -> lis
     if isinstance(names, dict) and all(isinstance(number, int) and 0 <= number < 1 << 16 for number in names):
         return [str(names.get(number, f"class {number}")) for number in range(max(names, default=-1) + 1)]
     if names is not None:
-        raise Fault(yaml or source.path, "names", "is not a list of classes", "write it as a list")
+        raise DataProblem(yaml or source.path, "names", "is not a list of classes", "write it as a list")
     for folder in (source.folder, source.folder / _LABELS, source.folder / "train" / _LABELS):
         for name in _LISTS:
             if (folder / name).is_file():
@@ -218,7 +224,7 @@ def _load(path: Path) -> dict[str, Any]:
         found = yaml.safe_load(read_bytes(path))
     except (yaml.YAMLError, ValueError) as error:
         said = " ".join(str(error).split())
-        raise Fault(path, "", f"is not valid YAML ({said})", "correct it") from None
+        raise DataProblem(path, "", f"is not valid YAML ({said})", "correct it") from None
     return found if isinstance(found, dict) else {}
 
 

@@ -10,7 +10,7 @@ from ravenml.data.geometry import AnyGeometry, Polygon, Rectangle
 
 if TYPE_CHECKING:
     from ravenml.data.formats.base import Size
-    from ravenml.data.formats.exporting import Export, Picture
+    from ravenml.data.formats.exporting import Export, ExportedImage
 
 
 def write_yolo(export: Export) -> None:
@@ -19,7 +19,7 @@ def write_yolo(export: Export) -> None:
 
     numbers = {one.title: number for number, one in enumerate(export.classes)}
 
-    def one(picture: Picture) -> tuple[str, str | None]:
+    def one(picture: ExportedImage) -> tuple[str, str | None]:
         item = picture.item
         stem = export.stem(item)
         name = stem + os.path.splitext(item.name)[1]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ravenml.data.editable_annotation import Document, Label, Tag
+from ravenml.data.editable_annotation import EditableAnnotation, Label, Tag
 from ravenml.data.geometry import Rectangle
 from ravenml.data.meta import ObjClass
 from ravenml.data.transforms import bounds, overlap
@@ -23,10 +23,10 @@ class FullImage(Mode):
     config_class = FullImageConfig
     config: FullImageConfig
 
-    def annotate(self, image: Image, document: Document) -> Outcome:
+    def annotate(self, image: Image, document: EditableAnnotation) -> Outcome:
         return self.annotate_all([image], [document])[0]
 
-    def annotate_all(self, images: Sequence[Image], documents: Sequence[Document]) -> list[Outcome]:
+    def annotate_all(self, images: Sequence[Image], documents: Sequence[EditableAnnotation]) -> list[Outcome]:
         """Images of one size go through the network together."""
         outcomes: dict[int, Outcome] = {}
         for size in {image.shape for image in images}:
@@ -38,7 +38,7 @@ class FullImage(Mode):
                 outcomes[index] = self.outcome(one, documents[index])
         return [outcomes[index] for index in range(len(images))]
 
-    def outcome(self, said: Prediction, document: Document) -> Outcome:
+    def outcome(self, said: Prediction, document: EditableAnnotation) -> Outcome:
         """What becomes of an image's prediction."""
         said = self.completed(said)
         probabilities = self.empty_probabilities(document.size)
@@ -58,7 +58,7 @@ class Roi(Mode):
         if config.save:
             self.classes.append(area_class(config.class_name))
 
-    def annotate(self, image: Image, document: Document) -> Outcome:
+    def annotate(self, image: Image, document: EditableAnnotation) -> Outcome:
         area = without(document.size, self.config.bounds)
         if area is None:
             height, width = document.size
@@ -86,7 +86,7 @@ class Bboxes(Mode):
                 ObjClass(one.title + config.add_suffix, "rectangle", one.color) for one in chosen
             ]
 
-    def annotate(self, image: Image, document: Document) -> Outcome:
+    def annotate(self, image: Image, document: EditableAnnotation) -> Outcome:
         labels: list[Label] = []
         added: list[Label] = []
         areas: list[Label] = []
@@ -119,7 +119,9 @@ class Bboxes(Mode):
         return overlap(wider, whole(size))
 
 
-def extended(document: Document, labels: Sequence[Label], tags: Sequence[Tag] = ()) -> Document:
+def extended(
+    document: EditableAnnotation, labels: Sequence[Label], tags: Sequence[Tag] = ()
+) -> EditableAnnotation:
     """A document with more objects and tags of the image; a new tag takes the place of one of its name."""
     names = {tag.get("name") for tag in tags}
     others = (tag for tag in document.tags if tag.get("name") not in names)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ravenml.data.bitmap import trim
 from ravenml.data.classes import BACKGROUND
-from ravenml.data.editable_annotation import Document, Label, Tag
+from ravenml.data.editable_annotation import EditableAnnotation, Label, Tag
 from ravenml.data.geometry import Bitmap, Rectangle
 from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.data.transforms import translate
@@ -57,7 +57,7 @@ class Mode:
         filled = cls.config_class.model_validate({"model_classes": named, "model_tags": named})
         return filled.model_dump()
 
-    def annotate(self, image: Image, document: Document) -> Outcome:
+    def annotate(self, image: Image, document: EditableAnnotation) -> Outcome:
         """Run the network on an image, and add what it says to what is known.
 
         Raises:
@@ -65,7 +65,7 @@ class Mode:
         """
         raise NotImplementedError
 
-    def annotate_all(self, images: Sequence[Image], documents: Sequence[Document]) -> list[Outcome]:
+    def annotate_all(self, images: Sequence[Image], documents: Sequence[EditableAnnotation]) -> list[Outcome]:
         """`annotate` several images; a mode may run the network on all of them at once."""
         return [self.annotate(image, known) for image, known in zip(images, documents, strict=True)]
 
@@ -98,11 +98,13 @@ class Mode:
             found.append(label.changed(title, moved, tags))
         return found
 
-    def predict_part(self, image: Image, area: Rectangle, known: Document | None = None) -> Prediction:
+    def predict_part(
+        self, image: Image, area: Rectangle, known: EditableAnnotation | None = None
+    ) -> Prediction:
         """Run the network on a part of an image; objects come in the part's own coordinates."""
         part = image[area.top : area.bottom + 1, area.left : area.right + 1]
         said = self.network.infer(
-            part[None], [known or Document(part.shape[:2])], self.config.save_probabilities
+            part[None], [known or EditableAnnotation(part.shape[:2])], self.config.save_probabilities
         )[0]
         return self.completed(said)
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.data.editable_annotation import Document, Label, Tag
+from ravenml.data.editable_annotation import EditableAnnotation, Label, Tag
 from ravenml.data.meta import ObjClass, TagMeta
 
 Image = NDArray[np.uint8]  # RGB (height, width, 3)
@@ -50,7 +50,7 @@ class Network(Protocol):
     batch_size: int
 
     def infer(
-        self, images: NDArray[np.uint8], documents: Sequence[Document], probabilities: bool = False
+        self, images: NDArray[np.uint8], documents: Sequence[EditableAnnotation], probabilities: bool = False
     ) -> list[Prediction]:
         """Run the network.
 
@@ -77,7 +77,7 @@ class Outcome:
             classes in index order; 0 where the network was not run.
     """
 
-    document: Document
+    document: EditableAnnotation
     added: list[Label]
     probabilities: NDArray[Any] | None = None
     areas: list[Label] = field(default_factory=list)

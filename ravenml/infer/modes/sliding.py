@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.data.editable_annotation import Document, Label
+from ravenml.data.editable_annotation import EditableAnnotation, Label
 from ravenml.data.geometry import Rectangle
 from ravenml.data.meta import ObjClass
 from ravenml.data.transforms import crop, translate
@@ -50,7 +50,7 @@ class SlidingWindow(_Sliding):
 
     config_class = SlidingWindowConfig
 
-    def annotate(self, image: Image, document: Document) -> Outcome:
+    def annotate(self, image: Image, document: EditableAnnotation) -> Outcome:
         grid, classes = self.grid(document.size), self.network.classes
         probabilities = self.empty_probabilities(document.size)
         numbers = np.zeros(document.size, np.uint8 if len(classes) < 256 else np.uint16)
@@ -66,7 +66,7 @@ class SlidingWindow(_Sliding):
         return Outcome(extended(document, added), added, probabilities)
 
     def _predict(self, tiles: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        said = self.network.infer(tiles, [Document(tiles.shape[1:3])] * len(tiles), True)
+        said = self.network.infer(tiles, [EditableAnnotation(tiles.shape[1:3])] * len(tiles), True)
         found = [one.probabilities for one in said if one.probabilities is not None]
         if len(found) != len(said):
             raise RavenError(
@@ -86,12 +86,12 @@ class SlidingWindowDet(_Sliding):
     config_class = SlidingWindowDetConfig
     config: SlidingWindowDetConfig
 
-    def annotate(self, image: Image, document: Document) -> Outcome:
+    def annotate(self, image: Image, document: EditableAnnotation) -> Outcome:
         if self.config.save_probabilities:
             raise InputError("mode.save_probabilities: boxes have no probabilities of pixels; leave it out.")
         grid, found = self.grid(document.size), []
         for places, tiles in grid.tiles(image, self.network.batch_size):
-            said = self.network.infer(tiles, [Document(tiles.shape[1:3])] * len(tiles))
+            said = self.network.infer(tiles, [EditableAnnotation(tiles.shape[1:3])] * len(tiles))
             for (y, x), one in zip(places, said, strict=True):
                 for label in one.labels:
                     if isinstance(label.geometry, Rectangle):
