@@ -1,7 +1,7 @@
 """The agent: reads a task to its end, keeps and stores what came of it, and takes over what another left.
 
-The program runs under a keeper (``keeper.py``) and outlives the agent; ``attend`` works the same for a task
-that this process started and for one that it took over.
+The program runs under a supervisor (``supervisor.py``) and outlives the agent; ``follow_task`` works the same
+for a task that this process started and for one that it took over.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from ravenml.agent.mount_link import unlinked
-from ravenml.agent.output_reader import Reading
+from ravenml.agent.mount_link import unlink_mount
+from ravenml.agent.output_reader import OutputReader
 from ravenml.agent.result import keep_result
 from ravenml.agent.safe_copy import remove_tree
 from ravenml.agent.task import TASK, Task, tasks_dir
@@ -29,7 +29,7 @@ from ravenml.runs.upload import store_run
 POLL = 0.05  # seconds
 
 
-def attend(run: Run, task: Task, echo: Callable[[str], None] | None = None) -> str | None:
+def follow_task(run: Run, task: Task, echo: Callable[[str], None] | None = None) -> str | None:
     """Read the task to its end, show its progress, keep and store the result, remove what is not needed.
 
     Args:
@@ -50,13 +50,13 @@ def attend(run: Run, task: Task, echo: Callable[[str], None] | None = None) -> s
             display = stack.enter_context(Display(sys.stdout, (), run.stop))
             display.watch(RunProgress("", run.path, from_start=True))
         code, stopped = _read_to_end(run, task)
-        unlinked(task)
+        unlink_mount(task)
         run.stop.sealing = True
         try:
             if stopped:
-                raise _stopped(run, task)
+                raise _describe_stop(run, task)
             if code != 0:
-                raise _ended_badly(run, task, code)
+                raise _describe_failure(run, task, code)
             outcome = keep_result(run, task)
             run.seal("completed", **outcome.as_result())
         except (RavenError, OSError) as error:
@@ -91,12 +91,12 @@ def store_and_clear(task: Task, echo: Callable[[str], None] | None = None) -> st
 
 def _read_to_end(run: Run, task: Task) -> tuple[int | None, bool]:
     """The program's exit code, None where it is gone without one, and whether it was asked to stop."""
-    reading = Reading(run, task)
+    reader = OutputReader(run, task)
     stopping: float | None = None
     while True:
         code, alive = task.exit_code(), task.alive()  # before reading, so that the last words are read
         try:
-            moved = reading.take()
+            moved = reader.take()
             if run.should_stop() and alive:
                 if stopping is None:
                     stopping = time.monotonic()
@@ -111,11 +111,11 @@ def _read_to_end(run: Run, task: Task) -> tuple[int | None, bool]:
             if code is not None or not alive:
                 break
             time.sleep(POLL)
-    reading.finish()
+    reader.finish()
     return task.exit_code(), stopping is not None
 
 
-def _ended_badly(run: Run, task: Task, code: int | None) -> RavenError:
+def _describe_failure(run: Run, task: Task, code: int | None) -> RavenError:
     how = (
         "is gone without an exit code (was the machine restarted?)"
         if code is None
@@ -129,7 +129,7 @@ def _ended_badly(run: Run, task: Task, code: int | None) -> RavenError:
     return RavenError(f"{error}\nIts log, {run.path / layout.CONSOLE}, ends with:\n{last}" if last else error)
 
 
-def _stopped(run: Run, task: Task) -> Interrupted:
+def _describe_stop(run: Run, task: Task) -> Interrupted:
     reason = run.stop.reason or "Ctrl-C"
     run.seal("interrupted", reason=reason, metrics=run.last_metrics())
     stopped = Interrupted(f"Stopped by {reason}; the run is kept in {run.path}, its task in {task.task_dir}.")
@@ -149,14 +149,14 @@ def _last_lines(log: Path, count: int = 12) -> str:
 # Tasks whose agent died.
 
 
-def orphans() -> list[Task]:
+def orphaned_tasks() -> list[Task]:
     """The tasks that nobody attends to and that are not done, oldest first."""
     found: list[Task] = []
     for folder in sorted(tasks_dir().iterdir()) if tasks_dir().is_dir() else ():
         if (folder / TASK).exists():
             with suppress(RavenError):
                 task = Task.read(folder)
-                if not task.done and not task.attended():
+                if not task.done and not task.is_attended():
                     found.append(task)
     return found
 
@@ -165,9 +165,9 @@ def take_over(task: Task, echo: Callable[[str], None] | None = None) -> str | No
     """Go on with a task whose agent died, whatever the agent was doing.
 
     Raises:
-        RavenError: as ``attend``; or another agent was faster.
+        RavenError: as ``follow_task``; or another agent was faster.
     """
-    if not task.hold():
+    if not task.acquire():
         raise RavenError(f"Another agent attends to {task.run}.")
     run = Run.go_on(runs_dir() / task.run)
     result = run.record.get("result") or {}
@@ -177,4 +177,4 @@ def take_over(task: Task, echo: Callable[[str], None] | None = None) -> str | No
             return store_and_clear(task, echo)
         task.write(done=True)
         return None
-    return attend(run, task, echo)
+    return follow_task(run, task, echo)

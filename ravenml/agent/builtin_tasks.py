@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from ravenml.agent.safe_copy import copy_whole
+from ravenml.agent.safe_copy import copy_folder
 from ravenml.common.io import read_json, write_json
 from ravenml.config.home import runs_dir
 from ravenml.data.progress import ImageProgress
@@ -32,7 +32,7 @@ from ravenml.sly.trainer import TrainCheckpoints
 from ravenml.store.model_state import CONFIG, unpack_model
 
 Describe = Callable[[Mapping[str, Any], list[dict[str, str]]], dict[str, Any]]
-_OURS = ("v", "seq", "attempt", "message", "level", "timestamp", "event_type")
+_OWN_FIELDS = ("v", "seq", "attempt", "message", "level", "timestamp", "event_type")
 _PASSED_ON = ("PROGRESS", "METRICS", "TEXT")
 
 
@@ -49,10 +49,10 @@ def train_task(plugin: str, describe: Describe | None = None) -> None:
     home = Path(os.environ.setdefault("RAVENML_STORAGE_PATH", str(Path.home() / ".ravenML")))
     settings = read_json(Path(TaskPaths.TASK_CONFIG_PATH))
     if not dir_empty(TaskPaths.MODEL_DIR):
-        settings["weights"] = str(_packed(Path(TaskPaths.MODEL_DIR), home / "start.tar"))
+        settings["weights"] = str(_pack_folder(Path(TaskPaths.MODEL_DIR), home / "start.tar"))
     config = home / "task.yaml"
     config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(yaml.safe_dump({"dataset": str(_project()), "plugin": settings}))
+    config.write_text(yaml.safe_dump({"dataset": str(_find_project()), "plugin": settings}))
     relay = _Relay(describe)
     relay.start()
     # In this process, which SIGTERM reaches, and through the command line, as `python -m ravenml` does.
@@ -74,7 +74,7 @@ def infer_task() -> None:
     from ravenml.infer.predictor import model_plugin
     from ravenml.infer.settings import read_asked
 
-    project = _project()
+    project = _find_project()
     source = find_source(TaskPaths.MODEL_DIR)
     asked = read_asked(Path(TaskPaths.TASK_CONFIG_PATH), None, {}, model_plugin(source.paths[0]))
     output = Output(Path(TaskPaths.RESULTS_DIR) / project.name, [], False)
@@ -144,7 +144,7 @@ class _Relay(threading.Thread):
             }
             report_metrics_validation(self._epoch, metrics)
             if (folder / layout.PREVIEWS).is_dir():
-                copy_whole(folder / layout.PREVIEWS, Path(TaskPaths.RESULTS_DIR) / layout.PREVIEWS)
+                copy_folder(folder / layout.PREVIEWS, Path(TaskPaths.RESULTS_DIR) / layout.PREVIEWS)
             target = Path(self._checkpoints.get_dir_to_write())
             unpack_model(model, target)
             self._checkpoints.saved(True, get_directory_size(str(target)), {"final": True})
@@ -165,7 +165,7 @@ class _Relay(threading.Thread):
             if kind == "CHECKPOINT":
                 self._checkpoint(folder, event)
             elif kind in _PASSED_ON:
-                fields = {name: value for name, value in event.items() if name not in _OURS}
+                fields = {name: value for name, value in event.items() if name not in _OWN_FIELDS}
                 logger.info(event["message"], extra={**fields, "event_type": f"EventType.{kind}"})
 
     def _checkpoint(self, folder: Path, event: Mapping[str, Any]) -> None:
@@ -192,14 +192,14 @@ class _Relay(threading.Thread):
         return {**known, **config, "settings": {**config["settings"], "weights": weights}}
 
 
-def _project() -> Path:
+def _find_project() -> Path:
     found = [path for path in sorted(Path(TaskPaths.DATA_DIR).iterdir()) if (path / "meta.json").exists()]
     if len(found) != 1:
         raise InputError(f"{TaskPaths.DATA_DIR} must hold one project, not {len(found)}.")
     return found[0]
 
 
-def _packed(folder: Path, target: Path) -> Path:
+def _pack_folder(folder: Path, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(target, "w") as tar:
         for path in sorted(folder.rglob("*")):

@@ -13,7 +13,7 @@ from ravenml.agent.task import tasks_dir
 def take_slot(limit: int, wait: Callable[[], None] | None = None) -> int:
     """One of ``limit`` slots, waiting for it; as a file that holds it for as long as anybody has it open.
 
-    The keeper has it open, so that the slot is taken for as long as the program runs, whatever becomes of
+    The supervisor has it open, so that the slot is taken for as long as the program runs, whatever becomes of
     the agent.
 
     Args:

@@ -1,7 +1,7 @@
 """Isolation: what a plugin's program can see and touch, as the command line that starts it.
 
-Every function that makes a command line is pure; what is there on this machine is asked by ``choose`` and
-``gpu_devices`` alone.
+Every function that makes a command line is pure; only ``choose_isolation`` and ``gpu_devices`` ask what this
+machine has.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_")
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Sandbox:
     """What a task's program is to find around it.
 
     Attributes:
@@ -54,42 +54,42 @@ class Surroundings:
     gpus: Sequence[str] = field(default_factory=tuple)
 
 
-def command(kind: str, around: Surroundings, program: Sequence[str]) -> list[str]:
+def sandbox_command(kind: str, sandbox: Sandbox, program: Sequence[str]) -> list[str]:
     """The command line that runs ``program`` (as seen from the plugin's folder) in isolation of a kind."""
     if kind == "docker":
-        return docker_command(around, program)
+        return docker_command(sandbox, program)
     if kind == "bwrap":
-        return bwrap_command(around, program, top_level())
+        return bwrap_command(sandbox, program, top_level_folders())
     return list(program)
 
 
 def bwrap_command(
-    around: Surroundings, program: Sequence[str], top: Iterable[tuple[str, str | None]]
+    sandbox: Sandbox, program: Sequence[str], top: Iterable[tuple[str, str | None]]
 ) -> list[str]:
     """The command line of bubblewrap.
 
     Args:
-        around: what the program is to find.
+        sandbox: what the program is to find.
         program: the program and its arguments.
         top: the machine's top-level folders, each with the target that it links to, or None.
     """
     line = ["bwrap", "--tmpfs", "/"]
     for name, target in top:
         line += ["--symlink", target, name] if target is not None else ["--ro-bind", name, name]
-    line += ["--bind", str(around.task.root), MOUNT]
-    if not around.task.linked:
-        for name, path in around.task.projects.items():
+    line += ["--bind", str(sandbox.task.root), MOUNT]
+    if not sandbox.task.linked:
+        for name, path in sandbox.task.projects.items():
             line += ["--ro-bind", str(path), f"{MOUNT}/{DATA}/{name}"]
     line += ["--dev", "/dev"]
-    for device in around.gpus:
+    for device in sandbox.gpus:
         line += ["--dev-bind", device, device]
     line += ["--proc", "/proc", "--tmpfs", "/tmp"]
-    projects = around.task.projects.values() if around.task.linked else ()
-    for place in dict.fromkeys([*around.visible, around.shims, *projects]):
+    projects = sandbox.task.projects.values() if sandbox.task.linked else ()
+    for place in dict.fromkeys([*sandbox.visible, sandbox.shims, *projects]):
         if place.is_relative_to("/tmp") or place.is_relative_to("/run"):
             line += ["--ro-bind", str(place), str(place)]
-    line += ["--ro-bind", str(around.plugin), WORKDIR, "--bind", str(around.home), HOME]
-    if around.network:  # the names' resolver may be a link into /run
+    line += ["--ro-bind", str(sandbox.plugin), WORKDIR, "--bind", str(sandbox.home), HOME]
+    if sandbox.network:  # the names' resolver may be a link into /run
         line += ["--ro-bind-try", "/run/systemd/resolve", "/run/systemd/resolve"]
     else:
         line += ["--unshare-net"]
@@ -97,40 +97,40 @@ def bwrap_command(
     return [*line, "--chdir", WORKDIR, "--", *program]
 
 
-def docker_command(around: Surroundings, program: Sequence[str], interactive: bool = False) -> list[str]:
+def docker_command(sandbox: Sandbox, program: Sequence[str], interactive: bool = False) -> list[str]:
     """The command line of docker: the plugin's image, its entrypoint overridden.
 
     Raises:
         InputError: the plugin names no image.
     """
-    if around.image is None:
-        raise InputError(f"{around.plugin} has no VERSION, which names the image; write name:tag into it.")
+    if sandbox.image is None:
+        raise InputError(f"{sandbox.plugin} has no VERSION, which names the image; write name:tag into it.")
     line = [
         "docker",
         "run",
         "--rm",
         "--init",
         "--name",
-        around.name,
+        sandbox.name,
         "--shm-size=1G",
         "--entrypoint",
         program[0],
     ]
-    line += ["-it", "-v", f"{around.plugin}/src:{WORKDIR}/src"] if interactive else []
-    line += ["-v", f"{around.task.root}:{MOUNT}"]
-    for name, path in around.task.projects.items():
-        line += ["-v", f"{path}:{path if around.task.linked else f'{MOUNT}/{DATA}/{name}'}:ro"]
-    for shim in sorted(around.shims.iterdir()) if around.shims.is_dir() else ():
+    line += ["-it", "-v", f"{sandbox.plugin}/src:{WORKDIR}/src"] if interactive else []
+    line += ["-v", f"{sandbox.task.root}:{MOUNT}"]
+    for name, path in sandbox.task.projects.items():
+        line += ["-v", f"{path}:{path if sandbox.task.linked else f'{MOUNT}/{DATA}/{name}'}:ro"]
+    for shim in sorted(sandbox.shims.iterdir()) if sandbox.shims.is_dir() else ():
         line += ["-v", f"{shim.resolve()}:{SHIMS}/{shim.name}:ro"]
     for name, value in environment({}, SHIMS, WORKDIR, HOME).items():
         line += ["-e", f"{name}={value}"]
-    line += ["-v", f"{around.home}:{HOME}", "-w", WORKDIR]
-    line += [] if around.network else ["--network", "none"]
-    line += ["--gpus", "all"] if around.gpus else []
-    return [*line, around.image, *program[1:]]
+    line += ["-v", f"{sandbox.home}:{HOME}", "-w", WORKDIR]
+    line += [] if sandbox.network else ["--network", "none"]
+    line += ["--gpus", "all"] if sandbox.gpus else []
+    return [*line, sandbox.image, *program[1:]]
 
 
-def outside(kind: str, around: Surroundings, here: Mapping[str, str]) -> tuple[dict[str, str], Path]:
+def host_environment(kind: str, sandbox: Sandbox, here: Mapping[str, str]) -> tuple[dict[str, str], Path]:
     """The environment and the working folder in which the command line is started.
 
     Docker's command line needs the user's own HOME; what its program gets stands among its arguments.
@@ -138,10 +138,10 @@ def outside(kind: str, around: Surroundings, here: Mapping[str, str]) -> tuple[d
     if kind == "docker":
         return dict(here), Path("/")
     # `python` in a shell, and in what a plugin starts, is the interpreter that runs the plugin.
-    here = {**here, "PATH": f"{around.python.parent}:{here.get('PATH', os.defpath)}"}
+    here = {**here, "PATH": f"{sandbox.python.parent}:{here.get('PATH', os.defpath)}"}
     if kind == "none":
-        return environment(here, str(around.shims), str(around.plugin), str(around.home)), around.plugin
-    return environment(here, str(around.shims), WORKDIR, HOME), Path("/")
+        return environment(here, str(sandbox.shims), str(sandbox.plugin), str(sandbox.home)), sandbox.plugin
+    return environment(here, str(sandbox.shims), WORKDIR, HOME), Path("/")
 
 
 def environment(outside: Mapping[str, str], shims: str, workdir: str, home: str) -> dict[str, str]:
@@ -157,7 +157,7 @@ def environment(outside: Mapping[str, str], shims: str, workdir: str, home: str)
     }
 
 
-def top_level() -> list[tuple[str, str | None]]:
+def top_level_folders() -> list[tuple[str, str | None]]:
     """This machine's top-level folders that a sandbox shows, each with what it links to."""
     found: list[tuple[str, str | None]] = []
     for entry in sorted(Path("/").iterdir()):
@@ -176,7 +176,7 @@ def gpu_devices() -> list[str]:
     return devices if any(path[len("/dev/nvidia") :].isdigit() for path in devices) else []
 
 
-def choose(wanted: str | None, image: str | None) -> str:
+def choose_isolation(wanted: str | None, image: str | None) -> str:
     """The kind of isolation: what is wanted, or else the best that is there.
 
     Raises:
@@ -187,16 +187,16 @@ def choose(wanted: str | None, image: str | None) -> str:
         "bwrap": "bubblewrap is missing or may make no sandbox here; install it (apt install bubblewrap).",
     }
     if wanted is not None:
-        if wanted in mends and not _works(wanted):
+        if wanted in mends and not _is_available(wanted):
             raise InputError(f"--isolation {wanted}: {mends[wanted]}")
         return wanted
-    if image is not None and _works("docker"):
+    if image is not None and _is_available("docker"):
         return "docker"
-    return "bwrap" if _works("bwrap") else "none"
+    return "bwrap" if _is_available("bwrap") else "none"
 
 
 @lru_cache
-def _works(kind: str) -> bool:
+def _is_available(kind: str) -> bool:
     trial = {
         "docker": ["docker", "info"],
         "bwrap": ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--unshare-net", "--unshare-user-try"],

@@ -14,7 +14,7 @@ from typing import Any
 
 from ravenml.agent import isolation
 from ravenml.agent.deployment import Deployment
-from ravenml.agent.mount_link import linked
+from ravenml.agent.mount_link import link_mount
 from ravenml.agent.plugin_folder import PluginFolder
 from ravenml.agent.safe_copy import remove_tree
 from ravenml.agent.shims import make_shims
@@ -51,12 +51,12 @@ class TaskRequest:
     force: bool = False
 
 
-def start(asked: TaskRequest, slot: int | None = None) -> tuple[Run, Task]:
+def start(request: TaskRequest, slot: int | None = None) -> tuple[Run, Task]:
     """Make the task folder and the run, and start the program.
 
     Args:
-        asked: what to start.
-        slot: a file that the keeper holds open (see ``take_slot``).
+        request: what to start.
+        slot: a file that the supervisor holds open (see ``take_slot``).
 
     Returns:
         The run, whose lock is held, and the task.
@@ -64,68 +64,76 @@ def start(asked: TaskRequest, slot: int | None = None) -> tuple[Run, Task]:
     Raises:
         InputError: something that was asked for cannot be; nothing is left behind.
     """
-    script = asked.plugin.script(asked.mode)
-    kind = isolation.choose(asked.isolation, asked.plugin.version)
-    python = None if kind == "docker" else find_python(asked.plugin.root, asked.python)
+    script = request.plugin.script(request.mode)
+    kind = isolation.choose_isolation(request.isolation, request.plugin.version)
+    python = None if kind == "docker" else find_python(request.plugin.root, request.python)
     run_id = layout.new_id()
     folder = tasks_dir() / run_id
-    root = asked.task_dir.expanduser().absolute() if asked.task_dir else folder / "task"
+    root = request.task_dir.expanduser().absolute() if request.task_dir else folder / "task"
     fresh = not (root / TASK_CONFIG).exists()
     try:
         folder.mkdir(parents=True)
-        if not fresh and (asked.data or asked.model or asked.config is not None):
+        if not fresh and (request.data or request.model or request.config is not None):
             raise InputError(
                 f"{root} holds a task already; leave --data, --model and --config out to run it."
             )
         task_folder = (
             make_task_folder(
                 root,
-                asked.mode,
-                asked.data,
-                asked.model,
-                asked.config or {},
-                linked=kind == "none" or asked.task_dir is not None,
-                force=asked.force,
+                request.mode,
+                request.data,
+                request.model,
+                request.config or {},
+                linked=kind == "none" or request.task_dir is not None,
+                force=request.force,
             )
             if fresh
             else open_task_folder(root)
         )
         # A container's port is published through a network of its own; it has no other way in.
-        network = asked.network or (asked.deployment is not None and kind == "docker")
-        around = surroundings(asked.plugin, task_folder, folder, python, network, f"raven-{run_id}")
+        network = request.network or (request.deployment is not None and kind == "docker")
+        sandbox = make_sandbox(request.plugin, task_folder, folder, python, network, f"raven-{run_id}")
         program = [
-            str(around.python),
+            str(sandbox.python),
             "-u",
             str(script if kind == "none" else Path(isolation.WORKDIR) / script),
         ]
-        command = isolation.command(kind, around, program)
-        if asked.deployment is not None:
-            command = asked.deployment.command(kind, command)
+        command = isolation.sandbox_command(kind, sandbox, program)
+        if request.deployment is not None:
+            command = request.deployment.command(kind, command)
         task = Task(
-            folder, run_id, asked.plugin.root, asked.mode, root, asked.task_dir is not None, kind, command,
-            asked.grace, keep=not _delete_on_finish(),
-        )  # fmt: skip
-        task.hold()
+            folder,
+            run_id,
+            request.plugin.root,
+            request.mode,
+            root,
+            named=request.task_dir is not None,
+            isolation=kind,
+            command=command,
+            grace=request.grace,
+            keep=not _delete_on_finish(),
+        )
+        task.acquire()
         if kind == "none":
-            linked(task)
+            link_mount(task)
     except BaseException:
         with suppress(RavenError):
             remove_tree(folder)
         raise
     try:
-        run = _begin(asked, task, task_folder)
+        run = _begin_run(request, task, task_folder)
     except BaseException:
         with suppress(RavenError):
             remove_tree(folder)
         raise
     task.write()  # from here on another agent may take it over
     try:
-        environment, working_folder = isolation.outside(kind, around, os.environ)
+        environment, working_folder = isolation.host_environment(kind, sandbox, os.environ)
         files = [slot] if slot is not None else []
-        deployment = asked.deployment
+        deployment = request.deployment
         if deployment is not None:
-            environment |= deployment.environment(kind, asked.network)
-            if deployment.handed(kind, asked.network):
+            environment |= deployment.environment(kind, request.network)
+            if deployment.handed(kind, request.network):
                 files.append(deployment.opened.fileno())
             else:
                 deployment.opened.close()  # the program opens it
@@ -142,23 +150,23 @@ def start(asked: TaskRequest, slot: int | None = None) -> tuple[Run, Task]:
     return run, task
 
 
-def _begin(asked: TaskRequest, task: Task, folder: TaskFolder) -> Run:
+def _begin_run(request: TaskRequest, task: Task, folder: TaskFolder) -> Run:
     path = runs_dir() / task.run
     config = redacted(read_json(folder.root / TASK_CONFIG))
     run = Run.begin(
         path,
         task.run,
         {
-            "plugin": asked.plugin.name,
-            "plugin_version": asked.plugin.version,
+            "plugin": request.plugin.name,
+            "plugin_version": request.plugin.version,
             "mode": task.mode,
-            "command": ["raven", *redacted_arguments(asked.arguments)],
+            "command": ["raven", *redacted_arguments(request.arguments)],
             "config": config,
             "agent": {
                 "task": str(task.folder),
                 "task_dir": str(task.task_dir),
                 "isolation": task.isolation,
-                **({"port": asked.deployment.access.port} if asked.deployment is not None else {}),
+                **({"port": request.deployment.access.port} if request.deployment is not None else {}),
             },
         },
     )
@@ -176,22 +184,22 @@ def _begin(asked: TaskRequest, task: Task, folder: TaskFolder) -> Run:
     return run
 
 
-def surroundings(
+def make_sandbox(
     plugin: PluginFolder, task: TaskFolder, folder: Path, python: Path | None, network: bool, name: str
-) -> isolation.Surroundings:
+) -> isolation.Sandbox:
     """What a program of ``plugin`` finds around it; ``home`` and ``path`` are made in ``folder``.
 
     Args:
         python: the interpreter; None in docker, whose image has its own.
     """
     (folder / "home").mkdir(parents=True, exist_ok=True)
-    return isolation.Surroundings(
+    return isolation.Sandbox(
         plugin=plugin.root,
         task=task,
         home=folder / "home",
         shims=make_shims(folder / "path"),
         python=python or Path("python"),
-        visible=[*visible_places(python)] if python else [],
+        visible=[*python_folders(python)] if python else [],
         image=plugin.version,
         name=name,
         network=network,
@@ -214,7 +222,7 @@ def find_python(plugin: Path, named: Path | None) -> Path:
     return own if own.exists() else Path(sys.executable)
 
 
-def visible_places(python: Path) -> Iterator[Path]:
+def python_folders(python: Path) -> Iterator[Path]:
     """The folders that an interpreter reads its modules from, and raven's own."""
     question = "import sys; print(*{sys.prefix, sys.base_prefix, *filter(None, sys.path)}, sep='\\n')"
     said = subprocess.run(

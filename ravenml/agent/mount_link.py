@@ -14,7 +14,7 @@ from ravenml.runs.lock import is_held
 WHERE = "mount"  # in the agent's folder of a task; links on to the task folder
 
 
-def linked(task: Task, mount: Path = Path(MOUNT)) -> None:
+def link_mount(task: Task, mount: Path = Path(MOUNT)) -> None:
     """Make the link.  One whose task has ended is replaced.
 
     Raises:
@@ -46,7 +46,7 @@ def linked(task: Task, mount: Path = Path(MOUNT)) -> None:
         ) from None
 
 
-def unlinked(task: Task, mount: Path = Path(MOUNT)) -> None:
+def unlink_mount(task: Task, mount: Path = Path(MOUNT)) -> None:
     """Remove the link if it is this task's."""
     with suppress(OSError):
         if os.readlink(mount) == str(task.folder / WHERE):

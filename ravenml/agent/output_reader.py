@@ -28,7 +28,7 @@ FILES = 1000  # of a checkpoint, that its event names
 PERIOD = 1.0  # seconds between two writings of the cursor
 
 
-class Reading:
+class OutputReader:
     """Takes in what the program prints, from where the last agent stopped."""
 
     def __init__(self, run: Run, task: Task) -> None:
@@ -37,7 +37,7 @@ class Reading:
         cursor: dict[str, int] = read_json(self._cursor_path) if self._cursor_path.exists() else {}
         self._parsers = {name: PrintedParser(int(cursor.get(name, 0))) for name in STREAMS}
         self._read = {name: parser.consumed for name, parser in self._parsers.items()}
-        self._known = _recorded(run)
+        self._known = _recorded_positions(run)
         self._log = (run.path / layout.CONSOLE).open("ab")
         if self._log.tell() > int(cursor.get(layout.CONSOLE, 0)):
             self._log.truncate(int(cursor.get(layout.CONSOLE, 0)))
@@ -88,7 +88,7 @@ class Reading:
         """Keep the folder that the event announces; where that cannot be, the event becomes a warning."""
         results = self._task.task_dir / RESULTS
         try:
-            source = checkpoint_folder(results, event.get("subdir"))
+            source = find_checkpoint(results, event.get("subdir"))
             inside = source.relative_to(os.path.realpath(results))
             files = keep_checkpoint(source, self._run.path / layout.CHECKPOINTS / inside)
         except RavenError as error:
@@ -108,7 +108,7 @@ class Reading:
         self._written_at = time.monotonic()
 
 
-def _recorded(run: Run) -> dict[str, int]:
+def _recorded_positions(run: Run) -> dict[str, int]:
     """How far each stream's events are recorded."""
     known: dict[str, int] = {}
     for event in read_events(run.path / layout.EVENTS):
@@ -118,7 +118,7 @@ def _recorded(run: Run) -> dict[str, int]:
     return known
 
 
-def checkpoint_folder(results: Path, subdir: object) -> Path:
+def find_checkpoint(results: Path, subdir: object) -> Path:
     """The folder that a checkpoint's event names, on this machine.
 
     Args:

@@ -44,7 +44,7 @@ class PluginFolder:
         root = folder.expanduser().absolute()
         if not root.is_dir():
             raise InputError(f"{folder} is not a folder; name the plugin's folder, which holds src/.")
-        plugin = cls(root, _info(root), _configs(root), _version(root))
+        plugin = cls(root, _read_info(root), _read_configs(root), _read_version(root))
         if not plugin.modes:
             names = ", ".join(f"src/{mode}.py" for mode in MODES)
             raise InputError(f"{folder} is not a plugin: it has none of {names}.")
@@ -92,7 +92,7 @@ class PluginFolder:
         return next((entry["title"] for entry in self.configs if entry["type"] == mode), None)
 
 
-def _info(root: Path) -> dict[str, Any]:
+def _read_info(root: Path) -> dict[str, Any]:
     path = root / INFO
     if not path.exists():
         return {}
@@ -107,7 +107,7 @@ def _info(root: Path) -> dict[str, Any]:
     return info
 
 
-def _configs(root: Path) -> list[dict[str, Any]]:
+def _read_configs(root: Path) -> list[dict[str, Any]]:
     path = root / CONFIGS
     if not path.exists():
         return []
@@ -126,7 +126,7 @@ def _configs(root: Path) -> list[dict[str, Any]]:
     return configs
 
 
-def _version(root: Path) -> str | None:
+def _read_version(root: Path) -> str | None:
     path = root / VERSION
     if not path.exists():
         return None

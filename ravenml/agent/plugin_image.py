@@ -40,10 +40,10 @@ def labels(plugin: PluginFolder) -> dict[str, str]:
         raise InputError(f"{plugin.root} lacks {', '.join(missing)}, which an image needs.")
     return {
         "VERSION": plugin.version,
-        "INFO": _encoded(plugin.root / INFO),
+        "INFO": _encode(plugin.root / INFO),
         "MODES": " ".join(plugin.modes),
-        "README": _encoded(plugin.root / "README.md"),
-        "CONFIGS": _encoded(plugin.root / CONFIGS),
+        "README": _encode(plugin.root / "README.md"),
+        "CONFIGS": _encode(plugin.root / CONFIGS),
     }
 
 
@@ -55,7 +55,7 @@ def write_context(plugin: PluginFolder, target: Path) -> None:
     Raises:
         RavenError: a file cannot be read or written.
     """
-    labelled = _labelled(plugin)
+    labelled = _labelled_dockerfile(plugin)
     with atomic_open(target) as file, tarfile.open(fileobj=file, mode="w", dereference=True) as tar:
         for name, path in sorted(_files(plugin.root)):
             _add(tar, name, labelled if name == "Dockerfile" else path.read_bytes(), path)
@@ -96,14 +96,14 @@ def build(plugin: PluginFolder, push: bool = False) -> None:
         raise RavenError(f"Docker failed with exit code {done.returncode}; its words are above.")
 
 
-def _labelled(plugin: PluginFolder) -> bytes:
+def _labelled_dockerfile(plugin: PluginFolder) -> bytes:
     """The Dockerfile with the labels at its end, so that they go with the context wherever it is built."""
     said = (f"{name}={json.dumps(value)}" for name, value in labels(plugin).items())
     text = (plugin.root / "Dockerfile").read_text(encoding="utf-8").rstrip()
     return (text + "\nLABEL " + " \\\n      ".join(said) + "\n").encode()
 
 
-def _encoded(path: Path) -> str:
+def _encode(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode() if path.is_file() else ""
 
 

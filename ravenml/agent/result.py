@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ravenml.agent.safe_copy import copy_file, copy_whole, remove_links
+from ravenml.agent.safe_copy import copy_file, copy_folder, remove_links
 from ravenml.agent.task import Task
 from ravenml.agent.task_folder import RESULTS
 from ravenml.common.io import explain, write_json
@@ -28,11 +28,11 @@ def keep_result(run: Run, task: Task) -> Outcome:
     Raises:
         RavenError: it cannot be kept.
     """
-    kept = kept_checkpoints(run)
+    kept = list_kept_checkpoints(run)
     results = task.task_dir / RESULTS
     if results.is_symlink():
         raise RavenError(f"{results} has become a link; what it points to was left where it is.")
-    for entry in left_over(results, {results / name for name in kept}):
+    for entry in find_leftovers(results, {results / name for name in kept}):
         _bring(entry, run.path / layout.ARTIFACTS / entry.relative_to(results), copy=task.named)
     models: dict[str, str] = {}
     ranked = [name for name, best in kept.items() if best] or list(kept)
@@ -47,18 +47,18 @@ def keep_result(run: Run, task: Task) -> Outcome:
     return outcome
 
 
-def left_over(folder: Path, kept: set[Path]) -> Iterator[Path]:
+def find_leftovers(folder: Path, kept: set[Path]) -> Iterator[Path]:
     """What lies in ``folder`` beside the kept folders, which may lie deeper; no links."""
     for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
         if entry.is_symlink() or entry in kept:
             continue
         if any(entry in one.parents for one in kept):
-            yield from left_over(entry, kept)
+            yield from find_leftovers(entry, kept)
         else:
             yield entry
 
 
-def kept_checkpoints(run: Run) -> dict[str, bool]:
+def list_kept_checkpoints(run: Run) -> dict[str, bool]:
     """The checkpoints' folders within ``checkpoints/``, the newest last; each with whether it was called the
     best when it appeared.
     """
@@ -81,7 +81,7 @@ def _bring(source: Path, target: Path, copy: bool) -> None:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         if copy or target.exists() or source.stat().st_dev != target.parent.stat().st_dev:
-            copy_whole(source, target)
+            copy_folder(source, target)
         else:
             source.rename(target)
             remove_links(target)

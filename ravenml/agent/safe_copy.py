@@ -11,7 +11,7 @@ from pathlib import Path
 from ravenml.common.io import explain
 
 
-def copy_whole(source: Path, target: Path) -> list[str]:
+def copy_folder(source: Path, target: Path) -> list[str]:
     """Copy a folder's regular files, without following a link; links, pipes and devices are left out.
 
     Returns:
@@ -20,7 +20,7 @@ def copy_whole(source: Path, target: Path) -> list[str]:
     files: list[str] = []
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for folder, _, names, handle in os.fwalk(source, onerror=_unless_gone):
+        for folder, _, names, handle in os.fwalk(source, onerror=_raise_unless_missing):
             there = target / Path(folder).relative_to(source)
             there.mkdir(exist_ok=True)
             for name in names:
@@ -71,13 +71,13 @@ def remove_links(folder: Path) -> None:
     if folder.is_symlink():
         folder.unlink()
         return
-    for _, folders, names, handle in os.fwalk(folder, onerror=_unless_gone):
+    for _, folders, names, handle in os.fwalk(folder, onerror=_raise_unless_missing):
         for name in (*folders, *names):
             if stat.S_ISLNK(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode):
                 os.unlink(name, dir_fd=handle)
 
 
-def _unless_gone(error: OSError) -> None:
+def _raise_unless_missing(error: OSError) -> None:
     """A folder that cannot be read must not be missing from a copy without a word."""
     if not isinstance(error, FileNotFoundError):
         raise error
@@ -92,7 +92,7 @@ def keep_checkpoint(source: Path, target: Path) -> list[str]:
     beside = target.with_name(f".{target.name}.part")
     remove_tree(beside)
     try:
-        files = copy_whole(source, beside)
+        files = copy_folder(source, beside)
         remove_tree(target)
         beside.rename(target)
     except OSError as error:

@@ -1,6 +1,6 @@
 """Runs a plugin's program and outlives the agent: its output goes to files, and so does its exit code.
 
-Started as ``python -I -S keeper.py FOLDER COMMAND…`` with the standard library alone.  While it holds
+Started as ``python -I -S supervisor.py FOLDER COMMAND…`` with the standard library alone.  While it holds
 ``FOLDER/alive``, the program runs; when it ends, ``FOLDER/exit`` holds its code.
 """
 

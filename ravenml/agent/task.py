@@ -2,7 +2,7 @@
 
 <home>/agent/<run id>/
   task.json        what was started, how, and whether the agent is done with it
-  alive            held by the keeper while the program runs
+  alive            held by the supervisor while the program runs
   stdout, stderr   all that the program printed
   exit             its exit code, once it has ended
   cursor.json      how far the agent has read
@@ -93,8 +93,8 @@ class Task:
         del record["folder"]
         write_json(self.folder / TASK, record)
 
-    def hold(self) -> bool:
-        """Attend to it, while this process lives or until ``let_go``; False if another agent does."""
+    def acquire(self) -> bool:
+        """Attend to it, while this process lives or until ``release``; False if another agent does."""
         file = os.open(self.folder / "agent", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,23 +104,23 @@ class Task:
         self._held = file
         return True
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Leave it to another agent."""
         if self._held >= 0:
             os.close(self._held)
             self._held = -1
 
-    def attended(self) -> bool:
+    def is_attended(self) -> bool:
         """Whether an agent attends to it."""
         return is_held(self.folder / "agent")
 
     def start(self, environment: dict[str, str], working_folder: Path, pass_fds: Sequence[int] = ()) -> None:
-        """Start the program under its keeper, in a session of its own, and wait until the keeper holds on.
+        """Start the program under its supervisor, in a session of its own, and wait for it.
 
         Args:
             environment: the program's whole environment.
             working_folder: where it starts.
-            pass_fds: files that stay open, and locked, for as long as the keeper lives.
+            pass_fds: files that stay open, and locked, for as long as the supervisor lives.
         """
         child = subprocess.Popen(
             [sys.executable, "-I", "-S", supervisor.__file__, str(self.folder), *self.command],
@@ -138,7 +138,7 @@ class Task:
             time.sleep(0.01)
 
     def alive(self) -> bool:
-        """Whether the keeper lives."""
+        """Whether the supervisor lives."""
         return is_held(self.folder / "alive")
 
     def exit_code(self) -> int | None:
@@ -150,7 +150,7 @@ class Task:
 
     def ask_to_stop(self) -> None:
         """SIGTERM to the program (and not to the sandbox around it, which would just die)."""
-        for pid in self._program():
+        for pid in self._program_pids():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
@@ -159,20 +159,20 @@ class Task:
         if self.isolation == "docker":
             name = self.command[self.command.index("--name") + 1]
             subprocess.run(["docker", "kill", name], stdin=subprocess.DEVNULL, capture_output=True)
-        keeper = self._keeper()
-        for pid in [pid for pid, _ in descendants(keeper)] if keeper else ():
+        pid = self._supervisor_pid()
+        for child in [child for child, _ in descendants(pid)] if pid else ():
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(child, signal.SIGKILL)
 
-    def _program(self) -> list[int]:
+    def _program_pids(self) -> list[int]:
         """The outermost processes of the program itself."""
-        keeper = self._keeper()
-        if keeper is None:
+        pid = self._supervisor_pid()
+        if pid is None:
             return []
-        own = {pid: parent for pid, parent in descendants(keeper) if not _is_sandbox(pid)}
+        own = {child: parent for child, parent in descendants(pid) if not _is_sandbox(child)}
         return [pid for pid, parent in own.items() if parent not in own]
 
-    def _keeper(self) -> int | None:
+    def _supervisor_pid(self) -> int | None:
         if not self.alive():
             return None
         try:

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from ravenml.agent.plugin_folder import PluginFolder
-from ravenml.agent.safe_copy import copy_whole
+from ravenml.agent.safe_copy import copy_folder
 from ravenml.common.io import explain, read_json, write_json
 from ravenml.data.project import Project
 from ravenml.data.registry import resolve_dataset
@@ -131,7 +131,7 @@ def find_weights(model: str, mode: str, force: bool = False) -> Path:
 def bring_model(weights: Path, folder: Path) -> None:
     """Unpack a model into a task folder's ``model/``; a folder's files are copied."""
     if weights.is_dir():
-        copy_whole(weights, folder)
+        copy_folder(weights, folder)
     else:
         unpack_model(weights, folder)
 

@@ -111,8 +111,8 @@ def run(
     """
     import os
 
-    from ravenml.agent.agent import attend
-    from ravenml.agent.background import attend_in_background, take_over_in_background
+    from ravenml.agent.agent import follow_task
+    from ravenml.agent.background import follow_in_background, take_over_in_background
     from ravenml.agent.concurrency import take_slot
     from ravenml.agent.launch import TaskRequest, start
     from ravenml.agent.plugin_folder import PluginFolder
@@ -125,7 +125,7 @@ def run(
     prepared = task_dir is not None and (task_dir / TASK_CONFIG).exists() and not (config or preset)
     folder.script(mode)  # before a port is taken
     deployment = _deployment(mode, port)
-    asked = TaskRequest(
+    request = TaskRequest(
         folder,
         mode,
         data,
@@ -145,30 +145,30 @@ def run(
         slot = take_slot(
             max_tasks, lambda: click.echo(f"Waiting: {max_tasks} tasks run here already.", err=True)
         )
-    begun, task = start(asked, slot)
+    begun, task = start(request, slot)
     if slot is not None:
-        os.close(slot)  # the keeper holds it now
+        os.close(slot)  # the supervisor holds it now
     click.echo(f"Run:       {begun.path}")
     click.echo(f"Isolation: {task.isolation}")
     if deployment is not None:
         click.echo(f"Open:      {deployment.access.address}")
     if detach:
         begun.let_go()
-        task.let_go()
-        attend_in_background(task)
+        task.release()
+        follow_in_background(task)
         return
-    _tell(begun.path, attend(begun, task, click.echo))
+    _report(begun.path, follow_task(begun, task, click.echo))
 
 
 @agent.command()
 @click.argument("task", metavar="[ID]", required=False)
 def attach(task: str | None) -> None:
     """Take over the task ID, or all tasks whose agent was killed, and wait until they end."""
-    from ravenml.agent.agent import orphans, take_over
+    from ravenml.agent.agent import orphaned_tasks, take_over
     from ravenml.config.home import runs_dir
     from ravenml.errors import InputError, RavenError
 
-    found = [one for one in orphans() if task is None or one.run.startswith(task)]
+    found = [one for one in orphaned_tasks() if task is None or one.run.startswith(task)]
     if not found and task is not None:
         raise InputError(
             f"No task that begins with {task!r} has lost its agent; `raven runs list` shows the runs."
@@ -177,7 +177,7 @@ def attach(task: str | None) -> None:
     for one in found:
         click.echo(f"Took over {one.run}.")
         try:
-            _tell(runs_dir() / one.run, take_over(one, click.echo))
+            _report(runs_dir() / one.run, take_over(one, click.echo))
         except RavenError as error:
             if len(found) == 1:
                 raise
@@ -262,7 +262,7 @@ def dev(
     folder = PluginFolder.open(plugin)
     folder.script(mode)  # before a port is taken
     prepared = task_dir is not None and (task_dir / TASK_CONFIG).exists()
-    asked = TaskRequest(
+    request = TaskRequest(
         folder,
         mode,
         data,
@@ -275,7 +275,7 @@ def dev(
         deployment=_deployment(mode, port),
         force=force,
     )
-    raise SystemExit(develop(asked, debugpy))
+    raise SystemExit(develop(request, debugpy))
 
 
 def _deployment(mode: str, port: int | None) -> Deployment | None:
@@ -289,7 +289,7 @@ def _deployment(mode: str, port: int | None) -> Deployment | None:
     return None
 
 
-def _tell(run: Path, stored: str | None) -> None:
+def _report(run: Path, stored: str | None) -> None:
     from ravenml.runs import layout
     from ravenml.runs.record import read_record
     from ravenml.runs.tables import score_table

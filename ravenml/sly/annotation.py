@@ -11,7 +11,7 @@ import numpy as np
 
 from ravenml.data.annotation import kind_of, parse_size
 from ravenml.data.images import read_image
-from ravenml.sly.classes import ObjClass, Tag, TagCollection, fits
+from ravenml.sly.classes import ObjClass, Tag, TagCollection, accepts_geometry
 from ravenml.sly.geometry import Geometry, Rectangle, Size
 from ravenml.sly.opaque_geometry import MultichannelBitmap, OtherGeometry, geometry_type
 from ravenml.sly.project_meta import ProjectMeta
@@ -42,7 +42,7 @@ class Label:
         description: str = "",
         rest: dict[str, Any] | None = None,
     ) -> None:
-        if not self._fits(geometry, obj_class):
+        if not self._accepts(geometry, obj_class):
             raise ValueError(
                 f"The class {obj_class.name!r} has objects of the shape {obj_class.shape}, "
                 f"not {geometry.geometry_name() or 'unknown'}."
@@ -52,8 +52,8 @@ class Label:
         self._rest = rest or {}
 
     @staticmethod
-    def _fits(geometry: Geometry, obj_class: ObjClass) -> bool:
-        return fits(obj_class, geometry)
+    def _accepts(geometry: Geometry, obj_class: ObjClass) -> bool:
+        return accepts_geometry(obj_class, geometry)
 
     @classmethod
     def from_json(cls, data: dict[str, Any], project_meta: ProjectMeta) -> Self:
@@ -73,7 +73,7 @@ class Label:
         )
         tags = TagCollection.from_json(data.get("tags", ()), project_meta.tag_metas)
         rest = {key: value for key, value in data.items() if key not in _SHAPE}
-        if not fits(obj_class, geometry):  # an older project may say so; it is read all the same
+        if not accepts_geometry(obj_class, geometry):  # an older project may say so; it is read all the same
             obj_class = obj_class.clone(geometry_type=type(geometry))
         return cls(geometry, obj_class, tags, data.get("description") or "", rest)
 
@@ -149,7 +149,7 @@ class PixelwiseScoresLabel(Label):
     """A class's score for every pixel, as a ``MultichannelBitmap``."""
 
     @staticmethod
-    def _fits(geometry: Geometry, obj_class: ObjClass) -> bool:
+    def _accepts(geometry: Geometry, obj_class: ObjClass) -> bool:
         return isinstance(geometry, MultichannelBitmap)
 
 

@@ -83,7 +83,9 @@ def infer_training_class_to_idx_map(
     if weights_init_type == TRANSFER_LEARNING:
         indices = in_project_class_to_idx
     elif weights_init_type == CONTINUE_TRAINING:
-        indices = _of_model(model_config_fpath, class_to_idx_config_key, set(in_project_class_to_idx))
+        indices = _read_model_indices(
+            model_config_fpath, class_to_idx_config_key, set(in_project_class_to_idx)
+        )
     else:
         raise RuntimeError(
             f"weights_init_type should be {TRANSFER_LEARNING} or {CONTINUE_TRAINING}, "
@@ -122,7 +124,7 @@ def create_segmentation_classes(
     return out_classes, indices
 
 
-def _of_model(path: str, key: str, titles: set[str]) -> dict[str, int]:
+def _read_model_indices(path: str, key: str, titles: set[str]) -> dict[str, int]:
     if not Path(path).is_file():
         raise RuntimeError(f"{CONTINUE_TRAINING} needs the model's {path}, which is not there.")
     config: dict[str, Any] = read_json(Path(path))

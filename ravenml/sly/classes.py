@@ -31,7 +31,7 @@ class ObjClass:
         rest: dict[str, Any] | None = None,
     ) -> None:
         self.name, self.geometry_type = name, geometry_type
-        self._color = list(color) if color is not None else _color_of(name)
+        self._color = list(color) if color is not None else _default_color(name)
         self._rest = rest or {}
 
     @property
@@ -98,7 +98,7 @@ class TagMeta:
     ) -> None:
         self.name, self.value_type = name, value_type
         self.possible_values = list(possible_values) if possible_values is not None else None
-        self.color = list(color) if color is not None else _color_of(name)
+        self.color = list(color) if color is not None else _default_color(name)
         self._rest = rest or {}
 
     @classmethod
@@ -221,7 +221,7 @@ class TagCollection(Collection[Tag]):
         return [tag for tag in self if tag.name == key]
 
 
-def fits(obj_class: ObjClass, geometry: Geometry) -> bool:
+def accepts_geometry(obj_class: ObjClass, geometry: Geometry) -> bool:
     """Whether an object of a class may have a shape."""
     return obj_class.geometry_type in (AnyGeometry, type(geometry))
 
@@ -236,6 +236,6 @@ def _hex(color: Sequence[int]) -> str:
     return "#{:02X}{:02X}{:02X}".format(*color)
 
 
-def _color_of(name: str) -> Color:
+def _default_color(name: str) -> Color:
     """A colour that a name always gets, neither black nor white."""
     return [40 + (zlib.crc32(name.encode()) >> shift) % 180 for shift in (0, 8, 16)]

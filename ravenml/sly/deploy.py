@@ -34,7 +34,7 @@ class ModelDeploy:
 
     def run(self) -> None:
         """Serve until SIGTERM; ``mode`` of ``task_config.json`` is what requests begin with."""
-        serve_task(lambda: _served(self.model_applier_cls()))
+        serve_task(lambda: _served_model(self.model_applier_cls()))
 
 
 def serve_task(load: Callable[[], ServedModel]) -> None:
@@ -57,7 +57,7 @@ def serve_task(load: Callable[[], ServedModel]) -> None:
     serve_app(app, opened, lambda: logger.info("model deployed", extra=deployed))
 
 
-def _served(model: SingleImageInferenceBase) -> ServedModel:
+def _served_model(model: SingleImageInferenceBase) -> ServedModel:
     """A network that was written with the SDK, as the server wants it."""
     from ravenml.infer.model_resolver import ModelSource
     from ravenml.infer.settings import Asked

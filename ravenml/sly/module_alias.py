@@ -97,7 +97,7 @@ class _Modules(MetaPathFinder, Loader):
             vars(module).update({name: value for name, value in there.items() if not name.startswith("__")})
 
 
-def become(package: ModuleType) -> None:
+def install_alias(package: ModuleType) -> None:
     """Let a package show the SDK's names and modules."""
     sys.meta_path.append(_Modules(package.__name__))
     vars(package)["__all__"] = sly.__all__

@@ -51,13 +51,13 @@ class JsonFormatter(logging.Formatter):
         line["level"] = record.levelname.lower()
         if record.exc_info and record.exc_info[0] is not None:
             line["stack"] = "".join(traceback.format_exception(*record.exc_info)).splitlines()
-        return json.dumps(line, default=_plain, ensure_ascii=False)
+        return json.dumps(line, default=_to_jsonable, ensure_ascii=False)
 
 
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def _plain(value: Any) -> Any:
+def _to_jsonable(value: Any) -> Any:
     """Numpy's numbers and arrays, and what behaves like them, become plain; the rest becomes text."""
     if isinstance(value, Enum):
         return str(value)
@@ -83,7 +83,7 @@ class _Stdout(logging.StreamHandler):
             pass
 
 
-def _make() -> Logger:
+def _make_logger() -> Logger:
     logging.addLevelName(TRACE, "TRACE")
     made = Logger("supervisely")
     level = os.environ.get("LOG_LEVEL", "TRACE").upper()
@@ -105,4 +105,4 @@ def add_default_logging_into_file(the_logger: logging.Logger, log_dir: str) -> N
     add_logger_handler(the_logger, logging.FileHandler(os.path.join(log_dir, name)))
 
 
-logger = _make()
+logger = _make_logger()

@@ -144,7 +144,7 @@ class SuperviselyModelTrainer:
             self.class_title_to_idx_key,
             self.get_start_class_id(),
         )
-        self._tell_classes()
+        self._log_classes()
 
     def _determine_model_classes_detection(self) -> None:
         """Classes of a detection: the project's, as rectangles."""
@@ -156,9 +156,9 @@ class SuperviselyModelTrainer:
             TaskPaths.MODEL_CONFIG_PATH,
             self.class_title_to_idx_key,
         )
-        self._tell_classes()
+        self._log_classes()
 
-    def _tell_classes(self) -> None:
+    def _log_classes(self) -> None:
         logger.info("The classes' indices.", extra={"class_mapping": self.class_title_to_idx})
 
     def _determine_out_config(self) -> None:

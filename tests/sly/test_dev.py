@@ -114,7 +114,7 @@ def test_a_port_belongs_to_a_program_that_deploys(raven: Raven, printing: Path, 
 
 
 def test_in_docker_the_sources_are_mounted_live_and_the_debuggers_port_is_open(tmp_path: Path) -> None:
-    around = isolation.Surroundings(
+    sandbox = isolation.Sandbox(
         plugin=Path("/plugins/mine"),
         task=TaskFolder(tmp_path),
         home=tmp_path,
@@ -122,7 +122,7 @@ def test_in_docker_the_sources_are_mounted_live_and_the_debuggers_port_is_open(t
         python=Path("python"),
         image="mine:1.0",
     )
-    line = " ".join(dev_command("docker", around, ["bash"], 5678))
+    line = " ".join(dev_command("docker", sandbox, ["bash"], 5678))
     assert "-v /plugins/mine/src:/workdir/src" in line and "-it" in line and "--entrypoint bash" in line
     assert "-p 127.0.0.1:5678:5678" in line
 

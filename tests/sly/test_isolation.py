@@ -15,9 +15,9 @@ from as_user import Raven
 from sly_support import needs_bwrap, only_run, record, tasks
 
 from ravenml.agent import isolation
-from ravenml.agent.mount_link import linked, unlinked
-from ravenml.agent.output_reader import checkpoint_folder
-from ravenml.agent.safe_copy import copy_whole, remove_tree
+from ravenml.agent.mount_link import link_mount, unlink_mount
+from ravenml.agent.output_reader import find_checkpoint
+from ravenml.agent.safe_copy import copy_folder, remove_tree
 from ravenml.agent.task import Task
 from ravenml.agent.task_folder import TaskFolder
 from ravenml.errors import RavenError
@@ -26,10 +26,10 @@ READ_ONLY = "Read-only file system"
 
 
 @pytest.fixture
-def around(tmp_path: Path) -> isolation.Surroundings:
-    """Surroundings with one project."""
+def sandbox(tmp_path: Path) -> isolation.Sandbox:
+    """Sandbox with one project."""
     task = TaskFolder(tmp_path / "task", {"streets": Path("/data/streets")})
-    return isolation.Surroundings(
+    return isolation.Sandbox(
         plugin=Path("/plugins/mine"),
         task=task,
         home=tmp_path / "home",
@@ -84,25 +84,25 @@ def test_the_network_is_there_where_it_is_asked_for(
 
 @needs_bwrap
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become nobody")
-def test_an_ordinary_user_gets_the_same_sandbox(tmp_path: Path, around: isolation.Surroundings) -> None:
-    for folder in (around.task.root, around.home, around.shims, tmp_path / "plugin", tmp_path / "data"):
+def test_an_ordinary_user_gets_the_same_sandbox(tmp_path: Path, sandbox: isolation.Sandbox) -> None:
+    for folder in (sandbox.task.root, sandbox.home, sandbox.shims, tmp_path / "plugin", tmp_path / "data"):
         folder.mkdir(parents=True)
         folder.chmod(0o777)
     for parent in tmp_path.parents:
         if parent.is_relative_to("/tmp") and parent != Path("/tmp"):
             parent.chmod(0o755)
     tmp_path.chmod(0o755)
-    (around.task.root / "data" / "streets").mkdir(parents=True)
-    mine = isolation.Surroundings(
+    (sandbox.task.root / "data" / "streets").mkdir(parents=True)
+    mine = isolation.Sandbox(
         plugin=tmp_path / "plugin",
-        task=TaskFolder(around.task.root, {"streets": tmp_path / "data"}),
-        home=around.home,
-        shims=around.shims,
-        python=around.python,
+        task=TaskFolder(sandbox.task.root, {"streets": tmp_path / "data"}),
+        home=sandbox.home,
+        shims=sandbox.shims,
+        python=sandbox.python,
     )
     script = "touch /sly_task_data/x && ! touch /sly_task_data/data/streets/x && id -u"
     script += " && grep CapEff /proc/self/status"
-    line = isolation.command("bwrap", mine, ["sh", "-c", script])
+    line = isolation.sandbox_command("bwrap", mine, ["sh", "-c", script])
     done = subprocess.run(
         ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *line],
         capture_output=True,
@@ -111,39 +111,39 @@ def test_an_ordinary_user_gets_the_same_sandbox(tmp_path: Path, around: isolatio
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["65534", "CapEff:", "0000000000000000"]
-    assert (around.task.root / "x").exists() and not (tmp_path / "data" / "x").exists()
+    assert (sandbox.task.root / "x").exists() and not (tmp_path / "data" / "x").exists()
 
 
-def test_the_command_line_of_docker(around: isolation.Surroundings, tmp_path: Path) -> None:
-    line = isolation.docker_command(around, ["python", "-u", "/workdir/src/train.py"])
+def test_the_command_line_of_docker(sandbox: isolation.Sandbox, tmp_path: Path) -> None:
+    line = isolation.docker_command(sandbox, ["python", "-u", "/workdir/src/train.py"])
     text = " ".join(line)
     assert line[:3] == ["docker", "run", "--rm"] and line[-3:] == ["mine:1.0", "-u", "/workdir/src/train.py"]
     assert "--entrypoint python" in text and "--shm-size=1G" in text and "--network none" in text
-    assert f"-v {around.task.root}:/sly_task_data" in text
+    assert f"-v {sandbox.task.root}:/sly_task_data" in text
     assert "-v /data/streets:/sly_task_data/data/streets:ro" in text
     assert "-e PYTHONUNBUFFERED=1" in text and "--gpus" not in text
     from dataclasses import replace
 
-    with_gpu = replace(around, gpus=["/dev/nvidia0"], network=True)
+    with_gpu = replace(sandbox, gpus=["/dev/nvidia0"], network=True)
     text = " ".join(isolation.docker_command(with_gpu, ["python"]))
     assert "--gpus all" in text and "--network" not in text
 
 
-def test_the_command_line_of_bubblewrap(around: isolation.Surroundings) -> None:
+def test_the_command_line_of_bubblewrap(sandbox: isolation.Sandbox) -> None:
     from dataclasses import replace
 
     top = [("/bin", "usr/bin"), ("/usr", None)]
-    line = isolation.bwrap_command(replace(around, gpus=["/dev/nvidia0"]), ["python"], top)
+    line = isolation.bwrap_command(replace(sandbox, gpus=["/dev/nvidia0"]), ["python"], top)
     text = " ".join(line)
     assert text.startswith("bwrap --tmpfs / --symlink usr/bin /bin --ro-bind /usr /usr")
     for part in (
-        f"--bind {around.task.root} /sly_task_data",
+        f"--bind {sandbox.task.root} /sly_task_data",
         "--ro-bind /data/streets /sly_task_data/data/streets",
         "--dev /dev --dev-bind /dev/nvidia0 /dev/nvidia0 --proc /proc --tmpfs /tmp",
         "--unshare-net --unshare-pid --unshare-user-try --cap-drop ALL --new-session",
     ):
         assert part in text
-    assert "--unshare-net" not in isolation.bwrap_command(replace(around, network=True), ["python"], top)
+    assert "--unshare-net" not in isolation.bwrap_command(replace(sandbox, network=True), ["python"], top)
 
 
 def test_without_isolation_one_task_runs_at_a_time(tmp_path: Path) -> None:
@@ -158,23 +158,23 @@ def test_without_isolation_one_task_runs_at_a_time(tmp_path: Path) -> None:
         return made
 
     first, second = task("first"), task("second")
-    linked(first, mount)
+    link_mount(first, mount)
     first.start(dict(os.environ), tmp_path)
     assert mount.resolve() == first.task_dir
     with pytest.raises(RavenError, match=r"in use by first.*bubblewrap"):
-        linked(second, mount)
+        link_mount(second, mount)
     first.kill()
     while first.alive():
         pass
-    linked(second, mount)
+    link_mount(second, mount)
     assert mount.resolve() == second.task_dir
-    unlinked(first, mount)
+    unlink_mount(first, mount)
     assert mount.is_symlink(), "only its own link is removed"
-    unlinked(second, mount)
+    unlink_mount(second, mount)
     assert not mount.is_symlink()
     mount.mkdir()
     with pytest.raises(RavenError, match="none of ours"):
-        linked(second, mount)
+        link_mount(second, mount)
 
 
 @pytest.mark.skipif(
@@ -215,14 +215,14 @@ def test_copying_leaves_links_and_pipes_out(tmp_path: Path) -> None:
     (source / "secret").symlink_to("/etc/passwd")
     (source / "all").symlink_to("/etc", target_is_directory=True)
     os.mkfifo(source / "pipe")
-    assert copy_whole(source, tmp_path / "target") == ["weights/a.bin"]
+    assert copy_folder(source, tmp_path / "target") == ["weights/a.bin"]
     assert sorted(path.name for path in (tmp_path / "target").rglob("*")) == ["a.bin", "weights"]
 
 
 @pytest.mark.parametrize("subdir", ["000003", "/sly_task_data/results/000003", "./000003", "000003/"])
 def test_a_checkpoint_is_named_relative_or_absolute(tmp_path: Path, subdir: str) -> None:
     (tmp_path / "results" / "000003").mkdir(parents=True)
-    assert checkpoint_folder(tmp_path / "results", subdir) == tmp_path / "results" / "000003"
+    assert find_checkpoint(tmp_path / "results", subdir) == tmp_path / "results" / "000003"
 
 
 @pytest.mark.parametrize(
@@ -236,4 +236,4 @@ def test_a_checkpoint_outside_of_results_is_refused(tmp_path: Path, subdir: obje
     (results / "link").symlink_to(tmp_path, target_is_directory=True)
     (results / "file").write_text("x")
     with pytest.raises(RavenError):
-        checkpoint_folder(results, subdir)
+        find_checkpoint(results, subdir)

@@ -12,12 +12,12 @@ import pytest
 from simple_project import write_simple_project
 from sly_support import needs_bwrap
 
-from ravenml.agent.agent import orphans
+from ravenml.agent.agent import orphaned_tasks
 from ravenml.agent.launch import TaskRequest, start
-from ravenml.agent.output_reader import checkpoint_folder
+from ravenml.agent.output_reader import find_checkpoint
 from ravenml.agent.plugin_folder import PluginFolder
-from ravenml.agent.result import left_over
-from ravenml.agent.safe_copy import _unless_gone, copy_whole, remove_links
+from ravenml.agent.result import find_leftovers
+from ravenml.agent.safe_copy import _raise_unless_missing, copy_folder, remove_links
 from ravenml.errors import RavenError
 
 
@@ -27,7 +27,7 @@ def test_results_that_have_become_a_link_lead_nowhere(tmp_path: Path) -> None:
     results = tmp_path / "task" / "results"
     results.symlink_to(tmp_path / "mine")
     with pytest.raises(RavenError, match="become a link"):
-        checkpoint_folder(results, "0001")
+        find_checkpoint(results, "0001")
 
 
 def test_what_lies_beside_a_nested_checkpoint_is_left_over_for_the_artifacts(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_what_lies_beside_a_nested_checkpoint_is_left_over_for_the_artifacts(tmp
         folder.mkdir(parents=True)
     (tmp_path / "checkpoints" / "log.csv").touch()
     (tmp_path / "link").symlink_to(other)
-    found = {path.relative_to(tmp_path).as_posix() for path in left_over(tmp_path, {kept})}
+    found = {path.relative_to(tmp_path).as_posix() for path in find_leftovers(tmp_path, {kept})}
     assert found == {"checkpoints/0004", "checkpoints/log.csv", "logs"}
 
 
@@ -59,7 +59,7 @@ def test_a_link_that_is_put_in_a_files_place_during_the_copy_is_never_followed(t
     try:
         seen = set()
         for number in range(300):
-            for name in copy_whole(source, tmp_path / f"kept{number}"):
+            for name in copy_folder(source, tmp_path / f"kept{number}"):
                 seen.add((tmp_path / f"kept{number}" / name).read_text())
     finally:
         ending.set()
@@ -77,7 +77,7 @@ def test_links_pipes_and_what_is_gone_are_left_out_and_the_rest_is_copied_with_i
     os.mkfifo(source / "pipe")
     (source / "link").symlink_to("/etc/passwd")
     (source / "out").symlink_to("/etc")
-    assert copy_whole(source, tmp_path / "kept") == ["deep/a"]
+    assert copy_folder(source, tmp_path / "kept") == ["deep/a"]
     assert (tmp_path / "kept" / "deep" / "a").stat().st_mtime == 1000
     remove_links(source)
     assert sorted(path.name for path in source.rglob("*")) == ["a", "deep", "pipe"]
@@ -91,11 +91,11 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over_in_silence(tmp_path: Pa
     (source / "closed").chmod(0)
     if os.access(source / "closed", os.R_OK):
         with pytest.raises(PermissionError):
-            _unless_gone(PermissionError(13, "not for us"))
-        _unless_gone(FileNotFoundError())
+            _raise_unless_missing(PermissionError(13, "not for us"))
+        _raise_unless_missing(FileNotFoundError())
     else:
         with pytest.raises(RavenError, match="may not be"):
-            copy_whole(source, tmp_path / "kept")
+            copy_folder(source, tmp_path / "kept")
     (source / "closed").chmod(0o755)
 
 
@@ -109,9 +109,9 @@ def test_a_program_that_cannot_be_started_leaves_a_failed_run_and_no_task_to_tak
     write_simple_project(tmp_path / "project", images=2, val=1)
     data, python = str(tmp_path / "project"), Path(sys.executable)
     asked = TaskRequest(PluginFolder.open(plugin), "train", data, isolation="bwrap", python=python)
-    monkeypatch.setattr(sys, "executable", "/no/such/python")  # what would run the keeper
+    monkeypatch.setattr(sys, "executable", "/no/such/python")  # what would run the supervisor
     with pytest.raises(RavenError, match="could not be started: No such file"):
         start(asked)
     (run,) = (home / "runs").iterdir()
     assert json.loads((run / "run.json").read_text())["result"]["status"] == "failed"
-    assert orphans() == []
+    assert orphaned_tasks() == []

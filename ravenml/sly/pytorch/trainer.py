@@ -133,7 +133,7 @@ class PytorchSegmentationTrainer(SuperviselyModelTrainer):
         sums, count = dict.fromkeys([LOSS, *self._metrics], 0.0), 0
         with torch.no_grad():
             for images, indices in self._loaders[VAL]:
-                for name, value in self._measured(*self._output(images, indices)).items():
+                for name, value in self._measure(*self._output(images, indices)).items():
                     sums[name] += value * len(images)
                 count += len(images)
         means = {name: value / count for name, value in sums.items()}
@@ -157,7 +157,7 @@ class PytorchSegmentationTrainer(SuperviselyModelTrainer):
                 optimizer.step()
                 progress.iter_done_report()
                 self.epoch_flt = epoch_float(epoch, number, len(batches))
-                report_metrics_training(self.epoch_flt, self._measured(output, target, loss))
+                report_metrics_training(self.epoch_flt, self._measure(output, target, loss))
                 if planner.need_validation(self.epoch_flt):
                     found = self._validation()
                     planner.validation_performed()
@@ -173,7 +173,7 @@ class PytorchSegmentationTrainer(SuperviselyModelTrainer):
             )
         return self._model(cuda_variable(images)), cuda_variable(indices)
 
-    def _measured(self, output: Any, target: Any, loss: Any = None) -> dict[str, float]:
+    def _measure(self, output: Any, target: Any, loss: Any = None) -> dict[str, float]:
         loss = self._loss(output, target) if loss is None else loss
         with torch.no_grad():
             more = {name: float(measure(output, target)) for name, measure in self._metrics.items()}

@@ -40,7 +40,7 @@ class WeightsRW:
         ):
             if names:
                 raise KeyError(f"{self._path} {what}: {', '.join(sorted(names))}")
-        return self._copied(there, model)
+        return self._copy_weights(there, model)
 
     def load_for_transfer_learning(
         self, model: Any, ignore_matching_layers: Sequence[str] | None = None, logger: Any = None
@@ -59,13 +59,13 @@ class WeightsRW:
         anew = {name for name in there for part in ignore_matching_layers or () if part in name}
         if anew and logger is not None:
             logger.info("Layers that begin anew.", extra={"layer_names": sorted(anew)})
-        return self._copied({name: there[name] for name in there.keys() - anew}, model)
+        return self._copy_weights({name: there[name] for name in there.keys() - anew}, model)
 
     def _read(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = torch.load(self._path, map_location="cpu")
         return found
 
-    def _copied(self, weights: Mapping[str, Any], model: Any) -> Any:
+    def _copy_weights(self, weights: Mapping[str, Any], model: Any) -> Any:
         target = model.state_dict()
         with torch.no_grad():
             for name in sorted(weights.keys() & target.keys()):

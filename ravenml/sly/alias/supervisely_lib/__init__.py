@@ -10,7 +10,7 @@ import sys
 from importlib.machinery import ModuleSpec, PathFinder
 
 
-def _brought() -> "ModuleSpec | None":
+def _find_bundled() -> "ModuleSpec | None":
     """The package of this name that the plugin brings, wherever it lies; None where it brings none."""
     here = os.path.realpath(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     ours = os.path.realpath(os.path.abspath(__file__))
@@ -21,7 +21,7 @@ def _brought() -> "ModuleSpec | None":
     return found
 
 
-_found = _brought()
+_found = _find_bundled()
 if _found is not None:
     _package = importlib.util.module_from_spec(_found)
     sys.modules[__name__] = _package
@@ -33,6 +33,6 @@ elif sys.version_info < (3, 11):  # noqa: UP036
         "Install the plugin's own (pip install supervisely).".format(*sys.version_info[:2])
     )
 else:
-    from ravenml.sly.module_alias import become
+    from ravenml.sly.module_alias import install_alias
 
-    become(sys.modules[__name__])
+    install_alias(sys.modules[__name__])
