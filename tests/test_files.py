@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ravenml.common.io import SCRATCH, atomic_open, explain, read_json, write_json
+from ravenml.common.io import SCRATCH, atomic_open, read_json, to_user_error, write_json
 from ravenml.errors import RavenError
 from ravenml.store.local_store import FolderStore
 
@@ -60,8 +60,8 @@ def test_what_a_worker_fetches_into_the_scratch_folder_does_not_wait_for_the_dis
 
 
 def test_a_full_disk_and_a_forbidden_place_get_a_sentence() -> None:
-    assert "the disk is full" in str(explain(OSError(errno.ENOSPC, ""), Path("x")))
-    assert "may not be written" in str(explain(OSError(errno.EACCES, ""), Path("x")))
+    assert "the disk is full" in str(to_user_error(OSError(errno.ENOSPC, ""), Path("x")))
+    assert "may not be written" in str(to_user_error(OSError(errno.EACCES, ""), Path("x")))
 
 
 def test_broken_json_gets_its_line(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ravenml.plugin.requirements import compile_all, wanted_by_core
+from ravenml.plugin.requirements import compile_all, core_requirements
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPILED = [*sorted(ROOT.glob("plugins/*/requirements*.txt")), ROOT / "plugins" / "constraints.txt"]
@@ -57,13 +57,13 @@ def inside() -> dict[str, str]:
 def test_environment_yml_lists_exactly_the_cores_requirements():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
-    assert pip == wanted_by_core(ROOT)
+    assert pip == core_requirements(ROOT)
     assert "python>=3.11" in environment["dependencies"]
     assert any(line.startswith("pip-tools") for line in pip)
 
 
 def test_setup_py_has_ranges_and_never_pins():
-    assert all(re.search(r"[<>]", line) and "==" not in line for line in wanted_by_core(ROOT))
+    assert all(re.search(r"[<>]", line) and "==" not in line for line in core_requirements(ROOT))
 
 
 def test_compiled_requirements_are_up_to_date():

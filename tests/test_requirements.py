@@ -14,17 +14,17 @@ from ravenml.errors import InputError, RavenError
 from ravenml.plugin import requirements
 from ravenml.plugin.requirements import (
     TORCH_CPU_INDEX,
-    answers,
-    clean,
+    clean_pins,
     compile_all,
     compile_plugin,
+    core_requirements,
     cpu_index,
-    digest,
-    is_current,
-    pins_of,
+    inputs_digest,
+    is_reachable,
+    is_up_to_date,
     pip_compile,
-    wanted_by,
-    wanted_by_core,
+    read_pins,
+    read_requirements,
 )
 
 
@@ -40,10 +40,10 @@ def checkout(tmp_path: Path) -> Path:
     (plugin / "requirements-gpu.in").write_text("-r requirements.in\n")
     constraints = tmp_path / "plugins" / "constraints.txt"
     constraints.write_text(
-        f"# inputs: sha256={digest(['numpy>=1', 'torch==2.13.*'])}\nnumpy==2.4\ntorch==2.13.0\n"
+        f"# inputs: sha256={inputs_digest(['numpy>=1', 'torch==2.13.*'])}\nnumpy==2.4\ntorch==2.13.0\n"
     )
     for name in ("requirements.txt", "requirements-gpu.txt"):
-        held = digest(["torch==2.13.*", "numpy==2.4", "torch==2.13.0"])
+        held = inputs_digest(["torch==2.13.*", "numpy==2.4", "torch==2.13.0"])
         (plugin / name).write_text(f"# inputs: sha256={held}\ntorch==2.13.0\n")
     return tmp_path
 
@@ -71,17 +71,17 @@ def server() -> Iterator[str]:
 
 
 def test_a_local_version_loses_its_label():
-    assert clean("torch==2.13.0+cpu\n") == "torch==2.13.0\n"
+    assert clean_pins("torch==2.13.0+cpu\n") == "torch==2.13.0\n"
 
 
 def test_a_marker_stays():
     line = 'colorama==0.4.6 ; sys_platform == "win32"'
-    assert clean(f"{line}\n") == f"{line}\n"
+    assert clean_pins(f"{line}\n") == f"{line}\n"
 
 
 def test_options_comments_and_pip_itself_are_left_out():
     options = "--find-links /a/folder\n--extra-index-url https://x.example/simple\n\n"
-    assert clean(f"{options}# unsafe:\nclick==8.1.0  # via x\npip==24.0\n") == "click==8.1.0\n"
+    assert clean_pins(f"{options}# unsafe:\nclick==8.1.0  # via x\npip==24.0\n") == "click==8.1.0\n"
 
 
 @pytest.mark.parametrize(
@@ -89,20 +89,20 @@ def test_options_comments_and_pip_itself_are_left_out():
 )
 def test_what_is_no_pin_is_refused(line: str):
     with pytest.raises(RavenError, match=r"not a pin that others could install"):
-        clean(f"{line}\n")
+        clean_pins(f"{line}\n")
 
 
 def test_a_file_that_includes_another_wants_what_both_want(tmp_path: Path):
     (tmp_path / "requirements.in").write_text("a>=1\n")
     (tmp_path / "requirements-gpu.in").write_text("-r requirements.in\nb\n")
-    assert wanted_by(tmp_path / "requirements-gpu.in") == ["a>=1", "b"]
+    assert read_requirements(tmp_path / "requirements-gpu.in") == ["a>=1", "b"]
 
 
 def test_a_missing_input_is_named(tmp_path: Path):
     with pytest.raises(InputError, match=r"requirements\.in does not exist"):
-        wanted_by(tmp_path / "requirements.in")
+        read_requirements(tmp_path / "requirements.in")
     with pytest.raises(InputError, match=r"setup\.py has no list install_requires"):
-        wanted_by_core(tmp_path)
+        core_requirements(tmp_path)
 
 
 def test_files_that_are_up_to_date_are_left_alone(checkout: Path):
@@ -201,7 +201,7 @@ def test_a_plugin_that_lies_elsewhere_is_compiled_for_itself(tmp_path: Path, mon
 def test_what_needs_nothing_is_compiled_without_asking_anybody(tmp_path: Path):
     (tmp_path / "requirements.in").write_text("# nothing yet\n")
     assert compile_plugin(tmp_path, gpu=False) == [tmp_path / "requirements.txt"]
-    assert pins_of(tmp_path / "requirements.txt") == {}
+    assert read_pins(tmp_path / "requirements.txt") == {}
 
 
 def test_pins_are_read_by_canonical_name_and_for_this_machine(tmp_path: Path):
@@ -209,18 +209,18 @@ def test_pins_are_read_by_canonical_name_and_for_this_machine(tmp_path: Path):
         "# a remark\nTyping_Extensions==4.16.0\ntorch==2.13.0 ; sys_platform == 'win32'\n"
         "numpy==2.4.6; python_version >= '3'\n"
     )
-    assert pins_of(tmp_path / "requirements.txt") == {"typing-extensions": "4.16.0", "numpy": "2.4.6"}
+    assert read_pins(tmp_path / "requirements.txt") == {"typing-extensions": "4.16.0", "numpy": "2.4.6"}
 
 
 @pytest.mark.parametrize("line", ["torch>=2", "--find-links /here", "-e ."])
 def test_a_line_that_is_no_pin_is_named(tmp_path: Path, line: str):
     (tmp_path / "requirements.txt").write_text(f"numpy==2.4.6\n{line}\n")
     with pytest.raises(InputError, match="line 2"):
-        pins_of(tmp_path / "requirements.txt")
+        read_pins(tmp_path / "requirements.txt")
 
 
 def test_a_compiled_file_that_is_missing_is_not_current(tmp_path: Path):
-    assert not is_current(tmp_path / "requirements.txt", [])
+    assert not is_up_to_date(tmp_path / "requirements.txt", [])
 
 
 def test_the_cpu_index_may_be_named_or_switched_off():
@@ -229,12 +229,14 @@ def test_the_cpu_index_may_be_named_or_switched_off():
 
 
 def test_the_cpu_index_is_used_only_where_it_answers(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(requirements, "answers", lambda address, seconds: address.startswith(TORCH_CPU_INDEX))
+    monkeypatch.setattr(
+        requirements, "is_reachable", lambda address, seconds: address.startswith(TORCH_CPU_INDEX)
+    )
     assert cpu_index({}) == TORCH_CPU_INDEX
-    monkeypatch.setattr(requirements, "answers", lambda address, seconds: False)
+    monkeypatch.setattr(requirements, "is_reachable", lambda address, seconds: False)
     assert cpu_index({}) is None
 
 
 def test_a_server_that_answers_is_told_from_one_that_does_not(server: str):
-    assert answers(server, 5.0)
-    assert not answers("http://127.0.0.1:9/", 0.5)
+    assert is_reachable(server, 5.0)
+    assert not is_reachable("http://127.0.0.1:9/", 0.5)

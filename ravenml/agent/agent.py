@@ -17,7 +17,7 @@ from ravenml.agent.output_reader import OutputReader
 from ravenml.agent.result import keep_result
 from ravenml.agent.safe_copy import remove_tree
 from ravenml.agent.task import TASK, Task, tasks_dir
-from ravenml.common.io import explain
+from ravenml.common.io import to_user_error
 from ravenml.config.home import runs_dir
 from ravenml.errors import Interrupted, RavenError
 from ravenml.runs import layout
@@ -60,11 +60,15 @@ def follow_task(run: Run, task: Task, echo: Callable[[str], None] | None = None)
             outcome = keep_result(run, task)
             run.seal("completed", **outcome.as_result())
         except (RavenError, OSError) as error:
-            told = explain(error, Path(error.filename or run.path)) if isinstance(error, OSError) else error
+            cause = (
+                to_user_error(error, Path(error.filename or run.path))
+                if isinstance(error, OSError)
+                else error
+            )
             if not run.sealed:
-                run.seal("failed", error=str(told), metrics=run.last_metrics())
+                run.seal("failed", error=str(cause), metrics=run.last_metrics())
             task.write(done=True)
-            raise told from error
+            raise cause from error
     return store_and_clear(task, echo)
 
 

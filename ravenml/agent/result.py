@@ -9,7 +9,7 @@ from typing import Any
 from ravenml.agent.safe_copy import copy_file, copy_folder, remove_links
 from ravenml.agent.task import Task
 from ravenml.agent.task_folder import RESULTS
-from ravenml.common.io import explain, write_json
+from ravenml.common.io import to_user_error, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import read_events, timestamp
@@ -86,7 +86,7 @@ def _bring(source: Path, target: Path, copy: bool) -> None:
             source.rename(target)
             remove_links(target)
     except OSError as error:
-        raise explain(error, target) from error
+        raise to_user_error(error, target) from error
 
 
 def _describe(run: Run, outcome: Outcome) -> None:

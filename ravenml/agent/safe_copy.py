@@ -8,7 +8,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from ravenml.common.io import explain
+from ravenml.common.io import to_user_error
 
 
 def copy_folder(source: Path, target: Path) -> list[str]:
@@ -27,7 +27,7 @@ def copy_folder(source: Path, target: Path) -> list[str]:
                 if copy_file(name, there / name, handle):
                     files.append((there / name).relative_to(target).as_posix())
     except OSError as error:
-        raise explain(error, target) from error
+        raise to_user_error(error, target) from error
     return sorted(files)
 
 
@@ -96,7 +96,7 @@ def keep_checkpoint(source: Path, target: Path) -> list[str]:
         remove_tree(target)
         beside.rename(target)
     except OSError as error:
-        raise explain(error, target) from error
+        raise to_user_error(error, target) from error
     finally:
         remove_tree(beside)
     return files
@@ -114,4 +114,4 @@ def remove_tree(folder: Path) -> None:
         elif folder.exists():
             shutil.rmtree(folder)
     except OSError as error:
-        raise explain(error, Path(str(error.filename or folder))) from error
+        raise to_user_error(error, Path(str(error.filename or folder))) from error

@@ -16,7 +16,7 @@ import yaml
 
 from ravenml.agent.plugin_folder import PluginFolder
 from ravenml.agent.safe_copy import copy_folder
-from ravenml.common.io import explain, read_json, write_json
+from ravenml.common.io import read_json, to_user_error, write_json
 from ravenml.data.project import Project
 from ravenml.data.registry import resolve_dataset
 from ravenml.errors import InputError
@@ -94,7 +94,7 @@ def make_task_folder(
             else:
                 (root / DATA / name).mkdir()
     except OSError as error:
-        raise explain(error, root) from error
+        raise to_user_error(error, root) from error
     if weights is not None:
         bring_model(weights, root / MODEL)
     write_json(root / TASK_CONFIG, config)

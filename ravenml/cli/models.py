@@ -69,9 +69,9 @@ def list_(
     """
     from dataclasses import asdict
 
-    from ravenml.store.models import list_models, merged
+    from ravenml.store.models import list_models, merge_models
 
-    found = merged(*(list_models(store, where) for where, store in _stores(local, remote, address)))
+    found = merge_models(*(list_models(store, where) for where, store in _stores(local, remote, address)))
     for name, value in wanted.items():
         if value is not None:
             found = [one for one in found if str(getattr(one, name) or "").lower() == value.lower()]

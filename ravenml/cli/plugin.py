@@ -41,9 +41,9 @@ def new(name: str, template: str, into: str) -> None:
 def check(folder: str) -> None:
     """Check the plugin in DIR and list its problems."""
     from ravenml.errors import RavenError
-    from ravenml.plugin.packagecheck import faults_of
+    from ravenml.plugin.packagecheck import find_problems
 
-    faults = faults_of(Path(folder))
+    faults = find_problems(Path(folder))
     for fault in faults:
         click.echo(fault, err=True)
     if faults:
@@ -56,7 +56,7 @@ def check(folder: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(as_json: bool) -> None:
     """List the installed plugins, their source, and whether they are for CPU or GPU."""
-    from ravenml.plugin.inventory import interrupted, inventory
+    from ravenml.plugin.inventory import interrupted_install, inventory
 
     rows = inventory()
     if as_json:
@@ -71,7 +71,7 @@ def list_(as_json: bool) -> None:
         for row in [{**titles, "from": "FROM"}, *rows]:
             cells = "  ".join(row[key].ljust(width) for key, width in widths.items())
             click.echo(f"{cells}  {row['from']}")
-    half = interrupted()
+    half = interrupted_install()
     if half:
         click.echo(
             f"Note: an installation of {half} was interrupted; its install.sh completes it, "

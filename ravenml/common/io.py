@@ -16,7 +16,13 @@ from ravenml.errors import RavenError
 from ravenml.renamed import former_names
 
 __getattr__ = former_names(
-    __name__, {"plain": "to_jsonable", "write_beside": "atomic_open", "write_derived": "write_cache"}
+    __name__,
+    {
+        "explain": "to_user_error",
+        "plain": "to_jsonable",
+        "write_beside": "atomic_open",
+        "write_derived": "write_cache",
+    },
 )
 
 # In a training's environment: a folder whose files nobody looks for after a power cut, so that it need not
@@ -48,7 +54,7 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise explain(error, path) from error
+        raise to_user_error(error, path) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -60,7 +66,7 @@ def is_scratch(path: Path) -> bool:
     return bool(folder) and path.is_relative_to(str(folder))
 
 
-def explain(error: OSError, path: Path) -> RavenError:
+def to_user_error(error: OSError, path: Path) -> RavenError:
     """Turn an operating system's error about ``path`` into a sentence that says what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RavenError(f"{path}: the disk is full; free some space and start again.")
@@ -78,7 +84,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_cache(path: Path, parts: list[bytes] | list[bytes | memoryview]) -> None:
     """Write a file beside its place and rename it, safe for many threads and processes.
 
-    Unlike :func:`write_beside` it does not wait for the disk: what is written here is checked
+    Unlike :func:`atomic_open` it does not wait for the disk: what is written here is checked
     when it is read, and made again when it is damaged.
 
     Raises:

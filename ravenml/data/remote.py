@@ -25,7 +25,7 @@ from ravenml.data.project import Project
 from ravenml.errors import InputError, RavenError
 from ravenml.store.base import Entry, Store
 from ravenml.store.factory import bucket
-from ravenml.store.transfer import Transferred, download, in_threads, upload
+from ravenml.store.transfer import Transferred, download, map_in_threads, upload
 
 META = "meta.json"
 COUNTED = ".ravenml-dataset.json"
@@ -64,7 +64,7 @@ def datasets_store(address: str | None = None) -> Store:
 
 def remote_datasets(store: Store) -> list[RemoteDataset]:
     """Every whole dataset in the bucket, by name."""
-    found = in_threads(store, lambda name: _describe(store, name), list(store.folders()))
+    found = map_in_threads(store, lambda name: _describe(store, name), list(store.folders()))
     return [one for one in found if one is not None]
 
 
@@ -97,7 +97,7 @@ def push_dataset(
     done = upload(store, {key: path for key, path in files.items() if key != meta}, f"{name}/", "Storing")
     gone = [e.key for e in store.list(f"{name}/") if e.key not in files and not e.key.endswith(COUNTED)]
     if delete:
-        in_threads(store, store.delete, gone)
+        map_in_threads(store, store.delete, gone)
         gone = []
     last = upload(store, {meta: project.root / META}, meta, "Storing")
     done.sent, done.kept = done.sent + last.sent, done.kept + last.kept
@@ -160,7 +160,7 @@ def remove_dataset(store: Store, name: str) -> int:
         )
     for key in (f"{name}/{META}", f"{name}/{COUNTED}"):
         store.delete(key)
-    in_threads(store, store.delete, [key for key in keys if not key.endswith(f"{name}/{META}")])
+    map_in_threads(store, store.delete, [key for key in keys if not key.endswith(f"{name}/{META}")])
     return len(keys)
 
 

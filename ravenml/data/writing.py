@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ravenml.common.io import atomic_open, explain, write_bytes, write_json
+from ravenml.common.io import atomic_open, to_user_error, write_bytes, write_json
 from ravenml.data.annotation import parse_object
 from ravenml.data.editable_annotation import EditableAnnotation, as_tags, write_editable
 from ravenml.data.images import encode_png, read_bytes
@@ -147,12 +147,12 @@ def place_image(source: Path, target: Path, link: bool = False) -> None:
             beside.symlink_to(source.resolve())
             os.replace(beside, target)
         except OSError as error:
-            raise explain(error, target) from error
+            raise to_user_error(error, target) from error
         return
     try:
         reader = source.open("rb")
     except OSError as error:
-        raise explain(error, source) from error
+        raise to_user_error(error, source) from error
     with reader, atomic_open(target) as writer:
         try:
             while os.copy_file_range(reader.fileno(), writer.fileno(), 1 << 30):

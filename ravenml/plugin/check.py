@@ -20,7 +20,7 @@ try:
 except RavenError as error:
     sys.exit(str(error))
 if not isinstance(command, click.Command):
-    sys.exit(str(plugin.unusable(f"{plugin.entry_point.value} is not a Click command")))
+    sys.exit(str(plugin.load_error(f"{plugin.entry_point.value} is not a Click command")))
 """
 
 

@@ -20,7 +20,7 @@ from ravenml.plugin.requirements import cpu_index
 
 
 @dataclass
-class Wanted:
+class EnvironmentFile:
     """What an ``environment.yml`` asks for: of conda's channels, and of the package index."""
 
     channels: list[str] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Wanted:
     pip: list[str] = field(default_factory=list)
 
 
-def read_environment_yml(path: Path) -> Wanted:
+def read_environment_file(path: Path) -> EnvironmentFile:
     """Read an ``environment.yml`` of our simple form: lists of plain lines, the last one pip's.
 
     A YAML library is not used because it may be what is missing.
@@ -38,7 +38,7 @@ def read_environment_yml(path: Path) -> Wanted:
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist; -c needs it.")
-    wanted = Wanted()
+    wanted = EnvironmentFile()
     section: list[str] | None = None
     for line in path.read_text(encoding="utf-8").splitlines():
         text = line.split(" #")[0].strip()
@@ -57,7 +57,7 @@ def read_environment_yml(path: Path) -> Wanted:
     return wanted
 
 
-def faults(wanted: Wanted, environment: Environment) -> dict[str, str]:
+def find_missing(wanted: EnvironmentFile, environment: Environment) -> dict[str, str]:
     """What is missing or out of range: the requirement, and what is the matter with it.
 
     What the listed ones need themselves counts as well.
@@ -72,8 +72,8 @@ def faults(wanted: Wanted, environment: Environment) -> dict[str, str]:
         if marker is not None and not marker.evaluate({"extra": ""}):
             continue
         package = environment.packages.get(name)
-        borrowed = environment.borrowed.get(name)
-        version = package.version if package else borrowed.version if borrowed else None
+        external = environment.external.get(name)
+        version = package.version if package else external.version if external else None
         plain = f"{requirement.name}{requirement.specifier}"
         if version is None:
             found[plain] = "was missing"
@@ -85,7 +85,7 @@ def faults(wanted: Wanted, environment: Environment) -> dict[str, str]:
     return found
 
 
-def verify(path: Path, only_say: bool = False) -> tuple[list[str], str]:
+def verify(path: Path, dry_run: bool = False) -> tuple[list[str], str]:
     """Put back what ``environment.yml`` asks for and is missing or out of range.
 
     Returns:
@@ -94,16 +94,16 @@ def verify(path: Path, only_say: bool = False) -> tuple[list[str], str]:
     Raises:
         RavenError: conda, or pip, could not put it back.
     """
-    wanted = read_environment_yml(path)
-    missing = faults(wanted, Environment())
+    wanted = read_environment_file(path)
+    missing = find_missing(wanted, Environment())
     conda = _conda() if is_conda() else None
     how = "conda env update" if conda else "pip, from the file's pip section"
     if is_conda() and conda is None:
         how += " (conda manages this environment, but there is no command conda on the PATH)"
     if not missing:
         return [], f"All that {path.name} asks for is there and in range; nothing had to be put back."
-    if only_say:
-        return _lines(missing, Environment()), f"What {path.name} asks for would be put back with {how}."
+    if dry_run:
+        return _describe(missing, Environment()), f"What {path.name} asks for would be put back with {how}."
     if conda is not None:
         _conda_update(conda, wanted, list(missing))
     else:
@@ -111,13 +111,13 @@ def verify(path: Path, only_say: bool = False) -> tuple[list[str], str]:
         if problem:
             raise RavenError(f"pip could not put back what {path.name} asks for: {problem}")
     environment = Environment()
-    still = faults(wanted, environment)
+    still = find_missing(wanted, environment)
     if still:
         raise RavenError(f"What {path.name} asks for is still not there: {', '.join(still)}.")
-    return _lines(missing, environment), f"What {path.name} asks for was put back with {how}."
+    return _describe(missing, environment), f"What {path.name} asks for was put back with {how}."
 
 
-def _lines(missing: dict[str, str], environment: Environment) -> list[str]:
+def _describe(missing: dict[str, str], environment: Environment) -> list[str]:
     lines = []
     for requirement, matter in missing.items():
         package = environment.packages.get(canonical(re.split(r"[<>=!~;\[ ]", requirement)[0]))
@@ -136,7 +136,7 @@ def _conda() -> str | None:
     return os.environ.get("CONDA_EXE") or shutil.which("conda") or shutil.which("mamba")
 
 
-def _conda_update(conda: str, wanted: Wanted, missing: list[str]) -> None:
+def _conda_update(conda: str, wanted: EnvironmentFile, missing: list[str]) -> None:
     """``conda env update`` from a file that names only what is missing, so that nothing else moves."""
     lines = ["channels:", *(f"  - {channel}" for channel in wanted.channels or ["conda-forge"])]
     lines += ["dependencies:", "  - pip", "  - pip:", *(f"      - {line}" for line in missing)]

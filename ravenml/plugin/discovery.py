@@ -24,7 +24,7 @@ TRAIN = "ravenml.plugins.train"
 SETTINGS = "ravenml.plugins.settings"
 PREDICT = "ravenml.plugins.predict"
 IMPORT_LIMIT = 60.0  # seconds; RAVENML_IMPORT_TIMEOUT sets another
-PATIENCE = 5.0  # seconds after which an import that goes on is mentioned
+ANNOUNCE_AFTER = 5.0  # seconds after which an import that goes on is mentioned
 
 
 class PluginError(RavenError):
@@ -40,10 +40,10 @@ class Plugin:
         rivals: the other distributions that declare the same name.
     """
 
-    def __init__(self, entry_point: EntryPoint, rivals: list[EntryPoint]) -> None:
+    def __init__(self, entry_point: EntryPoint, conflicting: list[EntryPoint]) -> None:
         self.name: str = entry_point.name
         self.entry_point = entry_point
-        self.rivals = rivals
+        self.conflicting = conflicting
 
     @property
     def distribution(self) -> str:
@@ -64,8 +64,8 @@ class Plugin:
         """
         if self.name in taken:
             return f"its name belongs to the command `raven train {self.name}`"
-        if self.rivals:
-            others = " and ".join(sorted({self.distribution, *map(_distribution, self.rivals)}))
+        if self.conflicting:
+            others = " and ".join(sorted({self.distribution, *map(_distribution, self.conflicting)}))
             return f"{others} declare the same name; uninstall all but one of them"
         if not module_exists(self.entry_point.module):
             return f"its module {self.entry_point.module} cannot be found"
@@ -77,31 +77,31 @@ class Plugin:
         Raises:
             PluginError: another distribution has the same name, or the import fails or takes too long.
         """
-        if self.rivals:
-            others = " and ".join(sorted({self.distribution, *map(_distribution, self.rivals)}))
+        if self.conflicting:
+            others = " and ".join(sorted({self.distribution, *map(_distribution, self.conflicting)}))
             raise PluginError(
                 f"The plugin {self.name!r} is declared by {others}; uninstall all but one of them."
             )
         limit = import_limit()
         try:
-            with _time_limit(limit), self._mentioned(limit):
+            with _time_limit(limit), self._announce_wait(limit):
                 return self.entry_point.load()
         except KeyboardInterrupt:
             raise
-        except _TooLate as error:
-            raise self.unusable(f"its import did not end within {limit:g} s") from error
+        except _ImportTimeout as error:
+            raise self.load_error(f"its import did not end within {limit:g} s") from error
         except BaseException as error:  # SystemExit too: importing must not end the command
             reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":.")
-            raise self.unusable(reason) from error
+            raise self.load_error(reason) from error
 
     @contextmanager
-    def _mentioned(self, limit: float) -> Iterator[None]:
+    def _announce_wait(self, limit: float) -> Iterator[None]:
         """Say on stderr what is being waited for, if it takes long."""
         text = (
             f"Waiting for the plugin {self.name!r} of the distribution {self.distribution} to be imported "
             f"(for {limit:g} s at most)."
         )
-        timer = threading.Timer(PATIENCE, lambda: print(text, file=sys.stderr, flush=True))
+        timer = threading.Timer(ANNOUNCE_AFTER, lambda: print(text, file=sys.stderr, flush=True))
         timer.daemon = True
         timer.start()
         try:
@@ -109,7 +109,7 @@ class Plugin:
         finally:
             timer.cancel()
 
-    def unusable(self, reason: str) -> PluginError:
+    def load_error(self, reason: str) -> PluginError:
         """The error that says which distribution is at fault, and why."""
         return PluginError(
             f"The plugin {self.name!r} of the distribution {self.distribution} {self.version} "
@@ -166,7 +166,7 @@ def _prefixes(dotted: str) -> Iterator[str]:
         yield ".".join(parts[:end])
 
 
-class _TooLate(BaseException):
+class _ImportTimeout(BaseException):
     """An import took too long; no plugin's ``except Exception`` should swallow it."""
 
 
@@ -191,7 +191,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
         return
 
     def late(number: int, frame: FrameType | None) -> None:
-        raise _TooLate
+        raise _ImportTimeout
 
     before: Callable[..., Any] | int | None = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)  # again: an `except:` in a loop may swallow the first

@@ -31,7 +31,7 @@ __all__ = ["Environment", "Package", "Requirement", "accepts", "canonical", "in_
 
 TRAIN = "ravenml.plugins.train"
 # The journal's lock: a pip that outlives us, because we alone were killed, keeps holding it.
-held_by_pip: tuple[int, ...] = ()
+inherited_by_pip: tuple[int, ...] = ()
 
 
 def canonical(name: str) -> str:
@@ -70,7 +70,7 @@ def pip(*arguments: str, quiet: bool = True, environment: Mapping[str, str] | No
         stdout=subprocess.PIPE if quiet else None,
         stderr=subprocess.PIPE,
         text=True,
-        pass_fds=held_by_pip,
+        pass_fds=inherited_by_pip,
     )
     if done.returncode == 0:
         return None
@@ -121,7 +121,7 @@ class Environment:
         own = [str(folder) for folder in self.site]
         self.distributions = _by_name(own)
         others = _by_name([folder for folder in sys.path if folder not in own])
-        self.borrowed = {name: one for name, one in others.items() if name not in self.distributions}
+        self.external = {name: one for name, one in others.items() if name not in self.distributions}
 
     @cached_property
     def packages(self) -> dict[str, Package]:
@@ -134,7 +134,7 @@ class Environment:
 
     def needs(self, name: str, extras: Iterable[str] = ()) -> list[Requirement]:
         """What a distribution's metadata requires here and now, with these extras."""
-        found = self.distributions.get(name) or self.borrowed.get(name)
+        found = self.distributions.get(name) or self.external.get(name)
         result = []
         for line in (found.requires or []) if found else []:
             try:
@@ -146,7 +146,7 @@ class Environment:
                 result.append(requirement)
         return result
 
-    def reached_from(self, roots: Iterable[str]) -> dict[str, str]:
+    def dependencies_of(self, roots: Iterable[str]) -> dict[str, str]:
         """All that ``roots`` need, directly or not: name to the one that needs it first."""
         needed: dict[str, str] = {}
         seen: set[tuple[str, frozenset[str]]] = set()
@@ -176,7 +176,7 @@ class Environment:
         """The distributions that declare a training plugin, with the plugins' names."""
         found = {
             name: [point.name for point in one.entry_points if point.group == TRAIN]
-            for name, one in (*self.items(), *sorted(self.borrowed.items()))
+            for name, one in (*self.items(), *sorted(self.external.items()))
         }
         return {name: names for name, names in found.items() if names}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ravenml.errors import InputError
 from ravenml.plugin.environment import canonical
-from ravenml.plugin.requirements import pins_of
+from ravenml.plugin.requirements import read_pins
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class PluginFolder:
     def pins(self, gpu: bool = False) -> dict[str, str]:
         """The pins of a mode, by canonical name; none where the file is not compiled yet."""
         compiled = self.compiled(gpu)
-        return pins_of(compiled) if compiled.is_file() else {}
+        return read_pins(compiled) if compiled.is_file() else {}
 
 
-def plugins_of(root: Path, chosen: Sequence[str] = ()) -> list[PluginFolder]:
+def find_plugin_folders(root: Path, chosen: Sequence[str] = ()) -> list[PluginFolder]:
     """The plugins of the checkout ``root`` that were chosen; without a choice, all.
 
     Args:

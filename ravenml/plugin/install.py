@@ -21,9 +21,9 @@ from ravenml.plugin.driver import check_driver, cuda_conflict
 from ravenml.plugin.environment import Environment, Requirement, accepts, in_environment, pip
 from ravenml.plugin.folder import PluginFolder
 from ravenml.plugin.journal import UNPINNED, Journal, locked
-from ravenml.plugin.loading import why_it_does_not_load
+from ravenml.plugin.loading import loading_error
 from ravenml.plugin.requirements import compile_plugin, cpu_index
-from ravenml.plugin.uninstall import carry_out, make_plan
+from ravenml.plugin.uninstall import execute_plan, make_plan
 
 Say = Callable[[str], None]
 
@@ -33,7 +33,7 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def refuse_outside(anywhere: bool) -> None:
+def require_environment(anywhere: bool) -> None:
     """Make sure that this Python stands in an environment that may be changed.
 
     Raises:
@@ -71,13 +71,13 @@ def install(folder: PluginFolder, gpu: bool = False, recompile: bool = False, sa
             say(f"An installation was interrupted; its remains are removed: {', '.join(cleared)}.")
         if gpu:
             check_driver(pins)
-            _refuse_two_cudas(folder, pins, journal)
+            _check_cuda_conflict(folder, pins, journal)
         environment = Environment()
         changing = _announce_changes(folder, environment, journal, say, pins, gpu)
         journal.begin(
             environment,
             pins | {folder.distribution: UNPINNED},
-            giving_way=[*changing, folder.distribution],
+            leaving=[*changing, folder.distribution],
             plugin=folder.distribution,
             noted={"folder": str(folder.path), "gpu": gpu, "pins": pins},
         )
@@ -94,7 +94,7 @@ def install(folder: PluginFolder, gpu: bool = False, recompile: bool = False, sa
             ) from error
         finally:
             journal.settle(killed=not ended_well)
-    problem = why_it_does_not_load(folder.distribution, folder.path / "requirements.in")
+    problem = loading_error(folder.distribution, folder.path / "requirements.in")
     if problem:
         raise RavenError(
             f"{folder.name} is installed but does not load: {problem}. Run {folder.script} again, or "
@@ -132,7 +132,7 @@ def _announce_changes(
     return changing
 
 
-def _refuse_two_cudas(folder: PluginFolder, pins: dict[str, str], journal: Journal) -> None:
+def _check_cuda_conflict(folder: PluginFolder, pins: dict[str, str], journal: Journal) -> None:
     for name, noted in journal.plugins.items():
         conflict = cuda_conflict(pins, noted["pins"]) if name != folder.distribution else None
         if conflict:
@@ -199,7 +199,7 @@ def uninstall_alone(folder: PluginFolder, say: Say = say) -> None:
             return
         # what it needed stays, and stays in the journal, for install_all.sh -u
         plan.remove, plan.restore, plan.own, plan.repair = {}, {}, {}, list(journal.repair)
-        problems = carry_out(plan, journal, environment)
+        problems = execute_plan(plan, journal, environment)
     if problems:
         raise RavenError(f"{folder.name} is not uninstalled: {' '.join(problems)}")
     say(f"{folder.name} is uninstalled; its dependencies stay (`install_all.sh -u` removes them too).")
@@ -215,7 +215,7 @@ def main(arguments: Sequence[str]) -> int:
             return subprocess.run([Path(arguments[0]) / "install.sh", "-h"]).returncode
         if rest:
             raise InputError(f"install.sh takes no argument '{rest[0]}'; see install.sh -h.")
-        refuse_outside("-f" in given)
+        require_environment("-f" in given)
         folder = PluginFolder(Path(arguments[0]).resolve())
         if "-u" in given:
             uninstall_alone(folder)

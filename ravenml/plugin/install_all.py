@@ -13,19 +13,19 @@ from pathlib import Path
 from ravenml.errors import RavenError
 from ravenml.plugin.conda import verify
 from ravenml.plugin.environment import Environment
-from ravenml.plugin.folder import PluginFolder, plugins_of
-from ravenml.plugin.install import end_on_signals, refuse_outside, say
+from ravenml.plugin.folder import PluginFolder, find_plugin_folders
+from ravenml.plugin.install import end_on_signals, require_environment, say
 from ravenml.plugin.journal import Journal, locked
-from ravenml.plugin.uninstall import Plan, carry_out, make_plan, table
+from ravenml.plugin.uninstall import UninstallPlan, execute_plan, make_plan, summary_table
 
 
-def install_each(folders: Sequence[PluginFolder], pass_on: Sequence[str], only_say: bool) -> list[str]:
+def install_each(folders: Sequence[PluginFolder], pass_on: Sequence[str], dry_run: bool) -> list[str]:
     """Run each plugin's ``install.sh``, with this Python first on the PATH; those that failed."""
     failed = []
     environment = dict(os.environ)
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     for folder in folders:
-        if only_say:
+        if dry_run:
             say(" ".join(["would run:", str(folder.script), *pass_on]))
             continue
         say(f"{folder.name}:")
@@ -34,25 +34,25 @@ def install_each(folders: Sequence[PluginFolder], pass_on: Sequence[str], only_s
     return failed
 
 
-def uninstall(root: Path, chosen: Sequence[PluginFolder], only_say: bool) -> tuple[Plan, list[str]]:
+def uninstall(root: Path, chosen: Sequence[PluginFolder], dry_run: bool) -> tuple[UninstallPlan, list[str]]:
     """Remove plugins and all that came only with them; what was done, and what could not be."""
-    with nullcontext() if only_say else locked():
+    with nullcontext() if dry_run else locked():
         journal = Journal.open()
-        if not only_say:
+        if not dry_run:
             cleared = journal.settle()
             if cleared:
                 say(f"An installation was interrupted; its remains are removed: {', '.join(cleared)}.")
         environment = Environment()
         names = [folder.distribution for folder in chosen]
-        plan = make_plan(journal, environment, names, plugins_of(root))
+        plan = make_plan(journal, environment, names, find_plugin_folders(root))
         if not plan.journaled and plan.plugins:
             say("There is no journal of what was here before, so that dependencies stay.")
-        if only_say or not (plan.plugins or plan.remove or plan.restore or plan.repair or plan.own):
-            if not only_say:
+        if dry_run or not (plan.plugins or plan.remove or plan.restore or plan.repair or plan.own):
+            if not dry_run:
                 journal.forget_what_is_as_before(environment)
                 journal.save()
             return plan, []
-        return plan, carry_out(plan, journal, environment)
+        return plan, execute_plan(plan, journal, environment)
 
 
 def run(root: Path, given: set[str], names: Sequence[str]) -> int:
@@ -61,28 +61,28 @@ def run(root: Path, given: set[str], names: Sequence[str]) -> int:
     Raises:
         RavenError: a plugin failed, or something could not be removed, restored or put back.
     """
-    only_say = "-n" in given
-    refuse_outside("-f" in given)
-    folders = plugins_of(root, names)
+    dry_run = "-n" in given
+    require_environment("-f" in given)
+    folders = find_plugin_folders(root, names)
     failed: list[str] = []
     problems: list[str] = []
     plan = None
     if "-u" in given:
-        plan, problems = uninstall(root, folders, only_say)
+        plan, problems = uninstall(root, folders, dry_run)
     else:
         pass_on = [option for option in ("-g", "-f") if option in given]
-        failed = install_each(folders, pass_on, only_say)
+        failed = install_each(folders, pass_on, dry_run)
     put_back: list[str] = []
     if "-c" in given:
         try:
-            put_back, sentence = verify(root / "environment.yml", only_say)
+            put_back, sentence = verify(root / "environment.yml", dry_run)
             say(sentence)
         except RavenError as error:
             problems.append(str(error))
     if plan is not None:
-        say(table(plan, put_back, would=only_say))
+        say(summary_table(plan, put_back, would=dry_run))
     elif put_back:
-        say(f"{'would restore' if only_say else 'restored'}  {', '.join(put_back)}")
+        say(f"{'would restore' if dry_run else 'restored'}  {', '.join(put_back)}")
     if failed:
         problems.append(f"these failed, see above: {', '.join(failed)}.")
     if problems:

@@ -18,38 +18,38 @@ def inventory() -> list[dict[str, str]]:
     environment, journal = Environment(), Journal.open()
     rows = []
     for distribution, names in environment.plugins().items():
-        found = environment.distributions.get(distribution) or environment.borrowed[distribution]
+        found = environment.distributions.get(distribution) or environment.external[distribution]
         noted = journal.plugins.get(distribution)
-        mode = ("GPU" if noted["gpu"] else "CPU") if noted else _mode(environment, distribution)
+        mode = ("GPU" if noted["gpu"] else "CPU") if noted else _cpu_or_gpu(environment, distribution)
         rows += [
             {
                 "name": name,
                 "distribution": distribution,
                 "version": found.version,
                 "for": mode,
-                "from": _place(found),
+                "from": _location(found),
             }
             for name in names
         ]
     return sorted(rows, key=lambda row: row["name"])
 
 
-def interrupted() -> str | None:
+def interrupted_install() -> str | None:
     """The plugin whose installation was killed and not yet taken up again."""
     pending = Journal.open().pending
     return pending.get("plugin") if pending else None
 
 
-def _place(found: Distribution) -> str:
+def _location(found: Distribution) -> str:
     came = origin(found)
     if came is None:
         return str(found.locate_file(""))
     return str(came["url"]).removeprefix("file://")
 
 
-def _mode(environment: Environment, distribution: str) -> str:
-    everything = {**environment.borrowed, **environment.distributions}
-    needed = {canonical(name) for name in environment.reached_from([distribution])} & everything.keys()
+def _cpu_or_gpu(environment: Environment, distribution: str) -> str:
+    everything = {**environment.external, **environment.distributions}
+    needed = {canonical(name) for name in environment.dependencies_of([distribution])} & everything.keys()
     if any(re.match(r"nvidia-|cuda-toolkit", name) for name in needed):
         return "GPU"
     return "CPU" if any("+cpu" in everything[name].version for name in needed) else "-"

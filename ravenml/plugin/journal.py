@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.common.formatting import utc_timestamp
-from ravenml.common.io import explain, read_json, write_json
+from ravenml.common.io import read_json, to_user_error, write_json
 from ravenml.errors import RavenError
 from ravenml.plugin import environment as this_environment
 from ravenml.plugin.environment import Environment, Package
-from ravenml.plugin.leftovers import entries_of, remove_leftovers
+from ravenml.plugin.leftovers import list_entries, remove_leftovers
 
 SCHEMA = 1
 UNPINNED = "?"  # stands for the version of the plugin itself
@@ -52,17 +52,17 @@ def locked() -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise explain(error, folder) from error
+        raise to_user_error(error, folder) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RavenError(f"Another install.sh is at work in {sys.prefix}; wait for its end.") from None
-        this_environment.held_by_pip = (descriptor,)
+        this_environment.inherited_by_pip = (descriptor,)
         try:
             yield
         finally:
-            this_environment.held_by_pip = ()
+            this_environment.inherited_by_pip = ()
             for empty in (folder, folder.parent):  # nothing stays where nothing is to be remembered
                 with suppress(OSError):
                     empty.rmdir()
@@ -122,7 +122,7 @@ class Journal:
         self,
         environment: Environment,
         pins: Mapping[str, str],
-        giving_way: Iterable[str] = (),
+        leaving: Iterable[str] = (),
         plugin: str | None = None,
         noted: Mapping[str, Any] | None = None,
     ) -> None:
@@ -143,7 +143,7 @@ class Journal:
             "plugin": plugin,
             "before": packages,
             "pins": dict(pins),
-            "entries": entries_of(environment, giving_way),
+            "entries": list_entries(environment, leaving),
         }
         self.save()
 
@@ -165,7 +165,7 @@ class Journal:
         now = environment.packages
         # the pins name all that is needed; on a machine that they were not compiled for, pip may add to it
         pinned = [name for name, version in pins.items() if name in now and version != UNPINNED]
-        ours = (pins.keys() | environment.reached_from(pinned).keys()) - {"ravenml"}
+        ours = (pins.keys() | environment.dependencies_of(pinned).keys()) - {"ravenml"}
         for name in sorted(ours):
             had, has = before.get(name), now.get(name)
             if name in self.changed:
@@ -197,7 +197,7 @@ class Journal:
         }
 
 
-def package_of(name: str, noted: Mapping[str, Any]) -> Package:
+def package_from_journal(name: str, noted: Mapping[str, Any]) -> Package:
     """A package as the journal has noted it."""
     return Package(name, noted["version"], noted.get("origin"))
 

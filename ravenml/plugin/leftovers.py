@@ -17,12 +17,12 @@ from typing import Any
 from ravenml.plugin.environment import Environment
 
 
-def entries_of(environment: Environment, giving_way: Iterable[str]) -> dict[str, list[str]]:
+def list_entries(environment: Environment, leaving: Iterable[str]) -> dict[str, list[str]]:
     """The names in the folders of packages and scripts, by folder, that a change must leave where they are.
 
     What belongs to none but the distributions ``giving_way`` is left out: once they are gone, so may it be.
     """
-    leaving = set(giving_way) & environment.distributions.keys()
+    leaving = set(leaving) & environment.distributions.keys()
     gone = set().union(*(environment.files(name) for name in leaving)) if leaving else set()
     staying = set()
     for name in environment.distributions.keys() - leaving:

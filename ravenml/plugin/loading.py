@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ravenml.errors import InputError
 from ravenml.plugin.environment import canonical
-from ravenml.plugin.requirements import wanted_by
+from ravenml.plugin.requirements import read_requirements
 
 _CHILD = """
 import importlib, sys
@@ -27,7 +27,7 @@ except BaseException as error:
 """
 
 
-def why_it_does_not_load(name: str, source: Path | None = None, seconds: float = 300.0) -> str | None:
+def loading_error(name: str, source: Path | None = None, seconds: float = 300.0) -> str | None:
     """Load a plugin's entry points and import what its requirements name; None, or the reason it fails.
 
     A plugin imports its framework only when it trains, so that its own import alone would prove little.
@@ -44,10 +44,10 @@ def why_it_does_not_load(name: str, source: Path | None = None, seconds: float =
     if not [point for point in points if point.group == "ravenml.plugins.train"]:
         return f"{name} declares no training plugin (entry point group ravenml.plugins.train)"
     try:
-        wanted = wanted_by(source) if source is not None else []
+        wanted = read_requirements(source) if source is not None else []
     except InputError as error:
         return str(error)
-    modules = [module for line in wanted for module in modules_of(re.split(r"[<>=!~;\[ @]", line)[0])]
+    modules = [module for line in wanted for module in importable_modules(re.split(r"[<>=!~;\[ @]", line)[0])]
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", _CHILD, name, *modules],
@@ -64,7 +64,7 @@ def why_it_does_not_load(name: str, source: Path | None = None, seconds: float =
     return lines[-1] if lines else f"its import ended with {done.returncode}"
 
 
-def modules_of(name: str) -> list[str]:
+def importable_modules(name: str) -> list[str]:
     """The modules by which a distribution is imported: the one of its name, else all that it brings."""
     try:
         files = distribution(name).files or []

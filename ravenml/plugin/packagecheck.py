@@ -18,7 +18,7 @@ from pathlib import Path
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.discovery import PREDICT, SETTINGS, TRAIN
 from ravenml.plugin.environment import Requirement, canonical
-from ravenml.plugin.requirements import clean, compile_plugin, wanted_by
+from ravenml.plugin.requirements import clean_pins, compile_plugin, read_requirements
 
 OWN_COMMANDS = {"list"}
 FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "lightning_fabric")
@@ -64,7 +64,7 @@ class Metadata:
     points: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def faults_of(folder: Path) -> list[str]:
+def find_problems(folder: Path) -> list[str]:
     """Everything that is wrong with the plugin in ``folder``, in the order in which to mend it.
 
     Raises:
@@ -76,14 +76,14 @@ def faults_of(folder: Path) -> list[str]:
     if not (folder / "setup.py").is_file() and not (folder / "pyproject.toml").is_file():
         return [f"{folder} has no setup.py; `raven plugin new` writes one."]
     try:
-        metadata = metadata_of(folder)
+        metadata = package_metadata(folder)
     except RavenError as error:
         return [str(error)]
     faults = [*_layout(folder), *_metadata(metadata), *_requirements(folder)]
     return faults + _loading(folder, metadata)
 
 
-def metadata_of(folder: Path) -> Metadata:
+def package_metadata(folder: Path) -> Metadata:
     """What ``setup.py`` (or ``pyproject.toml``) says, written to a folder elsewhere.
 
     Raises:
@@ -168,7 +168,7 @@ def _requirements(folder: Path) -> list[str]:
         if not source.is_file():
             continue
         try:
-            for line in wanted_by(source):
+            for line in read_requirements(source):
                 Requirement(line)
         except (ValueError, InputError) as error:
             faults.append(f"{source}: {str(error).splitlines()[0]}")
@@ -192,7 +192,7 @@ def _impure(compiled: Path) -> list[str]:
         if not text or text.startswith("#"):
             continue
         try:
-            pure = clean(text).strip() == text
+            pure = clean_pins(text).strip() == text
         except RavenError:
             pure = False
         if not pure:

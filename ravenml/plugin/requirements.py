@@ -32,7 +32,7 @@ TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
 
 
-def wanted_by(source: Path) -> list[str]:
+def read_requirements(source: Path) -> list[str]:
     """What a ``.in`` file asks for, comments left out; another file that it includes (``-r``) is followed.
 
     Raises:
@@ -44,19 +44,19 @@ def wanted_by(source: Path) -> list[str]:
     for line in source.read_text(encoding="utf-8").splitlines():
         text = line.split(" #")[0].strip()
         if text.startswith("-r "):
-            wanted += wanted_by(source.parent / text[3:].strip())
+            wanted += read_requirements(source.parent / text[3:].strip())
         elif text and not text.startswith("#"):
             wanted.append(text)
     return wanted
 
 
-def wanted_by_core(root: Path) -> list[str]:
+def core_requirements(root: Path) -> list[str]:
     """The ranges of ``install_requires`` in ``setup.py``, read without running it.
 
     Raises:
         InputError: there is no such list of plain strings in it.
     """
-    wanted = _written_in_setup(root, "install_requires")
+    wanted = _setup_value(root, "install_requires")
     if wanted is None:
         raise InputError(
             f"{root / 'setup.py'} has no list install_requires; "
@@ -65,14 +65,14 @@ def wanted_by_core(root: Path) -> list[str]:
     return list(wanted)
 
 
-def wanted_by_tests(root: Path) -> list[str]:
+def requirements_for_tests(root: Path) -> list[str]:
     """The ranges of the core, of its optional parts and of ``development`` in ``setup.py``."""
-    optional = _written_in_setup(root, "optional") or {}
-    development = _written_in_setup(root, "development") or []
-    return [*wanted_by_core(root), *(line for extra in optional.values() for line in extra), *development]
+    optional = _setup_value(root, "optional") or {}
+    development = _setup_value(root, "development") or []
+    return [*core_requirements(root), *(line for extra in optional.values() for line in extra), *development]
 
 
-def _written_in_setup(root: Path, name: str) -> Any:
+def _setup_value(root: Path, name: str) -> Any:
     """What ``setup.py`` assigns to ``name``, if that is plain values, and None where there is none."""
     setup = root / "setup.py"
     if setup.is_file():
@@ -82,19 +82,19 @@ def _written_in_setup(root: Path, name: str) -> Any:
     return None
 
 
-def digest(wanted: Sequence[str]) -> str:
+def inputs_digest(wanted: Sequence[str]) -> str:
     """The SHA-256 of requirements in their order."""
     return hashlib.sha256("".join(f"{line}\n" for line in wanted).encode()).hexdigest()
 
 
-def is_current(compiled: Path, wanted: Sequence[str]) -> bool:
+def is_up_to_date(compiled: Path, wanted: Sequence[str]) -> bool:
     """Whether ``compiled`` was made from just these requirements."""
     if not compiled.is_file():
         return False
-    return f"# inputs: sha256={digest(wanted)}\n" in compiled.read_text(encoding="utf-8")
+    return f"# inputs: sha256={inputs_digest(wanted)}\n" in compiled.read_text(encoding="utf-8")
 
 
-def clean(lines: str) -> str:
+def clean_pins(lines: str) -> str:
     """What pip-compile printed, less all that is true on one machine only.
 
     A local version (``torch==2.13.0+cpu``) loses its label: no public index has it, and ``==2.13.0``
@@ -128,10 +128,10 @@ def cpu_index(environment: Mapping[str, str] = os.environ, seconds: float = 2.0)
     """
     if "RAVENML_TORCH_INDEX" in environment:
         return environment["RAVENML_TORCH_INDEX"] or None
-    return TORCH_CPU_INDEX if answers(f"{TORCH_CPU_INDEX}/torch/", seconds) else None
+    return TORCH_CPU_INDEX if is_reachable(f"{TORCH_CPU_INDEX}/torch/", seconds) else None
 
 
-def answers(address: str, seconds: float) -> bool:
+def is_reachable(address: str, seconds: float) -> bool:
     """Whether ``address`` gives a good HTTP answer within ``seconds``."""
     good = threading.Event()
 
@@ -169,7 +169,7 @@ def pip_compile(wanted: Sequence[str], constraints: Path | None, gpu: bool) -> s
     done = subprocess.run(command, input="\n".join(wanted), env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RavenError(f"pip-compile failed:\n{done.stderr.strip()}")
-    pins = clean(done.stdout)
+    pins = clean_pins(done.stdout)
     if not gpu and re.search(r"^nvidia-(?!ml-py==)", pins, re.MULTILINE):
         raise RavenError(
             "pip found no CPU build of torch; set RAVENML_TORCH_INDEX or PIP_FIND_LINKS to where one is."
@@ -177,7 +177,7 @@ def pip_compile(wanted: Sequence[str], constraints: Path | None, gpu: bool) -> s
     return pins
 
 
-def pins_of(compiled: Path) -> dict[str, str]:
+def read_pins(compiled: Path) -> dict[str, str]:
     """The pins of a compiled file, canonical name to version, less those whose marker excludes this machine.
 
     Raises:
@@ -199,7 +199,7 @@ def pins_of(compiled: Path) -> dict[str, str]:
     return pins
 
 
-def bring_up(
+def update_compiled(
     compiled: Path,
     wanted: Sequence[str],
     under: Path | None,
@@ -221,13 +221,13 @@ def bring_up(
         only_check: write nothing.
         by: the command that compiles it.
     """
-    inputs = [*wanted, *(wanted_by(under) if under else [])]
-    if not force and is_current(compiled, inputs):
+    inputs = [*wanted, *(read_requirements(under) if under else [])]
+    if not force and is_up_to_date(compiled, inputs):
         return False
     if not only_check:
         header = f"# Compiled from {made_from} by `{by}`; do not edit.\n"
         pins = pip_compile(wanted, under, gpu) if wanted else ""
-        write_bytes(compiled, f"{header}# inputs: sha256={digest(inputs)}\n{pins}".encode())
+        write_bytes(compiled, f"{header}# inputs: sha256={inputs_digest(inputs)}\n{pins}".encode())
     return True
 
 
@@ -245,9 +245,9 @@ def compile_plugin(folder: Path, gpu: bool, force: bool = False, only_check: boo
     compiled, source = folder / f"{name}.txt", folder / f"{name}.in"
     constraints, root = folder.parent / "constraints.txt", folder.parent.parent
     if not (constraints.is_file() and (root / "setup.py").is_file()):
-        stale = bring_up(
+        stale = update_compiled(
             compiled,
-            wanted_by(source),
+            read_requirements(source),
             None,
             source.name,
             gpu=gpu,
@@ -278,13 +278,13 @@ def compile_all(
     stale: list[Path] = []
 
     def look_after(compiled: Path, wanted: list[str], under: Path | None, made_from: str, gpu: bool) -> None:
-        if bring_up(compiled, wanted, under, made_from, gpu, force, only_check):
+        if update_compiled(compiled, wanted, under, made_from, gpu, force, only_check):
             stale.append(compiled)
 
-    of_all = wanted_by_core(root)
+    of_all = core_requirements(root)
     for source in plugins:
         if source.stem == "requirements":
-            of_all += wanted_by(source)
+            of_all += read_requirements(source)
     look_after(constraints, of_all, None, "setup.py and plugins/*/requirements.in", gpu=False)
     if not constraints.is_file():
         return stale
@@ -292,10 +292,10 @@ def compile_all(
         compiled, gpu = source.with_suffix(".txt"), source.stem.endswith("-gpu")
         if only is None or compiled in only:
             made_from = f"{source.name} under ../constraints.txt"
-            look_after(compiled, wanted_by(source), constraints, made_from, gpu=gpu)
+            look_after(compiled, read_requirements(source), constraints, made_from, gpu=gpu)
     if only is None and (root / "tests").is_dir():
         compiled, made_from = root / "tests" / "requirements.txt", "setup.py under plugins/constraints.txt"
-        look_after(compiled, wanted_by_tests(root), constraints, made_from, gpu=False)
+        look_after(compiled, requirements_for_tests(root), constraints, made_from, gpu=False)
     return stale
 
 

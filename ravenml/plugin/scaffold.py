@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from ravenml.common.io import explain, write_bytes
+from ravenml.common.io import to_user_error, write_bytes
 from ravenml.errors import InputError
-from ravenml.plugin.requirements import bring_up, wanted_by
+from ravenml.plugin.requirements import read_requirements, update_compiled
 
 TEMPLATES = ("minimal", "segmentation")
 # `raven train` has commands of its own, and a plugin must not shadow a module that it will import
@@ -29,7 +29,7 @@ def write_plugin(name: str, template: str = "minimal", into: Path = Path()) -> P
     Raises:
         InputError: the name cannot name a plugin, there is no such template, or the folder exists.
     """
-    short = plain_name(name)
+    short = module_name(name)
     package = f"ravenml_{short}"
     folder = into.expanduser().absolute() / package
     if template not in TEMPLATES:
@@ -53,18 +53,18 @@ def write_plugin(name: str, template: str = "minimal", into: Path = Path()) -> P
                     write_bytes(beside / target, _filled(source.read_text("utf-8"), words).encode())
         (beside / "install.sh").chmod(0o755)
         for mode in ("requirements", "requirements-gpu"):
-            wanted = wanted_by(beside / f"{mode}.in")
+            wanted = read_requirements(beside / f"{mode}.in")
             if not wanted:  # nothing to compile: say so; all else install.sh compiles at its first run
-                bring_up(beside / f"{mode}.txt", wanted, None, f"{mode}.in", by="install.sh")
+                update_compiled(beside / f"{mode}.txt", wanted, None, f"{mode}.in", by="install.sh")
         beside.rename(folder)
     except OSError as error:
-        raise explain(error, folder) from error
+        raise to_user_error(error, folder) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return folder
 
 
-def plain_name(name: str) -> str:
+def module_name(name: str) -> str:
     """A plugin's name as Python spells it: ``My-Net`` is ``my_net``.
 
     Raises:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ravenml.plugin.environment import Environment, Package, accepts, canonical, pip
 from ravenml.plugin.folder import PluginFolder
-from ravenml.plugin.journal import Journal, package_of
+from ravenml.plugin.journal import Journal, package_from_journal
 from ravenml.plugin.leftovers import remove_empty
 from ravenml.plugin.requirements import cpu_index
 
@@ -22,7 +22,7 @@ _JOINED = "\x1f"  # a space at which no line is broken
 
 
 @dataclass
-class Plan:
+class UninstallPlan:
     """What uninstalling would do.
 
     Attributes:
@@ -50,7 +50,7 @@ def make_plan(
     environment: Environment,
     chosen: Sequence[str],
     folders: Sequence[PluginFolder] = (),
-) -> Plan:
+) -> UninstallPlan:
     """Work out what goes, stays and comes back when the plugins ``chosen`` are taken away.
 
     Args:
@@ -60,7 +60,7 @@ def make_plan(
             journal, the compiled file says what they need.
     """
     now = environment.packages
-    plan = Plan(journaled=not journal.is_empty)
+    plan = UninstallPlan(journaled=not journal.is_empty)
     plan.plugins = {name: now[name].version for name in chosen if name in now}
     installed = environment.plugins()
     pins_of_others = {
@@ -80,25 +80,25 @@ def make_plan(
             else:
                 plan.own[name] = f"you have changed it since, from {version} to {now[name].version}"
     if strangers:
-        plan.keep = dict.fromkeys(brought, _foreign(strangers))
+        plan.keep = dict.fromkeys(brought, _foreign_reason(strangers))
     else:
-        plan.keep = _needed(environment, brought, set(plan.plugins), pins_of_others)
+        plan.keep = _still_needed(environment, brought, set(plan.plugins), pins_of_others)
         plan.remove = {name: version for name, version in brought.items() if name not in plan.keep}
     _plan_versions(plan, journal, environment, pins_of_others, strangers)
     known = [journal.plugins[name]["pins"] for name in chosen if name in journal.plugins]
     if len(known) == len(plan.plugins) > 0:  # what came with another plugin need not be spoken of
         plan.keep = {name: why for name, why in plan.keep.items() if any(name in pins for pins in known)}
     gone = [*plan.plugins, *plan.remove]
-    plan.repair = _sharing(environment, gone, set(plan.restore))
+    plan.repair = _sharing_files(environment, gone, set(plan.restore))
     plan.repair += [name for name in journal.repair if name in now and name not in [*gone, *plan.repair]]
     return plan
 
 
-def _foreign(strangers: Sequence[str]) -> str:
+def _foreign_reason(strangers: Sequence[str]) -> str:
     return f"{', '.join(strangers)} is a training plugin from elsewhere, and may need it without saying so"
 
 
-def _needed(
+def _still_needed(
     environment: Environment,
     brought: Mapping[str, str],
     going: set[str],
@@ -108,16 +108,16 @@ def _needed(
     reasons: dict[str, str] = {}
     for plugin, pins in pins_of_others.items():
         reasons |= {name: f"{plugin} needs it" for name in pins if name in brought and name not in reasons}
-    everything = environment.distributions.keys() | environment.borrowed.keys()
+    everything = environment.distributions.keys() | environment.external.keys()
     roots = (everything - going - brought.keys()) | reasons.keys()
-    for name, by in environment.reached_from(roots).items():
+    for name, by in environment.dependencies_of(roots).items():
         if name in brought:
             reasons.setdefault(name, f"{by} needs it")
     return {name: reasons[name] for name in sorted(reasons)}
 
 
 def _plan_versions(
-    plan: Plan,
+    plan: UninstallPlan,
     journal: Journal,
     environment: Environment,
     pins_of_others: Mapping[str, Mapping[str, str]],
@@ -125,13 +125,13 @@ def _plan_versions(
 ) -> None:
     now = environment.packages
     for name, change in sorted(journal.changed.items()):
-        had = package_of(name, change["had"])
+        had = package_from_journal(name, change["had"])
         version = now[name].version if name in now else None
         others = [plugin for plugin, pins in pins_of_others.items() if name in pins]
         if version is not None and version != change["now"]:
             plan.own[name] = f"you have changed it since, from {change['now']} to {version}"
         elif version is not None and strangers:
-            plan.keep[name] = _foreign(strangers)
+            plan.keep[name] = _foreign_reason(strangers)
         elif version is not None and others:
             plan.keep[name] = f"{others[0]} needs it at {version}"
         elif version is not None and (who := _would_break(plan, journal, environment, had)):
@@ -140,7 +140,7 @@ def _plan_versions(
             plan.restore[name] = (version, had)
 
 
-def _would_break(plan: Plan, journal: Journal, environment: Environment, had: Package) -> str | None:
+def _would_break(plan: UninstallPlan, journal: Journal, environment: Environment, had: Package) -> str | None:
     """Who came, or was changed, after ours and cannot live with the former version."""
     for name, package in environment.packages.items():
         before = journal.before.get(name, {}).get("version")
@@ -153,7 +153,7 @@ def _would_break(plan: Plan, journal: Journal, environment: Environment, had: Pa
     return None
 
 
-def _sharing(environment: Environment, gone: Sequence[str], restored: set[str]) -> list[str]:
+def _sharing_files(environment: Environment, gone: Sequence[str], restored: set[str]) -> list[str]:
     """The distributions that stay and own files which one of ``gone`` owns as well."""
     files = {name: environment.files(name) for name in gone if name in environment.distributions}
     leaving = set().union(*files.values()) if files else set()
@@ -164,14 +164,14 @@ def _sharing(environment: Environment, gone: Sequence[str], restored: set[str]) 
     ]
 
 
-def carry_out(plan: Plan, journal: Journal, environment: Environment) -> list[str]:
+def execute_plan(plan: UninstallPlan, journal: Journal, environment: Environment) -> list[str]:
     """Do what the plan says; what could not be done comes back, a sentence each.
 
     The journal forgets what was done and remembers what was not, so that it can be tried again.
     """
     gone = [*plan.plugins, *plan.remove]
     journal.repair = plan.repair
-    journal.begin(environment, pins={}, giving_way=[*gone, *plan.restore, *plan.repair])
+    journal.begin(environment, pins={}, leaving=[*gone, *plan.restore, *plan.repair])
     problems = []
     folders = {os.path.dirname(file) for name in [*gone, *plan.restore] for file in _files(environment, name)}
     if gone and (problem := pip("uninstall", "-q", "-y", *gone)):
@@ -214,7 +214,7 @@ def _install_again(packages: Sequence[Package], problems: list[str]) -> list[str
     return failed
 
 
-def table(plan: Plan, put_back: Sequence[str] = (), would: bool = False) -> str:
+def summary_table(plan: UninstallPlan, put_back: Sequence[str] = (), would: bool = False) -> str:
     """The short table at the end: removed, kept and why, restored.
 
     Args:

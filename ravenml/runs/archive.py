@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from ravenml.common.io import atomic_open, explain
+from ravenml.common.io import atomic_open, to_user_error
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.runs.layout import CONTROL, LOCK, RUN_JSON
@@ -142,7 +142,7 @@ def import_run(file: Path) -> tuple[Path, bool]:
         said = f"{file} is not a complete archive of a run ({error}); export the run again."
         raise InputError(said) from None
     except OSError as error:
-        raise explain(error, place) from error
+        raise to_user_error(error, place) from error
     finally:
         if place != runs_dir():
             shutil.rmtree(place, ignore_errors=True)

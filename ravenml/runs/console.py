@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from ravenml.common.io import explain
+from ravenml.common.io import to_user_error
 
 
 class Log:
@@ -39,7 +39,7 @@ class Log:
             while left:
                 left = left[os.write(self._file, left) :]
         except OSError as error:
-            self.fault = self.fault or str(explain(error, self.path))
+            self.fault = self.fault or str(to_user_error(error, self.path))
 
     def __enter__(self) -> Log:
         return self

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from ravenml.common.io import explain
+from ravenml.common.io import to_user_error
 
 SCHEMA = 1
 LINE_LIMIT = 1 << 20  # bytes; a longer line is shortened by its writer
@@ -48,7 +48,7 @@ class EventWriter:
         try:
             self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o644)
         except OSError as error:
-            raise explain(error, path) from error
+            raise to_user_error(error, path) from error
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             os.write(self._file, b"\n")  # the writer before us was killed in mid-line
@@ -100,7 +100,7 @@ class EventWriter:
                 os.ftruncate(self._file, os.fstat(self._file).st_size - written)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            raise explain(error, self.path) from error
+            raise to_user_error(error, self.path) from error
 
     def close(self) -> None:
         """Close the file; nothing more can be written."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ravenml.common.io import explain
+from ravenml.common.io import to_user_error
 from ravenml.errors import RavenError
 from ravenml.runs.layout import LOCK
 
@@ -26,7 +26,7 @@ class RunLock:
         try:
             self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise explain(error, path) from error
+            raise to_user_error(error, path) from error
         if not self._taken():
             holder = os.pread(self._file, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
@@ -38,7 +38,7 @@ class RunLock:
             os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
         except OSError as error:
             self.release()
-            raise explain(error, path) from error
+            raise to_user_error(error, path) from error
 
     def _taken(self) -> bool:
         """Try for a moment: whoever asks for the status holds the lock for an instant."""
@@ -93,7 +93,7 @@ def one_at_a_time(path: Path) -> Iterator[None]:
             os.close(file)
             raise
     except OSError as error:
-        raise explain(error, path) from error
+        raise to_user_error(error, path) from error
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
-from ravenml.common.io import explain
+from ravenml.common.io import to_user_error
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.runs.layout import HEARTBEAT
@@ -53,14 +53,14 @@ def remove_run(folder: Path) -> None:
     try:
         os.rename(folder, gone)
     except OSError as error:
-        raise explain(error, folder) from error
+        raise to_user_error(error, folder) from error
     finally:
         lock.release()
     sweep()
     try:
         shutil.rmtree(gone)
     except OSError as error:
-        raise explain(error, gone) from error
+        raise to_user_error(error, gone) from error
 
 
 def sweep() -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ravenml.common.io import explain, to_jsonable, write_bytes, write_json
+from ravenml.common.io import to_jsonable, to_user_error, write_bytes, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import EventWriter, newest_metrics, read_events, timestamp
@@ -70,7 +70,7 @@ class Run:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise explain(error, path) from error
+            raise to_user_error(error, path) from error
         resumed = (path / layout.RUN_JSON).exists()
         try:
             return cls._begin(path, run_id, fields, resumed)

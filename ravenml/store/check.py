@@ -74,36 +74,36 @@ def _checksums(store: Any, config: Config) -> dict[str, Any]:
         "CRC-32": {"ChecksumCRC32": "AAAAAA=="},
         "MD5": {"ContentMD5": "AAAAAAAAAAAAAAAAAAAAAA=="},
     }
-    known = _quietly(
+    known = _answer_or_none(
         lambda: store.request("put_object", Key=store.full_key(key), Body=CONTENT, ChecksumCRC32=_crc())
     )
     echoes = isinstance(known, dict) and "ChecksumCRC32" in known
     for name, fields in wrong.items():
         ask = partial(store.request, "put_object", Key=store.full_key(key), Body=CONTENT, **fields)
-        answer = _quietly(ask)
+        answer = _answer_or_none(ask)
         if answer is None:
             takes.append(name)
     store.delete(key)
     used = "CRC-32" if config.checksums == "when_supported" else "MD5"
     if used in takes:
-        told = f"refuses what differs from its {used} (`checksums: {config.checksums}`)"
-        return {"what": told, "ok": True, "checksums": takes}
+        text = f"refuses what differs from its {used} (`checksums: {config.checksums}`)"
+        return {"what": text, "ok": True, "checksums": takes}
     if takes:
         other = "when_required" if used == "CRC-32" else "when_supported"
-        told = (
+        text = (
             f"does not look at {used}, but at {takes[0]}: `raven config update --checksums {other}` suits it "
             "better (what arrives is compared in any case)"
         )
-        return {"what": told, "ok": True, "checksums": takes}
-    told = "keeps" if echoes else "does not know"
+        return {"what": text, "ok": True, "checksums": takes}
+    text = "keeps" if echoes else "does not know"
     return {
-        "what": f"{told} checksums and does not look at them; what arrives is compared by its ETag",
+        "what": f"{text} checksums and does not look at them; what arrives is compared by its ETag",
         "ok": True,
         "checksums": takes,
     }
 
 
-def _quietly(call: Callable[[], Any]) -> Any:
+def _answer_or_none(call: Callable[[], Any]) -> Any:
     """The answer, or None where the server refused."""
     from botocore.exceptions import BotoCoreError, ClientError
 

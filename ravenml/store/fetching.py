@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from ravenml.common.io import explain
+from ravenml.common.io import to_user_error
 from ravenml.config.config import load_config
 from ravenml.config.home import cache_dir
 from ravenml.errors import InputError, RavenError
@@ -135,7 +135,7 @@ def _alone(target: Path) -> Iterator[None]:
         locks.mkdir(parents=True, exist_ok=True)
         file = os.open(locks / digest, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise explain(error, locks) from error
+        raise to_user_error(error, locks) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # ascending, and without letters that read like digits
 
 
-_given: set[str] = set()  # by this process, which may ask for many within the same part of a second
+_issued: set[str] = set()  # by this process, which may ask for many within the same part of a second
 
 
 def new_id() -> str:
@@ -16,13 +16,13 @@ def new_id() -> str:
 
     The last six letters are two for the part of the second, in order, and four by chance.
     """
-    while (name := _drawn()) in _given:
+    while (name := _random_id()) in _issued:
         pass
-    _given.add(name)
+    _issued.add(name)
     return name
 
 
-def _drawn() -> str:
+def _random_id() -> str:
     now = datetime.now(UTC)
     base = len(_ALPHABET)
     part = now.microsecond * base * base // 1_000_000

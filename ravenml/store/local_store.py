@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ravenml.common.io import explain, is_scratch, write_bytes
+from ravenml.common.io import is_scratch, to_user_error, write_bytes
 from ravenml.errors import InputError, RavenError
 from ravenml.store.base import Digest, Entry, Progress, no_progress
 from ravenml.store.checksums import MIB, crc_of, crc_text
@@ -50,7 +50,7 @@ class FolderStore:
         try:
             size = source.stat().st_size
         except OSError as error:
-            raise explain(error, source) from error
+            raise to_user_error(error, source) from error
         linked = size >= _LINKED and source.suffix not in _GROWING and self._links(key)
         # A link to a symbolic link would lead to where that leads, whatever becomes of it.
         if linked and not source.is_symlink() and _link(source, target):
@@ -65,14 +65,14 @@ class FolderStore:
 
     def create(self, key: str, content: bytes) -> bool:
         target = self._path(key)
-        beside = _beside(target)
+        beside = _temporary(target)
         write_bytes(beside, content)
         try:
             os.link(beside, target)
         except FileExistsError:
             return False
         except OSError as error:
-            raise explain(error, target) from error
+            raise to_user_error(error, target) from error
         finally:
             beside.unlink(missing_ok=True)
         return True
@@ -87,7 +87,7 @@ class FolderStore:
         try:
             return path.read_bytes()
         except OSError as error:
-            raise explain(error, path) from error
+            raise to_user_error(error, path) from error
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         above = self.root / prefix.rpartition("/")[0]
@@ -147,7 +147,7 @@ class FolderStore:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise explain(error, path) from error
+            raise to_user_error(error, path) from error
 
     def _path(self, key: str) -> Path:
         path = self.root / key
@@ -169,7 +169,7 @@ def _entry(key: str, path: Path) -> Entry:
 
 
 def _link(source: Path, target: Path) -> bool:
-    beside = _beside(target)
+    beside = _temporary(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         os.link(source, beside)
@@ -185,7 +185,7 @@ def _link(source: Path, target: Path) -> bool:
 
 def _copy(source: Path, target: Path, progress: Progress) -> Digest:
     """Copy, read what was written, and compare; the target is there whole or not at all."""
-    beside, crc, size = _beside(target), 0, 0
+    beside, crc, size = _temporary(target), 0, 0
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with source.open("rb") as reader, beside.open("wb") as writer:
@@ -202,12 +202,12 @@ def _copy(source: Path, target: Path, progress: Progress) -> Digest:
         shutil.copystat(source, beside)
         os.replace(beside, target)
     except OSError as error:
-        raise explain(error, target) from error
+        raise to_user_error(error, target) from error
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
     return Digest(size, crc_text(crc))
 
 
-def _beside(target: Path) -> Path:
+def _temporary(target: Path) -> Path:
     return target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.tmp")

@@ -21,7 +21,7 @@ from ravenml.store.base import Digest, Entry, Store
 from ravenml.store.ids import new_id
 from ravenml.store.model_state import read_config
 from ravenml.store.results import METADATA, extras_prefix, metadata_key, store_result
-from ravenml.store.transfer import Transferred, download, in_threads
+from ravenml.store.transfer import Transferred, download, map_in_threads
 
 SCHEMA = 1  # of metadata_<id>.json
 _CACHE = 2  # of the cached listing
@@ -62,7 +62,7 @@ def list_models(store: Store, where: str) -> list[Model]:
     """
     entries = list(store.list(METADATA))
     cache = cache_dir() / "models" / f"{hashlib.sha256(_identity(store).encode()).hexdigest()[:32]}.json"
-    known = _cached(cache)
+    known = _read_cache(cache)
     fresh = {
         entry.key: known[entry.key]["model"]
         for entry in entries
@@ -74,16 +74,16 @@ def list_models(store: Store, where: str) -> list[Model]:
         print(f"Reading the metadata of {len(asked)} models; it is remembered.", file=sys.stderr, flush=True)
     for begin in range(0, len(asked), _AT_ONCE):
         some = asked[begin : begin + _AT_ONCE]
-        fetched = in_threads(store, lambda key: asdict(_described(store, by_key[key])), some)
+        fetched = map_in_threads(store, lambda key: asdict(_read_row(store, by_key[key])), some)
         fresh |= dict(zip(some, fetched, strict=True))
-        _remember(cache, entries, fresh)
+        _write_cache(cache, entries, fresh)
     if not asked and len(known) != len(entries):
-        _remember(cache, entries, fresh)
+        _write_cache(cache, entries, fresh)
     models = [Model(**{**fresh[entry.key], "where": where}) for entry in entries]
     return sorted(models, key=lambda model: (model.date, model.id), reverse=True)
 
 
-def merged(*lists: Iterable[Model]) -> list[Model]:
+def merge_models(*lists: Iterable[Model]) -> list[Model]:
     """Several stores' models as one list; what is in more than one names them all."""
     found: dict[str, Model] = {}
     for one in lists:
@@ -235,11 +235,11 @@ def remove_model(store: Store, model_id: str) -> int:
             if f"_{model_id}." in entry.key or f"_{model_id}-f" in entry.key
         ]
     store.delete(metadata_key(model_id))
-    in_threads(store, store.delete, keys)
+    map_in_threads(store, store.delete, keys)
     return len(keys) + 1
 
 
-def _described(store: Store, entry: Entry) -> Model:
+def _read_row(store: Store, entry: Entry) -> Model:
     model_id = entry.key[len(METADATA) : -len(".json")]
     written = utc_timestamp(entry.modified)
     try:
@@ -269,7 +269,7 @@ def _model_keys(metadata: Mapping[str, Any]) -> list[str]:
     return [str(key) for key in models.values()] if isinstance(models, dict) else []
 
 
-def _remember(cache: Path, entries: Iterable[Entry], found: Mapping[str, Any]) -> None:
+def _write_cache(cache: Path, entries: Iterable[Entry], found: Mapping[str, Any]) -> None:
     """Write the cache: what is known of these models by now."""
     content = {
         entry.key: {"etag": entry.etag, "model": found[entry.key]} for entry in entries if entry.key in found
@@ -278,7 +278,7 @@ def _remember(cache: Path, entries: Iterable[Entry], found: Mapping[str, Any]) -
         write_bytes(cache, orjson.dumps({"v": _CACHE, "models": content}))
 
 
-def _cached(cache: Path) -> dict[str, Any]:
+def _read_cache(cache: Path) -> dict[str, Any]:
     try:
         content = orjson.loads(cache.read_bytes())
         return dict(content["models"]) if content["v"] == _CACHE else {}

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from ravenml.common.io import atomic_open, explain, read_json, write_json
+from ravenml.common.io import atomic_open, read_json, to_user_error, write_json
 from ravenml.errors import InputError, RavenError
 
 MANIFEST = ".ravenml-files.json"
@@ -35,7 +35,7 @@ def check_destination(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise explain(error, folder) from error
+        raise to_user_error(error, folder) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RavenError(f"--local: {folder} may not be written by this user; choose another folder.")
     if overwrite:
@@ -106,7 +106,7 @@ def _copy(source: Path, target: Path) -> None:
         with source.open("rb") as reader, atomic_open(target) as writer:
             shutil.copyfileobj(reader, writer, 1 << 20)
     except OSError as error:
-        raise explain(error, target) from error
+        raise to_user_error(error, target) from error
     shutil.copymode(source, target)
 
 

@@ -8,7 +8,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ravenml.errors import Interrupted
-from ravenml.store.s3_errors import Mismatch, Place, is_of_the_network, is_retryable, told
+from ravenml.store.s3_errors import (
+    BucketInfo,
+    ChecksumMismatch,
+    is_network_error,
+    is_retryable,
+    to_user_error,
+)
 
 T = TypeVar("T")
 
@@ -26,8 +32,8 @@ class Retries:
     from their checksums, and two loops around each other would multiply.
     """
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, info: BucketInfo) -> None:
+        self.info = info
         self.reached = False
         self._stopped = threading.Event()
 
@@ -56,12 +62,12 @@ class Retries:
                 return result
             except Exception as error:
                 attempt += 1
-                mismatches += isinstance(error, Mismatch)
-                self.reached |= not is_of_the_network(error)
+                mismatches += isinstance(error, ChecksumMismatch)
+                self.reached |= not is_network_error(error)
                 enough = ATTEMPTS if self.reached else FIRST_ATTEMPTS
-                if isinstance(error, OSError) and not is_of_the_network(error):
+                if isinstance(error, OSError) and not is_network_error(error):
                     raise
                 if attempt >= enough or mismatches >= MISMATCHES or not is_retryable(error):
-                    raise told(error, self.place, doing) from error
+                    raise to_user_error(error, self.info, doing) from error
             wait = min(LONGEST, DELAY * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
             self._stopped.wait(wait)

@@ -15,8 +15,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from ravenml.common.io import explain
+from ravenml.common.io import to_user_error
 from ravenml.errors import RavenError
+from ravenml.store import s3_errors
 from ravenml.store.address import Address
 from ravenml.store.base import Digest, Entry, Progress, no_progress
 from ravenml.store.checksums import (
@@ -30,11 +31,11 @@ from ravenml.store.checksums import (
 )
 from ravenml.store.retry import Retries
 from ravenml.store.s3_client import PART_THREADS, Connection, make_client
-from ravenml.store.s3_direct import Direct
-from ravenml.store.s3_errors import Mismatch, Place, TruncatedBody, told
+from ravenml.store.s3_direct import DirectReader
+from ravenml.store.s3_errors import BucketInfo, ChecksumMismatch, TruncatedBody
 
 CRC_NAME = "ravenml-crc32"  # every object carries its CRC-32, so that any server lets it be checked
-WHOLE = 64 << 20  # smaller objects are fetched by one request; larger ones in ranges of this size
+RANGE_SIZE = 64 << 20  # smaller objects are fetched by one request; larger ones in ranges of this size
 CHUNK = 1 << 20
 
 
@@ -50,8 +51,8 @@ class S3Store:
         self.address = address
         self.connection = connection
         server = connection.endpoint_url or "Amazon S3"
-        self.place = Place(str(address), address.bucket, server, field)
-        self.retried = Retries(self.place)
+        self.info = BucketInfo(str(address), address.bucket, server, field)
+        self.retry = Retries(self.info)
         self._lock = threading.Lock()
 
     @property
@@ -61,15 +62,15 @@ class S3Store:
     @cached_property
     def client(self) -> Any:
         """The boto3 client; made when it is first used, since that takes a while."""
-        return make_client(self.connection, self.place)
+        return make_client(self.connection, self.info)
 
     @cached_property
-    def _direct(self) -> Direct | None:
+    def _direct(self) -> DirectReader | None:
         """What fetches small objects faster than the client; None where it cannot."""
         from botocore.exceptions import BotoCoreError
 
         with self._lock, suppress(AttributeError, BotoCoreError):  # the client says what is wrong
-            return Direct(self.client, self.address.bucket)
+            return DirectReader(self.client, self.address.bucket)
         return None
 
     @cached_property
@@ -117,10 +118,10 @@ class S3Store:
                 **self.checksum_fields(crc, md5),
             )
             # Some servers' ETags are no MD5s (encryption does that): then reading it back decides.
-            if not self.proves(answer, crc, md5) and self._read_once(key) != content:
-                raise Mismatch(f"{self.name}: {key} arrived changed, again and again.")
+            if not self.confirms(answer, crc, md5) and self._read_once(key) != content:
+                raise ChecksumMismatch(f"{self.name}: {key} arrived changed, again and again.")
 
-        self.retried(f"storing {key}", send)
+        self.retry(f"storing {key}", send)
         progress(len(content))
         return Digest(len(content), crc_text(crc))
 
@@ -139,7 +140,7 @@ class S3Store:
                 # An answer that was lost makes our own try the one that was before us.
                 mine.append(code in ("PreconditionFailed", "412") and self._read_once(key) == content)
 
-        self.retried(f"storing {key}", send)
+        self.retry(f"storing {key}", send)
         return mine[-1]
 
     def checksum_fields(self, crc: int, md5: bytes | None) -> dict[str, str]:
@@ -149,7 +150,7 @@ class S3Store:
             fields["ChecksumCRC32"] = crc_header(crc)
         return fields
 
-    def proves(self, answer: dict[str, Any], crc: int, md5: bytes) -> bool | None:
+    def confirms(self, answer: dict[str, Any], crc: int, md5: bytes) -> bool | None:
         """Whether the server's answer shows that it has what was sent; None where it shows nothing."""
         said, etag = answer.get("ChecksumCRC32"), str(answer.get("ETag", "")).strip('"')
         if said is not None and crc_from_header(said) != crc:
@@ -166,7 +167,7 @@ class S3Store:
     ) -> Digest:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            if entry is not None and entry.size > WHOLE:
+            if entry is not None and entry.size > RANGE_SIZE:
                 from ravenml.store.s3_download import get_in_parts
 
                 return get_in_parts(self, entry, target, progress)
@@ -175,12 +176,12 @@ class S3Store:
                 content = self._fetch(key, progress)
                 beside.write_bytes(content)
                 if entry is not None:
-                    stamp(beside, entry)
+                    set_modified_time(beside, entry)
                 os.replace(beside, target)
             finally:
                 beside.unlink(missing_ok=True)
         except OSError as error:
-            raise explain(error, target) from error
+            raise to_user_error(error, target) from error
         return Digest(len(content), crc_text(zlib.crc32(content)))
 
     def read(self, key: str) -> bytes:
@@ -198,14 +199,14 @@ class S3Store:
             content = bytes(answer["Body"].read())
             if len(content) != answer["ContentLength"]:
                 raise TruncatedBody(f"{self.name}: {key} ended too early, again and again.")
-            if not arrived(answer, content):
-                raise Mismatch(
+            if not is_intact(answer, content):
+                raise ChecksumMismatch(
                     f"{self.name}: {key} differs from its checksum, again and again; it is broken."
                 )
             progress(len(content))
             return content
 
-        return self.retried(f"fetching {key}", receive)
+        return self.retry(f"fetching {key}", receive)
 
     # What is there.
 
@@ -228,7 +229,7 @@ class S3Store:
         token: dict[str, str] = {}
         while True:
             ask = partial(self.request, "list_objects_v2", **fields, **token)
-            page = self.retried(f"listing {self.place.name}", ask)
+            page = self.retry(f"listing {self.info.name}", ask)
             yield page
             if not page.get("IsTruncated"):
                 return
@@ -240,7 +241,7 @@ class S3Store:
 
     def now(self) -> datetime:
         ask = partial(self.request, "list_objects_v2", MaxKeys=1)
-        answer = self.retried(f"listing {self.place.name}", ask)
+        answer = self.retry(f"listing {self.info.name}", ask)
         said = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         return parsedate_to_datetime(said) if said else datetime.now(UTC)
 
@@ -262,16 +263,16 @@ class S3Store:
             # Some servers say that they did, and have an empty object, or one without its CRC-32.
             found = self.request("head_object", Key=self.full_key(to))
         except Exception as error:
-            raise told(error, self.place, f"storing {to}") from error
-        same = found["ContentLength"] == content.size and noted_crc(found) == int(content.crc32, 16)
+            raise s3_errors.to_user_error(error, self.info, f"storing {to}") from error
+        same = found["ContentLength"] == content.size and recorded_crc(found) == int(content.crc32, 16)
         if not same or not str(found.get("ETag", "")).strip('"'):
             raise RavenError(f"{self.name}: the copy of {key} is not what was stored.")
 
     def delete(self, key: str) -> None:
-        self.retried(f"removing {key}", lambda: self.request("delete_object", Key=self.full_key(key)))
+        self.retry(f"removing {key}", lambda: self.request("delete_object", Key=self.full_key(key)))
 
 
-def stamp(path: Path, entry: Entry) -> None:
+def set_modified_time(path: Path, entry: Entry) -> None:
     """Give a file the object's time: :meth:`S3Store.same` then knows it without reading it."""
     moment = _nanoseconds(entry)
     os.utime(path, ns=(moment, moment))
@@ -281,7 +282,7 @@ def _nanoseconds(entry: Entry) -> int:
     return int(entry.modified.timestamp() * 1_000_000) * 1_000
 
 
-def noted_crc(answer: dict[str, Any]) -> int | None:
+def recorded_crc(answer: dict[str, Any]) -> int | None:
     """The CRC-32 that the object's uploader noted in its metadata."""
     for name, value in answer.get("Metadata", {}).items():
         if name.lower() == CRC_NAME:  # some servers write Ravenml-Crc32, as headers may be written
@@ -291,14 +292,14 @@ def noted_crc(answer: dict[str, Any]) -> int | None:
 
 def expected_crc(answer: dict[str, Any]) -> int | None:
     """The CRC-32 of the whole object, as its uploader or its server noted it."""
-    noted = noted_crc(answer)
+    noted = recorded_crc(answer)
     if noted is not None:
         return noted
     said = answer.get("ChecksumCRC32")
     return crc_from_header(said) if said is not None else None
 
 
-def arrived(answer: dict[str, Any], content: bytes) -> bool:
+def is_intact(answer: dict[str, Any], content: bytes) -> bool:
     """Whether a content is the one that its headers promise; without any checksum, its length decides."""
     crc = expected_crc(answer)
     if crc is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ravenml.store.address import Address
-from ravenml.store.s3_errors import Place, told
+from ravenml.store.s3_errors import BucketInfo, to_user_error
 
 if TYPE_CHECKING:
     from ravenml.config.config import Config
@@ -61,7 +61,7 @@ def _no_collection() -> Iterator[None]:
 
 
 @_no_collection()
-def make_client(connection: Connection, place: Place, service: str = "s3") -> Any:
+def make_client(connection: Connection, info: BucketInfo, service: str = "s3") -> Any:
     """A client; nothing is sent yet.
 
     Credentials come from boto3's own chain.  Neither they nor anything made of them is kept by us.
@@ -102,7 +102,7 @@ def make_client(connection: Connection, place: Place, service: str = "s3") -> An
             config=settings,
         )
     except (BotoCoreError, ValueError) as error:
-        raise told(error, place, "connecting") from error
+        raise to_user_error(error, info, "connecting") from error
 
 
 def read_time(text: Any) -> datetime:

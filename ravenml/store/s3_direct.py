@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 _PROBE = "ravenml-probe"
-_ORDINARY = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_UNFIT = (301, 302, 307, 400, 401, 403)  # what another address, region or signature would mend
+_PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ASK_CLIENT = (301, 302, 307, 400, 401, 403)  # what another address, region or signature would mend
 _META = "x-amz-meta-"
 _NAMES = {
     "etag": "ETag",
@@ -23,7 +23,7 @@ _NAMES = {
 }
 
 
-class Direct:
+class DirectReader:
     """Fetches objects of one bucket, as a client's ``get_object`` does.
 
     Args:
@@ -37,7 +37,7 @@ class Direct:
         url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": _PROBE})
         self._base, found, _ = url.partition(_PROBE)
         # Neither an access point's ARN nor an express bucket, which has sessions.
-        self._fit = bool(found and _ORDINARY.fullmatch(bucket) and not bucket.endswith("--x-s3"))
+        self._fit = bool(found and _PLAIN_NAME.fullmatch(bucket) and not bucket.endswith("--x-s3"))
 
     def get(self, key: str) -> dict[str, Any] | None:
         """An object, read to its end; None where only the client can tell what is wrong.
@@ -55,7 +55,7 @@ class Direct:
         response = self._send(request.prepare())
         length = response.headers.get("Content-Length")
         if response.status_code != 200 or length is None:
-            self._fit = response.status_code not in _UNFIT
+            self._fit = response.status_code not in _ASK_CLIENT
             return None
         answer: dict[str, Any] = {"Metadata": {}, "ContentLength": int(length)}
         for name, value in response.headers.items():

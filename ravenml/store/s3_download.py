@@ -13,7 +13,7 @@ from ravenml.common.io import write_bytes
 from ravenml.errors import RavenError
 from ravenml.store.base import Digest, Entry, Progress
 from ravenml.store.checksums import crc_combined, crc_text, etag_matches, part_ranges
-from ravenml.store.s3_errors import Mismatch, TruncatedBody
+from ravenml.store.s3_errors import ChecksumMismatch, TruncatedBody
 
 if TYPE_CHECKING:
     from ravenml.store.s3 import S3Store
@@ -28,18 +28,18 @@ def get_in_parts(store: S3Store, entry: Entry, target: Path, progress: Progress)
     Raises:
         RavenError: it cannot be fetched, or what came differs from its checksum.
     """
-    from ravenml.store.s3 import WHOLE, stamp
+    from ravenml.store.s3 import RANGE_SIZE, set_modified_time
 
     part = target.with_name(f".{target.name}.part")
     journal = target.with_name(f".{target.name}.part.json")
-    identity = {"key": store.full_key(entry.key), "etag": entry.etag, "size": entry.size, "range": WHOLE}
+    identity = {"key": store.full_key(entry.key), "etag": entry.etag, "size": entry.size, "range": RANGE_SIZE}
     fetch = _Fetch(store, entry, part, progress)
     for again in (True, True, False):
         done = _done(journal, part, identity)
         for number in done:
-            progress(part_ranges(entry.size, WHOLE)[number][1])
+            progress(part_ranges(entry.size, RANGE_SIZE)[number][1])
         digest = fetch.run(
-            part_ranges(entry.size, WHOLE), done, lambda now=done: _note(journal, identity, now)
+            part_ranges(entry.size, RANGE_SIZE), done, lambda now=done: _note(journal, identity, now)
         )
         if fetch.right(digest):
             break
@@ -47,8 +47,10 @@ def get_in_parts(store: S3Store, entry: Entry, target: Path, progress: Progress)
         journal.unlink(missing_ok=True)
         progress(-entry.size)
         if not again:
-            raise Mismatch(f"{store.name}: {entry.key} differs from its checksum; it is broken there.")
-    stamp(part, entry)
+            raise ChecksumMismatch(
+                f"{store.name}: {entry.key} differs from its checksum; it is broken there."
+            )
+    set_modified_time(part, entry)
     os.replace(part, target)
     journal.unlink(missing_ok=True)
     return digest
@@ -126,7 +128,7 @@ class _Fetch:
         while at < length:
             # What has come is progress: attempts are counted from there anew.
             try:
-                self.store.retried(f"fetching {self.entry.key}", receive)
+                self.store.retry(f"fetching {self.entry.key}", receive)
             except RavenError:
                 if at == before or at == 0:
                     raise
@@ -134,16 +136,16 @@ class _Fetch:
         return crc
 
     def _learn(self, answer: dict[str, Any]) -> None:
-        from ravenml.store.s3 import noted_crc
+        from ravenml.store.s3 import recorded_crc
 
-        noted = noted_crc(answer)
+        noted = recorded_crc(answer)
         self.expected = self.expected if noted is None else noted
 
     def _ask(self) -> None:
         """Everything was there already, or nobody noted a CRC-32: the server may know one."""
         from ravenml.store.s3 import expected_crc
 
-        answer = self.store.retried(
+        answer = self.store.retry(
             f"checking {self.entry.key}",
             lambda: self.store.request(
                 "head_object", Key=self.store.full_key(self.entry.key), ChecksumMode="ENABLED"

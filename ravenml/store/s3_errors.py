@@ -12,7 +12,7 @@ from typing import Any
 from ravenml.errors import InputError, RavenError
 
 # S3 servers other than Amazon's spell some of these in their own way.
-_AGAIN = {
+_RETRYABLE = {
     "SlowDown", "SlowDownRead", "SlowDownWrite", "InternalError", "ServiceUnavailable", "RequestTimeout",
     "RequestTimeoutException", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests",
     "BandwidthLimitExceeded", "OperationAborted", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch",
@@ -36,7 +36,7 @@ _FULL = {"XMinioStorageFull", "QuotaExceeded", "XMinioAdminBucketQuotaExceeded",
 _CHECKSUMS = {"NotImplemented", "InvalidRequest", "InvalidArgument", "MissingContentMD5"}
 
 
-class Mismatch(RavenError):
+class ChecksumMismatch(RavenError):
     """What arrived is not what was sent; worth another try."""
 
 
@@ -45,7 +45,7 @@ class TruncatedBody(RavenError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BucketInfo:
     """What sentences about a store name."""
 
     name: str
@@ -54,7 +54,7 @@ class Place:
     field: str  # the configuration's field that names the bucket
 
 
-def code_of(error: BaseException) -> str:
+def error_code(error: BaseException) -> str:
     """The server's own word for what is wrong; empty where it said nothing."""
     response: Any = getattr(error, "response", None)
     if not isinstance(response, dict):
@@ -69,7 +69,7 @@ def _status(error: BaseException) -> int:
 
 def is_missing(error: BaseException) -> bool:
     """Whether there is no such object."""
-    return code_of(error) in ("NoSuchKey", "404", "NotFound")
+    return error_code(error) in ("NoSuchKey", "404", "NotFound")
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -77,20 +77,20 @@ def is_retryable(error: BaseException) -> bool:
     from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError
 
-    if isinstance(error, Mismatch | TruncatedBody):
+    if isinstance(error, ChecksumMismatch | TruncatedBody):
         return True
     if isinstance(error, boto.ClientError):
-        return code_of(error) in _AGAIN or (
-            _status(error) in (500, 502, 503, 504) and code_of(error) not in _FULL
+        return error_code(error) in _RETRYABLE or (
+            _status(error) in (500, 502, 503, 504) and error_code(error) not in _FULL
         )
     if isinstance(error, boto.SSLError | boto.ProxyConnectionError | boto.NoCredentialsError):
         return False
     if isinstance(error, ResponseParserError):
         return True  # the answer was cut short
-    return is_of_the_network(error)
+    return is_network_error(error)
 
 
-def is_of_the_network(error: BaseException) -> bool:
+def is_network_error(error: BaseException) -> bool:
     """Whether the line, and not the server, is to blame."""
     import urllib3.exceptions
     from botocore import exceptions as boto
@@ -109,7 +109,7 @@ def is_of_the_network(error: BaseException) -> bool:
     )
 
 
-def told(error: BaseException, place: Place, doing: str) -> RavenError:
+def to_user_error(error: BaseException, info: BucketInfo, doing: str) -> RavenError:
     """The sentence for an error, with what mends it.
 
     Args:
@@ -121,12 +121,12 @@ def told(error: BaseException, place: Place, doing: str) -> RavenError:
 
     if isinstance(error, RavenError):
         return error
-    code = code_of(error)
-    mend = f"`raven config update --{place.field.replace('_', '-')} NAME` names another"
+    code = error_code(error)
+    mend = f"`raven config update --{info.field.replace('_', '-')} NAME` names another"
     if code == "NoSuchBucket":
-        return InputError(f"There is no bucket {place.bucket!r} at {place.endpoint}; {mend}.")
+        return InputError(f"There is no bucket {info.bucket!r} at {info.endpoint}; {mend}.")
     if code in ("InvalidBucketName",):
-        return InputError(f"{place.bucket!r} is not a possible bucket name at {place.endpoint}; {mend}.")
+        return InputError(f"{info.bucket!r} is not a possible bucket name at {info.endpoint}; {mend}.")
     if isinstance(error, boto.ProfileNotFound):
         return InputError(
             f"{str(error).rstrip('.')}; `raven config update --profile NAME` chooses another "
@@ -134,48 +134,48 @@ def told(error: BaseException, place: Place, doing: str) -> RavenError:
         )
     if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError):
         return InputError(
-            f"There are no complete credentials for {place.endpoint}; set AWS_ACCESS_KEY_ID and "
+            f"There are no complete credentials for {info.endpoint}; set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, write ~/.aws/credentials, or choose a profile with "
             "`raven config update --profile NAME`."
         )
     if code in _CREDENTIALS:
         return RavenError(
-            f"{place.endpoint} does not accept the credentials: {_CREDENTIALS[code]} "
+            f"{info.endpoint} does not accept the credentials: {_CREDENTIALS[code]} "
             "(they come from the environment, the profile, or ~/.aws/credentials)."
         )
     if code in _SKEWED:
         return RavenError(
-            f"This machine's clock is off{_skew(error)}: {place.endpoint} refuses it; set the clock."
+            f"This machine's clock is off{_skew(error)}: {info.endpoint} refuses it; set the clock."
         )
     if code in _DENIED:
         return RavenError(
-            f"The credentials have no permission for {doing} in the bucket {place.bucket!r} at "
-            f"{place.endpoint}; ask its owner for it, or choose another profile with "
+            f"The credentials have no permission for {doing} in the bucket {info.bucket!r} at "
+            f"{info.endpoint}; ask its owner for it, or choose another profile with "
             "`raven config update --profile NAME`."
         )
     if code in _REGION:
         return InputError(
-            f"The bucket {place.bucket!r} is in another region{_region(error)}; "
+            f"The bucket {info.bucket!r} is in another region{_region(error)}; "
             "set it with `raven config update --region REGION`."
         )
     if code in _FULL:
-        return RavenError(f"{place.endpoint} has no room left for {doing}; nothing was lost here.")
+        return RavenError(f"{info.endpoint} has no room left for {doing}; nothing was lost here.")
     if code == "NoSuchKey":
-        return RavenError(f"{place.name}: {doing} found nothing there.")
+        return RavenError(f"{info.name}: {doing} found nothing there.")
     if code == "PreconditionFailed":
-        return RavenError(f"{place.name}: what was being fetched was replaced meanwhile; start again.")
+        return RavenError(f"{info.name}: what was being fetched was replaced meanwhile; start again.")
     if isinstance(error, boto.SSLError):
         return RavenError(
-            f"{place.endpoint} cannot be trusted: {_short(error)}; check its certificate (AWS_CA_BUNDLE) "
+            f"{info.endpoint} cannot be trusted: {_short(error)}; check its certificate (AWS_CA_BUNDLE) "
             "or whether the server speaks TLS at all."
         )
     if isinstance(error, boto.InvalidRegionError | ValueError):
-        return InputError(f"{place.name} cannot be used: {_short(error)}.")
+        return InputError(f"{info.name} cannot be used: {_short(error)}.")
     if isinstance(error, boto.TokenRetrievalError | boto.SSOError | boto.CredentialRetrievalError):
         return RavenError(f"The credentials could not be had: {_short(error)}; sign in again.")
-    if is_of_the_network(error):
+    if is_network_error(error):
         return RavenError(
-            f"{place.endpoint} cannot be reached ({_short(error)}); check the network"
+            f"{info.endpoint} cannot be reached ({_short(error)}); check the network"
             " and `raven config show`'s endpoint_url."
         )
     if isinstance(error, boto.ClientError):
@@ -186,8 +186,8 @@ def told(error: BaseException, place: Place, doing: str) -> RavenError:
             else ""
         )
         message = error.response.get("Error", {}).get("Message", "") if hasattr(error, "response") else ""
-        return RavenError(f"{place.endpoint} refused {doing}: {code} {message}".rstrip(". ") + f"{hint}.")
-    return RavenError(f"{place.name}: {doing} failed with {type(error).__name__}: {_short(error)}.")
+        return RavenError(f"{info.endpoint} refused {doing}: {code} {message}".rstrip(". ") + f"{hint}.")
+    return RavenError(f"{info.name}: {doing} failed with {type(error).__name__}: {_short(error)}.")
 
 
 def _skew(error: BaseException) -> str:

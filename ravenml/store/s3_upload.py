@@ -23,7 +23,7 @@ from ravenml.store.checksums import (
     part_size,
     read_range,
 )
-from ravenml.store.s3_errors import Mismatch, code_of, is_missing
+from ravenml.store.s3_errors import ChecksumMismatch, error_code, is_missing
 
 if TYPE_CHECKING:
     from ravenml.store.s3 import S3Store
@@ -83,7 +83,7 @@ def _begin(store: S3Store, key: str, crc: int) -> str:
     fields: dict[str, Any] = {"Metadata": {CRC_NAME: crc_text(crc)}}
     if store.connection.checksums == "when_supported":
         fields["ChecksumAlgorithm"] = "CRC32"
-    answer = store.retried(
+    answer = store.retry(
         f"storing {key}",
         lambda: store.request("create_multipart_upload", Key=store.full_key(key), **fields),
     )
@@ -119,24 +119,24 @@ def _send(
         def once() -> Any:
             # The server computes a part's MD5 for its ETag in any case; told ours to compare, it would do so
             # twice.  Nothing is an object yet: a part that arrived changed is sent again.
-            told = md5 if not part_fields or shows_nothing.is_set() else None
+            own_md5 = md5 if not part_fields or shows_nothing.is_set() else None
             answer = store.request(
                 "upload_part",
                 Key=full_key,
                 UploadId=upload,
                 PartNumber=number,
                 Body=content,
-                **store.checksum_fields(crc, told),
+                **store.checksum_fields(crc, own_md5),
             )
-            arrived = store.proves(answer, crc, md5)
-            if arrived is None and told is None:
+            arrived = store.confirms(answer, crc, md5)
+            if arrived is None and own_md5 is None:
                 shows_nothing.set()  # from now on it has to compare the MD5 itself
                 return once()
             if arrived is False:
-                raise Mismatch(f"{store.name}: a part of {key} arrived changed, again and again.")
+                raise ChecksumMismatch(f"{store.name}: a part of {key} arrived changed, again and again.")
             return answer
 
-        answer = store.retried(f"storing {key}", once)
+        answer = store.retry(f"storing {key}", once)
         progress(length)
         return number, str(answer["ETag"]), md5, part_fields
 
@@ -153,14 +153,14 @@ def _send(
                 "complete_multipart_upload", Key=full_key, UploadId=upload, MultipartUpload={"Parts": parts}
             )
         except Exception as error:
-            if code_of(error) == "NoSuchUpload":  # it was done, and only the answer was lost
+            if error_code(error) == "NoSuchUpload":  # it was done, and only the answer was lost
                 found = store.head(key)
                 if found is not None and found.size == sum(length for _, length in ranges):
                     return found.etag
             raise
         return str(answer["ETag"]).strip('"')
 
-    etag = store.retried(f"storing {key}", finish)
+    etag = store.retry(f"storing {key}", finish)
     if (
         is_md5(etag.partition("-")[0])
         and "-" in etag
@@ -168,7 +168,7 @@ def _send(
     ):
         honest = [one.strip('"') == md5.hex() for _, one, md5, _ in sent]
         if all(honest) and etag != expected:
-            raise Mismatch(f"{store.name}: {key} was put together wrongly; store it again.")
+            raise ChecksumMismatch(f"{store.name}: {key} was put together wrongly; store it again.")
 
 
 def _together(waiting: list[Future[Sent]]) -> Iterator[Sent]:
@@ -189,11 +189,11 @@ def _unfinished(store: S3Store, key: str) -> tuple[str | None, dict[int, str]]:
     """The newest unfinished upload of this key, and its parts' ETags; older ones are given up."""
     full_key = store.full_key(key)
     try:
-        answer = store.retried(
+        answer = store.retry(
             f"storing {key}", lambda: store.request("list_multipart_uploads", Prefix=full_key)
         )
     except RavenError as error:
-        if code_of(error.__cause__ or error) in _NONE_KNOWN:
+        if error_code(error.__cause__ or error) in _NONE_KNOWN:
             return None, {}  # then it is sent whole
         raise
     mine = sorted(
@@ -208,7 +208,7 @@ def _unfinished(store: S3Store, key: str) -> tuple[str | None, dict[int, str]]:
     more: dict[str, Any] = {}
     while True:
         ask = partial(store.request, "list_parts", Key=full_key, UploadId=upload, **more)
-        page = store.retried(f"storing {key}", ask)
+        page = store.retry(f"storing {key}", ask)
         parts |= {one["PartNumber"]: one["ETag"] for one in page.get("Parts", ())}
         if not page.get("IsTruncated"):
             return upload, parts
@@ -231,10 +231,10 @@ def _usable(there: dict[int, str], source: Path, ranges: list[tuple[int, int]]) 
 
 def _is(store: S3Store, key: str, crc: int) -> bool:
     """Whether the object carries this CRC-32."""
-    from ravenml.store.s3 import noted_crc
+    from ravenml.store.s3 import recorded_crc
 
-    answer = store.retried(f"checking {key}", lambda: store.request("head_object", Key=store.full_key(key)))
-    return noted_crc(answer) == crc
+    answer = store.retry(f"checking {key}", lambda: store.request("head_object", Key=store.full_key(key)))
+    return recorded_crc(answer) == crc
 
 
 def _abort(store: S3Store, key: str, upload: str) -> None:
@@ -242,7 +242,7 @@ def _abort(store: S3Store, key: str, upload: str) -> None:
         try:
             store.request("abort_multipart_upload", Key=store.full_key(key), UploadId=upload)
         except Exception as error:
-            if code_of(error) != "NoSuchUpload" and not is_missing(error):
+            if error_code(error) != "NoSuchUpload" and not is_missing(error):
                 raise
 
-    store.retried(f"storing {key}", abort)
+    store.retry(f"storing {key}", abort)

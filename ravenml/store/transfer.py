@@ -57,7 +57,7 @@ def upload(store: Store, files: Mapping[str, Path], prefix: str, title: str) -> 
                 return Digest(entry.size, crc_text(crc_of(path))), False
             return store.put(key, path, meter), True
 
-        for key, (digest, sent) in zip(files, in_threads(store, put, list(files)), strict=True):
+        for key, (digest, sent) in zip(files, map_in_threads(store, put, list(files)), strict=True):
             result.files[key] = digest
             result.sent += sent
             result.kept += not sent
@@ -103,7 +103,7 @@ def download(
                 )
             return True
 
-        for key, sent in zip(targets, in_threads(store, get, list(targets)), strict=True):
+        for key, sent in zip(targets, map_in_threads(store, get, list(targets)), strict=True):
             result.sent += sent
             result.kept += not sent
             result.files[key] = Digest(entries[key].size, "")
@@ -111,14 +111,14 @@ def download(
     return result
 
 
-def in_threads(store: Store, work: Callable[[str], T], keys: Sequence[str]) -> list[T]:
+def map_in_threads(store: Store, work: Callable[[str], T], keys: Sequence[str]) -> list[T]:
     """Call ``work`` for every key, side by side; the first failure keeps the rest from beginning.
 
     Ctrl-C does too, and lets no thread repeat or begin a request.
     """
     if len(keys) <= 1:
         return [work(key) for key in keys]
-    retries = getattr(store, "retried", None)
+    retries = getattr(store, "retry", None)
     with ThreadPoolExecutor(min(THREADS, len(keys)), thread_name_prefix="files") as pool:
         waiting: list[Future[T]] = [pool.submit(work, key) for key in keys]
         try:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ravenml.common.io import atomic_open, explain, to_jsonable, write_bytes
+from ravenml.common.io import atomic_open, to_jsonable, to_user_error, write_bytes
 from ravenml.errors import InputError
 
 
@@ -85,5 +85,5 @@ def _copy(folder: Path, name: str, source: Path) -> Path:
         with source.open("rb") as reader, atomic_open(target) as file:
             shutil.copyfileobj(reader, file, 1 << 20)
     except OSError as error:
-        raise explain(error, source) from error
+        raise to_user_error(error, source) from error
     return target

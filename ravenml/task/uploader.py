@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ravenml.common.io import explain
+from ravenml.common.io import to_user_error
 from ravenml.errors import InputError, RavenError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Uploader:
         except OSError as error:  # no reason to end the script, which has its file
             with suppress(OSError):
                 copy.unlink(missing_ok=True)
-            print(f"Warning: {name} is not sent to {self.uri}: {explain(error, copy)}", file=sys.stderr)
+            print(f"Warning: {name} is not sent to {self.uri}: {to_user_error(error, copy)}", file=sys.stderr)
             return
         with self._lock:
             older, self._waiting[name] = self._waiting.get(name), copy

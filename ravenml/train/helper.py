@@ -104,7 +104,7 @@ def main(name: str) -> None:
         if model is None:
             model = published.load()
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            raise published.unusable(f"{published.entry_point.value} is not a pydantic model")
+            raise published.load_error(f"{published.entry_point.value} is not a pydantic model")
         return model
 
     for line in sys.stdin.buffer:

@@ -167,7 +167,7 @@ def plugin_command(plugin: Plugin) -> click.Command:
     command = plugin.load()
     if not isinstance(command, click.Command):
         kind = type(command).__name__
-        raise plugin.unusable(f"{plugin.entry_point.value} is not a Click command but a {kind}")
+        raise plugin.load_error(f"{plugin.entry_point.value} is not a Click command but a {kind}")
     extend(command, lambda: settings_options(plugin))
     return command
 

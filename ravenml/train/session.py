@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ravenml.common.io import explain
+from ravenml.common.io import to_user_error
 from ravenml.config.config import load_config
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, Interrupted, RavenError
@@ -238,7 +238,7 @@ class Session:
             if isinstance(error, InputError) and fresh:
                 shutil.rmtree(run.path)  # refused before it began: there is nothing to keep
         elif isinstance(error, OSError) and error.errno is not None:
-            told = explain(error, Path(str(error.filename or run.path)))
+            told = to_user_error(error, Path(str(error.filename or run.path)))
             self._failed(run, str(told))
             raise told from error
         else:

@@ -175,7 +175,7 @@ def settings_model(plugin: Plugin) -> type[BaseModel] | None:
         return None
     model = published.load()
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        raise published.unusable(f"{published.entry_point.value} is not a pydantic model")
+        raise published.load_error(f"{published.entry_point.value} is not a pydantic model")
     return model
 
 

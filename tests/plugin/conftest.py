@@ -19,7 +19,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of wheels: what the core's scripts need, and tiny packages for the plugins."""
     folder = tmp_path_factory.mktemp("wheels")
     here = Installed()
-    for name in {*CORE, *here.reached_from(CORE)} & (here.distributions.keys() | here.borrowed.keys()):
+    for name in {*CORE, *here.dependencies_of(CORE)} & (here.distributions.keys() | here.external.keys()):
         repack(folder, name)
     for version in ("1.0", "2.0"):
         write_wheel(folder, "alpha", version)

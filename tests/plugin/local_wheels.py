@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 
-from ravenml.plugin.requirements import digest
+from ravenml.plugin.requirements import inputs_digest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -191,9 +191,11 @@ class Checkout:
             of_all += lines[source] if source.stem == "requirements" else []
         pins = list(dict.fromkeys(of_all[1:]))
         constraints = self.root / "plugins" / "constraints.txt"
-        constraints.write_text(f"# inputs: sha256={digest(of_all)}\n" + "".join(f"{pin}\n" for pin in pins))
+        constraints.write_text(
+            f"# inputs: sha256={inputs_digest(of_all)}\n" + "".join(f"{pin}\n" for pin in pins)
+        )
         for source in sources:
-            head = f"# inputs: sha256={digest([*lines[source], *pins])}\n"
+            head = f"# inputs: sha256={inputs_digest([*lines[source], *pins])}\n"
             source.with_suffix(".txt").write_text(head + "".join(f"{pin}\n" for pin in lines[source]))
 
     @property

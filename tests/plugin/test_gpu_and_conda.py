@@ -8,9 +8,9 @@ import pytest
 from local_wheels import Checkout, Environment, write_wheel
 
 from ravenml.errors import RavenError
-from ravenml.plugin.conda import read_environment_yml
+from ravenml.plugin.conda import read_environment_file
 from ravenml.plugin.driver import check_driver, cuda_conflict, driver_version, pinned_cuda
-from ravenml.plugin.requirements import pins_of, wanted_by_core
+from ravenml.plugin.requirements import core_requirements, read_pins
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CUDA_13 = {"torch": "2.13.0", "cuda-toolkit": "13.0.3.0", "nvidia-cudnn-cu13": "9.20.0.48"}
@@ -56,7 +56,7 @@ def test_an_nvidia_smi_that_fails_is_no_driver(driver):
 
 
 def test_the_cuda_of_ravenmls_own_plugin_is_known():
-    assert pinned_cuda(pins_of(ROOT / "plugins" / "ravenml_unet" / "requirements-gpu.txt")) == "13.0"
+    assert pinned_cuda(read_pins(ROOT / "plugins" / "ravenml_unet" / "requirements-gpu.txt")) == "13.0"
 
 
 def test_two_generations_of_cuda_own_the_same_files():
@@ -118,8 +118,8 @@ def test_two_plugins_that_cannot_share_a_gpu_environment_are_told_apart(
 
 
 def test_environment_yml_is_read_without_a_yaml_library():
-    wanted = read_environment_yml(ROOT / "environment.yml")
-    assert wanted.pip == wanted_by_core(ROOT)
+    wanted = read_environment_file(ROOT / "environment.yml")
+    assert wanted.pip == core_requirements(ROOT)
     assert wanted.channels == ["conda-forge"] and "python>=3.11" in wanted.conda
 
 
@@ -185,12 +185,13 @@ def test_where_conda_manages_the_environment_conda_puts_back(
 
 def test_our_own_plugins_agree_on_what_they_share_for_the_cpu_and_cannot_share_a_gpu_environment() -> None:
     unet, boxes = (
-        pins_of(ROOT / "plugins" / name / "requirements.txt") for name in ("ravenml_unet", "ravenml_tf_bbox")
+        read_pins(ROOT / "plugins" / name / "requirements.txt")
+        for name in ("ravenml_unet", "ravenml_tf_bbox")
     )
     assert all(unet[name] == boxes[name] for name in unet.keys() & boxes.keys())
     assert cuda_conflict(unet, boxes) is None and "tensorflow-cpu" not in boxes
     unet, boxes = (
-        pins_of(ROOT / "plugins" / name / "requirements-gpu.txt")
+        read_pins(ROOT / "plugins" / name / "requirements-gpu.txt")
         for name in ("ravenml_unet", "ravenml_tf_bbox")
     )
     assert "own the same files" in str(cuda_conflict(unet, boxes))

@@ -118,7 +118,7 @@ def test_a_pip_that_outlives_its_killed_script_is_waited_for(environment: Enviro
         "from ravenml.plugin.journal import locked\n"
         "with locked():\n"
         "    child = [sys.executable, '-c', 'import time; time.sleep(3)']\n"
-        "    subprocess.Popen(child, pass_fds=environment.held_by_pip, stdout=2)\n"
+        "    subprocess.Popen(child, pass_fds=environment.inherited_by_pip, stdout=2)\n"
         "    os.kill(os.getpid(), 9)\n"
     )
     files = environment.everything()

@@ -16,8 +16,8 @@ from local_wheels import ROOT
 
 from ravenml.data.demo import write_demo
 from ravenml.errors import InputError
-from ravenml.plugin.packagecheck import faults_of
-from ravenml.plugin.scaffold import plain_name, write_plugin
+from ravenml.plugin.packagecheck import find_problems
+from ravenml.plugin.scaffold import module_name, write_plugin
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def minimal(tmp_path: Path) -> Path:
 
 
 def test_names_become_names_of_modules():
-    assert plain_name("My-Net") == plain_name("ravenml_my_net") == "my_net"
+    assert module_name("My-Net") == module_name("ravenml_my_net") == "my_net"
 
 
 @pytest.mark.parametrize("name", ["", "7up", "class", "ü", "a/b", "list", "torch"])
@@ -88,19 +88,19 @@ def test_what_is_written_passes_the_linters_of_this_house(template: str, tmp_pat
 
 def test_a_new_minimal_plugin_is_without_fault(minimal: Path):
     before = sorted(minimal.rglob("*"))
-    assert faults_of(minimal) == []
+    assert find_problems(minimal) == []
     assert [path for path in sorted(minimal.rglob("*")) if "__pycache__" not in path.parts] == before
 
 
 def test_a_new_segmentation_plugin_lacks_only_its_compiled_requirements(tmp_path: Path):
     pytest.importorskip("torch")
     folder = write_plugin("my-net", "segmentation", tmp_path)
-    faults = faults_of(folder)
+    faults = find_problems(folder)
     assert len(faults) == 2 and all("is missing; install.sh" in fault for fault in faults)
 
 
 def test_ravenmls_own_plugin_is_without_fault():
-    assert faults_of(ROOT / "plugins" / "ravenml_unet") == []
+    assert find_problems(ROOT / "plugins" / "ravenml_unet") == []
 
 
 def as_installed(folder: Path, site: Path) -> None:
@@ -196,14 +196,14 @@ print(predictor.predict(images).shape, predictor.predict(images, "probabilities"
 def test_check_names_what_is_wrong(minimal: Path, file: str, change, said: str):
     path = minimal / file
     path.write_text(change(path.read_text()))
-    faults = faults_of(minimal)
+    faults = find_problems(minimal)
     assert any(said in fault for fault in faults), faults
 
 
 def test_check_names_what_is_missing(minimal: Path):
     (minimal / "install.sh").chmod(0o644)
     (minimal / "requirements-gpu.in").unlink()
-    faults = " ".join(faults_of(minimal))
+    faults = " ".join(find_problems(minimal))
     assert "chmod +x" in faults and "requirements-gpu.in is missing" in faults
 
 

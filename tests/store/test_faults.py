@@ -33,7 +33,7 @@ def large(files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of several parts."""
     monkeypatch.setattr("ravenml.store.checksums.PART", 5 * MIB)
     monkeypatch.setattr(s3, "PART", 5 * MIB)
-    monkeypatch.setattr(s3, "WHOLE", 4 * MIB)
+    monkeypatch.setattr(s3, "RANGE_SIZE", 4 * MIB)
     path = files / "large.bin"
     path.write_bytes(os.urandom(17 * MIB + 3))
     return path

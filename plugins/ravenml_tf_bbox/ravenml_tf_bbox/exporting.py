@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.common.io import explain, write_bytes, write_json
+from ravenml.common.io import to_user_error, write_bytes, write_json
 from ravenml.errors import RavenError
 from ravenml_tf_bbox.detecting import Choice
 from ravenml_tf_bbox.export import described
@@ -70,7 +70,7 @@ def export_model(model: Path, folder: Path, choice: Mapping[str, Any]) -> list[s
             for name in (SAVED_MODEL, TFLITE, CLASSES):
                 os.replace(made / name, folder / name)
     except OSError as error:
-        raise explain(error, folder) from error
+        raise to_user_error(error, folder) from error
     return lines
 
 

@@ -11,7 +11,7 @@ from ravenml.dashboard.models import serving
 from ravenml.dashboard.models.upload import UploadForm
 from ravenml.errors import RavenError
 from ravenml.store.factory import bucket, local_models
-from ravenml.store.models import Model, list_models, merged
+from ravenml.store.models import Model, list_models, merge_models
 
 PERIOD = 1.0  # seconds between two looks at the servers
 _SHOWN = ("val/miou", "val/mdice", "val/map", "val/pixel_accuracy", "val/loss")
@@ -28,7 +28,7 @@ def stored() -> tuple[list[Model], str]:
         there = list_models(remote, "remote") if remote is not None else []
     except RavenError as error:
         problem = str(error)
-    return merged(here, there), problem
+    return merge_models(here, there), problem
 
 
 async def show() -> None:

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from ravenml.common.io import explain
+from ravenml.common.io import to_user_error
 from ravenml.config.home import cache_dir
 from ravenml.errors import InputError
 
@@ -61,7 +61,7 @@ def add(key: str, at: int, content: bytes) -> int:
         with open(path, "ab", opener=_private) as file:
             file.write(content)
     except OSError as error:
-        raise explain(error, path) from error
+        raise to_user_error(error, path) from error
     return size + len(content)
 
 

@@ -17,7 +17,7 @@ from ravenml.common.io import read_json, write_json
 from ravenml.config.config import load_config
 from ravenml.config.home import home, runs_dir
 from ravenml.errors import InputError, RavenError
-from ravenml.plugin.requirements import pins_of
+from ravenml.plugin.requirements import read_pins
 from ravenml.remote.client.pack import pack
 from ravenml.remote.client.queues import NamedQueue, queue_named
 from ravenml.remote.client.ray_api import RayJobs
@@ -249,7 +249,7 @@ def requirements(target: NamedQueue, plugin: str | None = None, image: str | Non
             f"The compiled requirements of {plugin} are not beside its package; name a file under "
             f"`queues.{target.name}.requirements`, or `none` where the cluster has what it needs."
         )
-    pinned = pins_of(compiled)
+    pinned = read_pins(compiled)
     return [f"{name}=={version}" for name, version in pinned.items()] + [
         line for line in core if line.split(">")[0].split("=")[0].strip().lower() not in pinned
     ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ravenml.common.io import explain, read_json, write_json
+from ravenml.common.io import read_json, to_user_error, write_json
 from ravenml.config.config import Config
 from ravenml.runs import layout
 from ravenml.runs.events import parse
@@ -192,7 +192,7 @@ def _locked(path: Path, wait: bool) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise explain(error, path) from error
+        raise to_user_error(error, path) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:

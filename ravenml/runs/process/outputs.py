@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ravenml.common.io import atomic_open, explain
+from ravenml.common.io import atomic_open, to_user_error
 from ravenml.config.home import home
 from ravenml.errors import InputError
 from ravenml.runs import layout
@@ -54,7 +54,7 @@ class Outputs:
             except FileNotFoundError:
                 continue  # a temporary file of the program's
             except OSError as error:
-                raise explain(error, path) from error
+                raise to_user_error(error, path) from error
             self._known[path] = state
             run.artifact(target)
 
