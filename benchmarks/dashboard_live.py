@@ -107,11 +107,11 @@ def begin_run(home: Path) -> Any:
 def make_draft(home: Path) -> str:
     """A draft of the wizard that started the run; its id."""
     os.environ["RAVENML_STORAGE_PATH"] = str(home)
-    from ravenml.dashboard.train.draft import SplitWish, new_draft
+    from ravenml.dashboard.train.draft import SplitOptions, new_draft
 
     command = [sys.executable, "-m", "ravenml", "data", "demo", str(home / "datasets" / "demo")]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return new_draft(dataset="demo", plugin="unet", split=SplitWish(way="tags"), runs=[RUN]).id
+    return new_draft(dataset="demo", plugin="unet", split=SplitOptions(way="tags"), runs=[RUN]).id
 
 
 def opened(chromium: Any, address: str) -> Any:

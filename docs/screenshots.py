@@ -90,7 +90,7 @@ def make_home(home: Path) -> list[str]:
 def make_draft() -> str:
     """A draft whose steps are all done, and which the second run was started from; its id."""
     from ravenml.config.home import runs_dir
-    from ravenml.dashboard.train.draft import SplitWish, new_draft
+    from ravenml.dashboard.train.draft import SplitOptions, new_draft
 
     settings = {
         "model": "LinkNet34",
@@ -107,7 +107,7 @@ def make_draft() -> str:
         title="gardens, first try",
         dataset="demo",
         plugin="unet",
-        split=SplitWish(way="tags"),
+        split=SplitOptions(way="tags"),
         settings=settings,
         runs=[last],
     )

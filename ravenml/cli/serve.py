@@ -121,19 +121,19 @@ def serve(
         token = choose_token(no_token)
     access = Access(token, host, opened.getsockname()[1], allow_host)
     if processes > 1 and not inherited:
-        _several(context, model, processes, access, opened, options)
+        _serve_in_processes(context, model, processes, access, opened, options)
     else:
-        _one(model, access, opened, inherited, options)
+        _serve_here(model, access, opened, inherited, options)
 
 
-def _one(model: str, access: Any, opened: Any, quiet: bool, options: dict[str, Any]) -> None:
+def _serve_here(model: str, access: Any, opened: Any, quiet: bool, options: dict[str, Any]) -> None:
     """Serve in this process."""
     import os
     from pathlib import Path
 
     from ravenml.runs.launcher import PARENT_PID, end_with_parent
     from ravenml.serve.admission import Limits
-    from ravenml.serve.allowed_paths import Roots
+    from ravenml.serve.allowed_paths import AllowedPaths
     from ravenml.serve.app import Serving, make_app
     from ravenml.serve.loaded_model import ServedModel
     from ravenml.serve.server import DEVICE, serve_app
@@ -152,12 +152,12 @@ def _one(model: str, access: Any, opened: Any, quiet: bool, options: dict[str, A
         batch_size=options["max_batch"],
     )
     limits = Limits(options["queue"], options["deadline"], max_pixels=round(options["max_megapixels"] * 1e6))
-    roots = Roots(Path(root) for root in options["root"]) if options["root"] else None
+    roots = AllowedPaths(Path(root) for root in options["root"]) if options["root"] else None
     app = make_app(Serving(served, access, limits, urls, roots, options["max_batch"], options["max_wait"]))
 
     def ready() -> None:
         if not quiet:
-            for line in _told(served.describe(), access):
+            for line in _describe(served.describe(), access):
                 click.echo(line)
 
     serve_app(app, opened, ready, limits.deadline)
@@ -165,7 +165,7 @@ def _one(model: str, access: Any, opened: Any, quiet: bool, options: dict[str, A
         click.echo("Stopped; what was accepted is answered.")
 
 
-def _several(
+def _serve_in_processes(
     context: click.Context, model: str, processes: int, access: Any, opened: Any, options: dict[str, Any]
 ) -> None:
     """Serve in processes of their own, which run this very command line on this process's socket."""
@@ -189,7 +189,7 @@ def _several(
         environment["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // processes, 1))
     devices = [one.strip() for one in options["device"].split(",")]
     arguments = context.find_root().meta[ARGV]
-    for line in _addresses(access):
+    for line in _address_lines(access):
         click.echo(line)
     Workers(
         lambda number: worker_command(arguments),
@@ -201,17 +201,17 @@ def _several(
     click.echo("Stopped; what was accepted is answered.")
 
 
-def _told(model: dict[str, Any], access: Any) -> list[str]:
+def _describe(model: dict[str, Any], access: Any) -> list[str]:
     size = f"{model['input']['width']}×{model['input']['height']}"
     classes = len(model["classes"])
     folds = f", mean of {model['folds']} folds" if model["folds"] > 1 else ""
     words = (
         f"{model['task']}, {classes} class{'es' if classes != 1 else ''}, {size}, on {model['device']}{folds}"
     )
-    return [f"Model: {model['name']} ({words})", *_addresses(access)]
+    return [f"Model: {model['name']} ({words})", *_address_lines(access)]
 
 
-def _addresses(access: Any) -> list[str]:
+def _address_lines(access: Any) -> list[str]:
     lines = [f"Open:  {access.address}"]
     if access.host in ("0.0.0.0", "::", ""):
         lines.append(f"       {access.address_as('127.0.0.1')}")

@@ -52,7 +52,7 @@ def make_app(settings: Settings) -> Any:
     def start() -> RedirectResponse:
         return RedirectResponse(navigation()[0].address)
 
-    _say_what_is_missing(pages)
+    _handle_missing_pages(pages)
     outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     ui.run_with(
         outer,
@@ -67,14 +67,14 @@ def make_app(settings: Settings) -> Any:
     return Guard(outer, settings.access, POLICY)
 
 
-def _say_what_is_missing(pages: Any) -> None:
+def _handle_missing_pages(pages: Any) -> None:
     """An address that leads nowhere shows a page of ours, with a way back."""
     from fastapi.exception_handlers import http_exception_handler
     from nicegui import Client, ui
     from nicegui.page import page
     from starlette.exceptions import HTTPException
 
-    from ravenml.dashboard.layout import empty, frame
+    from ravenml.dashboard.layout import empty_state, page_frame
 
     async def missing(request: Any, error: Any) -> Any:
         # A file that is not there is told to a program; `endpoint` is the application where no address fits.
@@ -83,7 +83,7 @@ def _say_what_is_missing(pages: Any) -> None:
             return await http_exception_handler(request, error)
         with Client(page(""), request=request) as client:
             text = f"Nothing is at {request.url.path[:200]}."
-            with frame("No such page"), empty("search_off", "There is no such page.", text):
+            with page_frame("No such page"), empty_state("search_off", "There is no such page.", text):
                 ui.link("To the start", "/")
         return client.build_response(request, 404)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from json import dumps
 from typing import Any
 
-from ravenml.dashboard.drawing import COLOURS, Curve, Drawing, Line, View, draw, extent_of
+from ravenml.dashboard.drawing import COLOURS, ChartView, Curve, Drawing, Line, draw, find_extent
 
 _ZOOM = {"+": 0.5, "=": 0.5, "-": 2.0}  # keys: by how much the visible range shrinks or grows
 _MOVE = {"ArrowLeft": -0.2, "ArrowRight": 0.2}  # by which share of it the range moves
@@ -40,18 +40,18 @@ class Chart:
         self,
         title: str,
         lines: Sequence[Line] = (),
-        view: View | None = None,
+        view: ChartView | None = None,
         *,
         legend: bool = True,
         drawing: Drawing | None = None,
     ) -> None:
         from nicegui import ui
 
-        self.title, self.lines, self.view = title, list(lines), view or View()
+        self.title, self.lines, self.view = title, list(lines), view or ChartView()
         self._legend = legend
         self._drawn = drawing or draw(self.lines, self.view)
-        self._shown = self._looks()
-        self._current = self._content()
+        self._drawn_styles = self._styles()
+        self._current = self._fingerprint()
         self._follows = True
         self._named: list[tuple[str, int, bool]] = []
         with ui.element("figure").classes("chart") as self.element:
@@ -62,23 +62,23 @@ class Chart:
             with ui.element("div").classes("chart-plot").props("tabindex=0 role=img") as self._box:
                 self._plot = ui.echart(self._options())
         self._plot.on(
-            "chart:datazoom", self._zoomed, [["start", "end", "batch"]], throttle=0.2, leading_events=False
+            "chart:datazoom", self._on_zoom, [["start", "end", "batch"]], throttle=0.2, leading_events=False
         )
-        self._box.on("keydown", self._key, ["key"], js_handler=_KEYS)
+        self._box.on("keydown", self._on_key, ["key"], js_handler=_KEYS)
         self._describe()
 
-    async def show(self, lines: Sequence[Line] | None = None, view: View | None = None) -> None:
+    async def update(self, lines: Sequence[Line] | None = None, view: ChartView | None = None) -> None:
         """Draw other lines, or look at them in another way; what is None stays."""
         from nicegui import run
 
         if lines is not None:
             self.lines = list(lines)
         if view is not None:
-            self.view = View(view.smoothing, view.log, self.view.window)
-        extent = extent_of(self.lines)
+            self.view = ChartView(view.smoothing, view.log, self.view.window)
+        extent = find_extent(self.lines)
         if self._follows and self.view.window is not None and extent is not None:
-            self.view = View(self.view.smoothing, self.view.log, (self.view.window[0], extent[1]))
-        content = self._content()
+            self.view = ChartView(self.view.smoothing, self.view.log, (self.view.window[0], extent[1]))
+        content = self._fingerprint()
         if content == self._current:
             return
         self._current = content
@@ -89,17 +89,17 @@ class Chart:
             return
         before, self._drawn = self._drawn, drawn
         change: dict[str, Any] = {"yAxis": {"type": self._scale}}
-        if self._looks() == self._shown:
-            change["series"] = [_course(curve) for curve in drawn.curves]
+        if self._styles() == self._drawn_styles:
+            change["series"] = [_series_data(curve) for curve in drawn.curves]
         else:
             change["series"] = self._series()
         if drawn.extent != before.extent and drawn.extent is not None:
             change["xAxis"] = {"min": drawn.extent[0], "max": drawn.extent[1], "name": self._unit}
-            change["dataZoom"] = self._held()
+            change["dataZoom"] = self._zoom_range()
         # Not through the element's options: those are observed in the browser, value by value.
-        how = {} if len(change["series"]) == 2 * len(self._shown) else {"replaceMerge": ["series"]}
-        self._shown = self._looks()
-        self._plot.run_chart_method(":setOption", script(change), script(how))
+        how = {} if len(change["series"]) == 2 * len(self._drawn_styles) else {"replaceMerge": ["series"]}
+        self._drawn_styles = self._styles()
+        self._plot.run_chart_method(":setOption", to_javascript(change), to_javascript(how))
         self._describe()
 
     @property
@@ -115,17 +115,17 @@ class Chart:
     def _scale(self) -> str:
         return "log" if self.view.log else "value"
 
-    def _content(self) -> tuple[Any, ...]:
+    def _fingerprint(self) -> tuple[Any, ...]:
         """What differs whenever another drawing is needed."""
-        return self.view, self._looks(), [line.points.version for line in self.lines]
+        return self.view, self._styles(), [line.points.version for line in self.lines]
 
-    def _looks(self) -> list[tuple[str, int, bool]]:
+    def _styles(self) -> list[tuple[str, int, bool]]:
         """What the lines look like, apart from their course."""
         return [(line.name, line.colour, line.dashed) for line in self.lines]
 
     def _options(self) -> dict[str, Any]:
         extent = self._drawn.extent or (None, None)
-        text, rule = {":color": _css("--muted"), "fontSize": 11}, {":color": _css("--line")}
+        text, rule = {":color": _css_variable("--muted"), "fontSize": 11}, {":color": _css_variable("--line")}
         axis = {"axisLabel": dict(text), "splitLine": {"lineStyle": dict(rule)}}
         return {
             "animation": False,
@@ -137,9 +137,9 @@ class Chart:
                 "confine": True,
                 "renderMode": "richText",  # text on a canvas: a name is never markup
                 "transitionDuration": 0,
-                ":backgroundColor": _css("--card"),
-                ":borderColor": _css("--line"),
-                "textStyle": {":color": _css("--ink"), "fontSize": 12},
+                ":backgroundColor": _css_variable("--card"),
+                ":borderColor": _css_variable("--line"),
+                "textStyle": {":color": _css_variable("--ink"), "fontSize": 12},
             },
             "xAxis": {
                 "type": "value",
@@ -169,8 +169,8 @@ class Chart:
                 {
                     **{"type": "slider", "height": 12, "bottom": 2, "filterMode": "filter"},
                     **{"showDataShadow": False, "showDetail": False, "brushSelect": False},
-                    **{"borderColor": "transparent", ":fillerColor": _css("--accent-soft")},
-                    **{":backgroundColor": _css("--back"), "moveHandleSize": 0},
+                    **{"borderColor": "transparent", ":fillerColor": _css_variable("--accent-soft")},
+                    **{":backgroundColor": _css_variable("--back"), "moveHandleSize": 0},
                 },
             ],
             "series": self._series(),
@@ -184,7 +184,7 @@ class Chart:
             style = {"color": colour, "width": 1 if pale else 1.6, "opacity": 0.3 if pale else 1}
             series.append(
                 {
-                    **{"type": "line", "name": line.name, "dimensions": ["x", "y"], **_course(curve)},
+                    **{"type": "line", "name": line.name, "dimensions": ["x", "y"], **_series_data(curve)},
                     **{"silent": True, "symbol": "circle", "symbolSize": 4},
                     "itemStyle": {"color": colour, "opacity": style["opacity"]},
                     "lineStyle": {**style, "type": "dashed" if line.dashed else "solid"},
@@ -196,28 +196,32 @@ class Chart:
 
     def _describe(self) -> None:
         """Keep what is said about the chart in step with what is drawn."""
-        told = f"Chart of {self.title} over {self._unit or 'time'}. {self._drawn.words or 'Nothing yet'}."
-        if self._box.props.get("aria-label") != told:
-            self._box.props["aria-label"] = told  # on the box: an update of the chart would send all of it
+        description = (
+            f"Chart of {self.title} over {self._unit or 'time'}. {self._drawn.description or 'Nothing yet'}."
+        )
+        if self._box.props.get("aria-label") != description:
+            self._box.props["aria-label"] = (
+                description  # on the box: an update of the chart would send all of it
+            )
         count = self._drawn.left_out
         why = "not positive or not finite" if self.view.log else "NaN or infinite"
         self._left_out.text = f"{count:,} values {why}" if count else ""
-        named = self._looks() if self._legend else []
+        named = self._styles() if self._legend else []
         if named != self._named:
             self._named = named
             self._names.clear()
             with self._names:
                 for name, colour, dashed in named:
-                    key(name, colour, dashed)
+                    legend_entry(name, colour, dashed)
 
-    def _held(self) -> list[dict[str, Any]]:
+    def _zoom_range(self) -> list[dict[str, Any]]:
         """The visible range for the browser, whose own idea of it is a share of an axis that has grown."""
         if self.view.window is None or self._drawn.extent is None:
             return [{"start": 0, "end": 100}] * 2
         begin, end = self.view.window
         return [{"startValue": begin, "endValue": end}] * 2
 
-    async def _zoomed(self, event: Any) -> None:
+    async def _on_zoom(self, event: Any) -> None:
         zoom = (event.args.get("batch") or [event.args])[0]
         if self._drawn.extent is None or zoom.get("start") is None:
             return
@@ -229,11 +233,11 @@ class Chart:
         first, last = self._drawn.extent
         whole = start <= _NEAR and end >= 1 - _NEAR
         window = None if whole else (first + start * (last - first), first + end * (last - first))
-        self.view = View(self.view.smoothing, self.view.log, window)
+        self.view = ChartView(self.view.smoothing, self.view.log, window)
         self._follows = end >= 1 - _NEAR  # whoever looks at the newest point sees what comes
-        await self.show()
+        await self.update()
 
-    async def _key(self, event: Any) -> None:
+    async def _on_key(self, event: Any) -> None:
         pressed = event.args.get("key")
         if self._drawn.extent is None or pressed not in {*_ZOOM, *_MOVE, "0"}:
             return
@@ -254,12 +258,12 @@ class Chart:
         )
 
 
-def _course(curve: Curve) -> dict[str, Any]:
+def _series_data(curve: Curve) -> dict[str, Any]:
     """A series' points; where they are few, each is marked."""
     return {":data": curve.script, "showSymbol": curve.count <= _MARKED}
 
 
-def key(name: str, colour: int, dashed: bool = False) -> None:
+def legend_entry(name: str, colour: int, dashed: bool = False) -> None:
     """A line's entry in a legend: its colour, and its name as plain text."""
     from nicegui import ui
 
@@ -269,19 +273,19 @@ def key(name: str, colour: int, dashed: bool = False) -> None:
         ui.label(name).classes("cut")
 
 
-def script(value: Any) -> str:
+def to_javascript(value: Any) -> str:
     """A value as a script; what a key with a colon before it names is one already, as NiceGUI has it."""
     if isinstance(value, dict):
         parts = (
-            f"{dumps(k[1:])}:{v}" if k.startswith(":") else f"{dumps(k)}:{script(v)}"
+            f"{dumps(k[1:])}:{v}" if k.startswith(":") else f"{dumps(k)}:{to_javascript(v)}"
             for k, v in value.items()
         )
         return f"{{{','.join(parts)}}}"
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(script, value))}]"
+        return f"[{','.join(map(to_javascript, value))}]"
     return dumps(value)
 
 
-def _css(variable: str) -> str:
+def _css_variable(variable: str) -> str:
     """A script's expression for a colour of the page's theme."""
     return f"getComputedStyle(document.body).getPropertyValue('{variable}').trim()"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ravenml.dashboard.chart import Chart, key
+from ravenml.dashboard.chart import Chart, legend_entry
 from ravenml.dashboard.controls import slider
-from ravenml.dashboard.drawing import Drawing, Line, View, draw
+from ravenml.dashboard.drawing import ChartView, Drawing, Line, draw
 from ravenml.dashboard.metric_column import Points, mean
-from ravenml.dashboard.panels import Panel, line_name, panels
-from ravenml.dashboard.series import SHELF
+from ravenml.dashboard.panels import Panel, group_panels, line_name
+from ravenml.dashboard.series import METRICS
 from ravenml.runs import layout
 
 PERIOD = 0.5  # seconds between two looks at a run that is under way
@@ -33,7 +33,7 @@ class Source:
 
     def points(self) -> dict[str, Points]:
         """Its curves by address, as of the last look."""
-        found = [SHELF.of(folder).points() for folder in self.folders]
+        found = [METRICS.get(folder).points() for folder in self.folders]
         if len(found) == 1:
             return found[0]
         found = [one for one in found if one]
@@ -41,14 +41,14 @@ class Source:
         return {name: mean([one[name] for one in found]) for name in shared}
 
 
-def folds_of(folder: Path) -> list[Path]:
+def fold_folders(folder: Path) -> list[Path]:
     """The folders of a k-fold run's folds, in order; none of any other run."""
     return sorted((folder / layout.FOLDS).glob("*"), key=lambda path: (len(path.name), path.name))
 
 
-def sources_of(folder: Path) -> list[Source]:
+def find_sources(folder: Path) -> list[Source]:
     """A run as one source, or its folds as several."""
-    folds = folds_of(folder)
+    folds = fold_folders(folder)
     return [Source(f"fold {path.name}", (path,)) for path in folds] or [Source("", (folder,))]
 
 
@@ -62,19 +62,19 @@ class Charts:
     def __init__(self, sources: Sequence[Source], only: Sequence[str] | None = None) -> None:
         self.sources = list(sources)
         self.only = only
-        self.view = View()
+        self.view = ChartView()
         self._charts: dict[str, Chart] = {}
         self._versions: list[int] = []
         self._points: list[dict[str, Points]] = []
         self._drawings: dict[str, Drawing] = {}
         self._wanted = _AT_FIRST
-        self._words = ""
+        self._filter_text = ""
         self._outdated = False  # whether what is on the page was made of other sources
 
     def load(self) -> bool:
         """Read what is new, which may take long: call it in a thread.  Whether anything was."""
         sources = self._sources_now()
-        versions = [SHELF.of(folder).refresh() for source in sources for folder in source.folders]
+        versions = [METRICS.get(folder).refresh() for source in sources for folder in source.folders]
         if (sources, versions) == (self.sources, self._versions):
             return False
         points = [source.points() for source in sources]
@@ -116,9 +116,9 @@ class Charts:
         first = self.sources[0]
         folder = first.folders[0]
         if not first.name:
-            return sources_of(folder)
+            return find_sources(folder)
         if first.name == f"fold {folder.name}" and folder.parent.name == layout.FOLDS:
-            return sources_of(folder.parent.parent)
+            return find_sources(folder.parent.parent)
         return self.sources
 
     def _fill_legend(self) -> None:
@@ -128,7 +128,7 @@ class Charts:
         with self._legend:
             if len(self.sources) > 1:
                 for number, source in enumerate(self.sources):
-                    key(source.name, number)
+                    legend_entry(source.name, number)
                 if any(address.startswith("train/") for address in self.addresses()):
                     ui.label("dashed: train").classes("small muted")
 
@@ -144,15 +144,15 @@ class Charts:
         self._log = ui.switch("Logarithmic", on_change=self._scale)
 
     async def _smooth(self, event: Any) -> None:
-        self.view = View(min(max(float(event.args or 0), 0.0), 0.99), self.view.log)
+        self.view = ChartView(min(max(float(event.args or 0), 0.0), 0.99), self.view.log)
         await self._look()
 
     async def _scale(self, event: Any) -> None:
-        self.view = View(self.view.smoothing, bool(event.value))
+        self.view = ChartView(self.view.smoothing, bool(event.value))
         await self._look()
 
     async def _filter(self, event: Any) -> None:
-        self._words = str(event.value or "").lower()
+        self._filter_text = str(event.value or "").lower()
         await self._show()
 
     async def _show_more(self) -> None:
@@ -161,7 +161,7 @@ class Charts:
 
     async def _look(self) -> None:
         for chart in self._charts.values():
-            await chart.show(view=self.view)
+            await chart.update(view=self.view)
 
     async def _show(self) -> None:
         from nicegui import run
@@ -181,13 +181,15 @@ class Charts:
         for panel in self._chosen():
             there = self._charts.get(panel.title)  # none where other charts were asked for meanwhile
             if panel not in new and there is not None:
-                await there.show(self._lines(panel))
+                await there.update(self._lines(panel))
 
     def _matching(self) -> list[Panel]:
         known = [name for name in self.addresses() if self.only is None or name in self.only]
-        found = panels(known, len(self.sources))
+        found = group_panels(known, len(self.sources))
         return [
-            one for one in found if not self._words or any(self._words in a.lower() for a in one.addresses)
+            one
+            for one in found
+            if not self._filter_text or any(self._filter_text in a.lower() for a in one.addresses)
         ]
 
     def _chosen(self) -> list[Panel]:
@@ -221,10 +223,10 @@ class Charts:
         self._more.set_visibility(left > 0)
         self._nothing.set_visibility(not chosen)
         self._nothing.text = (
-            "No chart is called like that." if self._words else "No metrics were reported yet."
+            "No chart is called like that." if self._filter_text else "No metrics were reported yet."
         )
-        self._controls.set_visibility(bool(chosen) or bool(self._words))
-        self._search.set_visibility(len(matching) > 4 or bool(self._words))
+        self._controls.set_visibility(bool(chosen) or bool(self._filter_text))
+        self._search.set_visibility(len(matching) > 4 or bool(self._filter_text))
 
     def _lines(self, panel: Panel) -> list[Line]:
         """The panel's lines: coloured by metric, or, of several sources, by source."""

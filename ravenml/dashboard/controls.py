@@ -12,7 +12,7 @@ from typing import Any
 _VALUE = "(event) => emit(Number(event.target.value))"
 
 
-def named(element: Any, name: str) -> Any:
+def set_label(element: Any, name: str) -> Any:
     """Give an element the name that people hear who do not see it."""
     element.props["aria-label"] = name
     return element
@@ -37,10 +37,10 @@ def slider(
     element = ui.element("input").classes("slider")
     element.props.update({"type": "range", "min": low, "max": high, "step": step, "value": value})
     element.on("input", change, throttle=pause, leading_events=False, js_handler=_VALUE)
-    return named(element, name)
+    return set_label(element, name)
 
 
-def choice(name: str, field: str, options: Mapping[str, str], value: str) -> Any:
+def select_field(name: str, field: str, options: Mapping[str, str], value: str) -> Any:
     """The browser's own list of choices in a form, which is sent as soon as another one is chosen.
 
     Args:
@@ -61,7 +61,7 @@ def choice(name: str, field: str, options: Mapping[str, str], value: str) -> Any
             with option:
                 ui.label(text)
     element.on("change", js_handler="(event) => event.target.form.requestSubmit()")
-    return named(element, name)
+    return set_label(element, name)
 
 
 def short_path(path: object) -> str:
@@ -70,7 +70,7 @@ def short_path(path: object) -> str:
     return f"~{text[len(own) :]}" if own != "/" and (text == own or text.startswith(f"{own}/")) else text
 
 
-def words(tag: str, text: str, classes: str = "") -> Any:
+def text_element(tag: str, text: str, classes: str = "") -> Any:
     """An element of plain text.  Tables are made of these: a page of them is drawn in half the time that
     labels within cells take.
     """
@@ -81,12 +81,12 @@ def words(tag: str, text: str, classes: str = "") -> Any:
 
 def link(text: str, target: str, classes: str = "") -> Any:
     """A link within the dashboard; ``text`` is plain."""
-    element = words("a", text, classes)
+    element = text_element("a", text, classes)
     element.props["href"] = target
     return element
 
 
-def facts(rows: list[tuple[str, Any]]) -> None:
+def definition_list(rows: list[tuple[str, Any]]) -> None:
     """Names and values as a list of definitions; a value may be text, or a function that makes it."""
     from nicegui import ui
 
@@ -122,13 +122,13 @@ def table(head: list[str], rows: list[list[Any]], numbers: bool = True, wide: Co
     with ui.element("div").classes("scroll-x"), ui.element("table").classes("table"):
         with ui.element("thead"), ui.element("tr"):
             for name, kind in zip(head, kinds, strict=True):
-                words("th", name, kind).props("scope=col")
+                text_element("th", name, kind).props("scope=col")
         with ui.element("tbody"):
             for row in rows:
                 with ui.element("tr"):
                     for cell, kind in zip(row, kinds, strict=True):
                         if not callable(cell):
-                            words("td", str(cell), kind)
+                            text_element("td", str(cell), kind)
                             continue
                         with ui.element("td").classes(kind):
                             cell()

@@ -14,7 +14,7 @@ LIMIT = 2000  # points of one curve that a browser is given
 _OUTSIDE = 200  # points on either side of a visible range: enough to find one's way
 
 
-def envelope(y: Numbers, limit: int = LIMIT) -> NDArray[np.intp]:
+def downsample(y: Numbers, limit: int = LIMIT) -> NDArray[np.intp]:
     """The indices of the points to draw, ascending, at most ``limit`` of them.
 
     First and last point, and the finite minimum and maximum of every range, are among them; so is,
@@ -40,7 +40,9 @@ def envelope(y: Numbers, limit: int = LIMIT) -> NDArray[np.intp]:
     return np.unique(chosen[chosen < count])
 
 
-def visible(x: Numbers, y: Numbers, begin: float, end: float, limit: int = LIMIT) -> NDArray[np.intp]:
+def downsample_visible(
+    x: Numbers, y: Numbers, begin: float, end: float, limit: int = LIMIT
+) -> NDArray[np.intp]:
     """Like :func:`envelope`, in full detail between ``begin`` and ``end``, and coarsely beside it.
 
     The neighbours of the visible points are among them, so that lines go on to the edge.
@@ -52,7 +54,7 @@ def visible(x: Numbers, y: Numbers, begin: float, end: float, limit: int = LIMIT
     """
     first = max(0, int(np.searchsorted(x, begin, "left")) - 1)
     last = min(len(x), int(np.searchsorted(x, end, "right")) + 1)
-    before = envelope(y[:first], _OUTSIDE)
-    within = envelope(y[first:last], limit) + first
-    behind = envelope(y[last:], _OUTSIDE) + last
+    before = downsample(y[:first], _OUTSIDE)
+    within = downsample(y[first:last], limit) + first
+    behind = downsample(y[last:], _OUTSIDE) + last
     return np.concatenate((before, within, behind))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from ravenml.dashboard.downsample import visible
+from ravenml.dashboard.downsample import downsample_visible
 from ravenml.dashboard.metric_column import Numbers, Points
-from ravenml.dashboard.smoothing import smoothed
+from ravenml.dashboard.smoothing import smooth
 
 # Seen apart by the colour-blind, and legible on white and on black.
 COLOURS = (
@@ -38,7 +38,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class View:
+class ChartView:
     """How curves are looked at.
 
     Attributes:
@@ -82,16 +82,16 @@ class Drawing:
     extent: tuple[float, float] | None
     sent: int
     left_out: int
-    words: str
+    description: str
 
 
-def extent_of(lines: Sequence[Line]) -> tuple[float, float] | None:
+def find_extent(lines: Sequence[Line]) -> tuple[float, float] | None:
     """The first and the last ``x`` of these lines; None where there is nothing to draw."""
     ends = [end for line in lines if len(line.points) for end in line.points.x[[0, -1]].tolist()]
     return (min(ends), max(ends)) if ends else None
 
 
-def draw(lines: Sequence[Line], view: View) -> Drawing:
+def draw(lines: Sequence[Line], view: ChartView) -> Drawing:
     """Smooth, thin and write down curves."""
     curves: list[Curve] = []
     left_out = 0
@@ -101,20 +101,20 @@ def draw(lines: Sequence[Line], view: View) -> Drawing:
         left_out += int(len(y) - usable.sum())
         y = np.where(usable, y, np.nan)
         curves.append(_curve(x, y, view) if view.smoothing else Curve("[]", 0))
-        curves.append(_curve(x, smoothed(y, view.smoothing), view))
-    extent = extent_of(lines)
+        curves.append(_curve(x, smooth(y, view.smoothing), view))
+    extent = find_extent(lines)
     return Drawing(
         curves,
         extent,
         sum(curve.count for curve in curves),
         left_out,
-        "; ".join(_words(line) for line in lines),
+        "; ".join(_describe(line) for line in lines),
     )
 
 
-def _curve(x: Numbers, y: Numbers, view: View) -> Curve:
+def _curve(x: Numbers, y: Numbers, view: ChartView) -> Curve:
     begin, end = view.window or (-np.inf, np.inf)
-    chosen = visible(x, y, begin, end)
+    chosen = downsample_visible(x, y, begin, end)
     pairs = np.stack((_short(x[chosen], _PLACES), _short(y[chosen], _DIGITS)), axis=1)
     numbers = orjson.dumps(pairs.ravel(), option=orjson.OPT_SERIALIZE_NUMPY).decode().replace("null", "NaN")
     return Curve(f"new Float64Array({numbers})", len(chosen))
@@ -131,7 +131,7 @@ def _short(values: Numbers, digits: int) -> Numbers:
     return np.where(np.isfinite(rounded), rounded, values)
 
 
-def _words(line: Line) -> str:
+def _describe(line: Line) -> str:
     x, y = line.points.x, line.points.y
     known = np.isfinite(y)
     if not known.any():

@@ -28,7 +28,7 @@ def head() -> str:
 
 
 @contextmanager
-def frame(title: str, address: str | None = None) -> Iterator[_ui.element]:
+def page_frame(title: str, address: str | None = None) -> Iterator[_ui.element]:
     """The page around what the block makes: skip link, header, and the content, which is given.
 
     Args:
@@ -112,7 +112,7 @@ def section(title: str) -> Any:
     return box
 
 
-def empty(icon: str, title: str, text: str = "") -> Any:
+def empty_state(icon: str, title: str, text: str = "") -> Any:
     """What stands where nothing is yet, and says how something comes there; more can be put into it."""
     from nicegui import ui
 
@@ -125,7 +125,7 @@ def empty(icon: str, title: str, text: str = "") -> Any:
     return box
 
 
-def tell(problem: object) -> None:
+def show_error(problem: object) -> None:
     """Show what went wrong, as plain text, until it is closed."""
     from nicegui import ui
 
@@ -139,7 +139,7 @@ def tell(problem: object) -> None:
     )
 
 
-def command(text: str, on_copy: Callable[[], None] | None = None) -> None:
+def command_box(text: str, on_copy: Callable[[], None] | None = None) -> None:
     """A command line to copy."""
     from nicegui import ui
 

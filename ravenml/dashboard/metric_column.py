@@ -48,7 +48,7 @@ def mean(several: Sequence[Points]) -> Points:
 
 
 @dataclass
-class Column:
+class MetricColumn:
     """A metric that is being read.  Beside ``x`` and ``y`` it knows of each point the step and the attempt
     that reported it, so that a resumed training can take points back.
     """
@@ -69,7 +69,7 @@ class Column:
         self.size += 1
         self.version += 1
 
-    def go_back(self, step: int, attempt: int) -> None:
+    def discard_after(self, step: int, attempt: int) -> None:
         """Take back what attempts other than ``attempt`` reported of later steps."""
         steps, attempts = self._origin[:, : self.size]
         kept = (steps <= step) | (attempts == attempt)
@@ -94,7 +94,7 @@ class Column:
         return self._values[:, : self.size], self._origin[:, : self.size]
 
     @classmethod
-    def from_arrays(cls, unit: str, values: Numbers, origin: NDArray[np.int64]) -> Column:
+    def from_arrays(cls, unit: str, values: Numbers, origin: NDArray[np.int64]) -> MetricColumn:
         """The column that :meth:`as_arrays` described."""
         size = values.shape[1]
         return cls(unit, size, size, np.array(values), np.array(origin))

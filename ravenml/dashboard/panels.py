@@ -24,7 +24,7 @@ class Panel:
     detail: bool = False
 
 
-def panels(addresses: Iterable[str], runs: int = 1) -> list[Panel]:
+def group_panels(addresses: Iterable[str], runs: int = 1) -> list[Panel]:
     """Charts for these metrics: what training and validation report under one name shares a chart, and of a
     single run the classes of one score do.
 

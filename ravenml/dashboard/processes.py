@@ -32,7 +32,7 @@ class Started:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def said(self) -> str:
+    def last_line(self) -> str:
         """The last thing that it printed, without the label of errors."""
         lines = [line.strip() for line in self.tail().splitlines() if line.strip()]
         return (lines[-1] if lines else "").removeprefix("Error: ")
@@ -46,7 +46,7 @@ class Started:
         except OSError:
             return ""
 
-    async def ended(self, seconds: float) -> int | None:
+    async def wait(self, seconds: float) -> int | None:
         """Its exit code, as soon as it has ended; None if it has not within this time."""
         end = time.monotonic() + seconds
         while (code := self.process.poll()) is None and time.monotonic() < end:

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.dashboard import series_cache
-from ravenml.dashboard.metric_column import Column, Points
+from ravenml.dashboard.metric_column import MetricColumn, Points
 from ravenml.runs import layout
 from ravenml.runs.curves import as_number
 from ravenml.runs.events import EventReader, parse
 
 _AT_ONCE = 8 << 20  # bytes that are read at once; the longest line has 1 MiB
 _REMEMBERED = 1 << 20  # bytes of events above which what was read is worth a file
-_KEPT = 512 << 20  # bytes of columns that stay in memory, those asked for last
+_MEMORY_LIMIT = 512 << 20  # bytes of columns that stay in memory, those asked for last
 
 
-class Series:
+class RunMetrics:
     """What one ``events.jsonl`` says of metrics.  Threads may share it.
 
     Attributes:
@@ -34,7 +34,7 @@ class Series:
         self.folder = folder
         self.version = 0
         self._lock = threading.Lock()
-        self._columns: dict[str, Column] = {}
+        self._columns: dict[str, MetricColumn] = {}
         self._reader = EventReader(folder / layout.EVENTS)
         self._identity: tuple[int, ...] = ()
         self._remembered = 0  # up to which byte the cache knows the file
@@ -92,7 +92,7 @@ class Series:
         attempt = attempt if isinstance(attempt, int) else 0
         if kind == "EventType.RESUMED":
             for column in self._columns.values():
-                column.go_back(step if isinstance(step, int) else 0, attempt)
+                column.discard_after(step if isinstance(step, int) else 0, attempt)
             return True
         metrics = event.get("metrics")
         if kind != "EventType.METRICS" or not isinstance(metrics, dict):
@@ -108,32 +108,32 @@ class Series:
                 continue
             address = f"{prefix}/{name}"
             if address not in self._columns:
-                self._columns[address] = Column(unit)
+                self._columns[address] = MetricColumn(unit)
             column = self._columns[address]
             if column.unit == unit:
                 column.append(float(at), number, step if isinstance(step, int) else None, attempt)
         return True
 
 
-class Shelf:
+class MetricCache:
     """The series of many runs, shared by all pages: each file is read once, whoever looks at it."""
 
-    def __init__(self, kept: int = _KEPT) -> None:
-        self._kept = kept
+    def __init__(self, limit: int = _MEMORY_LIMIT) -> None:
+        self._limit = limit
         self._lock = threading.Lock()
-        self._series: OrderedDict[Path, Series] = OrderedDict()
+        self._series: OrderedDict[Path, RunMetrics] = OrderedDict()
 
-    def of(self, folder: Path) -> Series:
+    def get(self, folder: Path) -> RunMetrics:
         """The series of a run's, or a fold's, folder."""
         with self._lock:
             found = self._series.get(folder)
             if found is None:
-                found = self._series[folder] = Series(folder)
+                found = self._series[folder] = RunMetrics(folder)
             self._series.move_to_end(folder)
             held = sum(one.memory for one in self._series.values())
-            while held > self._kept and len(self._series) > 1:
+            while held > self._limit and len(self._series) > 1:
                 held -= self._series.popitem(last=False)[1].memory
             return found
 
 
-SHELF = Shelf()
+METRICS = MetricCache()

@@ -18,7 +18,7 @@ import orjson
 
 from ravenml.common.io import write_cache
 from ravenml.config.home import cache_dir
-from ravenml.dashboard.metric_column import Column
+from ravenml.dashboard.metric_column import MetricColumn
 
 _FORMAT = 1
 _PROBE = 4096  # bytes before the end of what was read, by which another content is found out
@@ -33,7 +33,7 @@ def identity(path: Path) -> tuple[int, ...]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def load(path: Path, now: tuple[int, ...]) -> tuple[dict[str, Column], int] | None:
+def load(path: Path, now: tuple[int, ...]) -> tuple[dict[str, MetricColumn], int] | None:
     """The columns of an events file and up to which byte they hold; None where nothing usable is known.
 
     Args:
@@ -54,7 +54,7 @@ def load(path: Path, now: tuple[int, ...]) -> tuple[dict[str, Column], int] | No
         return None
 
 
-def save(path: Path, now: tuple[int, ...], columns: Mapping[str, Column], end: int) -> None:
+def save(path: Path, now: tuple[int, ...], columns: Mapping[str, MetricColumn], end: int) -> None:
     """Remember the columns of an events file that was read up to the byte ``end``."""
     parts: list[bytes | memoryview] = []
     listed = []
@@ -73,13 +73,13 @@ def save(path: Path, now: tuple[int, ...], columns: Mapping[str, Column], end: i
         write_cache(_place(path), [orjson.dumps(head) + b"\n", *parts])
 
 
-def _columns(listed: list[Any], body: bytes) -> dict[str, Column]:
-    columns: dict[str, Column] = {}
+def _columns(listed: list[Any], body: bytes) -> dict[str, MetricColumn]:
+    columns: dict[str, MetricColumn] = {}
     place = 0
     for name, unit, size in listed:
         values = np.frombuffer(body, np.float64, 2 * size, place)
         origin = np.frombuffer(body, np.int64, 2 * size, place + values.nbytes)
-        columns[name] = Column.from_arrays(unit, values.reshape(2, size), origin.reshape(2, size))
+        columns[name] = MetricColumn.from_arrays(unit, values.reshape(2, size), origin.reshape(2, size))
         place += values.nbytes + origin.nbytes
     if place != len(body):
         raise ValueError("the file is torn")

@@ -10,7 +10,7 @@ from pathlib import Path
 from ravenml.dashboard.app import make_app
 from ravenml.dashboard.settings import PORT, Settings
 from ravenml.serve.access import Access, choose_token, listen
-from ravenml.serve.allowed_paths import Roots
+from ravenml.serve.allowed_paths import AllowedPaths
 
 
 def serve(
@@ -41,7 +41,7 @@ def serve(
     secret = choose_token(not token, token_file)
     listening = listen(host, port, PORT)
     access = Access(secret, host, listening.getsockname()[1], tuple(names))
-    app = make_app(Settings(access, Roots(roots)))
+    app = make_app(Settings(access, AllowedPaths(roots)))
     import uvicorn
 
     print(f"Dashboard: {access.address}", flush=True)

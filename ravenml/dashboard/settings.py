@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ravenml.serve.access import Access
-from ravenml.serve.allowed_paths import Roots
+from ravenml.serve.allowed_paths import AllowedPaths
 
 PORT = 8420
 
@@ -20,4 +20,4 @@ class Settings:
     """
 
     access: Access
-    roots: Roots
+    roots: AllowedPaths

@@ -9,7 +9,7 @@ from ravenml.dashboard.metric_column import Numbers
 _BLOCK = 256  # points that one product of matrices smooths
 
 
-def smoothed(y: Numbers, weight: float) -> Numbers:
+def smooth(y: Numbers, weight: float) -> Numbers:
     """The exponential moving mean of ``y``, divided by what its weights add up to (as TensorBoard's is).
 
     Args:

@@ -42,7 +42,7 @@ class QueueFull(RavenError):
     """No room: come again after ``seconds``."""
 
     def __init__(self, seconds: int) -> None:
-        super().__init__(f"The server has its hands full; try again in {seconds} s.")
+        super().__init__(f"The server is busy; try again in {seconds} s.")
         self.seconds = seconds
 
 
@@ -84,14 +84,14 @@ class AdmissionControl:
         self._last = 0.0
 
     @contextmanager
-    def for_images(self, count: int) -> Iterator[None]:
+    def reserve_images(self, count: int) -> Iterator[None]:
         """Room for so many images while the block runs.
 
         Raises:
-            Full: there is none.
+            QueueFull: there is none.
         """
         if self.images + count > self.limits.queue:
-            raise QueueFull(self.wait())
+            raise QueueFull(self.estimate_wait())
         self.images += count
         try:
             yield
@@ -99,17 +99,17 @@ class AdmissionControl:
             self.images -= count
 
     @contextmanager
-    def for_pixels(self, count: int) -> Iterator[None]:
+    def reserve_pixels(self, count: int) -> Iterator[None]:
         """The same for decoded pixels."""
         if self.pixels and self.pixels + count > self.limits.pixels_inside:
-            raise QueueFull(self.wait())
+            raise QueueFull(self.estimate_wait())
         self.pixels += count
         try:
             yield
         finally:
             self.pixels -= count
 
-    def answered(self, count: int) -> None:
+    def record_answers(self, count: int) -> None:
         """So many images were answered just now."""
         now = time.monotonic()
         since, self._last = now - self._last, now
@@ -117,6 +117,6 @@ class AdmissionControl:
         share = min(since / 5.0, 1.0)  # the last five seconds count
         self._speed += share * (speed - self._speed)
 
-    def wait(self) -> int:
+    def estimate_wait(self) -> int:
         """In how many seconds what is inside now will be answered, at least 1 and at most 60."""
         return min(max(math.ceil(self.images / self._speed) if self._speed > 0 else 1, 1), 60)

@@ -9,7 +9,7 @@ from ravenml.config.home import home
 from ravenml.errors import InputError
 
 
-class Roots:
+class AllowedPaths:
     """The folders below which a server accepts paths (``--root``).
 
     Args:
@@ -20,7 +20,7 @@ class Roots:
         given = list(folders) or [Path.cwd(), home()]
         self.folders = tuple(folder.expanduser().resolve() for folder in given)
 
-    def inside(self, path: str | Path) -> Path:
+    def resolve(self, path: str | Path) -> Path:
         """The path with all links resolved, if it lies below one of the roots.
 
         A relative path begins at the first root.  The file need not exist.  Whoever opens what is returned,

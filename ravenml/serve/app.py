@@ -29,12 +29,12 @@ from ravenml.errors import InputError, RavenError
 from ravenml.infer.modes.base import Mode
 from ravenml.serve.access import Access
 from ravenml.serve.admission import AdmissionControl, Limits, QueueFull, check_windows
-from ravenml.serve.allowed_paths import Roots
+from ravenml.serve.allowed_paths import AllowedPaths
 from ravenml.serve.engine import Engine, Stopped, TooLate, Work
 from ravenml.serve.loaded_model import ServedModel
 from ravenml.serve.metrics import Metrics
 from ravenml.serve.openapi import PREDICT
-from ravenml.serve.predict_params import Ask
+from ravenml.serve.predict_params import PredictParams
 from ravenml.serve.request_body import Image, read_request
 from ravenml.serve.responses import MEDIA
 from ravenml.serve.security import Guard
@@ -70,19 +70,19 @@ class Serving:
     access: Access
     limits: Limits = field(default_factory=Limits)
     urls: AllowedUrls = field(default_factory=AllowedUrls)
-    roots: Roots | None = None
+    roots: AllowedPaths | None = None
     max_batch: int | None = None
     max_wait: float = 0.005
 
 
 def make_app(serving: Serving) -> FastAPI:
     """The application, its threads running; its shutdown finishes what was begun."""
-    answering = _Answering(serving)
+    handler = _PredictHandler(serving)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        await asyncio.to_thread(answering.stop)
+        await asyncio.to_thread(handler.stop)
 
     app = FastAPI(
         title=f"ravenML: {serving.served.source.name}",
@@ -95,8 +95,8 @@ def make_app(serving: Serving) -> FastAPI:
     app.add_middleware(Guard, access=serving.access, max_body=4 * serving.limits.max_bytes)
 
     @app.exception_handler(RavenError)
-    async def told(request: Request, error: RavenError) -> Response:
-        return _told(error)
+    async def answer_error(request: Request, error: RavenError) -> Response:
+        return _error_response(error)
 
     @app.post("/predict", summary="Find things in images", openapi_extra=PREDICT, response_model=None)
     async def predict(request: Request) -> Response:
@@ -105,12 +105,12 @@ def make_app(serving: Serving) -> FastAPI:
         The image is the body itself, or a part of a form (several are several parts), or it is fetched from
         `url`.  Every parameter may stand in the address or in the form.
         """
-        return await answering.predict(request)
+        return await handler.predict(request)
 
     @app.get("/healthz", summary="Whether the server can answer")
     async def healthz() -> dict[str, str]:
         """`{"status": "ok"}`; 503 once it cannot predict any more."""
-        if not answering.engine.alive:
+        if not handler.engine.alive:
             raise Stopped("The network's thread has ended; start the server again.")
         return {"status": "ok"}
 
@@ -124,7 +124,7 @@ def make_app(serving: Serving) -> FastAPI:
     @app.get("/metrics", summary="Counters for Prometheus", response_class=Response)
     async def metrics() -> Response:
         """In Prometheus' text format."""
-        content, kind = answering.metrics.text()
+        content, kind = handler.metrics.text()
         return Response(content, media_type=kind)
 
     for address, (name, kind) in _PAGES.items():
@@ -137,13 +137,13 @@ def make_app(serving: Serving) -> FastAPI:
     return app
 
 
-class _Answering:
+class _PredictHandler:
     """What answers ``/predict``; its methods run in the event loop."""
 
     def __init__(self, serving: Serving) -> None:
         self.serving, self.limits = serving, serving.limits
         self.metrics = Metrics()
-        self.room = AdmissionControl(serving.limits)
+        self.admission = AdmissionControl(serving.limits)
         self.engine = Engine(serving.served, serving.max_batch, serving.max_wait, observe=self.metrics.batch)
         self._fetchers = ThreadPoolExecutor(_FETCHERS, "fetch")
 
@@ -159,15 +159,15 @@ class _Answering:
             async with asyncio.timeout(self.limits.deadline):
                 answer = await self._predict(request, began + self.limits.deadline)
         except TimeoutError:
-            answer = _told(TooLate(f"There was no answer within {self.limits.deadline:g} s."))
+            answer = _error_response(TooLate(f"There was no answer within {self.limits.deadline:g} s."))
         except RavenError as error:
-            answer = _told(error)
+            answer = _error_response(error)
         except HTTPException as error:  # a form that is none
             answer = JSONResponse({"detail": f"The form cannot be read: {error.detail}"}, error.status_code)
         except ClientDisconnect:
-            answer = _told(Refused("The request was broken off.", 400))
+            answer = _error_response(Refused("The request was broken off.", 400))
         except Exception as error:
-            answer = _told(RavenError(f"The model failed: {type(error).__name__}: {error}"))
+            answer = _error_response(RavenError(f"The model failed: {type(error).__name__}: {error}"))
         self.metrics.requests.labels(str(answer.status_code)).inc()
         self.metrics.seconds.observe(time.monotonic() - began)
         return answer
@@ -175,31 +175,33 @@ class _Answering:
     async def _predict(self, request: Request, deadline: float) -> Response:
         with ExitStack() as inside:
             # Before the body is read, so that what waits outside takes no memory.
-            inside.enter_context(self.room.for_images(1))
-            self.metrics.inside.set(self.room.images)
-            incoming = await read_request(request, self.limits)
-            ask, images = incoming.ask, incoming.images
-            count = len(images) + len(ask.urls) + len(ask.paths)
+            inside.enter_context(self.admission.reserve_images(1))
+            self.metrics.inside.set(self.admission.images)
+            parsed = await read_request(request, self.limits)
+            params, images = parsed.params, parsed.images
+            count = len(images) + len(params.urls) + len(params.paths)
             if count > self.limits.queue:
                 raise Refused(f"{count} images are more than the {self.limits.queue} that have room.", 413)
-            inside.enter_context(self.room.for_images(count - 1))
-            mode = self.serving.served.mode(ask)
-            images = [*images, *await self._fetched(ask, deadline)]
+            inside.enter_context(self.admission.reserve_images(count - 1))
+            mode = self.serving.served.mode(params)
+            images = [*images, *await self._fetch(params, deadline)]
             for image in images:
                 image.check(self.limits)
-            inside.enter_context(self.room.for_pixels(sum(image.pixels for image in images)))
-            works = [Work(partial(_read, image, mode, self.limits), ask, mode, deadline) for image in images]
-            contents = await self._answers(works)
-            self.room.answered(count)
-        self.metrics.inside.set(self.room.images)
+            inside.enter_context(self.admission.reserve_pixels(sum(image.pixels for image in images)))
+            works = [
+                Work(partial(_read, image, mode, self.limits), params, mode, deadline) for image in images
+            ]
+            contents = await self._run(works)
+            self.admission.record_answers(count)
+        self.metrics.inside.set(self.admission.images)
         self.metrics.images.inc(count)
         for work in works:
             for stage, seconds in work.spent.items():
                 self.metrics.spent.labels(stage).observe(seconds)
-        body, kind = _joined(contents, [image.name for image in images], ask)
-        return Response(body, media_type=kind, headers={"server-timing": _timing(works[0].spent)})
+        body, kind = _combine(contents, [image.name for image in images], params)
+        return Response(body, media_type=kind, headers={"server-timing": _server_timing(works[0].spent)})
 
-    async def _answers(self, works: Sequence[Work]) -> list[bytes]:
+    async def _run(self, works: Sequence[Work]) -> list[bytes]:
         waiting = [asyncio.wrap_future(self.engine.submit(work)) for work in works]
         try:
             return list(await asyncio.gather(*waiting))
@@ -207,11 +209,11 @@ class _Answering:
             for one in waiting:
                 one.cancel()  # nobody waits for the others when one has failed
 
-    async def _fetched(self, ask: Ask, deadline: float) -> list[Image]:
+    async def _fetch(self, params: PredictParams, deadline: float) -> list[Image]:
         """The images that the request names, once every name was found to be allowed."""
-        for url in ask.urls:
+        for url in params.urls:
             self.serving.urls.check(url)
-        paths = [self._inside(path) for path in ask.paths]
+        paths = [self._resolve(path) for path in params.paths]
 
         def fetch(url: str) -> Image:
             content = self.serving.urls.fetch(url, self.limits.max_bytes, deadline - time.monotonic())
@@ -221,15 +223,15 @@ class _Answering:
             return Image(path.name, read_file(path, self.limits.max_bytes))
 
         loop = asyncio.get_running_loop()
-        begun = [loop.run_in_executor(self._fetchers, fetch, url) for url in ask.urls]
+        begun = [loop.run_in_executor(self._fetchers, fetch, url) for url in params.urls]
         begun += [loop.run_in_executor(self._fetchers, read, path) for path in paths]
         return list(await asyncio.gather(*begun))
 
-    def _inside(self, path: str) -> Path:
+    def _resolve(self, path: str) -> Path:
         if self.serving.roots is None:
             raise NotAllowed("path: this server reads no files of its own; start it with --root FOLDER.")
         try:
-            return self.serving.roots.inside(path)
+            return self.serving.roots.resolve(path)
         except InputError as error:
             raise NotAllowed(f"path: {error}") from None
 
@@ -240,12 +242,12 @@ def _read(image: Image, mode: Mode, limits: Limits) -> tuple[NDArray[np.uint8], 
     return pixels, document
 
 
-def _joined(contents: Sequence[bytes], names: Sequence[str], ask: Ask) -> tuple[bytes, str]:
+def _combine(contents: Sequence[bytes], names: Sequence[str], params: PredictParams) -> tuple[bytes, str]:
     """One answer as it is; several annotations as a list, several pictures as a ZIP file."""
     if len(contents) == 1:
-        return contents[0], MEDIA[ask.answer]
-    if ask.answer == "annotation":
-        return b"[" + b",".join(contents) + b"]", MEDIA[ask.answer]
+        return contents[0], MEDIA[params.answer]
+    if params.answer == "annotation":
+        return b"[" + b",".join(contents) + b"]", MEDIA[params.answer]
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:  # PNGs are not made smaller by packing
         for number, (name, content) in enumerate(zip(names, contents, strict=True)):
@@ -254,7 +256,7 @@ def _joined(contents: Sequence[bytes], names: Sequence[str], ask: Ask) -> tuple[
     return file.getvalue(), "application/zip"
 
 
-def _told(error: RavenError) -> Response:
+def _error_response(error: RavenError) -> Response:
     """An error as an answer: its sentence, with the status that fits."""
     headers: dict[str, str] = {}
     status = 500
@@ -275,7 +277,7 @@ def _told(error: RavenError) -> Response:
     return JSONResponse({"detail": str(error)}, status, headers)
 
 
-def _timing(spent: dict[str, float]) -> str:
+def _server_timing(spent: dict[str, float]) -> str:
     return ", ".join(f"{name};dur={1000 * seconds:.1f}" for name, seconds in spent.items())
 
 

@@ -109,31 +109,31 @@ class Client:
             given.append(("url", url))
         several = isinstance(image, list | tuple)
         listed: Sequence[Any] = [] if image is None else image if isinstance(image, list | tuple) else [image]
-        images = [_named(one) for one in listed]
+        images = [_as_file(one) for one in listed]
         if several and not images:
             return []
         if len(images) == 1:
             body, kind = images[0][1], "application/octet-stream"
         else:
             body, kind = _form(images)
-        content, sent = self._ask(f"/predict?{urlencode(given)}", body, kind)
+        content, sent = self._request(f"/predict?{urlencode(given)}", body, kind)
         answers = _read(content, sent, answer)
         return answers if several else answers[0]
 
     def model(self) -> dict[str, Any]:
         """What is served: classes, input size, modes, and where the model comes from."""
-        told: dict[str, Any] = json.loads(self._ask("/model")[0])
-        return told
+        description: dict[str, Any] = json.loads(self._request("/model")[0])
+        return description
 
     def healthy(self) -> bool:
         """Whether the server answers, and can predict."""
         try:
-            self._ask("/healthz")
+            self._request("/healthz")
         except RavenError:
             return False
         return True
 
-    def _ask(self, place: str, body: bytes | None = None, kind: str = "") -> tuple[bytes, str]:
+    def _request(self, place: str, body: bytes | None = None, kind: str = "") -> tuple[bytes, str]:
         """An answer's content and its type; a full server is asked again."""
         headers = {"Content-Type": kind} if body is not None else {}
         if self._token:
@@ -146,17 +146,17 @@ class Client:
                     return answer.read(), answer.headers.get_content_type()
             except urllib.error.HTTPError as error:
                 wait = error.headers.get("Retry-After", "")
-                said = _detail(error)
+                message = _detail(error)
                 if error.code != 503 or not wait.isdigit() or time.monotonic() + int(wait) > end:
                     wrong = InputError if error.code in (400, 403, 413, 415) else RavenError
-                    raise wrong(f"{self.url}: {said}") from None
+                    raise wrong(f"{self.url}: {message}") from None
                 time.sleep(int(wait))
             except (OSError, http.client.HTTPException) as error:
                 reason = getattr(error, "reason", None) or error
                 raise RavenError(f"{self.url} cannot be reached: {reason}.") from None
 
 
-def _named(image: Image) -> tuple[str, bytes]:
+def _as_file(image: Image) -> tuple[str, bytes]:
     """An image's name and its file's bytes."""
     if isinstance(image, bytes):
         return "image", image
@@ -185,8 +185,8 @@ def _form(images: Sequence[tuple[str, bytes]]) -> tuple[bytes, str]:
 
 def _read(content: bytes, kind: str, answer: Answer) -> list[Any]:
     if answer == "annotation":
-        said = json.loads(content)
-        return said if isinstance(said, list) else [said]
+        message = json.loads(content)
+        return message if isinstance(message, list) else [message]
     if kind != "application/zip":
         return [_pixels(content, answer)]
     with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -25,7 +25,7 @@ from ravenml.infer.modes.areas import FullImage
 from ravenml.infer.modes.base import Mode
 from ravenml.infer.modes.interface import Outcome
 from ravenml.serve.loaded_model import ServedModel
-from ravenml.serve.predict_params import Ask
+from ravenml.serve.predict_params import PredictParams
 from ravenml.serve.responses import above_threshold, encode
 
 _AT_ONCE = 2**22  # pixels of whole images that go through a network together; more would need much memory
@@ -54,7 +54,7 @@ class Work:
     """
 
     read: Callable[[], tuple[NDArray[np.uint8], EditableAnnotation]]
-    ask: Ask
+    params: PredictParams
     mode: Mode
     deadline: float
     answer: Future[bytes] = field(default_factory=Future)
@@ -68,19 +68,19 @@ class Work:
         with suppress(InvalidStateError):
             self.answer.set_exception(error)
 
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether nobody waits for it any more; whoever does is told."""
         if not self.answer.done() and time.monotonic() > self.deadline:
             self.fail(TooLate("The deadline has passed."))
         return self.answer.done()
 
-    def go_on(self) -> None:
+    def check_deadline(self) -> None:
         """Between the parts of one image, which may be many.
 
         Raises:
             TooLate: nobody waits for it any more.
         """
-        if self.over():
+        if self.is_over():
             raise TooLate("Nobody waits for this image any more.")
 
     def lap(self, part: str) -> None:
@@ -149,7 +149,7 @@ class Engine:
     def _read(self, work: Work) -> None:
         work.lap("pool")
         try:
-            if not work.over():
+            if not work.is_over():
                 work.image, work.document = work.read()
         except BaseException as error:
             work.fail(error)
@@ -165,7 +165,7 @@ class Engine:
             for work in batch:
                 work.lap("queue")
             try:
-                self._infer([work for work in batch if not work.over()])
+                self._infer([work for work in batch if not work.is_over()])
             except Exception as error:  # the thread must live on
                 for work in batch:
                     work.fail(error)
@@ -190,7 +190,7 @@ class Engine:
             for work in list(self._waiting):
                 if len(batch) >= self.max_batch or pixels + _pixels(work) > _AT_ONCE:
                     break
-                if work.ask.key == first.ask.key and work.image.shape == first.image.shape:
+                if work.params.key == first.params.key and work.image.shape == first.image.shape:
                     batch.append(work)
                     pixels += _pixels(work)
                     self._waiting.remove(work)
@@ -217,29 +217,29 @@ class Engine:
     def _outcomes(self, batch: Sequence[Work]) -> list[Callable[[], Outcome]]:
         """What gives each image's outcome; objects are made of a network's numbers in the pool."""
         mode, network = batch[0].mode, self.served.network
-        network.before = batch[0].go_on if len(batch) == 1 else lambda: None
+        network.before = batch[0].check_deadline if len(batch) == 1 else lambda: None
         if not isinstance(mode, FullImage):
             outcome = mode.annotate(batch[0].image, batch[0].document)
             return [lambda: outcome]
         probable = mode.config.save_probabilities
-        said = network.run(np.stack([work.image for work in batch]), probable)
+        results = network.run(np.stack([work.image for work in batch]), probable)
 
         def outcome_of(work: Work, numbers: Any) -> Outcome:
             return mode.outcome(network.prediction(numbers, work.document.size, probable), work.document)
 
         return [
             (lambda work=work, numbers=numbers: outcome_of(work, numbers))  # type: ignore[misc]
-            for work, numbers in zip(batch, said, strict=True)
+            for work, numbers in zip(batch, results, strict=True)
         ]
 
     def _finish(self, work: Work, outcome_of: Callable[[], Outcome]) -> None:
         try:
-            if work.over():
+            if work.is_over():
                 return
             outcome = outcome_of()
-            if work.ask.threshold is not None:
-                outcome = above_threshold(outcome, work.ask.threshold, work.mode)
-            content = encode(work.ask.answer, work.image, outcome, self.served.numbered(work.mode))
+            if work.params.threshold is not None:
+                outcome = above_threshold(outcome, work.params.threshold, work.mode)
+            content = encode(work.params.answer, work.image, outcome, self.served.numbered_classes(work.mode))
             work.lap("encode")
             with suppress(InvalidStateError, CancelledError):
                 work.answer.set_result(content)

@@ -24,11 +24,11 @@ from ravenml.infer.settings import Asked, effective_mode, read_asked
 from ravenml.plugin.discovery import Plugin
 from ravenml.runs import layout
 from ravenml.runs.secrets import redacted
-from ravenml.serve.predict_params import Ask
+from ravenml.serve.predict_params import PredictParams
 from ravenml.store.model_state import CONFIG, read_config
 
 _REMEMBERED = 64  # modes that were asked for; each is a small object
-_TOLD = ("plugin", "plugin_version", "command", "started", "dataset", "provenance", "result")
+_PUBLIC = ("plugin", "plugin_version", "command", "started", "dataset", "provenance", "result")
 
 
 @dataclass
@@ -81,27 +81,27 @@ class ServedModel:
         asked = read_asked(config, None, {}, plugin)
         network = load_network(source, plugin, asked, device, batch_size)
         served = cls(source, plugin, network.predictor, network, asked)
-        served.mode(Ask())  # a config that does not fit is told at once
+        served.mode(PredictParams())  # a config that does not fit is told at once
         return served
 
-    def mode(self, ask: Ask) -> Mode:
+    def mode(self, params: PredictParams) -> Mode:
         """The inference mode that a request asks for.
 
         Raises:
             InputError: an unknown mode, field or class, or one that the model is not made for.
         """
-        key = ask.key
+        key = params.key
         with self._lock:
             if key in self._modes:
                 self._modes.move_to_end(key)
                 return self._modes[key]
         base = self.asked.mode
-        if ask.mode.get("name", base.get("name")) != base.get("name"):
+        if params.mode.get("name", base.get("name")) != base.get("name"):
             base = {}  # another mode's fields would be unknown to this one
-        where = ask.where if ask.mode else self.asked.where
-        asked = Asked({}, merged(base, ask.mode), where, ask.spelled)
+        where = params.where if params.mode else self.asked.where
+        asked = Asked({}, merged(base, params.mode), where, params.spelled)
         config = effective_mode(asked, self.predictor, "")
-        if ask.threshold is not None and self.predictor.task == "segmentation":
+        if params.threshold is not None and self.predictor.task == "segmentation":
             config = config.model_copy(update={"save_probabilities": True})
         mode = make_mode(config, self.network, self._known(config))
         with self._lock:
@@ -115,7 +115,7 @@ class ServedModel:
         named = config.from_classes if isinstance(config, BboxesConfig) else []
         return [] if isinstance(named, str) else [ObjClass(one, "rectangle", "#808080") for one in named]
 
-    def numbered(self, mode: Mode) -> list[ObjClass]:
+    def numbered_classes(self, mode: Mode) -> list[ObjClass]:
         """The classes of a mode's results, as masks number them from 1, whichever of them a request keeps."""
         suffix = mode.config.model_classes.add_suffix
         found = [
@@ -133,11 +133,11 @@ class ServedModel:
             "task": self.predictor.task,
             "classes": [
                 {"title": one.title, "shape": one.shape, "color": one.color, "number": number}
-                for number, one in enumerate(self.numbered(self.mode(Ask())), start=1)
+                for number, one in enumerate(self.numbered_classes(self.mode(PredictParams())), start=1)
             ],
             "input": {"width": width, "height": height, "channels": "RGB"},
             "modes": [name for name in MODES if name != fits.get(self.predictor.task)],
-            "mode": self.mode(Ask()).config.model_dump(),
+            "mode": self.mode(PredictParams()).config.model_dump(),
             "device": str(getattr(self.predictor, "device", "cpu")),
             "batch_size": self.network.batch_size,
             "folds": len(self.source.paths),
@@ -148,10 +148,10 @@ class ServedModel:
     def _provenance(self) -> dict[str, Any]:
         """Where the model comes from, as far as what lies beside it tells; no paths, and no secrets."""
         first = self.source.paths[0]
-        told: dict[str, Any] = {"fingerprint": self.source.fingerprint()}
+        known: dict[str, Any] = {"fingerprint": self.source.fingerprint()}
         if first.is_file() or (first / CONFIG).is_file():
             settings = read_config(first).get("settings", {})
-            told["settings"] = redacted(settings) if isinstance(settings, dict) else {}
+            known["settings"] = redacted(settings) if isinstance(settings, dict) else {}
         folder = first if first.is_dir() else first.parent
         for place in (folder.parent.parent, folder):  # a fold lies within its parent's run
             record = place / layout.RUN_JSON
@@ -160,16 +160,16 @@ class ServedModel:
             except RavenError:
                 continue
             if isinstance(run, dict) and run:
-                told["run"] = {"id": run.get("id", place.name), **_shown(run)}
+                known["run"] = {"id": run.get("id", place.name), **_public_fields(run)}
                 break
         metadata = self._metadata(folder)
         if metadata:
-            told["stored"] = {
+            known["stored"] = {
                 name: metadata[name]
                 for name in ("name", "created_by", "comments", "dataset", "finished", "metrics")
                 if metadata.get(name)
             }
-        result: dict[str, Any] = to_jsonable(told, "provenance")
+        result: dict[str, Any] = to_jsonable(known, "provenance")
         return result
 
     def _metadata(self, folder: Path) -> dict[str, Any]:
@@ -183,18 +183,18 @@ class ServedModel:
         return {}
 
 
-def _shown(run: Mapping[str, Any]) -> dict[str, Any]:
+def _public_fields(run: Mapping[str, Any]) -> dict[str, Any]:
     """What of ``run.json`` is of interest to whoever uses the model."""
-    told = {name: run[name] for name in _TOLD if run.get(name)}
-    provenance = told.pop("provenance", None)
+    known = {name: run[name] for name in _PUBLIC if run.get(name)}
+    provenance = known.pop("provenance", None)
     if isinstance(provenance, Mapping):
         places = {name: one for name, one in provenance.items() if isinstance(one, Mapping)}
         commits = {name: one["commit"] for name, one in places.items() if one.get("commit")}
-        told["commits"] = commits
-    result = told.pop("result", None)
+        known["commits"] = commits
+    result = known.pop("result", None)
     if isinstance(result, Mapping) and isinstance(result.get("metrics"), Mapping):
-        told["metrics"] = result["metrics"]
-    dataset = told.get("dataset")
+        known["metrics"] = result["metrics"]
+    dataset = known.get("dataset")
     if isinstance(dataset, Mapping):
-        told["dataset"] = {name: one for name, one in dataset.items() if name != "path"}
-    return dict(redacted(told))
+        known["dataset"] = {name: one for name, one in dataset.items() if name != "path"}
+    return dict(redacted(known))

@@ -9,11 +9,11 @@ def _parameter(name: str, schema: dict[str, Any], description: str) -> dict[str,
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
 
 
-_SAID = {"type": "object", "properties": {"detail": {"type": "string"}}}
+_ERROR = {"type": "object", "properties": {"detail": {"type": "string"}}}
 
 
 def _failure(description: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": _SAID}}}
+    return {"description": description, "content": {"application/json": {"schema": _ERROR}}}
 
 
 _BINARY = {"type": "string", "format": "binary"}

@@ -19,7 +19,7 @@ _NAME = ("mode", "name")
 
 
 @dataclass(frozen=True)
-class Ask:
+class PredictParams:
     """What is asked for; without anything, what the server was started with.
 
     Attributes:
@@ -45,7 +45,7 @@ class Ask:
         return orjson.dumps([self.mode, self.threshold is not None], option=orjson.OPT_SORT_KEYS)
 
 
-def read_ask(given: Sequence[tuple[str, str]]) -> Ask:
+def parse_params(given: Sequence[tuple[str, str]]) -> PredictParams:
     """Read a request's parameters.
 
     Args:
@@ -90,7 +90,7 @@ def read_ask(given: Sequence[tuple[str, str]]) -> Ask:
         spelled["mode", "model_classes", "save_classes"] = "classes"
     if mode.get("save_probabilities"):
         raise InputError("mode.save_probabilities: a request is not answered with them; leave it out.")
-    return Ask(answer, mode, threshold, tuple(urls), tuple(paths), spelled)
+    return PredictParams(answer, mode, threshold, tuple(urls), tuple(paths), spelled)
 
 
 def _mode(value: str) -> dict[str, Any]:

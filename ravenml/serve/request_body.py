@@ -16,7 +16,7 @@ from ravenml.data.decoding import check_image_size
 from ravenml.data.editable_annotation import EditableAnnotation, parse_editable
 from ravenml.errors import InputError
 from ravenml.serve.admission import Limits
-from ravenml.serve.predict_params import Ask, read_ask
+from ravenml.serve.predict_params import PredictParams, parse_params
 from ravenml.serve.uploads import Refused, check_upload, decode_upload, image_size
 
 if TYPE_CHECKING:
@@ -70,14 +70,14 @@ class Image:
 
 
 @dataclass
-class Incoming:
+class PredictRequest:
     """A request that was read: what it asks, and the images that it brought itself."""
 
-    ask: Ask
+    params: PredictParams
     images: list[Image] = field(default_factory=list)
 
 
-async def read_request(request: Request, limits: Limits) -> Incoming:
+async def read_request(request: Request, limits: Limits) -> PredictRequest:
     """Read a request: parameters in the address or in a form, images as the body or as parts of a form.
 
     Raises:
@@ -99,10 +99,10 @@ async def read_request(request: Request, limits: Limits) -> Incoming:
         given += parse_qsl(body.decode(), keep_blank_values=True)
     elif body:
         raise Refused(f"The body is not a PNG, JPEG, BMP, TIFF or WebP image; {_HOW}.", 415)
-    return _checked(Incoming(read_ask(given), images))
+    return _checked(PredictRequest(parse_params(given), images))
 
 
-async def _read_form(request: Request, given: list[tuple[str, str]], limits: Limits) -> Incoming:
+async def _read_form(request: Request, given: list[tuple[str, str]], limits: Limits) -> PredictRequest:
     from starlette.datastructures import UploadFile
 
     images: list[Image] = []
@@ -122,7 +122,7 @@ async def _read_form(request: Request, given: list[tuple[str, str]], limits: Lim
         )
     for image, annotation in zip(images, annotations, strict=False):
         image.annotation = annotation
-    return _checked(Incoming(read_ask(given), images))
+    return _checked(PredictRequest(parse_params(given), images))
 
 
 async def _read_body(request: Request, most: int) -> bytes:
@@ -173,7 +173,7 @@ def _is_image(body: bytes) -> bool:
         return True
 
 
-def _checked(incoming: Incoming) -> Incoming:
-    if not (incoming.images or incoming.ask.urls or incoming.ask.paths):
+def _checked(incoming: PredictRequest) -> PredictRequest:
+    if not (incoming.images or incoming.params.urls or incoming.params.paths):
         raise InputError(f"There is no image; {_HOW}.")
     return incoming

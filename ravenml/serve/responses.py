@@ -44,14 +44,16 @@ def above_threshold(outcome: Outcome, threshold: float, mode: Mode) -> Outcome:
     numbers = {mode.title(one.title): index for index, one in enumerate(mode.network.classes)}
     kept: dict[int, Label | None] = {}
     for label in outcome.added:
-        kept[id(label)] = _surer(label, threshold, outcome.probabilities, numbers.get(label.title))
+        kept[id(label)] = _above(label, threshold, outcome.probabilities, numbers.get(label.title))
     added = [one for label in outcome.added if (one := kept[id(label)]) is not None]
     labels = [kept.get(id(label), label) for label in outcome.document.labels]
     document = outcome.document.with_labels(one for one in labels if one is not None)
     return Outcome(document, added, outcome.probabilities)
 
 
-def _surer(label: Label, threshold: float, said: NDArray[Any] | None, index: int | None) -> Label | None:
+def _above(
+    label: Label, threshold: float, probabilities: NDArray[Any] | None, index: int | None
+) -> Label | None:
     if index is None:
         return label  # an area that the network saw
     confidence = next(
@@ -60,11 +62,11 @@ def _surer(label: Label, threshold: float, said: NDArray[Any] | None, index: int
     if isinstance(confidence, int | float):
         return label if confidence >= threshold else None
     shape = label.geometry
-    if said is None or not isinstance(shape, Bitmap):
+    if probabilities is None or not isinstance(shape, Bitmap):
         return label
     x, y = shape.origin
     height, width = shape.mask.shape
-    sure = shape.mask & (said[index, y : y + height, x : x + width] >= threshold)
+    sure = shape.mask & (probabilities[index, y : y + height, x : x + width] >= threshold)
     if not sure.any():
         return None
     (left, top), mask = trim(sure)

@@ -40,7 +40,7 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">{again}
 <title>ravenML</title></head>
 <body style="font: 1em system-ui, sans-serif; max-width: 40em; margin: 4em auto; color-scheme: light dark">
-<p style="padding: 0 1em">{said}</p></body></html>
+<p style="padding: 0 1em">{message}</p></body></html>
 """
 _AGAIN = '<meta http-equiv="refresh" content="0">'
 _NO_TOKEN = (
@@ -83,30 +83,32 @@ class Guard:
             _hide_token(scope)
             await self.app(scope, receive, send)
         elif refused is not None:
-            await self._say(send, scope, *refused)
-        elif (place := self._without_token(scope)) is not None:
-            await self._send_on(send, scope, place)
+            await self._respond(send, scope, *refused)
+        elif (target := self._without_token(scope)) is not None:
+            await self._redirect(send, scope, target)
         else:
             _hide_token(scope)
-            await self._pass(scope, receive, send)
+            await self._forward(scope, receive, send)
 
     def _refused(self, scope: MutableMapping[str, Any]) -> tuple[int, str] | None:
         """The status and the sentence of a request that is not let through."""
-        hosts = _all(scope, b"host")
+        hosts = _header_values(scope, b"host")
         host = hosts[0] if len(hosts) == 1 else ""
         if not self.access.knows(host):
             return 403, (
                 f"This server does not go by the name {host[:100]!r}; call it by the address that it "
                 "printed, or start it with --allow-host NAME."
             )
-        stranger = (
+        foreign = (
             403,
             "Another site's page sent this request, which is not allowed; open the server's own page.",
         )
-        if not all(self._is_own(origin, host) for origin in _all(scope, b"origin")):
-            return stranger
-        if _all(scope, b"sec-fetch-site")[:1] in (["cross-site"], ["same-site"]) and not _is_visit(scope):
-            return stranger
+        if not all(self._is_own(origin, host) for origin in _header_values(scope, b"origin")):
+            return foreign
+        if _header_values(scope, b"sec-fetch-site")[:1] in (["cross-site"], ["same-site"]) and not _is_visit(
+            scope
+        ):
+            return foreign
         if self._has_token(scope, host):
             return None
         return 401, _NO_TOKEN
@@ -122,12 +124,12 @@ class Guard:
     def _has_token(self, scope: MutableMapping[str, Any], host: str) -> bool:
         if self.access.token is None:
             return True
-        for value in _all(scope, b"authorization"):
+        for value in _header_values(scope, b"authorization"):
             scheme, _, token = value.partition(" ")
             if scheme.lower() == "bearer" and self.access.accepts(token.strip()):
                 return True
         name = cookie_name(host)
-        for value in _all(scope, b"cookie"):
+        for value in _header_values(scope, b"cookie"):
             if any(self.access.accepts_cookie(one) for one in _cookies(value, name)):
                 return True
         tokens = _tokens(scope)
@@ -148,13 +150,13 @@ class Guard:
         query = urlencode([(name, value) for name, value in _query(scope) if name != "token"])
         return "/" + path.lstrip("/") + (f"?{query}" if query else "")  # one slash: //name is another server
 
-    async def _send_on(self, send: Send, scope: MutableMapping[str, Any], place: str) -> None:
-        name = cookie_name(_all(scope, b"host")[0])
+    async def _redirect(self, send: Send, scope: MutableMapping[str, Any], target: str) -> None:
+        name = cookie_name(_header_values(scope, b"host")[0])
         cookie = f"{name}={self.access.cookie}; Path=/; HttpOnly; SameSite=Strict"
         if scope.get("scheme") == "https":
             cookie += "; Secure"
         headers = [
-            (b"location", place.encode()),
+            (b"location", target.encode()),
             (b"set-cookie", cookie.encode()),
             (b"cache-control", b"no-store"),
             (b"content-length", b"0"),
@@ -163,18 +165,20 @@ class Guard:
         await send({"type": "http.response.start", "status": 303, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _say(
-        self, send: Send, scope: MutableMapping[str, Any], status: int, said: str, close: bool = False
+    async def _respond(
+        self, send: Send, scope: MutableMapping[str, Any], status: int, message: str, close: bool = False
     ) -> None:
         """Answer with one sentence: a page for browsers, JSON for programs."""
         if _is_page(scope):
             # A strict cookie is not sent by whoever follows a link on another site; the page asks again.
-            again = _AGAIN if status == 401 and _all(scope, b"sec-fetch-site") == ["cross-site"] else ""
-            kind, body = b"text/html; charset=utf-8", _PAGE.format(again=again, said=html.escape(said))
+            again = (
+                _AGAIN if status == 401 and _header_values(scope, b"sec-fetch-site") == ["cross-site"] else ""
+            )
+            kind, body = b"text/html; charset=utf-8", _PAGE.format(again=again, message=html.escape(message))
         else:
             import json
 
-            kind, body = b"application/json", json.dumps({"detail": said})
+            kind, body = b"application/json", json.dumps({"detail": message})
         content = body.encode()
         headers = [
             (b"content-type", kind),
@@ -190,12 +194,12 @@ class Guard:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
 
-    async def _pass(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def _forward(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Let it through, with the headers of safety on the answer and no more body than allowed."""
         too_large = f"A request may bring at most {self.max_body} bytes; send a smaller file."
-        said = _all(scope, b"content-length")
-        if said and said[0].isdigit() and int(said[0]) > self.max_body:
-            await self._say(send, scope, 413, too_large, close=True)
+        length = _header_values(scope, b"content-length")
+        if length and length[0].isdigit() and int(length[0]) > self.max_body:
+            await self._respond(send, scope, 413, too_large, close=True)
             return
         began = over = False
         count = 0
@@ -226,14 +230,14 @@ class Guard:
             if began:
                 raise
         if over and not began:
-            await self._say(send, scope, 413, too_large, close=True)
+            await self._respond(send, scope, 413, too_large, close=True)
 
 
 class _TooLarge(Exception):
     """A request brings more than it may."""
 
 
-def _all(scope: MutableMapping[str, Any], name: bytes) -> list[str]:
+def _header_values(scope: MutableMapping[str, Any], name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name]
 
 
@@ -269,7 +273,7 @@ def _is_page(scope: MutableMapping[str, Any]) -> bool:
     return (
         scope["type"] == "http"
         and scope["method"] in ("GET", "HEAD")
-        and any("text/html" in value for value in _all(scope, b"accept"))
+        and any("text/html" in value for value in _header_values(scope, b"accept"))
     )
 
 
@@ -278,6 +282,6 @@ def _is_visit(scope: MutableMapping[str, Any]) -> bool:
     return (
         scope["type"] == "http"
         and scope["method"] in _SAFE
-        and _all(scope, b"sec-fetch-mode") == ["navigate"]
-        and _all(scope, b"sec-fetch-dest") == ["document"]
+        and _header_values(scope, b"sec-fetch-mode") == ["navigate"]
+        and _header_values(scope, b"sec-fetch-dest") == ["document"]
     )

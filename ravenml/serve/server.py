@@ -133,7 +133,7 @@ class Workers:
                     self._start(number, folder)
                 while self._running:
                     time.sleep(0.1)
-                    self._look(folder)
+                    self._check(folder)
                     if self._stopping:
                         self.opened.close()  # or others would wait in line for a server that ends
             finally:
@@ -163,14 +163,14 @@ class Workers:
         if self._stopping:  # the signal came while it was being started, and has not reached it
             process.send_signal(signal.SIGTERM)
 
-    def _look(self, folder: str) -> None:
+    def _check(self, folder: str) -> None:
         for number, (process, since) in list(self._running.items()):
             code = process.poll()
             if code is None:
                 continue
             del self._running[number]
             with suppress(OSError):
-                _forget(process.pid, folder)
+                _mark_dead(process.pid, folder)
             if self._stopping:
                 continue
             young = time.monotonic() - since < _YOUNG
@@ -189,7 +189,7 @@ class Workers:
                 process.send_signal(signal.SIGKILL if again else signal.SIGTERM)
 
 
-def _forget(pid: int, folder: str) -> None:
+def _mark_dead(pid: int, folder: str) -> None:
     """A worker that has ended waits for nothing any more."""
     from prometheus_client.multiprocess import mark_process_dead
 

@@ -26,8 +26,8 @@ _PARTS = 1 << 16  # of a file; stepping over millions of empty ones would keep a
 class Refused(InputError):
     """An upload that is not decoded.  ``status`` is HTTP's: 413 too large, 415 no such image."""
 
-    def __init__(self, said: str, status: int) -> None:
-        super().__init__(said)
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
         self.status = status
 
 

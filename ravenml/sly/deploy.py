@@ -62,7 +62,7 @@ def _served_model(model: SingleImageInferenceBase) -> ServedModel:
     from ravenml.infer.model_resolver import ModelSource
     from ravenml.infer.settings import Asked
     from ravenml.serve.loaded_model import ServedModel
-    from ravenml.serve.predict_params import Ask
+    from ravenml.serve.predict_params import PredictParams
 
     network = PluginNetwork(model)
     height, width = getattr(model, "input_size", None) or (256, 256)
@@ -80,5 +80,5 @@ def _served_model(model: SingleImageInferenceBase) -> ServedModel:
     # Of a network, the server asks what every mode does, and what `PluginNetwork` gives.
     network_of_server: Any = network
     served = ServedModel(source, plugin, predictor, network_of_server, asked)
-    served.mode(Ask())  # a config that does not fit is told at once
+    served.mode(PredictParams())  # a config that does not fit is told at once
     return served

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ravenml.dashboard.downsample import LIMIT, envelope, visible
-from ravenml.dashboard.smoothing import smoothed
+from ravenml.dashboard.downsample import LIMIT, downsample, downsample_visible
+from ravenml.dashboard.smoothing import smooth
 
 curves = arrays(np.float64, st.integers(0, 400), elements=st.floats(width=64))
 limits = st.integers(4, 60)
@@ -20,7 +20,7 @@ limits = st.integers(4, 60)
 
 @given(curves, limits)
 def test_order_is_kept_and_the_limit_holds(y: np.ndarray, limit: int) -> None:
-    chosen = envelope(y, limit)
+    chosen = downsample(y, limit)
     assert len(chosen) <= max(limit, 0)
     assert (np.diff(chosen) > 0).all()
     assert all(0 <= index < len(y) for index in chosen)
@@ -28,7 +28,7 @@ def test_order_is_kept_and_the_limit_holds(y: np.ndarray, limit: int) -> None:
 
 @given(curves, limits)
 def test_extremes_and_ends_are_kept(y: np.ndarray, limit: int) -> None:
-    kept = y[envelope(y, limit)]
+    kept = y[downsample(y, limit)]
     finite = y[np.isfinite(y)]
     if len(finite):
         assert kept[np.isfinite(kept)].min() == finite.min()
@@ -40,20 +40,20 @@ def test_extremes_and_ends_are_kept(y: np.ndarray, limit: int) -> None:
 def test_a_single_peak_among_100_000_points_is_drawn() -> None:
     y = np.zeros(100_000)
     y[70_123] = 9.0
-    assert 70_123 in envelope(y)
+    assert 70_123 in downsample(y)
 
 
 def test_a_long_gap_stays_a_gap() -> None:
     y = np.sin(np.arange(50_000) / 1000)
     y[20_000:30_000] = np.nan
-    chosen = envelope(y)
+    chosen = downsample(y)
     within = chosen[(chosen >= 20_000) & (chosen < 30_000)]
     assert len(within) > 10
     assert np.isnan(y[within]).all()
 
 
 def test_what_is_not_finite_throughout_is_gap_throughout() -> None:
-    chosen = envelope(np.full(10_000, np.inf))
+    chosen = downsample(np.full(10_000, np.inf))
     assert len(chosen) <= LIMIT
     assert len(chosen) > 0
 
@@ -64,7 +64,7 @@ def test_the_visible_range_is_drawn_in_full_where_it_fits(
 ) -> None:
     x = np.arange(len(y), dtype=np.float64)
     begin, end = min(one, other), max(one, other)
-    chosen = visible(x, y, begin, end, limit)
+    chosen = downsample_visible(x, y, begin, end, limit)
     assert (np.diff(chosen) > 0).all()
     inside = np.flatnonzero((x >= begin) & (x <= end))
     if len(inside) + 2 <= limit:
@@ -73,7 +73,7 @@ def test_the_visible_range_is_drawn_in_full_where_it_fits(
 
 def test_zooming_into_100_000_points_shows_each_of_the_few_in_sight() -> None:
     x = np.arange(100_000, dtype=np.float64)
-    chosen = visible(x, np.sin(x), 40_000, 41_000)
+    chosen = downsample_visible(x, np.sin(x), 40_000, 41_000)
     assert set(range(40_000, 41_001)) <= set(chosen)
     assert len(chosen) < LIMIT + 400
 
@@ -83,7 +83,7 @@ def test_thinning_100_000_points_takes_milliseconds() -> None:
     taken = []
     for _ in range(5):
         begin = time.process_time()
-        envelope(y)
+        downsample(y)
         taken.append(time.process_time() - begin)
     assert min(taken) < 0.05
 
@@ -108,14 +108,14 @@ def reference(values: list[float], weight: float) -> list[float]:
 )
 def test_smoothing_is_the_debiased_exponential_mean(values: list[float], weight: float) -> None:
     y = np.array(values, dtype=np.float64)
-    np.testing.assert_allclose(smoothed(y, weight), reference(values, weight), rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(smooth(y, weight), reference(values, weight), rtol=1e-9, atol=1e-6)
 
 
 def test_a_constant_stays_what_it_is_from_the_first_point_on() -> None:
-    np.testing.assert_allclose(smoothed(np.full(1000, 3.0), 0.99), 3.0)
+    np.testing.assert_allclose(smooth(np.full(1000, 3.0), 0.99), 3.0)
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.0, 2.0])
 def test_a_weight_that_forgets_nothing_is_refused(weight: float) -> None:
     with pytest.raises(ValueError, match="less than 1"):
-        smoothed(np.zeros(3), weight)
+        smooth(np.zeros(3), weight)

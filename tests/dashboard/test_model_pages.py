@@ -88,17 +88,17 @@ def test_parts_of_an_upload_follow_each_other_and_have_a_limit(
     with pytest.raises(InputError, match="byte 3"):
         uploads.add(key, 7, b"late")
     assert uploads.add(key, 3, b"two") == 6
-    assert uploads.place(key).read_bytes() == b"onetwo"
+    assert uploads.path_of(key).read_bytes() == b"onetwo"
     assert uploads.add(key, 0, b"another") == 7  # another file was chosen
     monkeypatch.setattr(uploads, "LIMIT", 8)
     with pytest.raises(InputError, match="at most"):
         uploads.add(key, 7, b"xx")
     for wrong in ("", "../../x", "0" * 32, f"../{key}"):
         with pytest.raises(InputError, match="not known"):
-            uploads.place(wrong)
+            uploads.path_of(wrong)
     uploads.forget(key)
     with pytest.raises(InputError):
-        uploads.place(key)
+        uploads.path_of(key)
 
 
 def test_parts_are_taken_with_the_token_alone(dashboard: Dashboard) -> None:
@@ -115,7 +115,7 @@ def test_parts_are_taken_with_the_token_alone(dashboard: Dashboard) -> None:
 def test_a_server_that_cannot_start_says_why_and_is_forgotten_when_dismissed(home: Path) -> None:
     name = serving.serve("no-such-model")
     (one,) = wait_for(lambda: [s for s in serving.servers() if not s.alive])
-    assert one.id == name and one.address is None and one.said
+    assert one.id == name and one.address is None and one.last_line
     serving.stop(name)
     assert serving.servers() == []
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ravenml.dashboard import series as module
-from ravenml.dashboard.charts import Charts, sources_of
-from ravenml.dashboard.series import Series, Shelf
+from ravenml.dashboard.charts import Charts, find_sources
+from ravenml.dashboard.series import MetricCache, RunMetrics
 from ravenml.runs.curves import curves
 
 
@@ -37,14 +37,14 @@ def add(folder: Path, *lines: str) -> None:
         file.write("".join(lines))
 
 
-def shown(series: Series, name: str = "train/loss") -> tuple[list[float], list[float]]:
+def shown(series: RunMetrics, name: str = "train/loss") -> tuple[list[float], list[float]]:
     series.refresh()
     points = series.points()[name]
     return points.x.tolist(), points.y.tolist()
 
 
 def test_what_is_added_is_read_and_nothing_twice(folder: Path) -> None:
-    series = Series(folder)
+    series = RunMetrics(folder)
     assert series.refresh() == 0
     add(folder, metric(1, 0.5, 10), metric(2, 0.4, 20))
     assert shown(series) == ([1, 2], [0.5, 0.4])
@@ -55,7 +55,7 @@ def test_what_is_added_is_read_and_nothing_twice(folder: Path) -> None:
 
 
 def test_the_version_tells_whether_anything_is_new(folder: Path) -> None:
-    series = Series(folder)
+    series = RunMetrics(folder)
     add(folder, metric(1, 0.5, 10))
     first = series.refresh()
     add(folder, event("PROGRESS", subtask="Epoch", current=1, total=4))
@@ -67,14 +67,14 @@ def test_the_version_tells_whether_anything_is_new(folder: Path) -> None:
 def test_a_torn_line_waits_for_its_end(folder: Path) -> None:
     whole = metric(2, 0.4, 20)
     add(folder, metric(1, 0.5, 10), whole[:30])
-    series = Series(folder)
+    series = RunMetrics(folder)
     assert shown(series)[0] == [1]
     add(folder, whole[30:])
     assert shown(series)[0] == [1, 2]
 
 
 def test_a_resumed_training_takes_back_what_earlier_attempts_said_of_later_steps(folder: Path) -> None:
-    series = Series(folder)
+    series = RunMetrics(folder)
     add(folder, *(metric(e, float(e), 10 * e) for e in range(1, 6)))
     before = shown(series)
     add(folder, event("RESUMED", step=30, epoch=3, attempt=2), metric(4, 40.0, 40, attempt=2))
@@ -83,7 +83,7 @@ def test_a_resumed_training_takes_back_what_earlier_attempts_said_of_later_steps
 
 
 def test_points_that_were_given_away_do_not_change(folder: Path) -> None:
-    series = Series(folder)
+    series = RunMetrics(folder)
     add(folder, *(metric(e, float(e), 10 * e) for e in range(1, 6)))
     series.refresh()
     given = series.points()["train/loss"]
@@ -96,7 +96,7 @@ def test_it_agrees_with_the_curves_of_the_command_line(folder: Path) -> None:
     add(folder, *(metric(e / 4, 1 / e, e) for e in range(1, 500)))
     add(folder, *(metric(e, e / 99, 4 * e, name="lr") for e in range(1, 99)))
     add(folder, event("RESUMED", step=300, attempt=2), *(metric(e / 4, 2 / e, e, 2) for e in range(301, 400)))
-    series = Series(folder)
+    series = RunMetrics(folder)
     series.refresh()
     expected = curves(folder)
     assert list(series.points()) == list(expected)
@@ -107,13 +107,13 @@ def test_it_agrees_with_the_curves_of_the_command_line(folder: Path) -> None:
 
 def test_a_program_without_epochs_is_drawn_over_its_steps(folder: Path) -> None:
     add(folder, event(type="train", step=7, metrics={"loss": 1.0}))
-    series = Series(folder)
+    series = RunMetrics(folder)
     assert shown(series)[0] == [7]
     assert series.points()["train/loss"].unit == "step"
 
 
 def test_another_file_in_its_place_is_read_from_the_beginning(folder: Path) -> None:
-    series = Series(folder)
+    series = RunMetrics(folder)
     add(folder, metric(1, 0.5, 10), metric(2, 0.5, 20))
     assert shown(series)[0] == [1, 2]
     (folder / "events.jsonl").unlink()
@@ -130,11 +130,11 @@ def remembering(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("remembering")
 def test_what_was_read_is_remembered_and_read_on_from_there(folder: Path, tmp_path: Path) -> None:
     add(folder, *(metric(e, e / 2, e) for e in range(1, 300)))
-    first = Series(folder)
+    first = RunMetrics(folder)
     first.refresh()
     assert list((tmp_path / "cache" / "series").iterdir())
     add(folder, metric(300, 150.0, 300))
-    second = Series(folder)
+    second = RunMetrics(folder)
     x, y = shown(second)
     assert x == list(range(1, 301))
     assert y == [e / 2 for e in range(1, 301)]
@@ -145,37 +145,37 @@ def test_what_was_read_is_remembered_and_read_on_from_there(folder: Path, tmp_pa
 @pytest.mark.usefixtures("remembering")
 def test_a_cache_that_does_not_fit_is_passed_over(folder: Path, tmp_path: Path) -> None:
     add(folder, *(metric(e, 1.0, e) for e in range(1, 300)))
-    Series(folder).refresh()
+    RunMetrics(folder).refresh()
     (cached,) = (tmp_path / "cache" / "series").iterdir()
     content = cached.read_bytes()
     for damage in (b"", b"{}\n", content[:-3], content.replace(b'"format":1', b'"format":9')):
         cached.write_bytes(damage)
-        assert len(shown(Series(folder))[0]) == 299
+        assert len(shown(RunMetrics(folder))[0]) == 299
     cached.write_bytes(content)
     text = (folder / "events.jsonl").read_text().replace("1.0", "2.0")
     (folder / "events.jsonl").write_text(text)  # the same inode and size, other content
-    assert set(shown(Series(folder))[1]) == {2.0}
+    assert set(shown(RunMetrics(folder))[1]) == {2.0}
 
 
 def test_one_shelf_gives_everybody_the_same_series_and_forgets_the_oldest(
     folder: Path, tmp_path: Path
 ) -> None:
     add(folder, *(metric(e, 1.0, e) for e in range(1, 100)))
-    shelf = Shelf(kept=1000)
-    first = shelf.of(folder)
+    shelf = MetricCache(limit=1000)
+    first = shelf.get(folder)
     first.refresh()
-    assert shelf.of(folder) is first
-    shelf.of(tmp_path / "b")
-    assert shelf.of(folder) is not first
+    assert shelf.get(folder) is first
+    shelf.get(tmp_path / "b")
+    assert shelf.get(folder) is not first
 
 
 def test_100_000_events_are_read_within_seconds_and_then_in_a_moment(folder: Path) -> None:
     add(folder, *(metric(e / 1000, 1 / e, e) for e in range(1, 100_001)))
     begin = time.process_time()
-    Series(folder).refresh()
+    RunMetrics(folder).refresh()
     cold = time.process_time() - begin
     begin = time.process_time()
-    again = Series(folder)
+    again = RunMetrics(folder)
     again.refresh()
     warm = time.process_time() - begin
     assert len(again.points()["train/loss"]) == 100_000
@@ -189,16 +189,16 @@ def test_sources_and_their_points_change_together(folder: Path, monkeypatch: pyt
     for fold in ("0", "1"):
         (folder / "folds" / fold).mkdir(parents=True)
         add(folder / "folds" / fold, metric(1, 0.5, 10))
-    charts = Charts(sources_of(folder))
+    charts = Charts(find_sources(folder))
     assert charts.load() and len(charts.sources) == len(charts._points) == 2
     (folder / "folds" / "2").mkdir()
     seen: list[tuple[int, int]] = []
-    refresh = Series.refresh
+    refresh = RunMetrics.refresh
 
-    def look(series: Series) -> int:
+    def look(series: RunMetrics) -> int:
         seen.append((len(charts.sources), len(charts._points)))
         return refresh(series)
 
-    monkeypatch.setattr(Series, "refresh", look)
+    monkeypatch.setattr(RunMetrics, "refresh", look)
     assert charts.load() and len(charts.sources) == len(charts._points) == 3
     assert set(seen) == {(2, 2)}

@@ -14,7 +14,7 @@ from as_user import Raven, wait_for
 
 from ravenml.dashboard.train.cloning import sparse
 from ravenml.dashboard.train.draft import (
-    SplitWish,
+    SplitOptions,
     arguments,
     as_command,
     as_config,
@@ -30,7 +30,7 @@ from ravenml.dashboard.train.draft import (
 )
 from ravenml.dashboard.train.draft_import import from_run, from_text
 from ravenml.dashboard.train.starting import start
-from ravenml.dashboard.train.step_validation import first_missing, missing
+from ravenml.dashboard.train.step_validation import find_problem, first_problem
 from ravenml.errors import InputError
 
 
@@ -80,15 +80,15 @@ def test_settings_are_put_and_taken_out_by_dotted_names() -> None:
 
 
 WAYS = [
-    (SplitWish(way="percent", percent=50, seed=3), {"train": 6, "val": 6}),
-    (SplitWish(way="tags"), {"train": 9, "val": 3}),
-    (SplitWish(way="kfold", folds=2), None),
+    (SplitOptions(way="percent", percent=50, seed=3), {"train": 6, "val": 6}),
+    (SplitOptions(way="tags"), {"train": 9, "val": 3}),
+    (SplitOptions(way="kfold", folds=2), None),
 ]
 
 
 @pytest.mark.parametrize(("wish", "split"), WAYS)
 def test_raven_train_takes_what_is_exported(
-    raven: Raven, learner: Path, project: Path, wish: SplitWish, split: dict[str, int] | None
+    raven: Raven, learner: Path, project: Path, wish: SplitOptions, split: dict[str, int] | None
 ) -> None:
     settings = {"lr": 0.5, "epochs": 1, "input_size": {"width": 32}}
     draft = new_draft(
@@ -160,7 +160,7 @@ def test_what_was_started_is_what_was_chosen_then(
 
 def test_the_command_can_be_copied_and_the_file_says_only_what_was_chosen(home: Path) -> None:
     draft = new_draft(
-        dataset="demo", plugin="learner", queue="gpu", preset="quick", split=SplitWish(way="tags")
+        dataset="demo", plugin="learner", queue="gpu", preset="quick", split=SplitOptions(way="tags")
     )
     assert as_command(draft) == f"raven train --remote gpu -c {home}/drafts/{draft.id}.yml learner train"
     written = yaml.safe_load(path_of(draft.id).with_suffix(".yml").read_text())
@@ -198,12 +198,14 @@ FORM = {
 
 def test_each_step_says_what_it_needs_and_the_first_one_counts() -> None:
     draft = new_draft()
-    assert missing("project", draft, None, None, None, {}) == "Choose a project."
+    assert find_problem("project", draft, None, None, None, {}) == "Choose a project."
     draft.settings = {"labels": []}
-    assert missing("classes", draft, None, None, FORM, {}) == "Choose at least one class."
+    assert find_problem("classes", draft, None, None, FORM, {}) == "Choose at least one class."
     wrong = {"net": "There is no such network", "lr": "Should be greater than 0", "": "Too much at once"}
-    assert missing("model", draft, None, None, FORM, wrong) == "Network: There is no such network."
-    assert missing("settings", draft, None, None, FORM, wrong) == "Learning rate: Should be greater than 0."
+    assert find_problem("model", draft, None, None, FORM, wrong) == "Network: There is no such network."
+    assert (
+        find_problem("settings", draft, None, None, FORM, wrong) == "Learning rate: Should be greater than 0."
+    )
     said = {step: None for step in ("project", "split", "classes", "augment", "settings", "train")}
-    assert first_missing("train", said | {"model": "no", "split": "no!"}) == "Split: no!"
-    assert first_missing("split", said | {"model": "no"}) is None
+    assert first_problem("train", said | {"model": "no", "split": "no!"}) == "Split: no!"
+    assert first_problem("split", said | {"model": "no"}) is None

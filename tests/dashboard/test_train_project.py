@@ -13,11 +13,11 @@ from as_user import PATIENCE, in_a_loop, wait_for
 from throwaway import LEARNS, write_plugin
 
 from ravenml.dashboard.train import starting
-from ravenml.dashboard.train.dataset_stats import Job, Surveys
-from ravenml.dashboard.train.draft import SplitWish
+from ravenml.dashboard.train.dataset_stats import StatsJob, StatsJobs
+from ravenml.dashboard.train.draft import SplitOptions
 from ravenml.dashboard.train.helper import Helper
-from ravenml.dashboard.train.pictures import overlaid, picture
-from ravenml.dashboard.train.split_preview import balance, by_itself, divide, unevenness
+from ravenml.dashboard.train.pictures import make_thumbnail, overlay_masks
+from ravenml.dashboard.train.split_preview import class_balance, find_imbalance, preview_split, propose_split
 from ravenml.data.demo import write_demo
 from ravenml.data.project import Project
 from ravenml.errors import InputError, RavenError
@@ -28,8 +28,8 @@ def gardens(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_demo(tmp_path_factory.mktemp("demo") / "gardens", images=12).root
 
 
-def counted(root: Path) -> Job:
-    job = Job(root)
+def counted(root: Path) -> StatsJob:
+    job = StatsJob(root)
     wait_for(lambda: job.ended)
     assert job.error is None, job.error
     return job
@@ -39,50 +39,50 @@ def test_a_project_is_counted_image_by_image_and_remembered(
     gardens: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = counted(gardens)
-    assert job.project is not None and job.survey is not None
+    assert job.project is not None and job.stats is not None
     row = 5
     annotation = job.project.annotation(job.project.items[row])
     titles = [thing.class_title for thing in annotation.objects]
-    assert job.survey.objects[row].tolist() == [titles.count(title) for title in job.project.titles]
-    assert job.survey.pixels.sum() < job.survey.sizes.sum() and job.survey.tags == ["train", "val"]
-    monkeypatch.setattr(Job, "_count", None)  # counting again would fail
+    assert job.stats.objects[row].tolist() == [titles.count(title) for title in job.project.titles]
+    assert job.stats.pixels.sum() < job.stats.sizes.sum() and job.stats.tags == ["train", "val"]
+    monkeypatch.setattr(StatsJob, "_count", None)  # counting again would fail
     again = counted(gardens)
-    assert again.survey is not None and (again.survey.pixels == job.survey.pixels).all()
+    assert again.stats is not None and (again.stats.pixels == job.stats.pixels).all()
 
 
 def test_a_change_is_noticed_and_a_broken_annotation_told(project: Path) -> None:
-    surveys = Surveys()
-    job = surveys.of(project)
+    stats_jobs = StatsJobs()
+    job = stats_jobs.get(project)
     wait_for(lambda: job.ended)
-    assert surveys.renewed(project) is job
+    assert stats_jobs.refresh(project) is job
     next((project / "ds" / "ann").glob("*.json")).write_text("{")
-    again = surveys.renewed(project)
-    assert again is not job and surveys.of(project) is again
+    again = stats_jobs.refresh(project)
+    assert again is not job and stats_jobs.get(project) is again
     wait_for(lambda: again.ended)
-    assert again.survey is not None and len(again.survey.faults) == 1 and (again.survey.sizes == 0).sum() == 1
+    assert again.stats is not None and len(again.stats.faults) == 1 and (again.stats.sizes == 0).sum() == 1
 
 
 def test_no_project_is_a_sentence_and_is_tried_again(tmp_path: Path) -> None:
-    surveys = Surveys()
-    job = surveys.of(tmp_path / "nothing")
+    stats_jobs = StatsJobs()
+    job = stats_jobs.get(tmp_path / "nothing")
     wait_for(lambda: job.ended)
     assert job.error is not None and "does not exist" in job.error
-    assert surveys.of(tmp_path / "nothing") is not job
+    assert stats_jobs.get(tmp_path / "nothing") is not job
 
 
 def test_masks_are_laid_over_small_pictures_and_those_are_kept(gardens: Path, home: Path) -> None:
     project = Project.open(gardens)
     item = project.items[0]
-    plain, masked = (picture(project, item, 320, masks) for masks in (False, True))
+    plain, masked = (make_thumbnail(project, item, 320, masks) for masks in (False, True))
     images = [cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_COLOR) for one in (plain, masked)]
     assert images[0].shape == images[1].shape and images[0].shape[1] <= 320 and (images[0] != images[1]).any()
     assert len(list((home / "cache" / "thumbnails").rglob("*.jpg"))) == 2
-    assert picture(project, item, 320, True) == masked
+    assert make_thumbnail(project, item, 320, True) == masked
 
 
 def test_colours_cover_what_the_mask_covers_alone() -> None:
     image = np.full((2, 2, 3), 100, np.uint8)
-    shown = overlaid(
+    shown = overlay_masks(
         image, np.array([[0, 1], [0, 2]], np.uint8), np.array([[200, 0, 0], [0, 200, 0]], np.uint8)
     )
     assert shown.tolist() == [[[100] * 3, [150, 50, 50]], [[100] * 3, [50, 150, 50]]]
@@ -90,28 +90,31 @@ def test_colours_cover_what_the_mask_covers_alone() -> None:
 
 def test_tags_are_proposed_where_both_are_used_and_the_balance_is_told(gardens: Path) -> None:
     job = counted(gardens)
-    assert job.project is not None and job.survey is not None
-    assert by_itself(job.project, job.survey).way == "tags"
-    division = divide(job.project, SplitWish(way="datasets", datasets=["spring"]))
-    shares = balance(job.project, job.survey, division.splits[0], job.rows)
-    assert [share.train + share.val for share in shares] == job.survey.objects.sum(axis=0).tolist()
+    assert job.project is not None and job.stats is not None
+    assert propose_split(job.project, job.stats).way == "tags"
+    split_preview = preview_split(job.project, SplitOptions(way="datasets", datasets=["spring"]))
+    shares = class_balance(job.project, job.stats, split_preview.splits[0], job.rows)
+    assert [share.train + share.val for share in shares] == job.stats.objects.sum(axis=0).tolist()
     none = [shares[0].__class__("pond", "#000000", 0, 3), shares[0].__class__("roof", "#000000", 2, 0)]
-    assert unevenness(none) == ["pond has no object to learn from.", "roof has no object to validate with."]
+    assert find_imbalance(none) == [
+        "pond has no object to learn from.",
+        "roof has no object to validate with.",
+    ]
 
 
 @pytest.mark.parametrize(
     ("wish", "said"),
     [
-        (SplitWish(way="datasets"), "Choose at least one dataset"),
-        (SplitWish(way="percent", percent=0), "greater than 0"),
-        (SplitWish(way="tags", train_tag="val"), "twice"),
-        (SplitWish(way="kfold", folds=13), "fewer than 13 folds"),
-        (SplitWish(way="kfold", by="("), "not a regular expression"),
+        (SplitOptions(way="datasets"), "Choose at least one dataset"),
+        (SplitOptions(way="percent", percent=0), "greater than 0"),
+        (SplitOptions(way="tags", train_tag="val"), "twice"),
+        (SplitOptions(way="kfold", folds=13), "fewer than 13 folds"),
+        (SplitOptions(way="kfold", by="("), "not a regular expression"),
     ],
 )
-def test_a_division_that_cannot_be_is_a_sentence(gardens: Path, wish: SplitWish, said: str) -> None:
-    division = divide(Project.open(gardens), wish)
-    assert division.splits == [] and said in (division.error or "")
+def test_a_division_that_cannot_be_is_a_sentence(gardens: Path, wish: SplitOptions, said: str) -> None:
+    split_preview = preview_split(Project.open(gardens), wish)
+    assert split_preview.splits == [] and said in (split_preview.error or "")
 
 
 def test_a_helper_that_dies_is_started_again_and_ends_with_us(

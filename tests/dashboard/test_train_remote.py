@@ -12,7 +12,7 @@ from browsing import Browse, Start
 from painter import write_painter
 from simple_project import write_simple_project
 
-from ravenml.dashboard.train.draft import SplitWish, new_draft, read_draft
+from ravenml.dashboard.train.draft import SplitOptions, new_draft, read_draft
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -31,7 +31,7 @@ def test_a_training_is_sent_to_a_queue_paused_resumed_and_followed(
     write_painter(site)
     write_simple_project(home / "datasets" / "meadows", images=12, val=3)
     settings = {"epochs": 12, "seconds": 1.0}
-    draft = new_draft(dataset="meadows", plugin="painter", split=SplitWish(way="tags"), settings=settings)
+    draft = new_draft(dataset="meadows", plugin="painter", split=SplitOptions(way="tags"), settings=settings)
     page = browse(start()).go(f"/train/{draft.id}?step=settings")
     page.get_by_label("Train on").click()
     page.get_by_role("option", name="queue local").click()

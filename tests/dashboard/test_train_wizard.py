@@ -13,7 +13,7 @@ from browsing import Browse, Dashboard, Start, answer
 from painter import write_painter
 from simple_project import write_simple_project
 
-from ravenml.dashboard.train.draft import Draft, SplitWish, change_draft, new_draft, put, read_draft
+from ravenml.dashboard.train.draft import Draft, SplitOptions, change_draft, new_draft, put, read_draft
 
 EVIL = "<script>document.title = 'taken over'</script>"
 
@@ -31,7 +31,7 @@ def painted(site: Path, home: Path) -> Path:
 @pytest.fixture
 def ready(painted: Path) -> Draft:
     """A draft of which every step is done."""
-    return new_draft(dataset="meadows", plugin="painter", split=SplitWish(way="tags"), title="ready")
+    return new_draft(dataset="meadows", plugin="painter", split=SplitOptions(way="tags"), title="ready")
 
 
 def onward(page: Any, step: str) -> None:
@@ -113,7 +113,7 @@ def test_what_a_user_writes_is_shown_and_never_run(
 ) -> None:
     def fill(draft: Draft) -> None:
         draft.title = draft.comments = EVIL
-        draft.split = SplitWish(way="percent")
+        draft.split = SplitOptions(way="percent")
         put(draft.settings, "titles", ["thing <img src=x onerror=alert(1)>"])
 
     change_draft(ready.id, fill)

@@ -27,7 +27,7 @@ from ravenml.data.bitmap import decode_bitmap, encode_bitmap
 from ravenml.errors import InputError
 from ravenml.serve.access import Access
 from ravenml.serve.admission import Limits
-from ravenml.serve.allowed_paths import Roots
+from ravenml.serve.allowed_paths import AllowedPaths
 from ravenml.serve.urls import AllowedUrls
 
 SCRIPT = CLASSES[2].title
@@ -306,7 +306,7 @@ def test_an_image_on_the_server_is_read_below_its_roots_alone(tmp_path: Path) ->
     (tmp_path / "secret.png").write_bytes(picture())
     (root / "link.png").symlink_to("../secret.png")
     os.mkfifo(root / "pipe.png")
-    with serving(Tints(), roots=Roots([root])) as server:
+    with serving(Tints(), roots=AllowedPaths([root])) as server:
         assert titles(post(server, None, "?path=a.png")) == ["red"]
         assert titles(post(server, None, f"?path={root}/a.png")) == ["red"]
         for path in ("../secret.png", "link.png", f"{tmp_path}/secret.png", "/etc/passwd"):

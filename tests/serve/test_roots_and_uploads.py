@@ -14,7 +14,7 @@ import pytest
 
 from ravenml.data.problems import DataProblem
 from ravenml.errors import InputError
-from ravenml.serve.allowed_paths import Roots
+from ravenml.serve.allowed_paths import AllowedPaths
 from ravenml.serve.uploads import Refused, check_upload, decode_upload, image_size
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (30, 50, 3), dtype=np.uint8)
@@ -23,11 +23,11 @@ PICTURE = np.random.default_rng(0).integers(0, 255, (30, 50, 3), dtype=np.uint8)
 def test_paths_below_the_roots_are_accepted_and_resolved(tmp_path: Path) -> None:
     (tmp_path / "data" / "inner").mkdir(parents=True)
     (tmp_path / "data" / "link").symlink_to("inner")
-    roots = Roots([tmp_path / "data", tmp_path / "other"])
-    assert roots.inside(tmp_path / "data") == tmp_path / "data"
-    assert roots.inside("inner/a.png") == tmp_path / "data/inner/a.png"  # begins at the first root
-    assert roots.inside(tmp_path / "data" / "link") == tmp_path / "data" / "inner"
-    assert roots.inside(tmp_path / "other" / "not" / "there") == tmp_path / "other/not/there"
+    roots = AllowedPaths([tmp_path / "data", tmp_path / "other"])
+    assert roots.resolve(tmp_path / "data") == tmp_path / "data"
+    assert roots.resolve("inner/a.png") == tmp_path / "data/inner/a.png"  # begins at the first root
+    assert roots.resolve(tmp_path / "data" / "link") == tmp_path / "data" / "inner"
+    assert roots.resolve(tmp_path / "other" / "not" / "there") == tmp_path / "other/not/there"
 
 
 def test_no_way_leads_out_of_the_roots(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_no_way_leads_out_of_the_roots(tmp_path: Path) -> None:
     root.mkdir()
     (tmp_path / "data2").mkdir()
     (root / "link").symlink_to("/etc")
-    roots = Roots([root])
+    roots = AllowedPaths([root])
     for path in (
         "/etc/passwd",
         "../data2",
@@ -45,7 +45,7 @@ def test_no_way_leads_out_of_the_roots(tmp_path: Path) -> None:
         "~",
     ):
         with pytest.raises(InputError, match="not below the folders that this server may use"):
-            roots.inside(path)
+            roots.resolve(path)
 
 
 def test_by_default_the_roots_are_the_folder_of_start_and_ravenml_s_home(
@@ -53,11 +53,11 @@ def test_by_default_the_roots_are_the_folder_of_start_and_ravenml_s_home(
 ) -> None:
     (tmp_path / "start").mkdir()
     monkeypatch.chdir(tmp_path / "start")
-    roots = Roots()
-    assert roots.inside("x") == tmp_path / "start" / "x"
-    assert roots.inside(home / "runs") == home / "runs"
+    roots = AllowedPaths()
+    assert roots.resolve("x") == tmp_path / "start" / "x"
+    assert roots.resolve(home / "runs") == home / "runs"
     with pytest.raises(InputError):
-        roots.inside(tmp_path / "elsewhere")
+        roots.resolve(tmp_path / "elsewhere")
 
 
 @pytest.mark.parametrize("extension", [".png", ".jpg", ".bmp", ".tif", ".webp"])
@@ -154,7 +154,7 @@ def test_a_link_that_changes_after_the_check_leads_nowhere(tmp_path: Path) -> No
     """What is returned is free of links, so that a later change of one does not lead elsewhere."""
     (tmp_path / "root" / "a").mkdir(parents=True)
     (tmp_path / "root" / "link").symlink_to("a")
-    checked = Roots([tmp_path / "root"]).inside("link/file")
+    checked = AllowedPaths([tmp_path / "root"]).resolve("link/file")
     os.unlink(tmp_path / "root" / "link")
     (tmp_path / "root" / "link").symlink_to("/etc")
     assert checked == tmp_path / "root" / "a" / "file"

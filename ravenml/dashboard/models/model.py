@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ravenml.common.formatting import format_size, local_time
-from ravenml.dashboard.controls import facts, link, short_path, table
-from ravenml.dashboard.layout import command, empty, frame, heading, section
+from ravenml.dashboard.controls import definition_list, link, short_path, table
+from ravenml.dashboard.layout import command_box, empty_state, heading, page_frame, section
 from ravenml.dashboard.models import serving
 from ravenml.dashboard.models.table import PERIOD, serve_button, server_line
-from ravenml.dashboard.runs.words import cell
+from ravenml.dashboard.runs.words import format_cell
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.store.base import Entry, Store
@@ -40,14 +40,17 @@ async def show(model_id: str) -> None:
     try:
         found = await run.io_bound(read, model_id)
     except RavenError as error:
-        with frame("No such model", "/models"), empty("search_off", "There is no such model.", str(error)):
+        with (
+            page_frame("No such model", "/models"),
+            empty_state("search_off", "There is no such model.", str(error)),
+        ):
             ui.link("All models", "/models")
         return
     if found is None:
         return
     store, metadata, entries = found
     has_run = model_id in (await run.io_bound(layout.run_ids) or ())
-    with frame(str(metadata.get("name") or model_id), "/models"):
+    with page_frame(str(metadata.get("name") or model_id), "/models"):
         heading(str(metadata.get("name") or model_id), model_id if metadata.get("name") else "")
         with section("Try or serve"):
             box = ui.element("div").classes("stack")
@@ -71,8 +74,8 @@ async def show(model_id: str) -> None:
                 with ui.element("div").classes("line"):
                     serve_button(model_id, look)
                     ui.label("starts a server of its own on this machine.").classes("muted")
-            command(f"raven serve {model_id}")
-            command(f"raven infer {model_id} --data IMAGES --out predictions")
+            command_box(f"raven serve {model_id}")
+            command_box(f"raven infer {model_id} --data IMAGES --out predictions")
 
     await look()
     ui.timer(PERIOD, look, immediate=False)
@@ -81,7 +84,7 @@ async def show(model_id: str) -> None:
 def _about(model_id: str, store: str, metadata: Mapping[str, Any], has_run: bool) -> None:
     dataset = metadata.get("dataset")
     with section("About"):
-        facts(
+        definition_list(
             [
                 ("Run", (lambda: link(model_id, f"/runs/{model_id}")) if has_run else None),
                 ("Architecture", metadata.get("architecture")),
@@ -95,7 +98,7 @@ def _about(model_id: str, store: str, metadata: Mapping[str, Any], has_run: bool
         )
         metrics = metadata.get("metrics") or {}
         if metrics:
-            table(["Score", ""], [[str(name), cell(value)] for name, value in metrics.items()])
+            table(["Score", ""], [[str(name), format_cell(value)] for name, value in metrics.items()])
 
 
 def _files(entries: Mapping[str, Entry]) -> None:

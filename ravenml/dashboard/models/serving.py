@@ -47,7 +47,7 @@ class Server:
     model: str
     alive: bool
     address: str | None
-    said: str
+    last_line: str
     since: str
 
 
@@ -60,15 +60,15 @@ def serve(model: str) -> str:
     name = new_id()
     folder = _home() / name
     # Made first: a folder without a lock is one that is just being made.
-    told = {"v": 1, "model": model, "since": timestamp()}
-    write_json(folder / "served.json", told)
+    served = {"v": 1, "model": model, "since": timestamp()}
+    write_json(folder / "served.json", served)
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         started = processes.start(["serve", model, "--port", "0"], folder / "log", keep=[lock])
     finally:
         os.close(lock)  # the child's copy goes on holding it
-    write_json(folder / "served.json", told | {"pid": started.process.pid})
+    write_json(folder / "served.json", served | {"pid": started.process.pid})
     return name
 
 
@@ -108,16 +108,16 @@ def stop(server: str) -> None:
 
 
 def _read(folder: Path) -> Server:
-    told: dict[str, Any] = read_json(folder / "served.json")
+    served: dict[str, Any] = read_json(folder / "served.json")
     alive = is_held(folder / "lock")
     text = ""
     with suppress(OSError), (folder / "log").open("rb") as file:
         text = file.read(_TAIL).decode(errors="replace")
     found = _ADDRESS.search(text)
     lines = [line.strip() for line in text.splitlines() if line.strip() and not _ADDRESS.match(line)]
-    said = (lines[-1] if lines else "").removeprefix("Error: ")
+    last_line = (lines[-1] if lines else "").removeprefix("Error: ")
     address = found[1] if found else None
-    return Server(folder.name, str(told["model"]), alive, address, said, str(told.get("since")))
+    return Server(folder.name, str(served["model"]), alive, address, last_line, str(served.get("since")))
 
 
 def _home() -> Path:

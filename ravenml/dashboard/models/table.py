@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ravenml.common.formatting import format_size, local_time
-from ravenml.dashboard.controls import link, named, table
-from ravenml.dashboard.layout import empty, frame, heading, section, tell
+from ravenml.dashboard.controls import link, set_label, table
+from ravenml.dashboard.layout import empty_state, heading, page_frame, section, show_error
 from ravenml.dashboard.models import serving
 from ravenml.dashboard.models.upload import UploadForm
 from ravenml.errors import RavenError
@@ -19,7 +19,7 @@ _WIDE = ("Architecture", "Plugin", "Dataset", "Size", "Finished", "Where")  # fo
 _MOST = 200  # models that are listed; the filter finds the others
 
 
-def stored() -> tuple[list[Model], str]:
+def read_models() -> tuple[list[Model], str]:
     """Every stored model, newest first, and why the bucket's are not among them.  Work for a thread."""
     here, problem = list_models(local_models(), "local"), ""
     there: list[Model] = []
@@ -35,7 +35,7 @@ async def show() -> None:
     """Build the page."""
     from nicegui import ui
 
-    with frame("Models", "/models"):
+    with page_frame("Models", "/models"):
         heading("Models", "What trainings have stored: to try, to serve, and to begin with.")
         page = ModelsPage()
         await page.read()
@@ -56,7 +56,7 @@ class ModelsPage:
         """Look at stores and servers."""
         from nicegui import run
 
-        self._models, self._problem = await run.io_bound(stored) or ([], "")
+        self._models, self._problem = await run.io_bound(read_models) or ([], "")
         self._servers = await run.io_bound(serving.servers) or []
 
     def build(self) -> None:
@@ -100,12 +100,12 @@ class ModelsPage:
             if self._problem:
                 ui.label(f"The bucket's models are not shown: {self._problem}").classes("warn wrap")
             if not self._models:
-                with empty("layers", "No model is stored yet.", "A completed training stores its own."):
+                with empty_state("layers", "No model is stored yet.", "A completed training stores its own."):
                     ui.button("Train a model", on_click=lambda: ui.navigate.to("/train")).props("unelevated")
                 return
             if len(self._models) > 8:
                 field = ui.input(placeholder="Filter by any word", value=self._words, on_change=self._filter)
-                named(field.props("outlined dense clearable debounce=300"), "Filter the models")
+                set_label(field.props("outlined dense clearable debounce=300"), "Filter the models")
             self._table = ui.element("section").classes("card flush")
             self._rows()
 
@@ -187,11 +187,11 @@ def serve_button(model_id: str, then: Any) -> None:
         try:
             await run.io_bound(serving.serve, model_id)
         except (RavenError, OSError) as error:
-            tell(error)
+            show_error(error)
         await then()
 
     button = ui.button("Try or serve", icon="play_arrow", on_click=go).props("flat dense no-wrap")
-    named(button, f"Try or serve {model_id}")
+    set_label(button, f"Try or serve {model_id}")
 
 
 def server_line(server: serving.Server, then: Any) -> None:
@@ -203,7 +203,7 @@ def server_line(server: serving.Server, then: Any) -> None:
         try:
             await run.io_bound(serving.stop, server.id)
         except RavenError as error:
-            tell(error)
+            show_error(error)
         await then()
 
     with ui.element("div").classes("line"):
@@ -216,6 +216,6 @@ def server_line(server: serving.Server, then: Any) -> None:
             ui.spinner(size="18px").props('aria-hidden="true"')
             ui.label("starting").classes("muted")
         else:
-            ui.label(server.said or "It ended without a word.").classes("bad wrap grow")
+            ui.label(server.last_line or "It ended without a word.").classes("bad wrap grow")
         ui.space()
         stop = ui.button("Stop" if server.alive else "Dismiss", on_click=end).props("flat dense")

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ravenml.common.formatting import format_size
-from ravenml.dashboard.controls import named
-from ravenml.dashboard.layout import tell
+from ravenml.dashboard.controls import set_label
+from ravenml.dashboard.layout import show_error
 from ravenml.dashboard.models import uploads
 from ravenml.errors import RavenError
 from ravenml.store.factory import models_store
@@ -47,10 +47,10 @@ class UploadForm:
                 js_handler=f"(event) => sendInParts(event.target.files[0], '/models/upload/{self._key}', "
                 f"{uploads.PART}, (told) => emit(told))",
             )
-            named(field, "The model's file")
+            set_label(field, "The model's file")
             self._progress = ui.element("progress").props("max=1 value=0")
             self._progress.set_visibility(False)
-            self._told = ui.label().classes("small muted")
+            self._status = ui.label().classes("small muted")
         with ui.element("div").classes("line"):
             self._title = ui.input("Name in lists").props("outlined dense").classes("medium")
             self._plugin = ui.input("Plugin, if the file does not say").props("outlined dense")
@@ -61,22 +61,22 @@ class UploadForm:
 
     async def _sent(self, event: Any) -> None:
         """The browser tells how far it is."""
-        told = event.args if isinstance(event.args, dict) else {}
-        if told.get("problem"):
-            tell(told["problem"])
+        sent_state = event.args if isinstance(event.args, dict) else {}
+        if sent_state.get("problem"):
+            show_error(sent_state["problem"])
             return
-        sent, size = float(told.get("sent") or 0), float(told.get("size") or 0)
-        self._name = str(told.get("name") or "model-state.tar")
+        sent, size = float(sent_state.get("sent") or 0), float(sent_state.get("size") or 0)
+        self._name = str(sent_state.get("name") or "model-state.tar")
         self._progress.set_visibility(True)
         self._progress.props["value"] = sent / size if size else 1
-        self._told.text = f"{format_size(int(sent))} of {format_size(int(size))}"
+        self._status.text = f"{format_size(int(sent))} of {format_size(int(size))}"
         self._store.set_enabled(sent >= size)
 
     async def _push(self) -> None:
         from nicegui import run, ui
 
         self._store.disable()
-        self._told.text = "Checking and storing…"
+        self._status.text = "Checking and storing…"
         try:
             model = await run.io_bound(
                 _store_file,
@@ -89,24 +89,24 @@ class UploadForm:
             # The person knows the file by another name than the one it was kept under.
             text = str(error)
             with contextlib.suppress(RavenError):
-                text = text.replace(str(uploads.place(self._key)), self._name)
-            tell(
+                text = text.replace(str(uploads.path_of(self._key)), self._name)
+            show_error(
                 text.replace("with --plugin", "in the form").replace(
                     "store it with --transfer-only", "tick the box"
                 )
             )
-            self._told.text = ""
+            self._status.text = ""
             self._store.enable()
             return
         ui.notify(f"Stored as {model}.", position="bottom")
         uploads.clear(self._key)
-        self._told.text = ""
+        self._status.text = ""
         self._progress.set_visibility(False)
         await self._again()
 
 
 def _store_file(key: str, plugin: str | None, name: str, transfer_only: bool) -> str:
     """Check the file as if it were unpacked, and store it."""
-    path = uploads.place(key)
+    path = uploads.path_of(key)
     check_model(path)
     return push_file(models_store(), path, plugin, name, transfer_only)

@@ -31,7 +31,7 @@ def begin() -> str:
     return key
 
 
-def place(key: str) -> Path:
+def path_of(key: str) -> Path:
     """Where the file of a key lies, once something was sent.
 
     Raises:
@@ -49,7 +49,7 @@ def add(key: str, at: int, content: bytes) -> int:
         InputError: it is not a part that follows, or the file becomes larger than allowed.
         RavenError: the disk is full.
     """
-    path = place(key)
+    path = path_of(key)
     if at == 0:  # another file was chosen
         clear(key)
     size = path.stat().st_size if path.exists() else 0
@@ -68,7 +68,7 @@ def add(key: str, at: int, content: bytes) -> int:
 def clear(key: str) -> None:
     """Delete what was sent; another file may be."""
     with suppress(InputError, OSError):
-        place(key).unlink()
+        path_of(key).unlink()
 
 
 def forget(key: str) -> None:

@@ -19,7 +19,7 @@ _PATIENCE = 4.0  # seconds that a cluster has to answer
 
 
 @dataclass(frozen=True)
-class Job:
+class PendingRun:
     """A run that has not ended.
 
     Attributes:
@@ -36,7 +36,7 @@ class Job:
 
 
 @dataclass
-class Place:
+class QueueStatus:
     """A queue.
 
     Attributes:
@@ -47,12 +47,12 @@ class Place:
     name: str
     address: str
     asked: str
-    told: str = ""
+    message: str = ""
     answers: bool | None = None
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[PendingRun] = field(default_factory=list)
 
 
-def jobs_of(rows: Sequence[Row]) -> list[Job]:
+def pending_runs(rows: Sequence[Row]) -> list[PendingRun]:
     """The runs among these that have not ended, and where they are."""
     found = []
     for row in rows:
@@ -65,11 +65,11 @@ def jobs_of(rows: Sequence[Row]) -> list[Job]:
         except (RavenError, AttributeError):
             queue = ""
         waits = str(beat.get("waits_for") or "") if row["status"] == "waiting" else ""
-        found.append(Job(row, queue, str(beat.get("host") or ""), waits))
+        found.append(PendingRun(row, queue, str(beat.get("host") or ""), waits))
     return found
 
 
-def places(ask: bool) -> list[Place]:
+def queue_statuses(ask: bool) -> list[QueueStatus]:
     """Every queue.
 
     Args:
@@ -86,26 +86,26 @@ def places(ask: bool) -> list[Place]:
     return found
 
 
-def _place(name: str, queue: NamedQueue) -> Place:
+def _place(name: str, queue: NamedQueue) -> QueueStatus:
     asked = ", ".join(f"{amount:g} {what}" for what, amount in queue.settings.resources.items())
-    return Place(name, "this machine" if queue.is_local else queue.settings.address, asked)
+    return QueueStatus(name, "this machine" if queue.is_local else queue.settings.address, asked)
 
 
-def _ask(place: Place, queue: NamedQueue) -> None:
+def _ask(place: QueueStatus, queue: NamedQueue) -> None:
     try:
         jobs = queue.cluster_if_up()
         if jobs is None:
-            place.told = "Not running; it starts by itself when something is sent to it."
+            place.message = "Not running; it starts by itself when something is sent to it."
             return
         version = jobs.version(_PATIENCE)
         has = jobs.resources()
         parts = [f"{has[name]:g} {name}" for name in ("CPU", "GPU") if has.get(name)]
-        place.told, place.answers = f"Ray {version} answers: {', '.join(parts) or 'no nodes'}", True
+        place.message, place.answers = f"Ray {version} answers: {', '.join(parts) or 'no nodes'}", True
     except (RavenError, KeyError, ValueError) as error:
-        place.told, place.answers = str(error), False
+        place.message, place.answers = str(error), False
 
 
-def describe(jobs: Sequence[Job], queue: str) -> list[Job]:
+def in_queue(jobs: Sequence[PendingRun], queue: str) -> list[PendingRun]:
     """The jobs of one queue, running ones first."""
     mine: list[Any] = [job for job in jobs if job.queue == queue]
     return sorted(mine, key=lambda job: job.row["status"] != "running")

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from ravenml.config.home import runs_dir
-from ravenml.dashboard.layout import tell
+from ravenml.dashboard.layout import show_error
 from ravenml.dashboard.processes import Started, start
 from ravenml.errors import RavenError
 from ravenml.runs import layout
@@ -36,7 +36,7 @@ async def stop(*run_ids: str) -> None:
     named = run_ids[0] if len(run_ids) == 1 else f"{len(run_ids)} runs"
     ui.notify(f"Asked {named} to stop; what resuming needs is saved.", position="bottom")
     asked = await asyncio.gather(*(asyncio.to_thread(_ask, run_id) for run_id in run_ids))
-    waited = await asyncio.gather(*(command.ended(_GRACE + 30) for command in asked))
+    waited = await asyncio.gather(*(command.wait(_GRACE + 30) for command in asked))
     left = [(name, command) for name, command, code in zip(run_ids, asked, waited, strict=True) if code != 0]
     if not left:
         return
@@ -46,7 +46,7 @@ async def stop(*run_ids: str) -> None:
             "strong"
         )
         for _, command in left:
-            ui.label(command.said()).classes("wrap")
+            ui.label(command.last_line()).classes("wrap")
         with ui.element("div").classes("line"):
             sure = ui.button("End it for sure" if one else "End them for sure")
             sure.on_click(lambda: dialog.submit(True)).props("unelevated color=negative")
@@ -55,9 +55,9 @@ async def stop(*run_ids: str) -> None:
     dialog.delete()
     if answer:
         ended = [start(["runs", "stop", run_id, "--grace", "1", "--kill"]) for run_id, _ in left]
-        for command, code in zip(ended, await asyncio.gather(*(c.ended(60) for c in ended)), strict=True):
+        for command, code in zip(ended, await asyncio.gather(*(c.wait(60) for c in ended)), strict=True):
             if code != 0:
-                tell(command.said())
+                show_error(command.last_line())
 
 
 def _ask(run_id: str) -> Started:
@@ -73,8 +73,8 @@ async def resume(run_id: str) -> bool:
     going = start(["runs", "resume", run_id])
     waited = 0.0
     while waited < _BEGIN:
-        if await going.ended(0.5):
-            tell(going.said() or f"{run_id} could not go on; its command ended without a word.")
+        if await going.wait(0.5):
+            show_error(going.last_line() or f"{run_id} could not go on; its command ended without a word.")
             return False
         folder = runs_dir() / run_id
         if going.process.poll() == 0 or status(folder, read_record(folder)) in UNDER_WAY:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ravenml.common.formatting import format_size
 from ravenml.dashboard.controls import table
-from ravenml.dashboard.runs.files import address
+from ravenml.dashboard.runs.files import file_url
 from ravenml.dashboard.runs.state import State
 from ravenml.runs import layout
 
@@ -24,7 +24,7 @@ _OPEN = ("", layout.CHECKPOINTS, layout.ARTIFACTS)  # folders whose files are li
 _HIDDEN = (layout.LOCK, layout.CONTROL, "readers")
 
 
-def files(folder: Path) -> tuple[list[tuple[str, int]], int]:
+def list_files(folder: Path) -> tuple[list[tuple[str, int]], int]:
     """Names within the folder with sizes in bytes, the most wanted first, and how many more there are.
 
     Links are left out, for what they lead to may not be served.  Work for a thread.
@@ -72,6 +72,6 @@ def _list(state: State, found: list[tuple[str, int]]) -> None:
     from nicegui import ui
 
     def row(name: str) -> None:
-        ui.link(name, address(state.id, state.path(name))).classes("wrap").props(add="download")
+        ui.link(name, file_url(state.id, state.path(name))).classes("wrap").props(add="download")
 
     table(["File", "Size"], [[lambda name=name: row(name), format_size(count)] for name, count in found])

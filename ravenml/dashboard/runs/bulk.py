@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ravenml.config.home import runs_dir
-from ravenml.dashboard.layout import tell
+from ravenml.dashboard.layout import show_error
 from ravenml.dashboard.runs.actions import stop
 from ravenml.errors import RavenError
 from ravenml.runs.notes import change_tags
@@ -20,8 +20,8 @@ class Bulk:
         again: called when something was changed.
     """
 
-    def __init__(self, again: Callable[[], Awaitable[None]]) -> None:
-        self._again = again
+    def __init__(self, reload: Callable[[], Awaitable[None]]) -> None:
+        self._reload = reload
         self._chosen: list[str] = []
 
     def build(self) -> None:
@@ -36,7 +36,7 @@ class Bulk:
             ui.button("Tag", icon="sell", on_click=self._tag).props("flat dense")
             ui.button("Stop", icon="stop", on_click=self._stop).props("flat dense")
             ui.button("Remove", icon="delete", on_click=self._remove).props("flat dense color=negative")
-        self._say()
+        self._update()
 
     @property
     def chosen(self) -> list[str]:
@@ -51,13 +51,13 @@ class Bulk:
     def choose(self, ids: Sequence[str]) -> None:
         """Choose exactly these."""
         self._chosen = list(ids)
-        self._say()
+        self._update()
 
     def keep(self, ids: Sequence[str]) -> None:
         """Forget what is not among these: what cannot be seen is not chosen."""
         self.choose([one for one in self._chosen if one in ids])
 
-    def _say(self) -> None:
+    def _update(self) -> None:
         count = len(self._chosen)
         self._count.text = f"{count} run{'s' * (count != 1)} selected"
         self._bar.set_visibility(count > 0)
@@ -120,5 +120,5 @@ class Bulk:
             return problems
 
         for problem in await run.io_bound(work, list(self._chosen)) or []:
-            tell(problem)
-        await self._again()
+            show_error(problem)
+        await self._reload()

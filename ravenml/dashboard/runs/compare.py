@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ravenml.config.home import runs_dir
-from ravenml.dashboard.charts import PERIOD, Charts, Source, folds_of
+from ravenml.dashboard.charts import PERIOD, Charts, Source, fold_folders
 from ravenml.dashboard.controls import link, table
-from ravenml.dashboard.layout import empty, frame, heading, section
-from ravenml.dashboard.runs.words import cell, status_chip
+from ravenml.dashboard.layout import empty_state, heading, page_frame, section
+from ravenml.dashboard.runs.words import format_cell, status_chip
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.comparison import Compared, compare
@@ -27,14 +27,16 @@ async def show(ids: list[str]) -> None:
     known = set(await run.io_bound(layout.run_ids) or ())
     chosen = [one for one in dict.fromkeys(ids) if one in known][:_MOST]
     missing = [one for one in dict.fromkeys(ids) if one not in known]
-    with frame("Compare runs", "/runs"):
+    with page_frame("Compare runs", "/runs"):
         heading("Compare runs", f"{len(chosen)} run{'s' * (len(chosen) != 1)} over one another.")
         if missing:
             ui.label(f"Not here: {', '.join(missing)}").classes("warn wrap")
         if len(ids) > _MOST:
             ui.label(f"Only the first {_MOST} are compared.").classes("warn")
         if not chosen:
-            with empty("compare_arrows", "No runs were chosen.", "Select some in the table, then Compare."):
+            with empty_state(
+                "compare_arrows", "No runs were chosen.", "Select some in the table, then Compare."
+            ):
                 ui.link("All runs", "/runs")
             return
         charts = Charts([_source(one) for one in chosen])
@@ -68,7 +70,7 @@ def _read(ids: list[str], charts: Charts) -> Compared | str:
 
 def _source(run_id: str) -> Source:
     folder = runs_dir() / run_id
-    return Source(_name(run_id), tuple(folds_of(folder)) or (folder,))
+    return Source(_name(run_id), tuple(fold_folders(folder)) or (folder,))
 
 
 def _name(run_id: str) -> str:
@@ -113,7 +115,7 @@ def _differences(compared: Compared) -> None:
     if not compared.differing:
         ui.label("They were told the same.").classes("muted")
         return
-    rows = [[name, *map(cell, values)] for name, values in compared.differing.items()]
+    rows = [[name, *map(format_cell, values)] for name, values in compared.differing.items()]
     table(["", *map(_name, compared.ids)], rows, numbers=False)
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from ravenml.dashboard.charts import folds_of
+from ravenml.dashboard.charts import fold_folders
 from ravenml.dashboard.runs.state import State
 from ravenml.runs import layout
 
@@ -18,14 +18,14 @@ _PARTS = 1_000  # pieces of text on a page; a run may print for days
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
-def text_of(content: bytes) -> str:
+def clean_text(content: bytes) -> str:
     """Printed bytes as text: colours and cursor movements left out, of a bar that redraws itself the last."""
     lines = content.decode("utf-8", errors="replace").split("\n")
     kept = (_CONTROLS.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in lines)
     return "\n".join(line if len(line) <= _LINE else f"{line[:_LINE]}…" for line in kept)
 
 
-class Log:
+class LogReader:
     """A log that is read from its end in both directions.  Its methods are work for a thread."""
 
     def __init__(self, path: Path) -> None:
@@ -55,7 +55,7 @@ class Log:
         if ended and len(content) < 4 * _MORE:
             whole = content
         self.end += len(whole)
-        return text_of(whole)
+        return clean_text(whole)
 
     def before(self) -> str:
         """A part of what stands before."""
@@ -64,7 +64,7 @@ class Log:
             begin = min(self._after_line(begin), self.begin)
         content = self._read(begin, self.begin)
         self.begin = begin
-        return text_of(content)
+        return clean_text(content)
 
     def _after_line(self, place: int) -> int:
         found = self._read(place, place + _TAIL).find(b"\n")
@@ -89,9 +89,9 @@ class Console:
     """The log on the current page; of a k-fold run, the fold's that is chosen."""
 
     def __init__(self, state: State) -> None:
-        names = folds_of(state.folder)
+        names = fold_folders(state.folder)
         self._places = {"": state.folder} | {f"fold {path.name}": path for path in names}
-        self._log = Log(state.folder / layout.CONSOLE)
+        self._log = LogReader(state.folder / layout.CONSOLE)
         self._ended = not state.under_way
         self._parts: deque[tuple[Any, int]] = deque()  # what is shown, and where in the log each piece ends
 
@@ -116,7 +116,7 @@ class Console:
         self._put(await run.io_bound(self._log.new))
 
     async def _choose(self, event: Any) -> None:
-        self._log = Log(self._places[event.value] / layout.CONSOLE)
+        self._log = LogReader(self._places[event.value] / layout.CONSOLE)
         await self._tail()
 
     async def _tail(self) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.dashboard.controls import table
-from ravenml.dashboard.runs.previews import pictures_of_the_end, strip
+from ravenml.dashboard.runs.previews import find_final_pictures, strip
 from ravenml.dashboard.runs.state import State
-from ravenml.dashboard.runs.words import cell
+from ravenml.dashboard.runs.words import format_cell
 from ravenml.runs.curves import as_number
 
 _SIZES = {"original_size": "at the images' own sizes", "model_size": "at the network's input size"}
@@ -48,7 +48,7 @@ def build(state: State) -> None:
             ui.label(f"Measured {_SIZES[chosen['name']]}.").classes("muted small")
         box = ui.element("div").classes("stack wide-gap")
         show()
-    files = pictures_of_the_end(state.folder)
+    files = find_final_pictures(state.folder)
     for begin, title in (("worst", "Where it does worst"), ("best", "Where it does best")):
         some = [file for file in files if Path(file).name.startswith(begin)]
         if some:
@@ -148,4 +148,4 @@ def _worst(per_image: Sequence[Any]) -> None:
 
 def _percent(value: Any) -> str:
     number = as_number(value)
-    return "-" if number is None else f"{100 * number:.1f} %" if 0 <= number <= 1 else cell(number)
+    return "-" if number is None else f"{100 * number:.1f} %" if 0 <= number <= 1 else format_cell(number)

@@ -16,12 +16,12 @@ ADDRESS = "/runs/{run_id}/files/{path:path}"
 _SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp")
 
 
-def address(run_id: str, path: str) -> str:
+def file_url(run_id: str, path: str) -> str:
     """Where a file of a run is served."""
     return f"/runs/{quote(run_id)}/files/{quote(path)}"
 
 
-def folder_of(run_id: str) -> Path | None:
+def find_folder(run_id: str) -> Path | None:
     """The folder of the run that is called exactly so; None where there is none."""
     if run_id.startswith(".") or Path(run_id).name != run_id or "\0" in run_id:
         return None
@@ -32,7 +32,7 @@ def folder_of(run_id: str) -> Path | None:
         return None
 
 
-def inside(folder: Path, path: str) -> Path | None:
+def resolve_inside(folder: Path, path: str) -> Path | None:
     """The file of a run, with all links resolved; None where that is none, or lies elsewhere."""
     try:
         base = folder.resolve()
@@ -42,12 +42,12 @@ def inside(folder: Path, path: str) -> Path | None:
         return None
 
 
-def answer(run_id: str, path: str) -> Any:
+def serve_file(run_id: str, path: str) -> Any:
     """The response to a request for a file."""
     from fastapi.responses import FileResponse, PlainTextResponse
 
-    folder = folder_of(run_id)
-    found = inside(folder, path) if folder is not None else None
+    folder = find_folder(run_id)
+    found = resolve_inside(folder, path) if folder is not None else None
     if found is None:
         return PlainTextResponse("There is no such file in this run.", 404)
     kind = mimetypes.guess_type(found.name)[0] or ""

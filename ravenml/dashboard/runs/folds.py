@@ -81,7 +81,7 @@ def _boxes(title: str, summary: Mapping[str, Any], names: Sequence[str], out: Ma
     ]
     muted = "getComputedStyle(document.body).getPropertyValue('--muted').trim()"
     rule = "getComputedStyle(document.body).getPropertyValue('--line').trim()"
-    told = "; ".join(
+    spread_text = "; ".join(
         f"{name}: {min(found):.4g} to {max(found):.4g}"
         for name, found in zip(names, several, strict=True)
         if found
@@ -90,7 +90,7 @@ def _boxes(title: str, summary: Mapping[str, Any], names: Sequence[str], out: Ma
         with ui.element("figcaption").classes("chart-head"):
             ui.label(title).classes("strong")
         box = ui.element("div").classes("chart-plot").props("role=img")
-        box.props["aria-label"] = f"Spread over the folds. {told}."
+        box.props["aria-label"] = f"Spread over the folds. {spread_text}."
         with box:
             ui.echart(
                 {

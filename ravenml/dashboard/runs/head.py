@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ravenml.dashboard.controls import link, named, short_path
-from ravenml.dashboard.layout import tell
+from ravenml.dashboard.controls import link, set_label, short_path
+from ravenml.dashboard.layout import show_error
 from ravenml.dashboard.runs import actions
-from ravenml.dashboard.runs.provenance import dataset_of
+from ravenml.dashboard.runs.provenance import get_dataset
 from ravenml.dashboard.runs.state import State
-from ravenml.dashboard.runs.words import cell, lasted, moment, status_chip
+from ravenml.dashboard.runs.words import format_cell, format_elapsed, moment, status_chip
 from ravenml.errors import RavenError
 from ravenml.runs.notes import change_note, change_tags
 
 
-def head(state: State) -> None:
+def build_head(state: State) -> None:
     """Title, status, buttons."""
     from nicegui import ui
 
@@ -26,7 +26,7 @@ def head(state: State) -> None:
             with ui.element("div").classes("line tight"):
                 status_chip(state.status)
                 ui.label(_about(state, name)).classes("muted small wrap")
-        buttons(state)
+        build_buttons(state)
     why = state.error or state.result.get("error") or state.result.get("reason")
     if why:
         ui.label(str(why)).classes("bad wrap" if state.status in ("failed", "broken") else "muted wrap")
@@ -43,15 +43,15 @@ def _about(state: State, name: str) -> str:
     parts = [
         state.id if name else "",
         f"{record.get('plugin') or record.get('kind') or ''} {record.get('plugin_version') or ''}".strip(),
-        f"on {dataset_of(record).get('name')}" if dataset_of(record) else "",
+        f"on {get_dataset(record).get('name')}" if get_dataset(record) else "",
         f"begun {moment(record.get('created'))}" if record.get("created") else "",
     ]
     if state.result.get("finished"):
-        parts.append(f"took {lasted(record.get('created'), state.result['finished'])}")
+        parts.append(f"took {format_elapsed(record.get('created'), state.result['finished'])}")
     return "  ·  ".join(part for part in parts if part)
 
 
-def buttons(state: State) -> None:
+def build_buttons(state: State) -> None:
     """What can be done with the run."""
     from nicegui import ui
 
@@ -106,14 +106,14 @@ class Notes:
                 self._fill()
             # Beside what is made anew with every change, so that nothing is lost that is being typed.
             self._field = ui.input(placeholder="Add a tag").props("dense borderless").classes("tag-field")
-            named(self._field, "Add a tag")
+            set_label(self._field, "Add a tag")
             self._field.on("keydown.enter", lambda: self._change(add=(self._field.value or "").split()))
         with ui.element("div").classes("line"):
             self._note = ui.textarea(
                 placeholder="A note, for yourself and others", value=str(self._state.notes.get("note") or "")
             )
             self._note.props("outlined dense autogrow rows=1").classes("grow")
-            named(self._note, "Note")
+            set_label(self._note, "Note")
             self._save = ui.button("Save", on_click=self._write).props("flat dense")
             self._save.set_visibility(False)
             self._note.on_value_change(lambda: self._save.set_visibility(True))
@@ -128,7 +128,7 @@ class Notes:
                 ui.label(tag)
                 remove = ui.element("button").classes("chip-remove").props("type=button")
                 remove.on("click", lambda tag=tag: self._change(remove=[tag]))
-                named(remove, f"Remove the tag {tag}")
+                set_label(remove, f"Remove the tag {tag}")
                 with remove:
                     ui.icon("close").props('aria-hidden="true"')
 
@@ -136,7 +136,7 @@ class Notes:
         try:
             self._tags = change_tags(self._state.folder, add or [], remove or [])
         except RavenError as error:
-            tell(error)
+            show_error(error)
             return
         if add:
             self._field.value = ""
@@ -148,24 +148,24 @@ class Notes:
         try:
             change_note(self._state.folder, self._note.value or "")
         except RavenError as error:
-            tell(error)
+            show_error(error)
             return
         self._save.set_visibility(False)
 
 
-def scores(state: State) -> list[tuple[str, Any]]:
+def final_scores(state: State) -> list[tuple[str, Any]]:
     """The final scores that a person looks at first."""
     metrics = state.result.get("metrics") or {}
     names = [name for name in metrics if name.startswith("val/") and name.count("/") == 1] or [
         name for name in metrics if name.count("/") == 1
     ]
-    return [(name, cell(metrics[name])) for name in names]
+    return [(name, format_cell(metrics[name])) for name in names]
 
 
-def told(state: State) -> list[tuple[str, Any]]:
+def run_facts(state: State) -> list[tuple[str, Any]]:
     """What is known about how the run came to be, as names and values."""
     record = state.record
-    dataset = dataset_of(record)
+    dataset = get_dataset(record)
     split = record.get("split") or {}
     kfold = record.get("kfold") or {}
     origin = (record.get("origin") or {}).get("clone_of")

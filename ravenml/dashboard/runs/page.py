@@ -39,4 +39,4 @@ def register(settings: Settings) -> None:
 
     @app.get(files.ADDRESS, include_in_schema=False)
     def file(run_id: str, path: str) -> Any:
-        return files.answer(run_id, path)
+        return files.serve_file(run_id, path)

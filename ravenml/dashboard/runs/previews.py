@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.dashboard.controls import slider
-from ravenml.dashboard.runs.files import address
+from ravenml.dashboard.runs.files import file_url
 from ravenml.dashboard.runs.state import State
 from ravenml.runs import layout
 
@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"(.*?)[_\- ]?(\d+)$")
 
 
 @dataclass
-class Gallery:
+class PreviewSet:
     """Pictures of the same thing at several moments.
 
     Attributes:
@@ -32,7 +32,7 @@ class Gallery:
     rows: dict[str, list[str | None]] = field(default_factory=dict)
 
 
-def gallery(folder: Path) -> Gallery:
+def find_previews(folder: Path) -> PreviewSet:
     """The pictures in a run's folder, apart from those about its end.  Work for a thread."""
     root = folder / layout.PREVIEWS
     found: dict[str, dict[tuple[int, int, str], str]] = {}
@@ -40,7 +40,7 @@ def gallery(folder: Path) -> Gallery:
         name = path.relative_to(root)
         if path.suffix.lower() not in PICTURES or name.parts[0] == EVALUATION:
             continue
-        what, moment = _told_apart(name)
+        what, moment = _parse_name(name)
         found.setdefault(what, {})[moment] = f"{layout.PREVIEWS}/{name.as_posix()}"
     moments = sorted({moment for row in found.values() for moment in row})
     names = [
@@ -53,10 +53,10 @@ def gallery(folder: Path) -> Gallery:
         for moment in moments:
             last = row.get(moment, last)
             rows[what].append(last)
-    return Gallery(names, rows)
+    return PreviewSet(names, rows)
 
 
-def _told_apart(name: Path) -> tuple[str, tuple[int, int, str]]:
+def _parse_name(name: Path) -> tuple[str, tuple[int, int, str]]:
     """What a picture shows and when, from its name: ``val/street/epoch_003``, ``samples_12``."""
     stem, parent = name.stem, name.parent.as_posix()
     match = _NUMBER.fullmatch(stem)
@@ -72,7 +72,7 @@ def _told_apart(name: Path) -> tuple[str, tuple[int, int, str]]:
 class Previews:
     """The gallery on the current page."""
 
-    def __init__(self, state: State, found: Gallery) -> None:
+    def __init__(self, state: State, found: PreviewSet) -> None:
         self._state, self._gallery = state, found
         self._at = len(found.moments) - 1
         self._pictures: dict[str, Any] = {}
@@ -109,10 +109,10 @@ class Previews:
     def _set(self, image: Any, file: str | None) -> None:
         image.set_visibility(file is not None)
         if file is not None:
-            image.props["src"] = address(self._state.id, self._state.path(file))
+            image.props["src"] = file_url(self._state.id, self._state.path(file))
 
 
-def pictures_of_the_end(folder: Path) -> list[str]:
+def find_final_pictures(folder: Path) -> list[str]:
     """The pictures about a training's end: confusion matrix, worst and best images."""
     found = sorted((folder / layout.PREVIEWS / EVALUATION).glob("*"))
     return [f"{layout.PREVIEWS}/{EVALUATION}/{path.name}" for path in found if path.suffix in PICTURES]
@@ -126,7 +126,7 @@ def strip(state: State, files: Sequence[str], title: str) -> None:
         ui.label(title)
     with ui.element("div").classes("pictures"):
         for file in files:
-            target = address(state.id, state.path(file))
+            target = file_url(state.id, state.path(file))
             name = Path(file).stem.replace("_", " ")
             with ui.element("figure").classes("picture"), ui.link(target=target, new_tab=True):
                 image = ui.element("img").props("decoding=async")  # a few: they need not wait for scrolling

@@ -8,13 +8,13 @@ from typing import Any
 
 from ravenml.common.formatting import format_duration, parse_timestamp
 from ravenml.common.io import read_json
-from ravenml.dashboard.charts import folds_of
+from ravenml.dashboard.charts import fold_folders
 from ravenml.runs import layout
 from ravenml.runs.progress import RunProgress, main_metrics
 from ravenml.runs.views import own_subtask, short
 
 
-class Progress:
+class ProgressBars:
     """Bars on the current page.  :meth:`read` is work for a thread, :meth:`show` puts what it found there."""
 
     def __init__(self, folder: Path) -> None:
@@ -24,7 +24,7 @@ class Progress:
 
     def read(self) -> None:
         """Take in what is new."""
-        places = folds_of(self.folder)
+        places = fold_folders(self.folder)
         for place in places or [self.folder]:
             if place not in self._watched:
                 label = f"fold {place.name}" if place != self.folder else ""
@@ -54,11 +54,11 @@ class Progress:
             if bar.props.get("value") != done:
                 bar.props.set_optional("value", None if done is None else round(done, 4))
             bar.props["aria-label"] = f"Progress {watched.label}".strip()
-            text.text = said(watched)
+            text.text = describe_progress(watched)
             row.set_visibility(bool(text.text))
 
 
-def said(watched: RunProgress) -> str:
+def describe_progress(watched: RunProgress) -> str:
     """Where a training stands, in words."""
     epochs, steps = watched.subtasks.get("Epoch"), watched.subtasks.get("Iteration")
     parts = [watched.label]

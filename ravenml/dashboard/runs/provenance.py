@@ -6,22 +6,22 @@ import shlex
 from typing import Any
 
 from ravenml.common.formatting import format_size
-from ravenml.dashboard.controls import facts, table
-from ravenml.dashboard.layout import command
-from ravenml.dashboard.runs.files import inside
+from ravenml.dashboard.controls import definition_list, table
+from ravenml.dashboard.layout import command_box
+from ravenml.dashboard.runs.files import resolve_inside
 from ravenml.dashboard.runs.state import State
-from ravenml.dashboard.runs.words import cell
+from ravenml.dashboard.runs.words import format_cell
 from ravenml.runs.run_row import settings_of
 
 _DIFF = 400_000  # letters of a diff that are shown
 
 
-def diffs(state: State) -> dict[str, str]:
+def read_diffs(state: State) -> dict[str, str]:
     """The recorded uncommitted changes, by whose they are.  Work for a thread."""
     found = {}
     for name, code in ((state.record.get("provenance") or {}).get("code") or {}).items():
         path = (
-            inside(state.folder, str(code.get("diff")))
+            resolve_inside(state.folder, str(code.get("diff")))
             if isinstance(code, dict) and code.get("diff")
             else None
         )
@@ -38,12 +38,12 @@ def build(state: State, changes: dict[str, str]) -> None:
 
     record, known = state.record, state.record.get("provenance") or {}
     if record.get("command"):
-        command(shlex.join(map(str, record["command"])))
+        command_box(shlex.join(map(str, record["command"])))
     machine = known.get("machine") or {}
     gpus = ", ".join(
-        cell(gpu.get("name") if isinstance(gpu, dict) else gpu) for gpu in machine.get("gpus") or ()
+        format_cell(gpu.get("name") if isinstance(gpu, dict) else gpu) for gpu in machine.get("gpus") or ()
     )
-    dataset = dataset_of(record)
+    dataset = get_dataset(record)
     rows: list[tuple[str, Any]] = [("Given in", record.get("folder"))]
     for name, code in (known.get("code") or {}).items():
         if isinstance(code, dict):
@@ -52,14 +52,14 @@ def build(state: State, changes: dict[str, str]) -> None:
         ("Dataset", f"{dataset.get('path')}" if dataset else None),
         ("Its SHA-256", dataset.get("sha256")),
         ("Python", known.get("python")),
-        ("Machine", ", ".join(cell(machine[k]) for k in ("host", "system", "cpu") if machine.get(k))),
+        ("Machine", ", ".join(format_cell(machine[k]) for k in ("host", "system", "cpu") if machine.get(k))),
         (
             "Cores, memory",
             f"{machine.get('cores')}, {format_size(machine.get('memory_bytes') or 0)}" if machine else None,
         ),
         ("GPUs", gpus),
     ]
-    facts(rows)
+    definition_list(rows)
     for name, text in changes.items():
         with ui.expansion(f"Changes that were not committed: {name}").classes("more"):
             diff(text)
@@ -70,10 +70,10 @@ def build(state: State, changes: dict[str, str]) -> None:
     packages = known.get("packages")
     if isinstance(packages, dict) and packages:
         with ui.expansion(f"Packages ({len(packages)})").classes("more"):
-            table(["Package", "Version"], [[k, cell(v)] for k, v in packages.items()], numbers=False)
+            table(["Package", "Version"], [[k, format_cell(v)] for k, v in packages.items()], numbers=False)
 
 
-def dataset_of(record: dict[str, Any]) -> dict[str, Any]:
+def get_dataset(record: dict[str, Any]) -> dict[str, Any]:
     """What is recorded of the data; empty where there is nothing."""
     found = record.get("dataset")
     return found if isinstance(found, dict) else {}
@@ -108,4 +108,4 @@ def _code(code: dict[str, Any]) -> str:
 
 
 def _full(value: Any) -> str:
-    return cell(value) if not isinstance(value, str) else value
+    return format_cell(value) if not isinstance(value, str) else value

@@ -8,7 +8,7 @@ from typing import Any
 from nicegui.element import Element
 
 
-class Rows(Element, component="rows.js"):
+class RunsTable(Element, component="rows.js"):
     """A table of runs: a head, a row for each, a box before it.
 
     Args:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ravenml.dashboard.charts import PERIOD, Charts, sources_of
-from ravenml.dashboard.controls import facts
-from ravenml.dashboard.layout import empty, frame, section
+from ravenml.dashboard.charts import PERIOD, Charts, find_sources
+from ravenml.dashboard.controls import definition_list
+from ravenml.dashboard.layout import empty_state, page_frame, section
 from ravenml.dashboard.runs import artifacts, evaluation, folds, provenance
 from ravenml.dashboard.runs.console import Console
-from ravenml.dashboard.runs.files import folder_of
-from ravenml.dashboard.runs.head import Notes, head, scores, told
-from ravenml.dashboard.runs.previews import Gallery, Previews, gallery, pictures_of_the_end
-from ravenml.dashboard.runs.progress import Progress
+from ravenml.dashboard.runs.files import find_folder
+from ravenml.dashboard.runs.head import Notes, build_head, final_scores, run_facts
+from ravenml.dashboard.runs.previews import Previews, PreviewSet, find_final_pictures, find_previews
+from ravenml.dashboard.runs.progress import ProgressBars
 from ravenml.dashboard.runs.state import State, read_state
 from ravenml.runs import layout
 
@@ -22,17 +22,20 @@ async def show(run_id: str, fold: int | None) -> None:
     """Build the page."""
     from nicegui import run, ui
 
-    folder = await run.io_bound(folder_of, run_id)
+    folder = await run.io_bound(find_folder, run_id)
     if folder is not None and fold is not None:
         folder = folder / layout.FOLDS / str(fold)
     if folder is None or not folder.is_dir():
         what = "run" if folder is None else "fold"
-        with frame(f"No such {what}", "/runs"), empty("search_off", f"There is no such {what} here.", run_id):
+        with (
+            page_frame(f"No such {what}", "/runs"),
+            empty_state("search_off", f"There is no such {what} here.", run_id),
+        ):
             ui.link("All runs", "/runs")
         return
     page = RunPage(run_id, fold, folder)
     await run.io_bound(page.read)
-    with frame(page.state.record.get("name") or run_id, "/runs"):
+    with page_frame(page.state.record.get("name") or run_id, "/runs"):
         page.build()
     await ui.context.client.connected(timeout=60)
     await page.fill()
@@ -46,10 +49,10 @@ class RunPage:
     def __init__(self, run_id: str, fold: int | None, folder: Path) -> None:
         self.id, self.fold, self.folder = run_id, fold, folder
         self.state = State(run_id, fold, folder)
-        self.charts = Charts(sources_of(folder))
-        self.progress = Progress(folder)
+        self.charts = Charts(find_sources(folder))
+        self.progress = ProgressBars(folder)
         self.live = True
-        self._gallery = Gallery()
+        self._gallery = PreviewSet()
         self._console: Console | None = None
         self._resting: str | None = None
 
@@ -77,10 +80,10 @@ class RunPage:
         from nicegui import ui
 
         state = self.state
-        head(state)
+        build_head(state)
         if state.under_way:
             self.progress.build()
-        final = scores(state)
+        final = final_scores(state)
         if final:
             with ui.element("div").classes("scores"):
                 for name, value in final[:8]:
@@ -95,10 +98,10 @@ class RunPage:
         state = self.state
         found = await run.io_bound(
             lambda: (
-                gallery(self.folder),
-                provenance.diffs(state),
-                artifacts.files(self.folder),
-                bool(pictures_of_the_end(self.folder)),
+                find_previews(self.folder),
+                provenance.read_diffs(state),
+                artifacts.list_files(self.folder),
+                bool(find_final_pictures(self.folder)),
             )
         )
         if found is None or self._rest.is_deleted:
@@ -122,7 +125,7 @@ class RunPage:
                 self._console = Console(state)
                 await self._console.build()
             with section("Where it comes from"):
-                facts(told(state))
+                definition_list(run_facts(state))
                 provenance.build(state, changes)
             with section("Files"):
                 artifacts.build(state, files, left)
@@ -150,7 +153,7 @@ class RunPage:
             await self.fill()
         elif self.state.under_way:
             self.progress.show()
-            found = await run.io_bound(gallery, self.folder)
+            found = await run.io_bound(find_previews, self.folder)
             if found is not None and found != self._gallery:
                 self._gallery = found
                 self._fill_pictures()

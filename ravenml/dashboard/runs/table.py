@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from ravenml.dashboard.controls import choice, link, named
-from ravenml.dashboard.layout import empty, frame, heading
+from ravenml.dashboard.controls import link, select_field, set_label
+from ravenml.dashboard.layout import empty_state, heading, page_frame
 from ravenml.dashboard.runs.bulk import Bulk
 from ravenml.dashboard.runs.listing import LISTING
 from ravenml.dashboard.runs.query import SCORE, SIZE, STATUSES, Page, Query, select
-from ravenml.dashboard.runs.rows import Rows
-from ravenml.dashboard.runs.words import cell, lasted, moment, score
+from ravenml.dashboard.runs.rows import RunsTable
+from ravenml.dashboard.runs.words import format_cell, format_elapsed, format_score, moment
 from ravenml.runs.filters import Row, lookup
 
 PERIOD = 0.4  # seconds between two looks
@@ -31,21 +31,23 @@ async def show(query: Query) -> None:
     from nicegui import run, ui
 
     rows = await run.io_bound(LISTING.rows)
-    with frame("Runs", "/runs"):
+    with page_frame("Runs", "/runs"):
         heading("Runs", "Everything that was trained or run here, newest first.")
         if not rows:
-            with empty("science", "Nothing was trained yet.", "A run appears here as soon as it begins."):
+            with empty_state(
+                "science", "Nothing was trained yet.", "A run appears here as soon as it begins."
+            ):
                 ui.button("Train a model", on_click=lambda: ui.navigate.to("/train")).props("unelevated")
                 ui.label("or, on the command line: raven train --dataset NAME unet train").classes(
                     "mono muted"
                 )
-        table = Table(query, rows or [])
+        table = RunsPage(query, rows or [])
         if rows:
             table.build()
     ui.timer(PERIOD, table.refresh, immediate=False)
 
 
-class Table:
+class RunsPage:
     """The table on one page."""
 
     def __init__(self, query: Query, rows: list[Row]) -> None:
@@ -53,7 +55,7 @@ class Table:
         self._page = select(rows, query)
         self._tags = _tags(rows)
         self._empty = not rows
-        self.bulk = Bulk(self._again)
+        self.bulk = Bulk(self._reload)
 
     def build(self) -> None:
         """Put filter, table and pages on the page."""
@@ -64,7 +66,7 @@ class Table:
         self.bulk.build()
         with ui.element("section").classes("card flush"):
             with ui.element("div").classes("scroll-x"):
-                self._rows = Rows(self._columns(), self._tick)
+                self._rows = RunsTable(self._columns(), self._tick)
             self._none = ui.label("No runs match.").classes("muted pad")
         self._foot = ui.element("nav").classes("line").props('aria-label="Pages of the table"')
         self._fill(self._page)
@@ -84,7 +86,7 @@ class Table:
         if page != self._page:
             self._fill(page)
 
-    async def _again(self) -> None:
+    async def _reload(self) -> None:
         from nicegui import run
 
         rows = await run.io_bound(LISTING.rows, True)
@@ -97,11 +99,13 @@ class Table:
         with ui.element("form").classes("line").props("action=/runs method=get role=search") as form:
             where = ui.element("input").classes("field grow runs-where").props("type=search name=where")
             where.props.update({"value": self.query.where, "placeholder": f"Filter, such as {_EXAMPLE}"})
-            named(where, "Filter")
-            choice("Status", "status", {"": "Any status", **{s: s for s in STATUSES}}, self.query.status)
+            set_label(where, "Filter")
+            select_field(
+                "Status", "status", {"": "Any status", **{s: s for s in STATUSES}}, self.query.status
+            )
             if self._tags:
                 tags = {"": "Any tag", **{tag: tag for tag in self._tags}}
-                choice("Tag", "tag", tags, self.query.tag)
+                select_field("Tag", "tag", tags, self.query.tag)
             for name, value in (("sort", self.query.sort), ("up", "1" if self.query.up else "")):
                 ui.element("input").props(f"type=hidden name={name}").props["value"] = value
         # Empty fields would only lengthen the address.
@@ -141,7 +145,7 @@ class Table:
         """What a row shows: plain text, and addresses that are made here."""
         named_as = " / ".join(str(row[part]) for part in ("project", "name") if row.get(part))
         kind = str(row.get("plugin") or row.get("kind") or "")
-        best = score(row)
+        best = format_score(row)
         note = str(row.get("note") or "")
         return {
             "id": row["id"],
@@ -153,10 +157,10 @@ class Table:
             "kind": f"{kind} · {row['folds']} folds" if row.get("folds") else kind,
             "dataset": str(row.get("dataset") or ""),
             "begun": moment(row.get("created")),
-            "took": lasted(row.get("created"), row["finished"]) if row.get("finished") else "",
+            "took": format_elapsed(row.get("created"), row["finished"]) if row.get("finished") else "",
             "score": best or str(row.get("error") or ""),
             "wrong": not best,
-            "more": [cell(lookup(row, name)) for name in self._more()],
+            "more": [format_cell(lookup(row, name)) for name in self._more()],
             "tags": [
                 {"text": tag, "address": self.query.address(tag=tag)}
                 for tag in map(str, row.get("tags") or ())
@@ -171,12 +175,12 @@ class Table:
             now = min(self.query.page, page.pages)
             first = (now - 1) * SIZE + 1
             of = f"{page.total:,}" + (f" of {page.all:,}" if page.total != page.all else "")
-            said = (
+            range_text = (
                 f"{first:,}-{first + len(page.rows) - 1:,} of {of} runs"
                 if page.rows
                 else f"0 of {page.all:,} runs"
             )
-            ui.label(said).classes("muted small")
+            ui.label(range_text).classes("muted small")
             if page.pages > 1:
                 ui.space()
                 if now > 1:

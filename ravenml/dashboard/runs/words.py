@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from ravenml.common.formatting import format_duration, local_time, parse_timestamp
-from ravenml.dashboard.controls import words
+from ravenml.dashboard.controls import text_element
 from ravenml.runs.filters import Row
 from ravenml.runs.overview import headline
 
@@ -19,19 +19,19 @@ def moment(timestamp: str | None) -> str:
     return local_time(timestamp, missing="")
 
 
-def lasted(begin: str | None, end: str | None) -> str:
+def format_elapsed(begin: str | None, end: str | None) -> str:
     """How long it was, or has been until now."""
     first, last = _seconds(begin), _seconds(end) if end else time.time()
     return format_duration(max(0.0, last - first)) if first is not None and last is not None else ""
 
 
-def score(row: Row) -> str:
+def format_score(row: Row) -> str:
     """The one score of a run in a list."""
     name, value = headline(row["metrics"])
     return f"{name} {value:.4f}" if name else ""
 
 
-def cell(value: Any) -> str:
+def format_cell(value: Any) -> str:
     """Any value of a run in few letters."""
     if value is None:
         return ""
@@ -40,14 +40,14 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if math.isfinite(value) else str(value)
     if isinstance(value, list):
-        return ", ".join(map(cell, value))
+        return ", ".join(map(format_cell, value))
     text = str(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def status_chip(status: str) -> None:
     """How a run stands, as a word with a coloured mark before it."""
-    words("span", status, f"status status-{status if status in _STATUSES else 'lost'}")
+    text_element("span", status, f"status status-{status if status in _STATUSES else 'lost'}")
 
 
 def _seconds(timestamp: str | None) -> float | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ravenml.common.formatting import format_size
 from ravenml.common.io import write_bytes
-from ravenml.dashboard.runs.files import address
+from ravenml.dashboard.runs.files import file_url
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.serve.access import Access, reachable_name
@@ -23,7 +23,7 @@ class Artifact:
     """A file: its name within the run, its address, and its size in words."""
 
     name: str
-    address: str
+    file_url: str
     size: str
 
 
@@ -38,14 +38,14 @@ def artifacts(run: Path) -> list[Artifact]:
             for file in sorted((place / folder).iterdir()) if (place / folder).is_dir() else []:
                 if file.is_file() and file.name not in _LEFT_OUT and not file.name.startswith("."):
                     name = str(file.relative_to(run))
-                    found.append(Artifact(name, address(run.name, name), format_size(file.stat().st_size)))
+                    found.append(Artifact(name, file_url(run.name, name), format_size(file.stat().st_size)))
     return found[:_MOST]
 
 
 def write_link(run: Path, access: Access) -> None:
     """Write ``open_app.lnk``: the address of the run's page, without a token."""
-    address = f"http://{reachable_name(access.host)}:{access.port}/runs/{run.name}\n"
+    file_url = f"http://{reachable_name(access.host)}:{access.port}/runs/{run.name}\n"
     try:
-        write_bytes(run / LINK, address.encode())
+        write_bytes(run / LINK, file_url.encode())
     except RavenError:
         return  # a folder that may only be read: the page itself has the link

@@ -22,7 +22,7 @@ _PLACE = re.compile(r"\d{1,12}")
 _KEPT = 3  # previews of a draft that stay on disk
 
 
-async def paint(wizard: Wizard, seed: int) -> list[tuple[str, list[str]]]:
+async def paint_augmentations(wizard: Wizard, seed: int) -> list[tuple[str, list[str]]]:
     """Pictures of a few random images that hold the chosen classes.
 
     Returns:
@@ -34,7 +34,7 @@ async def paint(wizard: Wizard, seed: int) -> list[tuple[str, list[str]]]:
     job = wizard.job
     if job is None or job.project is None:
         raise InputError("There is no project to take images from.")
-    numbers = choose(wizard, seed)
+    numbers = choose_images(wizard, seed)
     items = [job.project.items[number] for number in numbers]
     folder = _folder(wizard.draft.id, str(seed))
     await to_thread(_make_room, folder)
@@ -53,15 +53,15 @@ async def paint(wizard: Wizard, seed: int) -> list[tuple[str, list[str]]]:
     ]
 
 
-def choose(wizard: Wizard, seed: int) -> list[int]:
+def choose_images(wizard: Wizard, seed: int) -> list[int]:
     """The numbers of random images; where all is counted, of those with an object of a chosen class."""
     job, field = wizard.job, wizard.field("classes")
     assert job is not None and job.project is not None
     fit = list(range(len(job.project.items)))
-    if job.survey is not None:
+    if job.stats is not None:
         wanted = value_at(wizard.draft.settings, field["name"]) if field is not None else None
         columns = [n for n, title in enumerate(job.project.titles) if not wanted or title in wanted]
-        fit = np.flatnonzero((job.survey.objects[:, columns] > 0).any(axis=1)).tolist() or fit
+        fit = np.flatnonzero((job.stats.objects[:, columns] > 0).any(axis=1)).tolist() or fit
     return random.Random(seed).sample(fit, min(IMAGES, len(fit)))
 
 

@@ -25,7 +25,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Survey:
+class DatasetStats:
     """The counts of a project of N images, C classes and T tags of images.
 
     Attributes:
@@ -49,7 +49,7 @@ class Survey:
         return int((self.objects[:, column] > 0).sum())
 
 
-class Job:
+class StatsJob:
     """A project that is opened and counted in a thread.
 
     Attributes:
@@ -63,7 +63,7 @@ class Job:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.project: Project | None = None
-        self.survey: Survey | None = None
+        self.stats: DatasetStats | None = None
         self.error: str | None = None
         self.done = self.total = 0
         self.opened = threading.Event()
@@ -72,10 +72,10 @@ class Job:
         threading.Thread(target=self._work, daemon=True, name=f"survey {root.name}").start()
 
     @classmethod
-    def failed(cls, error: str) -> Job:
+    def failed(cls, error: str) -> StatsJob:
         """A job that ended before it began."""
         job = cls.__new__(cls)
-        job.project, job.survey, job.error, job.done, job.total = None, None, error, 0, 0
+        job.project, job.stats, job.error, job.done, job.total = None, None, error, 0, 0
         job.opened = threading.Event()
         job.opened.set()
         return job
@@ -83,7 +83,7 @@ class Job:
     @property
     def ended(self) -> bool:
         """Whether there is nothing more to wait for."""
-        return self.survey is not None or self.error is not None
+        return self.stats is not None or self.error is not None
 
     def _work(self) -> None:
         try:
@@ -93,7 +93,7 @@ class Job:
             self.rows = {item.key: row for row, item in enumerate(project.items)}
             self.project = project
             self.opened.set()
-            self.survey = _remembered(project, self.stamp) or self._count(project)
+            self.stats = _remembered(project, self.stamp) or self._count(project)
         except RavenError as error:
             self.error = str(error)
         except Exception as error:  # a thread must say what ended it
@@ -101,7 +101,7 @@ class Job:
         finally:
             self.opened.set()
 
-    def _count(self, project: Project) -> Survey:
+    def _count(self, project: Project) -> DatasetStats:
         names = {title: index for index, title in enumerate(project.titles)}
         shape = (len(project.items), len(names))
         objects, pixels = np.zeros(shape, np.int32), np.zeros(shape, np.int64)
@@ -128,40 +128,40 @@ class Job:
                 self.done = row + 1
         used = sorted(frozenset().union(*tags))
         tagged = np.array([[tag in own for tag in used] for own in tags], bool).reshape(len(tags), len(used))
-        survey = Survey(objects, pixels, sizes, used, tagged, faults)
-        _remember(project, self.stamp, survey)
-        return survey
+        stats = DatasetStats(objects, pixels, sizes, used, tagged, faults)
+        _remember(project, self.stamp, stats)
+        return stats
 
 
-class Surveys:
+class StatsJobs:
     """The jobs of all pages: each project is counted once, and again after it changed."""
 
     def __init__(self) -> None:
-        self._jobs: dict[Path, Job] = {}
+        self._jobs: dict[Path, StatsJob] = {}
         self._lock = threading.Lock()
 
-    def of(self, root: Path) -> Job:
+    def get(self, root: Path) -> StatsJob:
         """The job of a project; begun, if it is new or failed before."""
         with self._lock:
             job = self._jobs.get(root)
-            return self._begun(root) if job is None or job.error is not None else job
+            return self._start(root) if job is None or job.error is not None else job
 
-    def renewed(self, root: Path) -> Job:
+    def refresh(self, root: Path) -> StatsJob:
         """The same, begun again if the project has changed.  It looks at all files: call it in a thread."""
-        job = self.of(root)
-        if job.survey is None or _is_as_counted(job):
+        job = self.get(root)
+        if job.stats is None or _is_as_counted(job):
             return job
         with self._lock:  # another page may have noticed, too
-            return self._begun(root) if self._jobs.get(root) is job else self._jobs.get(root) or job
+            return self._start(root) if self._jobs.get(root) is job else self._jobs.get(root) or job
 
-    def _begun(self, root: Path) -> Job:
-        job = self._jobs[root] = Job(root)
+    def _start(self, root: Path) -> StatsJob:
+        job = self._jobs[root] = StatsJob(root)
         while len(self._jobs) > 16:
             self._jobs.pop(next(iter(self._jobs)))
         return job
 
 
-def _is_as_counted(job: Job) -> bool:
+def _is_as_counted(job: StatsJob) -> bool:
     try:
         return _stamp(Project.open(job.root)) == job.stamp
     except (RavenError, OSError):
@@ -170,12 +170,14 @@ def _is_as_counted(job: Job) -> bool:
 
 def _stamp(project: Project) -> str:
     """What changes with any annotation, and with `meta.json`; images are not looked at."""
-    said = hashlib.sha256(f"{_FORMAT}\0{project.root}".encode(errors="surrogateescape"))
+    digest = hashlib.sha256(f"{_FORMAT}\0{project.root}".encode(errors="surrogateescape"))
     files = [project.root / "meta.json", *(item.annotation_path for item in project.items)]
     for file in files:
         status = os.stat(file)
-        said.update(f"{file.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    return said.hexdigest()[:32]
+        digest.update(
+            f"{file.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape")
+        )
+    return digest.hexdigest()[:32]
 
 
 def _place(project: Project) -> Path:
@@ -183,14 +185,14 @@ def _place(project: Project) -> Path:
     return cache_dir() / "surveys" / f"{name}.npz"
 
 
-def _remember(project: Project, stamp: str, survey: Survey) -> None:
+def _remember(project: Project, stamp: str, stats: DatasetStats) -> None:
     file = io.BytesIO()
     arrays: dict[str, Any] = {
-        "tags": np.array(survey.tags, np.str_),
-        "faults": np.array(survey.faults, np.str_),
+        "tags": np.array(stats.tags, np.str_),
+        "faults": np.array(stats.faults, np.str_),
         "stamp": np.array(stamp),
     }
-    arrays |= {name: getattr(survey, name) for name in ("objects", "pixels", "sizes", "tagged")}
+    arrays |= {name: getattr(stats, name) for name in ("objects", "pixels", "sizes", "tagged")}
     np.savez_compressed(file, **arrays)
     try:
         write_cache(_place(project), [file.getvalue()])
@@ -198,12 +200,12 @@ def _remember(project: Project, stamp: str, survey: Survey) -> None:
         return  # counted again the next time
 
 
-def _remembered(project: Project, stamp: str) -> Survey | None:
+def _remembered(project: Project, stamp: str) -> DatasetStats | None:
     try:
         with np.load(_place(project), allow_pickle=False) as file:
             if str(file["stamp"]) != stamp:
                 return None
-            return Survey(
+            return DatasetStats(
                 file["objects"],
                 file["pixels"],
                 file["sizes"],

@@ -25,7 +25,7 @@ STEPS = ("project", "split", "classes", "augment", "model", "settings", "train")
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
-class SplitWish(BaseModel):
+class SplitOptions(BaseModel):
     """How the images are to be divided; only what belongs to ``way`` counts, the rest waits."""
 
     model_config = ConfigDict(extra="forbid")
@@ -57,7 +57,7 @@ class Draft(BaseModel):
     step: str = STEPS[0]
     dataset: str | None = None
     plugin: str | None = None
-    split: SplitWish = SplitWish()
+    split: SplitOptions = SplitOptions()
     preset: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     jobs: int = 1
@@ -193,7 +193,7 @@ def _write(draft: Draft) -> None:
 def as_config(draft: Draft) -> dict[str, Any]:
     """The draft in the form of the config file; what was left as it is does not stand there."""
     config: dict[str, Any] = {PLUGIN_NAME: draft.plugin, "dataset": draft.dataset}
-    config |= _division(draft.split)
+    config |= _split_config(draft.split)
     if draft.jobs != 1 and "kfold" in config:
         config["jobs"] = draft.jobs
     config["upload_checkpoints"] = draft.upload_checkpoints
@@ -225,14 +225,14 @@ def as_command(draft: Draft, command: str = "train") -> str:
     return shlex.join(["raven", *arguments(draft, command)])
 
 
-def _division(wish: SplitWish) -> dict[str, Any]:
-    if wish.way == "kfold":
-        kfold = {"folds": wish.folds, "by": wish.by, "seed": wish.seed, "tag": wish.only_tag}
+def _split_config(options: SplitOptions) -> dict[str, Any]:
+    if options.way == "kfold":
+        kfold = {"folds": options.folds, "by": options.by, "seed": options.seed, "tag": options.only_tag}
         return {"kfold": {name: value for name, value in kfold.items() if value is not None}}
-    if wish.way == "tags":
-        return {"split": {"tags": [wish.train_tag, wish.val_tag]}}
-    if wish.way == "datasets":
-        return {"split": {"datasets": list(wish.datasets)}}
-    if wish.way == "percent":
-        return {"split": {"percent": wish.percent}, "split_seed": wish.seed}
+    if options.way == "tags":
+        return {"split": {"tags": [options.train_tag, options.val_tag]}}
+    if options.way == "datasets":
+        return {"split": {"datasets": list(options.datasets)}}
+    if options.way == "percent":
+        return {"split": {"percent": options.percent}, "split_seed": options.seed}
     return {}

@@ -9,7 +9,7 @@ import yaml
 
 from ravenml.common.io import read_json
 from ravenml.config.config import validated
-from ravenml.dashboard.train.draft import SplitWish
+from ravenml.dashboard.train.draft import SplitOptions
 from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.runs.record import read_record
@@ -84,7 +84,7 @@ def _fields(config: TrainConfig) -> dict[str, Any]:
     """What is the same however it was written."""
     return {
         "dataset": config.dataset,
-        "split": _wish(config),
+        "split": _split_options(config),
         "preset": config.preset,
         "settings": config.plugin,
         "jobs": config.jobs,
@@ -93,16 +93,16 @@ def _fields(config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def _wish(config: TrainConfig) -> SplitWish:
-    wish = SplitWish(seed=config.split_seed)
+def _split_options(config: TrainConfig) -> SplitOptions:
+    options = SplitOptions(seed=config.split_seed)
     if config.kfold is not None:
         kfold = config.kfold
-        return SplitWish(way="kfold", folds=kfold.folds, by=kfold.by, seed=kfold.seed, only_tag=kfold.tag)
+        return SplitOptions(way="kfold", folds=kfold.folds, by=kfold.by, seed=kfold.seed, only_tag=kfold.tag)
     split = config.split
     if split is not None and split.tags is not None:
-        wish.way, wish.train_tag, wish.val_tag = "tags", *split.tags
+        options.way, options.train_tag, options.val_tag = "tags", *split.tags
     elif split is not None and split.datasets is not None:
-        wish.way, wish.datasets = "datasets", split.datasets
+        options.way, options.datasets = "datasets", split.datasets
     elif split is not None and split.percent is not None:
-        wish.way, wish.percent = "percent", split.percent
-    return wish
+        options.way, options.percent = "percent", split.percent
+    return options

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from ravenml.runs.secrets import is_secret
 
 if TYPE_CHECKING:
-    from ravenml.dashboard.train.view import View
+    from ravenml.dashboard.train.view import WizardView
 
 _UNSET = object()
 
 
-def place_field(
-    view: View,
+def add_field(
+    view: WizardView,
     field: dict[str, Any],
     value: Any = _UNSET,
     after: Callable[[], Awaitable[None]] | None = None,
@@ -30,26 +30,28 @@ def place_field(
         The element, with the attribute ``error`` where it can show one.
     """
     name = field["name"]
-    shown = view.wizard.given(name) if value is _UNSET else value
+    shown = view.wizard.value(name) if value is _UNSET else value
 
     async def take(typed: Any) -> None:
-        await view.set(name, _same_as_default(view, field, typed))
-        mark(element, view.wizard.wrong.get(name))
+        await view.set(name, _unless_default(view, field, typed))
+        mark_wrong(element, view.wizard.wrong.get(name))
         if after is not None:
             await after()
 
     element = _element(view, field, shown, take)
-    mark(element, view.wizard.wrong.get(name))
+    mark_wrong(element, view.wizard.wrong.get(name))
     return element
 
 
-def mark(element: Any, wrong: str | None) -> None:
+def mark_wrong(element: Any, wrong: str | None) -> None:
     """Show, or take away, what is wrong with a field."""
     if hasattr(element, "error"):
         element.error = wrong
 
 
-def _element(view: View, field: dict[str, Any], shown: Any, take: Callable[[Any], Awaitable[None]]) -> Any:
+def _element(
+    view: WizardView, field: dict[str, Any], shown: Any, take: Callable[[Any], Awaitable[None]]
+) -> Any:
     from nicegui import ui
 
     kind, name = field["kind"], field["name"]
@@ -61,25 +63,25 @@ def _element(view: View, field: dict[str, Any], shown: Any, take: Callable[[Any]
     if kind == "switch":
         switch = ui.switch(field["title"], value=bool(shown))
         switch.on_value_change(lambda event: take(bool(event.value)))
-        return _told(switch, field)
+        return _add_hint(switch, field)
     if kind == "choice":
         options = {one["value"]: str(one["value"]) for one in field["choices"]}
         select = ui.select(options, label=field["title"], value=shown if shown in options else None)
         select.props("dense outlined options-dense").on_value_change(lambda event: take(event.value))
-        return _told(select, field)
+        return _add_hint(select, field)
     if kind in ("whole", "number"):
         text = "" if shown is None else str(shown).removesuffix(".0")
         number = ui.input(field["title"], value=text).props("dense outlined debounce=400 inputmode=decimal")
         if field["unit"]:
             number.props["suffix"] = field["unit"]
         number.on_value_change(lambda event: take(as_number(event.value, kind)))
-        return _told(number, field)
+        return _add_hint(number, field)
     plain = ui.input(field["title"], value=as_text(shown)).props("dense outlined debounce=600")
     plain.on_value_change(lambda event: take(from_text(event.value, kind)))
-    return _told(plain, field)
+    return _add_hint(plain, field)
 
 
-def _told(element: Any, field: dict[str, Any]) -> Any:
+def _add_hint(element: Any, field: dict[str, Any]) -> Any:
     """The description below the field."""
     if hasattr(element, "error"):
         element.props["hint"] = field["text"]
@@ -89,21 +91,21 @@ def _told(element: Any, field: dict[str, Any]) -> Any:
     return element
 
 
-def _same_as_default(view: View, field: dict[str, Any], typed: Any) -> Any:
+def _unless_default(view: WizardView, field: dict[str, Any], typed: Any) -> Any:
     """None for what the preset or the default says anyway, so that the file stays short."""
     from ravenml.dashboard.train.draft import value_at
 
-    base = value_at(view.wizard.of_preset(), field["name"], field["default"])
+    base = value_at(view.wizard.preset_settings(), field["name"], field["default"])
     return None if typed == base or typed == "" else typed
 
 
 def as_number(text: Any, kind: str) -> Any:
     """A number; what is none stays text, so that the plugin says what is wrong with it."""
-    said = str(text if text is not None else "").strip().replace(",", ".")
+    stripped = str(text if text is not None else "").strip().replace(",", ".")
     try:
-        return int(said) if kind == "whole" else float(said)
+        return int(stripped) if kind == "whole" else float(stripped)
     except ValueError:
-        return said
+        return stripped
 
 
 def as_text(value: Any) -> str:
@@ -119,7 +121,7 @@ def as_text(value: Any) -> str:
 
 def from_text(text: Any, kind: str) -> Any:
     """What was typed, as the settings take it."""
-    said = str(text or "").strip()
+    stripped = str(text or "").strip()
     if kind == "list":
-        return [part.strip() for part in said.split(",") if part.strip()]
-    return said
+        return [part.strip() for part in stripped.split(",") if part.strip()]
+    return stripped

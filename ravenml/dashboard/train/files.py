@@ -6,14 +6,14 @@ from asyncio import to_thread
 from typing import Any
 
 from ravenml.dashboard.train.draft import read_draft
-from ravenml.dashboard.train.pictures import WIDTHS, picture
+from ravenml.dashboard.train.pictures import WIDTHS, make_thumbnail
 from ravenml.dashboard.train.wizard import Shared
 from ravenml.errors import RavenError
 
 _KEPT = {"Cache-Control": "private, max-age=86400"}  # the address changes with the project
 
 
-def address(draft_id: str, number: int, width: int, masks: bool, stamp: str) -> str:
+def image_url(draft_id: str, number: int, width: int, masks: bool, stamp: str) -> str:
     """Where an image's picture is fetched from."""
     return f"/train/{draft_id}/images/{number}?width={width}&masks={int(masks)}&v={stamp[:12]}"
 
@@ -25,12 +25,12 @@ def register(app: Any, shared: Shared) -> None:
 
     def made(draft_id: str, number: int, width: int, masks: bool) -> bytes:
         draft = read_draft(draft_id)
-        job = shared.surveys.of(shared.root_of(draft.dataset or ""))
+        job = shared.stats_jobs.get(shared.root_of(draft.dataset or ""))
         job.opened.wait(60)
         if job.project is None or not 0 <= number < len(job.project.items):
             raise RavenError("There is no such image.")
         wide = min(WIDTHS, key=lambda known: abs(known - width))
-        return picture(job.project, job.project.items[number], wide, masks)
+        return make_thumbnail(job.project, job.project.items[number], wide, masks)
 
     @app.get("/train/{draft_id}/images/{number}", include_in_schema=False)
     async def image(draft_id: str, number: int, width: int = 320, masks: int = 1) -> Response:

@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from ravenml.dashboard.train.dataset_stats import Job
-from ravenml.dashboard.train.files import address
-from ravenml.dashboard.train.summary import counted
+from ravenml.dashboard.train.dataset_stats import StatsJob
+from ravenml.dashboard.train.files import image_url
+from ravenml.dashboard.train.summary import count_of
 from ravenml.dashboard.train.wizard import Wizard
 
 PAGE = 24
 
 
-class Gallery:
+class ImageGallery:
     """Pictures to page through, to filter and to look at closely."""
 
-    def __init__(self, wizard: Wizard, job: Job) -> None:
+    def __init__(self, wizard: Wizard, job: StatsJob) -> None:
         assert job.project is not None
         self.draft_id = wizard.draft.id
         self.job = job
@@ -40,21 +40,21 @@ class Gallery:
             self._words = ui.label().classes("muted small grow").props('role="status"')
             self._back = _pager("chevron_left", "Earlier images", lambda: self._turn(-1))
             self._on = _pager("chevron_right", "Later images", lambda: self._turn(1))
-        self.counted()
+        self.show_counts()
 
-    def counted(self) -> None:
+    def show_counts(self) -> None:
         """The project is counted now: classes and tags can be filtered by."""
         from nicegui import ui
 
         self._filters.clear()
-        survey = self.job.survey
+        stats = self.job.stats
         with self._filters:
             if len(self.project.datasets) > 1:
                 self._select("dataset", "Dataset", self.project.datasets)
-            if survey is not None:
+            if stats is not None:
                 self._select("class", "Class", self.project.titles)
-                if survey.tags:
-                    self._select("tag", "Tag", survey.tags)
+                if stats.tags:
+                    self._select("tag", "Tag", stats.tags)
             else:
                 ui.label("Filters come when all is counted.").classes("muted small")
         self._show()
@@ -73,13 +73,13 @@ class Gallery:
     def chosen(self) -> list[int]:
         """The numbers of the images that the filters leave."""
         keep = np.ones(len(self.project.items), bool)
-        survey = self.job.survey
+        stats = self.job.stats
         if self.filters["dataset"] is not None:
             keep &= np.array([item.dataset == self.filters["dataset"] for item in self.project.items])
-        if survey is not None and self.filters["class"] is not None:
-            keep &= survey.objects[:, self.project.titles.index(self.filters["class"])] > 0
-        if survey is not None and self.filters["tag"] is not None:
-            keep &= survey.tagged[:, survey.tags.index(self.filters["tag"])]
+        if stats is not None and self.filters["class"] is not None:
+            keep &= stats.objects[:, self.project.titles.index(self.filters["class"])] > 0
+        if stats is not None and self.filters["tag"] is not None:
+            keep &= stats.tagged[:, stats.tags.index(self.filters["tag"])]
         return [int(number) for number in np.flatnonzero(keep)]
 
     def _show(self) -> None:
@@ -90,7 +90,7 @@ class Gallery:
         with self._grid:
             for number in shown:
                 self._tile(number)
-        of = counted(len(numbers), "image")
+        of = count_of(len(numbers), "image")
         self._words.text = (
             f"{first + 1:,} to {first + len(shown):,} of {of}" if shown else "No image is like that."
         )
@@ -116,7 +116,7 @@ class Gallery:
 
         image = ui.element("img").props("loading=lazy decoding=async")
         shown = self.masks if masks is None else masks
-        image.props["src"] = address(self.draft_id, number, width, shown, self.job.stamp)
+        image.props["src"] = image_url(self.draft_id, number, width, shown, self.job.stamp)
         image.props["alt"] = self.project.items[number].key
         return image
 
@@ -124,19 +124,19 @@ class Gallery:
         from nicegui import ui
 
         item = self.project.items[number]
-        survey = self.job.survey
+        stats = self.job.stats
         with ui.dialog() as dialog, ui.card().classes("look"):
             with ui.element("div").classes("line"):
                 ui.label(item.key).classes("strong cut grow")
                 ui.button(icon="close", on_click=dialog.close).props('flat round dense aria-label="Close"')
             self._image(number, 1280)
-            if survey is not None:
+            if stats is not None:
                 with ui.element("div").classes("line"):
                     for column, known in enumerate(self.project.classes):
-                        if survey.objects[number, column]:
-                            legend(known.title, known.color, f"{survey.objects[number, column]}")
-                    for column, tag in enumerate(survey.tags):
-                        if survey.tagged[number, column]:
+                        if stats.objects[number, column]:
+                            legend(known.title, known.color, f"{stats.objects[number, column]}")
+                    for column, tag in enumerate(stats.tags):
+                        if stats.tagged[number, column]:
                             ui.label(tag).classes("chip")
         dialog.on("hide", dialog.delete)
         dialog.open()

@@ -49,9 +49,9 @@ class Helper:
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
         answer = await asyncio.shield(task)
-        said = answer.pop("error", None)
-        if said is not None:
-            raise RavenError(said)
+        error_text = answer.pop("error", None)
+        if error_text is not None:
+            raise RavenError(error_text)
         return answer
 
     async def _answer(self, question: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ravenml.dashboard.layout import section
-from ravenml.dashboard.runs.files import address
+from ravenml.dashboard.runs.files import file_url
 from ravenml.dashboard.train.live import Part, Picture
 
 _MOST = 12  # pictures of one moment
@@ -71,7 +71,7 @@ class OverTime:
             for name, file in self.at[epoch][:_MOST]:
                 with ui.element("figure"):
                     image = ui.element("img").props("decoding=async")
-                    image.props["src"] = address(self.run_id, file)
+                    image.props["src"] = file_url(self.run_id, file)
                     image.props["alt"] = f"{name}, epoch {epoch:g}"
                     with ui.element("figcaption"):
                         ui.label(name).classes("muted small cut")

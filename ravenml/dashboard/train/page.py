@@ -6,8 +6,8 @@ from asyncio import to_thread
 from typing import Any
 from urllib.parse import quote
 
-from ravenml.dashboard.controls import named
-from ravenml.dashboard.layout import empty, frame, heading, section, tell
+from ravenml.dashboard.controls import set_label
+from ravenml.dashboard.layout import empty_state, heading, page_frame, section, show_error
 from ravenml.dashboard.pages import Nav
 from ravenml.dashboard.settings import Settings
 from ravenml.dashboard.train.cloning import draft_of_file, draft_of_run
@@ -33,7 +33,7 @@ def register(settings: Settings) -> None:
     from starlette.responses import RedirectResponse
 
     from ravenml.dashboard.train import files
-    from ravenml.dashboard.train.view import View
+    from ravenml.dashboard.train.view import WizardView
 
     shared = Shared(settings)
     app.on_shutdown(shared.close)
@@ -44,7 +44,7 @@ def register(settings: Settings) -> None:
         if request is not None and request.query_params.get("from"):  # a run's button "Clone"
             return RedirectResponse(f"/train/new?clone={quote(request.query_params['from'], safe='')}")
         found = await to_thread(list_drafts)
-        with frame("Train", "/train"):
+        with page_frame("Train", "/train"):
             _overview(found, shared)
         return None
 
@@ -55,7 +55,10 @@ def register(settings: Settings) -> None:
             draft = await draft_of_run(clone, shared) if clone else await to_thread(_fresh)
             return RedirectResponse(f"/train/{draft.id}", 303)
         except RavenError as error:
-            with frame("Train", "/train"), empty("error_outline", "This run cannot be opened", str(error)):
+            with (
+                page_frame("Train", "/train"),
+                empty_state("error_outline", "This run cannot be opened", str(error)),
+            ):
                 ui.link("Back to the drafts", "/train")
         return None
 
@@ -64,12 +67,15 @@ def register(settings: Settings) -> None:
         try:
             state = Wizard(draft_id, shared)
         except InputError as error:
-            with frame("Train", "/train"), empty("search_off", "There is no such draft", str(error)):
+            with (
+                page_frame("Train", "/train"),
+                empty_state("search_off", "There is no such draft", str(error)),
+            ):
                 ui.link("All drafts", "/train")
             return
         await state.load()
-        with frame(state.draft.title or "New training", "/train") as content:
-            await View(state, content).build(step)
+        with page_frame(state.draft.title or "New training", "/train") as content:
+            await WizardView(state, content).build(step)
 
     files.register(app, shared)
 
@@ -89,7 +95,7 @@ def _overview(drafts: list[Draft], shared: Shared) -> None:
         _opener(shared)
         ui.button("New training", icon="add", on_click=lambda: ui.navigate.to("/train/new"))
     if not drafts:
-        with empty(
+        with empty_state(
             "model_training",
             "Nothing was begun yet",
             "What you choose is kept as a draft: close the page, and go on another day.",
@@ -106,16 +112,16 @@ def _opener(shared: Shared) -> None:
     from nicegui import ui
 
     async def opened(event: Any) -> None:
-        told = event.args if isinstance(event.args, dict) else {}
+        chosen = event.args if isinstance(event.args, dict) else {}
         try:
-            draft = await draft_of_file(str(told.get("text") or ""), str(told.get("name") or "?"), shared)
+            draft = await draft_of_file(str(chosen.get("text") or ""), str(chosen.get("name") or "?"), shared)
         except RavenError as error:
-            tell(error)
+            show_error(error)
             return
         ui.navigate.to(f"/train/{draft.id}?step=project")
 
     field = ui.element("input").props('type=file accept=".yml,.yaml,.json"').classes("hidden")
-    named(field, "A training's settings").on("change", opened, js_handler=_READ)
+    set_label(field, "A training's settings").on("change", opened, js_handler=_READ)
     button = ui.button("Open a file", icon="file_open").props("flat")
     button.on("click", js_handler=f"() => getHtmlElement({field.id}).click()")
     with button:
@@ -137,18 +143,18 @@ def _row(draft: Draft) -> None:
                 await to_thread(remove_draft, draft.id)
                 row.delete()
             except RavenError as error:
-                tell(error)
+                show_error(error)
 
     with ui.element("div").classes("list-row") as row:
         with ui.link(target=f"/train/{draft.id}").classes("grow stack"):
             ui.label(draft.title or "New training").classes("strong cut")
-            ui.label(_told(draft)).classes("muted small cut")
+            ui.label(_describe(draft)).classes("muted small cut")
         ui.button(icon="delete_outline", on_click=remove).props(
             'flat round dense aria-label="Remove the draft"'
         ).classes("quiet")
 
 
-def _told(draft: Draft) -> str:
+def _describe(draft: Draft) -> str:
     parts: list[Any] = [draft.plugin, draft.dataset, f"begun {draft.created[:16].replace('T', ' ')} UTC"]
     if draft.runs:
         parts.append("1 run" if len(draft.runs) == 1 else f"{len(draft.runs)} runs")

@@ -23,7 +23,7 @@ _STRENGTH = 0.5  # of the colours over the picture
 _QUALITY = 85
 
 
-def picture(project: Project, item: Item, width: int, masks: bool) -> bytes:
+def make_thumbnail(project: Project, item: Item, width: int, masks: bool) -> bytes:
     """A JPEG of an item, at most ``width`` pixels wide.
 
     Raises:
@@ -34,13 +34,13 @@ def picture(project: Project, item: Item, width: int, masks: bool) -> bytes:
         return path.read_bytes()
     except OSError:
         pass
-    content = _made(project, item, width, masks)
+    content = _draw(project, item, width, masks)
     with suppress(OSError):  # a full disk: it is made again the next time
         write_cache(path, [content])
     return content
 
 
-def overlaid(
+def overlay_masks(
     image: NDArray[np.uint8], mask: NDArray[np.uint8], colours: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     """Lay colours over an image where the mask is not 0.
@@ -55,7 +55,7 @@ def overlaid(
     return np.where(mask[..., None] > 0, coloured, image).astype(np.uint8)
 
 
-def _made(project: Project, item: Item, width: int, masks: bool) -> bytes:
+def _draw(project: Project, item: Item, width: int, masks: bool) -> bytes:
     image = read_image(item.image_path)
     scale = min(1.0, width / image.shape[1])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
@@ -64,7 +64,7 @@ def _made(project: Project, item: Item, width: int, masks: bool) -> bytes:
         mask = draw_mask(project.annotation(item, lambda fault: None), project.titles)
         fitting = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
         colours = np.array([known.rgb for known in project.classes], np.uint8).reshape(-1, 3)
-        small = overlaid(small, np.asarray(fitting), colours)
+        small = overlay_masks(small, np.asarray(fitting), colours)
     done, content = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
         raise DataProblem(item.image_path, "", "cannot be shown", "look at the file")
@@ -76,11 +76,11 @@ def _place(project: Project, item: Item, width: int, masks: bool) -> Path:
         image, annotation = os.stat(item.image_path), os.stat(item.annotation_path)
     except OSError:
         raise DataProblem(item.image_path, "", "is gone", "open the project again") from None
-    said = (
+    identity = (
         f"{item.image_path}\0{image.st_mtime_ns}\0{image.st_size}\0{annotation.st_mtime_ns}\0{width}\0{masks}"
     )
     colours = ",".join(known.color for known in project.classes)
     key = hashlib.sha256(
-        said.encode(errors="surrogateescape") + colours.encode() + project.fingerprint
+        identity.encode(errors="surrogateescape") + colours.encode() + project.fingerprint
     ).hexdigest()
     return cache_dir() / "thumbnails" / key[:2] / f"{key[2:34]}.jpg"

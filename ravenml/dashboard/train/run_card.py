@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from ravenml.common.formatting import format_duration
 from ravenml.config.home import runs_dir
-from ravenml.dashboard.charts import Charts, sources_of
-from ravenml.dashboard.layout import section, tell
+from ravenml.dashboard.charts import Charts, find_sources
+from ravenml.dashboard.layout import section, show_error
 from ravenml.dashboard.runs.actions import looks_for_requests
 from ravenml.dashboard.train import starting
 from ravenml.dashboard.train.artifacts import artifacts, write_link
@@ -22,7 +22,7 @@ from ravenml.runs import layout
 from ravenml.runs.record import UNDER_WAY
 
 if TYPE_CHECKING:
-    from ravenml.dashboard.train.view import View
+    from ravenml.dashboard.train.view import WizardView
 
 _FASTER = 0.5  # seconds between two looks while it runs
 STATUS = {
@@ -40,7 +40,7 @@ _COLOURS = {"completed": "good", "interrupted": "warn", "failed": "bad", "lost":
 class RunCard:
     """The run on the page; :meth:`refresh` brings what is new."""
 
-    def __init__(self, view: View, run_id: str) -> None:
+    def __init__(self, view: WizardView, run_id: str) -> None:
         self.view = view
         self.run_id = run_id
         self.live = Live(runs_dir() / run_id)
@@ -61,7 +61,7 @@ class RunCard:
                 self._word = ui.label().classes("strong").props('role="status"')
                 ui.link(self.run_id, f"/runs/{self.run_id}").classes("mono grow cut")
                 self._buttons = ui.element("div").classes("line")
-            self._said = ui.label().classes("wrap muted")
+            self._message = ui.label().classes("wrap muted")
             self._bars = ui.element("div").classes("progress")
         self._charts_box = ui.element("div").classes("stack")
         self._over_time = OverTime(self.run_id)
@@ -110,19 +110,19 @@ class RunCard:
         self._show_progress()
         if live.status != "starting":
             if self.charts is None:
-                self.charts = Charts(sources_of(live.folder))
+                self.charts = Charts(find_sources(live.folder))
                 await to_thread(self.charts.load)
                 with self._charts_box, section("Charts"):
                     self.charts.build()
-            elif len(self.charts.sources) != len(sources_of(live.folder)):
+            elif len(self.charts.sources) != len(find_sources(live.folder)):
                 self.charts = None
                 self._charts_box.clear()
             else:
                 await self.charts.refresh()
         self._over_time.show([picture for part in live.parts for picture in part.pictures], live.parts)
         if live.status == "starting":
-            self._say(await to_thread(_refusal, self.run_id) or "The process begins.")
-            if self._said.text.startswith("Error"):
+            self._set_message(await to_thread(_refusal, self.run_id) or "The process begins.")
+            if self._message.text.startswith("Error"):
                 self._word.text = "It could not begin"
                 self._status = "refused"
 
@@ -134,7 +134,7 @@ class RunCard:
         self._icon.classes(replace=_COLOURS.get(self._status, ""))
         self._word.text = word
         result = self.live.record.get("result") or {}
-        self._say(str(result.get("error") or result.get("reason") or ""))
+        self._set_message(str(result.get("error") or result.get("reason") or ""))
         self._buttons.clear()
         with self._buttons:
             if self._status in UNDER_WAY:
@@ -146,9 +146,9 @@ class RunCard:
             elif self._status in ("interrupted", "failed", "lost") and self.live.record.get("resume"):
                 ui.button("Resume", icon="play_arrow", on_click=self._resume)
 
-    def _say(self, text: str) -> None:
-        self._said.text = text
-        self._said.set_visibility(bool(text))
+    def _set_message(self, text: str) -> None:
+        self._message.text = text
+        self._message.set_visibility(bool(text))
 
     async def _ask(self, ask: Callable[[str], None]) -> None:
         from nicegui import ui
@@ -157,7 +157,7 @@ class RunCard:
             await to_thread(ask, self.run_id)
             ui.notify("Asked; it saves what it has and ends.", position="top")
         except RavenError as error:
-            tell(error)
+            show_error(error)
 
     async def _resume(self) -> None:
         await to_thread(starting.resume, self.run_id)
@@ -199,20 +199,20 @@ class RunCard:
             if not found:
                 ui.label("They appear during the training.").classes("muted")
             for one in found or []:
-                ui.link(one.name, one.address).classes("mono cut")
+                ui.link(one.name, one.file_url).classes("mono cut")
                 ui.label(one.size).classes("muted small number")
 
 
 def _counts(part: Part, several: bool) -> str:
-    told = [f"fold {part.folder.name}"] if several else []
+    parts = [f"fold {part.folder.name}"] if several else []
     for name in ("Epoch", "Iteration"):
         progress = part.subtasks.get(name)
         if progress is not None and progress.total:
-            told.append(f"{name.lower()} {progress.current:,} of {progress.total:,}")
-    if not told or (several and len(told) == 1):
+            parts.append(f"{name.lower()} {progress.current:,} of {progress.total:,}")
+    if not parts or (several and len(parts) == 1):
         name, progress = next(reversed(part.subtasks.items()))
-        told.append(f"{name} {progress.current:,} of {progress.total:,}")
-    return " · ".join(told)
+        parts.append(f"{name} {progress.current:,} of {progress.total:,}")
+    return " · ".join(parts)
 
 
 def _refusal(run_id: str) -> str:

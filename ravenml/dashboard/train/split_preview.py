@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ravenml.dashboard.train.dataset_stats import Survey
-from ravenml.dashboard.train.draft import SplitWish
+from ravenml.dashboard.train.dataset_stats import DatasetStats
+from ravenml.dashboard.train.draft import SplitOptions
 from ravenml.data.folds import make_folds
 from ravenml.data.project import Project
 from ravenml.data.split import TRAIN, VAL, Split
@@ -18,7 +18,7 @@ from ravenml.train.split_from_config import chosen_split
 
 
 @dataclass(frozen=True)
-class Division:
+class SplitPreview:
     """The splits (one, or one per fold), what is to be known of them, or why there are none."""
 
     splits: list[Split] = field(default_factory=list)
@@ -36,26 +36,30 @@ class Share:
     val: int
 
 
-def divide(project: Project, wish: SplitWish) -> Division:
+def preview_split(project: Project, options: SplitOptions) -> SplitPreview:
     """Divide a project; reads the annotations' tags where they matter, so call it in a thread."""
     notices: list[str] = []
     try:
-        if wish.way == "kfold":
-            folds = make_folds(project, wish.folds, wish.by, wish.seed, wish.only_tag or None, notices.append)
-            return Division(folds, notices)
-        return Division([chosen_split(project, _choice(wish), wish.seed, notices.append)], notices)
+        if options.way == "kfold":
+            folds = make_folds(
+                project, options.folds, options.by, options.seed, options.only_tag or None, notices.append
+            )
+            return SplitPreview(folds, notices)
+        return SplitPreview([chosen_split(project, _choice(options), options.seed, notices.append)], notices)
     except RavenError as error:
-        return Division(error=str(error))
+        return SplitPreview(error=str(error))
     except ValueError as error:  # pydantic's, of a choice that makes no sense
-        return Division(error=_first(error))
+        return SplitPreview(error=_first_message(error))
 
 
-def by_itself(project: Project, survey: Survey) -> SplitWish:
+def propose_split(project: Project, stats: DatasetStats) -> SplitOptions:
     """What is proposed: the tags `train` and `val` where both are used, else a fifth by chance."""
-    return SplitWish(way="tags" if {TRAIN, VAL} <= set(survey.tags) else "percent")
+    return SplitOptions(way="tags" if {TRAIN, VAL} <= set(stats.tags) else "percent")
 
 
-def balance(project: Project, survey: Survey, split: Split, rows: Mapping[str, int]) -> list[Share]:
+def class_balance(
+    project: Project, stats: DatasetStats, split: Split, rows: Mapping[str, int]
+) -> list[Share]:
     """Per class, how its objects are divided.
 
     Args:
@@ -63,7 +67,7 @@ def balance(project: Project, survey: Survey, split: Split, rows: Mapping[str, i
     """
 
     def counted(items: list[str]) -> list[int]:
-        return [int(n) for n in survey.objects[[rows[key] for key in items]].sum(axis=0)]
+        return [int(n) for n in stats.objects[[rows[key] for key in items]].sum(axis=0)]
 
     train = counted([item.key for item in split.train])
     val = counted([item.key for item in split.val])
@@ -72,34 +76,34 @@ def balance(project: Project, survey: Survey, split: Split, rows: Mapping[str, i
     ]
 
 
-def unevenness(shares: list[Share]) -> list[str]:
+def find_imbalance(shares: list[Share]) -> list[str]:
     """Classes that have objects, but none on one of the sides: what cannot be learned, or not measured."""
-    told = []
+    found = []
     for share in shares:
         if share.train + share.val and not share.train:
-            told.append(f"{share.title} has no object to learn from.")
+            found.append(f"{share.title} has no object to learn from.")
         elif share.train + share.val and not share.val:
-            told.append(f"{share.title} has no object to validate with.")
-    return told
+            found.append(f"{share.title} has no object to validate with.")
+    return found
 
 
-def steps_per_epoch(division: Division, batch: int) -> int:
+def steps_per_epoch(split_preview: SplitPreview, batch: int) -> int:
     """How many steps an epoch of the first split has."""
-    images = len(division.splits[0].train) if division.splits else batch
+    images = len(split_preview.splits[0].train) if split_preview.splits else batch
     return max(1, int(np.ceil(images / max(batch, 1))))
 
 
-def _choice(wish: SplitWish) -> SplitChoice:
-    if wish.way == "tags":
-        return SplitChoice.model_validate({"tags": (wish.train_tag, wish.val_tag)})
-    if wish.way == "datasets":
-        if not wish.datasets:
+def _choice(options: SplitOptions) -> SplitChoice:
+    if options.way == "tags":
+        return SplitChoice.model_validate({"tags": (options.train_tag, options.val_tag)})
+    if options.way == "datasets":
+        if not options.datasets:
             raise ValueError("Choose at least one dataset that validates.")
-        return SplitChoice.model_validate({"datasets": wish.datasets})
-    return SplitChoice.model_validate({"percent": wish.percent})
+        return SplitChoice.model_validate({"datasets": options.datasets})
+    return SplitChoice.model_validate({"percent": options.percent})
 
 
-def _first(error: ValueError) -> str:
+def _first_message(error: ValueError) -> str:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):

@@ -13,7 +13,7 @@ _MOST = 200
 
 
 @dataclass(frozen=True)
-class Point:
+class StartingModel:
     """A ``model-state.tar``: where it lies, what it is called, and what is known of it."""
 
     path: str
@@ -21,7 +21,7 @@ class Point:
     text: str
 
 
-def starting_points() -> list[Point]:
+def find_starting_models() -> list[StartingModel]:
     """The newest first; reads run records, so call it in a thread."""
     found = []
     for run_id in reversed(layout.run_ids()):
@@ -34,9 +34,9 @@ def starting_points() -> list[Point]:
             continue
         dataset = (record.get("dataset") or {}).get("name")
         text = " · ".join(str(part) for part in (record.get("plugin"), dataset) if part)
-        found.append(Point(str(path), f"run {run_id}", text))
+        found.append(StartingModel(str(path), f"run {run_id}", text))
         if len(found) >= _MOST:
             break
     models = store_dir() / "models"
     files = sorted(models.glob("*.tar"), key=lambda file: -file.stat().st_mtime) if models.is_dir() else []
-    return [*found, *(Point(str(file), file.stem, "stored here") for file in files[:_MOST])]
+    return [*found, *(StartingModel(str(file), file.stem, "stored here") for file in files[:_MOST])]

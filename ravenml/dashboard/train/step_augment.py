@@ -5,22 +5,22 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ravenml.dashboard.layout import empty, section
-from ravenml.dashboard.train.augmenting import paint
-from ravenml.dashboard.train.step_project import option
+from ravenml.dashboard.layout import empty_state, section
+from ravenml.dashboard.train.augmenting import paint_augmentations
+from ravenml.dashboard.train.step_project import choice_card
 from ravenml.errors import RavenError
 
 if TYPE_CHECKING:
-    from ravenml.dashboard.train.view import View
+    from ravenml.dashboard.train.view import WizardView
 
 
-async def build(view: View) -> None:
+async def build(view: WizardView) -> None:
     """Make the step."""
     from nicegui import ui
 
     field = view.wizard.field("augmentations")
     if field is None:
-        empty(
+        empty_state(
             "auto_fix_off",
             "Nothing to choose here",
             f"The plugin {view.wizard.draft.plugin} publishes no setting for augmentations.",
@@ -28,7 +28,7 @@ async def build(view: View) -> None:
         return
     name = field["name"]
     offered = {one["value"]: one["text"] for one in field["choices"]}
-    now = view.wizard.given(name)
+    now = view.wizard.value(name)
 
     async def choose(value: Any) -> None:
         await view.set(name, None if value == field["default"] else value)
@@ -36,10 +36,10 @@ async def build(view: View) -> None:
 
     async def typed() -> None:
         text = (file.value or "").strip()
-        if not text or text == view.wizard.given(name):
+        if not text or text == view.wizard.value(name):
             return
         try:
-            path = view.wizard.shared.settings.roots.inside(text)
+            path = view.wizard.shared.settings.roots.resolve(text)
         except RavenError as error:
             file.error = str(error)
             return
@@ -52,17 +52,17 @@ async def build(view: View) -> None:
         ui.label(field["text"]).classes("muted")
         with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Augmentations"'):
             for value, text in offered.items():
-                option(value, text, now == value, lambda value=value: choose(value))
+                choice_card(value, text, now == value, lambda value=value: choose(value))
         file = ui.input("Or a file of your own", value="" if now in offered else str(now or ""))
         file.props("dense outlined clearable").on("keydown.enter", typed).on("blur", typed)
     with section("Preview"):
-        await Preview(view).build()
+        await AugmentPreview(view).build()
 
 
-class Preview:
+class AugmentPreview:
     """A few images, and what training could see of them."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: WizardView) -> None:
         self.view = view
         self.seed = int(time.time()) % 1_000_000
 
@@ -92,14 +92,14 @@ class Preview:
             ui.spinner(size="sm")
             ui.label("The plugin paints them; the first time takes a few seconds.").classes("small")
         try:
-            rows = await paint(self.view.wizard, self.seed)
-            said = "" if any(len(row) > 1 for _, row in rows) else "The plugin shows no preview."
+            rows = await paint_augmentations(self.view.wizard, self.seed)
+            message = "" if any(len(row) > 1 for _, row in rows) else "The plugin shows no preview."
         except RavenError as error:
-            rows, said = [], str(error)
+            rows, message = [], str(error)
         self.box.clear()
         with self.box:
-            if said:
-                ui.label(said).classes("muted wrap").props('role="status"')
+            if message:
+                ui.label(message).classes("muted wrap").props('role="status"')
                 return
             for name, pictures in rows:
                 with ui.element("div").classes("augmented"):

@@ -10,10 +10,10 @@ from ravenml.dashboard.train.gallery import swatch
 from ravenml.data.classes import BACKGROUND
 
 if TYPE_CHECKING:
-    from ravenml.dashboard.train.view import View
+    from ravenml.dashboard.train.view import WizardView
 
 
-async def build(view: View) -> None:
+async def build(view: WizardView) -> None:
     """Make the step."""
     from nicegui import ui
 
@@ -52,11 +52,11 @@ async def build(view: View) -> None:
 
         chosen = value_at(wizard.draft.settings, field["name"]) if field is not None else None
         _table(view, titles, chosen, boxes, one_changed if field is not None else None)
-    stage = job.survey is None
+    stage = job.stats is None
 
     async def tick() -> None:
         nonlocal stage
-        if stage and job.survey is not None:
+        if stage and job.stats is not None:
             stage = False
             await view.redo()
 
@@ -64,14 +64,14 @@ async def build(view: View) -> None:
 
 
 def _table(
-    view: View, titles: list[str], chosen: list[str] | None, boxes: dict[str, Any], choose: Any
+    view: WizardView, titles: list[str], chosen: list[str] | None, boxes: dict[str, Any], choose: Any
 ) -> None:
     from nicegui import ui
 
     job = view.wizard.job
     assert job is not None and job.project is not None
-    survey = job.survey
-    area = int(survey.sizes.sum()) if survey is not None else 0
+    stats = job.stats
+    area = int(stats.sizes.sum()) if stats is not None else 0
     with ui.element("div").classes("scroll-x"), ui.element("table").classes("table"):
         with ui.element("thead"), ui.element("tr"):
             for text, kind in (("Class", ""), ("Shape", ""), ("Objects", "number"), ("Images", "number")):
@@ -89,15 +89,15 @@ def _table(
                         swatch(known.color)
                         ui.label(known.title).classes("strong wrap")
                     _cell(known.shape)
-                    if survey is None:
+                    if stats is None:
                         for _ in range(3):
                             _cell("…", "number muted")
                         continue
-                    _cell(f"{int(survey.objects[:, column].sum()):,}", "number")
-                    _cell(f"{survey.images_with(column):,}", "number")
-                    _cell(f"{100 * survey.pixels[:, column].sum() / max(area, 1):.2f} %", "number")
-            if survey is not None:
-                _rest(100 * (1 - survey.pixels.sum() / max(area, 1)), BACKGROUND in titles)
+                    _cell(f"{int(stats.objects[:, column].sum()):,}", "number")
+                    _cell(f"{stats.images_with(column):,}", "number")
+                    _cell(f"{100 * stats.pixels[:, column].sum() / max(area, 1):.2f} %", "number")
+            if stats is not None:
+                _rest(100 * (1 - stats.pixels.sum() / max(area, 1)), BACKGROUND in titles)
 
 
 def _rest(percent: float, known: bool) -> None:

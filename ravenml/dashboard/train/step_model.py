@@ -5,25 +5,25 @@ from __future__ import annotations
 from asyncio import to_thread
 from typing import TYPE_CHECKING, Any
 
-from ravenml.dashboard.layout import empty, section
-from ravenml.dashboard.train.fields import place_field
-from ravenml.dashboard.train.starting_points import Point, starting_points
-from ravenml.dashboard.train.step_project import option
+from ravenml.dashboard.layout import empty_state, section
+from ravenml.dashboard.train.fields import add_field
+from ravenml.dashboard.train.starting_points import StartingModel, find_starting_models
+from ravenml.dashboard.train.step_project import choice_card
 from ravenml.errors import RavenError
 
 if TYPE_CHECKING:
-    from ravenml.dashboard.train.view import View
+    from ravenml.dashboard.train.view import WizardView
 
 SCRATCH, FILE, STORED = "From scratch", "From a checkpoint", "From a stored model"
 
 
-async def build(view: View) -> None:
+async def build(view: WizardView) -> None:
     """Make the step."""
     from nicegui import ui
 
     architecture, weights = view.wizard.field("architecture"), view.wizard.field("weights")
     if architecture is None and weights is None:
-        empty("memory", "Nothing to choose here", "The plugin publishes no setting for its model.")
+        empty_state("memory", "Nothing to choose here", "The plugin publishes no setting for its model.")
         return
     if architecture is not None:
         with section(architecture["title"]):
@@ -34,10 +34,10 @@ async def build(view: View) -> None:
             await _weights(view, weights)
 
 
-def _architectures(view: View, field: dict[str, Any]) -> None:
+def _architectures(view: WizardView, field: dict[str, Any]) -> None:
     from nicegui import ui
 
-    name, now = field["name"], view.wizard.given(field["name"])
+    name, now = field["name"], view.wizard.value(field["name"])
     offered = field["choices"]
 
     async def choose(value: Any) -> None:
@@ -49,18 +49,20 @@ def _architectures(view: View, field: dict[str, Any]) -> None:
             for one in offered:
                 size = f"{one['parameters'] / 1e6:.1f} million parameters" if one["parameters"] else ""
                 text = " · ".join(part for part in (size, one["text"]) if part)
-                option(str(one["value"]), text, now == one["value"], lambda one=one: choose(one["value"]))
+                choice_card(
+                    str(one["value"]), text, now == one["value"], lambda one=one: choose(one["value"])
+                )
     if field["kind"] == "text":
         own = {**field, "choices": [], "title": "Another one", "default": ""}
         shown = "" if now in [one["value"] for one in offered] else now
-        place_field(view, own, value=shown, after=view.redo)
+        add_field(view, own, value=shown, after=view.redo)
 
 
-async def _weights(view: View, field: dict[str, Any]) -> None:
+async def _weights(view: WizardView, field: dict[str, Any]) -> None:
     from nicegui import ui
 
-    name, now = field["name"], view.wizard.given(field["name"])
-    points = await to_thread(starting_points)
+    name, now = field["name"], view.wizard.value(field["name"])
+    points = await to_thread(find_starting_models)
     known = {point.path: point for point in points}
     way = SCRATCH if not now else STORED if now in known else FILE
 
@@ -73,7 +75,7 @@ async def _weights(view: View, field: dict[str, Any]) -> None:
         if not text or text == now:
             return
         try:
-            path = view.wizard.shared.settings.roots.inside(text)
+            path = view.wizard.shared.settings.roots.resolve(text)
         except RavenError as error:
             file.error = str(error)
             return
@@ -106,10 +108,10 @@ async def _weights(view: View, field: dict[str, Any]) -> None:
     toggle.on_value_change(turn)
     mode = view.wizard.field("weights_mode")
     if mode is not None and now:
-        place_field(view, mode)
+        add_field(view, mode)
 
 
-def _stored(points: list[Point], now: Any, choose: Any) -> None:
+def _stored(points: list[StartingModel], now: Any, choose: Any) -> None:
     from nicegui import ui
 
     options = {point.path: f"{point.name} · {point.text}" for point in points}

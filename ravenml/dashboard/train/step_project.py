@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING, Any
 from ravenml.config.home import datasets_dir
 from ravenml.dashboard import processes
 from ravenml.dashboard.controls import short_path
-from ravenml.dashboard.layout import empty, section, tell
-from ravenml.dashboard.train.draft import SplitWish, put
-from ravenml.dashboard.train.gallery import Gallery
-from ravenml.dashboard.train.summary import counted
+from ravenml.dashboard.layout import empty_state, section, show_error
+from ravenml.dashboard.train.draft import SplitOptions, put
+from ravenml.dashboard.train.gallery import ImageGallery
+from ravenml.dashboard.train.summary import count_of
 from ravenml.data.registry import known_datasets
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import plugins
 
 if TYPE_CHECKING:
-    from ravenml.dashboard.train.view import View
+    from ravenml.dashboard.train.view import WizardView
 
 _WRITING = 120.0  # seconds in which the demo project is written on any machine
 _CARDS = 12  # known datasets that are shown before a search is needed
 
 
-async def build(view: View) -> None:
+async def build(view: WizardView) -> None:
     """Make the step."""
     _choose_project(view)
     _choose_plugin(view)
     if view.wizard.draft.dataset:
-        Facts(view).build()
+        ProjectStats(view).build()
 
 
-def _choose_project(view: View) -> None:
+def _choose_project(view: WizardView) -> None:
     from nicegui import ui
 
     draft = view.wizard.draft
@@ -47,7 +47,7 @@ def _choose_project(view: View) -> None:
             if (
                 d.dataset != dataset
             ):  # what was chosen of another project's classes and tags means nothing here
-                d.dataset, d.split = dataset, SplitWish()
+                d.dataset, d.split = dataset, SplitOptions()
                 field = view.wizard.field("classes")
                 if field is not None:
                     put(d.settings, field["name"], None)
@@ -63,9 +63,9 @@ def _choose_project(view: View) -> None:
     async def demo() -> None:
         button.props("loading")
         writing = processes.start(["data", "demo", str(datasets_dir() / "demo")])
-        if await writing.ended(_WRITING) != 0:
+        if await writing.wait(_WRITING) != 0:
             button.props(remove="loading")
-            tell(writing.said() or "The demo project could not be written.")
+            show_error(writing.last_line() or "The demo project could not be written.")
             return
         await choose("demo")
 
@@ -73,11 +73,13 @@ def _choose_project(view: View) -> None:
         if known:
             with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Known datasets"'):
                 for name in list(known)[:_CARDS]:
-                    option(
+                    choice_card(
                         name, short_path(known[name]), draft.dataset == name, lambda name=name: choose(name)
                     )
         else:
-            with empty("photo_library", "No dataset has a name yet", "A dataset is a Supervisely project."):
+            with empty_state(
+                "photo_library", "No dataset has a name yet", "A dataset is a Supervisely project."
+            ):
                 button = ui.button("Make the demo project", icon="auto_awesome", on_click=demo)
         with ui.element("div").classes("line"):
             if len(known) > _CARDS:
@@ -91,7 +93,7 @@ def _choose_project(view: View) -> None:
             path.props("hide-bottom-space")
 
 
-def _choose_plugin(view: View) -> None:
+def _choose_plugin(view: WizardView) -> None:
     from nicegui import ui
 
     draft = view.wizard.draft
@@ -107,7 +109,7 @@ def _choose_plugin(view: View) -> None:
 
     with section("Plugin"):
         if not known:
-            empty(
+            empty_state(
                 "extension_off",
                 "No training plugin is installed",
                 "./install_all.sh installs this project's.",
@@ -117,12 +119,12 @@ def _choose_plugin(view: View) -> None:
             for name, plugin in known.items():
                 fault = plugin.fault()
                 text = fault or f"{plugin.distribution} {plugin.version}"
-                card = option(name, text, draft.plugin == name, lambda name=name: choose(name))
+                card = choice_card(name, text, draft.plugin == name, lambda name=name: choose(name))
                 if fault is not None:
                     card.classes("broken").props("disabled aria-disabled=true")
 
 
-def option(title: str, text: str, chosen: bool, choose: Any) -> Any:
+def choice_card(title: str, text: str, chosen: bool, choose: Any) -> Any:
     """A card that can be chosen, with a line below its title; it is returned."""
     from nicegui import ui
 
@@ -134,12 +136,12 @@ def option(title: str, text: str, chosen: bool, choose: Any) -> Any:
     return card
 
 
-class Facts:
+class ProjectStats:
     """What is in the project, as far as it is counted, and its gallery."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: WizardView) -> None:
         self.view = view
-        self.gallery: Gallery | None = None
+        self.gallery: ImageGallery | None = None
         self._stage = ""
         self._facts: Any = None
 
@@ -158,13 +160,13 @@ class Facts:
             self._show()
         elif job is not None and not job.ended and job.total:
             self._bar.value = round(job.done / job.total, 3)
-            self._words.text = f"Counting: {job.done:,} of {counted(job.total, 'image')}"
+            self._words.text = f"Counting: {job.done:,} of {count_of(job.total, 'image')}"
 
     def _now(self) -> str:
         job = self.view.wizard.job
         if job is None or job.error is not None:
             return "failed"
-        return "opening" if job.project is None else "counting" if job.survey is None else "done"
+        return "opening" if job.project is None else "counting" if job.stats is None else "done"
 
     def _show(self) -> None:
         from nicegui import ui
@@ -175,12 +177,14 @@ class Facts:
             self._facts.clear()
             with self._facts:
                 _figures(job)
-            self.gallery.counted()
+            self.gallery.show_counts()
             return
         self._box.clear()
         with self._box:
             if self._stage == "failed":
-                with empty("error_outline", "This project cannot be used", (job.error or "") if job else ""):
+                with empty_state(
+                    "error_outline", "This project cannot be used", (job.error or "") if job else ""
+                ):
                     return
             with section("What is in it"):
                 self._facts = ui.element("div").classes("stack")
@@ -191,7 +195,7 @@ class Facts:
                         self._bar = ui.linear_progress(0, show_value=False).props("rounded")
                         self._words = ui.label("Opening the project …").classes("muted small")
             if job is not None and job.project is not None:
-                self.gallery = Gallery(self.view.wizard, job)
+                self.gallery = ImageGallery(self.view.wizard, job)
                 with section("Images"):
                     self.gallery.build()
 
@@ -199,23 +203,23 @@ class Facts:
 def _figures(job: Any) -> None:
     from nicegui import ui
 
-    project, survey = job.project, job.survey
+    project, stats = job.project, job.stats
     with ui.element("div").classes("figures"):
         figure(f"{len(project.items):,}", "images")
         figure(f"{len(project.datasets):,}", "datasets")
         figure(f"{len(project.classes):,}", "classes")
-        if survey is not None:
-            figure(f"{int(survey.objects.sum()):,}", "objects")
-    if survey is None:
+        if stats is not None:
+            figure(f"{int(stats.objects.sum()):,}", "objects")
+    if stats is None:
         return
-    if survey.tags:
+    if stats.tags:
         with ui.element("div").classes("line"):
             ui.label("Tags of images:").classes("muted")
-            for column, tag in enumerate(survey.tags):
-                ui.label(f"{tag}: {int(survey.tagged[:, column].sum()):,}").classes("chip")
-    if survey.faults:
-        with ui.expansion(f"{counted(len(survey.faults), 'fault')} in the annotations", icon="warning"):
-            for fault in survey.faults:
+            for column, tag in enumerate(stats.tags):
+                ui.label(f"{tag}: {int(stats.tagged[:, column].sum()):,}").classes("chip")
+    if stats.faults:
+        with ui.expansion(f"{count_of(len(stats.faults), 'fault')} in the annotations", icon="warning"):
+            for fault in stats.faults:
                 ui.label(fault).classes("small wrap")
 
 

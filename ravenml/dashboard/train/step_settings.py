@@ -8,10 +8,10 @@ import numpy as np
 
 from ravenml.dashboard.chart import Chart
 from ravenml.dashboard.drawing import Line
-from ravenml.dashboard.layout import empty, section
+from ravenml.dashboard.layout import empty_state, section
 from ravenml.dashboard.metric_column import Points
 from ravenml.dashboard.train.draft import Draft
-from ravenml.dashboard.train.fields import mark, place_field
+from ravenml.dashboard.train.fields import add_field, mark_wrong
 from ravenml.dashboard.train.split_preview import steps_per_epoch
 from ravenml.dashboard.train.step_validation import HANDLED, STEP_OF_ROLE
 from ravenml.errors import RavenError
@@ -19,16 +19,16 @@ from ravenml.remote.client.queues import LOCAL, queues
 from ravenml.train.settings import GROUPS
 
 if TYPE_CHECKING:
-    from ravenml.dashboard.train.view import View
+    from ravenml.dashboard.train.view import WizardView
 
 _POINTS = 400  # of the curve
 
 
-async def build(view: View) -> None:
+async def build(view: WizardView) -> None:
     """Make the step."""
     form = view.wizard.form
     if form is None:
-        empty(
+        empty_state(
             "tune",
             "No settings are published",
             "This plugin is trained as its command line has it; it describes no settings.",
@@ -45,7 +45,7 @@ async def build(view: View) -> None:
 class Form:
     """The groups of fields; which of them are shown depends on the values of others."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: WizardView) -> None:
         self.view = view
         self.places: dict[str, tuple[dict[str, Any], Any]] = {}
         self.curve: Any = None
@@ -62,7 +62,7 @@ class Form:
                 with ui.element("div").classes("fields"):
                     for field in fields:
                         with ui.element("div").classes("form-field") as place:
-                            element = place_field(self.view, field, after=self.refresh)
+                            element = add_field(self.view, field, after=self.refresh)
                         self.places[field["name"]] = (field, (place, element))
                 if group == "schedule":
                     self.curve = ui.element("div").classes("curve")
@@ -72,9 +72,9 @@ class Form:
         wizard = self.view.wizard
         for name, (field, (place, element)) in self.places.items():
             place.set_visibility(
-                all(wizard.given(other) in values for other, values in field["when"].items())
+                all(wizard.value(other) in values for other, values in field["when"].items())
             )
-            mark(element, wizard.wrong.get(name))
+            mark_wrong(element, wizard.wrong.get(name))
         if self.curve is not None:
             await self._draw()
 
@@ -82,8 +82,8 @@ class Form:
         wizard = self.view.wizard
         batch = wizard.field("batch_size")
         try:
-            size = int(wizard.given(batch["name"])) if batch else 8
-            steps = steps_per_epoch(wizard.division, size) if wizard.division else 1
+            size = int(wizard.value(batch["name"])) if batch else 8
+            steps = steps_per_epoch(wizard.split_preview, size) if wizard.split_preview else 1
             rates = (
                 []
                 if wizard.wrong
@@ -107,7 +107,7 @@ class Form:
             with self.curve:
                 self.chart = Chart("Learning rate", [line], legend=False)
         else:
-            await self.chart.show([line])
+            await self.chart.update([line])
 
 
 def grouped(form: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -124,7 +124,7 @@ def grouped(form: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return {name: fields for name, fields in found.items() if fields}
 
 
-def _presets(view: View) -> None:
+def _presets(view: WizardView) -> None:
     from nicegui import ui
 
     form = view.wizard.form or {"presets": []}
@@ -143,7 +143,7 @@ def _presets(view: View) -> None:
         ui.label("What you set below stands above the preset.").classes("muted small")
 
 
-def _core(view: View) -> None:
+def _core(view: WizardView) -> None:
     """What ravenML itself can be told about a training."""
     from nicegui import ui
 

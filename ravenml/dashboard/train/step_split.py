@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from ravenml.dashboard.layout import section
 from ravenml.dashboard.train.draft import Draft
 from ravenml.dashboard.train.gallery import legend
-from ravenml.dashboard.train.split_preview import Share, balance, unevenness
-from ravenml.dashboard.train.step_project import figure, option
+from ravenml.dashboard.train.split_preview import Share, class_balance, find_imbalance
+from ravenml.dashboard.train.step_project import choice_card, figure
 
 if TYPE_CHECKING:
-    from ravenml.dashboard.train.view import View
+    from ravenml.dashboard.train.view import WizardView
 
 WAYS = {
     "percent": ("Random", "So many percent validate, chosen by chance."),
@@ -23,11 +23,11 @@ _FOLDS = 30  # that are drawn; a thousand of them would keep all other pages wai
 GROUPINGS = {"random": "nothing", "dataset": "a dataset's images", "": "a regular expression on names"}
 
 
-async def build(view: View) -> None:
+async def build(view: WizardView) -> None:
     """Make the step."""
     from nicegui import ui
 
-    wish = view.wizard.draft.split
+    chosen = view.wizard.draft.split
 
     async def choose(way: str) -> None:
         await view.change(lambda draft: setattr(draft.split, "way", way))
@@ -36,29 +36,29 @@ async def build(view: View) -> None:
     with section("How the images are divided"):
         with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Ways to split"'):
             for way, (title, text) in WAYS.items():
-                option(title, text, wish.way == way, lambda way=way: choose(way))
+                choice_card(title, text, chosen.way == way, lambda way=way: choose(way))
         controls = ui.element("div").classes("line form-line")
     shown = ui.element("div").classes("stack wide-gap")
     with controls:
         _controls(view, lambda: _show(view, shown))
     _show(view, shown)
 
-    divided = view.wizard.division is not None
-    is_counted = bool(view.wizard.job and view.wizard.job.survey)
+    divided = view.wizard.split_preview is not None
+    is_counted = bool(view.wizard.job and view.wizard.job.stats)
 
     async def tick() -> None:
         job = view.wizard.job
-        if divided != (view.wizard.division is not None) or is_counted != bool(job and job.survey):
+        if divided != (view.wizard.split_preview is not None) or is_counted != bool(job and job.stats):
             await view.redo()
 
     view.tick = tick
 
 
-def _controls(view: View, show: Any) -> None:
+def _controls(view: WizardView, show: Any) -> None:
     """The inputs of the way that is chosen."""
     from nicegui import ui
 
-    wish = view.wizard.draft.split
+    chosen = view.wizard.draft.split
     job = view.wizard.job
     assert job is not None and job.project is not None
 
@@ -78,31 +78,31 @@ def _controls(view: View, show: Any) -> None:
         return set
 
     def number(label: str, name: str, least: int, most: int, **more: Any) -> None:
-        field = ui.number(label, value=getattr(wish, name), min=least, max=most, precision=0, **more)
+        field = ui.number(label, value=getattr(chosen, name), min=least, max=most, precision=0, **more)
         field.props("dense outlined debounce=300").classes("narrow").on_value_change(setter(name))
 
-    tags = job.survey.tags if job.survey is not None else sorted(tag.name for tag in job.project.tags)
-    if wish.way == "percent":
+    tags = job.stats.tags if job.stats is not None else sorted(tag.name for tag in job.project.tags)
+    if chosen.way == "percent":
         number("Validate with", "percent", 1, 99, suffix="%")
         number("Seed", "seed", 0, 2**31 - 1)
-    elif wish.way == "tags":
+    elif chosen.way == "tags":
         for label, name in (("Tag to learn from", "train_tag"), ("Tag to validate with", "val_tag")):
-            options = sorted({*tags, getattr(wish, name)})
-            field = ui.select(options, label=label, value=getattr(wish, name)).props("dense outlined")
+            options = sorted({*tags, getattr(chosen, name)})
+            field = ui.select(options, label=label, value=getattr(chosen, name)).props("dense outlined")
             field.classes("medium").on_value_change(setter(name))
-    elif wish.way == "datasets":
-        options = sorted({*job.project.datasets, *wish.datasets})
-        field = ui.select(options, label="Datasets that validate", value=wish.datasets, multiple=True)
+    elif chosen.way == "datasets":
+        options = sorted({*job.project.datasets, *chosen.datasets})
+        field = ui.select(options, label="Datasets that validate", value=chosen.datasets, multiple=True)
         field.props("dense outlined use-chips").classes("wide").on_value_change(setter("datasets"))
-    elif wish.way == "kfold":
+    elif chosen.way == "kfold":
         number("Folds", "folds", 2, 1000)
         _grouping(view, setter("by"))
         number("Seed", "seed", 0, 2**31 - 1)
-        field = ui.select(tags, label="Only images tagged", value=wish.only_tag, clearable=True)
+        field = ui.select(tags, label="Only images tagged", value=chosen.only_tag, clearable=True)
         field.props("dense outlined").classes("medium").on_value_change(setter("only_tag"))
 
 
-def _grouping(view: View, set_by: Any) -> None:
+def _grouping(view: WizardView, set_by: Any) -> None:
     from nicegui import ui
 
     by = view.wizard.draft.split.by
@@ -126,33 +126,33 @@ def _grouping(view: View, set_by: Any) -> None:
     expression.on_value_change(typed)
 
 
-def _show(view: View, shown: Any) -> None:
+def _show(view: WizardView, shown: Any) -> None:
     """Counts, notices and the picture of the balance."""
     from nicegui import ui
 
-    job, division = view.wizard.job, view.wizard.division
+    job, split_preview = view.wizard.job, view.wizard.split_preview
     shown.clear()
     with shown:
-        if job is None or job.project is None or division is None or division.error is not None:
+        if job is None or job.project is None or split_preview is None or split_preview.error is not None:
             return
         with section("What comes of it"):
-            for notice in division.notices:
+            for notice in split_preview.notices:
                 with ui.element("div").classes("note"):
                     ui.icon("info").props('aria-hidden="true"')
                     ui.label(f"{notice[:1].upper()}{notice[1:]}").classes("wrap")
-            if len(division.splits) > 1:
+            if len(split_preview.splits) > 1:
                 _folds(view)
                 return
-            split = division.splits[0]
+            split = split_preview.splits[0]
             with ui.element("div").classes("figures"):
                 figure(f"{len(split.train):,}", "images to learn from")
                 figure(f"{len(split.val):,}", "images to validate with")
-            if job.survey is None:
+            if job.stats is None:
                 ui.label("The balance of the classes comes when all is counted.").classes("muted small")
                 return
-            shares = balance(job.project, job.survey, split, job.rows)
+            shares = class_balance(job.project, job.stats, split, job.rows)
             _bars(shares)
-            for text in unevenness(shares):
+            for text in find_imbalance(shares):
                 with ui.element("div").classes("note warn"):
                     ui.icon("warning").props('aria-hidden="true"')
                     ui.label(text).classes("wrap")
@@ -175,34 +175,36 @@ def _bars(shares: list[Share]) -> None:
                     ui.element("div").classes("bar-val").style(
                         f"width: {100 - part:.2f}%; background: {share.color}"
                     )
-            told = f"{share.train:,} + {share.val:,} objects" if total else "no object"
-            ui.label(f"{told} · {100 - part:.0f} % validate" if total else told).classes("muted small number")
+            counts = f"{share.train:,} + {share.val:,} objects" if total else "no object"
+            ui.label(f"{counts} · {100 - part:.0f} % validate" if total else counts).classes(
+                "muted small number"
+            )
 
 
-def _folds(view: View) -> None:
+def _folds(view: WizardView) -> None:
     """A row per fold: how many images validate, and how the classes lie in it."""
     from nicegui import ui
 
-    job, division = view.wizard.job, view.wizard.division
-    assert job is not None and job.project is not None and division is not None
-    most = max(len(split.val) for split in division.splits)
+    job, split_preview = view.wizard.job, view.wizard.split_preview
+    assert job is not None and job.project is not None and split_preview is not None
+    most = max(len(split.val) for split in split_preview.splits)
     with ui.element("div").classes("balance folds"):
-        for number, split in enumerate(division.splits[:_FOLDS]):
+        for number, split in enumerate(split_preview.splits[:_FOLDS]):
             ui.label(f"fold {number}").classes("strong")
             with ui.element("div").classes("bar").style(f"max-width: {100 * len(split.val) / most:.1f}%"):
-                if job.survey is None:
+                if job.stats is None:
                     ui.element("div").classes("bar-train plain").style("width: 100%")
                 else:
-                    shares = balance(job.project, job.survey, split, job.rows)
+                    shares = class_balance(job.project, job.stats, split, job.rows)
                     total = sum(share.val for share in shares) or 1
                     for share in shares:
                         ui.element("div").classes("bar-train").style(
                             f"width: {100 * share.val / total:.2f}%; background: {share.color}"
                         ).tooltip(f"{share.title}: {share.val:,} objects")
             ui.label(f"{len(split.val):,} images").classes("muted small number")
-    if len(division.splits) > _FOLDS:
-        ui.label(f"and {len(division.splits) - _FOLDS} folds more").classes("muted small")
-    if job.survey is not None:
+    if len(split_preview.splits) > _FOLDS:
+        ui.label(f"and {len(split_preview.splits) - _FOLDS} folds more").classes("muted small")
+    if job.stats is not None:
         with ui.element("div").classes("line"):
             for known in job.project.classes:
                 legend(known.title, known.color)

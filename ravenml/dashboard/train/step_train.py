@@ -6,17 +6,17 @@ from asyncio import to_thread
 from typing import TYPE_CHECKING
 
 from ravenml.dashboard.controls import short_path
-from ravenml.dashboard.layout import command, section, tell
+from ravenml.dashboard.layout import command_box, section, show_error
 from ravenml.dashboard.train.draft import as_command, as_yaml, path_of
 from ravenml.dashboard.train.run_card import RunCard
 from ravenml.dashboard.train.starting import start
 from ravenml.errors import RavenError
 
 if TYPE_CHECKING:
-    from ravenml.dashboard.train.view import View
+    from ravenml.dashboard.train.view import WizardView
 
 
-async def build(view: View) -> None:
+async def build(view: WizardView) -> None:
     """Make the step."""
     runs = view.wizard.draft.runs
     card = RunCard(view, runs[-1]) if runs else None
@@ -29,14 +29,14 @@ async def build(view: View) -> None:
         view.tick = card.refresh
 
 
-def _start(view: View, again: bool) -> None:
+def _start(view: WizardView, again: bool) -> None:
     from nicegui import ui
 
     draft, wizard = view.wizard.draft, view.wizard
     name = wizard.form["command"] if wizard.form else "train"
 
     async def go() -> None:
-        why = wizard.locked("train")
+        why = wizard.lock_reason("train")
         if why is not None:
             ui.notify(why, position="top")
             return
@@ -44,7 +44,7 @@ def _start(view: View, again: bool) -> None:
         try:
             await to_thread(start, wizard.draft, name)
         except RavenError as error:
-            tell(error)
+            show_error(error)
             button.enable()
             return
         await wizard.load()
@@ -64,7 +64,7 @@ def _start(view: View, again: bool) -> None:
             ui.button("Download the YAML", icon="download", on_click=download).props("flat")
             ui.label("Closing the browser or the dashboard stops nothing.").classes("muted small")
         with ui.expansion("As a command line, and as YAML", icon="terminal").classes("fill"):
-            command(as_command(draft, name))
+            command_box(as_command(draft, name))
             ui.label(short_path(path_of(draft.id).with_suffix(".yml"))).classes("muted small mono wrap")
             with ui.element("pre").classes("yaml"):
                 ui.label(as_yaml(draft))

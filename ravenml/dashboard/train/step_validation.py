@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ravenml.dashboard.train.dataset_stats import Job
+from ravenml.dashboard.train.dataset_stats import StatsJob
 from ravenml.dashboard.train.draft import STEPS, Draft, value_at
-from ravenml.dashboard.train.split_preview import Division
+from ravenml.dashboard.train.split_preview import SplitPreview
 
 TITLES = {
     "project": "Project",
@@ -35,11 +35,11 @@ def by_role(form: Mapping[str, Any] | None, role: str) -> dict[str, Any] | None:
     return next((field for field in fields if field["role"] == role), None)
 
 
-def missing(
+def find_problem(
     step: str,
     draft: Draft,
-    job: Job | None,
-    division: Division | None,
+    job: StatsJob | None,
+    split_preview: SplitPreview | None,
     form: Mapping[str, Any] | None,
     wrong: Mapping[str, str],
     plugin_fault: str | None = None,
@@ -48,9 +48,9 @@ def missing(
     if step == "project":
         return _project(draft, job, plugin_fault)
     if step == "split":
-        if division is None:
+        if split_preview is None:
             return "The images are being divided."
-        return division.error
+        return split_preview.error
     if step == "classes":
         field = by_role(form, "classes")
         if field is not None and value_at(draft.settings, field["name"]) == []:
@@ -58,15 +58,15 @@ def missing(
     return _wrong(step, form, wrong)
 
 
-def first_missing(up_to: str, said: Mapping[str, str | None]) -> str | None:
+def first_problem(up_to: str, problems: Mapping[str, str | None]) -> str | None:
     """The sentence of the first incomplete step before ``up_to``."""
     for step in STEPS[: STEPS.index(up_to)]:
-        if said[step] is not None:
-            return f"{TITLES[step]}: {said[step]}"
+        if problems[step] is not None:
+            return f"{TITLES[step]}: {problems[step]}"
     return None
 
 
-def _project(draft: Draft, job: Job | None, plugin_fault: str | None) -> str | None:
+def _project(draft: Draft, job: StatsJob | None, plugin_fault: str | None) -> str | None:
     if not draft.dataset:
         return "Choose a project."
     if job is None or (job.project is None and job.error is None):
@@ -80,9 +80,9 @@ def _project(draft: Draft, job: Job | None, plugin_fault: str | None) -> str | N
 
 def _wrong(step: str, form: Mapping[str, Any] | None, wrong: Mapping[str, str]) -> str | None:
     fields = {field["name"]: field for field in (form["fields"] if form else [])}
-    for name, said in wrong.items():
+    for name, problems in wrong.items():
         field = fields.get(name)
         place = STEP_OF_ROLE.get(field["role"] or "", "settings") if field else "settings"
         if place == step:
-            return f"{field['title']}: {said}." if field else f"{said}."
+            return f"{field['title']}: {problems}." if field else f"{problems}."
     return None

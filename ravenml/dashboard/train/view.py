@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ravenml.dashboard.layout import heading, tell
+from ravenml.dashboard.layout import heading, show_error
 from ravenml.dashboard.train.draft import STEPS, Draft
 from ravenml.dashboard.train.step_validation import TITLES
-from ravenml.dashboard.train.summary import summary
+from ravenml.dashboard.train.summary import summarize
 from ravenml.dashboard.train.wizard import Wizard
 from ravenml.errors import RavenError
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 _LOOK = 1.0  # seconds between two looks at what other browsers do
 
-Step = Callable[["View"], Awaitable[None]]
+Step = Callable[["WizardView"], Awaitable[None]]
 
 
-class View:
+class WizardView:
     """One browser's wizard.
 
     Attributes:
@@ -40,7 +40,7 @@ class View:
         self._wanted = 0
         self._showing = asyncio.Lock()
         self._shown: str | None = None  # the step that is built, or being built
-        self._said: dict[str, str | None] = {}
+        self._problems: dict[str, str | None] = {}
         self._buttons: dict[str, tuple[Any, Any]] = {}
         self._foot_shows: object = None
 
@@ -49,7 +49,9 @@ class View:
         from nicegui import ui
 
         wanted = step if step in STEPS else self.wizard.draft.step
-        self.step = wanted if wanted in STEPS and not self.wizard.locked(wanted) else self._furthest(wanted)
+        self.step = (
+            wanted if wanted in STEPS and not self.wizard.lock_reason(wanted) else self._furthest(wanted)
+        )
         with ui.element("div").classes("wizard-head"):
             with ui.element("h1"):
                 ui.label("Training")
@@ -68,13 +70,13 @@ class View:
         self.wizard.on_change = self.refresh_around
         self.refresh_around()
         await self._show()
-        ui.timer(_LOOK, self._look)
+        ui.timer(_LOOK, self._poll)
 
     async def open(self, step: str) -> None:
         """Go to a step, if it is not locked."""
         from nicegui import ui
 
-        why = self.wizard.locked(step)
+        why = self.wizard.lock_reason(step)
         if why is not None:
             ui.notify(why, position="top")
             return
@@ -93,7 +95,7 @@ class View:
             return True
         except RavenError as error:
             with self.content:
-                tell(error)
+                show_error(error)
             return False
 
     async def set(self, name: str, value: Any) -> None:
@@ -109,10 +111,10 @@ class View:
 
     def refresh_around(self) -> None:
         """The rail and the foot, after something was chosen."""
-        self._said = {step: self.wizard.missing(step) for step in STEPS}
+        self._problems = {step: self.wizard.find_problem(step) for step in STEPS}
         for step, (button, line) in self._buttons.items():
-            why = self.wizard.locked(step)
-            done = why is None and self.wizard.missing(step) is None and step != "train"
+            why = self.wizard.lock_reason(step)
+            done = why is None and self.wizard.find_problem(step) is None and step != "train"
             button.classes(
                 add=" ".join(name for name, on in (("done", done), ("locked", bool(why))) if on),
                 remove=" ".join(name for name, on in (("done", done), ("locked", bool(why))) if not on),
@@ -123,7 +125,7 @@ class View:
             else:
                 button.props.pop("aria-current", None)
             button.update()
-            line.text = summary(step, self.wizard) if why is None else ""
+            line.text = summarize(step, self.wizard) if why is None else ""
         self._show_foot()
 
     def _rail_button(self, number: int, step: str) -> None:
@@ -143,8 +145,8 @@ class View:
         from nicegui import ui
 
         place = STEPS.index(self.step)
-        why = self.wizard.missing(self.step)
-        closed = [self.wizard.locked(one) is not None for one in STEPS[place + 1 : place + 2]]
+        why = self.wizard.find_problem(self.step)
+        closed = [self.wizard.lock_reason(one) is not None for one in STEPS[place + 1 : place + 2]]
         if (place, why, closed) == self._foot_shows:
             return  # a button that is made anew loses the click that is on its way
         self._foot_shows = (place, why, closed)
@@ -181,27 +183,27 @@ class View:
     def _furthest(self, wanted: str) -> str:
         """The step that has to be seen to before ``wanted`` opens."""
         for step in STEPS[: STEPS.index(wanted) if wanted in STEPS else 0]:
-            if self.wizard.missing(step) is not None:
+            if self.wizard.find_problem(step) is not None:
                 return step
         return STEPS[0]
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         if self._busy:
             return
         self._busy = True
         try:
-            if await self.wizard.look():
+            if await self.wizard.poll():
                 with self.content:
                     await self._show()
                 return
-            await self.wizard.divide()  # once the project is open, or counted
-            if {step: self.wizard.missing(step) for step in STEPS} != self._said:
+            await self.wizard.preview_split()  # once the project is open, or counted
+            if {step: self.wizard.find_problem(step) for step in STEPS} != self._problems:
                 self.refresh_around()
             if self.tick is not None:
                 with self._body:
                     await self.tick()
         except RavenError as error:
             with self.content:
-                tell(error)
+                show_error(error)
         finally:
             self._busy = False

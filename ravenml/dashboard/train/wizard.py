@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.dashboard.settings import Settings
-from ravenml.dashboard.train.dataset_stats import Job, Surveys
+from ravenml.dashboard.train.dataset_stats import StatsJob, StatsJobs
 from ravenml.dashboard.train.draft import STEPS, Draft, change_draft, changed_at, put, read_draft, value_at
 from ravenml.dashboard.train.helper import Helper
-from ravenml.dashboard.train.split_preview import Division, by_itself, divide
-from ravenml.dashboard.train.step_validation import by_role, first_missing, missing
+from ravenml.dashboard.train.split_preview import SplitPreview, preview_split, propose_split
+from ravenml.dashboard.train.step_validation import by_role, find_problem, first_problem
 from ravenml.data.registry import known_datasets
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import SETTINGS, find_plugin
@@ -26,7 +26,7 @@ class Shared:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.surveys = Surveys()
+        self.stats_jobs = StatsJobs()
         self._helpers: dict[str, Helper] = {}
 
     def helper(self, plugin: str) -> Helper:
@@ -47,7 +47,7 @@ class Shared:
         known = known_datasets()
         if dataset in known:
             return known[dataset].absolute()
-        return self.settings.roots.inside(dataset)
+        return self.settings.roots.resolve(dataset)
 
 
 class Wizard:
@@ -66,12 +66,12 @@ class Wizard:
     def __init__(self, draft_id: str, shared: Shared) -> None:
         self.shared = shared
         self.draft: Draft = read_draft(draft_id)
-        self.job: Job | None = None
+        self.job: StatsJob | None = None
         self.form: dict[str, Any] | None = None
         self.values: dict[str, Any] = {}
         self.wrong: dict[str, str] = {}
         self.plugin_fault: str | None = None
-        self.division: Division | None = None
+        self.split_preview: SplitPreview | None = None
         self._divided_for: object = None
         self._seen = changed_at(draft_id)
         self._turn = Lock()  # of what changes the draft, or what is known of it: one after the other
@@ -83,14 +83,14 @@ class Wizard:
             self._seen = changed_at(self.draft.id)
             self.draft = await to_thread(read_draft, self.draft.id)
             self._open()
-            if self.job is not None and self.job.survey is not None:
-                self.job = await to_thread(self.shared.surveys.renewed, self.job.root)
+            if self.job is not None and self.job.stats is not None:
+                self.job = await to_thread(self.shared.stats_jobs.refresh, self.job.root)
             await self._ask_plugin()
             if self.job is not None:  # most projects open at once; a step need not be shut for that moment
                 await to_thread(self.job.opened.wait, _OPENING)
             await self._divide()
 
-    async def look(self) -> bool:
+    async def poll(self) -> bool:
         """Whether somebody else changed the draft; it is read again then."""
         if self._turn.locked() or changed_at(self.draft.id) == self._seen:
             return False
@@ -126,44 +126,46 @@ class Wizard:
         """Set one of the plugin's settings by its dotted name; None restores its default."""
         await self.change(lambda draft: put(draft.settings, name, value))
 
-    def given(self, name: str) -> Any:
+    def value(self, name: str) -> Any:
         """What was chosen for a setting; the value that holds where nothing was."""
         chosen = value_at(self.draft.settings, name, self)
         return self.values.get(name) if chosen is self else chosen
 
     def effective(self) -> dict[str, Any]:
         """The plugin's settings as the config has them: the preset's, and above them what was chosen."""
-        return merged(self.of_preset(), self.draft.settings)
+        return merged(self.preset_settings(), self.draft.settings)
 
-    def of_preset(self) -> dict[str, Any]:
+    def preset_settings(self) -> dict[str, Any]:
         """The settings of the preset that was chosen, nested; nothing where none was."""
         presets: list[dict[str, Any]] = self.form["presets"] if self.form else []
         return next((one["nested"] for one in presets if one["title"] == self.draft.preset), {})
 
-    def missing(self, step: str) -> str | None:
+    def find_problem(self, step: str) -> str | None:
         """What a step still needs."""
-        return missing(step, self.draft, self.job, self.division, self.form, self.wrong, self.plugin_fault)
+        return find_problem(
+            step, self.draft, self.job, self.split_preview, self.form, self.wrong, self.plugin_fault
+        )
 
-    def locked(self, step: str) -> str | None:
+    def lock_reason(self, step: str) -> str | None:
         """Why a step cannot be opened yet."""
-        return first_missing(step, {name: self.missing(name) for name in STEPS})
+        return first_problem(step, {name: self.find_problem(name) for name in STEPS})
 
     def field(self, role: str) -> dict[str, Any] | None:
         """The plugin's field with a role."""
         return by_role(self.form, role)
 
-    async def divide(self) -> None:
+    async def preview_split(self) -> None:
         """Divide the images anew where the wish, or the project, has changed."""
         async with self._turn:
             await self._divide()
 
     async def _divide(self) -> None:
-        job, wish = self.job, self.draft.split
-        if job is None or job.project is None or (wish.way is None and job.survey is None):
-            self.division = None
+        job, options = self.job, self.draft.split
+        if job is None or job.project is None or (options.way is None and job.stats is None):
+            self.split_preview = None
             return
-        if wish.way is None and job.survey is not None:
-            proposed = by_itself(job.project, job.survey)
+        if options.way is None and job.stats is not None:
+            proposed = propose_split(job.project, job.stats)
 
             def propose(draft: Draft) -> None:
                 if draft.split.way is None:
@@ -171,10 +173,10 @@ class Wizard:
 
             self.draft = await to_thread(change_draft, self.draft.id, propose)
             self._seen = changed_at(self.draft.id)
-            wish = self.draft.split
-        key = (job, wish.model_dump_json())
+            options = self.draft.split
+        key = (job, options.model_dump_json())
         if key != self._divided_for:
-            self.division = await to_thread(divide, job.project, wish)
+            self.split_preview = await to_thread(preview_split, job.project, options)
             self._divided_for = key
 
     async def ask(self, **question: Any) -> dict[str, Any]:
@@ -190,9 +192,9 @@ class Wizard:
         self.job = None
         if self.draft.dataset:
             try:
-                self.job = self.shared.surveys.of(self.shared.root_of(self.draft.dataset))
+                self.job = self.shared.stats_jobs.get(self.shared.root_of(self.draft.dataset))
             except RavenError as error:
-                self.job = Job.failed(str(error))
+                self.job = StatsJob.failed(str(error))
 
     async def _ask_plugin(self) -> None:
         self.form, self.values, self.wrong, self.plugin_fault = None, {}, {}, None
