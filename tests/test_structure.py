@@ -7,13 +7,6 @@ import structure
 # What is still to be opened.  The list may only become shorter.
 KNOWN = {
     ("ravenml.data.formats.base", "ravenml.data.formats.degrade", "ravenml.data.formats.exporting"),
-    (
-        "ravenml.remote.worker.ddp_group",
-        "ravenml.remote.worker.fold_tasks",
-        "ravenml.remote.worker.ray_tasks",
-        "ravenml.remote.worker.supervisor",
-        "ravenml.remote.worker.worker",
-    ),
     ("ravenml.store.s3", "ravenml.store.s3_download", "ravenml.store.s3_upload"),
 }
 

@@ -29,6 +29,8 @@ __getattr__ = former_names(
 # wait for the disk there.  One that was sent away writes into such a folder; what counts is its mirror.
 SCRATCH = "RAVENML_SCRATCH"
 
+JsonObject = dict[str, Any]  # what a JSON object becomes; its values are what JSON knows
+
 _numbers = itertools.count()
 _NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 

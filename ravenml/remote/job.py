@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
 
+from ravenml.common.io import JsonObject
 from ravenml.errors import RavenError
 from ravenml.runs.events import timestamp
 from ravenml.runs.record import SCHEMA as RUN_SCHEMA
@@ -54,19 +56,19 @@ class Job:
     image: str | None = None
     image_arguments: list[str] = field(default_factory=list)
     setup: list[str] = field(default_factory=list)
-    config: dict[str, Any] | None = None
+    config: JsonObject | None = None
     env: dict[str, str] = field(default_factory=dict)
     secrets: list[str] = field(default_factory=list)
     packages: list[str] = field(default_factory=list)
     python: str | None = None
-    record: dict[str, Any] = field(default_factory=dict)
+    record: JsonObject = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """As ``job.json`` holds it."""
         return {"v": SCHEMA, **asdict(self)}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any] | None, where: str) -> Job:
+    def from_json(cls, content: JsonObject | None, where: str) -> Job:
         """What ``job.json`` holds.
 
         Raises:
@@ -80,7 +82,7 @@ class Job:
         except (KeyError, TypeError):
             raise RavenError(f"{where} holds no submitted job.") from None
 
-    def first_record(self) -> dict[str, Any]:
+    def first_record(self) -> JsonObject:
         """``run.json`` of a run that nothing has run of yet."""
         return {
             "v": RUN_SCHEMA,
@@ -93,6 +95,24 @@ class Job:
         }
 
 
-def submission(run_id: str, attempt: int) -> str:
+def submission_id(run_id: str, attempt: int) -> str:
     """The name of an attempt among a cluster's jobs."""
     return f"raven-{run_id}-{attempt}"
+
+
+def ray_options(resources: Mapping[str, float]) -> JsonObject:
+    """What a Ray task asks for, as the options that it takes."""
+    custom = {name: amount for name, amount in resources.items() if name not in ("CPU", "GPU", "memory")}
+    options: JsonObject = {"num_cpus": resources.get("CPU", 0), "num_gpus": resources.get("GPU", 0)}
+    if resources.get("memory"):
+        options["memory"] = resources["memory"]
+    return options | ({"resources": custom} if custom else {})
+
+
+def missing_secrets(names: Iterable[str]) -> list[str]:
+    """Those of a job's secrets that this machine lacks: names of variables, and paths of files."""
+    return [
+        name
+        for name in names
+        if not (Path(name).expanduser().exists() if "/" in name else name in os.environ)
+    ]

@@ -19,13 +19,14 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from ravenml.common.io import JsonObject
 from ravenml.errors import RavenError
 from ravenml.store.base import Store
 from ravenml.store.local_store import FolderStore
 
 ROOT = "remote"
+FRESH = 15.0  # seconds; a training whose heartbeat is younger is running
 HEARTBEAT, WAITING = "heartbeat.json", "waiting.json"
 # In a job's environment: the run, which attempt this is, and the store of its mirror.
 RUN, ATTEMPT, STORE = "RAVENML_REMOTE_RUN", "RAVENML_REMOTE_ATTEMPT", "RAVENML_REMOTE_STORE"
@@ -80,18 +81,18 @@ class RemoteRun:
         """The store's key of a name in the listing above."""
         return f"{ROOT}/{self.run_id}/{name}"
 
-    def read(self, name: str) -> dict[str, Any] | None:
+    def read(self, name: str) -> JsonObject | None:
         """A small JSON object, or None where there is none."""
         return self._content(name) if self.store.head(self.key(name)) is not None else None
 
-    def _content(self, name: str) -> dict[str, Any] | None:
+    def _content(self, name: str) -> JsonObject | None:
         try:
             found = json.loads(self.store.read(self.key(name)))
         except (RavenError, ValueError):
             return None  # it was just replaced or removed
         return found if isinstance(found, dict) else None
 
-    def read_heartbeat(self, name: str) -> dict[str, Any] | None:
+    def read_heartbeat(self, name: str) -> JsonObject | None:
         """A heartbeat, or whatever else has an ``at``, which is given in this machine's own time.
 
         Its age is what the store says, by one clock: those of two machines may differ by minutes.
@@ -103,11 +104,20 @@ class RemoteRun:
         age = (self.store.now() - entry.modified).total_seconds()
         return {**found, "at": time.time() - max(0.0, age)}
 
-    def write(self, name: str, value: dict[str, Any]) -> None:
+    def write_heartbeat(self, name: str, attempt: int, state: str, **more: object) -> None:
+        """Write a heartbeat; ``name`` is ``heartbeat.json`` or ``waiting.json``."""
+        self.write(name, {"attempt": attempt, "state": state, "at": time.time(), **more})
+
+    def is_running(self, name: str, since: float = 0.0) -> bool:
+        """Whether a heartbeat says that a training runs, and is fresh and written after ``since``."""
+        heartbeat = self.read_heartbeat(name) or {}
+        return heartbeat.get("state") == "running" and heartbeat["at"] > max(since, time.time() - FRESH)
+
+    def write(self, name: str, value: JsonObject) -> None:
         """Write a small JSON object."""
         self.store.put_content(self.key(name), json.dumps(value).encode())
 
-    def claim(self, attempt: int, value: dict[str, Any]) -> bool:
+    def claim(self, attempt: int, value: JsonObject) -> bool:
         """Become the one who submits this attempt; False where somebody else has."""
         return self.store.create(self.key(attempt_name(attempt)), json.dumps(value).encode())
 

@@ -178,8 +178,3 @@ class Mirror:
             found = os.stat(self.folder / name)
             return found.st_ino, found.st_mtime_ns, found.st_size
         return None
-
-
-def beat(run: RemoteRun, name: str, attempt: int, state: str, **more: object) -> None:
-    """Write a heartbeat; ``name`` is ``heartbeat.json`` or ``waiting.json``."""
-    run.write(name, {"attempt": attempt, "state": state, "at": time.time(), **more})

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import write_json
+from ravenml.common.io import JsonObject, write_json
 from ravenml.remote.job import Job
 from ravenml.remote.layout import RemoteRun
 from ravenml.runs import layout
 from ravenml.runs.events import timestamp
 
 
+def read_result(folder: Path) -> JsonObject:
+    """The result of the run in this folder; empty where it has none."""
+    return _read_record(folder).get("result") or {}
+
+
 def is_sealed(folder: Path) -> bool:
     """Whether the run in this folder has a result."""
-    return bool(_read(folder / layout.RUN_JSON).get("result"))
+    return bool(read_result(folder))
 
 
 def seal_folder(folder: Path, job: Job, status: str, error: str) -> None:
     """Give an unsealed run in this folder its result."""
-    record = _read(folder / layout.RUN_JSON) or job.first_record()
+    record = _read_record(folder) or job.first_record()
     write_json(folder / layout.RUN_JSON, _with_result(record, status, error))
 
 
@@ -31,7 +35,7 @@ def seal_mirror(run: RemoteRun, job: Job, status: str, error: str) -> None:
         run.write(f"files/{layout.RUN_JSON}", _with_result(record, status, error))
 
 
-def _with_result(record: dict[str, Any], status: str, error: str) -> dict[str, Any]:
+def _with_result(record: JsonObject, status: str, error: str) -> JsonObject:
     ended = timestamp()
     result = {"status": status, "finished": ended, "error" if status == "failed" else "reason": error}
     attempts = [*record.get("attempts", ())]
@@ -40,9 +44,9 @@ def _with_result(record: dict[str, Any], status: str, error: str) -> dict[str, A
     return {**record, "attempts": attempts, "result": result}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_record(folder: Path) -> JsonObject:
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads((folder / layout.RUN_JSON).read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -19,7 +19,7 @@ from ravenml.remote.client.foreign_runs import ForeignRuns, fetch_run
 from ravenml.remote.client.ray_api import RayJobs
 from ravenml.remote.client.submit import REMOTE
 from ravenml.remote.client.sync import refresh
-from ravenml.remote.job import Job, submission
+from ravenml.remote.job import Job, submission_id
 from ravenml.remote.layout import RemoteRun, attempt_name, code_key, open_store
 from ravenml.runs.layout import find_run
 from ravenml.runs.record import read_record, status
@@ -65,7 +65,7 @@ def remote_run_of(folder: Path) -> RemoteRun:
 def test_a_run_that_its_cluster_does_not_know_is_sent_again_once(run: Path, cluster: Jobs) -> None:
     refresh(run)
     refresh(run)
-    assert [asked["submission_id"] for asked in cluster.submitted] == [submission(ID, 2)]
+    assert [asked["submission_id"] for asked in cluster.submitted] == [submission_id(ID, 2)]
     claim = remote_run_of(run).read(attempt_name(2))
     assert claim and claim["retry"] == 1
     assert status(run, read_record(run)) == "waiting"
@@ -84,7 +84,7 @@ def test_a_cluster_that_is_away_or_refuses_uses_up_no_retry(run: Path, cluster: 
     assert remote_run.attempts() == 6 and not read_record(run)["result"]
     cluster.refuses = False
     refresh(run)
-    assert [asked["submission_id"] for asked in cluster.submitted] == [submission(ID, 7)]
+    assert [asked["submission_id"] for asked in cluster.submitted] == [submission_id(ID, 7)]
     claim = remote_run.read(attempt_name(7))
     assert claim and claim["retry"] == 1
 
@@ -107,7 +107,7 @@ def test_any_machine_that_knows_the_queue_may_watch_over_what_others_sent(
 ) -> None:
     others, said = ForeignRuns(), list[str]()
     assert [others.check_all(said.append) for _ in range(2)] == [1, 1]
-    assert [asked["submission_id"] for asked in cluster.submitted] == [submission(ID, 2)]
+    assert [asked["submission_id"] for asked in cluster.submitted] == [submission_id(ID, 2)]
     assert said == [f"{ID} was lost with its cluster; it is sent again (attempt 2)."]
     assert not runs_dir().exists(), "the run's folder stays where it is wanted"
     elsewhere.write("files/run.json", {"id": ID, "result": {"status": "completed"}})
@@ -119,7 +119,7 @@ def test_what_another_machine_sent_is_brought_and_followed(elsewhere: RemoteRun,
         find_run(ID[:6])
     with pytest.raises(InputError, match="No run begins with '2030'"):
         fetch_run("2030")
-    cluster.status[submission(ID, 1)] = "RUNNING"
+    cluster.status[submission_id(ID, 1)] = "RUNNING"
     elsewhere.store.put_content(elsewhere.key("grow/console.log@000000000000"), b"epoch 1\n")
     assert fetch_run(ID[:6]) == ID
     folder = find_run(ID[:6])
@@ -146,18 +146,18 @@ def test_what_its_user_resumed_many_times_has_all_its_retries(run: Path, cluster
         remote_run.claim(attempt, {"by": "me", "at": 0, "retry": 0})
     age(remote_run, 3600)
     refresh(run)
-    assert [asked["submission_id"] for asked in cluster.submitted] == [submission(ID, 9)]
+    assert [asked["submission_id"] for asked in cluster.submitted] == [submission_id(ID, 9)]
 
 
 @pytest.mark.parametrize(("said", "state"), [("RUNNING", "running"), ("PENDING", "waiting")])
 def test_the_cluster_is_believed_that_it_has_the_job(run: Path, cluster: Jobs, said: str, state: str) -> None:
-    cluster.status[submission(ID, 1)] = said
+    cluster.status[submission_id(ID, 1)] = said
     assert refresh(run) is False
     assert status(run, read_record(run)) == state and not cluster.submitted
 
 
 def test_a_job_that_was_stopped_on_the_cluster_stays_stopped(run: Path, cluster: Jobs) -> None:
-    cluster.status[submission(ID, 1)] = "STOPPED"
+    cluster.status[submission_id(ID, 1)] = "STOPPED"
     assert refresh(run) is True
     result = read_record(run)["result"]
     assert (result["status"], result["reason"]) == ("interrupted", "its job was stopped on the cluster")
@@ -165,7 +165,7 @@ def test_a_job_that_was_stopped_on_the_cluster_stays_stopped(run: Path, cluster:
 
 
 def test_a_job_that_failed_says_why(run: Path, cluster: Jobs) -> None:
-    cluster.status[submission(ID, 1)] = "FAILED"
+    cluster.status[submission_id(ID, 1)] = "FAILED"
     assert refresh(run) is True
     assert "ValueError: it broke" in read_record(run)["result"]["error"]
 

@@ -21,12 +21,10 @@ from throwaway import GROUP, write_plugin
 from ravenml.remote import mirror
 from ravenml.remote.job import Job
 from ravenml.remote.layout import RemoteRun, is_written_once
-from ravenml.remote.mirror import beat
-from ravenml.remote.worker import heartbeat, scratch, worker
+from ravenml.remote.worker import heartbeat, worker
 from ravenml.remote.worker.heartbeat import Heartbeat, Superseded
 from ravenml.remote.worker.process import exit_code
-from ravenml.remote.worker.scratch import scratch_folder
-from ravenml.remote.worker.worker import Worker
+from ravenml.remote.worker.worker import Worker, scratch_folder
 from ravenml.store.local_store import FolderStore
 
 SAVES_SLOWLY = (
@@ -109,15 +107,15 @@ def test_a_heartbeats_age_is_told_by_the_stores_clock(
 ) -> None:
     true_time = time.time
     monkeypatch.setattr(time, "time", lambda: true_time() - 3600)  # this worker's clock is an hour slow
-    beat(remote_run, "heartbeat.json", 1, "running")
+    remote_run.write_heartbeat("heartbeat.json", 1, "running")
     monkeypatch.undo()
     heard = remote_run.read_heartbeat("heartbeat.json")
     assert heard and abs(heard["at"] - time.time()) < 2
 
 
 def test_only_folders_that_no_worker_uses_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scratch.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(worker.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(worker.tempfile, "tempdir", str(tmp_path))
     killed, begun = tmp_path / "raven-work-killed", tmp_path / "raven-work-begun"
     killed.mkdir()
     (killed / "in-use").touch()

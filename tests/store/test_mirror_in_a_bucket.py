@@ -18,7 +18,7 @@ from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.remote.client.submit import submit
 from ravenml.remote.layout import RemoteRun, code_key, known_runs
-from ravenml.remote.mirror import PIECE, Mirror, beat
+from ravenml.remote.mirror import PIECE, Mirror
 from ravenml.remote.restore import fetch
 
 
@@ -114,7 +114,7 @@ def test_a_heartbeats_age_is_the_buckets_own(open_store: OpenStore) -> None:
     store = open_store()
     assert abs((store.now() - datetime.now(UTC)).total_seconds()) < 5
     remote_run = RemoteRun(store, "r")
-    beat(remote_run, "heartbeat.json", 1, "running")
+    remote_run.write_heartbeat("heartbeat.json", 1, "running")
     remote_run.write("heartbeat.json", {"state": "running", "at": 0})  # a machine whose clock stands
     heard = remote_run.read_heartbeat("heartbeat.json")
     assert heard is not None and abs(heard["at"] - time.time()) < 5

@@ -17,8 +17,8 @@ from ravenml.remote.client.queues import NamedQueue, queue_named
 from ravenml.remote.client.ray_api import RayJobs
 from ravenml.remote.client.submit import entrypoint, runtime_environment
 from ravenml.remote.layout import ROOT, open_store
+from ravenml.remote.worker.probe import MARK
 
-MARK = "ravenml-probe: "
 NODES = 20.0  # seconds until a cluster must know of its nodes
 PATIENCE = 300.0  # seconds; the first job of a queue with requirements installs them
 

@@ -21,11 +21,11 @@ from ravenml.plugin.requirements import read_pins
 from ravenml.remote.client.pack import pack
 from ravenml.remote.client.queues import NamedQueue, queue_named
 from ravenml.remote.client.ray_api import RayJobs
-from ravenml.remote.job import Job, submission
+from ravenml.remote.job import Job, submission_id
 from ravenml.remote.layout import ATTEMPT, RUN, STORE, RemoteRun, code_key, open_store
 from ravenml.remote.mirror import Mirror
+from ravenml.remote.worker import PYTHON
 from ravenml.remote.worker.container import find_engine
-from ravenml.remote.worker.ray_hook import PYTHON
 from ravenml.runs import layout
 from ravenml.runs.secrets import redacted_arguments
 from ravenml.store.local_store import FolderStore
@@ -36,7 +36,7 @@ _CONFIG = (
     *("model_bucket_name", "dataset_bucket_name", "endpoint_url", "region"),
     *("addressing_style", "checksums", "upload_checkpoints"),
 )
-_HOOK = "ravenml.remote.worker.ray_hook.export_python"
+_HOOK = "ravenml.remote.worker.export_python"
 
 
 def submit(
@@ -188,7 +188,7 @@ def resubmit(job: Job, attempt: int) -> None:
 def _start(jobs: RayJobs, target: NamedQueue, job: Job, attempt: int, package: Path) -> None:
     told = {**job.env, RUN: job.id, ATTEMPT: str(attempt), STORE: job.store}
     jobs.submit(
-        submission(job.id, attempt),
+        submission_id(job.id, attempt),
         entrypoint(job.python, "ravenml.remote.worker.supervisor"),
         runtime_environment(jobs, target, package, job.code, job.packages, told),
         {"raven_run": job.id, "raven_attempt": str(attempt)},

@@ -25,7 +25,7 @@ from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.remote.client.queues import queue_named
 from ravenml.remote.client.submit import REMOTE, following, resubmit
-from ravenml.remote.job import Job, submission
+from ravenml.remote.job import Job, submission_id
 from ravenml.remote.layout import HEARTBEAT, WAITING, RemoteRun, attempt_name, open_store
 from ravenml.remote.mirror import PERIOD
 from ravenml.remote.restore import fetch, is_light, is_not_state
@@ -169,7 +169,7 @@ def _on_the_cluster(job: Job, attempt: int) -> tuple[bool, dict[str, Any] | None
         jobs = queue_named(job.queue).cluster_if_up()
         if jobs is None:
             return True, None
-        found = jobs.job(submission(job.id, attempt), patience=5)
+        found = jobs.job(submission_id(job.id, attempt), patience=5)
         if found is None:
             jobs.version(patience=5)
         return True, found
@@ -182,7 +182,7 @@ def _failure_reason(job: Job, attempt: int, found: dict[str, Any]) -> str:
     log = ""
     with suppress(RavenError):
         jobs = queue_named(job.queue).cluster_if_up()
-        log = jobs.logs(submission(job.id, attempt)) if jobs is not None else ""
+        log = jobs.logs(submission_id(job.id, attempt)) if jobs is not None else ""
     return _summarise(str(found.get("message") or ""), log)
 
 

@@ -4,80 +4,81 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from ravenml.remote.job import Job
-from ravenml.remote.worker.ray_tasks import work
+from ravenml.remote.job import Job, ray_options
+from ravenml.remote.worker.worker import train
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
+    from ray.remote_function import RemoteFunction
 
 
-class Group:
-    """As many tasks as the job has workers; if one is lost, all begin again from the last checkpoint."""
+class ProcessGroup:
+    """As many Ray tasks as the job has workers; if one is lost, all begin again from the last checkpoint."""
 
-    def __init__(self, ray: Any, job: Job, attempt: int) -> None:
-        self.ray, self.job, self.attempt = ray, job, attempt
-        self.why = ""
+    def __init__(self, ray: ModuleType, job: Job, attempt: int) -> None:
+        self.error = ""
+        self._ray, self._job, self._attempt = ray, job, attempt
         self._tries = 0
-        self._tasks: list[Any] = []
+        self._tasks: list[ObjectRef] = []
         self._reserve()
 
-    def ended(self, patience: float) -> int | None:
+    def wait(self, patience: float) -> int | None:
         """Wait for a moment; the exit code once there is one."""
         if not self._tasks:
             if not self._group.wait(patience):
                 return None
             self._start()
-        ready, rest = self.ray.wait(self._tasks, num_returns=len(self._tasks), timeout=patience)
+        ready, rest = self._ray.wait(self._tasks, num_returns=len(self._tasks), timeout=patience)
         try:
-            codes = self.ray.get(ready)
+            codes = self._ray.get(ready)
         except Exception as error:
-            self._withdraw()
+            self.cancel()
             self._tries += 1
-            if self._tries > self.job.retries:
-                self.why = f"A worker was lost, and {self.job.retries} retries did not help: {error}"
+            if self._tries > self._job.retries:
+                self.error = f"A worker was lost, and {self._job.retries} retries did not help: {error}"
                 return 1
             self._reserve()
             return None
         if rest and not any(codes):
             return None  # the others are about to end, or still train
-        self._withdraw()
+        self.cancel()
         return max(codes)
 
     def cancel(self) -> None:
-        """Stop all."""
-        self._withdraw()
+        """Stop all, whatever they do, and give back what they had."""
+        from ray.util.placement_group import remove_placement_group
+
+        for task in self._tasks:
+            self._ray.cancel(task, force=True)
+        remove_placement_group(self._group)
 
     def _reserve(self) -> None:
         from ray.util.placement_group import placement_group
 
-        bundle = {name: amount for name, amount in self.job.resources.items() if amount}
-        self._group = placement_group([bundle] * self.job.workers, strategy="PACK")
+        bundle = {name: amount for name, amount in self._job.resources.items() if amount}
+        self._group = placement_group([bundle] * self._job.workers, strategy="PACK")
         self._tasks = []
 
     def _start(self) -> None:
-        addresses = self.ray.get([self._task(_address, rank).remote() for rank in range(self.job.workers)])
+        ranks = range(self._job.workers)
+        addresses = self._ray.get([self._task(_find_address, rank).remote() for rank in ranks])
         self._tasks = [
-            self._task(work, rank).remote(
-                self.job.as_json(), self.attempt, rank, variables(rank, addresses, self.job.id)
+            self._task(train, rank).remote(
+                self._job, self._attempt, rank, variables(rank, addresses, self._job.id)
             )
-            for rank in range(self.job.workers)
+            for rank in ranks
         ]
 
-    def _task(self, function: Any, rank: int) -> Any:
+    def _task(self, function: Callable[..., object], rank: int) -> RemoteFunction:
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-        from ravenml.remote.worker.supervisor import task_options
-
         where = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=rank)
-        options = task_options(self.job.resources)
-        return self.ray.remote(function).options(**options, scheduling_strategy=where, max_retries=0)
-
-    def _withdraw(self) -> None:
-        from ray.util.placement_group import remove_placement_group
-
-        for task in self._tasks:
-            self.ray.cancel(task, force=True)
-        remove_placement_group(self._group)
+        options = ray_options(self._job.resources)
+        return self._ray.remote(function).options(**options, scheduling_strategy=where, max_retries=0)
 
 
 def variables(rank: int, addresses: Sequence[tuple[str, int]], name: str) -> dict[str, str]:
@@ -109,7 +110,7 @@ def variables(rank: int, addresses: Sequence[tuple[str, int]], name: str) -> dic
     }
 
 
-def _address() -> tuple[str, int]:
+def _find_address() -> tuple[str, int]:
     """Where this task runs, and a port that is free there."""
     import ray
 

@@ -1,6 +1,13 @@
 """Folds that train elsewhere on the cluster, as the k-fold run's process sees them.
 
-It asks the worker that has started it by files, and so needs no Ray in the job's image.
+It asks the worker that has started it by files in a folder that both see, and so needs no Ray in the job's
+image.  :class:`FoldTasks` in ``worker.py`` makes Ray tasks of them:
+
+```text
+start-0   written by the run's process: start fold 0
+stop-0    written by it: fold 0 was asked to stop; one that has not begun need not begin
+code-0    written by the worker: how the fold's task has ended
+```
 """
 
 from __future__ import annotations
@@ -20,7 +27,7 @@ from ravenml.remote.sealing import is_sealed
 from ravenml.runs import layout
 
 JOB_FILE = "RAVENML_REMOTE_JOB"  # in a k-fold run's environment: what its folds are started with
-REQUESTS = "folds"  # the folder beside that file; see ``fold_tasks``
+REQUESTS = "folds"  # that folder, beside that file
 
 
 def is_cluster_run() -> bool:

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from ravenml.errors import RavenError
 from ravenml.remote.layout import RemoteRun
-from ravenml.remote.mirror import PERIOD, beat
+from ravenml.remote.mirror import PERIOD
 
 ALIVE = 3 * PERIOD  # seconds; a predecessor that was heard within them may still be writing
 
@@ -37,9 +37,9 @@ class Heartbeat:
 
     def __enter__(self) -> Heartbeat:
         if not self._silent:
-            before = self._run.read_heartbeat(self._name) or {}
+            has_predecessor = self._run.is_running(self._name, since=time.time() - ALIVE)
             self._beat()
-            if before.get("state") == "running" and time.time() - before["at"] < ALIVE:
+            if has_predecessor:
                 time.sleep(ALIVE)
             self._thread.start()
         return self
@@ -64,10 +64,11 @@ class Heartbeat:
         """Say that there is nothing more to come."""
         self.__exit__(None, None, None)
         if not self._silent and not self._superseded.is_set():
-            beat(self._run, self._name, self._attempt, "ended", by=self._me)
+            self._run.write_heartbeat(self._name, self._attempt, "ended", by=self._me)
 
     def _beat(self) -> None:
-        beat(self._run, self._name, self._attempt, "running", by=self._me, host=socket.gethostname())
+        host = socket.gethostname()
+        self._run.write_heartbeat(self._name, self._attempt, "running", by=self._me, host=host)
 
     def _work(self) -> None:
         while not self._ending.wait(PERIOD):
