@@ -43,15 +43,11 @@ install: $(core) $(unet) ## the core and the U-Net plugin for CPU, in .venv
 test: lint docs ## the checks, the documentation and the tests, less those that are slow
 	$(pytest) -m "not slow"
 
-test-all: lint docs ## like test, and the slow tests; COVERAGE=1 prints how much of each package the others ran
-ifdef COVERAGE
-	@rm -f .coverage .coverage.*
-	$(pytest) -m "not slow" --cov --cov-report= && $(pytest) -m slow; \
-		status=$$?; $(BIN)/python tests/coverage_by_package.py; rm -f .coverage .coverage.*; exit $$status
-else
-	@$(pytest) || { [ $$? = 1 ] && echo "What failed, once more and one by one; whatever passes now is flaky:" && \
-		$(BIN)/pytest --last-failed --last-failed-no-failures none -p no:randomly; }
-endif
+test-all: lint docs ## like test, and the slow tests; COVERAGE=1 prints how much of each package they ran
+	@$(if $(COVERAGE),rm -rf .coverage && mkdir .coverage &&) $(if $(COVERAGE),RAVENML_TEST_COVERAGE=$(CURDIR)/.coverage) \
+		$(pytest) || { [ $$? = 1 ] && echo "What failed, once more and one by one; whatever passes now is flaky:" && \
+		$(BIN)/pytest --last-failed --last-failed-no-failures none -p no:randomly; }; status=$$?; \
+		$(if $(COVERAGE),$(BIN)/python tests/line_coverage.py .coverage; rm -rf .coverage;) exit $$status
 
 lint: $(dev) ## ruff, mypy, import-linter, shellcheck
 	$(BIN)/ruff check .
@@ -71,7 +67,7 @@ requirements: $(dev) ## compile plugins/*/requirements*.in where they have chang
 
 clean: ## remove what was made here: .venv, the built documentation, caches
 	rm -rf $(VENV) docs/_build build *.egg-info plugins/*/build plugins/*/*.egg-info
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from as_user import Raven
 from hypothesis import settings
+from line_coverage import save_coverage
 from simple_project import write_simple_project
 from throwaway import LEARNS, SETTINGS, write_plugin
 
@@ -69,6 +70,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_xdist_auto_num_workers() -> int:
     """``-n auto`` is one more than there are cores: many tests wait for a server or a browser."""
     return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_sessionfinish() -> None:
+    """Write down which lines the tests ran, if that is measured."""
+    save_coverage()
 
 
 @pytest.hookimpl(trylast=True)

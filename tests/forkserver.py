@@ -32,6 +32,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from line_coverage import save_coverage
+
 # Read by the interpreter, by the C library or by a framework before any of our code runs.
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "OMP_", "MKL_", "MALLOC_", "TZ")
 _SET_AFTERWARDS = {"PYTHONPATH", "PYTHONUNBUFFERED"}
@@ -247,6 +249,8 @@ def _become(wish: dict[str, Any], descriptors: Sequence[int]) -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):
             stream.flush()
+    with contextlib.suppress(BaseException):
+        save_coverage()
     if interrupted:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
