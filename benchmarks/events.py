@@ -62,14 +62,14 @@ def ravenml(folder: Path, count: int) -> dict[str, float]:
     figures = measure(
         lambda step: run.metrics("train", step / 100, {"loss": 0.001 * step}, step=step), lambda: None, count
     )
-    run.seal("completed")
+    run.finish("completed")
     lines = sum(1 for _ in (folder / "run" / "events.jsonl").open("rb"))
     assert lines == count + count // 10 + 2, lines
     source = (
         "import sys, time; from pathlib import Path; from ravenml.config.config import Config\n"
-        "from ravenml.runs.exporters.registry import load_reader\n"
-        "from ravenml.runs.exporters.follower import Follower\n"
-        "reader = Follower('tensorboard', load_reader('tensorboard'), Path(sys.argv[1]), Config())\n"
+        "from ravenml.runs.exporters.registry import load_exporter\n"
+        "from ravenml.runs.exporters.follower import ExportCursor\n"
+        "reader = ExportCursor('tensorboard', load_exporter('tensorboard'), Path(sys.argv[1]), Config())\n"
         "begin = time.process_time()\n"
         "while reader.bring(): pass\n"
         "reader.close('completed'); print(time.process_time() - begin)"

@@ -51,22 +51,22 @@ def follow_task(run: Run, task: Task, echo: Callable[[str], None] | None = None)
             display.watch(RunProgress("", run.path, from_start=True))
         code, stopped = _read_to_end(run, task)
         unlink_mount(task)
-        run.stop.sealing = True
+        run.stop.finishing = True
         try:
             if stopped:
                 raise _describe_stop(run, task)
             if code != 0:
                 raise _describe_failure(run, task, code)
             outcome = keep_result(run, task)
-            run.seal("completed", **outcome.as_result())
+            run.finish("completed", **outcome.as_result())
         except (RavenError, OSError) as error:
             cause = (
                 to_user_error(error, Path(error.filename or run.path))
                 if isinstance(error, OSError)
                 else error
             )
-            if not run.sealed:
-                run.seal("failed", error=str(cause), metrics=run.last_metrics())
+            if not run.finished:
+                run.finish("failed", error=str(cause), metrics=run.last_metrics())
             task.write(done=True)
             raise cause from error
     return store_and_clear(task, echo)
@@ -128,14 +128,14 @@ def _describe_failure(run: Run, task: Task, code: int | None) -> RavenError:
         else f"ended with exit code {code}"
     )
     error = f"src/{task.mode}.py of {run.record['plugin']} {how}; its task is kept in {task.task_dir}."
-    run.seal("failed", error=error, metrics=run.last_metrics())
+    run.finish("failed", error=error, metrics=run.last_metrics())
     last = _last_lines(run.path / layout.CONSOLE)
     return RavenError(f"{error}\nIts log, {run.path / layout.CONSOLE}, ends with:\n{last}" if last else error)
 
 
 def _describe_stop(run: Run, task: Task) -> Interrupted:
     reason = run.stop.reason or "Ctrl-C"
-    run.seal("interrupted", reason=reason, metrics=run.last_metrics())
+    run.finish("interrupted", reason=reason, metrics=run.last_metrics())
     stopped = Interrupted(f"Stopped by {reason}; the run is kept in {run.path}, its task in {task.task_dir}.")
     stopped.exit_code = 143 if reason == "SIGTERM" else 130
     return stopped
@@ -173,10 +173,10 @@ def take_over(task: Task, echo: Callable[[str], None] | None = None) -> str | No
     """
     if not task.acquire():
         raise RavenError(f"Another agent attends to {task.run}.")
-    run = Run.go_on(runs_dir() / task.run)
+    run = Run.reattach(runs_dir() / task.run)
     result = run.record.get("result") or {}
     if result:
-        run.let_go()
+        run.detach()
         if result.get("status") == "completed":
             return store_and_clear(task, echo)
         task.write(done=True)

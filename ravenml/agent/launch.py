@@ -27,7 +27,7 @@ from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.runs.provenance import provenance
 from ravenml.runs.run import Run
-from ravenml.runs.secrets import redacted, redacted_arguments
+from ravenml.runs.secrets import redact, redact_arguments
 
 KEEP = "DELETE_TASK_DIR_ON_FINISH"
 
@@ -144,7 +144,7 @@ def start(request: TaskRequest, slot: int | None = None) -> tuple[Run, Task]:
         told = error
         if isinstance(error, OSError):
             told = RavenError(f"The program of {run_id} could not be started: {error.strerror or error}.")
-        run.seal("failed", error=str(told))
+        run.finish("failed", error=str(told))
         task.write(done=True)
         raise told from error
     return run, task
@@ -152,7 +152,7 @@ def start(request: TaskRequest, slot: int | None = None) -> tuple[Run, Task]:
 
 def _begin_run(request: TaskRequest, task: Task, folder: TaskFolder) -> Run:
     path = runs_dir() / task.run
-    config = redacted(read_json(folder.root / TASK_CONFIG))
+    config = redact(read_json(folder.root / TASK_CONFIG))
     run = Run.begin(
         path,
         task.run,
@@ -160,7 +160,7 @@ def _begin_run(request: TaskRequest, task: Task, folder: TaskFolder) -> Run:
             "plugin": request.plugin.name,
             "plugin_version": request.plugin.version,
             "mode": task.mode,
-            "command": ["raven", *redacted_arguments(request.arguments)],
+            "command": ["raven", *redact_arguments(request.arguments)],
             "config": config,
             "agent": {
                 "task": str(task.folder),
@@ -179,7 +179,7 @@ def _begin_run(request: TaskRequest, task: Task, folder: TaskFolder) -> Run:
         places = {"core": Path(__file__).parent, "plugin": task.plugin, "working folder": Path.cwd()}
         run.update(**known, provenance=provenance(places, path / "provenance"))
     except BaseException as error:
-        run.seal("failed", error=str(error) or type(error).__name__)
+        run.finish("failed", error=str(error) or type(error).__name__)
         raise
     return run
 

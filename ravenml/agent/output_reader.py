@@ -19,7 +19,7 @@ from ravenml.common.io import read_json, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import read_events
-from ravenml.runs.output_parser import PrintedParser
+from ravenml.runs.output_parser import OutputParser
 from ravenml.runs.run import Run
 
 STREAMS = ("stdout", "stderr")
@@ -35,7 +35,7 @@ class OutputReader:
         self._run, self._task = run, task
         self._cursor_path = task.folder / "cursor.json"
         cursor: dict[str, int] = read_json(self._cursor_path) if self._cursor_path.exists() else {}
-        self._parsers = {name: PrintedParser(int(cursor.get(name, 0))) for name in STREAMS}
+        self._parsers = {name: OutputParser(int(cursor.get(name, 0))) for name in STREAMS}
         self._read = {name: parser.consumed for name, parser in self._parsers.items()}
         self._known = _recorded_positions(run)
         self._log = (run.path / layout.CONSOLE).open("ab")
@@ -75,7 +75,7 @@ class OutputReader:
             self._item(name, parser, item)
         return bool(piece)
 
-    def _item(self, name: str, parser: PrintedParser, item: dict[str, Any] | str) -> None:
+    def _item(self, name: str, parser: OutputParser, item: dict[str, Any] | str) -> None:
         if isinstance(item, str):
             self._log.write(item.encode(errors="replace") + b"\n")
             self._log.flush()

@@ -12,9 +12,9 @@ from ravenml.agent.task_folder import RESULTS
 from ravenml.common.io import to_user_error, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.events import read_events, timestamp
+from ravenml.runs.events import read_events, utc_timestamp
 from ravenml.runs.run import Run
-from ravenml.runs.secrets import redacted
+from ravenml.runs.secrets import redact
 from ravenml.store.model_state import pack_folder
 from ravenml.train.outcome import Outcome, architecture
 
@@ -96,10 +96,10 @@ def _describe(run: Run, outcome: Outcome) -> None:
         "v": 1,
         "id": run.id,
         "created": record["created"],
-        "finished": timestamp(),
+        "finished": utc_timestamp(),
         **{name: record.get(name) for name in names},
         "architecture": architecture({suffix: run.path / name for suffix, name in outcome.models.items()}),
         "metrics": outcome.metrics,
         "code": record.get("provenance", {}).get("code", {}),
     }
-    write_json(run.path / layout.METADATA, redacted(description))
+    write_json(run.path / layout.METADATA, redact(description))

@@ -153,7 +153,7 @@ def run(
     if deployment is not None:
         click.echo(f"Open:      {deployment.access.address}")
     if detach:
-        begun.let_go()
+        begun.detach()
         task.release()
         follow_in_background(task)
         return

@@ -53,14 +53,16 @@ def list_(
     pipe, columns are separated by tabs.
     """
 
-    from ravenml.runs.filters import chosen, parse_since, parse_where
+    from ravenml.runs.filters import filter_runs, parse_since, parse_where
     from ravenml.runs.overview import overview, rows
 
     conditions = [condition for text in where for condition in parse_where(text)]
     moment = parse_since(since) if since else None
     filtered = bool(plugin or statuses or tags or moment or conditions)
     everything = overview(None if filtered else limit)
-    found = chosen(everything, conditions, plugin=plugin, statuses=statuses, tags=tags, since=moment)[:limit]
+    found = filter_runs(everything, conditions, plugin=plugin, statuses=statuses, tags=tags, since=moment)[
+        :limit
+    ]
     if as_json:
         import orjson
 
@@ -145,7 +147,7 @@ def compare(names: tuple[str, ...], metrics: tuple[str, ...], png: Path | None, 
     if len(folders) < 2:
         raise click.UsageError("Name two runs or more; `raven runs list` shows them.")
     compared = compared_runs(folders)
-    wanted = compared.charted(metrics)
+    wanted = compared.metrics_to_chart(metrics)
     if as_json:
         import json
 
@@ -238,10 +240,10 @@ def reproduce(
 )
 def logs(run: str | None, follow: bool, tail: int | None) -> None:
     """Print the output of a run and of its folds; without ID, the newest run's."""
-    from ravenml.runs.follow import printed
+    from ravenml.runs.follow import read_logs
     from ravenml.runs.layout import find_run
 
-    for line in printed(find_run(run), tail, follow):
+    for line in read_logs(find_run(run), tail, follow):
         click.echo(line)
 
 
@@ -274,11 +276,11 @@ def resume(run: str, more: tuple[str, ...]) -> None:
     """
     from ravenml.runs.layout import find_run
     from ravenml.runs.record import read_record
-    from ravenml.runs.replay import resuming
+    from ravenml.runs.replay import replay_resume
 
     folder = find_run(run)
     record = read_record(folder)
-    replay = resuming(folder, record, more)
+    replay = replay_resume(folder, record, more)
     click.echo(f"Runs: {replay}", err=True)
     replay.start_instead(record.get("plugin"))
 
@@ -302,11 +304,11 @@ def clone(run: str, sets: tuple[str, ...], dry_run: bool, more: tuple[str, ...])
     """
     from ravenml.runs.layout import find_run
     from ravenml.runs.record import read_record
-    from ravenml.runs.replay import cloning
+    from ravenml.runs.replay import replay_clone
 
     folder = find_run(run)
     record = read_record(folder)
-    replay = cloning(folder, record, sets, more)
+    replay = replay_clone(folder, record, sets, more)
     if dry_run:
         click.echo(str(replay))
         return
@@ -356,12 +358,12 @@ def sync(run: str | None, names: tuple[str, ...]) -> None:
     running; use this for trackers that were not configured or not reachable.
     """
     from ravenml.config.config import load_config
-    from ravenml.runs.exporters.registry import chosen_readers
+    from ravenml.runs.exporters.registry import configured_exporters
     from ravenml.runs.exporters.sync import sync_run
     from ravenml.runs.layout import find_run
 
     config = load_config()
-    readers = list(names) or chosen_readers(config)
+    readers = list(names) or configured_exporters(config)
     if not readers:
         raise click.UsageError("No tracker is configured; name one, such as --to mlflow.")
     for line in sync_run(find_run(run), readers, config):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ravenml.common.io import JsonObject
 from ravenml.errors import RavenError
-from ravenml.runs.events import timestamp
+from ravenml.runs.events import utc_timestamp
 from ravenml.runs.record import SCHEMA as RUN_SCHEMA
 
 SCHEMA = 1
@@ -87,7 +87,7 @@ class Job:
         return {
             "v": RUN_SCHEMA,
             "id": self.id,
-            "created": timestamp(),
+            "created": utc_timestamp(),
             "attempts": [],
             "process": {"host": "", "pid": 0},
             "result": None,

@@ -9,7 +9,7 @@ from ravenml.common.io import JsonObject, write_json
 from ravenml.remote.job import Job
 from ravenml.remote.layout import RemoteRun
 from ravenml.runs import layout
-from ravenml.runs.events import timestamp
+from ravenml.runs.events import utc_timestamp
 
 
 def read_result(folder: Path) -> JsonObject:
@@ -36,7 +36,7 @@ def seal_mirror(run: RemoteRun, job: Job, status: str, error: str) -> None:
 
 
 def _with_result(record: JsonObject, status: str, error: str) -> JsonObject:
-    ended = timestamp()
+    ended = utc_timestamp()
     result = {"status": status, "finished": ended, "error" if status == "failed" else "reason": error}
     attempts = [*record.get("attempts", ())]
     if attempts:

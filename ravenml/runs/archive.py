@@ -34,7 +34,7 @@ _BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What an archive holds; ``links`` were left out, because what they point to lies elsewhere."""
 
     files: int
@@ -42,7 +42,7 @@ class Exported:
     links: list[str]
 
 
-def export_run(folder: Path, file: Path) -> Exported:
+def export_run(folder: Path, file: Path) -> ExportResult:
     """Write the run in ``folder``, its folds too, to ``file``; compressed if it ends in ``gz``.
 
     Raises:
@@ -53,7 +53,7 @@ def export_run(folder: Path, file: Path) -> Exported:
         raise InputError(f"{folder.name} is running; stop it first: raven runs stop {folder.name}")
     if file.exists():
         raise InputError(f"{file} exists already; remove it or name another file.")
-    paths = sorted(_belonging(folder), key=lambda path: (path.name != RUN_JSON, path))
+    paths = sorted(_archived_files(folder), key=lambda path: (path.name != RUN_JSON, path))
     digests: dict[str, str] = {}
     size = 0
     lock = RunLock(folder)  # nobody resumes it meanwhile
@@ -62,7 +62,7 @@ def export_run(folder: Path, file: Path) -> Exported:
             for path in paths:
                 if not path.is_symlink():
                     name = path.relative_to(folder).as_posix()
-                    digests[name], bytes_read = _add(tar, path, f"{folder.name}/{name}")
+                    digests[name], bytes_read = _add_file(tar, path, f"{folder.name}/{name}")
                     size += bytes_read
             content = json.dumps({"v": SCHEMA, "run": folder.name, "files": digests}, indent=1).encode()
             info = tarfile.TarInfo(MANIFEST)
@@ -71,7 +71,7 @@ def export_run(folder: Path, file: Path) -> Exported:
     finally:
         lock.release()
     links = [path.relative_to(folder).as_posix() for path in paths if path.is_symlink()]
-    return Exported(len(digests), size, links)
+    return ExportResult(len(digests), size, links)
 
 
 def _new_tar(file: IO[bytes], compressed: bool) -> tarfile.TarFile:
@@ -80,24 +80,24 @@ def _new_tar(file: IO[bytes], compressed: bool) -> tarfile.TarFile:
     return tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT)
 
 
-def _belonging(folder: Path) -> Iterator[Path]:
+def _archived_files(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
         hidden = path.name.startswith(".") and path.name.endswith((".tmp", ".lock"))
         if (path.is_file() or path.is_symlink()) and not hidden and path.name not in (LOCK, CONTROL):
             yield path
 
 
-def _add(tar: tarfile.TarFile, path: Path, name: str) -> tuple[str, int]:
+def _add_file(tar: tarfile.TarFile, path: Path, name: str) -> tuple[str, int]:
     with path.open("rb") as file:
         found = os.fstat(file.fileno())  # of the open file: notes may be replaced at any moment
         info = tarfile.TarInfo(name)
         info.size, info.mtime, info.mode = found.st_size, found.st_mtime, 0o644
-        reader = _Digesting(file)
+        reader = _HashingReader(file)
         tar.addfile(info, reader)
     return reader.digest.hexdigest(), found.st_size
 
 
-class _Digesting(io.RawIOBase):
+class _HashingReader(io.RawIOBase):
     """Reads through to a file and digests what goes by."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -166,7 +166,7 @@ def _unpack(file: Path, place: Path) -> tuple[str, dict[str, str]]:
             leaves = name.is_absolute() or ".." in name.parts or "\0" in member.name or len(name.parts) < 2
             if leaves or not _ID.fullmatch(name.parts[0]) or str(name) in found:
                 raise InputError(f"{file}: the name {member.name!r} leaves the run's folder; it is refused.")
-            found[str(name)] = _write(content, place / name, member.mtime)
+            found[str(name)] = _extract(content, place / name, member.mtime)
     if manifest is None:
         raise InputError(
             f"{file} has no {MANIFEST} at its end: it was cut off, or `raven runs export` did not write it."
@@ -192,7 +192,7 @@ def _manifest(content: bytes, file: Path) -> dict[str, Any]:
     raise InputError(f"{file}: {MANIFEST} is not what `raven runs export` writes; export the run again.")
 
 
-def _write(content: IO[bytes], path: Path, mtime: float) -> str:
+def _extract(content: IO[bytes], path: Path, mtime: float) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     with path.open("xb") as file:
@@ -206,7 +206,9 @@ def _write(content: IO[bytes], path: Path, mtime: float) -> str:
 
 def _check_same(target: Path, digests: dict[str, str], file: Path) -> None:
     """Refuse to replace a run that differs; people's notes on either side do not count."""
-    here = {path.relative_to(target).as_posix(): path for path in _belonging(target) if not path.is_symlink()}
+    here = {
+        path.relative_to(target).as_posix(): path for path in _archived_files(target) if not path.is_symlink()
+    }
     for name in sorted((here.keys() | digests.keys()) - {"notes.json"}):
         same = name in here and name in digests and _digest(here[name]) == digests[name]
         if not same:

@@ -49,7 +49,7 @@ def draw(curves: Sequence[Curve | None], width: int, height: int = 12, coloured:
             )
             for x, y in line
         ]
-        for column, row in _joined(dots):
+        for column, row in _connect(dots):
             cells[row // 4][column // 2] |= _DOTS[row % 4][column % 2]
             owner[row // 4][column // 2] = number
         if dots:
@@ -59,7 +59,7 @@ def draw(curves: Sequence[Curve | None], width: int, height: int = 12, coloured:
     lines = []
     for row in range(height):
         text = "".join(
-            _painted(chr(cell), who, coloured) if cell != _BLANK else " "
+            _colorize(chr(cell), who, coloured) if cell != _BLANK else " "
             for cell, who in zip(cells[row], owner[row], strict=True)
         )
         lines.append(f"{beside.get(row, ''):>{margin}} ┤{text} {ends.get(row, '')}".rstrip())
@@ -76,7 +76,7 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
     return (low, high) if high > low else (low - around, high + around)
 
 
-def _joined(dots: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _connect(dots: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """The dots, and those on the straight lines between them."""
     found = list(dots[:1])
     for (x0, y0), (x1, y1) in itertools.pairwise(dots):
@@ -88,7 +88,7 @@ def _joined(dots: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return found
 
 
-def _painted(character: str, number: int, coloured: bool) -> str:
+def _colorize(character: str, number: int, coloured: bool) -> str:
     if not coloured or number < 0:
         return character
     return f"\x1b[{_COLOURS[number % len(_COLOURS)]}m{character}\x1b[0m"

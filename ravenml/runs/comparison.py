@@ -11,13 +11,13 @@ from ravenml.errors import InputError
 from ravenml.runs.curves import Curve, as_number, curves
 from ravenml.runs.overview import headline
 from ravenml.runs.record import read_record, status
-from ravenml.runs.run_row import settings_of
-from ravenml.runs.tables import aligned, shown
-from ravenml.runs.views import short
+from ravenml.runs.run_row import flat_settings
+from ravenml.runs.tables import align, select_metrics
+from ravenml.runs.views import format_metric
 
 
 @dataclass(frozen=True)
-class Compared:
+class Comparison:
     """Several runs.
 
     Attributes:
@@ -40,7 +40,7 @@ class Compared:
             curve if curve is None or len(units) == 1 or curve.unit == "step" else None for curve in found
         ]
 
-    def charted(self, wanted: Sequence[str]) -> list[str]:
+    def metrics_to_chart(self, wanted: Sequence[str]) -> list[str]:
         """The metrics to draw: those wanted, else the one by which a list names a run.
 
         Raises:
@@ -66,20 +66,20 @@ class Compared:
         """What differs, a row each."""
         rows = [["", *self.ids]]
         rows += [[name, *map(_cell, values)] for name, values in self.differing.items()]
-        return aligned(rows) if self.differing else ["They were told the same."]
+        return align(rows) if self.differing else ["They were told the same."]
 
     def metrics_table(self) -> list[str]:
         """The scores that a person compares by, a row each; of two runs also the difference."""
-        names = shown(self.metrics)
+        names = select_metrics(self.metrics)
         two = len(self.ids) == 2
         rows = [["", *self.ids, *(["difference"] if two else [])]]
         for name in names:
             values = self.metrics[name]
-            rows.append([name, *map(short, values), *([_difference(values)] if two else [])])
-        return aligned(rows) if names else ["No scores were reported."]
+            rows.append([name, *map(format_metric, values), *([_difference(values)] if two else [])])
+        return align(rows) if names else ["No scores were reported."]
 
 
-def compare(folders: Sequence[Path]) -> Compared:
+def compare(folders: Sequence[Path]) -> Comparison:
     """Read several runs and set them side by side.
 
     Raises:
@@ -87,7 +87,7 @@ def compare(folders: Sequence[Path]) -> Compared:
     """
     records = [read_record(folder) for folder in folders]
     every = [curves(folder) for folder in folders]
-    told = [_told(folder, record) for folder, record in zip(folders, records, strict=True)]
+    told = [_describe(folder, record) for folder, record in zip(folders, records, strict=True)]
     names = dict.fromkeys(name for one in told for name in one)
     differing = {name: [one.get(name) for one in told] for name in names}
     differing = {name: values for name, values in differing.items() if any(v != values[0] for v in values)}
@@ -97,10 +97,10 @@ def compare(folders: Sequence[Path]) -> Compared:
     ]
     addresses = dict.fromkeys(name for one in scores for name in one)
     metrics = {name: [one.get(name) for one in scores] for name in addresses}
-    return Compared([folder.name for folder in folders], differing, metrics, every)
+    return Comparison([folder.name for folder in folders], differing, metrics, every)
 
 
-def _told(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+def _describe(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     """All that may make two runs differ."""
     code: dict[str, Any] = (record.get("provenance") or {}).get("code") or {}
     dataset = record.get("dataset") or {}
@@ -113,7 +113,7 @@ def _told(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
         "dataset": dataset.get("name"),
         "dataset digest": str(dataset.get("sha256") or "")[:12] or None,
         "commit": version,
-        **settings_of(record),
+        **flat_settings(record),
     }
 
 
@@ -128,7 +128,7 @@ def _difference(values: Sequence[Any]) -> str:
 
 
 def report(
-    compared: Compared,
+    compared: Comparison,
     metrics: Sequence[str],
     width: int,
     coloured: bool,
@@ -139,7 +139,7 @@ def report(
 
     lines = [heading("What differs"), *compared.settings_table(), ""]
     lines += [heading("Scores"), *compared.metrics_table()]
-    for name in compared.charted(metrics):
+    for name in compared.metrics_to_chart(metrics):
         chart = draw(compared.curve(name), min(width, 100), coloured=coloured)
         if chart:
             legend = [f"{LETTERS[number % 26]} {run}" for number, run in enumerate(compared.ids)]

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from ravenml.common.io import to_user_error
 
 
-class Log:
+class ConsoleLog:
     """``console.log``, appended to piece by piece.  What does not fit on a full disk is lost: it is no reason
     to end what is only being recorded.
 
@@ -41,7 +41,7 @@ class Log:
         except OSError as error:
             self.fault = self.fault or str(to_user_error(error, self.path))
 
-    def __enter__(self) -> Log:
+    def __enter__(self) -> ConsoleLog:
         return self
 
     def __exit__(
@@ -54,7 +54,7 @@ class Log:
 class Tee(io.TextIOBase):
     """A text stream that writes to a log as well as to the stream that it stands for."""
 
-    def __init__(self, stream: TextIO, log: Log, lock: threading.RLock) -> None:
+    def __init__(self, stream: TextIO, log: ConsoleLog, lock: threading.RLock) -> None:
         self.stream = stream
         self.log = log
         self._lock = lock
@@ -113,7 +113,7 @@ class Tee(io.TextIOBase):
 
 
 @contextmanager
-def recorded(path: Path) -> Iterator[tuple[Tee, Tee]]:
+def record_console(path: Path) -> Iterator[tuple[Tee, Tee]]:
     """Write what Python code prints to stdout and stderr in this block to ``path`` too, in order of arrival.
 
     What a C library writes past Python goes to the terminal alone; a fold, which is a process of its own,
@@ -121,7 +121,7 @@ def recorded(path: Path) -> Iterator[tuple[Tee, Tee]]:
     """
     out, err = sys.stdout, sys.stderr
     lock = threading.RLock()
-    with Log(path) as log:
+    with ConsoleLog(path) as log:
         tees = Tee(out, log, lock), Tee(err, log, lock)
         sys.stdout, sys.stderr = tees
         try:

@@ -23,10 +23,10 @@ SCHEMA = 1
 LINE_LIMIT = 1 << 20  # bytes; a longer line is shortened by its writer
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 _second = (-1, "")  # the last second whose text was made
-_OURS = ("event_type", "timestamp", "level", "v", "attempt", "seq")
+_OWN_FIELDS = ("event_type", "timestamp", "level", "v", "attempt", "seq")
 
 
-def timestamp(seconds: float | None = None) -> str:
+def utc_timestamp(seconds: float | None = None) -> str:
     """ISO 8601 in UTC with milliseconds, such as ``2019-03-26T11:14:04.577Z``."""
     global _second
     now = time.time() if seconds is None else seconds
@@ -62,7 +62,7 @@ class EventWriter:
         """
         self._number({"message": message, "event_type": f"EventType.{event_type}", **fields}, level)
 
-    def take_over(self, event: Mapping[str, Any]) -> None:
+    def relay(self, event: Mapping[str, Any]) -> None:
         """Append an event that another program made: its fields stay, but ``v``, ``attempt`` and ``seq``
         are ours.  Its time and level stay where they can be read.
 
@@ -73,7 +73,7 @@ class EventWriter:
         self._number(
             {**event, "message": message if isinstance(message, str) else str(message)},
             level if isinstance(level, str) and len(level) < 20 else "info",
-            _readable(event.get("timestamp")),
+            _valid_timestamp(event.get("timestamp")),
         )
 
     def _number(self, fields: Mapping[str, Any], level: str, time: str | None = None) -> None:
@@ -81,7 +81,7 @@ class EventWriter:
             self._seq += 1
             event = {
                 **fields,
-                "timestamp": time or timestamp(),
+                "timestamp": time or utc_timestamp(),
                 "level": level,
                 "v": SCHEMA,
                 "attempt": self.attempt,
@@ -89,7 +89,7 @@ class EventWriter:
             }
             line = orjson.dumps(event, option=_OPTIONS, default=str)
             if len(line) > LINE_LIMIT:
-                line = orjson.dumps(_shortened(event), option=orjson.OPT_APPEND_NEWLINE, default=str)
+                line = orjson.dumps(_shorten(event), option=orjson.OPT_APPEND_NEWLINE, default=str)
             self._append(line)
 
     def _append(self, line: bytes) -> None:
@@ -109,15 +109,15 @@ class EventWriter:
             self._file = -1
 
 
-def _shortened(event: dict[str, Any]) -> dict[str, Any]:
+def _shorten(event: dict[str, Any]) -> dict[str, Any]:
     """What of an event fits into a line whatever stands in it: its numbers, and its short texts and lists."""
     small = [k for k, v in event.items() if not isinstance(v, str | list | dict) or len(str(v)) < 1024]
-    kept = {k: event[k] for k in [k for k in small if len(k) < 100][:64]} | {k: event[k] for k in _OURS}
+    kept = {k: event[k] for k in [k for k in small if len(k) < 100][:64]} | {k: event[k] for k in _OWN_FIELDS}
     kept["message"] = event["message"][: LINE_LIMIT // 16] + " … (shortened: the event was over 1 MiB)"
     return kept
 
 
-def _readable(time: object) -> str | None:
+def _valid_timestamp(time: object) -> str | None:
     """An event's time, where readers can make sense of it."""
     try:
         return time if isinstance(time, str) and datetime.fromisoformat(time).tzinfo else None

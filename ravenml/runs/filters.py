@@ -40,7 +40,7 @@ class Condition:
     sign: str
     value: str
 
-    def holds(self, row: Row) -> bool:
+    def matches(self, row: Row) -> bool:
         """Whether it is true of a run; never where the run does not have the name at all."""
         found = lookup(row, self.name)
         if found is None:
@@ -88,7 +88,7 @@ def parse_where(text: str) -> list[Condition]:
     return found
 
 
-def chosen(
+def filter_runs(
     rows: Sequence[Row],
     conditions: Sequence[Condition] = (),
     *,
@@ -111,7 +111,7 @@ def chosen(
         and (not statuses or row["status"] in statuses)
         and all(tag in row["tags"] for tag in tags)
         and (begin is None or (row.get("created") or "") >= begin)
-        and all(condition.holds(row) for condition in conditions)
+        and all(condition.matches(row) for condition in conditions)
     ]
 
 

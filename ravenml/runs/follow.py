@@ -13,7 +13,7 @@ from ravenml.runs.record import UNDER_WAY, read_record, status
 _LOOK = 0.25  # seconds between two looks
 
 
-class Log:
+class LogReader:
     """One ``console.log`` that is read from where the last look ended."""
 
     def __init__(self, path: Path, label: str) -> None:
@@ -56,7 +56,7 @@ class Log:
         return content
 
 
-def printed(folder: Path, tail: int | None = None, follow: bool = False) -> Iterator[str]:
+def read_logs(folder: Path, tail: int | None = None, follow: bool = False) -> Iterator[str]:
     """The lines of a run's log, then those of its folds', each with the fold's name before it.
 
     Args:
@@ -64,13 +64,13 @@ def printed(folder: Path, tail: int | None = None, follow: bool = False) -> Iter
         tail: only so many lines of each log to begin with.
         follow: go on with what comes, in order of arrival, until the run ends.
     """
-    known: dict[Path, Log] = {}
+    known: dict[Path, LogReader] = {}
     while True:
         # Asked first: what is written between the last look and the end must be read once more.
         ended = not follow or status(folder, read_record(folder)) not in UNDER_WAY
         for place in [folder, *sorted((folder / layout.FOLDS).glob("*"), key=_number)]:
             if place not in known:
-                log = known[place] = Log(
+                log = known[place] = LogReader(
                     place / layout.CONSOLE, "" if place == folder else f"fold {place.name} | "
                 )
                 if tail is not None:

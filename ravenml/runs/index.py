@@ -23,14 +23,14 @@ from ravenml.runs import layout
 from ravenml.runs.events import EventReader, metrics_of, newest_metrics
 from ravenml.runs.notes import read_notes
 from ravenml.runs.record import read_record, status
-from ravenml.runs.run_row import row_of
+from ravenml.runs.run_row import run_row
 
 _FORMAT = 2  # of the index file; another one is made anew
 _FILE = "runs-index.json"
 _SAVE = 10.0  # seconds between two writings of it by somebody who looks on
 
 
-def indexed(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def list_rows(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """One flat record per run, newest first, of somebody who looks once; see :class:`Index`."""
     return Index().rows(names)
 
@@ -47,7 +47,7 @@ class Index:
         self._saved = -_SAVE  # when, by time.monotonic
 
     def rows(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """One flat record per run, newest first; see :func:`ravenml.runs.run_row.row_of`.
+        """One flat record per run, newest first; see :func:`ravenml.runs.run_row.run_row`.
 
         Their ``status`` is derived now.  A run whose record is broken has the status ``broken`` and an
         ``error``.  The records are nobody's to change.
@@ -95,7 +95,7 @@ def _stamp(folder: str) -> list[int]:
 def _read(folder: Path) -> dict[str, Any]:
     try:
         record = read_record(folder)
-        row = row_of(record, _notes(folder)) | {"id": folder.name}
+        row = run_row(record, _notes(folder)) | {"id": folder.name}
         return {"row": row, "host": record["process"].get("host")}
     except RavenError as error:
         return {"row": _broken(folder, str(error))}

@@ -10,8 +10,8 @@ from typing import Any
 from ravenml.config.home import runs_dir
 from ravenml.runs import layout
 from ravenml.runs.curves import Curve, curves
-from ravenml.runs.filters import chosen, parse_since, parse_where
-from ravenml.runs.index import indexed
+from ravenml.runs.filters import filter_runs, parse_since, parse_where
+from ravenml.runs.index import list_rows
 from ravenml.runs.record import read_record
 
 
@@ -79,7 +79,7 @@ def load_run(run: str | None = None) -> RunInfo:
     """
     folder = layout.find_run(run)
     read_record(folder)
-    return _info(indexed([folder.name])[0])
+    return _info(list_rows([folder.name])[0])
 
 
 def list_runs(
@@ -106,8 +106,8 @@ def list_runs(
     """
     conditions = [one for text in _several(where) for one in parse_where(text)]
     begun = parse_since(since) if since else None
-    rows = chosen(
-        indexed(), conditions, plugin=plugin, statuses=_several(status), tags=_several(tags), since=begun
+    rows = filter_runs(
+        list_rows(), conditions, plugin=plugin, statuses=_several(status), tags=_several(tags), since=begun
     )
     return [_info(row) for row in rows[:limit]]
 

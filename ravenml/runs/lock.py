@@ -27,7 +27,7 @@ class RunLock:
             self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise to_user_error(error, path) from error
-        if not self._taken():
+        if not self._acquire():
             holder = os.pread(self._file, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
             raise RavenError(
@@ -40,7 +40,7 @@ class RunLock:
             self.release()
             raise to_user_error(error, path) from error
 
-    def _taken(self) -> bool:
+    def _acquire(self) -> bool:
         """Try for a moment: whoever asks for the status holds the lock for an instant."""
         for _ in range(20):
             try:
@@ -79,7 +79,7 @@ def is_held(path: Path) -> bool:
 
 
 @contextmanager
-def one_at_a_time(path: Path) -> Iterator[None]:
+def exclusive_lock(path: Path) -> Iterator[None]:
     """Hold the lock file ``path`` while the block runs, after whoever holds it now.
 
     Raises:

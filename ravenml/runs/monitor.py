@@ -12,7 +12,7 @@ from types import TracebackType
 
 from ravenml.config.home import home
 from ravenml.runs.exporters.start_sidecar import start_sidecar
-from ravenml.runs.resources import PERIOD, ResourcesDuty, can_measure
+from ravenml.runs.resources import PERIOD, ResourceMonitor, can_measure
 from ravenml.runs.run import Run
 
 FIRST = 1.0  # seconds after which the first duties are done: a run that is over by then pays for none
@@ -33,9 +33,9 @@ class RunMonitor:
     """
 
     def __init__(self) -> None:
-        self._duties: list[tuple[float, PeriodicJob]] = []
+        self._jobs: list[tuple[float, PeriodicJob]] = []
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="attendant", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="monitor", daemon=True)
         self._sidecar: Sidecar | None = None
 
     def every(self, period: float, work: Callable[[], None], first: float | None = None) -> None:
@@ -43,7 +43,7 @@ class RunMonitor:
         self._add(PeriodicJob(work, period, period if first is None else first))
 
     def _add(self, duty: PeriodicJob) -> None:
-        self._duties.append((duty.first, duty))
+        self._jobs.append((duty.first, duty))
 
     @classmethod
     def of(cls, run: Run, pid: int | None = None) -> RunMonitor:
@@ -53,22 +53,22 @@ class RunMonitor:
             run: the run.
             pid: the process that does its work; by default this one.
         """
-        attendant = cls()
-        attendant._sidecar = Sidecar(run)
-        attendant._add(PeriodicJob(attendant._sidecar.start, None, FIRST))
+        monitor = cls()
+        monitor._sidecar = Sidecar(run)
+        monitor._add(PeriodicJob(monitor._sidecar.start, None, FIRST))
         if can_measure():
-            attendant.every(PERIOD, ResourcesDuty(run, pid), first=FIRST)
-        return attendant
+            monitor.every(PERIOD, ResourceMonitor(run, pid), first=FIRST)
+        return monitor
 
-    def hold_readers(self, held: bool = True) -> None:
+    def hold_exporters(self, held: bool = True) -> None:
         """Start no readers as long as it may turn out that there is no run."""
         if self._sidecar is not None:
             self._sidecar.held = held
 
     def __enter__(self) -> RunMonitor:
         began = time.monotonic()
-        self._duties = [(began + due, duty) for due, duty in self._duties]
-        if self._duties:
+        self._jobs = [(began + due, duty) for due, duty in self._jobs]
+        if self._jobs:
             self._thread.start()
         return self
 
@@ -83,20 +83,20 @@ class RunMonitor:
                 self._sidecar.start_late()
 
     def _work(self) -> None:
-        while self._duties:
-            self._duties.sort(key=lambda one: one[0])
-            due, duty = self._duties[0]
+        while self._jobs:
+            self._jobs.sort(key=lambda one: one[0])
+            due, duty = self._jobs[0]
             if self._ending.wait(max(0.0, due - time.monotonic())):
                 return
             try:
                 duty.work()
             except Exception:
-                del self._duties[0]
+                del self._jobs[0]
                 continue
             if duty.period is None:
-                del self._duties[0]
+                del self._jobs[0]
             else:
-                self._duties[0] = (time.monotonic() + duty.period, duty)
+                self._jobs[0] = (time.monotonic() + duty.period, duty)
 
 
 class Sidecar:
@@ -110,11 +110,11 @@ class Sidecar:
     def start(self) -> None:
         """Start it, if the configuration names a reader."""
         from ravenml.config.config import load_config
-        from ravenml.runs.exporters.registry import chosen_readers
+        from ravenml.runs.exporters.registry import configured_exporters
 
         if not self.held:
             self._started = True
-            if chosen_readers(load_config()):
+            if configured_exporters(load_config()):
                 start_sidecar(self._run.path)
 
     def start_late(self) -> None:
@@ -124,6 +124,6 @@ class Sidecar:
         process itself finds out: reading the configuration would take longer than many a program.
         """
         chosen = os.environ.get("RAVENML_TRACK", "")
-        worth_it = self._run.said_anything or chosen or (home() / "config.yaml").exists()
+        worth_it = self._run.has_output or chosen or (home() / "config.yaml").exists()
         if not self._started and not self.held and worth_it and chosen != "none":
             start_sidecar(self._run.path)

@@ -10,7 +10,7 @@ from typing import Any
 from ravenml.common.io import read_json, write_json
 from ravenml.errors import InputError, RavenError
 from ravenml.runs.layout import NOTES
-from ravenml.runs.lock import one_at_a_time
+from ravenml.runs.lock import exclusive_lock
 
 SCHEMA = 1
 _TAG = re.compile(r"[\w.:/+-]{1,64}")
@@ -54,7 +54,7 @@ def change_tags(folder: Path, add: Sequence[str] = (), remove: Sequence[str] = (
                 raise InputError(f"{folder.name} has no tag {tag!r}; it has {has}.")
         notes["tags"] = sorted((tags | set(add)) - set(remove))
 
-    return list(_changed(folder, change)["tags"])
+    return list(_change(folder, change)["tags"])
 
 
 def change_note(folder: Path, text: str | None) -> None:
@@ -63,11 +63,11 @@ def change_note(folder: Path, text: str | None) -> None:
     def change(notes: dict[str, Any]) -> None:
         notes["note"] = text.strip() or None if text else None
 
-    _changed(folder, change)
+    _change(folder, change)
 
 
-def _changed(folder: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    with one_at_a_time(folder / f".{NOTES}.lock"):
+def _change(folder: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    with exclusive_lock(folder / f".{NOTES}.lock"):
         notes = read_notes(folder)
         change(notes)
         write_json(folder / NOTES, {**notes, "v": SCHEMA})

@@ -23,7 +23,7 @@ _BIGGEST = 1 << 63
 _DEEP = 200
 
 
-class PrintedParser:
+class OutputParser:
     """Takes a stream in pieces of any size, and gives back what is complete.
 
     Memory stays below ``LIMIT`` and one piece, whatever comes.
@@ -113,7 +113,7 @@ def _text(line: bytes, left_out: int) -> str:
     return text if cut <= 0 else f"{text} … (shortened: {cut} bytes more)"
 
 
-_PLACED = ("EventType.METRICS", "EventType.CHECKPOINT", "EventType.IMAGE")
+_NUMBERED = ("EventType.METRICS", "EventType.CHECKPOINT", "EventType.IMAGE")
 
 
 class StepNumbering:
@@ -130,13 +130,13 @@ class StepNumbering:
         self._step = 0
         self._epoch: Any = None
         for event in recorded:
-            self.placed(event)
+            self.number_event(event)
 
-    def placed(self, event: Mapping[str, Any]) -> dict[str, Any]:
+    def number_event(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """The event with its step, where it has a place among the steps."""
         event = dict(event)
         kind, epoch, step = event["event_type"], event.get("epoch"), event.get("step")
-        if kind not in _PLACED:
+        if kind not in _NUMBERED:
             return event
         if isinstance(step, int) and not isinstance(step, bool):
             self._step = step

@@ -11,7 +11,7 @@ from ravenml.common.io import read_json
 from ravenml.runs import layout
 from ravenml.runs.events import newest_metrics
 from ravenml.runs.filters import lookup
-from ravenml.runs.index import indexed
+from ravenml.runs.index import list_rows
 from ravenml.runs.notes import read_notes
 from ravenml.runs.progress import RunProgress
 from ravenml.runs.record import heartbeat, read_record, status
@@ -19,12 +19,12 @@ from ravenml.runs.tables import fold_table, score_table
 from ravenml.runs.views import epoch_line
 
 _COLUMNS = ("id", "status", "plugin", "dataset", "folds", "tags")
-_SHOWN = ("val/miou", "val/mdice", "val/pixel_accuracy", "val/loss", "train/loss")
+_HEADLINES = ("val/miou", "val/mdice", "val/pixel_accuracy", "val/loss", "train/loss")
 
 
 def overview(limit: int | None = None) -> list[dict[str, Any]]:
     """One flat record per run, newest first; a run whose record is broken says so."""
-    return indexed(layout.run_ids()[-limit:] if limit else None)
+    return list_rows(layout.run_ids()[-limit:] if limit else None)
 
 
 def rows(found: list[dict[str, Any]], more: Sequence[str] = ()) -> list[list[str]]:
@@ -59,7 +59,7 @@ def _cell(value: Any) -> str:
 
 def headline(metrics: dict[str, Any]) -> tuple[str, float]:
     """The one score that a line has room for: a well-known one, else the first (a program has its own)."""
-    for name in (*_SHOWN, *metrics):
+    for name in (*_HEADLINES, *metrics):
         if isinstance(metrics.get(name), int | float):
             return name, float(metrics[name])
     return "", 0.0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.common.io import read_json, write_bytes
-from ravenml.runs.secrets import SECRET_FILES, redacted_text
+from ravenml.runs.secrets import SECRET_FILES, redact_text
 
 DIFF_LIMIT = 1 << 20  # bytes
 _GIT_TIME = 20.0  # seconds
@@ -43,7 +43,7 @@ def provenance(checkouts: Mapping[str, Path], folder: Path | None) -> dict[str, 
     }
 
 
-def _brought(folder: Path | None) -> dict[str, Any]:
+def _packed_code(folder: Path | None) -> dict[str, Any]:
     """What was recorded of the code where it was packed, for a run that was sent here."""
     packed = os.environ.get("RAVENML_PROVENANCE")
     if not packed or not (Path(packed) / "code.json").is_file():
@@ -76,7 +76,7 @@ def packages() -> dict[str, str]:
 
 def code(checkouts: Mapping[str, Path], folder: Path | None) -> dict[str, Any]:
     """Commit, branch and uncommitted changes of each place that lies in a git checkout."""
-    if brought := _brought(folder):
+    if brought := _packed_code(folder):
         return brought
     if shutil.which("git") is None:
         return {}
@@ -102,7 +102,7 @@ def _checkout(root: Path, name: str, folder: Path | None) -> dict[str, Any]:
     remote = _git(root, "remote", "get-url", "origin")
     state: dict[str, Any] = {
         "root": str(root),
-        "remote": redacted_text(remote.strip()) if remote else None,
+        "remote": redact_text(remote.strip()) if remote else None,
         "commit": commit.strip() if commit else None,
         "branch": (_git(root, "rev-parse", "--abbrev-ref", "HEAD") or "").strip() or None,
     }
@@ -126,7 +126,7 @@ def _checkout(root: Path, name: str, folder: Path | None) -> dict[str, Any]:
         else None
     ) or ""
     if diff and folder is not None:
-        content = redacted_text(diff).encode(errors="surrogateescape")
+        content = redact_text(diff).encode(errors="surrogateescape")
         if len(content) > DIFF_LIMIT:
             state["diff"] = f"not recorded: its {len(content):,} bytes are over the limit of {DIFF_LIMIT:,}"
         else:

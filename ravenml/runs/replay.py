@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 
 from ravenml.errors import InputError
 from ravenml.runs import layout
-from ravenml.runs.run_row import settings_of
-from ravenml.runs.secrets import HIDDEN, redacted
+from ravenml.runs.run_row import flat_settings
+from ravenml.runs.secrets import HIDDEN, redact
 
 ORIGIN = "RAVENML_ORIGIN"  # in a clone's environment, as JSON: which run it repeats, and what was set anew
 PARAMETERS = "RAVENML_PARAMETERS"  # in a program's environment, as JSON: values above its own arguments
@@ -30,7 +30,7 @@ OPTION_VARIABLES = tuple(
     )
 )
 # Options that are given anew, or whose value the recorded config has in a form that holds everywhere.
-_REPLACED = ("--dataset", "--local", "--resume")
+_REPLACED_OPTIONS = ("--dataset", "--local", "--resume")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Replay:
         os.execve(sys.executable, command, self.full_environment(plugin))
 
 
-def resuming(folder: Path, record: Mapping[str, Any], more: Sequence[str] = ()) -> Replay:
+def replay_resume(folder: Path, record: Mapping[str, Any], more: Sequence[str] = ()) -> Replay:
     """The command that goes on with the run in ``folder``.
 
     Raises:
@@ -86,12 +86,14 @@ def resuming(folder: Path, record: Mapping[str, Any], more: Sequence[str] = ()) 
     if (record.get("result") or {}).get("status") == "completed":
         raise InputError(f"{folder.name} is completed; `raven runs clone {folder.name}` starts one like it.")
     rest = _training_arguments(record)
-    rest = _without(rest, [one.partition("=")[0] for one in more if one.startswith("--")])
+    rest = _without_options(rest, [one.partition("=")[0] for one in more if one.startswith("--")])
     _refuse_hidden(record, rest)
     return Replay(["train", *rest, "--resume", folder.name, *more], _folder(record))
 
 
-def cloning(folder: Path, record: Mapping[str, Any], sets: Sequence[str], more: Sequence[str] = ()) -> Replay:
+def replay_clone(
+    folder: Path, record: Mapping[str, Any], sets: Sequence[str], more: Sequence[str] = ()
+) -> Replay:
     """The command that starts a run like the one in ``folder``.
 
     Args:
@@ -113,29 +115,29 @@ def cloning(folder: Path, record: Mapping[str, Any], sets: Sequence[str], more: 
         raise InputError(f"{folder.name} has no {layout.TRAIN_ARGS}, so it cannot be repeated.")
     if (record.get("config") or {}).get("artifact_path"):
         values = {"artifact_path": "null", **values}  # the folder of --local is the first run's
-    origin = {"clone_of": folder.name, "set": redacted(values)}
-    arguments = repeated(record, config, values)
-    return Replay([*arguments, *more], _folder(record), {ORIGIN: json.dumps(origin)})
+    clone_origin = {"clone_of": folder.name, "set": redact(values)}
+    arguments = repeat_arguments(record, config, values)
+    return Replay([*arguments, *more], _folder(record), {ORIGIN: json.dumps(clone_origin)})
 
 
-def repeated(record: Mapping[str, Any], config: Path, values: Mapping[str, str]) -> list[str]:
+def repeat_arguments(record: Mapping[str, Any], config: Path, values: Mapping[str, str]) -> list[str]:
     """The recorded command of a training, behind ``raven``, with ``config`` as its file and ``values`` set.
 
     Raises:
         InputError: it was no training, or a value was hidden as a secret and is not among ``values``.
     """
     rest = _training_arguments(record)
-    for name, value in settings_of(record).items():
+    for name, value in flat_settings(record).items():
         if value == HIDDEN:
             if name not in values:
                 raise InputError(
                     f"The value of {name} is a secret that {record['id']} does not record; "
                     f"give it anew with --set {name}=VALUE."
                 )
-            rest = _without(rest, ["--" + name.replace(".", "-").replace("_", "-")])
+            rest = _without_options(rest, ["--" + name.replace(".", "-").replace("_", "-")])
     if record.get("fold") is not None and not any(one.split("=")[0] == "--fold" for one in rest):
         rest += ["--fold", str(record["fold"])]
-    rest = _without(rest, [f"--set {name}" for name in values])
+    rest = _without_options(rest, [f"--set {name}" for name in values])
     _refuse_hidden(record, rest)
     sets = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
     return ["train", "-c", str(config), *sets, *rest]
@@ -163,11 +165,11 @@ def _training_arguments(record: Mapping[str, Any]) -> list[str]:
         raise InputError(f"{record['id']} was not started by `raven train`: {shlex.join(record['command'])}")
     file = record.get("config_file")
     if file is not None:
-        rest = _without(rest, [f"-c {file}", f"--config {file}"])
-    return _without(rest, _REPLACED)
+        rest = _without_options(rest, [f"-c {file}", f"--config {file}"])
+    return _without_options(rest, _REPLACED_OPTIONS)
 
 
-def _without(arguments: Sequence[str], options: Sequence[str]) -> list[str]:
+def _without_options(arguments: Sequence[str], options: Sequence[str]) -> list[str]:
     """Arguments less those options and their values.
 
     An option may be written with the beginning of the value that it must have: ``-c my.yml``, ``--set lr``
@@ -201,22 +203,22 @@ def _program(folder: Path, record: Mapping[str, Any], values: dict[str, str], mo
     _refuse_hidden(record, arguments)
     before = (record.get("origin") or {}).get("set") or {}
     handed: dict[str, str] = {}
-    known = settings_of(record) if record.get("parameters") else {}
+    known = flat_settings(record) if record.get("parameters") else {}
     for name, value in values.items():
         if name in known:
             handed[name] = value
-        elif not _put(arguments, name, value):
+        elif not _set_argument(arguments, name, value):
             near = difflib.get_close_matches(name, list(known), n=1)
             mend = f"did you mean `{near[0]}`?" if near else "give it behind `--`, as you would type it."
             raise InputError(f"--set: {folder.name} has no argument {name!r}; {mend}")
     handed = {k: v for k, v in before.items() if k in known and v != HIDDEN} | handed
-    environment = {ORIGIN: json.dumps({"clone_of": folder.name, "set": redacted({**before, **values})})}
+    environment = {ORIGIN: json.dumps({"clone_of": folder.name, "set": redact({**before, **values})})}
     if handed:
         environment[PARAMETERS] = json.dumps(handed)
     return Replay([*arguments, *more], _folder(record), environment)
 
 
-def _put(arguments: list[str], name: str, value: str) -> bool:
+def _set_argument(arguments: list[str], name: str, value: str) -> bool:
     """Put a value behind ``--name`` in a command that has this option; whether it does."""
     first = arguments.index("--") + 1 if "--" in arguments else 0
     dashed = name.replace("_", "-")
@@ -248,7 +250,7 @@ def _folder(record: Mapping[str, Any]) -> Path | None:
     return Path(place) if place and Path(place).is_dir() else None
 
 
-def origin() -> dict[str, Any]:
+def clone_origin() -> dict[str, Any]:
     """What a clone's environment says of where it comes from, once: what it starts in turn is not a clone."""
     text = os.environ.pop(ORIGIN, None)
     if text is None:

@@ -106,7 +106,7 @@ def _gpus() -> list[Any]:
         return []
 
 
-class ResourcesDuty:
+class ResourceMonitor:
     """Writes what is in use into a run's events; made when it is first called, so that it costs no start."""
 
     def __init__(self, run: Run, pid: int | None = None) -> None:

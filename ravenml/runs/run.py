@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from ravenml.common.io import to_jsonable, to_user_error, write_bytes, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.events import EventWriter, newest_metrics, read_events, timestamp
+from ravenml.runs.events import EventWriter, newest_metrics, read_events, utc_timestamp
 from ravenml.runs.lock import RunLock
 from ravenml.runs.output_parser import StepNumbering
 from ravenml.runs.record import SCHEMA, read_record
-from ravenml.runs.replay import origin
+from ravenml.runs.replay import clone_origin
 from ravenml.runs.stop import StopFlag
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MOST = 1 << 62
-DESCRIBED = ("parameters", "project", "name", "task_type", "tags", "container", "output_uri", "remote")
+DESCRIBABLE = ("parameters", "project", "name", "task_type", "tags", "container", "output_uri", "remote")
 FIELDS = "RAVENML_RUN_FIELDS"  # in the environment of a run that was sent here: what its sender knows better
 
 
 class Run:
     """The one writer of a run's folder.
 
-    ``Run.begin`` makes the folder (or opens it again for a further attempt), ``seal`` writes how it
+    ``Run.begin`` makes the folder (or opens it again for a further attempt), ``finish`` writes how it
     ended.  Everything in between goes through the methods below, each of which appends one event.
 
     Attributes:
@@ -48,8 +48,8 @@ class Run:
         self.id: str = record["id"]
         self.attempt: int = len(record["attempts"])
         self.stop = StopFlag()
-        self.sealed = False
-        self.said_anything = False  # whether a metric, a checkpoint or a picture was reported
+        self.finished = False
+        self.has_output = False  # whether a metric, a checkpoint or a picture was reported
         self._lock = lock
         self._steps: StepNumbering | None = None  # of events that another program printed
         self._events = EventWriter(path / layout.EVENTS, self.attempt)
@@ -83,14 +83,14 @@ class Run:
     def _begin(cls, path: Path, run_id: str, fields: Mapping[str, Any], resumed: bool) -> Run:
         lock = RunLock(path)
         (path / layout.CONTROL).unlink(missing_ok=True)  # a request is for the attempt that it was made to
-        record: dict[str, Any] = {"v": SCHEMA, "id": run_id, "created": timestamp(), "attempts": []}
+        record: dict[str, Any] = {"v": SCHEMA, "id": run_id, "created": utc_timestamp(), "attempts": []}
         if resumed:
             record = read_record(path)
-        record.update(fields if resumed else {**origin(), **fields})
+        record.update(fields if resumed else {**clone_origin(), **fields})
         record.update(json.loads(os.environ.get(FIELDS) or "{}"))
         record["result"] = None
         record["process"] = {"host": socket.gethostname(), "pid": os.getpid()}
-        record["attempts"] = [*record["attempts"], {"started": timestamp()}]
+        record["attempts"] = [*record["attempts"], {"started": utc_timestamp()}]
         write_json(path / layout.RUN_JSON, record)
         run = cls(path, record, lock)
         if not resumed:
@@ -98,7 +98,7 @@ class Run:
         return run
 
     @classmethod
-    def go_on(cls, path: Path) -> Run:
+    def reattach(cls, path: Path) -> Run:
         """Write on, in the same attempt, where the writer before died and the work itself did not.
 
         Raises:
@@ -114,7 +114,7 @@ class Run:
             lock.release()
             raise
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Close the run without saying how it ended: another process goes on with it."""
         self._events.close()
         self._lock.release()
@@ -128,11 +128,11 @@ class Run:
 
         A metric is addressed as ``<type>/<name>``, such as ``val/miou``.  NaN and infinities are kept.
         """
-        self._place()
+        self._announce_restart()
         fields: dict[str, Any] = {
             "type": type,
             "epoch": epoch,
-            "metrics": dict(metrics) if _all_plain(metrics) else to_jsonable(dict(metrics), "metrics"),
+            "metrics": dict(metrics) if _is_plain(metrics) else to_jsonable(dict(metrics), "metrics"),
         }
         if step is not None:
             fields["step"] = step
@@ -154,7 +154,7 @@ class Run:
         optional: Mapping[str, Any] | None = None,
     ) -> None:
         """Announce a checkpoint whose ``files`` are already in place: it exists from this event on."""
-        self._place()
+        self._announce_restart()
         self._write(
             "checkpoint",
             "CHECKPOINT",
@@ -217,8 +217,8 @@ class Run:
         write_bytes(target, content)
         name = file.removesuffix(target.suffix)
         place = target.relative_to(self.path).as_posix()
-        self._place()
-        self._events.take_over(
+        self._announce_restart()
+        self._events.relay(
             {"message": "image", "event_type": "EventType.IMAGE", "name": name, "file": place, **fields}
         )
         return target
@@ -250,15 +250,15 @@ class Run:
         if self._steps is None:
             now = [e for e in read_events(self.path / layout.EVENTS) if e.get("attempt") == self.attempt]
             self._steps = StepNumbering(now)
-        event = self._steps.placed(event)
+        event = self._steps.number_event(event)
         if "step" in event:
-            self._place()
-        self._events.take_over(event)
+            self._announce_restart()
+        self._events.relay(event)
 
-    def say(self, event_type: str, message: str, fields: Mapping[str, Any], level: str = "info") -> None:
+    def emit(self, event_type: str, message: str, fields: Mapping[str, Any], level: str = "info") -> None:
         """Append an event of any type."""
         if "step" in fields:
-            self._place()
+            self._announce_restart()
         self._write(message, event_type, fields, level)
 
     def describe(self, fields: Mapping[str, Any]) -> None:
@@ -271,15 +271,15 @@ class Run:
         known = {name: self.record.get(name) for name in fields}
         self.update(
             **{
-                name: _added(old, value)
+                name: _merge(old, value)
                 for name, value, old in ((name, value, known[name]) for name, value in fields.items())
-                if name in DESCRIBED
+                if name in DESCRIBABLE
             }
         )
 
-    def _place(self) -> None:
+    def _announce_restart(self) -> None:
         """Before the first thing that has a step: a plugin that did not say where it resumed started over."""
-        self.said_anything = True
+        self.has_output = True
         if not self._placed:
             self.resumed(0, 0.0)
 
@@ -289,7 +289,7 @@ class Run:
         A training that sees it saves what resuming needs and returns.  That somebody asks is recorded once
         (``polls``): only such a run can be paused.
         """
-        if "polls" not in self.record and not self.sealed:
+        if "polls" not in self.record and not self.finished:
             with suppress(RavenError):  # a full disk: the work goes on, and the next update writes it
                 self.update(polls=True)
         return self.stop.poll(self.path)
@@ -305,18 +305,18 @@ class Run:
         """The newest value of each metric that was reported, by its address (``val/miou``)."""
         return newest_metrics(self.path / layout.EVENTS)
 
-    def seal(self, status: str, **result: Any) -> None:
+    def finish(self, status: str, **result: Any) -> None:
         """Write how the run ended and let its lock go; only the first call counts.
 
         Args:
             status: ``completed``, ``failed`` or ``interrupted``.
             result: what else ``run.json`` keeps under ``result``.
         """
-        if self.sealed:
+        if self.finished:
             return
-        self.stop.sealing = True
-        self.sealed = True
-        ended = timestamp()
+        self.stop.finishing = True
+        self.finished = True
+        ended = utc_timestamp()
         self.record["attempts"][-1] |= {"ended": ended, "status": status}
         self.record["result"] = {"status": status, "finished": ended, **result}
         kinds = {"completed": "TASK_FINISHED", "interrupted": "TASK_STOPPED"}
@@ -333,7 +333,7 @@ class Run:
         self._events.write(message, event_type, fields, level)
 
 
-def _added(old: Any, value: Any) -> Any:
+def _merge(old: Any, value: Any) -> Any:
     """A mapping or list with what is added to it; other values replace the one before."""
     if isinstance(value, dict) and isinstance(old, dict):
         return {**old, **value}
@@ -342,7 +342,7 @@ def _added(old: Any, value: Any) -> Any:
     return value
 
 
-def _all_plain(metrics: Mapping[str, Any]) -> bool:
+def _is_plain(metrics: Mapping[str, Any]) -> bool:
     """Whether all values are numbers that JSON knows, as almost always: then there is nothing to convert."""
     for name, value in metrics.items():
         kind = type(value)

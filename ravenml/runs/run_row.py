@@ -8,7 +8,7 @@ from typing import Any
 _NO_SETTINGS = ("v", "dataset", "metadata", "plugin")  # fields of a config that say not how was trained
 
 
-def row_of(record: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
+def run_row(record: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
     """The flat record of a run, from its ``run.json`` and ``notes.json``.
 
     ``status`` is None as long as the run has no result: it is derived whenever somebody asks.
@@ -30,23 +30,23 @@ def row_of(record: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any
         "tags": list(dict.fromkeys([*(record.get("tags") or ()), *(notes.get("tags") or ())])),
         "note": notes.get("note"),
         "metrics": result.get("metrics") or {},
-        "settings": settings_of(record),
+        "settings": flat_settings(record),
     }
 
 
-def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
+def flat_settings(record: Mapping[str, Any]) -> dict[str, Any]:
     """What the run was told to do, flat: the plugin's settings by their own names (``lr``,
     ``input_size.width``), the rest of the config by the config file's (``kfold.folds``, ``jobs``).
     """
     config = record.get("config") or {}
     core = {name: value for name, value in config.items() if name not in _NO_SETTINGS}
     plugin = config.get("plugin") or {}
-    return dict(_flat(core)) | dict(_flat(plugin)) | dict(_flat(record.get("parameters") or {}))
+    return dict(_flatten(core)) | dict(_flatten(plugin)) | dict(_flatten(record.get("parameters") or {}))
 
 
-def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if isinstance(value, dict) and value:
-            yield from _flat(value, f"{above}{name}.")
+            yield from _flatten(value, f"{above}{name}.")
         else:
             yield f"{above}{name}", value

@@ -30,7 +30,7 @@ def is_secret(name: str) -> bool:
     return bool(_SECRET.search(name))
 
 
-def redacted(value: Any, name: str = "") -> Any:
+def redact(value: Any, name: str = "") -> Any:
     """A copy of nested plain values in which every text whose name looks like a secret is hidden.
 
     Numbers and switches stay: ``max_tokens: 128`` gives nothing away.
@@ -38,20 +38,20 @@ def redacted(value: Any, name: str = "") -> Any:
     if is_secret(name) and value and isinstance(value, str | dict | list | tuple):
         return HIDDEN
     if isinstance(value, dict):
-        return {key: redacted(inner, str(key)) for key, inner in value.items()}
+        return {key: redact(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [redacted(inner) for inner in value]
-    return redacted_text(value) if isinstance(value, str) else value
+        return [redact(inner) for inner in value]
+    return redact_text(value) if isinstance(value, str) else value
 
 
-def without_hidden(value: Any) -> Any:
+def drop_hidden(value: Any) -> Any:
     """What was written redacted, without the values that were hidden: they must be given anew."""
     if isinstance(value, dict):
-        return {key: without_hidden(inner) for key, inner in value.items() if inner != HIDDEN}
+        return {key: drop_hidden(inner) for key, inner in value.items() if inner != HIDDEN}
     return value
 
 
-def redacted_arguments(arguments: Sequence[str], secret_options: Collection[str] = ()) -> list[str]:
+def redact_arguments(arguments: Sequence[str], secret_options: Collection[str] = ()) -> list[str]:
     """A command line in which the values of options that look like secrets are hidden.
 
     Args:
@@ -68,12 +68,12 @@ def redacted_arguments(arguments: Sequence[str], secret_options: Collection[str]
         elif secret and sign:
             result.append(f"{name}={HIDDEN}")
         else:
-            result.append(redacted_text(argument))
+            result.append(redact_text(argument))
         hide_next = secret and not sign and not hide_next
     return result
 
 
-def redacted_text(text: str) -> str:
+def redact_text(text: str) -> str:
     """Text in which ``name=value`` and ``name: value`` of secrets, bearers' tokens and what URLs say before
     ``@`` are hidden.
     """

@@ -30,7 +30,7 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.reason: str | None = None
-        self.sealing = False  # once the run's end is being written, nothing may interrupt that
+        self.finishing = False  # once the run's end is being written, nothing may interrupt that
         self._asked_at = -RECENT
         self._looked_at = 0.0
         self._signalled = False
@@ -46,7 +46,7 @@ class StopFlag:
 
     def storing(self) -> None:
         """The run is sealed and only being stored now, which Ctrl-C may interrupt again, at once."""
-        self.sealing, self.reason, self._asked_at = False, None, -RECENT
+        self.finishing, self.reason, self._asked_at = False, None, -RECENT
 
     @property
     def polled(self) -> bool:
@@ -69,7 +69,7 @@ class StopFlag:
                 signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.sealing:
+        if self.finishing:
             return
         # A request in control.json was no signal: whoever sends one after it, since he does not know whether
         # the request was seen, must not break off the checkpoint that it has led to.

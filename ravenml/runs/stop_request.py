@@ -45,7 +45,7 @@ def stop_run(
         raise InputError(f"{folder.name} is not running: it is {now}.")
     write_json(folder / layout.CONTROL, {"request": "stop"})
     say(f"Asked {folder.name} to stop; waiting up to {grace:g} s.")
-    if _ended(folder, grace):
+    if _wait_until_ended(folder, grace):
         return status(folder, read_record(folder))
     if not kill:
         raise RavenError(
@@ -67,12 +67,12 @@ def stop_run(
                 pass
             except PermissionError:
                 raise RavenError(f"Process {pid} of {folder.name} belongs to somebody else.") from None
-        if _ended(folder, seconds):
+        if _wait_until_ended(folder, seconds):
             return status(folder, read_record(folder))
     raise RavenError(f"{folder.name} is still running: the system has not ended its process {pid} yet.")
 
 
-def _ended(folder: Path, seconds: float) -> bool:
+def _wait_until_ended(folder: Path, seconds: float) -> bool:
     end = time.monotonic() + seconds
     while True:
         # The lock, too: a run that has written its result is not done with its folder before it lets go.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ravenml.runs.views import short
+from ravenml.runs.views import format_metric
 
 
 def score_table(metrics: Mapping[str, Any]) -> list[str]:
     """The final scores of a training, a row each: those on the validation images if there are any."""
-    names = shown(metrics)
+    names = select_metrics(metrics)
     width = max(map(len, names), default=0)
-    return [f"{name:{width}}  {short(metrics[name]):>8}" for name in names]
+    return [f"{name:{width}}  {format_metric(metrics[name]):>8}" for name in names]
 
 
 def fold_table(summary: Mapping[str, Any], width: int | None = None) -> list[str]:
@@ -21,16 +21,16 @@ def fold_table(summary: Mapping[str, Any], width: int | None = None) -> list[str
     Folds that do not fit into ``width`` columns are left to ``summary.json``.
     """
     folds: list[dict[str, Any]] = summary["folds"]
-    names = shown(summary["mean"])
+    names = select_metrics(summary["mean"])
     scores = {f"val/{name}": value for name, value in (summary["out_of_fold"] or {}).items()}
     longest = max(map(len, names), default=0)
     room = len(folds) if width is None else max(0, (width - longest - 33) // 9)
     rows = [["", *(f"fold {one['fold']}" for one in folds[:room]), "mean", "std", "out of fold"]]
     for name in names:
-        cells = [short(one.get("metrics", {}).get(name)) for one in folds[:room]]
-        mean, std = short(summary["mean"].get(name)), short(summary["std"].get(name))
-        rows.append([name, *cells, mean, std, short(scores.get(name))])
-    lines = aligned(rows) if names else ["No scores were reported."]
+        cells = [format_metric(one.get("metrics", {}).get(name)) for one in folds[:room]]
+        mean, std = format_metric(summary["mean"].get(name)), format_metric(summary["std"].get(name))
+        rows.append([name, *cells, mean, std, format_metric(scores.get(name))])
+    lines = align(rows) if names else ["No scores were reported."]
     if names and room < len(folds):
         lines.append(f"{len(folds)} folds; each of them stands in summary.json.")
     if summary["out_of_fold"] is not None:
@@ -41,12 +41,12 @@ def fold_table(summary: Mapping[str, Any], width: int | None = None) -> list[str
     return lines
 
 
-def shown(metrics: Mapping[str, Any]) -> list[str]:
+def select_metrics(metrics: Mapping[str, Any]) -> list[str]:
     """The metrics that a person compares by: ``val/…`` where there are any."""
     return [name for name in metrics if name.startswith("val/")] or list(metrics)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of cells as lines, a rule below the first; the first column to the left, others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [

@@ -24,7 +24,7 @@ _PRIVATE = (layout.LOCK, layout.CONTROL, layout.NOTES, layout.RUN_JSON, layout.M
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoreResult:
     """Where a run's result lies now.
 
     Attributes:
@@ -40,7 +40,7 @@ class Stored:
 
 def store_run(
     folder: Path, local: Path | None = None, checkpoints: str | None = None, store: Store | None = None
-) -> Stored:
+) -> StoreResult:
     """Store the result of the completed run in ``folder``, and note in ``run.json`` where.
 
     What an interrupted call has stored is not sent again.
@@ -76,7 +76,7 @@ def store_run(
             inside = {suffix: path.relative_to(folder).as_posix() for suffix, path in models.items()}
             write_json(folder / layout.METADATA, {**metadata, "models": inside})
             publish({**files, layout.METADATA: folder / layout.METADATA}, local, record["id"])
-            stored = Stored(str(local))
+            stored = StoreResult(str(local))
         else:
             store = store if store is not None else models_store()
             beside = {name: path for name, path in files.items() if path not in models.values()}
@@ -86,7 +86,7 @@ def store_run(
             )
             remote = not isinstance(store, FolderStore)
             summary = f"{done.sent} files, {done.kept} were there; {done.summary}" if remote else ""
-            stored = Stored(f"{store.name}/{metadata_key(record['id'])}", summary, remote)
+            stored = StoreResult(f"{store.name}/{metadata_key(record['id'])}", summary, remote)
         record["result"] = {**result, "stored": stored.where}
         write_json(folder / layout.RUN_JSON, record)
     finally:
@@ -100,7 +100,7 @@ def run_files(folder: Path, checkpoints: str = "all") -> dict[str, Path]:
     All but what belongs to the run's work (``run.json``, locks, the states for resuming, hidden files) and
     the checkpoints that were not chosen; everything that the plugin put into ``artifacts/``.
     """
-    left_out = _unchosen(folder, checkpoints)
+    left_out = _unwanted_checkpoints(folder, checkpoints)
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
     files = (path for path in files if path.parent.name not in _TRACKERS)
     named = {path.relative_to(folder).as_posix(): path for path in files if path not in left_out}
@@ -114,7 +114,7 @@ def _is_private(path: Path) -> bool:
     return state or path.name in _PRIVATE or path.name.startswith(".")
 
 
-def _unchosen(folder: Path, checkpoints: str) -> set[Path]:
+def _unwanted_checkpoints(folder: Path, checkpoints: str) -> set[Path]:
     """The checkpoints, of this run and its folds, that stay here."""
     if checkpoints == "all":
         return set()
@@ -123,11 +123,11 @@ def _unchosen(folder: Path, checkpoints: str) -> set[Path]:
         if not place.is_dir():
             continue
         weights = {path for path in place.rglob("*") if path.is_file() and path.suffix != ".json"}
-        unchosen |= weights - (_best(place) if checkpoints == "best" else set())
+        unchosen |= weights - (_best_checkpoint(place) if checkpoints == "best" else set())
     return unchosen
 
 
-def _best(place: Path) -> set[Path]:
+def _best_checkpoint(place: Path) -> set[Path]:
     """The files of the best checkpoint; where none was called so, of the last."""
     said = [
         event

@@ -10,7 +10,7 @@ from ravenml.runs.progress import RunProgress, Series, main_metrics
 
 _BAR = 24  # columns
 STEPS = 5.0  # seconds between two lines about the training of a program that does not count epochs
-_SAID = ("EventType.TEXT", "EventType.RESUMED")
+_PRINTED = ("EventType.TEXT", "EventType.RESUMED")
 _ENDED = ("EventType.TASK_FINISHED", "EventType.TASK_STOPPED", "EventType.TASK_CRASHED")
 
 
@@ -43,15 +43,15 @@ class PlainView:
             epoch = run.subtasks["Epoch"].current
             if epoch > self._epochs.get(run.label, int(run.resumed_at or 0)):
                 self._epochs[run.label] = epoch
-                self.line("  ".join(filter(None, [epoch_line(run), whole(self.series, runs)])))
+                self.line("  ".join(filter(None, [epoch_line(run), series_line(self.series, runs)])))
         elif event.get("event_type") == "EventType.METRICS" and "Epoch" not in run.subtasks:
             # A program that does not count epochs says what it measures; at every step would be too often.
             now = time.monotonic()
             if event.get("type") != "train" or now - self._measured.get(run.label, -STEPS) >= STEPS:
                 self._measured[run.label] = now
                 self.line(epoch_line(run))
-        elif event.get("event_type") in _SAID:
-            self.line(said(run, event))
+        elif event.get("event_type") in _PRINTED:
+            self.line(event_line(run, event))
 
 
 class LiveView:
@@ -87,8 +87,8 @@ class LiveView:
 
     def event(self, run: RunProgress, event: dict[str, Any], runs: list[RunProgress]) -> None:
         """Print what stays: texts, and how a run stood at its end."""
-        if event.get("event_type") in _SAID:
-            self.line(said(run, event))
+        if event.get("event_type") in _PRINTED:
+            self.line(event_line(run, event))
         elif event.get("event_type") in _ENDED:
             self.last_line(run)
 
@@ -103,16 +103,18 @@ class LiveView:
 
         width = self._console.width - 1
         lines = [live_line(run, width) for run in runs if not run.ended]
-        lines += [line for line in [whole(self.series, runs)[:width]] if line]
+        lines += [line for line in [series_line(self.series, runs)[:width]] if line]
         self._live.update(Text("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
 
 
 def live_line(run: RunProgress, width: int) -> str:
     """A run in at most ``width`` columns; where there is little room, the bar goes first."""
     epochs, iterations = run.subtasks.get("Epoch"), run.subtasks.get("Iteration")
-    where = f"epoch {epochs.current}/{epochs.total}" if epochs else own_subtask(run) or "starting"
+    where = f"epoch {epochs.current}/{epochs.total}" if epochs else current_subtask(run) or "starting"
     within = f"iteration {iterations.current}/{iterations.total}" if iterations else ""
-    scores = "  ".join(f"{name} {short(value)}" for name, value in main_metrics(run.metrics, 3).items())
+    scores = "  ".join(
+        f"{name} {format_metric(value)}" for name, value in main_metrics(run.metrics, 3).items()
+    )
     parts = {
         "label": run.label or "training",
         "bar": bar(run.done() or 0.0),
@@ -129,7 +131,7 @@ def live_line(run: RunProgress, width: int) -> str:
     return line[:width]
 
 
-def own_subtask(run: RunProgress) -> str:
+def current_subtask(run: RunProgress) -> str:
     """How far the subtask has come that a program, which does not count epochs, spoke of last."""
     if not run.newest or run.newest == "Iteration":
         return ""
@@ -152,7 +154,7 @@ def speed(run: RunProgress) -> str:
     return " · ".join(parts)
 
 
-def whole(series: Series | None, runs: list[RunProgress]) -> str:
+def series_line(series: Series | None, runs: list[RunProgress]) -> str:
     """How long all runs of a series will take from now on; empty before it is known, and at its end."""
     left = series.seconds_left(runs) if series is not None else None
     return (
@@ -160,7 +162,7 @@ def whole(series: Series | None, runs: list[RunProgress]) -> str:
     )
 
 
-def said(run: RunProgress, event: dict[str, Any]) -> str:
+def event_line(run: RunProgress, event: dict[str, Any]) -> str:
     """What an event says in words on one line, with the run's label."""
     message = str(event.get("message"))
     if event.get("event_type") == "EventType.RESUMED":
@@ -174,11 +176,11 @@ def epoch_line(run: RunProgress) -> str:
     parts = [run.label] if run.label else []
     if epochs:
         parts.append(f"epoch {epochs.current}/{epochs.total}")
-    parts += [f"{name} {short(value)}" for name, value in main_metrics(run.metrics).items()]
+    parts += [f"{name} {format_metric(value)}" for name, value in main_metrics(run.metrics).items()]
     rate = speed(run) if epochs and epochs.current < epochs.total else ""
     return "  ".join([*parts, rate] if rate else parts)
 
 
-def short(value: Any) -> str:
+def format_metric(value: Any) -> str:
     """A metric in few letters; ``-`` where there is none."""
     return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)

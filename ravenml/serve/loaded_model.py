@@ -23,7 +23,7 @@ from ravenml.infer.predictor import Predictor, model_plugin
 from ravenml.infer.settings import Asked, effective_mode, read_asked
 from ravenml.plugin.discovery import Plugin
 from ravenml.runs import layout
-from ravenml.runs.secrets import redacted
+from ravenml.runs.secrets import redact
 from ravenml.serve.predict_params import PredictParams
 from ravenml.store.model_state import CONFIG, read_config
 
@@ -151,7 +151,7 @@ class ServedModel:
         known: dict[str, Any] = {"fingerprint": self.source.fingerprint()}
         if first.is_file() or (first / CONFIG).is_file():
             settings = read_config(first).get("settings", {})
-            known["settings"] = redacted(settings) if isinstance(settings, dict) else {}
+            known["settings"] = redact(settings) if isinstance(settings, dict) else {}
         folder = first if first.is_dir() else first.parent
         for place in (folder.parent.parent, folder):  # a fold lies within its parent's run
             record = place / layout.RUN_JSON
@@ -197,4 +197,4 @@ def _public_fields(run: Mapping[str, Any]) -> dict[str, Any]:
     dataset = known.get("dataset")
     if isinstance(dataset, Mapping):
         known["dataset"] = {name: one for name, one in dataset.items() if name != "path"}
-    return dict(redacted(known))
+    return dict(redact(known))

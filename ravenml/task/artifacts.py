@@ -15,7 +15,7 @@ from ravenml.common.io import atomic_open, to_jsonable, to_user_error, write_byt
 from ravenml.errors import InputError
 
 
-def keep_artifact(folder: Path, name: str, value: Any) -> Path:
+def save_artifact(folder: Path, name: str, value: Any) -> Path:
     """Write ``value`` into ``folder`` under ``name``.
 
     A path is copied (a folder as a zip), a mapping or list becomes JSON, an array ``.npz``, a table CSV, a
@@ -30,13 +30,13 @@ def keep_artifact(folder: Path, name: str, value: Any) -> Path:
     if isinstance(value, os.PathLike) or (isinstance(value, str) and os.path.exists(value)):
         return _copy(folder, name, Path(value))
     if isinstance(value, str):
-        return _written(folder / f"{name}.txt", value.encode())
+        return _write(folder / f"{name}.txt", value.encode())
     if isinstance(value, Mapping | list | tuple):
         try:
-            content = json.dumps(to_jsonable(_lists(value), name), indent=2, ensure_ascii=False)
-            return _written(folder / f"{name}.json", content.encode())
+            content = json.dumps(to_jsonable(_copy_container(value), name), indent=2, ensure_ascii=False)
+            return _write(folder / f"{name}.json", content.encode())
         except Exception:
-            return _pickled(folder, name, value)
+            return _pickle(folder, name, value)
     target = folder / name
     kind = type(value).__module__.partition(".")[0]
     if kind == "numpy":
@@ -46,26 +46,26 @@ def keep_artifact(folder: Path, name: str, value: Any) -> Path:
             np.savez_compressed(file, **{"array": value})
         return target.with_name(f"{name}.npz")
     if hasattr(value, "to_csv"):
-        return _written(target.with_name(f"{name}.csv"), str(value.to_csv()).encode())
+        return _write(target.with_name(f"{name}.csv"), str(value.to_csv()).encode())
     if kind == "PIL" and hasattr(value, "save"):
         with atomic_open(target.with_name(f"{name}.png")) as file:
             value.save(file, format="PNG")
         return target.with_name(f"{name}.png")
-    return _pickled(folder, name, value)
+    return _pickle(folder, name, value)
 
 
-def _lists(value: Any) -> Any:
+def _copy_container(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else list(value)
 
 
-def _written(path: Path, content: bytes) -> Path:
+def _write(path: Path, content: bytes) -> Path:
     write_bytes(path, content)
     return path
 
 
-def _pickled(folder: Path, name: str, value: Any) -> Path:
+def _pickle(folder: Path, name: str, value: Any) -> Path:
     try:
-        return _written(folder / f"{name}.pkl", pickle.dumps(value))
+        return _write(folder / f"{name}.pkl", pickle.dumps(value))
     except Exception as error:
         raise InputError(f"upload_artifact: {name!r} cannot be written to a file: {error}.") from None
 

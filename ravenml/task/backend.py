@@ -24,7 +24,7 @@ class BestEffort:
     _warned = False
 
     @contextmanager
-    def sparing(self) -> Iterator[None]:
+    def best_effort(self) -> Iterator[None]:
         """Go on where the disk is full; what the script has given wrongly is raised."""
         try:
             yield
@@ -37,7 +37,7 @@ class BestEffort:
 
     def keep(self, file: str, content: bytes) -> bool:
         """Write a file of the run's folder; whether it is there."""
-        with self.sparing():
+        with self.best_effort():
             write_bytes(self.folder / file, content)
             return True
         return False
@@ -61,7 +61,7 @@ class RunBackend(Protocol):
         """Write a file of the run's folder; whether it is there."""
         ...
 
-    def sparing(self) -> AbstractContextManager[None]:
+    def best_effort(self) -> AbstractContextManager[None]:
         """A block in which a full disk does not end the script."""
         ...
 
@@ -87,7 +87,7 @@ class AttachedRun(BestEffort):
         self._writer = EventWriter(Path(os.environ[EVENTS]))
 
     def event(self, event_type: str, message: str = "", level: str = "info", **fields: Any) -> None:
-        with self.sparing():
+        with self.best_effort():
             self._writer.write(message or event_type.lower(), event_type, fields, level)
 
     def describe(self, **fields: Any) -> None:
@@ -107,63 +107,63 @@ class OwnRun(BestEffort):
     """A run of this process's own: console, events, use of resources, TensorBoard's files."""
 
     def __init__(self, project: str | None, name: str | None) -> None:
-        from ravenml.runs.console import recorded
+        from ravenml.runs.console import record_console
         from ravenml.runs.monitor import RunMonitor
         from ravenml.runs.process.environment import environment_of
-        from ravenml.runs.process.tensorboard_watcher import Boards
+        from ravenml.runs.process.tensorboard_watcher import TensorBoardWatcher
         from ravenml.runs.provenance import code, machine
         from ravenml.runs.run import Run
-        from ravenml.runs.secrets import redacted_arguments
+        from ravenml.runs.secrets import redact_arguments
 
         self.id = layout.new_id()
         self.folder = runs_dir() / self.id
         script = os.path.abspath(sys.argv[0]) if sys.argv and sys.argv[0] else ""
-        command = ["raven", "run", "--", sys.executable, *redacted_arguments(sys.argv)]
+        command = ["raven", "run", "--", sys.executable, *redact_arguments(sys.argv)]
         identity = {"kind": KIND, "plugin": None, "project": project, "name": name, "command": command}
         self.run = Run.begin(self.folder, self.id, {**identity, "folder": os.getcwd()})
         self._stack = ExitStack()
-        self._stack.enter_context(recorded(self.folder / layout.CONSOLE))
+        self._stack.enter_context(record_console(self.folder / layout.CONSOLE))
         places = {"working folder": Path.cwd(), **({"script": Path(script).parent} if script else {})}
         found: dict[str, Any] = {"code": code(places, self.folder / "provenance")}
         found |= {**environment_of(Path(sys.executable)), "machine": machine()}
         self.run.update(provenance=found)
-        self._boards = Boards(self.run, [Path.cwd()], os.getpid())
-        self._attendant = RunMonitor.of(self.run)
-        self._attendant.every(1.0, self._boards.look)
-        self._stack.enter_context(self._attendant)
+        self._boards = TensorBoardWatcher(self.run, [Path.cwd()], os.getpid())
+        self._monitor = RunMonitor.of(self.run)
+        self._monitor.every(1.0, self._boards.look)
+        self._stack.enter_context(self._monitor)
 
     def event(self, event_type: str, message: str = "", level: str = "info", **fields: Any) -> None:
-        with self.sparing():
-            self.run.say(event_type, message or event_type.lower(), fields, level)
+        with self.best_effort():
+            self.run.emit(event_type, message or event_type.lower(), fields, level)
 
     def describe(self, **fields: Any) -> None:
-        with self.sparing():
+        with self.best_effort():
             self.run.describe(fields)
 
     def end(self, status: str, **result: Any) -> None:
-        if not self.run.sealed:
+        if not self.run.finished:
             with suppress(Exception):
                 self._boards.look_everywhere()
             self._stack.close()
-            with self.sparing():
-                self.run.seal(status, metrics=self.run.last_metrics(), **result)
+            with self.best_effort():
+                self.run.finish(status, metrics=self.run.last_metrics(), **result)
 
     def hold(self, held: bool = True) -> None:
-        self._attendant.hold_readers(held)
+        self._monitor.hold_exporters(held)
 
     def discard(self) -> None:
         import shutil
 
         self._stack.close()
-        self.run.seal("completed", metrics={})
+        self.run.finish("completed", metrics={})
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def find_voice(project: str | None, name: str | None) -> RunBackend:
+def find_backend(project: str | None, name: str | None) -> RunBackend:
     """The run around this process where there is one, and a new one elsewhere."""
     if os.environ.get(EVENTS) and os.environ.get(RUN):
-        voice = AttachedRun()
+        backend = AttachedRun()
         known: Mapping[str, Any] = {"project": project, "name": name}
-        voice.describe(**{field: value for field, value in known.items() if value})
-        return voice
+        backend.describe(**{field: value for field, value in known.items() if value})
+        return backend
     return OwnRun(project, name)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ravenml.runs.secrets import HIDDEN, redacted_arguments
+from ravenml.runs.secrets import HIDDEN, redact_arguments
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def without_values(arguments: Sequence[str]) -> list[str]:
     """A container's arguments in which every value of ``--env NAME=VALUE`` is hidden."""
     result: list[str] = []
     value_next = False
-    for argument in redacted_arguments(arguments):
+    for argument in redact_arguments(arguments):
         option, sign, value = argument.partition("=")
         if value_next:
             result.append(f"{option}={HIDDEN}" if sign else argument)

@@ -17,7 +17,7 @@ from typing import Any
 from ravenml.errors import RavenError
 
 
-class Ending:
+class ExitHooks:
     """Watches for the end of this process, and tells it once it comes.
 
     Args:
@@ -25,8 +25,8 @@ class Ending:
     """
 
     def __init__(self, tell: Callable[..., None]) -> None:
-        self._how: dict[str, Any] = {"status": "completed"}
-        self._asked: Any = None  # what `sys.exit` was last called with
+        self._result: dict[str, Any] = {"status": "completed"}
+        self._exit_status: Any = None  # what `sys.exit` was last called with
         self._outermost = _outermost_frame()
         self._watch_exceptions()
         self._watch_exits()
@@ -35,16 +35,16 @@ class Ending:
 
     def _end(self, tell: Callable[..., None]) -> None:
         if (
-            self._how["status"] == "completed"
-            and self._asked not in (None, 0)
-            and not self._came_to_its_end()
+            self._result["status"] == "completed"
+            and self._exit_status not in (None, 0)
+            and not self._reached_last_line()
         ):
-            self._how = {"status": "failed", "error": f"the script ended with {self._asked!r}"}
-        tell(**self._how)
-        if self._how.get("reason") == "Ctrl-C":
+            self._result = {"status": "failed", "error": f"the script ended with {self._exit_status!r}"}
+        tell(**self._result)
+        if self._result.get("reason") == "Ctrl-C":
             _as_interrupted()
 
-    def _came_to_its_end(self) -> bool:
+    def _reached_last_line(self) -> bool:
         """Whether the script's last line was reached: then what `sys.exit` raised was caught on its way."""
         frame = self._outermost
         if frame is None or frame.f_lasti < 0:
@@ -56,9 +56,9 @@ class Ending:
 
         def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
             if issubclass(kind, KeyboardInterrupt):
-                self._how = {"status": "interrupted", "reason": "Ctrl-C"}
+                self._result = {"status": "interrupted", "reason": "Ctrl-C"}
             else:
-                self._how = {"status": "failed", "error": f"{kind.__name__}: {error}"}
+                self._result = {"status": "failed", "error": f"{kind.__name__}: {error}"}
             if isinstance(error, RavenError) and not os.environ.get("RAVENML_DEBUG"):
                 print(f"Error: {error}", file=sys.stderr)
             else:
@@ -70,11 +70,11 @@ class Ending:
         exit_, quit_ = sys.exit, _sitebuiltins.Quitter.__call__
 
         def exit_with(status: Any = None, /) -> Any:
-            self._asked = status
+            self._exit_status = status
             exit_(status)
 
         def quit_with(quitter: Any, code: Any = None) -> Any:  # `exit(3)` and `quit(3)`, without `sys.`
-            self._asked = code
+            self._exit_status = code
             quit_(quitter, code)
 
         sys.exit = exit_with
@@ -86,7 +86,7 @@ class Ending:
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
 
             def handle(*_: Any) -> None:
-                self._how = {"status": "interrupted", "reason": "SIGTERM"}
+                self._result = {"status": "interrupted", "reason": "SIGTERM"}
                 raise SystemExit(143)
 
             signal.signal(signal.SIGTERM, handle)

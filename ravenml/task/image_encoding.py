@@ -8,7 +8,7 @@ from typing import Any
 from ravenml.errors import InputError
 
 
-def encoded(image: Any, place: str) -> bytes:
+def encode_image(image: Any, place: str) -> bytes:
     """A picture as PNG.
 
     Args:

@@ -15,7 +15,7 @@ from ravenml.common.io import to_jsonable
 from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.task.backend import RunBackend
-from ravenml.task.image_encoding import encoded
+from ravenml.task.image_encoding import encode_image
 
 _UNSAFE = re.compile(r"[^\w .()=+-]+")
 _LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning"}
@@ -30,8 +30,8 @@ class Logger:
 
     _current: Logger | None = None
 
-    def __init__(self, voice: RunBackend) -> None:
-        self._voice = voice
+    def __init__(self, backend: RunBackend) -> None:
+        self._backend = backend
 
     @classmethod
     def current_logger(cls) -> Logger | None:
@@ -41,11 +41,11 @@ class Logger:
     def report_scalar(self, title: str, series: str, value: float, iteration: int) -> None:
         """Report a number of a curve; it is on disk when this returns."""
         number = to_jsonable(value, f"{title}/{series}")
-        self._voice.event("METRICS", "metrics", type=title, metrics={series: number}, step=int(iteration))
+        self._backend.event("METRICS", "metrics", type=title, metrics={series: number}, step=int(iteration))
 
     def report_single_value(self, name: str, value: float) -> None:
         """Report a number that has no curve."""
-        self._voice.event("METRICS", "metrics", type="summary", metrics={name: to_jsonable(value, name)})
+        self._backend.event("METRICS", "metrics", type="summary", metrics={name: to_jsonable(value, name)})
 
     def report_text(
         self, msg: str, level: int = logging.INFO, print_console: bool = True, *args: Any, **_: Any
@@ -54,7 +54,7 @@ class Logger:
         text = msg % args if args else str(msg)
         if print_console:
             print(text)
-        self._voice.event("TEXT", text, _LEVELS.get(level, "error" if level >= logging.ERROR else "info"))
+        self._backend.event("TEXT", text, _LEVELS.get(level, "error" if level >= logging.ERROR else "info"))
 
     def report_image(
         self,
@@ -81,7 +81,7 @@ class Logger:
         """
         given = image if image is not None else matrix
         if url is not None:
-            self._voice.event("TEXT", f"{title}/{series}: {url}")
+            self._backend.event("TEXT", f"{title}/{series}: {url}")
             return
         if local_path is not None:
             path = Path(local_path)
@@ -91,14 +91,14 @@ class Logger:
             if delete_after_upload:
                 path.unlink()
         elif given is not None:
-            content, suffix = encoded(given, f"report_image: {title}/{series}"), ".png"
+            content, suffix = encode_image(given, f"report_image: {title}/{series}"), ".png"
         else:
             raise InputError(f"report_image: {title}/{series} needs image=, matrix= or local_path=.")
         step = int(iteration or 0)
         name = f"{_part(title)}/{_part(series)}_{step:06d}"
         file = f"{layout.PREVIEWS}/{name}{suffix}"
-        if self._voice.keep(file, content):
-            self._voice.event("IMAGE", "image", name=name, file=file, step=step)
+        if self._backend.keep(file, content):
+            self._backend.event("IMAGE", "image", name=name, file=file, step=step)
 
     def report_matplotlib_figure(
         self, title: str, series: str, figure: Any, iteration: int | None = None, **_: Any
@@ -109,8 +109,8 @@ class Logger:
         figure.savefig(buffer, format="png")
         step = int(iteration or 0)
         name = f"{_part(title)}/{_part(series)}_{step:06d}"
-        if self._voice.keep(f"{layout.PREVIEWS}/{name}.png", buffer.getvalue()):
-            self._voice.event("IMAGE", "image", name=name, file=f"{layout.PREVIEWS}/{name}.png", step=step)
+        if self._backend.keep(f"{layout.PREVIEWS}/{name}.png", buffer.getvalue()):
+            self._backend.event("IMAGE", "image", name=name, file=f"{layout.PREVIEWS}/{name}.png", step=step)
 
     def report_media(
         self,
@@ -165,8 +165,10 @@ class Logger:
         step = int(iteration or 0)
         file = f"{layout.ARTIFACTS}/{kind}/{_part(title)}/{_part(series)}_{step:06d}{suffix}"
         name, size = f"{title}/{series}", len(content)
-        if self._voice.keep(file, content):
-            self._voice.event("ARTIFACT", "artifact", kind=kind, name=name, file=file, step=step, sizeb=size)
+        if self._backend.keep(file, content):
+            self._backend.event(
+                "ARTIFACT", "artifact", kind=kind, name=name, file=file, step=step, sizeb=size
+            )
 
     def flush(self, wait: bool = False) -> bool:
         """Everything is on disk already."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.errors import InputError
-from ravenml.runs.secrets import redacted
+from ravenml.runs.secrets import redact
 from ravenml.task.import_hooks import when_imported
 
 VARIABLE = "RAVENML_PARAMETERS"  # a JSON object, name to value, or @FILE with one
@@ -50,18 +50,18 @@ def listen(listener: Callable[[dict[str, Any]], None]) -> None:
         listener(known)
 
 
-def note(values: Mapping[str, Any], section: str | None = None) -> None:
+def record(values: Mapping[str, Any], section: str | None = None) -> None:
     """Record parameters; secrets by their names."""
     if not values:
         return
-    plain_values = {str(name): _recordable(value) for name, value in values.items()}
+    plain_values = {str(name): _to_recordable(value) for name, value in values.items()}
     into = known.setdefault(section, {}) if section else known
-    into.update(redacted(plain_values))
+    into.update(redact(plain_values))
     for listener in _listeners:
         listener(known)
 
 
-def overridden(values: Mapping[str, Any], section: str | None = None) -> dict[str, Any]:
+def find_overridden(values: Mapping[str, Any], section: str | None = None) -> dict[str, Any]:
     """Those of ``values`` that stand under another value in the overrides, with that value."""
     given = overrides()
     prefix = f"{section}." if section else ""
@@ -84,13 +84,13 @@ def cast(value: Any, like: Any) -> Any:
         return value
 
 
-def _recordable(value: Any) -> Any:
+def _to_recordable(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return {str(key): _recordable(inner) for key, inner in value.items()}
+        return {str(key): _to_recordable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set):
-        return [_recordable(inner) for inner in value]
+        return [_to_recordable(inner) for inner in value]
     return str(value)
 
 
@@ -126,7 +126,7 @@ def _take_namespace(parser: argparse.ArgumentParser, namespace: argparse.Namespa
             else:
                 value = cast(value, getattr(namespace, action.dest))
             setattr(namespace, action.dest, value)
-    note({name: value for name, value in vars(namespace).items() if not callable(value)})
+    record({name: value for name, value in vars(namespace).items() if not callable(value)})
 
 
 def _watch_click(click: Any) -> None:
@@ -138,7 +138,7 @@ def _watch_click(click: Any) -> None:
         for parameter in self.params:
             if parameter.name in given and parameter.name in ctx.params:
                 ctx.params[parameter.name] = parameter.type_cast_value(ctx, given[parameter.name])
-        note(ctx.params)
+        record(ctx.params)
         return original(self, ctx)
 
     click.Command.invoke = invoke

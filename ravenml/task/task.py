@@ -12,10 +12,10 @@ from typing import Any
 from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.task import parameters
-from ravenml.task.artifacts import keep_artifact
-from ravenml.task.backend import RunBackend, find_voice
+from ravenml.task.artifacts import save_artifact
+from ravenml.task.backend import RunBackend, find_backend
 from ravenml.task.container import Container, parse_container
-from ravenml.task.exit_hooks import Ending
+from ravenml.task.exit_hooks import ExitHooks
 from ravenml.task.import_hooks import when_imported
 from ravenml.task.logger import Logger
 from ravenml.task.remote import WORKER, Submission, submit
@@ -51,20 +51,20 @@ class Task:
     _current: Task | None = None
 
     def __init__(
-        self, voice: RunBackend, project: str | None, name: str | None, output_uri: str | None
+        self, backend: RunBackend, project: str | None, name: str | None, output_uri: str | None
     ) -> None:
-        self.id = voice.id
+        self.id = backend.id
         self.name, self.project = name, project
         self.artifacts: dict[str, Path] = {}
-        self._voice = voice
-        self._logger = Logger(voice)
+        self._backend = backend
+        self._logger = Logger(backend)
         self._container: Container | None = None
-        self._sender: Uploader | None = None
+        self._uploader: Uploader | None = None
         self._ended = False
         self._pid = os.getpid()
         if output_uri:
             prefix = f"{key_part(project or 'programs')}/{key_part(name or 'program')}.{self.id}"
-            self._sender = Uploader(output_uri, prefix, voice.folder, self._note_sent)
+            self._uploader = Uploader(output_uri, prefix, backend.folder, self._record_upload)
 
     @classmethod
     def init(
@@ -96,14 +96,14 @@ class Task:
         if cls._current is not None and not cls._current._ended and cls._current._pid == os.getpid():
             return cls._current
         uri = output_uri if isinstance(output_uri, str) else None
-        voice = find_voice(project_name, task_name)
-        task = cls(voice, project_name, task_name, uri)
-        Ending(task._end)
+        backend = find_backend(project_name, task_name)
+        task = cls(backend, project_name, task_name, uri)
+        ExitHooks(task._end)
         described = {"task_type": str(task_type), "tags": list(tags or ()), "output_uri": uri}
-        voice.describe(**{name: value for name, value in described.items() if value})
+        backend.describe(**{name: value for name, value in described.items() if value})
         cls._current = task
         Logger._current = task._logger
-        parameters.listen(lambda known: None if task._ended else voice.describe(parameters=known))
+        parameters.listen(lambda known: None if task._ended else backend.describe(parameters=known))
         when_imported("torch", task._watch_torch)
         return task
 
@@ -135,13 +135,13 @@ class Task:
         """
         mapping = isinstance(mutable, Mapping)
         values = dict(mutable) if mapping else _attributes(mutable)
-        changed = {} if ignore_remote_overrides else parameters.overridden(values, name)
+        changed = {} if ignore_remote_overrides else parameters.find_overridden(values, name)
         for key, value in changed.items():
             if mapping:
                 mutable[key] = value
             else:
                 setattr(mutable, key, value)
-        parameters.note({**values, **changed}, name)
+        parameters.record({**values, **changed}, name)
         return mutable
 
     def connect_configuration(
@@ -168,11 +168,11 @@ class Task:
     def set_parameters(self, *mappings: Mapping[str, Any], **values: Any) -> None:
         """Record parameters."""
         for one in (*mappings, values):
-            parameters.note(one)
+            parameters.record(one)
 
     def set_parameter(self, name: str, value: Any, *_: Any, **__: Any) -> None:
         """Record a parameter."""
-        parameters.note({name: value})
+        parameters.record({name: value})
 
     # What it leaves.
 
@@ -193,29 +193,29 @@ class Task:
             InputError: the path does not exist, or the object can be kept in no form.
         """
         file_name, path = _file_name(name), None
-        with self._voice.sparing():
-            path = keep_artifact(self._voice.folder / layout.ARTIFACTS, file_name, artifact_object)
+        with self._backend.best_effort():
+            path = save_artifact(self._backend.folder / layout.ARTIFACTS, file_name, artifact_object)
         if path is None:
             return False
-        file = path.relative_to(self._voice.folder).as_posix()
+        file = path.relative_to(self._backend.folder).as_posix()
         fields: dict[str, Any] = {"name": name, "file": file, "sizeb": path.stat().st_size}
         if metadata:
             fields["metadata"] = dict(metadata)
-        self._voice.event("ARTIFACT", "artifact", **fields)
+        self._backend.event("ARTIFACT", "artifact", **fields)
         self.artifacts[name] = path
-        if self._sender is not None:
-            self._sender.send(f"artifacts/{name}/{path.name}", path)
+        if self._uploader is not None:
+            self._uploader.send(f"artifacts/{name}/{path.name}", path)
         if delete_after_upload and isinstance(artifact_object, str | os.PathLike):
             Path(artifact_object).unlink(missing_ok=True)
         return True
 
     def add_tags(self, tags: Sequence[str] | str) -> None:
         """Add words by which people find the run."""
-        self._voice.describe(tags=[tags] if isinstance(tags, str) else list(tags))
+        self._backend.describe(tags=[tags] if isinstance(tags, str) else list(tags))
 
     def get_output_log_web_page(self) -> str:
         """Where to look: the run's folder."""
-        return str(self._voice.folder)
+        return str(self._backend.folder)
 
     # Elsewhere.
 
@@ -234,7 +234,7 @@ class Task:
             docker_cmd, docker_image, docker_arguments, docker_setup_bash_script
         )
         if self._container is not None:
-            self._voice.describe(container=self._container.record())
+            self._backend.describe(container=self._container.record())
 
     def execute_remotely(
         self, queue_name: str | None = None, clone: bool = False, exit_process: bool = True
@@ -251,7 +251,7 @@ class Task:
         """
         if not self.running_locally():
             return
-        self._voice.hold()
+        self._backend.hold()
         where = submit(
             Submission(
                 command=(sys.executable, *_script_arguments()),
@@ -266,9 +266,9 @@ class Task:
         print(where, flush=True)
         if exit_process and not clone:
             self._ended = True
-            self._voice.discard()
+            self._backend.discard()
             sys.exit(0)
-        self._voice.hold(False)
+        self._backend.hold(False)
 
     # Its end.
 
@@ -292,19 +292,19 @@ class Task:
         if self._ended or self._pid != os.getpid():
             return
         self._ended = True
-        if self._sender is not None:
-            self._sender.finish()
-        self._voice.end(status, **result)
+        if self._uploader is not None:
+            self._uploader.finish()
+        self._backend.end(status, **result)
 
-    def _note_sent(self, name: str, address: str, size: int) -> None:
-        if not self._ended or isinstance(self._sender, Uploader):
-            self._voice.event("ARTIFACT", "artifact", name=name, uri=address, sizeb=size)
+    def _record_upload(self, name: str, address: str, size: int) -> None:
+        if not self._ended or isinstance(self._uploader, Uploader):
+            self._backend.event("ARTIFACT", "artifact", name=name, uri=address, sizeb=size)
 
     def _watch_torch(self, torch: Any) -> None:
         """Send what ``torch.save`` writes to a file to ``output_uri``."""
-        if self._sender is None:
+        if self._uploader is None:
             return
-        save, sender = torch.save, self._sender
+        save, sender = torch.save, self._uploader
 
         def saved(obj: Any, f: Any, *args: Any, **kwargs: Any) -> Any:
             result = save(obj, f, *args, **kwargs)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ravenml.common.io import to_jsonable, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.events import timestamp
+from ravenml.runs.events import utc_timestamp
 from ravenml.runs.run import Run
-from ravenml.runs.secrets import redacted
+from ravenml.runs.secrets import redact
 from ravenml.runs.upload import store_run
 from ravenml.store.model_state import read_config
 from ravenml.train.interfaces import TrainInput, TrainOutput
@@ -88,7 +88,7 @@ def describe(run: Run, outcome: Outcome, train: TrainInput) -> None:
         "v": 1,
         "id": run.id,
         "created": record["created"],
-        "finished": timestamp(),
+        "finished": utc_timestamp(),
         **{name: record.get(name) for name in ("plugin", "plugin_version", "dataset", "config")},
         "architecture": architecture(models),
         "metrics": outcome.metrics,
@@ -96,7 +96,7 @@ def describe(run: Run, outcome: Outcome, train: TrainInput) -> None:
         **{name: value for name, value in train.metadata.items() if value is not None},
         "plugin_metadata": {**train.plugin_metadata, **outcome.metadata},
     }
-    write_json(run.path / layout.METADATA, redacted(description))
+    write_json(run.path / layout.METADATA, redact(description))
 
 
 def store_outcome(request: Request, run: Run, outcome: Outcome) -> None:

@@ -15,7 +15,7 @@ from ravenml.data.split import write_split
 from ravenml.runs import layout
 from ravenml.runs.provenance import provenance, usable_cores
 from ravenml.runs.run import Run
-from ravenml.runs.secrets import redacted, redacted_arguments
+from ravenml.runs.secrets import redact, redact_arguments
 from ravenml.train.config import PLUGIN_NAME
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def identity(request: Request) -> dict[str, Any]:
         "plugin": request.plugin_name,
         "plugin_distribution": request.plugin.distribution if request.plugin else None,
         "plugin_version": request.plugin.version if request.plugin else None,
-        "command": ["raven", *redacted_arguments(request.arguments, request.secret_options)],
+        "command": ["raven", *redact_arguments(request.arguments, request.secret_options)],
         "folder": os.getcwd(),
-        "config": redacted(request.config.model_dump(mode="json")),
+        "config": redact(request.config.model_dump(mode="json")),
     }
     if request.config_file is not None:
         fields["config_file"] = request.config_file
@@ -44,7 +44,7 @@ def identity(request: Request) -> dict[str, Any]:
 
 def record_inputs(request: Request, run: Run, train: TrainInput) -> None:
     """Write the effective settings, the dataset, the split and the provenance."""
-    effective = redacted(request.config.model_dump(mode="json"))
+    effective = redact(request.config.model_dump(mode="json"))
     write_json(run.path / layout.TRAIN_ARGS, effective)
     write_json(run.path / layout.INFO / "ui_state.json", {PLUGIN_NAME: request.plugin_name, **effective})
     known: dict[str, Any] = {"config": effective}

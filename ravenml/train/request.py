@@ -21,7 +21,7 @@ from ravenml.errors import InputError
 from ravenml.plugin.discovery import Plugin
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT
-from ravenml.runs.secrets import without_hidden
+from ravenml.runs.secrets import drop_hidden
 from ravenml.train.config import KFold, TrainConfig, read_train_config
 from ravenml.train.resume import check_unchanged, resumable
 from ravenml.train.settings import merged, named_settings, nested, preset, settings_model
@@ -183,11 +183,11 @@ def make_request(given: TrainArguments) -> Request:
     parent = Path(os.environ[PARENT]) if os.environ.get(PARENT) else None
     resumed = resumable(options["resume"], plugin) if parent is None and "resume" in options else None
     origin = parent or resumed
-    base = without_hidden(read_json(origin / layout.TRAIN_ARGS)) if origin is not None else {}
+    base = drop_hidden(read_json(origin / layout.TRAIN_ARGS)) if origin is not None else {}
     file = options.get("config")
     model = settings_model(plugin) if plugin is not None else None
     plugin_name = plugin.name if plugin is not None else None
-    from_file = without_hidden(read_train_config(Path(file), plugin_name)) if file else {}
+    from_file = drop_hidden(read_train_config(Path(file), plugin_name)) if file else {}
     sets = named_settings(options.get("set", ()), model)
     # What is switched on by itself (`kfold: true`) becomes a mapping, so that layers can be merged.
     layers = [from_options(given.defaults), base, from_file, from_options(options), sets]

@@ -10,7 +10,7 @@ from ravenml.errors import InputError
 from ravenml.plugin.discovery import Plugin
 from ravenml.runs import layout
 from ravenml.runs.record import read_record, status
-from ravenml.runs.secrets import redacted, without_hidden
+from ravenml.runs.secrets import drop_hidden, redact
 from ravenml.train.config import TrainConfig
 
 
@@ -52,7 +52,7 @@ def check_unchanged(folder: Path, config: TrainConfig, fold: int | None) -> int 
         "the fold": (was, was if fold is None else fold),
     }
     if done:
-        settings = (without_hidden(before.plugin), without_hidden(redacted(config.plugin)))
+        settings = (drop_hidden(before.plugin), drop_hidden(redact(config.plugin)))
         pairs["the plugin's settings"] = settings
     for what, (then, now) in pairs.items():
         if then != now:

@@ -18,7 +18,7 @@ from ravenml.config.config import load_config
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, Interrupted, RavenError
 from ravenml.runs import layout
-from ravenml.runs.console import recorded
+from ravenml.runs.console import record_console
 from ravenml.runs.display import Display
 from ravenml.runs.monitor import RunMonitor
 from ravenml.runs.progress import RunProgress
@@ -74,7 +74,7 @@ class Session:
 
     def close(self) -> None:
         """Seal what nobody sealed: a group used its run, and none of its commands went on with it."""
-        if self.run is not None and not self.run.sealed:
+        if self.run is not None and not self.run.finished:
             self.__exit__(None, None, None)
 
     @cached_property
@@ -121,7 +121,11 @@ class Session:
         self._stack.enter_context(self.run.stop.listening())
         record_inputs(request, self.run, train)
         # A fold that is a process of its own has its log as its output already.
-        tees = self._stack.enter_context(recorded(folder / layout.CONSOLE)) if request.parent is None else ()
+        tees = (
+            self._stack.enter_context(record_console(folder / layout.CONSOLE))
+            if request.parent is None
+            else ()
+        )
         self._stack.enter_context(self._shown)
         if request.parent is None:  # the parent of folds measures the whole
             self._shown.enter_context(RunMonitor.of(self.run))
@@ -148,7 +152,7 @@ class Session:
         assert self.run is not None and self.outcome is not None
         self.stop_display()
         describe(self.run, self.outcome, train)
-        self.run.seal("completed", **self.outcome.as_result())
+        self.run.finish("completed", **self.outcome.as_result())
         self.run.stop.storing()
         if os.environ.get("RANK", "0") == "0":  # of several that train one model, the first one stores it
             store_outcome(self.request, self.run, self.outcome)
@@ -209,7 +213,7 @@ class Session:
     ) -> None:
         try:
             if self.run is not None:
-                self.run.stop.sealing = True
+                self.run.stop.finishing = True
                 self._seal(self.run, error)
             elif error is not None and self.called and _is_foreign(error):
                 raise self._plugin_failed(error) from error
@@ -218,23 +222,23 @@ class Session:
 
     def _seal(self, run: Run, error: BaseException | None) -> None:
         """Write how the run ended; what the user should read instead of ``error`` is raised."""
-        if run.sealed:  # all was done but the storing
+        if run.finished:  # all was done but the storing
             if isinstance(error, KeyboardInterrupt):
                 raise _storing_interrupted(run, isinstance(error, Terminated)) from None
             return
         if error is None:
             if run.stop.reason is not None and self.outcome is None:
                 raise self._interrupted(run)
-            run.seal("completed", **(self.outcome or Outcome(run.last_metrics())).as_result())
+            run.finish("completed", **(self.outcome or Outcome(run.last_metrics())).as_result())
         elif isinstance(error, KeyboardInterrupt | Interrupted):
             if isinstance(error, Terminated):
                 run.stop.reason = "SIGTERM"
             raise self._interrupted(run) from None
         elif isinstance(error, SystemExit):
-            run.seal("failed" if error.code else "completed", **Outcome(run.last_metrics()).as_result())
+            run.finish("failed" if error.code else "completed", **Outcome(run.last_metrics()).as_result())
         elif isinstance(error, RavenError):
             self._failed(run, str(error))
-            fresh = run.attempt == 1 and not run.said_anything and self.request.parent is None
+            fresh = run.attempt == 1 and not run.has_output and self.request.parent is None
             if isinstance(error, InputError) and fresh:
                 shutil.rmtree(run.path)  # refused before it began: there is nothing to keep
         elif isinstance(error, OSError) and error.errno is not None:
@@ -261,11 +265,11 @@ class Session:
         )
 
     def _failed(self, run: Run, message: str) -> None:
-        run.seal("failed", error=message, **(self.outcome or Outcome(run.last_metrics())).as_result())
+        run.finish("failed", error=message, **(self.outcome or Outcome(run.last_metrics())).as_result())
 
     def _interrupted(self, run: Run) -> Interrupted:
         reason = run.stop.reason or "Ctrl-C"
-        run.seal("interrupted", reason=reason, **(self.outcome or Outcome(run.last_metrics())).as_result())
+        run.finish("interrupted", reason=reason, **(self.outcome or Outcome(run.last_metrics())).as_result())
         message = f"Interrupted by {reason}; the run is kept in {run.path}."
         if self.request.parent is None:
             found = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from ravenml.errors import InputError
-from ravenml.runs.secrets import redacted, redacted_arguments, without_hidden
+from ravenml.runs.secrets import drop_hidden, redact, redact_arguments
 from ravenml.train.record import identity
 from ravenml.train.request import Request
 
@@ -41,7 +41,7 @@ def submit_if_remote(request: Request) -> str | None:
         raise InputError("--local names a folder of this machine; a remote run's result goes to the store.")
     if request.config.split is not None and request.config.split.train is not None:
         raise InputError("The config's `split` names files of this machine; tag the images instead.")
-    if redacted_arguments(request.arguments, request.secret_options) != request.arguments:
+    if redact_arguments(request.arguments, request.secret_options) != request.arguments:
         raise InputError(
             "The command line holds a secret, which everybody could read in the job; set it in the "
             "environment of the workers, and name the variable under the queue's `secrets`."
@@ -56,7 +56,7 @@ def submit_if_remote(request: Request) -> str | None:
         request.remote,
         record=fields,
         run_id=request.resumed.name if request.resumed is not None else None,
-        config=without_hidden(redacted(config.model_dump(mode="json"))),
+        config=drop_hidden(redact(config.model_dump(mode="json"))),
         plugin=request.plugin.distribution if request.plugin is not None else None,
         needs_code=False,
         workers=processes,

@@ -91,9 +91,9 @@ def test_what_a_resumed_training_has_overtaken_is_not_drawn(home: Path) -> None:
 def test_runs_without_curves_are_compared_all_the_same(home: Path) -> None:
     compared = compare([write_run(home, A), write_run(home, B, status=None)])
     assert compared.differing == {"status": ["completed", "lost"]}
-    assert compared.charted([]) == [] and compared.metrics_table() == ["No scores were reported."]
+    assert compared.metrics_to_chart([]) == [] and compared.metrics_table() == ["No scores were reported."]
     with pytest.raises(InputError, match="no curve of 'val/miou' was reported"):
-        compared.charted(["val/miou"])
+        compared.metrics_to_chart(["val/miou"])
 
 
 def test_a_straight_line_is_drawn_straight() -> None:

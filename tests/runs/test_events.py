@@ -19,7 +19,7 @@ from ravenml.runs.events import (
     EventWriter,
     effective,
     read_events,
-    timestamp,
+    utc_timestamp,
 )
 
 
@@ -44,7 +44,7 @@ def test_an_event_carries_schema_attempt_sequence_and_time(tmp_path: Path) -> No
 
 
 def test_time_is_utc_with_milliseconds() -> None:
-    assert timestamp(1553598844.5774) == "2019-03-26T11:14:04.577Z"
+    assert utc_timestamp(1553598844.5774) == "2019-03-26T11:14:04.577Z"
 
 
 def test_the_next_writer_ends_a_torn_line_and_counts_on(tmp_path: Path) -> None:

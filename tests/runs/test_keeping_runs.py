@@ -18,7 +18,7 @@ from many_runs import events_of, write_run
 
 from ravenml.errors import InputError, RavenError
 from ravenml.runs.archive import MANIFEST, export_run, import_run
-from ravenml.runs.index import indexed
+from ravenml.runs.index import list_rows
 from ravenml.runs.layout import run_ids
 from ravenml.runs.removal import remove_run
 from ravenml.runs.run import Run
@@ -62,7 +62,7 @@ def test_a_run_comes_back_from_its_file_as_it_was(
     assert folder.joinpath("events.jsonl").stat().st_mtime == pytest.approx(
         kept.joinpath("events.jsonl").stat().st_mtime, abs=1e-3
     )
-    assert [row["metrics"] for row in indexed()] == [{"val/miou": 0.5}]
+    assert [row["metrics"] for row in list_rows()] == [{"val/miou": 0.5}]
     assert sorted(os.listdir(folder.parent)) == [NAME]
 
 
@@ -188,7 +188,7 @@ def test_a_running_run_is_neither_removed_nor_exported(home: Path, raven: Raven,
         done = raven("runs", *command)
         assert done.returncode == 2 and f"is running; stop it first: raven runs stop {NAME}" in done.stderr
     assert run.path.exists() and not (tmp_path / "run.tar").exists()
-    run.seal("completed")
+    run.finish("completed")
     remove_run(run.path)
     assert os.listdir(home / "runs") == []
 

@@ -18,8 +18,8 @@ from many_runs import events_of, write_new, write_run
 
 from ravenml.errors import InputError
 from ravenml.runs import index
-from ravenml.runs.filters import chosen, parse_since, parse_where
-from ravenml.runs.index import Index, indexed
+from ravenml.runs.filters import filter_runs, parse_since, parse_where
+from ravenml.runs.index import Index, list_rows
 from ravenml.runs.notes import change_note, change_tags, read_notes
 from ravenml.runs.run import Run
 
@@ -35,7 +35,7 @@ def three(home: Path) -> Path:
 
 
 def names(where: str) -> list[str]:
-    return [row["id"][-1] for row in chosen(indexed(), parse_where(where))]
+    return [row["id"][-1] for row in filter_runs(list_rows(), parse_where(where))]
 
 
 @pytest.mark.parametrize(
@@ -179,14 +179,14 @@ def read_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def test_only_what_has_changed_is_read_anew(three: Path, read_anew: list[str]) -> None:
-    first = indexed()
+    first = list_rows()
     assert sorted(read_anew) == ["a", "b", "c"]
-    assert indexed() == first and len(read_anew) == 3
+    assert list_rows() == first and len(read_anew) == 3
     write_run(three, "20260102-000000-bbbbbb", metrics={"val/miou": 0.9})
     change_note(three / "runs" / "20260103-000000-cccccc", "good")
     assert names("val/miou>0.8") == ["b"] and sorted(read_anew[3:]) == ["b", "c"]
     shutil.rmtree(three / "runs" / "20260101-000000-aaaaaa")
-    assert [row["id"][-1] for row in indexed()] == ["c", "b"]
+    assert [row["id"][-1] for row in list_rows()] == ["c", "b"]
 
 
 def test_who_looks_on_sees_what_is_new_and_does_not_write_the_index_each_time(
@@ -204,31 +204,31 @@ def test_who_looks_on_sees_what_is_new_and_does_not_write_the_index_each_time(
             events.write(json.dumps(event) + "\n")
         assert looking.rows()[0]["metrics"] == {"val/miou": value}
     assert sorted(read_anew) == ["a", "b", "c", "d"] and file.stat().st_mtime_ns == written
-    assert looking.rows() == indexed()  # whoever comes anew finds the same
+    assert looking.rows() == list_rows()  # whoever comes anew finds the same
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b'{"format": 0, "runs": {}}', b'{"format": 2, "runs": 3}']
 )
 def test_a_lost_or_broken_index_is_built_again(three: Path, content: bytes) -> None:
-    first = indexed()
+    first = list_rows()
     file = three / "cache" / "runs-index.json"
     file.write_bytes(content)
-    assert indexed() == first
+    assert list_rows() == first
     assert len(json.loads(file.read_bytes())["runs"]) == 3
     file.unlink()
-    assert indexed() == first
+    assert list_rows() == first
 
 
 def test_without_room_or_right_to_write_the_index_runs_are_listed_all_the_same(three: Path) -> None:
     (three / "cache").write_text("a file where the folder should be")
-    assert len(indexed()) == 3
+    assert len(list_rows()) == 3
 
 
 def test_a_home_that_was_copied_does_not_trust_its_index(
     three: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    indexed()
+    list_rows()
     shutil.copytree(three, three.with_name("copy"))
     monkeypatch.setenv("RAVENML_STORAGE_PATH", str(three.with_name("copy")))
     write_run(three.with_name("copy"), "20260102-000000-bbbbbb", metrics={"val/miou": 0.9})
@@ -251,7 +251,7 @@ def test_a_broken_record_in_the_middle_is_named_and_hides_no_other(
 ) -> None:
     path = three / "runs" / "20260102-000000-bbbbbb" / "run.json"
     write_new(path, content)
-    rows = indexed()
+    rows = list_rows()
     assert [row["status"] for row in rows] == ["completed", "broken", "completed"]
     assert str(path) in rows[1]["error"]
     assert names("val/miou>0.5") == ["c"]
@@ -261,8 +261,8 @@ def test_a_broken_record_in_the_middle_is_named_and_hides_no_other(
 def test_broken_notes_do_not_hide_a_run(three: Path) -> None:
     path = three / "runs" / "20260101-000000-aaaaaa" / "notes.json"
     write_new(path, "{")
-    assert (indexed()[-1]["status"], indexed()[-1]["tags"]) == ("completed", [])
-    assert str(path) in indexed()[-1]["note"]
+    assert (list_rows()[-1]["status"], list_rows()[-1]["tags"]) == ("completed", [])
+    assert str(path) in list_rows()[-1]["note"]
 
 
 def test_the_status_of_a_run_without_a_result_is_derived_each_time(home: Path) -> None:
@@ -277,14 +277,14 @@ def test_the_status_of_a_run_without_a_result_is_derived_each_time(home: Path) -
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     process = subprocess.Popen([sys.executable, "-c", code, str(folder)], **pipes)  # type: ignore[call-overload]
     process.stdout.readline()
-    assert (indexed()[0]["status"], indexed()[0]["metrics"]) == ("running", {"val/miou": 0.1})
+    assert (list_rows()[0]["status"], list_rows()[0]["metrics"]) == ("running", {"val/miou": 0.1})
     process.stdin.write("\n")
     process.stdin.flush()
     process.stdout.readline()
-    assert indexed()[0]["metrics"] == {"val/miou": 0.2}
+    assert list_rows()[0]["metrics"] == {"val/miou": 0.2}
     process.kill()
     process.wait()
-    assert (indexed()[0]["status"], indexed()[0]["metrics"]) == ("lost", {"val/miou": 0.2})
+    assert (list_rows()[0]["status"], list_rows()[0]["metrics"]) == ("lost", {"val/miou": 0.2})
 
 
 def test_a_training_that_went_back_shows_what_counts(home: Path) -> None:
@@ -292,13 +292,13 @@ def test_a_training_that_went_back_shows_what_counts(home: Path) -> None:
     run = Run.begin(folder, folder.name, {"plugin": "x"})
     run.metrics("val", 1, {"miou": 0.1}, step=1)
     run.metrics("val", 2, {"dice": 0.9}, step=2)
-    assert indexed()[0]["metrics"] == {"val/miou": 0.1, "val/dice": 0.9}
+    assert list_rows()[0]["metrics"] == {"val/miou": 0.1, "val/dice": 0.9}
     run.resumed(1, 1)
     run.attempt = 2
-    run.seal("interrupted")
+    run.finish("interrupted")
     again = Run.begin(folder, folder.name, {})
     again.resumed(step=1, epoch=1)
-    assert indexed()[0]["metrics"] == {"val/miou": 0.1}
+    assert list_rows()[0]["metrics"] == {"val/miou": 0.1}
 
 
 def test_many_runs_are_listed_quickly(home: Path) -> None:
@@ -308,9 +308,9 @@ def test_many_runs_are_listed_quickly(home: Path) -> None:
         write_run(
             home, f"20260101-{number:06d}-aaaaaa", settings={"lr": number}, metrics={"val/miou": number / 1e3}
         )
-    indexed()
+    list_rows()
     begin = time.process_time()
-    assert len(chosen(indexed(), parse_where("val/miou>0.9 and lr<950"))) == 49
+    assert len(filter_runs(list_rows(), parse_where("val/miou>0.9 and lr<950"))) == 49
     assert time.process_time() - begin < 0.4
 
 
@@ -321,15 +321,16 @@ def test_while_runs_are_written_listing_never_fails(home: Path, raven: Raven) ->
         "while True:\n"
         "    name = f'20260101-{number % 30:06d}-aaaaaa'; number += 1\n"
         "    run = Run.begin(Path(sys.argv[1]) / 'runs' / name, name, {'plugin': 'x'})\n"
-        "    run.metrics('val', 1, {'miou': 0.1}, step=1); run.seal('completed', metrics={'val/miou': 0.1})\n"
+        "    run.metrics('val', 1, {'miou': 0.1}, step=1)\n"
+        "    run.finish('completed', metrics={'val/miou': 0.1})\n"
     )
     writer = subprocess.Popen([sys.executable, "-c", code, str(home)])
     try:
         wait_for(lambda: len(os.listdir(home / "runs")) > 3)
         for _ in range(20):
-            assert all(row["status"] in ("running", "completed", "lost") for row in indexed())
+            assert all(row["status"] in ("running", "completed", "lost") for row in list_rows())
     finally:
         writer.kill()
         writer.wait()
     events_of(home / "runs" / "20260101-000000-aaaaaa", {"val/miou": [0.5]})
-    assert indexed()
+    assert list_rows()

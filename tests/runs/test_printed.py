@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ravenml.runs.events import LINE_LIMIT, read_events
-from ravenml.runs.output_parser import LIMIT, TEXT_LIMIT, PrintedParser, parse_event
+from ravenml.runs.output_parser import LIMIT, TEXT_LIMIT, OutputParser, parse_event
 from ravenml.runs.run import Run
 
 METRICS = {"message": "metrics", "event_type": "EventType.METRICS", "type": "val", "epoch": 1.0}
@@ -22,7 +22,7 @@ METRICS = {"message": "metrics", "event_type": "EventType.METRICS", "type": "val
 
 def taken(stream: bytes, *cuts: int) -> list[dict[str, Any] | str]:
     """What a parser gives for a stream that arrives in pieces."""
-    parser = PrintedParser()
+    parser = OutputParser()
     places = [0, *sorted(cuts), len(stream)]
     found = [item for a, b in itertools.pairwise(places) for item in parser.feed(stream[a:b])]
     found += parser.end()
@@ -102,7 +102,7 @@ def test_what_is_no_event_is_text(line: bytes) -> None:
 
 
 def test_a_line_that_does_not_end_takes_bounded_memory_and_is_shortened() -> None:
-    parser, piece, times = PrintedParser(), b"x" * (1 << 20), 64
+    parser, piece, times = OutputParser(), b"x" * (1 << 20), 64
     tracemalloc.start()
     for _ in range(times):
         assert list(parser.feed(piece)) == []
@@ -117,9 +117,9 @@ def test_a_line_that_does_not_end_takes_bounded_memory_and_is_shortened() -> Non
 
 def test_a_parser_goes_on_where_another_stopped() -> None:
     stream = b"one\ntwo\nthr"
-    first = PrintedParser()
+    first = OutputParser()
     assert list(first.feed(stream)) == ["one", "two"]
-    second = PrintedParser(first.consumed)
+    second = OutputParser(first.consumed)
     assert list(second.feed((stream + b"ee\n")[first.consumed :])) == ["three"]
 
 

@@ -15,9 +15,9 @@ from as_user import PATIENCE, Raven, wait_for
 from many_runs import write_run
 
 from ravenml.errors import InputError
-from ravenml.runs.follow import Log, printed
+from ravenml.runs.follow import LogReader, read_logs
 from ravenml.runs.record import read_record, status
-from ravenml.runs.replay import OPTION_VARIABLES, cloning, resuming
+from ravenml.runs.replay import OPTION_VARIABLES, replay_clone, replay_resume
 from ravenml.train.options import core_options
 
 NAME = "20260101-000000-aaaaaa"
@@ -173,7 +173,7 @@ def test_a_programs_argument_is_changed_in_its_command(
     home: Path, command: str, setting: str, expected: str
 ) -> None:
     folder = program(home, *command.split())
-    replay = cloning(folder, read_record(folder), [setting])
+    replay = replay_clone(folder, read_record(folder), [setting])
     assert replay.arguments == ["run", "--name", "x", "--", *expected.split()]
     assert replay.folder == Path("/")
 
@@ -181,22 +181,22 @@ def test_a_programs_argument_is_changed_in_its_command(
 def test_a_parameter_that_the_program_told_of_is_handed_over(home: Path) -> None:
     folder = program(home, "python", "t.py", parameters={"lr": 0.1, "Optimizer": {"name": "sgd"}},
                      origin={"clone_of": "x", "set": {"lr": "0.3"}})  # fmt: skip
-    replay = cloning(folder, read_record(folder), ["Optimizer.name=adam"])
+    replay = replay_clone(folder, read_record(folder), ["Optimizer.name=adam"])
     assert json.loads(replay.environment["RAVENML_PARAMETERS"]) == {"lr": "0.3", "Optimizer.name": "adam"}
     with pytest.raises(InputError, match="no argument 'lrr'; did you mean `lr`"):
-        cloning(folder, read_record(folder), ["lrr=1"])
+        replay_clone(folder, read_record(folder), ["lrr=1"])
 
 
 def test_a_program_without_that_argument_or_with_a_secret_is_refused(home: Path) -> None:
     folder = program(home, "python", "t.py", "--token", "***")
     with pytest.raises(InputError, match="The value of --token is a secret"):
-        cloning(folder, read_record(folder), [])
+        replay_clone(folder, read_record(folder), [])
     folder = program(home, "python", "t.py")
     with pytest.raises(InputError, match="no argument 'lr'; give it behind `--`"):
-        cloning(folder, read_record(folder), ["lr=1"])
-    assert cloning(folder, read_record(folder), [], ["--lr", "1"]).arguments[-2:] == ["--lr", "1"]
+        replay_clone(folder, read_record(folder), ["lr=1"])
+    assert replay_clone(folder, read_record(folder), [], ["--lr", "1"]).arguments[-2:] == ["--lr", "1"]
     with pytest.raises(InputError, match="cannot resume its program"):
-        resuming(folder, read_record(folder))
+        replay_resume(folder, read_record(folder))
 
 
 # Resuming and stopping.
@@ -277,19 +277,19 @@ def test_followed_logs_end_with_the_run_and_miss_nothing(home: Path, raven: Rave
         "folder = Path(sys.argv[1]); run = Run.begin(folder, folder.name, {'plugin': 'x'})\n"
         "log = (folder / 'console.log').open('a', buffering=1)\n"
         "for number in range(30): print(f'line {number}', file=log); time.sleep(0.03)\n"
-        "log.write('bar 1\\rbar 2\\rbar 3\\n'); log.write('no end'); log.flush(); run.seal('completed')\n"
+        "log.write('bar 1\\rbar 2\\rbar 3\\n'); log.write('no end'); log.flush(); run.finish('completed')\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(folder)])
     wait_for(lambda: (folder / "console.log").read_text())
     shown = raven.ok("runs", "logs", "-f").splitlines()
     process.wait()
     assert shown == [*(f"line {number}" for number in range(30)), "bar 3", "no end"]
-    assert list(printed(folder, tail=2)) == ["bar 3", "no end"]
+    assert list(read_logs(folder, tail=2)) == ["bar 3", "no end"]
 
 
 def test_a_bar_is_held_by_what_stands_there_last(tmp_path: Path) -> None:
     path = tmp_path / "console.log"
-    log = Log(path, "fold 0 | ")
+    log = LogReader(path, "fold 0 | ")
     path.write_bytes(b"begin\r\n" + b"".join(b"\rstep %d" % number for number in range(10_000)))
     assert log.read() == ["fold 0 | begin"] and len(log._rest) < 20
     with path.open("ab") as file:
@@ -316,6 +316,6 @@ def test_following_a_run_that_is_killed_ends_too(home: Path, raven: Raven) -> No
 
 def test_a_log_that_was_written_anew_is_read_from_its_beginning(home: Path) -> None:
     folder = write_run(home, NAME)
-    assert list(printed(folder)) == []
+    assert list(read_logs(folder)) == []
     (folder / "console.log").write_text("first\n\nthird\n")
-    assert list(printed(folder)) == ["first", "", "third"]
+    assert list(read_logs(folder)) == ["first", "", "third"]

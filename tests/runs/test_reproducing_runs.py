@@ -145,7 +145,7 @@ def test_what_cannot_be_repeated_is_refused_before_anything_is_made(
     run = Run.begin(home / "runs" / name, name, {"plugin": "x"})
     with pytest.raises(InputError, match="is still running"):
         reproduce(run.path, tmp_path / "x")
-    run.seal("completed")
+    run.finish("completed")
     with pytest.raises(InputError, match=r"has no checkpoints/train_args\.json"):
         reproduce(run.path, tmp_path / "x")
     assert not (tmp_path / "x").exists()

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from ravenml.errors import InputError, RavenError
-from ravenml.runs.console import recorded
+from ravenml.runs.console import record_console
 from ravenml.runs.events import read_events
 from ravenml.runs.layout import find_run, new_id, run_ids
 from ravenml.runs.overview import details, overview
 from ravenml.runs.progress import RunProgress
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run import Run
-from ravenml.runs.secrets import redacted, redacted_arguments, redacted_text
+from ravenml.runs.secrets import redact, redact_arguments, redact_text
 
 
 def begin(home: Path, name: str = "20260101-000000-abcde") -> Run:
@@ -34,7 +34,7 @@ def test_ids_sort_by_time_and_are_unique() -> None:
 
 def test_any_unique_beginning_of_an_id_will_do(home: Path) -> None:
     for name in ("20260101-000000-aaaaa", "20260101-000000-abbbb", "20260202-000000-aaaaa"):
-        begin(home, name).seal("completed")
+        begin(home, name).finish("completed")
     assert find_run("202602").name == "20260202-000000-aaaaa"
     assert find_run(None).name == "20260202-000000-aaaaa"
     with pytest.raises(InputError, match="2 runs begin with '202601'"):
@@ -48,7 +48,7 @@ def test_a_run_has_one_writer(home: Path) -> None:
     run = begin(home)
     with pytest.raises(RavenError, match="still being written by process"):
         Run.begin(run.path, run.id, {})
-    run.seal("completed")
+    run.finish("completed")
     assert Run.begin(run.path, run.id, {}).attempt == 2
 
 
@@ -78,7 +78,7 @@ def test_a_silent_run_of_another_machine_is_lost(home: Path) -> None:
 
 def test_a_record_of_a_newer_ravenml_gets_a_sentence(home: Path) -> None:
     run = begin(home)
-    run.seal("completed")
+    run.finish("completed")
     record = json.loads((run.path / "run.json").read_text()) | {"v": 2}
     (run.path / "run.json").write_text(json.dumps(record))
     with pytest.raises(RavenError, match="written by a newer ravenML"):
@@ -100,7 +100,7 @@ def test_a_picture_is_kept_as_it_is_and_announced(home: Path) -> None:
 def test_a_plugin_that_starts_over_is_recorded_as_resumed_from_step_0(home: Path) -> None:
     run = begin(home)
     run.metrics("val", 1, {"miou": 0.1}, step=5)
-    run.seal("interrupted")
+    run.finish("interrupted")
     again = Run.begin(run.path, run.id, {})
     again.metrics("val", 1, {"miou": 0.2}, step=5)
     kinds = [event["event_type"] for event in read_events(run.path / "events.jsonl")]
@@ -110,8 +110,8 @@ def test_a_plugin_that_starts_over_is_recorded_as_resumed_from_step_0(home: Path
 
 def test_only_the_first_seal_counts(home: Path) -> None:
     run = begin(home)
-    run.seal("failed", error="it broke")
-    run.seal("completed")
+    run.finish("failed", error="it broke")
+    run.finish("completed")
     assert read_record(run.path)["result"]["status"] == "failed"
     assert any("it broke" in line for line in details(run.path))
 
@@ -128,7 +128,7 @@ def test_asking_whether_to_stop_goes_on_where_nothing_can_be_written(home: Path)
 
 
 def test_what_is_printed_goes_to_the_log_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with recorded(tmp_path / "console.log"):
+    with record_console(tmp_path / "console.log"):
         print("to stdout")
         print("to stderr", file=sys.stderr)
     shown = capsys.readouterr()
@@ -159,20 +159,20 @@ def test_a_watched_run_knows_how_far_it_is(home: Path) -> None:
     ],
 )
 def test_secrets_in_text_are_hidden(text: str, hidden: str) -> None:
-    assert hidden not in redacted_text(text)
+    assert hidden not in redact_text(text)
 
 
 def test_where_a_package_comes_from_is_no_secret() -> None:
     text = "package @ git+https://host/me/package@1.0"
-    assert redacted_text(text) == text
+    assert redact_text(text) == text
 
 
 def test_secrets_in_values_and_arguments_are_hidden_and_the_rest_stays() -> None:
-    assert redacted({"api_token": "x", "lr": 0.1, "inner": {"password": "y"}}) == {
+    assert redact({"api_token": "x", "lr": 0.1, "inner": {"password": "y"}}) == {
         "api_token": "***",
         "lr": 0.1,
         "inner": {"password": "***"},
     }
-    assert redacted_arguments(["--token", "x", "--lr", "0.1", "--password=y"]) == [
+    assert redact_arguments(["--token", "x", "--lr", "0.1", "--password=y"]) == [
         "--token", "***", "--lr", "0.1", "--password=***",
     ]  # fmt: skip

@@ -32,7 +32,7 @@ def test_lines_of_a_pipe_name_the_time_left_for_all_folds(tmp_path: Path) -> Non
         display.expect(Series("all folds", 4, began=time.monotonic() - 60))
         display.watch(RunProgress("fold 0", run.path))
         run.progress("Epoch", 1, 2)
-    run.seal("completed")
+    run.finish("completed")
     (line,) = shown.getvalue().splitlines()
     # One of eight halves took a minute, and what this process needed until it was shown.
     assert re.fullmatch(r"fold 0  epoch 1/2.*all folds: 7:[0-2]\d min left", line), line

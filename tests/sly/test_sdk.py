@@ -20,7 +20,7 @@ from projects import write_project
 import ravenml.sly as sly
 from ravenml.data.masks import draw_mask
 from ravenml.data.project import Project
-from ravenml.runs.output_parser import PrintedParser
+from ravenml.runs.output_parser import OutputParser
 from ravenml.sly.class_indexing import CONTINUE_TRAINING, TRANSFER_LEARNING, create_segmentation_classes
 from ravenml.sly.eval_planner import EvalPlanner
 from ravenml.sly.geometry import Geometry
@@ -214,7 +214,7 @@ sly.main_wrapper("MINE", fails)
 
 def test_reports_are_events_that_the_agent_reads() -> None:
     done = subprocess.run([sys.executable, "-P", "-c", SAYS], capture_output=True, env={**os.environ})
-    parser = PrintedParser()
+    parser = OutputParser()
     said = [*parser.feed(done.stdout), *parser.end()]
     found = [item for item in said if isinstance(item, dict)]
     assert done.returncode == 1 and not done.stderr, done.stderr

@@ -21,7 +21,7 @@ for step in range(300):
     logger.report_text("y" * 1000, print_console=False)
 kept = task.upload_artifact("large", "z" * 400_000)
 open("weights.bin", "wb").write(bytes(400_000))
-task._sender.send("weights.bin", __import__("pathlib").Path("weights.bin"))
+task._uploader.send("weights.bin", __import__("pathlib").Path("weights.bin"))
 task.add_tags("late")
 print("kept", kept)
 open("done", "w").write("to the end")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ravenml.runs.process.terminal_text import Collapser
+from ravenml.runs.process.terminal_text import TerminalText
 
 
 def collapsed(*pieces: str) -> str:
-    lines = Collapser()
+    lines = TerminalText()
     return "".join(lines.feed(piece) for piece in pieces) + lines.end()
 
 
@@ -34,7 +34,7 @@ def test_a_terminal_would_show_the_same_in_the_end(printed: str, kept: str) -> N
 
 
 def test_bars_below_bars_are_a_line_each() -> None:
-    lines = Collapser()
+    lines = TerminalText()
     given = ""
     for outer in range(3):
         given += lines.feed(f"\repochs {outer}/3")
@@ -46,13 +46,13 @@ def test_bars_below_bars_are_a_line_each() -> None:
 
 
 def test_lines_are_given_at_once_where_there_is_no_bar() -> None:
-    lines = Collapser()
+    lines = TerminalText()
     assert lines.feed("first\nsec") == "first\n"
     assert lines.feed("ond\n") == "second\n"
 
 
 def test_a_line_without_end_takes_a_bounded_place() -> None:
-    lines = Collapser()
+    lines = TerminalText()
     given = sum(len(lines.feed("x" * 100_000)) for _ in range(100))
     assert given > 8_000_000
     assert len(lines.end()) < 3_000_000

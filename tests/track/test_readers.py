@@ -22,8 +22,8 @@ from throwaway import LEARNS, SETTINGS, write_plugin
 
 from ravenml.config.config import Config
 from ravenml.runs.exporters.base import Exporter, Unreached
-from ravenml.runs.exporters.follower import Busy, Follower
-from ravenml.runs.exporters.registry import load_reader
+from ravenml.runs.exporters.follower import Busy, ExportCursor
+from ravenml.runs.exporters.registry import load_exporter
 from ravenml.runs.exporters.tfevents_writer import EventFileWriter
 from ravenml.runs.process.tfevents import EventFile, Picture, Scalar
 from ravenml.runs.run import Run
@@ -49,13 +49,13 @@ def killed_and_resumed(folder: Path, bring: Any) -> None:
     run = begun(folder)
     run.resumed(step=5, epoch=5)
     reported(run, 6, 12)
-    run.seal("completed")
+    run.finish("completed")
     bring()
 
 
 def brought(name: str, folder: Path, config: Config) -> str:
     """What the sidecar does, until all is there; returns where."""
-    follower = Follower(name, load_reader(name), folder, config)
+    follower = ExportCursor(name, load_exporter(name), folder, config)
     try:
         while follower.bring():
             pass
@@ -142,7 +142,7 @@ folder = Path(sys.argv[1])
 if not folder.exists():
     run = t.begun(folder); t.reported(run, 1, 10); run._lock.release()
 else:
-    run = t.begun(folder); run.resumed(step=5, epoch=5); t.reported(run, 6, 12); run.seal("completed")
+    run = t.begun(folder); run.resumed(step=5, epoch=5); t.reported(run, 6, 12); run.finish("completed")
 t.brought("clearml", folder, Config(clearml=sys.argv[2]))
 """
 
@@ -198,7 +198,7 @@ def test_a_process_that_is_killed_while_it_brings_leaves_nothing_twice(tmp_path:
     folder = tmp_path / "run"
     run = begun(folder)
     reported(run, 1, 5)
-    follower = Follower("tensorboard", load_reader("tensorboard"), folder, Config())
+    follower = ExportCursor("tensorboard", load_exporter("tensorboard"), folder, Config())
     take = follower.reader.take
 
     def killed(events: Any) -> None:
@@ -209,7 +209,7 @@ def test_a_process_that_is_killed_while_it_brings_leaves_nothing_twice(tmp_path:
     with pytest.raises(SystemExit):
         follower.bring()
     follower.release()
-    run.seal("completed")
+    run.finish("completed")
     brought("tensorboard", folder, Config())
     assert tensorboard_in(folder)[0]["train/loss"] == [1, 2, 3, 4, 5]
 
@@ -237,7 +237,7 @@ def test_what_broke_half_way_is_there_once(tmp_path: Path, again: bool) -> None:
     run = begun(tmp_path / "run")
     reported(run, 1, 2)
     HalfWay.there.clear()
-    follower = Follower("halfway", HalfWay, run.path, Config())
+    follower = ExportCursor("halfway", HalfWay, run.path, Config())
     follower.bring()
     reported(run, 4, 5)
     HalfWay.broken[:] = [OSError, Unreached]
@@ -249,7 +249,7 @@ def test_what_broke_half_way_is_there_once(tmp_path: Path, again: bool) -> None:
         assert noted["error"] in ("ConnectionError: nobody there", "OSError: the line broke")
         if again:  # the process ends, and another one goes on
             follower.release()
-            follower = Follower("halfway", HalfWay, run.path, Config())
+            follower = ExportCursor("halfway", HalfWay, run.path, Config())
     while follower.bring():
         pass
     follower.release()
@@ -261,7 +261,7 @@ def test_an_mlflow_run_whose_maker_was_killed_before_it_noted_it_does_not_stay(t
     config = Config(mlflow_tracking_uri=(tmp_path / "mlruns").as_uri())
     run = begun(tmp_path / "run")
     reported(run, 1, 3)
-    follower = Follower("mlflow", load_reader("mlflow"), run.path, config)
+    follower = ExportCursor("mlflow", load_exporter("mlflow"), run.path, config)
     make = follower.reader._run  # type: ignore[attr-defined]
 
     def killed() -> None:
@@ -272,7 +272,7 @@ def test_an_mlflow_run_whose_maker_was_killed_before_it_noted_it_does_not_stay(t
     with pytest.raises(SystemExit):
         follower.bring()
     follower.release()
-    run.seal("completed")
+    run.finish("completed")
     brought("mlflow", run.path, config)
     from mlflow.tracking import MlflowClient
 
@@ -283,9 +283,9 @@ def test_an_mlflow_run_whose_maker_was_killed_before_it_noted_it_does_not_stay(t
 
 def test_one_process_at_a_time_brings_a_runs_events_to_a_reader(tmp_path: Path) -> None:
     begun(tmp_path / "run")
-    first = Follower("tensorboard", load_reader("tensorboard"), tmp_path / "run", Config())
+    first = ExportCursor("tensorboard", load_exporter("tensorboard"), tmp_path / "run", Config())
     with pytest.raises(Busy, match=str(os.getpid())):
-        Follower("tensorboard", load_reader("tensorboard"), tmp_path / "run", Config())
+        ExportCursor("tensorboard", load_exporter("tensorboard"), tmp_path / "run", Config())
     first.release()
 
 

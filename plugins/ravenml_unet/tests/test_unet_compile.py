@@ -58,7 +58,7 @@ def test_a_compiled_training_gives_the_same_bits_twice_and_when_it_was_stopped_i
     # Stopped before the epoch's last, smaller batch: the one that goes on compiles that one first.
     first_part = make_input(settings, folder="parts", make_run=stopped_after(1))
     assert run_training(first_part) is None
-    first_part.run.seal("interrupted")
+    first_part.run.finish("interrupted")
     torch._dynamo.reset()
     run_training(make_input(settings, folder="parts", resume=True))
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))

@@ -22,7 +22,7 @@ from ravenml.common.io import read_json, write_json
 from ravenml.config.home import home
 from ravenml.dashboard import processes
 from ravenml.errors import RavenError
-from ravenml.runs.events import timestamp
+from ravenml.runs.events import utc_timestamp
 from ravenml.runs.lock import is_held
 from ravenml.store.ids import new_id
 
@@ -60,7 +60,7 @@ def serve(model: str) -> str:
     name = new_id()
     folder = _home() / name
     # Made first: a folder without a lock is one that is just being made.
-    served = {"v": 1, "model": model, "since": timestamp()}
+    served = {"v": 1, "model": model, "since": utc_timestamp()}
     write_json(folder / "served.json", served)
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:

@@ -11,11 +11,11 @@ from ravenml.dashboard.layout import empty_state, heading, page_frame, section
 from ravenml.dashboard.runs.words import format_cell, status_chip
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.comparison import Compared, compare
+from ravenml.runs.comparison import Comparison, compare
 from ravenml.runs.curves import as_number
 from ravenml.runs.record import UNDER_WAY, read_record, status
-from ravenml.runs.tables import shown
-from ravenml.runs.views import short
+from ravenml.runs.tables import select_metrics
+from ravenml.runs.views import format_metric
 
 _MOST = 24  # runs that are compared; more lines than that nobody tells apart
 
@@ -45,7 +45,7 @@ async def show(ids: list[str]) -> None:
             _runs(chosen)
         with section("Charts"):
             charts.build()
-        if isinstance(compared, Compared):
+        if isinstance(compared, Comparison):
             with section("What differs"):
                 _differences(compared)
             with section("Scores"):
@@ -60,7 +60,7 @@ async def show(ids: list[str]) -> None:
         ui.timer(PERIOD, refresh, immediate=False)
 
 
-def _read(ids: list[str], charts: Charts) -> Compared | str:
+def _read(ids: list[str], charts: Charts) -> Comparison | str:
     charts.load()
     try:
         return compare([runs_dir() / one for one in ids])
@@ -109,7 +109,7 @@ def _runs(ids: list[str]) -> None:
     table(["Run", "Status", ""], rows, numbers=False)
 
 
-def _differences(compared: Compared) -> None:
+def _differences(compared: Comparison) -> None:
     from nicegui import ui
 
     if not compared.differing:
@@ -119,10 +119,10 @@ def _differences(compared: Compared) -> None:
     table(["", *map(_name, compared.ids)], rows, numbers=False)
 
 
-def _scores(compared: Compared) -> None:
+def _scores(compared: Comparison) -> None:
     from nicegui import ui
 
-    names = shown(compared.metrics)
+    names = select_metrics(compared.metrics)
     if not names:
         ui.label("No scores were reported.").classes("muted")
         return
@@ -141,6 +141,6 @@ def _marked(name: str, values: list[Any]) -> list[Any]:
         return lambda: ui.label(text).classes("strong")
 
     return [
-        bold(short(value)) if number is not None and number == best else short(value)
+        bold(format_metric(value)) if number is not None and number == best else format_metric(value)
         for value, number in zip(values, numbers, strict=True)
     ]

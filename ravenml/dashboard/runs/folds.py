@@ -11,8 +11,8 @@ from ravenml.dashboard.controls import link, table
 from ravenml.dashboard.drawing import COLOURS
 from ravenml.dashboard.runs.state import State
 from ravenml.runs.curves import as_number
-from ravenml.runs.tables import shown
-from ravenml.runs.views import short
+from ravenml.runs.tables import select_metrics
+from ravenml.runs.views import format_metric
 
 _BOXES = 16  # metrics that are drawn
 
@@ -29,7 +29,7 @@ def build(state: State) -> None:
 
     summary = state.summary or {}
     folds: Sequence[Mapping[str, Any]] = summary.get("folds") or ()
-    names = shown(summary.get("mean") or {})
+    names = select_metrics(summary.get("mean") or {})
     if not names:
         ui.label("The folds reported no scores.").classes("muted")
         return
@@ -45,9 +45,9 @@ def build(state: State) -> None:
     head = ["", *(f"fold {one.get('fold')}" for one in folds), "mean", "std", "out of fold"]
     rows: list[list[Any]] = []
     for name in names:
-        cells = [short((one.get("metrics") or {}).get(name)) for one in folds]
-        spread = [short((summary.get(kind) or {}).get(name)) for kind in ("mean", "std")]
-        rows.append([name, *cells, *spread, short(out.get(name))])
+        cells = [format_metric((one.get("metrics") or {}).get(name)) for one in folds]
+        spread = [format_metric((summary.get(kind) or {}).get(name)) for kind in ("mean", "std")]
+        rows.append([name, *cells, *spread, format_metric(out.get(name))])
     table(head, rows)
     missing = summary.get("out_of_fold_missing")
     if missing:

@@ -11,7 +11,7 @@ from ravenml.common.io import read_json
 from ravenml.dashboard.charts import fold_folders
 from ravenml.runs import layout
 from ravenml.runs.progress import RunProgress, main_metrics
-from ravenml.runs.views import own_subtask, short
+from ravenml.runs.views import current_subtask, format_metric
 
 
 class ProgressBars:
@@ -65,7 +65,7 @@ def describe_progress(watched: RunProgress) -> str:
     if epochs:
         parts.append(f"epoch {epochs.current} of {epochs.total}")
     else:
-        parts.append(own_subtask(watched))
+        parts.append(current_subtask(watched))
     if watched.ended:
         parts.append("ended")
     else:
@@ -76,7 +76,7 @@ def describe_progress(watched: RunProgress) -> str:
         left = watched.seconds_left()
         if left is not None and left >= 1:
             parts.append(f"{format_duration(left)} left")
-    parts += [f"{name} {short(value)}" for name, value in main_metrics(watched.metrics, 3).items()]
+    parts += [f"{name} {format_metric(value)}" for name, value in main_metrics(watched.metrics, 3).items()]
     return "  ·  ".join(part for part in parts if part)
 
 

@@ -11,7 +11,7 @@ from ravenml.dashboard.layout import command_box
 from ravenml.dashboard.runs.files import resolve_inside
 from ravenml.dashboard.runs.state import State
 from ravenml.dashboard.runs.words import format_cell
-from ravenml.runs.run_row import settings_of
+from ravenml.runs.run_row import flat_settings
 
 _DIFF = 400_000  # letters of a diff that are shown
 
@@ -63,7 +63,7 @@ def build(state: State, changes: dict[str, str]) -> None:
     for name, text in changes.items():
         with ui.expansion(f"Changes that were not committed: {name}").classes("more"):
             diff(text)
-    settings = settings_of(record)
+    settings = flat_settings(record)
     if settings:
         with ui.expansion(f"All settings ({len(settings)})").classes("more"):
             table(["Setting", "Value"], [[k, _full(v)] for k, v in settings.items()], numbers=False)

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from ravenml.errors import InputError
 from ravenml.runs.curves import as_number
-from ravenml.runs.filters import Row, chosen, lookup, parse_where
+from ravenml.runs.filters import Row, filter_runs, lookup, parse_where
 from ravenml.runs.overview import headline
 
 SIZE = 50  # runs on a page
@@ -104,7 +104,7 @@ def select(rows: Sequence[Row], query: Query) -> Page:
     found, problem = list(rows), None
     try:
         conditions = parse_where(query.where) if query.where.strip() else []
-        found = chosen(
+        found = filter_runs(
             found,
             conditions,
             statuses=[query.status] if query.status else (),

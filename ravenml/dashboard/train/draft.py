@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ravenml.common.io import read_json, write_bytes, write_json
 from ravenml.config.home import home
 from ravenml.errors import InputError
-from ravenml.runs.events import timestamp
-from ravenml.runs.lock import one_at_a_time
+from ravenml.runs.events import utc_timestamp
+from ravenml.runs.lock import exclusive_lock
 from ravenml.store.ids import new_id
 from ravenml.train.config import PLUGIN_NAME
 
@@ -89,7 +89,7 @@ def path_of(draft_id: str) -> Path:
 
 def new_draft(**fields: Any) -> Draft:
     """Make a draft and keep it."""
-    draft = Draft(id=new_id(), created=timestamp(), **fields)
+    draft = Draft(id=new_id(), created=utc_timestamp(), **fields)
     _write(draft)
     return draft
 
@@ -119,7 +119,7 @@ def change_draft(draft_id: str, change: Callable[[Draft], None]) -> Draft:
         InputError: the draft was removed meanwhile.
     """
     drafts_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _lock, one_at_a_time(drafts_dir() / ".lock"):
+    with _lock, exclusive_lock(drafts_dir() / ".lock"):
         draft = read_draft(draft_id)
         before = draft.model_copy(deep=True)
         change(draft)
@@ -132,7 +132,7 @@ def remove_draft(draft_id: str) -> None:
     """Forget a draft; what it started goes on."""
     path = path_of(draft_id)
     drafts_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _lock, one_at_a_time(drafts_dir() / ".lock"):  # a change under way would bring it back
+    with _lock, exclusive_lock(drafts_dir() / ".lock"):  # a change under way would bring it back
         for one in (path, path.with_suffix(".yml")):
             one.unlink(missing_ok=True)
 

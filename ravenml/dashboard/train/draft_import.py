@@ -13,7 +13,7 @@ from ravenml.dashboard.train.draft import SplitOptions
 from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.runs.record import read_record
-from ravenml.runs.secrets import without_hidden
+from ravenml.runs.secrets import drop_hidden
 from ravenml.train.config import TrainConfig, taken_name
 
 LARGEST = 1 << 18  # bytes of a file
@@ -32,7 +32,7 @@ def from_run(run: Path) -> dict[str, Any]:
         raise InputError(f"{run.name} was no training of a plugin; only those can be opened in the wizard.")
     if record.get("parent"):
         raise InputError(f"{run.name} is a fold; open the whole run: {record['parent']}.")
-    config = TrainConfig.model_validate(without_hidden(read_json(run / layout.TRAIN_ARGS)))
+    config = TrainConfig.model_validate(drop_hidden(read_json(run / layout.TRAIN_ARGS)))
     return {
         **_fields(config),
         "title": f"like {run.name}",
@@ -65,7 +65,7 @@ def from_text(text: str, name: str) -> dict[str, Any]:
         raise InputError(f"{name} holds no settings of a training.")
     _check_size(values, name)
     plugin = taken_name(values, name)
-    config = validated(TrainConfig, without_hidden(values), name)
+    config = validated(TrainConfig, drop_hidden(values), name)
     return {**_fields(config), "title": f"from {name}", "plugin": plugin}
 
 

@@ -11,7 +11,7 @@ from ravenml.common.formatting import parse_timestamp
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import EventReader
-from ravenml.runs.follow import Log
+from ravenml.runs.follow import LogReader
 from ravenml.runs.progress import Progress
 from ravenml.runs.record import read_record, status
 
@@ -109,7 +109,7 @@ class Live:
         self.parts: list[Part] = []
         self.lines: list[str] = []
         self.new_lines: list[str] = []
-        self._logs: dict[Path, Log] = {}
+        self._logs: dict[Path, LogReader] = {}
 
     def read(self) -> None:
         """Take in what is new of all its files."""
@@ -138,7 +138,7 @@ class Live:
         for place in places:
             if place not in self._logs:
                 label = "" if place == self.folder else f"fold {place.name} | "
-                log = self._logs[place] = Log(place / layout.CONSOLE, label)
+                log = self._logs[place] = LogReader(place / layout.CONSOLE, label)
                 log.start_at(_LINES)
             lines += self._logs[place].read()
         return lines[-_LINES:]

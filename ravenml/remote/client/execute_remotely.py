@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from ravenml.errors import InputError
 from ravenml.remote.client.submit import submit as send
 from ravenml.runs.replay import PARAMETERS
-from ravenml.runs.secrets import is_secret, redacted, redacted_arguments
+from ravenml.runs.secrets import is_secret, redact, redact_arguments
 
 _HARMLESS = re.compile(r"true|false|yes|no|on|off|[+-]?\d{1,4}(\.\d+)?", re.IGNORECASE)
 WORKER = "RAVENML_WORKER"  # where it is set, ``execute_remotely`` does nothing
@@ -60,7 +60,7 @@ def submit(submission: Submission) -> str:
     container = submission.container
     setup = list(container.setup) if container is not None else []
     overrides = dict(submission.overrides)
-    if redacted_arguments([*arguments, *setup]) != [*arguments, *setup] or redacted(overrides) != overrides:
+    if redact_arguments([*arguments, *setup]) != [*arguments, *setup] or redact(overrides) != overrides:
         raise InputError(
             "The script's arguments, parameters or container hold a secret, which everybody could read in "
             "the job; set it in the environment of the workers, and name the variable under the queue's "

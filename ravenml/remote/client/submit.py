@@ -27,7 +27,7 @@ from ravenml.remote.mirror import Mirror
 from ravenml.remote.worker import PYTHON
 from ravenml.remote.worker.container import find_engine
 from ravenml.runs import layout
-from ravenml.runs.secrets import redacted_arguments
+from ravenml.runs.secrets import redact_arguments
 from ravenml.store.local_store import FolderStore
 
 REMOTE = "remote.json"  # in a run's folder here: where it went
@@ -113,7 +113,7 @@ def submit(
             packages=requirements(target, plugin, image or settings.image),
             python=settings.python,
             record={
-                "command": ["raven", *redacted_arguments(command)],
+                "command": ["raven", *redact_arguments(command)],
                 **(record or {}),
                 "remote": {"queue": queue, "from": socket.gethostname()},
             },
@@ -152,7 +152,7 @@ def submit_program(
         InputError: the command line contains a secret; for the rest, see :func:`submit`.
     """
     words = list(program)
-    if redacted_arguments(words) != words:
+    if redact_arguments(words) != words:
         raise InputError(
             "The command line holds a secret, which everybody could read in the job; set it in the "
             "environment of the workers, and name the variable under the queue's `secrets`."

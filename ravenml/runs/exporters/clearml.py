@@ -16,7 +16,7 @@ from ravenml.runs.exporters.base import (
     step_of,
     title_of,
 )
-from ravenml.runs.run_row import settings_of
+from ravenml.runs.run_row import flat_settings
 
 
 class ClearML(Exporter):
@@ -62,7 +62,7 @@ class ClearML(Exporter):
 
     def close(self, status: str, record: Mapping[str, Any]) -> None:
         task = self._open()
-        task.set_parameters({f"General/{name}": value for name, value in settings_of(record).items()})
+        task.set_parameters({f"General/{name}": value for name, value in flat_settings(record).items()})
         if status != "completed" and not self._offline():
             task.mark_failed(status_reason=status, force=True)
         self.leave()

@@ -34,7 +34,7 @@ class Busy(Exception):
     """Another process holds this reader of this run; its number is the argument."""
 
 
-class Follower:
+class ExportCursor:
     """Holds a reader's cursor, ``readers/<name>.json`` in the run's folder.
 
     The cursor moves on only after the reader has brought the events.  When the run has gone back behind what
@@ -58,7 +58,7 @@ class Follower:
         self.name, self.folder = name, folder
         self._events = folder / layout.EVENTS
         self._cursor = folder / FOLDER / f"{name}.json"
-        self._lock = _locked(self._cursor.with_suffix(".lock"), wait)
+        self._lock = _lock(self._cursor.with_suffix(".lock"), wait)
         known: Mapping[str, Any] = read_json(self._cursor) if self._cursor.exists() else {}
         self.offset = int(known.get("offset", 0))
         self.furthest = known.get("furthest")  # the latest step that was brought
@@ -187,7 +187,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _locked(path: Path, wait: bool) -> int:
+def _lock(path: Path, wait: bool) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)

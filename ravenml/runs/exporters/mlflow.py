@@ -20,7 +20,7 @@ from ravenml.runs.exporters.base import (
     title_of,
 )
 from ravenml.runs.layout import RUN_JSON
-from ravenml.runs.run_row import settings_of
+from ravenml.runs.run_row import flat_settings
 
 _UNSAFE = re.compile(r"[^\w\-. /]+")  # MLflow refuses other letters in names
 _METRICS, _PARAMETERS = 1000, 100  # as many as MLflow takes at once
@@ -60,11 +60,11 @@ class MLflow(Exporter):
                 self._client().log_artifact(run_id, str(path), place)
 
     def start_over(self) -> None:
-        for run_id in self._ours():
+        for run_id in self._find_runs():
             self._client().delete_run(run_id)
         self.state.pop("run_id", None)
 
-    def _ours(self) -> set[str]:
+    def _find_runs(self) -> set[str]:
         """The MLflow runs of this run, also one whose maker was killed before it could note it."""
         from mlflow.entities import LifecycleStage
 
@@ -135,7 +135,7 @@ class MLflow(Exporter):
         known = set(client.get_run(run_id).data.params)  # MLflow refuses another value for one that is there
         parameters = [
             Param(_safe(name), str(value)[:_LENGTH])
-            for name, value in settings_of(record).items()
+            for name, value in flat_settings(record).items()
             if _safe(name) not in known
         ]
         for begin in range(0, len(parameters), _PARAMETERS):

@@ -12,7 +12,7 @@ from ravenml.errors import InputError, RavenError
 from ravenml.runs.exporters.base import GROUP, Exporter
 
 
-def chosen_readers(config: Config) -> list[str]:
+def configured_exporters(config: Config) -> list[str]:
     """The names of the readers; without a choice TensorBoard's, where its extra is installed."""
     if config.track is None:
         installed = any(
@@ -23,7 +23,7 @@ def chosen_readers(config: Config) -> list[str]:
     return [name for name in dict.fromkeys(names) if name and name != "none"]
 
 
-def load_reader(name: str) -> Callable[..., Exporter]:
+def load_exporter(name: str) -> Callable[..., Exporter]:
     """The class of a reader.
 
     Raises:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from ravenml.config.config import Config, load_config
 from ravenml.runs import layout
-from ravenml.runs.exporters.follower import Follower
-from ravenml.runs.exporters.registry import chosen_readers, load_reader
+from ravenml.runs.exporters.follower import ExportCursor
+from ravenml.runs.exporters.registry import configured_exporters, load_exporter
 from ravenml.runs.exporters.start_sidecar import start_sidecar
 from ravenml.runs.record import read_record, status
 
@@ -30,7 +30,7 @@ LONGEST_PAUSE = 60.0  # seconds between two tries of a reader that fails
 
 def follow(folder: Path, name: str, config: Config) -> None:
     """Bring a run's events with one reader until the run has ended and nothing is left."""
-    follower = Follower(name, load_reader(name), folder, config, wait=True)
+    follower = ExportCursor(name, load_exporter(name), folder, config, wait=True)
     pause, ended_at = PERIOD, None
     try:
         while True:
@@ -44,12 +44,12 @@ def follow(folder: Path, name: str, config: Config) -> None:
                     follower.close(state)
                     return
             except Exception as error:
-                _say(f"{name}: {type(error).__name__}: {error}")
+                _log(f"{name}: {type(error).__name__}: {error}")
                 with suppress(Exception):
                     follower.fail(error)
                 pause = min(LONGEST_PAUSE, pause * 2)
             if ended_at is not None and time.monotonic() - ended_at > GIVE_UP:
-                _say(f"{name}: given up; later: raven runs sync {folder.name} --to {name}")
+                _log(f"{name}: given up; later: raven runs sync {folder.name} --to {name}")
                 return
             time.sleep(pause)
     finally:
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> None:
     with suppress(OSError):
         os.nice(10)  # the training comes first
     config = load_config()
-    names = list(arguments[1:]) or chosen_readers(config)
+    names = list(arguments[1:]) or configured_exporters(config)
     if not names:
         return
     threads: dict[tuple[Path, str], threading.Thread] = {}
@@ -86,12 +86,12 @@ def main(arguments: Sequence[str]) -> None:
 def _begin(place: Path, name: str, config: Config, run: Path) -> threading.Thread:
     def work() -> None:
         try:
-            if place != run and getattr(load_reader(name), "alone", False):
+            if place != run and getattr(load_exporter(name), "alone", False):
                 start_sidecar(place, [name])  # a fold, where a process has room for one
             else:
                 follow(place, name, config)
         except Exception as error:
-            _say(f"{name}: {type(error).__name__}: {error}")
+            _log(f"{name}: {type(error).__name__}: {error}")
 
     thread = threading.Thread(target=work, name=f"{place.name} {name}", daemon=True)
     thread.start()
@@ -104,7 +104,7 @@ def _folders(run: Path) -> list[Path]:
     return [place for place in (run, *folds) if (place / layout.RUN_JSON).exists()]
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True)
 
 

@@ -12,8 +12,8 @@ from ravenml.config.config import Config
 from ravenml.config.home import home
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.exporters.follower import Busy, Follower
-from ravenml.runs.exporters.registry import load_reader
+from ravenml.runs.exporters.follower import Busy, ExportCursor
+from ravenml.runs.exporters.registry import load_exporter
 from ravenml.runs.record import read_record, status
 
 
@@ -24,17 +24,17 @@ def sync_run(folder: Path, names: Sequence[str], config: Config) -> Iterator[str
         InputError: there is no such reader.
         RavenError: one of them failed; the others were served.
     """
-    makers = {name: load_reader(name) for name in names}
+    makers = {name: load_exporter(name) for name in names}
     places = [folder, *sorted(path.parent for path in folder.glob(f"{layout.FOLDS}/*/{layout.RUN_JSON}"))]
     failed: list[str] = []
     for name, made_by in makers.items():
         for place in places:
             label = name if place == folder else f"{name}, fold {place.name}"
             if place != folder and getattr(made_by, "alone", False):
-                failed += _in_a_process(place, name, label)
+                failed += _sync_in_process(place, name, label)
                 continue
             try:
-                follower = Follower(name, made_by, place, config)
+                follower = ExportCursor(name, made_by, place, config)
             except Busy as busy:
                 yield f"{label}: process {busy} is bringing it."
                 continue
@@ -49,7 +49,7 @@ def sync_run(folder: Path, names: Sequence[str], config: Config) -> Iterator[str
         raise RavenError("\n".join(["Not everything could be brought.", *failed]))
 
 
-def _bring(follower: Follower, place: Path) -> str:
+def _bring(follower: ExportCursor, place: Path) -> str:
     was_behind = follower.behind()
     while follower.bring():
         pass
@@ -60,7 +60,7 @@ def _bring(follower: Follower, place: Path) -> str:
     return ("all is there" if was_behind else "all was there") + (f" ({where})" if where else "")
 
 
-def _in_a_process(place: Path, name: str, label: str) -> list[str]:
+def _sync_in_process(place: Path, name: str, label: str) -> list[str]:
     """A process has room for one of this reader's kind only."""
     code = (
         "import sys; from pathlib import Path; from ravenml.config.config import load_config; "

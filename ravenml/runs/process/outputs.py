@@ -28,7 +28,7 @@ class Outputs:
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = _named(folders)
+        self._folders = _name_folders(folders)
         self._known = {path: state for _, path, state in self._files()}
 
     def keep_settled(self, run: Run) -> None:
@@ -71,7 +71,7 @@ class Outputs:
                             yield f"{name}/{inside}", path, (found.st_size, found.st_mtime_ns)
 
 
-def _named(folders: Sequence[Path]) -> dict[str, Path]:
+def _name_folders(folders: Sequence[Path]) -> dict[str, Path]:
     """Each folder under its own name; of two with the same name the second is called ``name_2``.
 
     Raises:

@@ -19,19 +19,19 @@ from typing import Any
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.console import Log
+from ravenml.runs.console import ConsoleLog
 from ravenml.runs.events import EventReader
 from ravenml.runs.monitor import RunMonitor
-from ravenml.runs.output_parser import PrintedParser
+from ravenml.runs.output_parser import OutputParser
 from ravenml.runs.process.environment import environment_of
 from ravenml.runs.process.outputs import Outputs
-from ravenml.runs.process.signals import PassedOn
+from ravenml.runs.process.signals import SignalForwarder
 from ravenml.runs.process.streams import Stream, copy_size, open_streams, pump
-from ravenml.runs.process.tensorboard_watcher import Boards
-from ravenml.runs.process.terminal_text import Collapser
+from ravenml.runs.process.tensorboard_watcher import TensorBoardWatcher
+from ravenml.runs.process.terminal_text import TerminalText
 from ravenml.runs.provenance import code, machine
 from ravenml.runs.run import Run
-from ravenml.runs.secrets import redacted_arguments
+from ravenml.runs.secrets import redact_arguments
 
 KIND = "program"
 EVENTS = "RAVENML_EVENTS"  # in the child's environment: a file to which it may write events
@@ -67,7 +67,7 @@ class Program:
             options += [option, value] if value is not None else []
         for output in self.outputs:
             options += ["--output", str(output)]
-        return ["raven", "run", *options, "--", *redacted_arguments(self.arguments)]
+        return ["raven", "run", *options, "--", *redact_arguments(self.arguments)]
 
 
 class CannotStart(RavenError):
@@ -103,53 +103,55 @@ def run_program(program: Program, run_folder: Path | None = None) -> tuple[int, 
     }
     run = Run.begin(folder, folder.name, fields)
     try:
-        return _Running(program, executable, run, outputs).to_the_end(), folder
+        return _RunningProgram(program, executable, run, outputs).run_to_end(), folder
     except CannotStart:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     except BaseException as error:
-        run.seal("failed", error=f"{type(error).__name__}: {error}", metrics={})
+        run.finish("failed", error=f"{type(error).__name__}: {error}", metrics={})
         raise
 
 
-class _Heard:
+class _StreamState:
     """What has come of one stream, on its way to becoming lines and events."""
 
     def __init__(self) -> None:
         self.decode: Any = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
-        self.lines = Collapser()
-        self.parser = PrintedParser()
+        self.lines = TerminalText()
+        self.parser = OutputParser()
 
 
-class _Running:
+class _RunningProgram:
     """One program that runs."""
 
     def __init__(self, program: Program, executable: Path, run: Run, outputs: Outputs) -> None:
         self.program, self.executable, self.run, self.outputs = program, executable, run, outputs
-        self.heard: dict[str, _Heard] = {}
+        self.states: dict[str, _StreamState] = {}
         self.inbox = EventReader(run.path / INBOX)
-        self.asked_at: float | None = None
+        self.stop_requested_at: float | None = None
         self.faults: list[str] = []  # what could not be recorded: the program goes on
         (run.path / INBOX).touch()
 
-    def to_the_end(self) -> int:
-        """Start it, stay with it, and seal its run."""
+    def run_to_end(self) -> int:
+        """Start it, stay with it, and record how it ended."""
         run, program = self.run, self.program
         places = {"working folder": program.folder, **self._scripts()}
         found: dict[str, Any] = {"code": code(places, run.path / "provenance")}  # before it can change any
-        with Log(run.path / layout.CONSOLE) as log:
+        with ConsoleLog(run.path / layout.CONSOLE) as log:
             streams = open_streams()
-            with PassedOn() as signals:
+            with SignalForwarder() as signals:
                 child = self._start(streams)
-                signals.to(child, lambda: copy_size(*streams))
-                boards = Boards(run, [*map(Path, self.program.outputs), program.folder], child.pid)
+                signals.forward_to(child, lambda: copy_size(*streams))
+                boards = TensorBoardWatcher(
+                    run, [*map(Path, self.program.outputs), program.folder], child.pid
+                )
                 describing = threading.Thread(target=lambda: found.update(_describe(self.executable)))
                 describing.start()
-                attendant = RunMonitor.of(run, child.pid)
-                attendant.every(0.5, self._read_inbox)
-                attendant.every(1.0, boards.look)
-                attendant.every(20.0, lambda: self.outputs.keep_settled(run))
-                with attendant:
+                monitor = RunMonitor.of(run, child.pid)
+                monitor.every(0.5, self._read_inbox)
+                monitor.every(1.0, boards.look)
+                monitor.every(20.0, lambda: self.outputs.keep_settled(run))
+                with monitor:
                     pump(
                         streams,
                         lambda stream, piece: self._take(stream, piece, log),
@@ -160,7 +162,7 @@ class _Running:
             self._finish(log)
         describing.join()
         self.faults += [log.fault] if log.fault else []
-        return self._seal(child.returncode, signals.came, boards, found)
+        return self._record_end(child.returncode, signals.received, boards, found)
 
     def _start(self, streams: Sequence[Stream]) -> subprocess.Popen[bytes]:
         ends = {name: stream.child_end for stream in streams for name in stream.names}
@@ -187,10 +189,10 @@ class _Running:
                 return {"script": path.resolve().parent}
         return {}
 
-    def _take(self, stream: Stream, piece: bytes, log: Log) -> None:
-        heard = self.heard.setdefault(stream.names[0], _Heard())
-        log.write(heard.lines.feed(heard.decode(piece)))
-        for found in heard.parser.feed(piece):
+    def _take(self, stream: Stream, piece: bytes, log: ConsoleLog) -> None:
+        state = self.states.setdefault(stream.names[0], _StreamState())
+        log.write(state.lines.feed(state.decode(piece)))
+        for found in state.parser.feed(piece):
             self._relay(found)
 
     def _relay(self, found: object) -> None:
@@ -205,31 +207,33 @@ class _Running:
 
     def _try(self, record: Callable[[], None]) -> None:
         """Record something; a full disk does not end the program."""
-        for fault in _fault(record):
+        for fault in _attempt(record):
             self.faults += [fault] if fault not in self.faults else []
 
     def _read_inbox(self) -> None:
         for event in self.inbox.read_new():
             self._relay(event)
 
-    def _tick(self, child: subprocess.Popen[bytes], log: Log) -> None:
-        for heard in self.heard.values():
-            log.write(heard.lines.settle())
+    def _tick(self, child: subprocess.Popen[bytes], log: ConsoleLog) -> None:
+        for state in self.states.values():
+            log.write(state.lines.settle())
         now = time.monotonic()
         if self.run.should_stop() and child.poll() is None:
-            if self.asked_at is None:
-                self.asked_at = now
+            if self.stop_requested_at is None:
+                self.stop_requested_at = now
                 child.terminate()
-            elif now - self.asked_at > GRACE:
+            elif now - self.stop_requested_at > GRACE:
                 child.kill()
 
-    def _finish(self, log: Log) -> None:
-        for heard in self.heard.values():
-            log.write(heard.lines.feed(heard.decode(b"", final=True)) + heard.lines.end())
-            for found in heard.parser.end():
+    def _finish(self, log: ConsoleLog) -> None:
+        for state in self.states.values():
+            log.write(state.lines.feed(state.decode(b"", final=True)) + state.lines.end())
+            for found in state.parser.end():
                 self._relay(found)
 
-    def _seal(self, returned: int, came: Sequence[int], boards: Boards, found: dict[str, Any]) -> int:
+    def _record_end(
+        self, returned: int, came: Sequence[int], boards: TensorBoardWatcher, found: dict[str, Any]
+    ) -> int:
         """Bring in what is left, and write how it ended."""
         run = self.run
         left: list[Callable[[], None]] = [
@@ -255,12 +259,12 @@ class _Running:
             )
         if self.faults:
             result["faults"] = self.faults
-        for fault in _fault(lambda: run.seal(status, **result)):
+        for fault in _attempt(lambda: run.finish(status, **result)):
             print(f"raven: how it ended could not be recorded: {fault}", file=sys.stderr)
         return exit_code
 
 
-def _fault(work: Callable[[], None]) -> list[str]:
+def _attempt(work: Callable[[], None]) -> list[str]:
     """What kept ``work`` from being done, in words; a program's end is recorded whatever happens here."""
     try:
         work()

@@ -11,42 +11,42 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-PASSED_ON = tuple(
+FORWARDED = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 )
 _KERNEL = 0x80  # si_code of what a terminal sends
 
 
-class PassedOn:
+class SignalForwarder:
     """While the block runs, signals end the child and not this process, which stays to record how it ended.
 
     Ctrl-C on a terminal reaches the child from there, and is not sent to it a second time.  The child is
-    started within the block and handed over by :meth:`to`.
+    started within the block and handed over by :meth:`forward_to`.
 
     Attributes:
         came: the numbers of the signals that came.
     """
 
     def __init__(self) -> None:
-        self.came: list[int] = []
+        self.received: list[int] = []
         self._child: subprocess.Popen[bytes] | None = None
         self._done = False
         self._before: dict[int, Any] = {}
         self._mask: set[Any] | None = None
         self._waiting: threading.Thread | None = None
 
-    def __enter__(self) -> PassedOn:
-        for number in PASSED_ON:
+    def __enter__(self) -> SignalForwarder:
+        for number in FORWARDED:
             if (
                 signal.getsignal(number) is not signal.SIG_IGN
             ):  # what is ignored (nohup) the child ignores too
-                self._before[number] = signal.signal(number, self._early)
+                self._before[number] = signal.signal(number, self._remember)
         return self
 
-    def _early(self, number: int, frame: FrameType | None) -> None:
-        self.came.append(number)
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        self.received.append(number)
 
-    def to(self, child: subprocess.Popen[bytes], resized: Callable[[], None]) -> None:
+    def forward_to(self, child: subprocess.Popen[bytes], resized: Callable[[], None]) -> None:
         """Send ``child`` what comes from now on, and what has come since the block began.
 
         Args:
@@ -55,7 +55,7 @@ class PassedOn:
         self._child = child
         waited = {*self._before, int(signal.SIGWINCH)}
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, waited)
-        for number in self.came:
+        for number in self.received:
             self._send(number)
         self._waiting = threading.Thread(
             target=self._wait, args=[waited, resized], name="signals", daemon=True
@@ -82,7 +82,7 @@ class PassedOn:
             if number == signal.SIGWINCH:
                 resized()
                 continue
-            self.came.append(number)
+            self.received.append(number)
             if not from_terminal:
                 self._send(number)
 

@@ -30,7 +30,7 @@ class Stream:
     child_end: int
     broken: bool = field(default=False, init=False)
 
-    def pass_on(self, piece: bytes) -> None:
+    def forward(self, piece: bytes) -> None:
         """Write to where the child's output would have gone; whoever read it may have gone."""
         while piece and not self.broken:
             try:
@@ -117,7 +117,7 @@ def pump(
                     selector.unregister(key.fd)
                     os.close(key.fd)
                     continue
-                key.data.pass_on(piece)
+                key.data.forward(piece)
                 take(key.data, piece)
             now = time.monotonic()
             if now - last_tick >= TICK:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ravenml.config.home import cache_dir, home
-from ravenml.runs.events import timestamp
+from ravenml.runs.events import utc_timestamp
 from ravenml.runs.process.tfevents import EventFile, Picture, Scalar
 from ravenml.runs.run import Run
 
@@ -23,7 +23,7 @@ _UNSAFE = re.compile(r"[^\w./-]+")
 _PARTS = ("train", "training", "val", "valid", "validation", "eval", "test")
 
 
-class Boards:
+class TensorBoardWatcher:
     """The TensorBoard files of a program, each read from where the last look ended.
 
     They are found where the program, or a process that it started, holds them open (Linux), and in the end
@@ -46,18 +46,20 @@ class Boards:
 
     def look(self) -> None:
         """Read what the files that are held open have got."""
-        self._add(_held_open(self._pid))
+        self._add(_find_open_files(self._pid))
         self._read()
 
     def look_everywhere(self) -> None:
         """Read what is left, in files that no longer are held open too."""
-        found = {path for place in self._places for path in _below(place, self._since)} - set(self._files)
-        self._add(sorted(found - _held_by_others(self._pid) if found else found))
+        found = {path for place in self._places for path in _find_below(place, self._since)} - set(
+            self._files
+        )
+        self._add(sorted(found - _find_files_of_others(self._pid) if found else found))
         self._read()
 
     def _add(self, paths: Iterable[Path]) -> None:
         for path in paths:
-            if path in self._files or path.is_relative_to(home().resolve()) or not _claimed(path, self._run):
+            if path in self._files or path.is_relative_to(home().resolve()) or not _claim(path, self._run):
                 continue
             self._first = self._first or path.parent
             self._files[path] = EventFile(path)
@@ -75,7 +77,7 @@ class Boards:
         return tag if tag.strip("/").count("/") else f"scalar/{tag}"
 
     def _say(self, address: str, found: Scalar | Picture) -> None:
-        event = {"step": found.step, "timestamp": timestamp(found.seconds)}
+        event = {"step": found.step, "timestamp": utc_timestamp(found.seconds)}
         if isinstance(found, Scalar):
             kind, _, name = address.strip("/").partition("/")
             metrics = {"type": kind, "metrics": {name: found.value}}
@@ -86,7 +88,7 @@ class Boards:
         self._run.picture(f"{name}_{found.step:06d}{suffix}", found.content, **event)
 
 
-def _claimed(path: Path, run: Run) -> bool:
+def _claim(path: Path, run: Run) -> bool:
     """Whether the file is this run's: the first run that finds it keeps it."""
     with suppress(OSError):
         found = path.stat()
@@ -99,22 +101,22 @@ def _claimed(path: Path, run: Run) -> bool:
     return True
 
 
-def _held_open(pid: int) -> Iterator[Path]:
+def _find_open_files(pid: int) -> Iterator[Path]:
     """The TensorBoard files that a process or its descendants hold open, as Linux tells it."""
-    for one in _family(pid):
-        yield from _held_by(str(one))
+    for one in _process_tree(pid):
+        yield from _open_files(str(one))
 
 
-def _held_by_others(pid: int) -> set[Path]:
+def _find_files_of_others(pid: int) -> set[Path]:
     """The TensorBoard files that other processes hold open."""
-    ours = {str(one) for one in _family(pid)}
+    ours = {str(one) for one in _process_tree(pid)}
     with suppress(OSError):
         others = [name for name in os.listdir("/proc") if name.isdigit() and name not in ours]
-        return {path for other in others for path in _held_by(other)}
+        return {path for other in others for path in _open_files(other)}
     return set()
 
 
-def _held_by(pid: str) -> Iterator[Path]:
+def _open_files(pid: str) -> Iterator[Path]:
     with suppress(OSError):
         for entry in os.scandir(f"/proc/{pid}/fd"):
             with suppress(OSError):
@@ -123,7 +125,7 @@ def _held_by(pid: str) -> Iterator[Path]:
                     yield Path(target)
 
 
-def _family(pid: int) -> Iterator[int]:
+def _process_tree(pid: int) -> Iterator[int]:
     waiting = deque([pid])
     while waiting:
         one = waiting.popleft()
@@ -135,7 +137,7 @@ def _family(pid: int) -> Iterator[int]:
                     waiting.extend(int(child) for child in children)
 
 
-def _below(place: Path, since: float) -> Iterator[Path]:
+def _find_below(place: Path, since: float) -> Iterator[Path]:
     """The TensorBoard files below ``place`` that were written to since; the near ones first."""
     waiting, looked_at = deque([(str(place.resolve()), 0)]), 0
     while waiting:

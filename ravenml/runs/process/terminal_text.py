@@ -11,7 +11,7 @@ _SPECIAL = re.compile("[\r\x08\x1b]")
 _TORN = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*)?$")
 
 
-class Collapser:
+class TerminalText:
     """Takes what a program prints, piece by piece, and gives the lines that stay.
 
     A line is given once its newline has come and nothing has gone back above it for a moment

@@ -12,7 +12,7 @@ from typing import Any
 from ravenml.runs import layout
 from ravenml.runs.curves import Curve, as_number, curves
 from ravenml.runs.record import read_record
-from ravenml.runs.tables import aligned, shown
+from ravenml.runs.tables import align, select_metrics
 
 IDENTICAL, CLOSE, DIFFERENT, MISSING = "identical", "close", "different", "missing"
 CLOSE_SHARE = 0.01  # of the larger of the two values
@@ -38,14 +38,14 @@ class Verdict:
 
 def agreement(first: Path, second: Path) -> list[Verdict]:
     """Compare the run in ``second``, which repeats it, with the run in ``first``."""
-    found = list(_of(first, second, ""))
+    found = list(_compare(first, second, ""))
     for place in sorted((first / layout.FOLDS).glob(f"*/{layout.RUN_JSON}")):
         fold = place.parent.name
-        found += _of(place.parent, second / layout.FOLDS / fold, f"fold {fold}: ")
+        found += _compare(place.parent, second / layout.FOLDS / fold, f"fold {fold}: ")
     return found
 
 
-def _of(first: Path, second: Path, prefix: str) -> Iterable[Verdict]:
+def _compare(first: Path, second: Path, prefix: str) -> Iterable[Verdict]:
     before, after = _finals(first), _finals(second)
     ways_before, ways_after = curves(first), curves(second)
     for name in dict.fromkeys([*before, *ways_before]):
@@ -60,7 +60,7 @@ def verdict(before: float | None, after: float | None, way: Curve | None, again:
     if after is None or before is None:
         return MISSING
     if _same(before, after):
-        return IDENTICAL if _same_way(way, again) else CLOSE
+        return IDENTICAL if _same_curve(way, again) else CLOSE
     near = math.isfinite(before) and math.isfinite(after)
     return CLOSE if near and math.isclose(before, after, rel_tol=CLOSE_SHARE) else DIFFERENT
 
@@ -69,7 +69,7 @@ def _same(one: float, other: float) -> bool:
     return one == other or (math.isnan(one) and math.isnan(other))
 
 
-def _same_way(way: Curve | None, again: Curve | None) -> bool:
+def _same_curve(way: Curve | None, again: Curve | None) -> bool:
     if way is None or again is None:
         return way is again
     if way.unit != again.unit or way.x != again.x:
@@ -94,10 +94,10 @@ def summary(found: list[Verdict]) -> str:
 def table(found: list[Verdict]) -> list[str]:
     """A row per metric of the whole run, and for those of folds that are not identical."""
     whole = {one.name: one for one in found if not one.name.startswith("fold ")}
-    rows = [whole[name] for name in shown(whole)]
+    rows = [whole[name] for name in select_metrics(whole)]
     rows += [one for one in found if one not in rows and one.verdict != IDENTICAL]
     cells = [[one.name, _number(one.before), _number(one.after), one.verdict] for one in rows]
-    return aligned([["", "recorded", "now", "verdict"], *cells]) if rows else []
+    return align([["", "recorded", "now", "verdict"], *cells]) if rows else []
 
 
 def _number(value: float | None) -> str:

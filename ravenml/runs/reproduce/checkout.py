@@ -52,7 +52,7 @@ def check_out(run: Path, record: Mapping[str, Any], target: Path) -> Checkouts:
         if "same_as" not in state:
             sharing = [other for other, one in code.items() if one.get("same_as") == name]
             what = f"the {name}'s code" + (f" (and the {' and the '.join(sharing)}'s)" if sharing else "")
-            _one(run, name, what, state, target / name.replace(" ", "_").replace("/", "_"), done)
+            _restore(run, name, what, state, target / name.replace(" ", "_").replace("/", "_"), done)
     for name, state in code.items():
         root = done.roots.get(state.get("same_as", name))
         if root is not None:
@@ -60,7 +60,9 @@ def check_out(run: Path, record: Mapping[str, Any], target: Path) -> Checkouts:
     return done
 
 
-def _one(run: Path, name: str, what: str, state: Mapping[str, Any], target: Path, done: Checkouts) -> None:
+def _restore(
+    run: Path, name: str, what: str, state: Mapping[str, Any], target: Path, done: Checkouts
+) -> None:
     commit = state.get("commit")
     if not commit:
         done.missing.append(f"{what}: it had no commit")
@@ -119,12 +121,12 @@ def _untracked(what: str, state: Mapping[str, Any], target: Path, done: Checkout
     gone = [name for name in names if name not in copied]
     if copied:
         done.missing.append(f"{what}: as they were, files that git did not know; taken as they are today: "
-                            f"{_listed(copied)}")  # fmt: skip
+                            f"{_list_names(copied)}")  # fmt: skip
     if gone:
-        done.missing.append(f"{what}: files that git did not know: {_listed(gone)}")
+        done.missing.append(f"{what}: files that git did not know: {_list_names(gone)}")
 
 
-def _listed(names: list[str]) -> str:
+def _list_names(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 

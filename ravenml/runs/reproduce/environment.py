@@ -54,10 +54,10 @@ def packages_of(python: Path) -> dict[str, str]:
         done = subprocess.run([str(python), "-P", "-c", _LIST], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise RavenError(f"{python} does not start: {error}.") from None
-    return {canonical(name): version for name, version in json.loads(done.stdout).items()}
+    return {canonical_name(name): version for name, version in json.loads(done.stdout).items()}
 
 
-def canonical(name: str) -> str:
+def canonical_name(name: str) -> str:
     """A distribution's name as the package index compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -65,14 +65,14 @@ def canonical(name: str) -> str:
 def recorded_packages(record: Mapping[str, Any]) -> dict[str, str]:
     """The recorded packages by canonical name."""
     found = (record.get("provenance") or {}).get("packages") or {}
-    return {canonical(name): version for name, version in found.items()}
+    return {canonical_name(name): version for name, version in found.items()}
 
 
-def here(record: Mapping[str, Any], sources: Mapping[str, Path]) -> Interpreter:
+def current_interpreter(record: Mapping[str, Any], sources: Mapping[str, Path]) -> Interpreter:
     """This Python, with the restored code before its packages, and how it differs from the recorded one."""
     result = Interpreter(Path(sys.executable), list(dict.fromkeys(sources.values())))
-    _say_python(record, sys.version.split()[0], result)
-    _say_packages(record, packages_of(result.python), sources, result)
+    _report_python(record, sys.version.split()[0], result)
+    _report_packages(record, packages_of(result.python), sources, result)
     return result
 
 
@@ -105,12 +105,14 @@ def make_environment(
     packages = {name: v for name, v in recorded_packages(record).items() if name not in sources}
     places = [str(place) for place in sources.values()]
     if record.get("plugin"):
-        needed = [n for n in ("ravenml", canonical(str(record.get("plugin_distribution")))) if n in packages]
+        needed = [
+            n for n in ("ravenml", canonical_name(str(record.get("plugin_distribution")))) if n in packages
+        ]
         result.missing += _install(result.python, places, packages, needed, folder)
     else:
         result.missing += _install(result.python, [*places, "--no-deps"], packages, None, folder)
-    _say_python(record, _version_of(result.python), result)
-    _say_packages(record, packages_of(result.python), sources, result)
+    _report_python(record, _version_of(result.python), result)
+    _report_packages(record, packages_of(result.python), sources, result)
     return result
 
 
@@ -135,7 +137,7 @@ def _install(
             return lost
         except RavenError as error:
             absent = _ABSENT.search(str(error))
-            name = canonical(absent["name"]) if absent else ""
+            name = canonical_name(absent["name"]) if absent else ""
             if name in left and _LABEL.search(left[name]):  # a build for some GPU, or for none
                 lost.append(f"the build {left[name]} of {name}: it is not to be had here")
                 left[name] = _LABEL.sub("", left[name])
@@ -163,7 +165,7 @@ def _version_of(python: Path) -> str:
     return done.stdout.split()[-1]
 
 
-def _say_python(record: Mapping[str, Any], version: str, result: Interpreter) -> None:
+def _report_python(record: Mapping[str, Any], version: str, result: Interpreter) -> None:
     wanted = (record.get("provenance") or {}).get("python")
     if wanted == version:
         result.restored.append(f"Python {version}")
@@ -171,7 +173,7 @@ def _say_python(record: Mapping[str, Any], version: str, result: Interpreter) ->
         result.missing.append(f"Python {wanted or '(not recorded)'}; it is {version} now")
 
 
-def _say_packages(
+def _report_packages(
     record: Mapping[str, Any], found: Mapping[str, str], sources: Mapping[str, Path], result: Interpreter
 ) -> None:
     wanted = {name: v for name, v in recorded_packages(record).items() if name not in sources}

@@ -19,10 +19,15 @@ from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.runs.provenance import VARIABLES, machine, usable_cores
 from ravenml.runs.record import read_record, status
-from ravenml.runs.replay import Replay, cloning, parse_sets, repeated
+from ravenml.runs.replay import Replay, parse_sets, repeat_arguments, replay_clone
 from ravenml.runs.reproduce.agreement import DIFFERENT, MISSING, Verdict, agreement, summary, table
 from ravenml.runs.reproduce.checkout import Checkouts, check_out
-from ravenml.runs.reproduce.environment import Interpreter, canonical, here, make_environment
+from ravenml.runs.reproduce.environment import (
+    Interpreter,
+    canonical_name,
+    current_interpreter,
+    make_environment,
+)
 
 REPORT = "report.json"
 
@@ -104,7 +109,7 @@ def reproduce(
     code = check_out(run, record, folder / "code")
     sources = _sources(record, code)
     if in_this_environment:
-        interpreter = here(record, sources)
+        interpreter = current_interpreter(record, sources)
     else:
         interpreter = make_environment(record, sources, folder / "environment", say)
     restored[:0] = [*code.restored, *interpreter.restored]
@@ -160,7 +165,7 @@ def _arguments(
 ) -> Replay:
     """The recorded command, with a config of its own, which is written once the folder is there."""
     if record.get("kind") == "program":
-        return cloning(run, record, sets)
+        return replay_clone(run, record, sets)
     if not (run / layout.TRAIN_ARGS).exists():
         raise InputError(f"{run.name} has no {layout.TRAIN_ARGS}, so it cannot be repeated.")
     config = folder / "train_args.json"
@@ -168,7 +173,7 @@ def _arguments(
         values: dict[str, Any] = read_json(run / layout.TRAIN_ARGS)
         values |= {"artifact_path": None, "dataset": str(data) if data is not None else values.get("dataset")}
         write_json(config, values)
-    return Replay(repeated(record, config, parse_sets(sets)))
+    return Replay(repeat_arguments(record, config, parse_sets(sets)))
 
 
 def _sources(record: Mapping[str, Any], code: Checkouts) -> dict[str, Path]:
@@ -181,7 +186,7 @@ def _sources(record: Mapping[str, Any], code: Checkouts) -> dict[str, Path]:
         inside = [one for one in above if any(one.is_relative_to(root) for root in code.roots.values())]
         for folder in inside:
             if (folder / "setup.py").is_file() or (folder / "pyproject.toml").is_file():
-                found[canonical(distribution)] = folder
+                found[canonical_name(distribution)] = folder
                 break
     if record.get("kind") == "program":  # one that uses ravenML finds the one that records it
         root = Path(__file__).resolve().parents[3]
