@@ -7,7 +7,6 @@ import structure
 # What is still to be opened.  The list may only become shorter.
 KNOWN = {
     ("ravenml.data.formats.base", "ravenml.data.formats.degrade", "ravenml.data.formats.exporting"),
-    ("ravenml.store.s3", "ravenml.store.s3_download", "ravenml.store.s3_upload"),
 }
 
 

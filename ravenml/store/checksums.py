@@ -49,14 +49,6 @@ def md5_header(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def read_range(file: int, begin: int, length: int) -> bytes:
-    """Exactly ``length`` bytes of an open file, fewer only where it ends."""
-    content = os.pread(file, length, begin)
-    while len(content) < length and (more := os.pread(file, length - len(content), begin + len(content))):
-        content += more
-    return content
-
-
 def crc_of(path: Path, begin: int = 0, length: int | None = None) -> int:
     """The CRC-32 of a file, or of a part of it."""
     crc = 0

@@ -1,25 +1,58 @@
-"""One boto3 client per store, shared by all its threads."""
+"""One bucket's client: a boto3 client shared by all threads, requests that are repeated, and listings."""
 
 from __future__ import annotations
 
 import gc
+import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import random
+import re
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlsplit
 
+from ravenml.errors import Interrupted
 from ravenml.store.address import Address
-from ravenml.store.s3_errors import BucketInfo, to_user_error
+from ravenml.store.base import Entry
+from ravenml.store.s3_errors import (
+    BucketInfo,
+    ChecksumMismatch,
+    is_network_error,
+    is_retryable,
+    to_user_error,
+)
 
 if TYPE_CHECKING:
     from ravenml.config.config import Config
 
+T = TypeVar("T")
+Response = dict[str, Any]  # what botocore makes of a server's answer
+
 THREADS = 10  # for small files, whose time is the line's
 PART_THREADS = min(THREADS, 2 * (os.cpu_count() or 1))  # for large ones, whose time is the processor's
+
+ATTEMPTS = 9
+FIRST_ATTEMPTS = 4  # while the server has never answered: it is more likely not there at all
+MISMATCHES = 4  # what differs from its checksum that often is broken where it lies
+DELAY = 0.1  # seconds before the second attempt; doubled from one to the next
+LONGEST = 15.0
+
+_PROBE = "ravenml-probe"
+_PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ASK_CLIENT = (301, 302, 307, 400, 401, 403)  # what another address, region or signature would mend
+_META = "x-amz-meta-"
+_HEADERS = {
+    "etag": "ETag",
+    "x-amz-checksum-crc32": "ChecksumCRC32",
+    "x-amz-server-side-encryption": "ServerSideEncryption",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +75,129 @@ class Connection:
             endpoint = config.endpoint_url if same else address.endpoint
             style = "path" if style == "auto" else style
         return cls(endpoint, config.region, style, config.profile, config.checksums)
+
+
+class BucketClient:
+    """Requests to one bucket, repeated where that helps.  Threads may share it.
+
+    Args:
+        address: the bucket and the prefix of all keys.
+        connection: how it is reached.
+        field: the configuration's field that names the bucket; for errors.
+    """
+
+    def __init__(self, address: Address, connection: Connection, field: str = "model_bucket_name") -> None:
+        self.address = address
+        self.connection = connection
+        server = connection.endpoint_url or "Amazon S3"
+        self.info = BucketInfo(str(address), address.bucket, server, field)
+        self.retry = Retries(self.info)
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return str(self.address)
+
+    @cached_property
+    def client(self) -> Any:
+        """The boto3 client; made when it is first used, since that takes a while."""
+        return make_client(self.connection, self.info)
+
+    @cached_property
+    def direct(self) -> DirectReader | None:
+        """What fetches small objects faster than the client; None where it cannot."""
+        from botocore.exceptions import BotoCoreError
+
+        with self._lock, suppress(AttributeError, BotoCoreError):  # the client says what is wrong
+            return DirectReader(self.client, self.address.bucket)
+        return None
+
+    @cached_property
+    def parts_pool(self) -> ThreadPoolExecutor:
+        """The threads that send and fetch the parts of large files."""
+        return ThreadPoolExecutor(PART_THREADS, thread_name_prefix="parts")
+
+    def request(self, operation: str, **fields: object) -> Any:
+        """One call of the client, for this bucket, tried once."""
+        with self._lock:
+            client = self.client
+        return getattr(client, operation)(Bucket=self.address.bucket, **fields)
+
+    def full_key(self, key: str) -> str:
+        """The key within the bucket."""
+        return f"{self.address.prefix}/{key}" if self.address.prefix else key
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        cut = len(self.full_key(""))
+        for page in self.pages(Prefix=self.full_key(prefix)):
+            for found in page.get("Contents", ()):
+                if not found["Key"].endswith("/"):  # what web consoles make for folders
+                    yield Entry(
+                        found["Key"][cut:], found["Size"], found["LastModified"], found["ETag"].strip('"')
+                    )
+
+    def head(self, key: str) -> Entry | None:
+        # A listing, because a refused HEAD has no body that would say why.
+        return next((entry for entry in self.list(key) if entry.key == key), None)
+
+    def pages(self, **fields: object) -> Iterator[Response]:
+        """The pages of a listing."""
+        token: dict[str, str] = {}
+        while True:
+            ask = partial(self.request, "list_objects_v2", **fields, **token)
+            page = self.retry(f"listing {self.name}", ask)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+class Retries:
+    """How the requests to one server are repeated: ever later, what may well succeed a moment later.
+
+    boto3's own repetitions are switched off: it knows nothing of contents that end too early or differ
+    from their checksums, and two loops around each other would multiply.
+    """
+
+    def __init__(self, info: BucketInfo) -> None:
+        self.info = info
+        self.reached = False
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Let no request of any thread be repeated, and none begin."""
+        self._stopped.set()
+
+    def resume(self) -> None:
+        """Requests may go out again."""
+        self._stopped.clear()
+
+    def __call__(self, doing: str, call: Callable[[], T]) -> T:
+        """Return what ``call`` returns, called as often as need be.
+
+        Raises:
+            RavenError: it is not worth another try, or was tried often enough.
+            Interrupted: :meth:`stop` was called.
+        """
+        attempt = mismatches = 0
+        while True:
+            if self._stopped.is_set():
+                raise Interrupted("Interrupted.")
+            try:
+                result = call()
+                self.reached = True
+                return result
+            except Exception as error:
+                attempt += 1
+                mismatches += isinstance(error, ChecksumMismatch)
+                self.reached |= not is_network_error(error)
+                enough = ATTEMPTS if self.reached else FIRST_ATTEMPTS
+                if isinstance(error, OSError) and not is_network_error(error):
+                    raise
+                if attempt >= enough or mismatches >= MISMATCHES or not is_retryable(error):
+                    raise to_user_error(error, self.info, doing) from error
+            wait = min(LONGEST, DELAY * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+            self._stopped.wait(wait)
 
 
 @contextmanager
@@ -80,7 +236,7 @@ def make_client(connection: Connection, info: BucketInfo, service: str = "s3") -
         # Every upload carries its CRC-32 or MD5 in a signed header: the body needs no signature of its own.
         s3={"addressing_style": connection.addressing_style, "payload_signing_enabled": False},
         max_pool_connections=THREADS + PART_THREADS,
-        retries={"total_max_attempts": 1},  # ravenml.store.retry does it
+        retries={"total_max_attempts": 1},  # see Retries
         connect_timeout=10,
         read_timeout=60,
         tcp_keepalive=True,
@@ -122,3 +278,51 @@ def read_time(text: Any) -> datetime:
 
     found: datetime = parse_timestamp(text)
     return found
+
+
+class DirectReader:
+    """Fetches objects of one bucket with no more than S3 itself asks for: a signed request and its answer.
+
+    botocore spends more than a millisecond of the processor on every request, which is most of what a small
+    object takes, and no number of threads divides it.  Here it only signs and sends.  Whatever is not
+    answered with the object is asked again through the client, which knows redirections, regions and errors.
+
+    Args:
+        client: a boto3 client, whose address, credentials and connections are used.
+        bucket: the bucket's name.
+    """
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._signer, self._send = client._request_signer, client._endpoint.http_session.send
+        self._region, self._agent = client.meta.region_name, client.meta.config.user_agent
+        url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": _PROBE})
+        self._base, found, _ = url.partition(_PROBE)
+        # Neither an access point's ARN nor an express bucket, which has sessions.
+        self._fit = bool(found and _PLAIN_NAME.fullmatch(bucket) and not bucket.endswith("--x-s3"))
+
+    def get(self, key: str) -> Response | None:
+        """An object, read to its end; None where only the client can tell what is wrong.
+
+        Raises:
+            botocore.exceptions.BotoCoreError: the line was lost, or there are no credentials.
+        """
+        if not self._fit:
+            return None
+        from botocore.awsrequest import AWSRequest
+
+        headers = {"User-Agent": self._agent, "x-amz-checksum-mode": "ENABLED"}
+        request = AWSRequest("GET", self._base + quote(key, safe="/~"), headers)
+        self._signer.get_auth_instance("s3", self._region, "s3v4").add_auth(request)
+        response = self._send(request.prepare())
+        length = response.headers.get("Content-Length")
+        if response.status_code != 200 or length is None:
+            self._fit = response.status_code not in _ASK_CLIENT
+            return None
+        answer: Response = {"Metadata": {}, "ContentLength": int(length)}
+        for name, value in response.headers.items():
+            known = name.lower()
+            if known.startswith(_META):
+                answer["Metadata"][known.removeprefix(_META)] = value
+            elif known in _HEADERS:
+                answer[_HEADERS[known]] = value
+        return answer | {"Body": io.BytesIO(response.content)}

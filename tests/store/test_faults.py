@@ -10,7 +10,7 @@ from buckets import OpenStore
 from faults import Fault, FaultProxy, sometimes
 
 from ravenml.errors import RavenError
-from ravenml.store import s3
+from ravenml.store import s3_transfer
 from ravenml.store.checksums import MIB
 from ravenml.store.transfer import download, upload
 
@@ -32,8 +32,7 @@ def once(kind: str, method: str, part: str = "") -> Fault:
 def large(files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of several parts."""
     monkeypatch.setattr("ravenml.store.checksums.PART", 5 * MIB)
-    monkeypatch.setattr(s3, "PART", 5 * MIB)
-    monkeypatch.setattr(s3, "RANGE_SIZE", 4 * MIB)
+    monkeypatch.setattr(s3_transfer, "RANGE_SIZE", 4 * MIB)
     path = files / "large.bin"
     path.write_bytes(os.urandom(17 * MIB + 3))
     return path
@@ -110,7 +109,7 @@ def test_what_is_broken_on_the_server_is_said_to_be_and_leaves_no_file(
     for key, length in (("small", 1000), ("large", 6 * MIB)):
         content = os.urandom(length)
         store.request(
-            "put_object", Key=key, Body=content, Metadata={s3.CRC_NAME: "00000000"}
+            "put_object", Key=key, Body=content, Metadata={s3_transfer.CRC_NAME: "00000000"}
         )  # as if its disk had rotted
         with pytest.raises(RavenError, match=r"differs from its checksum"):
             store.get(key, files / key, store.head(key))

@@ -9,7 +9,8 @@ import pytest
 from buckets import OpenStore
 
 from ravenml.errors import RavenError
-from ravenml.store.s3 import S3Store, expected_crc
+from ravenml.store.s3 import S3Store
+from ravenml.store.s3_transfer import expected_crc
 
 
 class Asked(S3Store):
