@@ -33,10 +33,10 @@ import ravenml_unet.objective
 from ravenml.data.project import Project
 from ravenml.runs.events import EventWriter
 from ravenml.runs.run import Run
-from ravenml.toolkit.async_writer import Background
+from ravenml.toolkit.async_writer import AsyncWriter
 from ravenml_unet.augmentation.augmenter import Augmenter
 from ravenml_unet.data import Loader
-from ravenml_unet.keeping import Keeper
+from ravenml_unet.keeping import TorchCheckpointWriter
 from ravenml_unet.loop import TrainingLoop
 from ravenml_unet.previews import Previewer
 from ravenml_unet.settings import UNetSettings
@@ -134,8 +134,8 @@ def instrument(clock: Clock) -> None:
     clock.measure(torch.optim.Optimizer, "zero_grad", "optimizer")
     clock.measure(Augmenter, "__call__", "augmentation")
     clock.measure(TrainingLoop, "_validate", "validation")
-    clock.measure(Keeper, "keep_position", "checkpoints")
-    clock.measure(Keeper, "keep_best", "checkpoints")
+    clock.measure(TorchCheckpointWriter, "keep_position", "checkpoints")
+    clock.measure(TorchCheckpointWriter, "keep_best", "checkpoints")
     clock.measure(Previewer, "after_epoch", "previews")
     clock.measure(EventWriter, "write", "events")
     clock.measure(ravenml_unet.loop, "standardised", "preparing batches")
@@ -144,7 +144,7 @@ def instrument(clock: Clock) -> None:
     clock.measure(ravenml_unet.loop, "likeliest", "training metrics")
     clock.measure(ravenml_unet.loop, "segmentation_metrics", "training metrics")
     clock.measure_waiting(Loader, "batches", "waiting for batches")
-    clock.measure_beside(Background, "_do")
+    clock.measure_beside(AsyncWriter, "_do")
 
 
 class CountedRun(Run):

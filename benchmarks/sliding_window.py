@@ -82,12 +82,12 @@ def _raven(model: Any, device: Any, options: argparse.Namespace) -> Any:
     from ravenml.data.meta import ObjClass
     from ravenml.infer.modes.blending import blend, most_likely
     from ravenml.infer.modes.grid import Grid
-    from ravenml.infer.network import usual_batch_size
+    from ravenml.infer.network import default_batch_size
     from ravenml_unet.predict import UNetPredictor
 
     classes = [ObjClass(f"class {number}", "bitmap", "#000000") for number in range(CLASSES)]
     predictor = UNetPredictor(model, classes, (options.window, options.window), device, options.network)
-    batch = usual_batch_size(predictor)
+    batch = default_batch_size(predictor)
 
     def predict(image: np.ndarray) -> np.ndarray:
         window = (options.window, options.window)

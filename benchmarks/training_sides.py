@@ -30,15 +30,15 @@ from ravenml.data.project import Project
 from ravenml.data.samples import Samples
 from ravenml.data.split import default_split
 from ravenml.runs.run import Run
-from ravenml.toolkit.async_writer import Background
+from ravenml.toolkit.async_writer import AsyncWriter
 from ravenml.toolkit.augmentation.reading import read_augmentations
 from ravenml.toolkit.seeding import AUGMENTATION, derived_seed, epoch_order
 from ravenml_unet.augmentation.augmenter import Augmenter
-from ravenml_unet.classes import learned_classes
+from ravenml_unet.classes import choose_classes
 from ravenml_unet.data import ResizedSamples
 from ravenml_unet.device import choose_device, choose_precision
 from ravenml_unet.models.registry import create_model
-from ravenml_unet.preprocessing import standardised
+from ravenml_unet.preprocessing import standardise
 from ravenml_unet.settings import UNetSettings
 
 FOR_EVER = 100_000  # epochs: the process ends when nobody asks for more
@@ -81,10 +81,10 @@ class Gate:
             raise SystemExit  # what was written for the measurement goes away
 
 
-class KnownBackground(Background):
+class KnownBackground(AsyncWriter):
     """The plugin's work in the background, which somebody else can wait for as well."""
 
-    last: Background
+    last: AsyncWriter
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class Bare:
         self.autocast = torch.autocast(
             self.device.type, AUTOCAST.get(precision, torch.bfloat16), enabled=precision in AUTOCAST
         )
-        titles = [one.title for one in learned_classes(project, settings, None)]
+        titles = [one.title for one in choose_classes(project, settings, None)]
         items = default_split(project, notice=lambda text: None).train
         size = settings.input_size
         samples = ResizedSamples(Samples(project, items, titles, None), size.width, size.height)
@@ -147,7 +147,7 @@ class Bare:
             if self.augmenter is not None:
                 its = derived_seed(seed, None, AUGMENTATION, epoch, number)
                 images, labels = self.augmenter(images, labels, its)
-            yield standardised(images), labels
+            yield standardise(images), labels
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Forward."""

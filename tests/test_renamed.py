@@ -24,3 +24,23 @@ def test_an_old_name_gives_the_same_module_and_a_warning(old: str, monkeypatch: 
 def test_other_names_are_not_found() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"ravenml\.train\.nothing"):
         importlib.import_module("ravenml.train.nothing")
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("async_writer", "Background", "AsyncWriter"),
+        ("checkpoints", "Keeper", "CheckpointWriter"),
+        ("prefetch", "Kept", "MemoryCache"),
+        ("pretrained", "Start", "PretrainedWeights"),
+        ("pretrained", "read_start", "inspect_weights"),
+        ("previews", "beside_each_other", "stack_panels"),
+        ("resume_guard", "identity_of", "training_identity"),
+    ],
+)
+def test_an_old_name_within_a_module_gives_the_same_object_and_a_warning(
+    module: str, old: str, new: str
+) -> None:
+    found = importlib.import_module(f"ravenml.toolkit.{module}")
+    with pytest.warns(DeprecationWarning, match=f"{module}.{old} is now {new}; use that."):
+        assert getattr(found, old) is getattr(found, new)

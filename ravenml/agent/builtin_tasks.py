@@ -68,17 +68,17 @@ def infer_task() -> None:
     return.
     """
     from ravenml.infer.inputs import open_inputs
-    from ravenml.infer.job import Job, run_job
+    from ravenml.infer.job import InferenceJob, run_job
     from ravenml.infer.model_resolver import find_source
     from ravenml.infer.output import Output
     from ravenml.infer.predictor import model_plugin
-    from ravenml.infer.settings import read_asked
+    from ravenml.infer.settings import read_request
 
     project = _find_project()
     source = find_source(TaskPaths.MODEL_DIR)
-    asked = read_asked(Path(TaskPaths.TASK_CONFIG_PATH), None, {}, model_plugin(source.paths[0]))
+    asked = read_request(Path(TaskPaths.TASK_CONFIG_PATH), None, {}, model_plugin(source.paths[0]))
     output = Output(Path(TaskPaths.RESULTS_DIR) / project.name, [], False)
-    done = run_job(Job(source, open_inputs(str(project)), output, asked), _ReportedMeter)
+    done = run_job(InferenceJob(source, open_inputs(str(project)), output, asked), _ReportedMeter)
     if done.broken:
         raise InputError(f"{len(done.broken)} images could not be used: {done.broken[0]}")
     report_inference_finished()

@@ -16,10 +16,10 @@ from ravenml.runs.events import read_events, utc_timestamp
 from ravenml.runs.run import Run
 from ravenml.runs.secrets import redact
 from ravenml.store.model_state import pack_folder
-from ravenml.train.outcome import Outcome, architecture
+from ravenml.train.outcome import TrainResult, architecture
 
 
-def keep_result(run: Run, task: Task) -> Outcome:
+def keep_result(run: Run, task: Task) -> TrainResult:
     """Bring the result into the run's folder, and describe it in ``metadata.json``.
 
     A training's model is its best checkpoint, or the last where none was called best.  Whatever else lies
@@ -42,7 +42,7 @@ def keep_result(run: Run, task: Task) -> Outcome:
             models[""] = layout.MODEL_STATE
         except RavenError as error:
             run.text(f"There is no {layout.MODEL_STATE}: {error}", "warning")
-    outcome = Outcome(run.last_metrics(), models)
+    outcome = TrainResult(run.last_metrics(), models)
     _describe(run, outcome)
     return outcome
 
@@ -89,7 +89,7 @@ def _bring(source: Path, target: Path, copy: bool) -> None:
         raise to_user_error(error, target) from error
 
 
-def _describe(run: Run, outcome: Outcome) -> None:
+def _describe(run: Run, outcome: TrainResult) -> None:
     record = run.record
     names = ("plugin", "plugin_version", "mode", "dataset", "config")
     description: dict[str, Any] = {

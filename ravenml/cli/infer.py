@@ -107,20 +107,20 @@ def infer(
 
     from ravenml.errors import Interrupted, RavenError
     from ravenml.infer.inputs import open_inputs
-    from ravenml.infer.job import Job, run_job
+    from ravenml.infer.job import InferenceJob, run_job
     from ravenml.infer.model_resolver import find_source
     from ravenml.infer.output import Output
     from ravenml.infer.predictor import model_plugin
-    from ravenml.infer.settings import read_asked
+    from ravenml.infer.settings import read_request
 
     saved = _saved(save)
     source = find_source(model, fold)
     source.check_use(force)
     inputs = open_inputs(data)
     options = _options(mode, window, overlap, suffix, "probabilities" in saved)
-    asked = read_asked(Path(config) if config else None, preset, options, model_plugin(source.paths[0]))
+    request = read_request(Path(config) if config else None, preset, options, model_plugin(source.paths[0]))
     output = Output(Path(out).expanduser().absolute(), saved, link)
-    job = Job(source, inputs, output, asked, replace, device, batch_size, overwrite)
+    job = InferenceJob(source, inputs, output, request, replace, device, batch_size, overwrite)
     try:
         done = run_job(job)
     except KeyboardInterrupt:

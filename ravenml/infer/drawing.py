@@ -15,7 +15,7 @@ from ravenml.data.masks import draw, mask_type
 from ravenml.data.meta import ObjClass
 
 
-def result_mask(labels: Sequence[Label], size: tuple[int, int], classes: Sequence[ObjClass]) -> NDArray[Any]:
+def draw_mask(labels: Sequence[Label], size: tuple[int, int], classes: Sequence[ObjClass]) -> NDArray[Any]:
     """What was predicted as one mask (height, width): 0 for nothing, else the class's number from 1."""
     numbers = {one.title: index + 1 for index, one in enumerate(classes)}
     mask = np.zeros(size, mask_type(len(classes)))
@@ -26,7 +26,7 @@ def result_mask(labels: Sequence[Label], size: tuple[int, int], classes: Sequenc
     return mask
 
 
-def overlay(
+def draw_overlay(
     image: NDArray[np.uint8], labels: Sequence[Label], classes: Sequence[ObjClass]
 ) -> NDArray[np.uint8]:
     """The image with what was predicted laid over it: areas as a tint, rectangles as a frame."""

@@ -14,7 +14,7 @@ SCHEMA = 1
 SIZES = ("model_size", "original_size")
 
 
-def section(confusion: NDArray[np.int64], titles: Sequence[str], items: Sequence[str]) -> dict[str, Any]:
+def make_section(confusion: NDArray[np.int64], titles: Sequence[str], items: Sequence[str]) -> dict[str, Any]:
     """Confusion, scores, classes and images from matrices ``(N, C, C)`` of one size."""
     per_image = [
         {"item": item, **segmentation_metrics(one, titles)}
@@ -23,7 +23,7 @@ def section(confusion: NDArray[np.int64], titles: Sequence[str], items: Sequence
     return _section(confusion.sum(axis=0), titles, per_image)
 
 
-def per_class(
+def score_classes(
     confusion: NDArray[np.int64], titles: Sequence[str]
 ) -> dict[str, dict[str, float | int | None]]:
     """Scores of every class; None where there is nothing to divide by."""
@@ -45,7 +45,7 @@ def per_class(
     }
 
 
-def pooled(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def pool_evaluations(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """The evaluation of a k-fold run: every image as the fold saw it that did not learn from it.
 
     Args:
@@ -94,7 +94,7 @@ def _section(
     return {
         "confusion": total.tolist(),
         "scores": {name: v for name, v in segmentation_metrics(total, titles).items() if "/" not in name},
-        "per_class": per_class(total, titles),
+        "per_class": score_classes(total, titles),
         "per_image": per_image,
     }
 

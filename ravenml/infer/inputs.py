@@ -24,7 +24,7 @@ DATASET = "images"  # where images go that lie in no dataset
 
 
 @dataclass(frozen=True)
-class Picture:
+class InputImage:
     """An image, and its annotation where it has one."""
 
     dataset: str
@@ -53,10 +53,10 @@ class Inputs:
     path: Path
     meta: dict[str, Any]
     classes: list[ObjClass] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
+    pictures: list[InputImage] = field(default_factory=list)
     faults: list[DataProblem] = field(default_factory=list)
 
-    def read(self, picture: Picture) -> tuple[NDArray[np.uint8], EditableAnnotation]:
+    def read(self, picture: InputImage) -> tuple[NDArray[np.uint8], EditableAnnotation]:
         """Read an image, uint8 RGB, and what is known about it.
 
         Raises:
@@ -84,12 +84,13 @@ def open_inputs(data: str) -> Inputs:
     if path.is_file():
         if path.suffix.lower() not in EXTENSIONS:
             raise InputError(f"{path} is not an image; name a project, a folder of images, or an image.")
-        return Inputs(path, meta_json(), [], [Picture(DATASET, path.name, path)])
+        return Inputs(path, meta_json(), [], [InputImage(DATASET, path.name, path)])
     if (path / META).is_file():
         faults: list[DataProblem] = []
         project = Project.read(path, faults.append)
         pictures = [
-            Picture(item.dataset, item.name, item.image_path, item.annotation_path) for item in project.items
+            InputImage(item.dataset, item.name, item.image_path, item.annotation_path)
+            for item in project.items
         ]
         inputs = Inputs(path, read_meta_json(path / META), project.classes, pictures, faults)
     else:
@@ -99,7 +100,7 @@ def open_inputs(data: str) -> Inputs:
     return inputs
 
 
-def _pictures(root: Path) -> list[Picture]:
+def _pictures(root: Path) -> list[InputImage]:
     found: list[tuple[str, str, Path]] = []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -111,5 +112,7 @@ def _pictures(root: Path) -> list[Picture]:
     while beside in taken:
         number += 1
         beside = f"{DATASET}_{number}"
-    pictures = [Picture(beside if dataset == "." else dataset, name, path) for dataset, name, path in found]
+    pictures = [
+        InputImage(beside if dataset == "." else dataset, name, path) for dataset, name, path in found
+    ]
     return sorted(pictures, key=lambda one: (one.dataset, one.name))

@@ -15,39 +15,39 @@ from ravenml.data.editable_annotation import EditableAnnotation
 from ravenml.data.progress import ImageProgress
 from ravenml.data.writing import extended_meta
 from ravenml.errors import InputError, RavenError
-from ravenml.infer.inputs import Inputs, Picture
+from ravenml.infer.inputs import InputImage, Inputs
 from ravenml.infer.model_resolver import ModelSource
 from ravenml.infer.modes.base import Mode
 from ravenml.infer.modes.catalog import make_mode
-from ravenml.infer.modes.interface import Outcome
+from ravenml.infer.modes.interface import ModeResult
 from ravenml.infer.network_factory import load_network
 from ravenml.infer.output import PROBABILITIES, Output
 from ravenml.infer.predictor import model_plugin
-from ravenml.infer.settings import Asked, check_project, effective_mode
+from ravenml.infer.settings import InferenceRequest, check_project, effective_mode
 
 Read = tuple[NDArray[np.uint8], EditableAnnotation]
 _AT_ONCE = 2**22  # pixels of whole images that go through a network together; more would need much memory
 
 
 @dataclass
-class Job:
+class InferenceJob:
     """What is to be done.
 
     Attributes:
         source: the model.
         inputs: the images.
         output: where the results go.
-        asked: the config.
+        request: the config.
         replace: whether the objects that were there are dropped.
         device: as ``load`` takes it.
         batch_size: how many images at once; by default the device decides.
-        overwrite: whether results of other settings are done anew.
+        overwrite: whether results of other settings are replaced.
     """
 
     source: ModelSource
     inputs: Inputs
     output: Output
-    asked: Asked
+    request: InferenceRequest
     replace: bool = False
     device: str = "auto"
     batch_size: int | None = None
@@ -55,7 +55,7 @@ class Job:
 
 
 @dataclass
-class Done:
+class JobReport:
     """What became of it.
 
     Attributes:
@@ -71,39 +71,39 @@ class Done:
     took: str = ""
 
 
-def run_job(job: Job, meter: Callable[[int], ImageProgress] = ImageProgress) -> Done:
+def run_job(job: InferenceJob, meter: Callable[[int], ImageProgress] = ImageProgress) -> JobReport:
     """Annotate what is not annotated yet.
 
-    An image that is broken, or that the model fails on, is told and passed over.
+    An image that is broken, or that the model fails on, is reported and skipped.
 
     Raises:
         InputError: config, model and images do not fit together, or the output is in use.
         RavenError: the model cannot be loaded, or results cannot be written.
     """
     _check_apart(job.inputs.path, job.output.root)
-    request = _request(job)
-    job.output.begin(request, job.overwrite)
-    if job.asked.mode.get("save_probabilities") and PROBABILITIES not in job.output.saved:
+    fingerprint = _fingerprint(job)
+    job.output.begin(fingerprint, job.overwrite)
+    if job.request.mode.get("save_probabilities") and PROBABILITIES not in job.output.saved:
         job.output.saved = (*job.output.saved, PROBABILITIES)  # before it is asked what is done
     todo = [one for one in job.inputs.pictures if job.overwrite or not job.output.is_done(one)]
-    done = Done(kept=len(job.inputs.pictures) - len(todo))
-    mode = _prepared(job, request) if todo else None
+    done = JobReport(kept=len(job.inputs.pictures) - len(todo))
+    mode = _prepare(job, fingerprint) if todo else None
     with meter(len(todo)) as shown:
         for fault in job.inputs.faults:
-            _tell(done, shown, str(fault))
+            _report(done, shown, str(fault))
         if mode is not None:
             _annotate(job, mode, todo, done, shown)
         done.took = shown.summary()
     return done
 
 
-def _prepared(job: Job, request: dict[str, Any]) -> Mode:
+def _prepare(job: InferenceJob, fingerprint: dict[str, Any]) -> Mode:
     """Load the model, and describe the output."""
     plugin = model_plugin(job.source.paths[0])
-    network = load_network(job.source, plugin, job.asked, job.device, job.batch_size)
-    config = effective_mode(job.asked, network.predictor, f"_{plugin.name}")
+    network = load_network(job.source, plugin, job.request, job.device, job.batch_size)
+    config = effective_mode(job.request, network.predictor, f"_{plugin.name}")
     mode = make_mode(config, network, job.inputs.classes)
-    check_project(config, mode, [one.title for one in job.inputs.classes], job.asked.where)
+    check_project(config, mode, [one.title for one in job.inputs.classes], job.request.where)
     replaced = [one.title for one in job.inputs.classes] if job.replace else []
     try:
         meta = extended_meta(job.inputs.meta, mode.classes, mode.tags, replaced)
@@ -111,17 +111,19 @@ def _prepared(job: Job, request: dict[str, Any]) -> Mode:
         raise InputError(f"{error} (--suffix, or `mode.model_classes.add_suffix`)") from None
     if job.overwrite:
         job.output.forget(job.inputs.pictures)
-    job.output.describe(request, config.model_dump(), mode.classes, meta)
+    job.output.describe(fingerprint, config.model_dump(), mode.classes, meta)
     return mode
 
 
-def _annotate(job: Job, mode: Mode, todo: Sequence[Picture], done: Done, shown: ImageProgress) -> None:
+def _annotate(
+    job: InferenceJob, mode: Mode, todo: Sequence[InputImage], done: JobReport, shown: ImageProgress
+) -> None:
     """Read ahead in one thread, run the network in this one, write in a third."""
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
         pending: Future[None] | None = None
         try:
             for batch in _batches(job, mode, reader, todo, done, shown):
-                outcomes = _outcomes(mode, batch, done, shown)
+                outcomes = _predict(mode, batch, done, shown)
                 if pending is not None:
                     pending.result()  # one batch is written while the next is predicted, and no more are held
                 pending = writer.submit(_write, job, outcomes)
@@ -136,16 +138,16 @@ def _annotate(job: Job, mode: Mode, todo: Sequence[Picture], done: Done, shown: 
 
 
 def _batches(
-    job: Job,
+    job: InferenceJob,
     mode: Mode,
     reader: ThreadPoolExecutor,
-    todo: Sequence[Picture],
-    done: Done,
+    todo: Sequence[InputImage],
+    done: JobReport,
     shown: ImageProgress,
-) -> Iterator[list[tuple[Picture, Read]]]:
+) -> Iterator[list[tuple[InputImage, Read]]]:
     """The images that can be read; several at once only where the mode runs the network on whole images."""
     size = mode.network.batch_size if mode.config.name == "full_image" else 1
-    batch: list[tuple[Picture, Read]] = []
+    batch: list[tuple[InputImage, Read]] = []
     waiting = [(todo[0], reader.submit(job.inputs.read, todo[0]))]
     for index, picture in enumerate(todo):
         future = waiting.pop(0)[1]
@@ -154,7 +156,7 @@ def _batches(
         try:
             batch.append((picture, future.result()))
         except RavenError as fault:
-            _tell(done, shown, str(fault))
+            _report(done, shown, str(fault))
             shown.advance()
         if len(batch) == size or sum(read[0].shape[0] * read[0].shape[1] for _, read in batch) > _AT_ONCE:
             yield batch
@@ -163,39 +165,39 @@ def _batches(
         yield batch
 
 
-def _outcomes(
-    mode: Mode, batch: list[tuple[Picture, Read]], done: Done, shown: ImageProgress
-) -> list[tuple[Picture, Read, Outcome]]:
+def _predict(
+    mode: Mode, batch: list[tuple[InputImage, Read]], done: JobReport, shown: ImageProgress
+) -> list[tuple[InputImage, Read, ModeResult]]:
     try:
-        said = mode.annotate_all([read[0] for _, read in batch], [read[1] for _, read in batch])
-        return [(picture, read, one) for (picture, read), one in zip(batch, said, strict=True)]
+        results = mode.annotate_all([read[0] for _, read in batch], [read[1] for _, read in batch])
+        return [(picture, read, one) for (picture, read), one in zip(batch, results, strict=True)]
     except Exception as error:
         if len(batch) > 1:  # find out whose fault it is
-            return [one for single in batch for one in _outcomes(mode, [single], done, shown)]
+            return [one for single in batch for one in _predict(mode, [single], done, shown)]
         reason = str(error) if isinstance(error, RavenError) else f"{type(error).__name__}: {error}"
         path = batch[0][0].image_path
-        _tell(done, shown, reason if str(path) in reason else f"{path}: {reason}")
+        _report(done, shown, reason if str(path) in reason else f"{path}: {reason}")
         shown.advance()
         return []
 
 
-def _write(job: Job, outcomes: list[tuple[Picture, Read, Outcome]]) -> None:
+def _write(job: InferenceJob, outcomes: list[tuple[InputImage, Read, ModeResult]]) -> None:
     for picture, (image, _), outcome in outcomes:
         document = outcome.document.with_labels(outcome.added) if job.replace else outcome.document
         job.output.write(picture, image, document, outcome)
 
 
-def _tell(done: Done, shown: ImageProgress, reason: str) -> None:
+def _report(done: JobReport, shown: ImageProgress, reason: str) -> None:
     done.broken.append(reason)
     shown.line(f"Passed over: {reason}")
 
 
-def _request(job: Job) -> dict[str, Any]:
+def _fingerprint(job: InferenceJob) -> dict[str, Any]:
     """What decides the results, in words that a later call can compare."""
     return {
         "data": str(job.inputs.path),
         "model": job.source.fingerprint(),
-        "config": {"model": dict(job.asked.model), "mode": dict(job.asked.mode)},
+        "config": {"model": dict(job.request.model), "mode": dict(job.request.mode)},
         "replace": job.replace,
         "save": sorted(job.output.saved),
         "link": job.output.link,

@@ -10,6 +10,7 @@ from typing import Any
 from ravenml.common.io import read_json
 from ravenml.config.home import cache_dir, runs_dir
 from ravenml.errors import InputError, RavenError
+from ravenml.renamed import former_names
 from ravenml.runs import layout
 from ravenml.store.base import Store
 from ravenml.store.factory import bucket, local_models
@@ -17,6 +18,8 @@ from ravenml.store.local_store import FolderStore
 from ravenml.store.model_state import CONFIG, read_config
 from ravenml.store.models import find_model, pull_model, read_metadata
 from ravenml.store.results import METADATA
+
+__getattr__ = former_names(__name__, {"one_model": "find_one_model"})
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def find_source(model: str, fold: int | None = None) -> ModelSource:
     return _of_stores(model, fold)
 
 
-def one_model(model: str) -> Path:
+def find_one_model(model: str) -> Path:
     """Where one model lies: a path as it was given, the folder of a run, or the file of a stored model.
 
     Args:
@@ -122,8 +125,8 @@ def _of_path(name: str, path: Path, fold: int | None) -> ModelSource:
     if path.is_file():
         config = read_config(path)
         # A file in a store's folder has its metadata beside it.
-        told = (_read(one) for one in path.parent.glob(f"{Path(METADATA).name}*.json"))
-        mine = next((one for one in told if path.name in _names(one)), {})
+        entries = (_read(one) for one in path.parent.glob(f"{Path(METADATA).name}*.json"))
+        mine = next((one for one in entries if path.name in _names(one)), {})
         transfer_only = bool(mine.get("transfer_only"))
         classless = not (config.get("out_classes") or config.get("classes"))
     return ModelSource(name, (path,), transfer_only, classless)
@@ -207,9 +210,9 @@ def _digest(path: Path) -> str:
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:32]
-    told = [
+    entries = [
         (one.relative_to(path).as_posix(), one.stat().st_size, one.stat().st_mtime_ns)
         for one in sorted(path.rglob("*"))
         if one.is_file()
     ]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr(entries).encode()).hexdigest()[:32]

@@ -68,15 +68,15 @@ class PredictorNetwork:
         self.classes: Sequence[ObjClass] = list(classes)
         detects = predictor.task == "detection"
         self.tags: Sequence[TagMeta] = [TagMeta(CONFIDENCE, "any_number")] if detects else []
-        self.batch_size = batch_size or usual_batch_size(predictor)
+        self.batch_size = batch_size or default_batch_size(predictor)
         self.before: Callable[[], None] = lambda: None
 
     def infer(
         self, images: NDArray[np.uint8], documents: Sequence[EditableAnnotation], probabilities: bool = False
     ) -> list[Prediction]:
         """Run the predictor on images of one size."""
-        said = self.run(images, probabilities)
-        return [self.prediction(one, images.shape[1:3], probabilities) for one in said]
+        results = self.run(images, probabilities)
+        return [self.prediction(one, images.shape[1:3], probabilities) for one in results]
 
     def run(self, images: NDArray[np.uint8], probabilities: bool = False) -> Sequence[Any]:
         """What the predictor says about each image, as numbers; `prediction` makes objects of one."""
@@ -85,13 +85,13 @@ class PredictorNetwork:
             return list(self.predictor.predict(images, want="probabilities"))
         return list(self.predictor.predict(images))
 
-    def prediction(self, said: Any, size: tuple[int, ...], probabilities: bool = False) -> Prediction:
-        """Objects, out of what the predictor said about an image of ``size`` (height, width)."""
+    def prediction(self, result: Any, size: tuple[int, ...], probabilities: bool = False) -> Prediction:
+        """Objects, out of what the predictor result about an image of ``size`` (height, width)."""
         if self.predictor.task == "detection":
-            return Prediction(self._boxes(said, size))
+            return Prediction(self._boxes(result, size))
         if probabilities:
-            return Prediction(probabilities=said)
-        numbers = np.asarray(said)
+            return Prediction(probabilities=result)
+        numbers = np.asarray(result)
         if len(self.classes) > 1:
             numbers = numbers + (1 if len(self.classes) < 256 else np.uint16(1))
         return Prediction(segments(numbers, self.classes))
@@ -111,7 +111,7 @@ class PredictorNetwork:
         return labels
 
 
-def usual_batch_size(predictor: Predictor) -> int:
+def default_batch_size(predictor: Predictor) -> int:
     """How many images of the network's size go through it at once: its own choice, else by its device."""
     own = getattr(predictor, "batch_size", None)
     return int(own) if own else _BATCH.get(str(getattr(predictor, "device", "cpu")).split(":")[0], 1)

@@ -5,31 +5,31 @@ from __future__ import annotations
 from ravenml.infer.model_resolver import ModelSource
 from ravenml.infer.network import Ensemble, PredictorNetwork, result_classes
 from ravenml.infer.predictor import load_predictor
-from ravenml.infer.settings import Asked, configure
+from ravenml.infer.settings import InferenceRequest, configure
 from ravenml.plugin.discovery import Plugin
 
 
 def load_network(
     source: ModelSource,
     plugin: Plugin,
-    asked: Asked,
+    request: InferenceRequest,
     device: str = "auto",
     batch_size: int | None = None,
 ) -> PredictorNetwork:
-    """Load a model, all folds' of a k-fold run, and tell it what was asked of it.
+    """Load a model, all folds' of a k-fold run, and tell it what was request of it.
 
     Args:
         source: where it lies.
         plugin: whose it is.
-        asked: what the user set; the model has the section ``model`` of it.
+        request: what the user set; the model has the section ``model`` of it.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …
         batch_size: how many images go through it together; by default the model decides.
 
     Raises:
-        RavenError: it cannot be loaded, or does not know what is asked of it.
+        RavenError: it cannot be loaded, or does not know what is request of it.
     """
     predictors = [load_predictor(path, device) for path in source.paths]
     for one in predictors:
-        configure(one, asked.model, plugin, asked.where)
+        configure(one, request.model, plugin, request.where)
     predictor = predictors[0] if len(predictors) == 1 else Ensemble(predictors, source.name)
     return PredictorNetwork(predictor, result_classes(predictor, source.paths[0]), batch_size)

@@ -16,9 +16,9 @@ from ravenml.data.images import encode_png
 from ravenml.data.meta import ObjClass
 from ravenml.data.writing import ProjectWriter, dataset_folder
 from ravenml.errors import InputError
-from ravenml.infer.drawing import overlay, result_mask
-from ravenml.infer.inputs import Picture
-from ravenml.infer.modes.interface import Outcome
+from ravenml.infer.drawing import draw_mask, draw_overlay
+from ravenml.infer.inputs import InputImage
+from ravenml.infer.modes.interface import ModeResult
 
 RECORD = "infer.json"
 SCHEMA = 1
@@ -42,7 +42,7 @@ class Output:
         self.classes: list[ObjClass] = []
 
     def begin(self, request: Mapping[str, Any], overwrite: bool) -> None:
-        """Claim the folder for what is asked for; one that was made by the same request is gone on with.
+        """Claim the folder for what is asked for; one that was made by the same request is resumed.
 
         Raises:
             InputError: something else lies there.
@@ -62,7 +62,7 @@ class Output:
         ):
             raise InputError(f"{self.root} is not empty, and no results of `raven infer`; name a new folder.")
 
-    def forget(self, pictures: Sequence[Picture]) -> None:
+    def forget(self, pictures: Sequence[InputImage]) -> None:
         """Remove all annotations, so that their results count as missing, and what else is there of images
         that are not among ``pictures``.
         """
@@ -95,7 +95,7 @@ class Output:
         record = {"v": SCHEMA, "request": dict(request), "mode": dict(mode), "masks": titles}
         write_json(self.root / RECORD, record)
 
-    def is_done(self, picture: Picture) -> bool:
+    def is_done(self, picture: InputImage) -> bool:
         """Whether an image's results are there, and newer than what they were made from."""
         item = self.writer.item(picture.dataset, picture.name)
         wanted = [self.place(picture, kind) for kind in self.saved]
@@ -105,19 +105,19 @@ class Output:
         sources = [path for path in (picture.image_path, picture.annotation_path) if path is not None]
         return all(not path.exists() or path.stat().st_mtime <= made for path in sources)
 
-    def place(self, picture: Picture, kind: str) -> Path:
+    def place(self, picture: InputImage, kind: str) -> Path:
         """Where an image's mask, overlay or probabilities lie."""
         return dataset_folder(self.root, picture.dataset) / kind / f"{picture.name}{_SUFFIX[kind]}"
 
     def write(
-        self, picture: Picture, image: NDArray[np.uint8], document: EditableAnnotation, outcome: Outcome
+        self, picture: InputImage, image: NDArray[np.uint8], document: EditableAnnotation, outcome: ModeResult
     ) -> None:
         """Write an image's results; its annotation last, so that what is there is whole."""
         if MASKS in self.saved:
-            mask = result_mask(outcome.predicted, document.size, self.classes)
+            mask = draw_mask(outcome.predicted, document.size, self.classes)
             write_bytes(self.place(picture, MASKS), encode_png(mask))
         if OVERLAYS in self.saved:
-            shown = overlay(image, outcome.added, self.classes)
+            shown = draw_overlay(image, outcome.added, self.classes)
             write_bytes(self.place(picture, OVERLAYS), encode_png(shown))
         if PROBABILITIES in self.saved and outcome.probabilities is not None:
             with atomic_open(self.place(picture, PROBABILITIES)) as file:

@@ -79,7 +79,7 @@ def model_plugin(model: Path) -> Plugin:
         RavenError: it is not a model, or no plugin that is installed can use it.
     """
     if model.is_dir() and not (model / CONFIG).is_file():
-        found = accepting(model)
+        found = find_accepting(model)
         if found is None:
             raise RavenError(
                 f"{model} is not a model: it has no {CONFIG}, and no installed plugin knows such a folder."
@@ -98,7 +98,7 @@ def model_plugin(model: Path) -> Plugin:
     return plugin
 
 
-def accepting(folder: Path) -> Plugin | None:
+def find_accepting(folder: Path) -> Plugin | None:
     """The first plugin that says that it can use a folder, such as another program's training."""
     for plugin in plugins(PREDICT).values():
         try:

@@ -13,7 +13,7 @@ from ravenml.config.config import read_yaml
 from ravenml.data.problems import suggestion
 from ravenml.errors import InputError
 from ravenml.infer.modes.base import Mode
-from ravenml.infer.modes.catalog import effective_config, merged
+from ravenml.infer.modes.catalog import effective_config, merge
 from ravenml.infer.modes.configs import ALL, BboxesConfig, ModeConfig
 from ravenml.infer.predictor import Predictor
 from ravenml.plugin.discovery import Plugin
@@ -23,7 +23,7 @@ _IOU = 0.4
 
 
 @dataclass(frozen=True)
-class Asked:
+class InferenceRequest:
     """What was asked for, before a model was looked at.
 
     Attributes:
@@ -39,12 +39,12 @@ class Asked:
     spelled: Mapping[tuple[str, ...], str]
 
 
-def read_asked(
+def read_request(
     config: Path | None,
     preset: str | None,
     options: Mapping[tuple[str, ...], tuple[str, Any]],
     plugin: Plugin,
-) -> Asked:
+) -> InferenceRequest:
     """Put a config file or a preset, and above it the command line's options, together.
 
     Args:
@@ -72,40 +72,40 @@ def read_asked(
         nested: Any = value
         for name in reversed(path[1:]):
             nested = {name: nested}
-        mode = merged(mode, nested)
+        mode = merge(mode, nested)
     spelled = {path: option for path, (option, _) in options.items()}
-    return Asked(content.get("model", {}), mode, where, spelled)
+    return InferenceRequest(content.get("model", {}), mode, where, spelled)
 
 
-def effective_mode(asked: Asked, predictor: Predictor, suffix: str) -> ModeConfig:
+def effective_mode(request: InferenceRequest, predictor: Predictor, suffix: str) -> ModeConfig:
     """The mode's config with every default filled in.
 
     The command's own defaults lie between what was given and the contract's: windows are of the network's
     size and overlap by an eighth, and of boxes that overlap much the surest stays.
 
     Args:
-        asked: what was given.
+        request: what was given.
         predictor: the model.
         suffix: what is added to the names of its classes by default.
 
     Raises:
         InputError: an unknown mode or field, an unusable value, or a mode that the model is not made for.
     """
-    name = asked.mode.get("name") or _fitting(asked.mode, predictor)
+    name = request.mode.get("name") or _fitting(request.mode, predictor)
     width, height = predictor.input_size
-    window = merged({"width": width, "height": height}, _mapping(asked.mode.get("window")))
+    window = merge({"width": width, "height": height}, _mapping(request.mode.get("window")))
     eighth = {"x": _eighth(window.get("width")), "y": _eighth(window.get("height"))}
     default: dict[str, Any] = {"name": name, "model_classes": {"add_suffix": suffix}}
     if str(name).startswith("sliding_window"):
         default |= {"window": window, "min_overlap": eighth}
     if name == "sliding_window_det":
         default["nms_after"] = {"enable": True, "iou_threshold": _IOU}
-    config = effective_config({**asked.mode, "name": name}, default, asked.where, asked.spelled)
-    _check_task(config, predictor, asked.where)
+    config = effective_config({**request.mode, "name": name}, default, request.where, request.spelled)
+    _check_task(config, predictor, request.where)
     titles = [title for title in predictor.classes]
     field = ("mode", "model_classes", "save_classes")
-    said = asked.spelled.get(field, f"{asked.where}: `{'.'.join(field)}`")
-    _check_names(said, config.model_classes.save_classes, titles)
+    label = request.spelled.get(field, f"{request.where}: `{'.'.join(field)}`")
+    _check_names(label, config.model_classes.save_classes, titles)
     return config
 
 
@@ -187,10 +187,10 @@ def _check_task(config: ModeConfig, predictor: Predictor, where: str) -> None:
         )
 
 
-def _check_names(said: str, chosen: str | list[str], known: list[str]) -> None:
+def _check_names(label: str, chosen: str | list[str], known: list[str]) -> None:
     for title in [] if chosen == ALL else chosen:
         if title not in known:
-            raise InputError(f'{said}: there is no class "{title}"; {suggestion(title, known)}.')
+            raise InputError(f'{label}: there is no class "{title}"; {suggestion(title, known)}.')
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -23,7 +23,7 @@ from ravenml.data.editable_annotation import EditableAnnotation
 from ravenml.errors import RavenError
 from ravenml.infer.modes.areas import FullImage
 from ravenml.infer.modes.base import Mode
-from ravenml.infer.modes.interface import Outcome
+from ravenml.infer.modes.interface import ModeResult
 from ravenml.serve.loaded_model import ServedModel
 from ravenml.serve.predict_params import PredictParams
 from ravenml.serve.responses import above_threshold, encode
@@ -214,7 +214,7 @@ class Engine:
             work.lap("network")
             self._pool.submit(self._finish, work, outcome)
 
-    def _outcomes(self, batch: Sequence[Work]) -> list[Callable[[], Outcome]]:
+    def _outcomes(self, batch: Sequence[Work]) -> list[Callable[[], ModeResult]]:
         """What gives each image's outcome; objects are made of a network's numbers in the pool."""
         mode, network = batch[0].mode, self.served.network
         network.before = batch[0].check_deadline if len(batch) == 1 else lambda: None
@@ -224,7 +224,7 @@ class Engine:
         probable = mode.config.save_probabilities
         results = network.run(np.stack([work.image for work in batch]), probable)
 
-        def outcome_of(work: Work, numbers: Any) -> Outcome:
+        def outcome_of(work: Work, numbers: Any) -> ModeResult:
             return mode.outcome(network.prediction(numbers, work.document.size, probable), work.document)
 
         return [
@@ -232,7 +232,7 @@ class Engine:
             for work, numbers in zip(batch, results, strict=True)
         ]
 
-    def _finish(self, work: Work, outcome_of: Callable[[], Outcome]) -> None:
+    def _finish(self, work: Work, outcome_of: Callable[[], ModeResult]) -> None:
         try:
             if work.is_over():
                 return

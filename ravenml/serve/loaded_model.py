@@ -15,12 +15,12 @@ from ravenml.data.meta import ObjClass
 from ravenml.errors import RavenError
 from ravenml.infer.model_resolver import ModelSource, find_source
 from ravenml.infer.modes.base import Mode
-from ravenml.infer.modes.catalog import MODES, make_mode, merged
+from ravenml.infer.modes.catalog import MODES, make_mode, merge
 from ravenml.infer.modes.configs import BboxesConfig
 from ravenml.infer.network import PredictorNetwork
 from ravenml.infer.network_factory import load_network
 from ravenml.infer.predictor import Predictor, model_plugin
-from ravenml.infer.settings import Asked, effective_mode, read_asked
+from ravenml.infer.settings import InferenceRequest, effective_mode, read_request
 from ravenml.plugin.discovery import Plugin
 from ravenml.runs import layout
 from ravenml.runs.secrets import redact
@@ -47,7 +47,7 @@ class ServedModel:
     plugin: Plugin
     predictor: Predictor
     network: PredictorNetwork
-    asked: Asked
+    asked: InferenceRequest
     _modes: OrderedDict[bytes, Mode] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -78,7 +78,7 @@ class ServedModel:
         source = find_source(model, fold)
         source.check_use(force)
         plugin = model_plugin(source.paths[0])
-        asked = read_asked(config, None, {}, plugin)
+        asked = read_request(config, None, {}, plugin)
         network = load_network(source, plugin, asked, device, batch_size)
         served = cls(source, plugin, network.predictor, network, asked)
         served.mode(PredictParams())  # a config that does not fit is told at once
@@ -99,7 +99,7 @@ class ServedModel:
         if params.mode.get("name", base.get("name")) != base.get("name"):
             base = {}  # another mode's fields would be unknown to this one
         where = params.where if params.mode else self.asked.where
-        asked = Asked({}, merged(base, params.mode), where, params.spelled)
+        asked = InferenceRequest({}, merge(base, params.mode), where, params.spelled)
         config = effective_mode(asked, self.predictor, "")
         if params.threshold is not None and self.predictor.task == "segmentation":
             config = config.model_copy(update={"save_probabilities": True})

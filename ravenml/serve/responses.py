@@ -14,16 +14,16 @@ from ravenml.data.editable_annotation import Label
 from ravenml.data.geometry import Bitmap
 from ravenml.data.images import encode_png
 from ravenml.data.meta import ObjClass
-from ravenml.infer.drawing import overlay, result_mask
+from ravenml.infer.drawing import draw_mask, draw_overlay
 from ravenml.infer.modes.base import Mode
-from ravenml.infer.modes.interface import Outcome
+from ravenml.infer.modes.interface import ModeResult
 from ravenml.infer.network import CONFIDENCE
 
 MEDIA = {"annotation": "application/json", "mask": "image/png", "overlay": "image/png"}
 _QUICK = 1  # PNG's level: an answer is sent once, and the processor has better things to do
 
 
-def encode(kind: str, image: NDArray[np.uint8], outcome: Outcome, classes: Sequence[ObjClass]) -> bytes:
+def encode(kind: str, image: NDArray[np.uint8], outcome: ModeResult, classes: Sequence[ObjClass]) -> bytes:
     """The bytes of an answer.
 
     Args:
@@ -33,13 +33,13 @@ def encode(kind: str, image: NDArray[np.uint8], outcome: Outcome, classes: Seque
         classes: those of the results; a mask numbers them from 1.
     """
     if kind == "mask":
-        return encode_png(result_mask(outcome.predicted, outcome.document.size, classes), _QUICK)
+        return encode_png(draw_mask(outcome.predicted, outcome.document.size, classes), _QUICK)
     if kind == "overlay":
-        return encode_png(overlay(image, outcome.added, classes), _QUICK)
+        return encode_png(draw_overlay(image, outcome.added, classes), _QUICK)
     return orjson.dumps(outcome.document.to_json())
 
 
-def above_threshold(outcome: Outcome, threshold: float, mode: Mode) -> Outcome:
+def above_threshold(outcome: ModeResult, threshold: float, mode: Mode) -> ModeResult:
     """The same without what the model is less sure of: boxes by their confidence, areas pixel by pixel."""
     numbers = {mode.title(one.title): index for index, one in enumerate(mode.network.classes)}
     kept: dict[int, Label | None] = {}
@@ -48,7 +48,7 @@ def above_threshold(outcome: Outcome, threshold: float, mode: Mode) -> Outcome:
     added = [one for label in outcome.added if (one := kept[id(label)]) is not None]
     labels = [kept.get(id(label), label) for label in outcome.document.labels]
     document = outcome.document.with_labels(one for one in labels if one is not None)
-    return Outcome(document, added, outcome.probabilities)
+    return ModeResult(document, added, outcome.probabilities)
 
 
 def _above(

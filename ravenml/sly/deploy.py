@@ -60,7 +60,7 @@ def serve_task(load: Callable[[], ServedModel]) -> None:
 def _served_model(model: SingleImageInferenceBase) -> ServedModel:
     """A network that was written with the SDK, as the server wants it."""
     from ravenml.infer.model_resolver import ModelSource
-    from ravenml.infer.settings import Asked
+    from ravenml.infer.settings import InferenceRequest
     from ravenml.serve.loaded_model import ServedModel
     from ravenml.serve.predict_params import PredictParams
 
@@ -75,7 +75,7 @@ def _served_model(model: SingleImageInferenceBase) -> ServedModel:
     # What the server tells of the plugin; its program knows no more than its folder.
     plugin: Any = SimpleNamespace(name=Path.cwd().name, version="?")
     where = Path(TaskPaths.TASK_CONFIG_PATH)
-    asked = Asked({}, read_json(where).get(MODE) or {}, where.name, {})
+    asked = InferenceRequest({}, read_json(where).get(MODE) or {}, where.name, {})
     source = ModelSource("model", (Path(TaskPaths.MODEL_DIR),))
     # Of a network, the server asks what every mode does, and what `PluginNetwork` gives.
     network_of_server: Any = network

@@ -6,10 +6,14 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from ravenml.renamed import former_names
+
+__getattr__ = former_names(__name__, {"Background": "AsyncWriter"})
+
 MOST = 8  # pieces of work that may wait; each holds what it is to write
 
 
-class Background:
+class AsyncWriter:
     """One thread that does one piece of work after the other, in the order in which they came.
 
     It must be given what no longer changes: copies of weights, not the weights that are being trained.  A
@@ -25,7 +29,7 @@ class Background:
         self._waiting: deque[Future[None]] = deque()
         self._failed = False
 
-    def __enter__(self) -> Background:
+    def __enter__(self) -> AsyncWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -26,10 +26,19 @@ from ravenml.common.io import write_bytes
 from ravenml.renamed import former_names
 from ravenml.runs import layout
 from ravenml.runs.run import Run
-from ravenml.toolkit.async_writer import Background
+from ravenml.toolkit.async_writer import AsyncWriter
 from ravenml.toolkit.hyperparameters import LoopSettings
 
-__getattr__ = former_names(__name__, {"Keeper": "CheckpointWriter", "moment": "checkpoint_label"})
+__getattr__ = former_names(
+    __name__,
+    {
+        "states": "list_states",
+        "chosen_checkpoint": "select_checkpoint",
+        "link": "hard_link",
+        "Keeper": "CheckpointWriter",
+        "moment": "checkpoint_label",
+    },
+)
 
 
 @dataclass
@@ -67,7 +76,7 @@ def best_name(epochs_done: float, suffix: str) -> str:
     return f"model_{math.ceil(epochs_done):03d}_best{suffix}"
 
 
-def states(folder: Path, suffix: str) -> list[Path]:
+def list_states(folder: Path, suffix: str) -> list[Path]:
     """All states in the folder, the furthest one first."""
     name = re.compile(rf"state_(\d+)(?:_(\d+))?{re.escape(suffix)}")
     found = [
@@ -84,7 +93,7 @@ def remove_others(folder: Path, pattern: str, keep: set[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def chosen_checkpoint(folder: Path, suffix: str) -> Path | None:
+def select_checkpoint(folder: Path, suffix: str) -> Path | None:
     """The best weights in a folder of checkpoints, else the last, else the newest; None: there are none."""
     end = re.escape(suffix)
     names = (rf"model_(\d+)_best{end}", rf"model_(\d+)(_\d+)?_last{end}", rf"model_(\d+){end}")
@@ -96,17 +105,17 @@ def chosen_checkpoint(folder: Path, suffix: str) -> Path | None:
     return None
 
 
-def link(there: Path, path: Path) -> None:
-    """Give the file ``there`` a second name, or copy it where the file system knows no second names."""
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.unlink(missing_ok=True)
+def hard_link(source: Path, path: Path) -> None:
+    """Give the file ``source`` a second name, or copy it where the file system knows no second names."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
     try:
-        os.link(there, beside)
+        os.link(source, temporary)
     except OSError:
-        write_bytes(path, there.read_bytes())
+        write_bytes(path, source.read_bytes())
         return
-    os.replace(beside, path)
-    beside.unlink(missing_ok=True)  # it stays where both are names of one file already
+    os.replace(temporary, path)
+    temporary.unlink(missing_ok=True)  # it stays where both are names of one file already
 
 
 class CheckpointWriter:
@@ -127,7 +136,7 @@ class CheckpointWriter:
     suffix: ClassVar[str]
     state_suffix: ClassVar[str]
 
-    def __init__(self, run: Run, settings: LoopSettings, background: Background) -> None:
+    def __init__(self, run: Run, settings: LoopSettings, background: AsyncWriter) -> None:
         self.run, self.settings, self.background = run, settings, background
         self.folder = run.path / layout.CHECKPOINTS
         self.folder.mkdir(exist_ok=True)
@@ -161,7 +170,7 @@ class CheckpointWriter:
         self.background.do(partial(self._write_best, path, weights, step, epoch, metric))
 
     def keep_position(self, model: Any, name: str, state: Position, epoch: float) -> None:
-        """Write weights, and the state that a training can be gone on with from there."""
+        """Write weights, and the state from which a training can resume there."""
         path = self.folder / name
         weights = self._weights_now(model, state.step, path)
         self.background.do(partial(self._write_position, path, weights, deepcopy(state), epoch))
@@ -197,7 +206,7 @@ class CheckpointWriter:
 
     def _write(self, path: Path, weights: Any) -> None:
         if isinstance(weights, Path):
-            link(weights, path)
+            hard_link(weights, path)
         else:
             self.write_weights(path, weights)
 

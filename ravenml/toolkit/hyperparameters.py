@@ -8,8 +8,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ravenml.renamed import former_names
 from ravenml.toolkit.augmentation.templates import NONE, TEMPLATES
 from ravenml.train.settings import TrainSettings, shown
+
+__getattr__ = former_names(__name__, {"whole_path": "absolute_if_exists"})
 
 
 class InputSize(BaseModel):
@@ -83,7 +86,7 @@ class DatasetTags(BaseModel):
         return self
 
 
-def whole_path(value: str | None) -> str | None:
+def absolute_if_exists(value: str | None) -> str | None:
     """The absolute path of a file or folder that exists; anything else as it is."""
     if value is None or value in (NONE, *TEMPLATES):
         return value
@@ -278,8 +281,8 @@ class LoopSettings(TrainSettings):
     @field_validator("weights", "augmentations", mode="after")
     @classmethod
     def _whole_path(cls, value: str | None) -> str | None:
-        """Files are written down whole, so that a run can be gone on with from another folder."""
-        return whole_path(value)
+        """Paths become absolute, so that a run can be resumed from another folder."""
+        return absolute_if_exists(value)
 
     @field_validator("milestones", mode="after")
     @classmethod

@@ -14,11 +14,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from ravenml.renamed import former_names
+
+__getattr__ = former_names(
+    __name__,
+    {"confusion_picture": "plot_confusion", "curves_picture": "plot_curves", "drawn": "render_figure"},
+)
+
 DPI = 100
 LEGIBLE = 24  # with more classes than this, the cells' numbers are left out
 
 
-def confusion_picture(confusion: NDArray[np.int64], titles: Sequence[str]) -> NDArray[np.uint8]:
+def plot_confusion(confusion: NDArray[np.int64], titles: Sequence[str]) -> NDArray[np.uint8]:
     """A confusion matrix whose rows, the true classes, add up to 100 %: uint8 RGB.
 
     Args:
@@ -45,10 +52,10 @@ def confusion_picture(confusion: NDArray[np.int64], titles: Sequence[str]) -> ND
                 axes.text(
                     column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour, fontsize=7
                 )
-    return drawn(figure)
+    return render_figure(figure)
 
 
-def curves_picture(
+def plot_curves(
     curves: Mapping[str, Sequence[tuple[float, float]]], scores: Sequence[str]
 ) -> NDArray[np.uint8]:
     """Losses, scores and learning rate over the epochs, side by side: uint8 RGB.
@@ -78,10 +85,10 @@ def curves_picture(
             axes.set_ylim(0, 1)
         if axes.lines:
             axes.legend()
-    return drawn(figure)
+    return render_figure(figure)
 
 
-def drawn(figure: Any) -> NDArray[np.uint8]:
+def render_figure(figure: Any) -> NDArray[np.uint8]:
     """The figure's pixels: uint8 RGB."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

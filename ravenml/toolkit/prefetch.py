@@ -69,19 +69,19 @@ class MemoryCache(Generic[Arrays]):
     def __init__(self, make: Callable[[int], Arrays], memory: int | None = None) -> None:
         self._make = make
         self._free = memory_for_images() if memory is None else memory
-        self._kept: dict[int, Arrays] = {}
+        self._cached: dict[int, Arrays] = {}
 
     def __getitem__(self, index: int) -> Arrays:
-        kept = self._kept.get(index)
-        if kept is not None:
-            return kept
+        cached = self._cached.get(index)
+        if cached is not None:
+            return cached
         made = self._make(index)
         size = sum(array.nbytes for array in made)
-        # Two threads may both take the last room: the limit is exceeded by an image or two, no more.
+        # Two threads may both take the last free bytes: the limit is exceeded by an image or two, no more.
         if size <= self._free:
             self._free -= size
             # Copies: an image that needed no resizing is a view of a file that would stay open.
             copies = [np.array(array) for array in made]
             made = type(made)(*copies) if hasattr(made, "_fields") else type(made)(copies)
-            self._kept[index] = made
+            self._cached[index] = made
         return made

@@ -8,10 +8,13 @@ from typing import Any
 from ravenml.data.problems import suggestion
 from ravenml.data.split import Split
 from ravenml.errors import InputError
+from ravenml.renamed import former_names
 from ravenml.toolkit.hyperparameters import LoopSettings
 
+__getattr__ = former_names(__name__, {"parts": "split_parts"})
 
-def parts(split: Split) -> dict[str, list[Any]]:
+
+def split_parts(split: Split) -> dict[str, list[Any]]:
     """The split's items by the name that files and metrics use."""
     return {"train": list(split.train), "val": list(split.val)}
 
@@ -22,7 +25,7 @@ def check_parts(split: Split) -> None:
     Raises:
         InputError: with the part's name.
     """
-    for kind, items in parts(split).items():
+    for kind, items in split_parts(split).items():
         if not items:
             raise InputError(f"The {kind} part of the split is empty; give it at least one image.")
 

@@ -10,15 +10,27 @@ from typing import Any
 from ravenml.common.io import read_json
 from ravenml.data.project import ObjClass
 from ravenml.errors import InputError
+from ravenml.renamed import former_names
 from ravenml.runs import layout
 from ravenml.store.model_state import read_config
-from ravenml.toolkit.checkpoints import chosen_checkpoint
+from ravenml.toolkit.checkpoints import select_checkpoint
 
-Told = Callable[[Mapping[str, Any]], tuple[Any, Any]]
+__getattr__ = former_names(
+    __name__,
+    {
+        "Start": "PretrainedWeights",
+        "Told": "ReadState",
+        "told_by_us": "read_run_state",
+        "read_start": "inspect_weights",
+        "classes_to_go_on_with": "match_classes",
+    },
+)
+
+ReadState = Callable[[Mapping[str, Any]], tuple[Any, Any]]
 
 
 @dataclass(frozen=True)
-class Start:
+class PretrainedWeights:
     """What trained weights say of themselves; None where they do not.
 
     Attributes:
@@ -39,18 +51,18 @@ class Start:
         return self.path.suffix == ".tar"
 
 
-def told_by_us(state: Mapping[str, Any]) -> tuple[Any, Any]:
+def read_run_state(state: Mapping[str, Any]) -> tuple[Any, Any]:
     """Architecture and input size from a run's ``info/ui_state.json``."""
     return state["plugin"]["model"], state["plugin"]["input_size"]
 
 
-def read_start(path: Path, suffix: str, told: Told = told_by_us) -> Start:
+def inspect_weights(path: Path, suffix: str, read_state: ReadState = read_run_state) -> PretrainedWeights:
     """Look at what ``--weights`` names, without reading the weights.
 
     Args:
         path: weights, a ``model-state.tar``, or the folder of a training.
         suffix: of the plugin's own files of weights.
-        told: from the content of a training's ``info/ui_state.json`` to the architecture and
+        read_state: from the content of a training's ``info/ui_state.json`` to the architecture and
             ``{"width", "height"}``.
 
     Raises:
@@ -62,21 +74,23 @@ def read_start(path: Path, suffix: str, told: Told = told_by_us) -> Start:
             f"weights: {path} does not exist; give a {suffix} file, a model-state.tar or a training's folder."
         )
     if path.is_dir():
-        found = chosen_checkpoint(path / layout.CHECKPOINTS, suffix)
+        found = select_checkpoint(path / layout.CHECKPOINTS, suffix)
         if found is None:
             raise InputError(
                 f"weights: {path} has no weights in checkpoints/, such as model_003_best{suffix}."
             )
-        return _of_training(path, found, told)
+        return _of_training(path, found, read_state)
     if path.suffix == ".tar":
         return _of_tar(path)
     folder = path.absolute().parent.parent
     if path.absolute().parent.name == layout.CHECKPOINTS and (folder / "info" / "ui_state.json").is_file():
-        return _of_training(folder, path, told)
-    return Start(path)
+        return _of_training(folder, path, read_state)
+    return PretrainedWeights(path)
 
 
-def classes_to_go_on_with(start: Start | None, classes: Sequence[ObjClass], init_type: str) -> list[ObjClass]:
+def match_classes(
+    start: PretrainedWeights | None, classes: Sequence[ObjClass], init_type: str
+) -> list[ObjClass]:
     """A training's classes: those of its data, in the order of the weights that it continues.
 
     A bare file of weights does not say its classes: continuing from one, only their number can be checked.
@@ -102,11 +116,11 @@ def classes_to_go_on_with(start: Start | None, classes: Sequence[ObjClass], init
     return start.classes
 
 
-def _of_tar(path: Path) -> Start:
+def _of_tar(path: Path) -> PretrainedWeights:
     config = read_config(path)
     settings = config.get("settings", {})
     size = settings.get("input_size") or {}
-    return Start(
+    return PretrainedWeights(
         path,
         settings.get("architecture"),
         (int(size["width"]), int(size["height"])) if {"width", "height"} <= size.keys() else None,
@@ -114,21 +128,21 @@ def _of_tar(path: Path) -> Start:
     )
 
 
-def _of_training(folder: Path, weights: Path, told: Told) -> Start:
+def _of_training(folder: Path, weights: Path, read_state: ReadState) -> PretrainedWeights:
     state_file, classes_file = folder / "info" / "ui_state.json", folder / "info" / "model_classes.json"
     for file in (state_file, classes_file):
         if not file.is_file():
             raise InputError(f"weights: {folder} is not a training's folder: it has no info/{file.name}.")
     state, own = read_json(state_file), read_json(classes_file)
     try:
-        model, size = told(state)
+        model, size = read_state(state)
         sides = (int(size["width"]), int(size["height"]))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{state_file}: {error} is missing or unusable; it should hold the network's name and its input "
             "size, with width and height."
         ) from None
-    return Start(weights, str(model), sides, _classes(own, classes_file))
+    return PretrainedWeights(weights, str(model), sides, _classes(own, classes_file))
 
 
 def _classes(listed: Any, where: Path) -> list[ObjClass]:

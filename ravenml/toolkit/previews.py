@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 
 from ravenml.common.io import write_json
 from ravenml.data.project import Item
+from ravenml.renamed import former_names
 from ravenml.runs import layout
 from ravenml.runs.run import Run
-from ravenml.toolkit.async_writer import Background
+from ravenml.toolkit.async_writer import AsyncWriter
+
+__getattr__ = former_names(__name__, {"Shown": "PreviewImage", "beside_each_other": "stack_panels"})
 
 MOMENTS = 10  # at most so many times in a training
 WIDEST, NARROWEST = 512, 160  # pixels of a panel: images beyond are shown smaller or larger
@@ -27,7 +30,7 @@ Draw = Callable[[], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
-class Shown:
+class PreviewImage:
     """One image whose predictions are shown; ``samples[index]`` is the image and its truth."""
 
     kind: str  # train or val
@@ -48,16 +51,16 @@ class Previews:
     Pictures are ``previews/<train or val>/<image>/epoch_<number>.png`` and ``…/final.png``.
     """
 
-    def __init__(self, run: Run, epochs: int, background: Background) -> None:
-        self.run, self.beside = run, background
+    def __init__(self, run: Run, epochs: int, background: AsyncWriter) -> None:
+        self.run, self.writer = run, background
         self.every = math.ceil(epochs / MOMENTS)
-        self.shown: list[Shown] = []
+        self.shown: list[PreviewImage] = []
 
     def show(self, kind: str, items: Sequence[Item], samples: Any, count: int) -> None:
         """Choose ``count`` images, evenly spread, and record them in ``info/<kind>_vis_items.json``."""
         count = min(count, len(items))
         chosen = [index * len(items) // count for index in range(count)]
-        self.shown += [Shown(kind, items[index], index, samples) for index in chosen]
+        self.shown += [PreviewImage(kind, items[index], index, samples) for index in chosen]
         listed = [{"dataset_name": items[i].dataset, "item_name": items[i].name} for i in chosen]
         write_json(self.run.path / layout.INFO / f"{kind}_vis_items.json", listed)
 
@@ -65,12 +68,12 @@ class Previews:
         """Whether it is time for pictures after this epoch."""
         return epoch % self.every == 0
 
-    def write(self, shown: Shown, name: str, draw: Draw, epoch: float) -> None:
+    def write(self, shown: PreviewImage, name: str, draw: Draw, epoch: float) -> None:
         """Draw and write a picture in the background; what the network says must be there already."""
-        self.beside.do(lambda: self.run.image(f"{shown.name}/{name}", draw(), epoch=epoch))
+        self.writer.do(lambda: self.run.image(f"{shown.name}/{name}", draw(), epoch=epoch))
 
 
-def beside_each_other(panels: Sequence[NDArray[np.uint8]], captions: Sequence[str]) -> NDArray[np.uint8]:
+def stack_panels(panels: Sequence[NDArray[np.uint8]], captions: Sequence[str]) -> NDArray[np.uint8]:
     """Put pictures of one size next to each other, each under its caption.
 
     Args:

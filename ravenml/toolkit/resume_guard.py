@@ -1,4 +1,4 @@
-"""What a training must have kept to be gone on with, and what it should have."""
+"""What must, and what should, be unchanged when a training resumes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from typing import Any
 
 from ravenml.data.split import Split
 from ravenml.errors import InputError
+from ravenml.renamed import former_names
 from ravenml.toolkit.augmentation.pipeline import Pipeline
 from ravenml.toolkit.hyperparameters import LoopSettings
 
+__getattr__ = former_names(
+    __name__, {"identity_of": "training_identity", "machine_difference": "describe_machine_change"}
+)
 
-def identity_of(
+
+def training_identity(
     settings: LoopSettings, titles: Sequence[str], fold: int | None, split: Split, pipeline: Pipeline
 ) -> dict[str, Any]:
-    """What a training must have kept to be gone on with, as far as all loops have it."""
+    """What must be unchanged when a training resumes, as far as all loops share it."""
     keys = "\n".join(item.key for item in split.train)
     return {
         "model": settings.model,
@@ -51,7 +56,7 @@ def schedule_of(settings: LoopSettings) -> dict[str, Any]:
 
 
 def check_identity(run_path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with another training.
+    """Refuse to resume with other settings.
 
     Raises:
         InputError: something differs; it is named.
@@ -65,8 +70,8 @@ def check_identity(run_path: Path, before: Mapping[str, Any], now: Mapping[str, 
             )
 
 
-def machine_difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """A sentence about what differs where a training is gone on with, or None."""
+def describe_machine_change(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """A sentence about what differs where a training resumes, or None."""
     changed = [f"{n} {then.get(n)} → {now[n]}" for n in now if then.get(n) != now[n]]
     if not changed:
         return None

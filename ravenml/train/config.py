@@ -113,7 +113,7 @@ def read_train_config(path: Path, plugin: str | None = None) -> dict[str, Any]:
         InputError: no such file, no YAML, an unknown field (with the nearest known), a wrong value.
     """
     values = read_yaml(path)
-    named = taken_name(values, str(path))
+    named = pop_plugin_name(values, str(path))
     if plugin is not None and named not in (None, plugin):
         raise InputError(f"{path}: `{PLUGIN_NAME}` is {named}, so its settings are not those of {plugin}.")
     validated(TrainConfig, values, str(path))
@@ -126,7 +126,7 @@ def read_train_config(path: Path, plugin: str | None = None) -> dict[str, Any]:
     return values
 
 
-def taken_name(values: dict[str, Any], where: str) -> str | None:
+def pop_plugin_name(values: dict[str, Any], where: str) -> str | None:
     """Take the plugin's name out of a config file's content, where it stands there.
 
     Raises:

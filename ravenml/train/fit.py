@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.discovery import Plugin, find_plugin, plugins
 from ravenml.runs.info import RunInfo, load_run
-from ravenml.train.settings import leaves, settings_model, without_none
+from ravenml.train.settings import leaves, settings_model, strip_optional
 
 _WORDS = ("null", "true", "false")  # which `--set` reads as such, unless they are quoted
 _KFOLD = {"folds": "--folds", "by": "--fold-by", "seed": "--fold-seed", "tag": "--fold-from"}
@@ -134,7 +134,7 @@ def _settings_words(settings: Mapping[str, Any], model: type[BaseModel] | None) 
         leaf = known.get(path)
         if leaf is None or value is None or isinstance(value, Mapping):
             yield from _set(".".join(path), value)
-        elif isinstance(value, bool) and without_none(leaf.field.annotation) is bool:
+        elif isinstance(value, bool) and strip_optional(leaf.field.annotation) is bool:
             yield leaf.option if value else f"--no-{leaf.option.removeprefix('--')}"
         elif (
             leaf.is_list

@@ -12,13 +12,13 @@ from ravenml.train.settings import (
     TrainSettings,
     default_of,
     leaves,
-    merged,
-    presets,
-    without_none,
+    merge,
+    read_presets,
+    strip_optional,
 )
 
 
-def described(model: type[BaseModel]) -> dict[str, Any]:
+def describe_settings(model: type[BaseModel]) -> dict[str, Any]:
     """Everything that a form needs.
 
     Returns:
@@ -33,13 +33,16 @@ def described(model: type[BaseModel]) -> dict[str, Any]:
         "best_metric": known.best_metric,
         "best_mode": known.best_mode,
         "presets": [
-            {"title": str(one.get("title", "")), "nested": one.get("config", {})} for one in presets(model)
+            {"title": str(one.get("title", "")), "nested": one.get("config", {})}
+            for one in read_presets(model)
         ],
         "fields": [_field(model, leaf) for leaf in leaves(model)],
     }
 
 
-def checked(model: type[BaseModel], values: dict[str, Any]) -> tuple[BaseModel | None, dict[str, str]]:
+def validate_settings(
+    model: type[BaseModel], values: dict[str, Any]
+) -> tuple[BaseModel | None, dict[str, str]]:
     """The settings, and what is wrong with them: a sentence per field; ``""`` is the whole."""
     try:
         return model.model_validate(values), {}
@@ -49,12 +52,12 @@ def checked(model: type[BaseModel], values: dict[str, Any]) -> tuple[BaseModel |
         for fault in error.errors():
             place = tuple(str(part) for part in fault["loc"])
             path = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in names), place)
-            said = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            wrong.setdefault(".".join(path), said[:1].upper() + said[1:])
+            sentence = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            wrong.setdefault(".".join(path), sentence[:1].upper() + sentence[1:])
         return None, wrong
 
 
-def flat(values: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+def flatten(values: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     """Nested values by the fields' dotted names."""
     found: dict[str, Any] = {}
     for leaf in leaves(model):
@@ -66,19 +69,19 @@ def flat(values: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     return found
 
 
-def nested(values: dict[str, Any]) -> dict[str, Any]:
-    """The reverse of :func:`flat`: ``{"input_size.width": 64}`` as the config file has it."""
+def unflatten(values: dict[str, Any]) -> dict[str, Any]:
+    """The reverse of :func:`flatten`: ``{"input_size.width": 64}`` as the config file has it."""
     result: dict[str, Any] = {}
     for name, value in values.items():
         for part in reversed(name.split(".")):
             value = {part: value}
-        result = merged(result, value)
+        result = merge(result, value)
     return result
 
 
 def _field(model: type[BaseModel], leaf: Leaf) -> dict[str, Any]:
     extra = leaf.field.json_schema_extra if isinstance(leaf.field.json_schema_extra, dict) else {}
-    annotation = without_none(leaf.field.annotation)
+    annotation = strip_optional(leaf.field.annotation)
     offered = _offered(model, ".".join(leaf.path), annotation)
     default = None if leaf.field.is_required() else default_of(model, leaf)
     return {
@@ -121,7 +124,7 @@ def _limits(leaf: Leaf) -> dict[str, Any]:
     """The least and the most that a number may be; ``above`` and ``below`` exclude the limit itself."""
     found: dict[str, Any] = {"least": None, "most": None, "above": None, "below": None}
     for rule in leaf.field.metadata:
-        for said, name in (("ge", "least"), ("le", "most"), ("gt", "above"), ("lt", "below")):
-            if getattr(rule, said, None) is not None:
-                found[name] = getattr(rule, said)
+        for rule_name, name in (("ge", "least"), ("le", "most"), ("gt", "above"), ("lt", "below")):
+            if getattr(rule, rule_name, None) is not None:
+                found[name] = getattr(rule, rule_name)
     return found

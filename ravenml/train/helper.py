@@ -2,7 +2,7 @@
 
 ``python -m ravenml.train.helper PLUGIN`` reads questions from stdin and answers on stdout, in lines of JSON:
 
-- ``{"ask": "describe"}``: what `ravenml.train.form.described` gives;
+- ``{"ask": "describe"}``: what `ravenml.train.form.describe_settings` gives;
 - ``{"ask": "check", "settings": {…}}``: ``settings`` (all of them, flat) or ``wrong`` (a sentence per field);
 - ``{"ask": "curve", "settings": {…}, "steps": 10}``: ``rates``;
 - ``{"ask": "augment", "settings": {…}, "images": [FILE …], "folder": …, "seed": 0, "count": 1,
@@ -25,7 +25,7 @@ from pydantic import BaseModel
 
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.discovery import SETTINGS, find_plugin
-from ravenml.train.form import checked, described, flat
+from ravenml.train.form import describe_settings, flatten, validate_settings
 from ravenml.train.settings import TrainSettings
 
 
@@ -35,24 +35,24 @@ def answer(model: type[BaseModel], question: dict[str, Any]) -> dict[str, Any]:
     Raises:
         RavenError: it cannot be answered.
     """
-    asked = str(question.get("ask"))
-    if asked == "describe":
-        return described(model)
-    settings, wrong = checked(model, question.get("settings", {}))
-    if asked == "check":
+    kind = str(question.get("ask"))
+    if kind == "describe":
+        return describe_settings(model)
+    settings, wrong = validate_settings(model, question.get("settings", {}))
+    if kind == "check":
         return {
-            "settings": None if settings is None else flat(settings.model_dump(mode="json"), model),
+            "settings": None if settings is None else flatten(settings.model_dump(mode="json"), model),
             "wrong": wrong,
         }
     if settings is None:
         raise InputError(" ".join(wrong.values()))
     if not isinstance(settings, TrainSettings):
         return {"rates": [], "pictures": []}
-    if asked == "curve":
+    if kind == "curve":
         return {"rates": settings.learning_rates(int(question["steps"]))}
-    if asked == "augment":
+    if kind == "augment":
         return {"pictures": _augment(settings, question)}
-    raise InputError(f"ask: {asked!r} is not a question that is known.")
+    raise InputError(f"ask: {kind!r} is not a question that is known.")
 
 
 def _augment(settings: TrainSettings, question: dict[str, Any]) -> list[list[str]]:
@@ -109,9 +109,9 @@ def main(name: str) -> None:
 
     for line in sys.stdin.buffer:
         question = orjson.loads(line)
-        said = safely(lambda question=question: answer(loaded(), question))  # type: ignore[misc]
+        reply = safely(lambda question=question: answer(loaded(), question))  # type: ignore[misc]
         answers.write(
-            orjson.dumps(said, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
+            orjson.dumps(reply, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
         )
 
 

@@ -16,7 +16,7 @@ from ravenml.data.cache import default_cache
 from ravenml.data.project import Project
 from ravenml.data.split import Split
 from ravenml.errors import Interrupted, RavenError
-from ravenml.infer.evaluation import pooled
+from ravenml.infer.evaluation import pool_evaluations
 from ravenml.remote.worker.folds import ClusterFold, cluster_folds, is_cluster_run
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT, Child, launch
@@ -25,12 +25,12 @@ from ravenml.runs.provenance import usable_cores
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run import Run
 from ravenml.train.interfaces import TrainInput
-from ravenml.train.outcome import Outcome
+from ravenml.train.outcome import TrainResult
 from ravenml.train.request import Request
 from ravenml.train.session import Session
-from ravenml.train.summary import summarise, why
+from ravenml.train.summary import failure_reason, summarise
 
-GRACE = 60.0  # seconds that a fold has to stop in good order
+GRACE = 60.0  # seconds that a fold has to stop gracefully
 _LOOK = 0.1  # seconds between two looks at the folds: whoever trains on the same cores must not feel them
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -64,7 +64,7 @@ def run_folds(session: Session, call: Callable[[TrainInput], Any]) -> None:
         write_pooled_evaluation(run.path, len(plan))
         for line in summary.table(shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
             session.say(line)
-        session.outcome = Outcome(summary.headline(), summary.models(), summary.metadata())
+        session.outcome = TrainResult(summary.headline(), summary.models(), summary.metadata())
         failed = summary.failed()
         if failed:
             raise RavenError(_failure(request, run, failed))
@@ -76,7 +76,7 @@ def write_pooled_evaluation(folder: Path, folds: int) -> None:
     """Write the whole's ``evaluation.json`` where every fold has left one of the known form."""
     files = [folder / layout.FOLDS / str(fold) / layout.EVALUATION for fold in range(folds)]
     if all(file.exists() for file in files):
-        whole = pooled([read_json(file) for file in files])
+        whole = pool_evaluations([read_json(file) for file in files])
         if whole is not None:
             write_json(folder / layout.EVALUATION, whole)
 
@@ -149,7 +149,7 @@ def _note_end(run: Run, fold: int, child: Child | ClusterFold, code: int, sessio
     """Say so at once when a fold has failed; the others go on."""
     if code == 0 or run.stop.reason is not None:
         return
-    session.say(f"fold {fold} failed: {why(child.folder, code)}")
+    session.say(f"fold {fold} failed: {failure_reason(child.folder, code)}")
     run.text(f"fold {fold} failed", level="error")
 
 

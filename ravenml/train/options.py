@@ -168,7 +168,7 @@ def plugin_command(plugin: Plugin) -> click.Command:
     if not isinstance(command, click.Command):
         kind = type(command).__name__
         raise plugin.load_error(f"{plugin.entry_point.value} is not a Click command but a {kind}")
-    extend(command, lambda: settings_options(plugin))
+    add_core_options(command, lambda: settings_options(plugin))
     return command
 
 
@@ -213,7 +213,7 @@ def call_plugin(plugin: Plugin, words: Sequence[str], outer: Mapping[str, str]) 
     return session.run.id if session is not None and session.run is not None else None
 
 
-def extend(command: click.Command, settings_options: Callable[[], list[click.Option]]) -> None:
+def add_core_options(command: click.Command, settings_options: Callable[[], list[click.Option]]) -> None:
     """Give every marked command at or below ``command`` the core's and the settings' options.
 
     A name or a parameter that the plugin has taken is left to it.  Calling twice changes nothing.
@@ -224,7 +224,7 @@ def extend(command: click.Command, settings_options: Callable[[], list[click.Opt
     """
     if isinstance(command, click.Group):
         for inner in list(command.commands.values()):
-            extend(inner, settings_options)
+            add_core_options(inner, settings_options)
         return
     if not getattr(command.callback, _MARK, False) or getattr(command, "_ravenml_extended", False):
         return
@@ -494,8 +494,8 @@ def settings_options(plugin: Plugin) -> list[click.Option]:
 
 
 def _heading(leaf: Leaf) -> str:
-    said = leaf.field.json_schema_extra
-    known = said if isinstance(said, dict) else {}
+    extra = leaf.field.json_schema_extra
+    known = extra if isinstance(extra, dict) else {}
     role, group = str(known.get("role")), known.get("group")
     if role in _BY_ROLE:
         return _BY_ROLE[role]
@@ -505,9 +505,9 @@ def _heading(leaf: Leaf) -> str:
 
 
 def _setting_option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
-    from ravenml.train.settings import without_none
+    from ravenml.train.settings import strip_optional
 
-    annotation = without_none(leaf.field.annotation)
+    annotation = strip_optional(leaf.field.annotation)
     kind: click.ParamType = click.STRING
     declaration = leaf.option
     is_list = leaf.is_list
@@ -574,9 +574,9 @@ def evaluate_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.pass_context
     @functools.wraps(function)
     def with_project(context: click.Context, /, model: str, dataset: str | None, **given: Any) -> Any:
-        from ravenml.infer.model_resolver import one_model
+        from ravenml.infer.model_resolver import find_one_model
 
-        return function(model=one_model(model), project=_open_project(context, dataset), **given)
+        return function(model=find_one_model(model), project=_open_project(context, dataset), **given)
 
     return with_project
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Outcome:
+class TrainResult:
     """What ``run.json`` keeps of a training's result.
 
     Attributes:
@@ -47,7 +47,7 @@ class Outcome:
         return plain_values
 
 
-def keep_output(run: Run, output: TrainOutput) -> Outcome:
+def collect_output(run: Run, output: TrainOutput) -> TrainResult:
     """Bring all that ``output`` names into the run's folder."""
     model = output.model_path
     if model is None and (run.path / layout.MODEL_STATE).exists():
@@ -60,7 +60,7 @@ def keep_output(run: Run, output: TrainOutput) -> Outcome:
     for path in (*output.extra_files, *([output.artifact_path] if output.artifact_path else [])):
         _bring(path, run.path)
     models = {"": _bring(model, run.path)} if model is not None else {}
-    return Outcome(metrics, models, to_jsonable(output.metadata, "TrainOutput.metadata"))
+    return TrainResult(metrics, models, to_jsonable(output.metadata, "TrainOutput.metadata"))
 
 
 def _bring(path: Path, folder: Path) -> str:
@@ -80,7 +80,7 @@ def _bring(path: Path, folder: Path) -> str:
     return target.relative_to(folder).as_posix()
 
 
-def describe(run: Run, outcome: Outcome, train: TrainInput) -> None:
+def write_metadata(run: Run, outcome: TrainResult, train: TrainInput) -> None:
     """Write ``metadata.json``: all that is stored about the result, whenever it is."""
     models = {suffix: run.path / name for suffix, name in outcome.models.items()}
     record = run.record
@@ -99,7 +99,7 @@ def describe(run: Run, outcome: Outcome, train: TrainInput) -> None:
     write_json(run.path / layout.METADATA, redact(description))
 
 
-def store_outcome(request: Request, run: Run, outcome: Outcome) -> None:
+def store_result(request: Request, run: Run, outcome: TrainResult) -> None:
     """Put the result of a sealed run into the user's folder or the store, and note where.
 
     Raises:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ravenml.train.request import Request
 
 
-def identity(request: Request) -> dict[str, Any]:
+def describe_origin(request: Request) -> dict[str, Any]:
     """What ``run.json`` says from its first moment on."""
     fields: dict[str, Any] = {
         "plugin": request.plugin_name,

@@ -23,9 +23,9 @@ from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT
 from ravenml.runs.secrets import drop_hidden
 from ravenml.train.config import KFold, TrainConfig, read_train_config
-from ravenml.train.resume import check_unchanged, resumable
-from ravenml.train.settings import merged, named_settings, nested, preset, settings_model
-from ravenml.train.split_from_config import chosen_split
+from ravenml.train.resume import check_unchanged, find_resumable
+from ravenml.train.settings import find_preset, merge, nest, parse_settings, settings_model
+from ravenml.train.split_from_config import split_from_config
 
 Choose = Callable[[Mapping[str, Path]], str]  # asks a person which of the known datasets is meant
 
@@ -66,7 +66,7 @@ class Request:
         command: the command's path, as a user would type it again.
         arguments: all that was typed behind ``raven``.
         parent: the folder of the k-fold run that this training is a fold of.
-        resumed: the folder of the run to go on with.
+        resumed: the folder of the run to resume.
         default_dataset: whether the dataset was not named, but is the configured one.
         choose_dataset: asks the person at the terminal; None where nobody is there.
         own_options, secret_options: as in :class:`TrainArguments`.
@@ -145,7 +145,7 @@ class Request:
                 )
             return folds[self.fold]
         if self.config.split is not None:
-            return chosen_split(project, self.config.split, self.config.split_seed, self.notice)
+            return split_from_config(project, self.config.split, self.config.split_seed, self.notice)
         named = getattr(self.settings, "dataset_tags", None)  # a plugin's setting, under the contract's name
         tags = (named.train, named.val) if named is not None else (TRAIN, VAL)
         return default_split(project, seed=self.config.split_seed, notice=self.notice, tags=tags)
@@ -181,17 +181,17 @@ def make_request(given: TrainArguments) -> Request:
     """
     options, plugin = given.options, given.plugin
     parent = Path(os.environ[PARENT]) if os.environ.get(PARENT) else None
-    resumed = resumable(options["resume"], plugin) if parent is None and "resume" in options else None
+    resumed = find_resumable(options["resume"], plugin) if parent is None and "resume" in options else None
     origin = parent or resumed
     base = drop_hidden(read_json(origin / layout.TRAIN_ARGS)) if origin is not None else {}
     file = options.get("config")
     model = settings_model(plugin) if plugin is not None else None
     plugin_name = plugin.name if plugin is not None else None
     from_file = drop_hidden(read_train_config(Path(file), plugin_name)) if file else {}
-    sets = named_settings(options.get("set", ()), model)
+    sets = parse_settings(options.get("set", ()), model)
     # What is switched on by itself (`kfold: true`) becomes a mapping, so that layers can be merged.
     layers = [from_options(given.defaults), base, from_file, from_options(options), sets]
-    values = merged(*({**one, "kfold": {}} if one.get("kfold") is True else one for one in layers))
+    values = merge(*({**one, "kfold": {}} if one.get("kfold") is True else one for one in layers))
     if "fold_seed" in options and isinstance(values.get("kfold"), dict):
         values["kfold"]["seed"] = options["fold_seed"]
     settings = _settings(given, model, base, from_file, values, sets)
@@ -247,14 +247,14 @@ def _settings(
             raise InputError("--preset: this plugin publishes no settings, and so has no presets.")
         return None
     title = values.get("preset") if not base or "preset" in options else None
-    chosen = preset(model, title, plugin.name) if title else {}
-    below = merged(base.get("plugin", {}), from_file.get("plugin", {}))
-    below = merged(below, chosen) if "preset" in options else merged(chosen, below)
-    typed = nested({path: value for path, (_, value) in given.settings.items()})
+    chosen = find_preset(model, title, plugin.name) if title else {}
+    below = merge(base.get("plugin", {}), from_file.get("plugin", {}))
+    below = merge(below, chosen) if "preset" in options else merge(chosen, below)
+    typed = nest({path: value for path, (_, value) in given.settings.items()})
     spelled = {path: option for path, (option, _) in given.settings.items()}
     file = options.get("config")
     where = f"{file}: plugin" if file else f"the settings of {plugin.name}"
-    return validated(model, merged(below, typed, sets.get("plugin", {})), where, spelled)
+    return validated(model, merge(below, typed, sets.get("plugin", {})), where, spelled)
 
 
 _SPELLED = {

@@ -14,8 +14,8 @@ from ravenml.runs.secrets import drop_hidden, redact
 from ravenml.train.config import TrainConfig
 
 
-def resumable(prefix: str, plugin: Plugin | None) -> Path:
-    """The folder of the run to go on with.
+def find_resumable(prefix: str, plugin: Plugin | None) -> Path:
+    """The folder of the run to resume.
 
     Raises:
         InputError: no such run, another plugin's, one that is still running, or one without settings.

@@ -28,8 +28,8 @@ from ravenml.runs.tables import score_table
 from ravenml.store.publish_folder import check_destination
 from ravenml.store.results import USUAL_FILES
 from ravenml.train.interfaces import TrainInput, TrainOutput
-from ravenml.train.outcome import Outcome, describe, keep_output, store_outcome
-from ravenml.train.record import identity, record_inputs
+from ravenml.train.outcome import TrainResult, collect_output, store_result, write_metadata
+from ravenml.train.record import describe_origin, record_inputs
 from ravenml.train.request import Request
 
 FULL = 64 * 2**20  # bytes; with less than this left, a failure is put down to the full disk
@@ -49,7 +49,7 @@ class Session:
         self.request = request
         self.called = self.calling = False
         self.run: Run | None = None
-        self.outcome: Outcome | None = None
+        self.outcome: TrainResult | None = None
         self.display: Display | None = None
         self._stack = ExitStack()
         self._shown = ExitStack()
@@ -117,7 +117,7 @@ class Session:
         run_id = f"{request.parent.name}-f{request.fold}" if request.parent is not None else folder.name
         watched = RunProgress("", folder)
         again = {"resume": f"{request.command} --resume {run_id}"}
-        self.run = Run.begin(folder, run_id, identity(request) | again)
+        self.run = Run.begin(folder, run_id, describe_origin(request) | again)
         self._stack.enter_context(self.run.stop.listening())
         record_inputs(request, self.run, train)
         # A fold that is a process of its own has its log as its output already.
@@ -136,7 +136,7 @@ class Session:
 
     def keep(self, train: TrainInput, output: TrainOutput) -> None:
         """Keep what the training returned, and store it unless a parent does."""
-        self.outcome = keep_output(train.run, output)
+        self.outcome = collect_output(train.run, output)
         if self.request.parent is None:
             self.store(train)
 
@@ -151,11 +151,11 @@ class Session:
         """
         assert self.run is not None and self.outcome is not None
         self.stop_display()
-        describe(self.run, self.outcome, train)
+        write_metadata(self.run, self.outcome, train)
         self.run.finish("completed", **self.outcome.as_result())
         self.run.stop.storing()
         if os.environ.get("RANK", "0") == "0":  # of several that train one model, the first one stores it
-            store_outcome(self.request, self.run, self.outcome)
+            store_result(self.request, self.run, self.outcome)
 
     def say(self, line: str) -> None:
         """Print a line above whatever shows the progress."""
@@ -229,29 +229,29 @@ class Session:
         if error is None:
             if run.stop.reason is not None and self.outcome is None:
                 raise self._interrupted(run)
-            run.finish("completed", **(self.outcome or Outcome(run.last_metrics())).as_result())
+            run.finish("completed", **(self.outcome or TrainResult(run.last_metrics())).as_result())
         elif isinstance(error, KeyboardInterrupt | Interrupted):
             if isinstance(error, Terminated):
                 run.stop.reason = "SIGTERM"
             raise self._interrupted(run) from None
         elif isinstance(error, SystemExit):
-            run.finish("failed" if error.code else "completed", **Outcome(run.last_metrics()).as_result())
+            run.finish("failed" if error.code else "completed", **TrainResult(run.last_metrics()).as_result())
         elif isinstance(error, RavenError):
             self._failed(run, str(error))
             fresh = run.attempt == 1 and not run.has_output and self.request.parent is None
             if isinstance(error, InputError) and fresh:
                 shutil.rmtree(run.path)  # refused before it began: there is nothing to keep
         elif isinstance(error, OSError) and error.errno is not None:
-            told = to_user_error(error, Path(str(error.filename or run.path)))
-            self._failed(run, str(told))
-            raise told from error
+            explained = to_user_error(error, Path(str(error.filename or run.path)))
+            self._failed(run, str(explained))
+            raise explained from error
         else:
             log = run.path / layout.CONSOLE
-            told = self._plugin_failed(error, f"The traceback is at the end of {log}.")
-            self._failed(run, str(told).splitlines()[0])
+            explained = self._plugin_failed(error, f"The traceback is at the end of {log}.")
+            self._failed(run, str(explained).splitlines()[0])
             with suppress(OSError), log.open("a", encoding="utf-8") as file:
                 traceback.print_exception(error, file=file)
-            raise told from error
+            raise explained from error
 
     def _plugin_failed(self, error: BaseException, where: str = "RAVENML_DEBUG=1 shows where.") -> RavenError:
         if self.run is not None and shutil.disk_usage(self.run.path).free < FULL:
@@ -265,11 +265,13 @@ class Session:
         )
 
     def _failed(self, run: Run, message: str) -> None:
-        run.finish("failed", error=message, **(self.outcome or Outcome(run.last_metrics())).as_result())
+        run.finish("failed", error=message, **(self.outcome or TrainResult(run.last_metrics())).as_result())
 
     def _interrupted(self, run: Run) -> Interrupted:
         reason = run.stop.reason or "Ctrl-C"
-        run.finish("interrupted", reason=reason, **(self.outcome or Outcome(run.last_metrics())).as_result())
+        run.finish(
+            "interrupted", reason=reason, **(self.outcome or TrainResult(run.last_metrics())).as_result()
+        )
         message = f"Interrupted by {reason}; the run is kept in {run.path}."
         if self.request.parent is None:
             found = (

@@ -120,8 +120,8 @@ def shown(
     """
     if role is not None and role not in ROLES:
         raise ValueError(f"role: {role!r} is none of {', '.join(ROLES)}")
-    said = {"option": option, "group": group, "title": title, "unit": unit, "role": role, "when": when}
-    return {name: value for name, value in said.items() if value is not None}
+    hints = {"option": option, "group": group, "title": title, "unit": unit, "role": role, "when": when}
+    return {name: value for name, value in hints.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Leaf:
 
     @property
     def is_list(self) -> bool:
-        return get_origin(without_none(self.field.annotation)) in (list, tuple)
+        return get_origin(strip_optional(self.field.annotation)) in (list, tuple)
 
     @property
     def default(self) -> Any:
@@ -149,18 +149,18 @@ class Leaf:
 def leaves(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[Leaf]:
     """The fields of ``model`` and of the models within it, in the order of their definition."""
     for name, field in model.model_fields.items():
-        nested = without_none(field.annotation)
-        if isinstance(nested, type) and issubclass(nested, BaseModel):
-            yield from leaves(nested, (*above, name))
+        inner = strip_optional(field.annotation)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from leaves(inner, (*above, name))
         else:
             yield Leaf((*above, name), field)
 
 
-def without_none(annotation: Any) -> Any:
+def strip_optional(annotation: Any) -> Any:
     """``int`` from ``int | None``, and from ``Annotated[int, …] | None``."""
     if get_origin(annotation) in (Union, types.UnionType):
         others = [a for a in get_args(annotation) if a is not type(None)]
-        return without_none(others[0]) if len(others) == 1 else annotation
+        return strip_optional(others[0]) if len(others) == 1 else annotation
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
@@ -190,7 +190,7 @@ def default_of(model: type[BaseModel], leaf: Leaf) -> Any:
     return value
 
 
-def nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+def nest(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
     """Values by their paths, nested as the model is."""
     result: dict[str, Any] = {}
     for path, value in values.items():
@@ -201,7 +201,7 @@ def nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
     return result
 
 
-def named_settings(sets: Sequence[str], model: type[BaseModel] | None) -> dict[str, Any]:
+def parse_settings(sets: Sequence[str], model: type[BaseModel] | None) -> dict[str, Any]:
     """What ``--set NAME=VALUE`` says, in the form of the config file.
 
     A name is a field of the plugin's settings (``lr``, ``input_size.width``) or of the file itself
@@ -230,29 +230,29 @@ def named_settings(sets: Sequence[str], model: type[BaseModel] | None) -> dict[s
             value = [part.strip() for part in text.split(",") if part.strip()]
         for part in reversed(path):
             value = {part: value}
-        result = merged(result, value)
+        result = merge(result, value)
     return result
 
 
-def merged(*layers: dict[str, Any]) -> dict[str, Any]:
+def merge(*layers: dict[str, Any]) -> dict[str, Any]:
     """Later layers win, field by field, within nested mappings too."""
     result: dict[str, Any] = {}
     for layer in layers:
         for name, value in layer.items():
             below = result.get(name)
             result[name] = (
-                merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+                merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
             )
     return result
 
 
-def preset(model: type[BaseModel], title: str, plugin: str) -> dict[str, Any]:
+def find_preset(model: type[BaseModel], title: str, plugin: str) -> dict[str, Any]:
     """The settings of the preset ``title`` in the plugin's ``predefined_run_configs.json``.
 
     Raises:
         InputError: the plugin has no such preset; the sentence lists those that it has.
     """
-    known = presets(model)
+    known = read_presets(model)
     for one in known:
         if one.get("title", "").lower() == title.lower():
             return dict(one.get("config", {}))
@@ -262,7 +262,7 @@ def preset(model: type[BaseModel], title: str, plugin: str) -> dict[str, Any]:
     )
 
 
-def presets(model: type[BaseModel]) -> list[dict[str, Any]]:
+def read_presets(model: type[BaseModel]) -> list[dict[str, Any]]:
     """The presets for training that lie beside the module of ``model``."""
     import importlib.resources
 

@@ -9,7 +9,7 @@ from ravenml.errors import InputError
 from ravenml.train.config import SplitChoice
 
 
-def chosen_split(
+def split_from_config(
     project: Project, choice: SplitChoice, seed: int = 0, notice: Notice = print_notice
 ) -> Split:
     """Divide a project's images as ``choice`` says.

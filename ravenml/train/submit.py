@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from ravenml.errors import InputError
 from ravenml.runs.secrets import drop_hidden, redact, redact_arguments
-from ravenml.train.record import identity
+from ravenml.train.record import describe_origin
 from ravenml.train.request import Request
 
 _GROUPS = (
@@ -50,7 +50,7 @@ def submit_if_remote(request: Request) -> str | None:
 
     config = request.config
     config.dataset = send_dataset(config.dataset, request.remote)
-    fields = {name: value for name, value in identity(request).items() if name != "parent"}
+    fields = {name: value for name, value in describe_origin(request).items() if name != "parent"}
     return submit(
         ["train", "-c", CONFIG_FILE, *arguments_to_send(request.arguments, request.own_options)],
         request.remote,

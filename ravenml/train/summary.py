@@ -164,17 +164,17 @@ def fold_result(folder: Path, fold: int) -> FoldResult:
     """How a fold stands now."""
     place = folder / layout.FOLDS / str(fold)
     if not (place / layout.RUN_JSON).exists():
-        return FoldResult(fold, "missing", error=why(place))
+        return FoldResult(fold, "missing", error=failure_reason(place))
     record = read_record(place)
     now = status(place, record)
     if now != "completed":
-        return FoldResult(fold, now, error=why(place))
+        return FoldResult(fold, now, error=failure_reason(place))
     result = record["result"]
     model = f"{layout.FOLDS}/{fold}/{result['model']}" if result.get("model") else None
     return FoldResult(fold, now, result.get("metrics", {}), model, result.get("metadata", {}))
 
 
-def why(place: Path, code: int | None = None) -> str:
+def failure_reason(place: Path, code: int | None = None) -> str:
     """Why a fold failed, in one line.
 
     Args:
@@ -186,14 +186,14 @@ def why(place: Path, code: int | None = None) -> str:
         return f"its process was ended by signal {-code}; see {log}"
     record = read_record(place) if (place / layout.RUN_JSON).exists() else {}
     result = record.get("result") or {}
-    said = result.get("error") or result.get("reason")
-    if said:
-        return str(said).splitlines()[0]
+    message = result.get("error") or result.get("reason")
+    if message:
+        return str(message).splitlines()[0]
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    told = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
+    errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
     nothing = (
         "the command ended without using its run or returning anything"
         if log.exists()
         else "it was not trained"
     )
-    return told[-1] if told else f"its process ended; see {log}" if lines else nothing
+    return errors[-1] if errors else f"its process ended; see {log}" if lines else nothing

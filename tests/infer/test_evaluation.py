@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ravenml.common.io import read_json, write_json
-from ravenml.infer.evaluation import pooled, section
+from ravenml.infer.evaluation import make_section, pool_evaluations
 from ravenml.train.kfold import write_pooled_evaluation
 
 TITLES = ["__bg__", "cat", "dog"]
@@ -29,15 +29,15 @@ def evaluations() -> tuple[list[dict[str, Any]], dict[str, Any]]:
                 "images": keys[part],
                 "loss": loss,
                 "metrics": {"own": 2 * loss},
-                "model_size": section(confusion[part], TITLES, keys[part]),
+                "model_size": make_section(confusion[part], TITLES, keys[part]),
             }
         )
-    return folds, section(confusion, TITLES, keys)
+    return folds, make_section(confusion, TITLES, keys)
 
 
 def test_the_folds_images_are_scored_together_and_each_counts_once() -> None:
     folds, together = evaluations()
-    whole = pooled(folds)
+    whole = pool_evaluations(folds)
     assert whole is not None
     assert whole["model_size"] == together
     assert whole["images"] == [f"a/{number}.png" for number in range(5)]
@@ -49,8 +49,8 @@ def test_the_folds_images_are_scored_together_and_each_counts_once() -> None:
 
 def test_evaluations_of_other_classes_or_in_a_plugins_own_form_are_left_alone() -> None:
     folds, _ = evaluations()
-    assert pooled([folds[0], folds[1] | {"classes": ["__bg__", "cat", "cow"]}]) is None
-    assert pooled([{"average_precision": 0.5}, {"average_precision": 0.6}]) is None
+    assert pool_evaluations([folds[0], folds[1] | {"classes": ["__bg__", "cat", "cow"]}]) is None
+    assert pool_evaluations([{"average_precision": 0.5}, {"average_precision": 0.6}]) is None
 
 
 def test_it_is_written_when_every_fold_has_one(tmp_path: Path) -> None:

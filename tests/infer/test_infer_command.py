@@ -20,7 +20,7 @@ from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
 from ravenml.data.project import Project
 from ravenml.errors import InputError
-from ravenml.infer.model_resolver import one_model
+from ravenml.infer.model_resolver import find_one_model
 from ravenml.store.model_state import pack_model
 
 
@@ -323,12 +323,12 @@ def test_a_command_for_one_model_takes_a_run_and_asks_for_a_fold(
     with pytest.raises(
         InputError, match=r"is 2 models, one of each fold; name one, .*folds/0/model-state.tar"
     ):
-        one_model("20260102")
-    assert one_model(str(tmp_path)) == tmp_path
+        find_one_model("20260102")
+    assert find_one_model(str(tmp_path)) == tmp_path
     pack(folds / "model-state.tar")
-    assert one_model("20260102") == folds
+    assert find_one_model("20260102") == folds
     with pytest.raises(InputError, match="There is no file or folder '2099'"):
-        one_model("2099")
+        find_one_model("2099")
 
 
 def test_a_stored_model_is_found_by_its_id_and_refused_if_it_is_for_transfer_learning_only(

@@ -19,8 +19,8 @@ from ravenml.errors import InputError, RavenError
 from ravenml.infer.modes.blending import blend, most_likely
 from ravenml.infer.modes.catalog import MODES, effective_config, make_mode
 from ravenml.infer.modes.grid import Grid, make_axis
-from ravenml.infer.modes.interface import Outcome, Prediction
-from ravenml.infer.modes.suppression import suppressed
+from ravenml.infer.modes.interface import ModeResult, Prediction
+from ravenml.infer.modes.suppression import suppress
 
 CLASSES = [
     ObjClass("__bg__", "bitmap", "#000000"),
@@ -80,7 +80,7 @@ def picture(height: int = 90, width: int = 120, seed: int = 0) -> NDArray[np.uin
 
 def run(
     network: Any, image: NDArray[np.uint8], document: EditableAnnotation | None = None, **mode: Any
-) -> Outcome:
+) -> ModeResult:
     config = effective_config(mode, {}, "test")
     known = [ObjClass("house", "polygon", "#0000FF"), ObjClass("dot", "point", "#0000FF")]
     return make_mode(config, network, known).annotate(image, document or EditableAnnotation(image.shape[:2]))
@@ -325,7 +325,7 @@ def test_suppression_keeps_the_surest_and_nothing_that_overlaps_it_too_much(
 ) -> None:
     boxes = np.array([(x, y, x + w, y + h) for x, y, w, h, _ in drawn], float).reshape(-1, 4)
     scores = np.array([one[4] for one in drawn])
-    kept = suppressed(boxes, scores, threshold)
+    kept = suppress(boxes, scores, threshold)
 
     def iou(a: int, b: int) -> float:
         first, second = np.zeros((2, 40, 40), bool)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ravenml.data.meta import ObjClass
 from ravenml.infer.model_resolver import ModelSource
 from ravenml.infer.network import PredictorNetwork
-from ravenml.infer.settings import Asked
+from ravenml.infer.settings import InferenceRequest
 from ravenml.plugin.discovery import Plugin
 from ravenml.serve.access import Access
 from ravenml.serve.app import Serving, make_app
@@ -90,7 +90,7 @@ def served_by(predictor: Any) -> ServedModel:
     plugin = Plugin(EntryPoint("tints", "ravenml_tints:load", "ravenml.plugins.predict"), [])
     network = PredictorNetwork(predictor, list(predictor.obj_classes))
     source = ModelSource("tiny", (Path(__file__).parent,))
-    return ServedModel(source, plugin, predictor, network, Asked({}, {}, "here", {}))
+    return ServedModel(source, plugin, predictor, network, InferenceRequest({}, {}, "here", {}))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from simple_project import write_simple_project
 from ravenml.data.project import Project
 from ravenml.errors import InputError
 from ravenml.train.config import SplitChoice
-from ravenml.train.split_from_config import chosen_split
+from ravenml.train.split_from_config import split_from_config
 
 
 @pytest.fixture
@@ -26,19 +26,19 @@ def two(tmp_path: Path) -> Project:
 
 
 def test_percent_by_chance_depends_on_seed_and_names_alone(two: Project) -> None:
-    split = chosen_split(two, SplitChoice(percent=25))
+    split = split_from_config(two, SplitChoice(percent=25))
     assert (len(split.train), len(split.val)) == (12, 4)
     assert (
         split
-        == chosen_split(two, SplitChoice(percent=25))
-        != chosen_split(two, SplitChoice(percent=25), seed=1)
+        == split_from_config(two, SplitChoice(percent=25))
+        != split_from_config(two, SplitChoice(percent=25), seed=1)
     )
 
 
 def test_tags_and_datasets_divide(two: Project) -> None:
-    by_tags = chosen_split(two, SplitChoice(tags=("train", "val")))
+    by_tags = split_from_config(two, SplitChoice(tags=("train", "val")))
     assert (len(by_tags.train), len(by_tags.val)) == (12, 4)
-    by_datasets = chosen_split(two, SplitChoice(datasets=["night"]))
+    by_datasets = split_from_config(two, SplitChoice(datasets=["night"]))
     assert {item.dataset for item in by_datasets.val} == {"night"} and len(by_datasets.train) == 12
 
 
@@ -52,7 +52,7 @@ def test_tags_and_datasets_divide(two: Project) -> None:
 )
 def test_what_leaves_nothing_is_refused(two: Project, choice: dict[str, list[str]], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        chosen_split(two, SplitChoice.model_validate(choice))
+        split_from_config(two, SplitChoice.model_validate(choice))
 
 
 def test_a_config_file_says_how_to_split(raven: Raven, learner: Path, project: Path) -> None:

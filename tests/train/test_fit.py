@@ -16,7 +16,7 @@ from throwaway import GROUP, LEARNS, SETTINGS, write_plugin
 
 from ravenml.common.io import read_json
 from ravenml.train.fit import as_text
-from ravenml.train.settings import named_settings
+from ravenml.train.settings import parse_settings
 
 
 def python(raven: Raven, code: str, **env: str) -> Any:
@@ -182,6 +182,6 @@ PLAIN = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | TEXT
 
 @given(PLAIN | st.lists(PLAIN, max_size=4) | st.dictionaries(st.text("abc", min_size=1), PLAIN, max_size=3))
 def test_a_value_survives_as_text(value: Any) -> None:
-    got = named_settings([f"name={as_text(value)}"], None)["plugin"]["name"]
+    got = parse_settings([f"name={as_text(value)}"], None)["plugin"]["name"]
     # A bare number or truth value stays text: the setting's own type decides, as on the command line.
     assert got == (value if isinstance(value, str | list | dict) or value is None else as_text(value))

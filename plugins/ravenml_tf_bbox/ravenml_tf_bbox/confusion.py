@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-SURE = 0.5  # the score from which a box counts as said
+SURE = 0.5  # the score from which a box counts as predicted
 OVERLAP = 0.5  # the overlap from which a box is an object's
-NOTHING = "nothing"  # where there is no object, or none was said
+NOTHING = "nothing"  # where there is no object, or none was predicted
 
 
 class Matches(NamedTuple):
@@ -29,7 +29,7 @@ class Matches(NamedTuple):
     wrong: int
 
 
-def matches(truth: NDArray[np.float32], found: NDArray[np.float32], classes: int) -> Matches:
+def match_boxes(truth: NDArray[np.float32], found: NDArray[np.float32], classes: int) -> Matches:
     """Give each box, the likeliest first, the object that it overlaps most, if that is free.
 
     Args:
@@ -39,15 +39,15 @@ def matches(truth: NDArray[np.float32], found: NDArray[np.float32], classes: int
     """
     from pycocotools import mask
 
-    said = found[found[:, 4] >= SURE]
-    said = said[np.argsort(-said[:, 4], kind="stable")]
+    boxes = found[found[:, 4] >= SURE]
+    boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")]
     confusion = np.zeros((classes + 1, classes + 1), np.int64)
     free = np.ones(len(truth), bool)
-    if len(said) and len(truth):
-        overlaps = mask.iou(_as_coco(said), _as_coco(truth), [0] * len(truth))
+    if len(boxes) and len(truth):
+        overlaps = mask.iou(_as_coco(boxes), _as_coco(truth), [0] * len(truth))
     else:
-        overlaps = np.zeros((len(said), len(truth)))
-    for box, its in zip(said, overlaps, strict=True):
+        overlaps = np.zeros((len(boxes), len(truth)))
+    for box, its in zip(boxes, overlaps, strict=True):
         its = np.where(free, its, -1.0)
         best = int(its.argmax()) if len(its) else -1
         row = classes
@@ -58,14 +58,14 @@ def matches(truth: NDArray[np.float32], found: NDArray[np.float32], classes: int
     for missed in truth[free]:
         confusion[int(missed[4]), classes] += 1
     hits = int(np.trace(confusion[:classes, :classes]))
-    return Matches(confusion, hits, len(truth) - hits, len(said) - hits)
+    return Matches(confusion, hits, len(truth) - hits, len(boxes) - hits)
 
 
-def all_matches(
+def match_all(
     truths: Sequence[NDArray[np.float32]], found: Sequence[NDArray[np.float32]], classes: int
 ) -> list[Matches]:
-    """:func:`matches` for every image."""
-    return [matches(truth, its, classes) for truth, its in zip(truths, found, strict=True)]
+    """:func:`match_boxes` for every image."""
+    return [match_boxes(truth, its, classes) for truth, its in zip(truths, found, strict=True)]
 
 
 def _as_coco(boxes: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -59,10 +59,10 @@ def evaluate(
 @click.option("--most", type=click.IntRange(1, 10_000), help="Maximum boxes per image.  Default: 300.")
 def export(model: str, out: Path, score: float | None, iou: float | None, most: int | None) -> None:
     """Write both, and check that they predict the same as the model."""
-    from ravenml.infer.model_resolver import one_model
+    from ravenml.infer.model_resolver import find_one_model
     from ravenml_tf_bbox.exporting import export_model
 
-    for line in export_model(one_model(model), out, {"score": score, "iou": iou, "most": most}):
+    for line in export_model(find_one_model(model), out, {"score": score, "iou": iou, "most": most}):
         click.echo(line)
 
 

@@ -53,7 +53,7 @@ def fitting_scale(size: tuple[int, int], width: int, height: int) -> float:
     return min(width / size[1], height / size[0])
 
 
-def fitted(image: NDArray[np.uint8], width: int, height: int) -> tuple[NDArray[np.uint8], float]:
+def fit_image(image: NDArray[np.uint8], width: int, height: int) -> tuple[NDArray[np.uint8], float]:
     """Scale an image until it fits into an input; its sides keep their proportion, so that round stays round.
 
     Returns:
@@ -65,7 +65,7 @@ def fitted(image: NDArray[np.uint8], width: int, height: int) -> tuple[NDArray[n
     return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8), scale
 
 
-def padded(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+def pad_image(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """An image that fits, at the top left of a black one of the input's size."""
     result = np.zeros((height, width, 3), np.uint8)
     result[: image.shape[0], : image.shape[1]] = image
@@ -94,11 +94,11 @@ class FittedSamples:
 
     def _fitted(self, index: int) -> BoxedImage:
         image, boxes, classes = self.samples[index]
-        small, scale = fitted(image, self.width, self.height)
+        small, scale = fit_image(image, self.width, self.height)
         return BoxedImage(small, boxes * np.float32(scale), classes)
 
 
-def together(samples: Sequence[BoxedImage], width: int, height: int) -> Batch:
+def collate(samples: Sequence[BoxedImage], width: int, height: int) -> Batch:
     """Put samples side by side, each padded to the input's size."""
     most = max(1, *(len(sample.boxes) for sample in samples))
     boxes = np.full((len(samples), most, 4), NONE, np.float32)
@@ -106,7 +106,7 @@ def together(samples: Sequence[BoxedImage], width: int, height: int) -> Batch:
     for row, sample in enumerate(samples):
         boxes[row, : len(sample.boxes)] = sample.boxes
         classes[row, : len(sample.boxes)] = sample.classes
-    return Batch(np.stack([padded(sample.image, width, height) for sample in samples]), boxes, classes)
+    return Batch(np.stack([pad_image(sample.image, width, height) for sample in samples]), boxes, classes)
 
 
 class Loader(Prefetcher):
@@ -130,6 +130,6 @@ class Loader(Prefetcher):
         def make(place: int) -> Batch:
             places = range(place, min(place + size, len(order)))
             made = [change(samples[int(order[each])], each) for each in places]
-            return together(made, samples.width, samples.height)
+            return collate(made, samples.width, samples.height)
 
         return self.each(make, range(start, len(order), size))

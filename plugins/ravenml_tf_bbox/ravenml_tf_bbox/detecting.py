@@ -43,11 +43,13 @@ def unit_range(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(images, tf.float32) / 127.5 - 1.0
 
 
-def chosen(said: dict[str, tf.Tensor], anchors: Anchors, choice: Choice) -> tuple[tf.Tensor, tf.Tensor]:
+def select_boxes(
+    outputs: dict[str, tf.Tensor], anchors: Anchors, choice: Choice
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The likeliest boxes of every image, those of each class suppressed on their own.
 
     Args:
-        said: the network's outputs.
+        outputs: the network's outputs.
 
     Returns:
         float32 ``(N, most, 6)``: left, top, right, bottom edges in the input's pixels, score, class;
@@ -56,20 +58,20 @@ def chosen(said: dict[str, tf.Tensor], anchors: Anchors, choice: Choice) -> tupl
     import tensorflow as tf
 
     return tf.map_fn(
-        lambda both: chosen_of_one(both[0], both[1], anchors, choice),
-        (said["boxes"], said["classes"]),
+        lambda both: select_boxes_of_one(both[0], both[1], anchors, choice),
+        (outputs["boxes"], outputs["classes"]),
         fn_output_signature=(tf.float32, tf.int32),
     )
 
 
-def chosen_of_one(
+def select_boxes_of_one(
     deltas: tf.Tensor, logits: tf.Tensor, anchors: Anchors, choice: Choice
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The same of one image: from ``(A, 4)`` and ``(A, C)`` to ``(most, 6)`` and a scalar."""
-    return suppressed(*said_of_one(deltas, logits, anchors), anchors, choice)
+    return suppress(*decode_one(deltas, logits, anchors), anchors, choice)
 
 
-def said_of_one(deltas: tf.Tensor, logits: tf.Tensor, anchors: Anchors) -> tuple[tf.Tensor, tf.Tensor]:
+def decode_one(deltas: tf.Tensor, logits: tf.Tensor, anchors: Anchors) -> tuple[tf.Tensor, tf.Tensor]:
     """What the network says of one image: edges in the input's pixels ``(A, 4)``, and scores ``(A, C)``."""
     import tensorflow as tf
 
@@ -77,10 +79,10 @@ def said_of_one(deltas: tf.Tensor, logits: tf.Tensor, anchors: Anchors) -> tuple
     return tf.clip_by_value(anchors.decode(deltas[None])[0], 0.0, edges), tf.sigmoid(logits)
 
 
-def suppressed(
+def suppress(
     places: tf.Tensor, scores: tf.Tensor, anchors: Anchors, choice: Choice
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The likeliest of what :func:`said_of_one` gives: ``(most, 6)``, filled up, and how many are any."""
+    """The likeliest of what :func:`decode_one` gives: ``(most, 6)``, filled up, and how many are any."""
     import tensorflow as tf
 
     classes = scores.shape[-1]
@@ -90,13 +92,13 @@ def suppressed(
     best, flat = tf.math.top_k(tf.reshape(tf.where(thick, scores, 0.0), [-1]), count)
     place, kind = tf.gather(places, flat // classes), tf.cast(flat % classes, tf.float32)[:, None]
     # Boxes of different classes are moved far apart, so that one suppression serves all of them.
-    kept, there = tf.raw_ops.NonMaxSuppressionV4(
+    kept, valid = tf.raw_ops.NonMaxSuppressionV4(
         boxes=place + kind * (2.0 * max(anchors.width, anchors.height)), scores=best,
         max_output_size=min(choice.most, count), iou_threshold=choice.iou, score_threshold=choice.score,
         pad_to_max_output_size=True,
     )  # fmt: skip
     rows = tf.gather(tf.concat([place, best[:, None], kind], axis=1), kept)
-    return tf.pad(rows, [[0, max(choice.most - count, 0)], [0, 0]]), there
+    return tf.pad(rows, [[0, max(choice.most - count, 0)], [0, 0]]), valid
 
 
 class Detector:
@@ -133,12 +135,12 @@ class Detector:
         found, counts, loss = self._measure(images, boxes, classes)
         return _cut(found, counts), float(loss)
 
-    def said(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What the network says of one uint8 image ``(1, H, W, 3)``; see :func:`said_of_one`."""
-        said = self.model(unit_range(image), training=False)
-        return said_of_one(said["boxes"][0], said["classes"][0], self.anchors)
+    def raw_output(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What the network says of one uint8 image ``(1, H, W, 3)``; see :func:`decode_one`."""
+        outputs = self.model(unit_range(image), training=False)
+        return decode_one(outputs["boxes"][0], outputs["classes"][0], self.anchors)
 
-    def of_one(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+    def detect_one(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """The boxes of one uint8 image ``(1, H, W, 3)`` as part of a graph.
 
         Returns:
@@ -147,25 +149,25 @@ class Detector:
         """
         import tensorflow as tf
 
-        rows, there = suppressed(*self.said(image), self.anchors, replace(self.choice, score=0.0))
-        rows = tf.where(tf.range(self.choice.most)[:, None] < there, rows, 0.0)
+        rows, valid = suppress(*self.raw_output(image), self.anchors, replace(self.choice, score=0.0))
+        rows = tf.where(tf.range(self.choice.most)[:, None] < valid, rows, 0.0)
         count = tf.reduce_sum(tf.cast(rows[:, 4] > self.choice.score, tf.int32))
         return {"boxes": rows, "count": count}
 
     def _detect(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return chosen(self.model(unit_range(images), training=False), self.anchors, self.choice)
+        return select_boxes(self.model(unit_range(images), training=False), self.anchors, self.choice)
 
     def _detect_and_measure(self, images: tf.Tensor, boxes: tf.Tensor, classes: tf.Tensor) -> Any:
-        said = self.model(unit_range(images), training=False)
-        losses = detection_loss(said, *self.anchors.encode(boxes, classes))
-        return *chosen(said, self.anchors, self.choice), losses["loss"]
+        outputs = self.model(unit_range(images), training=False)
+        losses = detection_loss(outputs, *self.anchors.encode(boxes, classes))
+        return *select_boxes(outputs, self.anchors, self.choice), losses["loss"]
 
 
 def _cut(found: tf.Tensor, counts: tf.Tensor) -> list[NDArray[np.float32]]:
     return [its[:count] for its, count in zip(found.numpy(), counts.numpy(), strict=True)]
 
 
-def in_image(found: NDArray[np.float32], scale: float, size: tuple[int, int]) -> NDArray[np.float32]:
+def to_image(found: NDArray[np.float32], scale: float, size: tuple[int, int]) -> NDArray[np.float32]:
     """Boxes at the network's size as boxes in the image that was fitted into it.
 
     Args:
@@ -176,5 +178,5 @@ def in_image(found: NDArray[np.float32], scale: float, size: tuple[int, int]) ->
     height, width = size
     result = found.copy()
     result[:, :4] = (found[:, :4] / scale).clip(0, [width, height, width, height])
-    there = (result[:, 2] > result[:, 0]) & (result[:, 3] > result[:, 1])  # padding may look like an object
-    return result[there]
+    present = (result[:, 2] > result[:, 0]) & (result[:, 3] > result[:, 1])  # padding may look like an object
+    return result[present]

@@ -16,8 +16,8 @@ from ravenml_tf_bbox.data import FittedSamples, Loader
 from ravenml_tf_bbox.detecting import MEASURED
 from ravenml_tf_bbox.evaluation import Evaluation, evaluate
 from ravenml_tf_bbox.loading import load_model
-from ravenml_tf_bbox.pictures import palette_of
-from ravenml_tf_bbox.report import evaluation_pictures, matches_of, write_evaluation
+from ravenml_tf_bbox.pictures import make_palette
+from ravenml_tf_bbox.report import evaluation_pictures, match_images, write_evaluation
 
 FILE = "evaluation.json"
 
@@ -59,7 +59,7 @@ def evaluate_model(
         evaluation = evaluate(predictor.detector, loader, sized, batch_size, titles)
     keys = [item.key for item in items]
     width, height = predictor.input_size
-    matched = matches_of(evaluation)
+    matched = match_images(evaluation)
     write_evaluation(
         folder / FILE,
         evaluation,
@@ -70,7 +70,7 @@ def evaluate_model(
         input_size={"width": width, "height": height},
         dataset=str(project.root),
     )
-    palette = palette_of([c.rgb for c in predictor.obj_classes])
+    palette = make_palette([c.rgb for c in predictor.obj_classes])
     run = model if model.is_dir() else None
     for name, picture in evaluation_pictures(evaluation, matched, samples, keys, palette, run):
         write_bytes(folder / f"{name}.png", cv2.imencode(".png", picture[..., ::-1])[1].tobytes())

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml_tf_bbox.data import FittedSamples, Loader, Truth
-from ravenml_tf_bbox.detecting import Detector, in_image
+from ravenml_tf_bbox.detecting import Detector, to_image
 from ravenml_tf_bbox.metrics import coco_evaluation, coco_metrics
 
 
@@ -58,10 +58,10 @@ def evaluate(
     found: list[NDArray[np.float32]] = []
     total = 0.0
     for batch in loader.batches(samples, range(len(samples)), batch_size):
-        said, loss = detector.measure(batch.images, batch.boxes, batch.classes)
+        predictions, loss = detector.measure(batch.images, batch.boxes, batch.classes)
         total += loss * len(batch)
-        for one in said:
+        for one in predictions:
             truth = truths[len(found)]
-            found.append(in_image(one, truth.scale, truth.size))
+            found.append(to_image(one, truth.scale, truth.size))
         report(len(found), len(samples))
     return Evaluation(total / max(len(found), 1), truths, found, titles)

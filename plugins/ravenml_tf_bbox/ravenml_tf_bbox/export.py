@@ -11,7 +11,7 @@ from ravenml.data.project import ObjClass
 from ravenml.store.model_state import pack_model
 from ravenml_tf_bbox import __version__
 from ravenml_tf_bbox.settings import BoxSettings
-from ravenml_tf_bbox.weights import SUFFIX, arrays_of, save_arrays
+from ravenml_tf_bbox.weights import SUFFIX, model_arrays, save_arrays
 
 if TYPE_CHECKING:
     import keras
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 WEIGHTS = f"model{SUFFIX}"
 
 
-def described(classes: Sequence[ObjClass]) -> list[dict[str, str]]:
+def describe_model(classes: Sequence[ObjClass]) -> list[dict[str, str]]:
     """The classes in index order, as ``info/model_classes.json`` and ``config.json`` list them."""
     return [{"title": c.title, "shape": "rectangle", "color": c.color} for c in classes]
 
@@ -36,7 +36,7 @@ def model_config(settings: BoxSettings, classes: Sequence[ObjClass]) -> dict[str
             "anchors": {"size": settings.anchor_size, "aspect_ratios": list(settings.aspect_ratios)},
             "weights": WEIGHTS,
         },
-        "out_classes": described(classes),
+        "out_classes": describe_model(classes),
         "class_title_to_idx": {c.title: index for index, c in enumerate(classes)},
     }
 
@@ -50,6 +50,6 @@ def checkpoint_config(settings: Mapping[str, Any], classes: Sequence[Mapping[str
 def pack(path: Path, model: keras.Model, settings: BoxSettings, classes: Sequence[ObjClass]) -> Path:
     """Write ``model-state.tar``: all that inference needs.  Returns ``path``."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        weights = save_arrays(Path(folder) / WEIGHTS, arrays_of(model))
+        weights = save_arrays(Path(folder) / WEIGHTS, model_arrays(model))
         pack_model(path, model_config(settings, classes), [weights])
     return path

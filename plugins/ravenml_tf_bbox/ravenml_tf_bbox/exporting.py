@@ -1,7 +1,7 @@
 """``raven train tf-bbox export``: a SavedModel and TFLite, which need no ravenML to be used.
 
 Both take uint8 RGB ``(1, H, W, 3)`` at the network's input size and give what
-:meth:`ravenml_tf_bbox.detecting.Detector.of_one` gives.
+:meth:`ravenml_tf_bbox.detecting.Detector.detect_one` gives.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from ravenml.common.io import to_user_error, write_bytes, write_json
 from ravenml.errors import RavenError
 from ravenml_tf_bbox.detecting import Choice
-from ravenml_tf_bbox.export import described
+from ravenml_tf_bbox.export import describe_model
+from ravenml_tf_bbox.export_check import Agreement, RawOutput, Rows, compare_outputs
 from ravenml_tf_bbox.framework import quiet, tensorflow
 from ravenml_tf_bbox.loading import load_model
 from ravenml_tf_bbox.predict import BoxPredictor
-from ravenml_tf_bbox.sameness import Agreement, Rows, Said, agreement
 
 SAVED_MODEL, TFLITE, CLASSES = "saved_model", "model.tflite", "classes.json"
 SIGNATURE = "serving_default"
@@ -50,7 +50,7 @@ def export_model(model: Path, folder: Path, choice: Mapping[str, Any]) -> list[s
     predictor = load_model(model, "cpu")
     predictor.configure(choice)
     images = pictures(*predictor.input_size)
-    said = [what_it_says(predictor, image) for image in images]
+    outputs = [raw_output(predictor, image) for image in images]
     folder = folder.expanduser().absolute()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -60,9 +60,9 @@ def export_model(model: Path, folder: Path, choice: Mapping[str, Any]) -> list[s
             tf.saved_model.save(module, str(made / SAVED_MODEL), signatures={SIGNATURE: module.detect})
             lite = tf.lite.TFLiteConverter.from_saved_model(str(made / SAVED_MODEL)).convert()
             write_bytes(made / TFLITE, lite)
-            write_json(made / CLASSES, described(predictor.obj_classes))
+            write_json(made / CLASSES, describe_model(predictor.obj_classes))
             lines = [
-                _line(folder / name, load(made / name), images, said, predictor.detector.choice)
+                _line(folder / name, load(made / name), images, outputs, predictor.detector.choice)
                 for name, load in ((SAVED_MODEL, load_saved_model), (TFLITE, load_tflite))
             ]
             folder.mkdir(exist_ok=True)
@@ -115,40 +115,44 @@ def pictures(width: int, height: int) -> list[NDArray[np.uint8]]:
     return made
 
 
-def what_it_says(predictor: BoxPredictor, image: NDArray[np.uint8]) -> Said:
+def raw_output(predictor: BoxPredictor, image: NDArray[np.uint8]) -> RawOutput:
     """What the model itself says of an image."""
     import tensorflow as tf
 
     detector = predictor.detector
     with predictor.placed():
-        places, scores = detector.said(tf.constant(image))
-        rows = detector.of_one(tf.constant(image))["boxes"].numpy()
-    return Said(places.numpy(), scores.numpy(), rows[rows[:, 4] > 0])
+        places, scores = detector.raw_output(tf.constant(image))
+        rows = detector.detect_one(tf.constant(image))["boxes"].numpy()
+    return RawOutput(places.numpy(), scores.numpy(), rows[rows[:, 4] > 0])
 
 
 def compare(
-    detect: Detect, images: Sequence[NDArray[np.uint8]], said: Sequence[Said], choice: Choice
+    detect: Detect, images: Sequence[NDArray[np.uint8]], outputs: Sequence[RawOutput], choice: Choice
 ) -> Agreement:
     """How well a form agrees with the model over images.
 
     Raises:
-        RavenError: not at all; see :func:`ravenml_tf_bbox.sameness.agreement`.
+        RavenError: not at all; see :func:`ravenml_tf_bbox.export_check.compare_outputs`.
     """
     total = Agreement()
-    for image, its in zip(images, said, strict=True):
+    for image, its in zip(images, outputs, strict=True):
         found = detect(image)
         rows: Rows = found["boxes"][found["boxes"][:, 4] != 0]
-        total += agreement(its, rows, choice)
+        total += compare_outputs(its, rows, choice)
         if int(found["count"]) != int((rows[:, 4] > choice.score).sum()):
             raise RavenError(f"it counts {int(found['count'])} boxes")
     return total
 
 
 def _line(
-    path: Path, detect: Detect, images: Sequence[NDArray[np.uint8]], said: Sequence[Said], choice: Choice
+    path: Path,
+    detect: Detect,
+    images: Sequence[NDArray[np.uint8]],
+    outputs: Sequence[RawOutput],
+    choice: Choice,
 ) -> str:
     try:
-        found = compare(detect, images, said, choice)
+        found = compare(detect, images, outputs, choice)
     except RavenError as error:
         raise RavenError(
             f"{path.name} does not predict what the model predicts: {error}; nothing was exported."
@@ -170,7 +174,7 @@ def _module(predictor: BoxPredictor) -> Any:
 
     width, height = predictor.input_size
     image = tf.TensorSpec([1, height, width, 3], tf.uint8, name="image")
-    graph = tf.function(predictor.detector.of_one, input_signature=[image]).get_concrete_function()
+    graph = tf.function(predictor.detector.detect_one, input_signature=[image]).get_concrete_function()
     frozen = convert_variables_to_constants_v2(graph)
     names = sorted(graph.structured_outputs)
 

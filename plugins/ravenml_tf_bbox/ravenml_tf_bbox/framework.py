@@ -62,13 +62,13 @@ def quiet() -> Iterator[None]:
     except OSError:  # there is none
         yield
         return
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
+    with tempfile.TemporaryFile() as saved:
+        os.dup2(saved.fileno(), 2)
         try:
             yield
         except BaseException:
-            kept.seek(0)
-            os.write(stderr, kept.read())
+            saved.seek(0)
+            os.write(stderr, saved.read())
             raise
         finally:
             os.dup2(stderr, 2)

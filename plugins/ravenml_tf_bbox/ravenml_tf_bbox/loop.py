@@ -18,7 +18,7 @@ from ravenml.toolkit.augmentation.pipeline import Pipeline
 from ravenml.toolkit.checkpoints import Best, best_name, checkpoint_label
 from ravenml.toolkit.hyperparameters import learning_rate
 from ravenml.toolkit.seeding import AUGMENTATION, derived_seed, epoch_order
-from ravenml_tf_bbox.augmentation.augmenter import augmented
+from ravenml_tf_bbox.augmentation.augmenter import augment
 from ravenml_tf_bbox.augmentation.mosaic import mosaic
 from ravenml_tf_bbox.data import Batch, FittedSamples, Loader
 from ravenml_tf_bbox.detecting import Detector, unit_range
@@ -27,7 +27,7 @@ from ravenml_tf_bbox.framework import machine
 from ravenml_tf_bbox.optimizers import make_optimizer
 from ravenml_tf_bbox.settings import BoxSettings
 from ravenml_tf_bbox.targets import detection_loss
-from ravenml_tf_bbox.weights import Keeper, State, load_weights
+from ravenml_tf_bbox.weights import KerasCheckpointWriter, State, load_weights
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -69,7 +69,7 @@ class TrainingLoop:
         detector: Detector,
         data: TrainingData,
         loader: Loader,
-        keeper: Keeper,
+        keeper: KerasCheckpointWriter,
         identity: dict[str, Any],
         pipeline: Pipeline,
         after_epoch: Callable[[int], None] = lambda epoch: None,
@@ -160,7 +160,7 @@ class TrainingLoop:
         if chance and draw.random() < chance:
             others = [train[int(index)] for index in draw.integers(0, len(train), 3)]
             sample = mosaic([sample, *others], train.width, train.height, draw)
-        return augmented(sample, self.pipeline, seeds[1]) if self.pipeline.pipeline else sample
+        return augment(sample, self.pipeline, seeds[1]) if self.pipeline.pipeline else sample
 
     def _compiled(self) -> Any:
         """One step as a graph of TensorFlow's."""

@@ -52,11 +52,11 @@ def coco_evaluation(
             "annotations": annotations,
         }
         truth.createIndex()
-        said = truth.loadRes(results) if results else COCO()
+        predicted = truth.loadRes(results) if results else COCO()
         if not results:
-            said.dataset = {**truth.dataset, "annotations": []}
-            said.createIndex()
-        evaluation = COCOeval(truth, said, "bbox")
+            predicted.dataset = {**truth.dataset, "annotations": []}
+            predicted.createIndex()
+        evaluation = COCOeval(truth, predicted, "bbox")
         evaluation.params.imgIds = list(range(len(truths)))
         evaluation.evaluate()
         evaluation.accumulate()

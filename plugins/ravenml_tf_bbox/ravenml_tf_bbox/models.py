@@ -88,7 +88,7 @@ def create_model(name: str, classes: int, anchors: int, width: int, height: int)
         "boxes": (4, keras.initializers.Zeros()),
         "classes": (classes, keras.initializers.Constant(-math.log((1 - PRIOR) / PRIOR))),
     }
-    said = {}
+    outputs = {}
     for head, (size, bias) in heads.items():
         # keras-hub's own detector begins with the paper's prior at the wrong head, hence these parts.
         layer = PredictionHead(
@@ -97,5 +97,5 @@ def create_model(name: str, classes: int, anchors: int, width: int, height: int)
         )  # fmt: skip
         found = [keras.layers.Reshape((-1, size))(layer(level)) for level in pyramid.values()]
         layer.prediction_layer.bias.assign(bias(layer.prediction_layer.bias.shape))
-        said[head] = keras.layers.Concatenate(axis=1, name=head)(found)
-    return keras.Model(backbone.inputs, said, name=name)
+        outputs[head] = keras.layers.Concatenate(axis=1, name=head)(found)
+    return keras.Model(backbone.inputs, outputs, name=name)

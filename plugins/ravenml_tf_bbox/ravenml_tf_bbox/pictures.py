@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.toolkit.previews import beside_each_other, panel_scale
+from ravenml.toolkit.previews import panel_scale, stack_panels
 from ravenml_tf_bbox.confusion import SURE
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 IOUS = {0.5: 0, 0.75: 5}  # the overlaps that curves are drawn for, and their places in COCO's list
 
 
-def with_boxes(
+def draw_boxes(
     image: NDArray[np.uint8], boxes: NDArray[Any], palette: NDArray[np.uint8], scored: bool
 ) -> NDArray[np.uint8]:
     """Draw boxes in their classes' colours into a darkened image.
@@ -61,15 +61,15 @@ def side_by_side(
         found: ``(D, 6)``: edges, score, class index.
         caption: what stands above the prediction.
     """
-    panels = [with_boxes(image, truth, palette, False), with_boxes(image, found, palette, True)]
-    return beside_each_other(panels, ("truth", caption))
+    panels = [draw_boxes(image, truth, palette, False), draw_boxes(image, found, palette, True)]
+    return stack_panels(panels, ("truth", caption))
 
 
-def precision_recall_picture(evaluation: Evaluation) -> NDArray[np.uint8]:
+def plot_precision_recall(evaluation: Evaluation) -> NDArray[np.uint8]:
     """Precision over recall of every class at overlaps of 0.5 and 0.75, as COCO interpolates it."""
     from matplotlib.figure import Figure
 
-    from ravenml.toolkit.pictures import drawn
+    from ravenml.toolkit.pictures import render_figure
 
     precision = evaluation.coco.eval["precision"]  # overlaps, recalls, classes, areas, most detections
     recalls = evaluation.coco.params.recThrs
@@ -84,10 +84,10 @@ def precision_recall_picture(evaluation: Evaluation) -> NDArray[np.uint8]:
         axes.grid(alpha=0.3)
         if axes.lines and len(evaluation.titles) <= 20:
             axes.legend(fontsize=8)
-    return drawn(figure)
+    return render_figure(figure)
 
 
-def palette_of(colours: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:
+def make_palette(colours: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:
     """The classes' colours, ``(C, 3)``; those too dark to be seen are lightened."""
     found = np.array(colours, np.int64).reshape(-1, 3)
     dark = found.max(axis=1, keepdims=True) < 96

@@ -102,8 +102,8 @@ class BoxPredictor:
         """
         import numpy as np
 
-        from ravenml_tf_bbox.data import fitted, padded
-        from ravenml_tf_bbox.detecting import in_image
+        from ravenml_tf_bbox.data import fit_image, pad_image
+        from ravenml_tf_bbox.detecting import to_image
 
         if images.ndim != 4 or images.shape[-1] != 3 or images.dtype.name != "uint8":
             raise InputError(
@@ -111,11 +111,11 @@ class BoxPredictor:
             )
         if not len(images):
             return []
-        small = [fitted(image, *self.input_size) for image in images]
+        small = [fit_image(image, *self.input_size) for image in images]
         with self.placed():
-            found = self.detector(np.stack([padded(image, *self.input_size) for image, _ in small]))
+            found = self.detector(np.stack([pad_image(image, *self.input_size) for image, _ in small]))
         size = images.shape[1], images.shape[2]
-        return [in_image(one, scale, size) for one, (_, scale) in zip(found, small, strict=True)]
+        return [to_image(one, scale, size) for one, (_, scale) in zip(found, small, strict=True)]
 
 
 def load(model_dir: Path, device: str = "auto") -> BoxPredictor:

@@ -7,19 +7,19 @@ from functools import partial
 
 from ravenml.data.project import ObjClass
 from ravenml.runs.run import Run
-from ravenml.toolkit.async_writer import Background
+from ravenml.toolkit.async_writer import AsyncWriter
 from ravenml.toolkit.previews import Previews
-from ravenml_tf_bbox.data import FittedSamples, padded
-from ravenml_tf_bbox.detecting import Detector, in_image
-from ravenml_tf_bbox.pictures import palette_of, side_by_side
+from ravenml_tf_bbox.data import FittedSamples, pad_image
+from ravenml_tf_bbox.detecting import Detector, to_image
+from ravenml_tf_bbox.pictures import make_palette, side_by_side
 
 
 class Previewer(Previews):
     """Shows true and predicted boxes of a few images."""
 
-    def __init__(self, run: Run, classes: Sequence[ObjClass], epochs: int, background: Background) -> None:
+    def __init__(self, run: Run, classes: Sequence[ObjClass], epochs: int, background: AsyncWriter) -> None:
         super().__init__(run, epochs, background)
-        self.palette = palette_of([c.rgb for c in classes])
+        self.palette = make_palette([c.rgb for c in classes])
 
     def after_epoch(self, detector: Detector, epoch: int) -> None:
         """Draw the pictures, where it is time for them."""
@@ -31,8 +31,8 @@ class Previewer(Previews):
         for shown in self.shown:
             samples: FittedSamples = shown.samples
             truth = samples.truth(shown.index)
-            small = padded(samples[shown.index].image, samples.width, samples.height)
-            found = in_image(detector(small[None])[0], truth.scale, truth.size)
+            small = pad_image(samples[shown.index].image, samples.width, samples.height)
+            found = to_image(detector(small[None])[0], truth.scale, truth.size)
             image = samples.samples[shown.index].image
             draw = partial(side_by_side, image, truth.boxes, found, self.palette, caption)
             self.write(shown, name, draw, epoch)

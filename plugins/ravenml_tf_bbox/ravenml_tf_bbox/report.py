@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 from ravenml.common.io import write_json
 from ravenml.data.boxes import BoxSamples
-from ravenml.toolkit.metric_history import curves
-from ravenml_tf_bbox.confusion import NOTHING, OVERLAP, SURE, Matches, all_matches
+from ravenml.toolkit.metric_history import read_curves
+from ravenml_tf_bbox.confusion import NOTHING, OVERLAP, SURE, Matches, match_all
 from ravenml_tf_bbox.evaluation import Evaluation
-from ravenml_tf_bbox.pictures import precision_recall_picture, side_by_side
+from ravenml_tf_bbox.pictures import plot_precision_recall, side_by_side
 
 SCHEMA = 1
 SHOWN = 3  # pictures of the worst images, and of the best
 SCORES = ("ap", "ap50", "ap75")  # that the curves show
 
 
-def matches_of(evaluation: Evaluation) -> list[Matches]:
+def match_images(evaluation: Evaluation) -> list[Matches]:
     """How every image's boxes meet its objects."""
     truths = [truth.boxes for truth in evaluation.truths]
-    return all_matches(truths, evaluation.found, len(evaluation.titles))
+    return match_all(truths, evaluation.found, len(evaluation.titles))
 
 
 def write_evaluation(
@@ -37,7 +37,7 @@ def write_evaluation(
     overlap that it was counted with, and ``per_image`` (hits, missed, wrong).
 
     Args:
-        matched: what :func:`matches_of` gave.
+        matched: what :func:`match_images` gave.
         items: the images' keys, in the evaluation's order.
         about: what else the file says (model, dataset …).
     """
@@ -84,7 +84,7 @@ def evaluation_pictures(
 
     Args:
         evaluation: what was measured.
-        matched: what :func:`matches_of` gave.
+        matched: what :func:`match_images` gave.
         samples: the images that it was measured on.
         items: their keys.
         palette: uint8 RGB per class, ``(C, 3)``.
@@ -93,14 +93,14 @@ def evaluation_pictures(
     Yields:
         Names and pictures, uint8 RGB.
     """
-    from ravenml.toolkit.pictures import confusion_picture, curves_picture  # matplotlib comes with it
+    from ravenml.toolkit.pictures import plot_confusion, plot_curves  # matplotlib comes with it
 
-    yield "precision_recall", precision_recall_picture(evaluation)
+    yield "precision_recall", plot_precision_recall(evaluation)
     total = np.sum([one.confusion for one in matched], axis=0)
-    yield "confusion_matrix", confusion_picture(total, [*evaluation.titles, NOTHING])
-    over_time = curves(run) if run is not None else {}
+    yield "confusion_matrix", plot_confusion(total, [*evaluation.titles, NOTHING])
+    over_time = read_curves(run) if run is not None else {}
     if over_time:
-        yield "curves", curves_picture(over_time, SCORES)
+        yield "curves", plot_curves(over_time, SCORES)
     for name, index in worst_and_best(matched):
         one, truth = matched[index], evaluation.truths[index]
         caption = f"{name.replace('_', ' ')}: {one.missed} missed, {one.wrong} wrong, {items[index]}"
@@ -109,7 +109,7 @@ def evaluation_pictures(
 
 
 def worst_and_best(matched: Sequence[Matches]) -> list[tuple[str, int]]:
-    """Which images to show, by the part that is right of all that was there or was said; none twice."""
+    """Which images to show, by the part that is right of all that was there or was predicted; none twice."""
 
     def right(one: Matches) -> float:
         everything = one.hits + one.missed + one.wrong

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from ravenml.toolkit.augmentation.templates import NONE, TEMPLATES, template_choices
 from ravenml.toolkit.hyperparameters import BatchSize, InputSize, LoopSettings
 from ravenml.train.settings import Choice, shown
-from ravenml_tf_bbox.augmentation.templates import BOXES, pipeline_of
+from ravenml_tf_bbox.augmentation.templates import BOXES, find_pipeline
 from ravenml_tf_bbox.models import ARCHITECTURES
 
 if TYPE_CHECKING:
@@ -118,9 +118,9 @@ class BoxSettings(LoopSettings):
         wants_size = "input_size" not in self.model_fields_set
         path = Path(self.weights).expanduser() if self.weights is not None else None
         if path is not None and (wants_model or wants_size) and path.exists():
-            from ravenml_tf_bbox.weights import read_start  # OpenCV comes with it
+            from ravenml_tf_bbox.weights import inspect_weights  # OpenCV comes with it
 
-            start = read_start(path)
+            start = inspect_weights(path)
             if wants_model and start.architecture is not None and start.architecture in ARCHITECTURES:
                 self.model = start.architecture
             if wants_size and start.size is not None:
@@ -149,8 +149,8 @@ class BoxSettings(LoopSettings):
         import numpy as np
 
         from ravenml.data.boxes import BoxedImage
-        from ravenml_tf_bbox.augmentation.augmenter import augmented
+        from ravenml_tf_bbox.augmentation.augmenter import augment
 
-        pipeline = pipeline_of(self.augmentations)
+        pipeline = find_pipeline(self.augmentations)
         whole = BoxedImage(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
-        return [augmented(whole, pipeline, seed + number).image for number in range(count)]
+        return [augment(whole, pipeline, seed + number).image for number in range(count)]

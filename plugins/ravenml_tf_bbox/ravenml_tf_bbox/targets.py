@@ -104,7 +104,9 @@ class Anchors:
         )
 
 
-def detection_loss(said: dict[str, tf.Tensor], deltas: tf.Tensor, classes: tf.Tensor) -> dict[str, tf.Tensor]:
+def detection_loss(
+    outputs: dict[str, tf.Tensor], deltas: tf.Tensor, classes: tf.Tensor
+) -> dict[str, tf.Tensor]:
     """The focal loss over all anchors and the Huber loss over those that are objects.
 
     Both are sums divided by the number of anchors that are objects, as in the paper.
@@ -118,14 +120,14 @@ def detection_loss(said: dict[str, tf.Tensor], deltas: tf.Tensor, classes: tf.Te
     positive = tf.cast(classes > BACKGROUND, tf.float32)
     counted = tf.cast(classes > IGNORED, tf.float32)
     count = tf.maximum(tf.reduce_sum(positive), 1.0)
-    truth = tf.one_hot(classes, said["classes"].shape[-1])
+    truth = tf.one_hot(classes, outputs["classes"].shape[-1])
     focal = keras.losses.BinaryFocalCrossentropy(
         apply_class_balancing=True, alpha=0.25, gamma=2.0, from_logits=True, axis=-1, reduction=None
     )
     # one by one: Keras would take the mean over the classes
-    focal_losses = focal(truth[..., None], said["classes"][..., None])
+    focal_losses = focal(truth[..., None], outputs["classes"][..., None])
     class_loss = tf.reduce_sum(focal_losses * counted[..., None]) / count
     huber = keras.losses.Huber(delta=TRANSITION, reduction=None)
-    box_losses = huber(deltas[..., None], said["boxes"][..., None]) / TRANSITION
+    box_losses = huber(deltas[..., None], outputs["boxes"][..., None]) / TRANSITION
     box_loss = tf.reduce_sum(box_losses * positive[..., None]) / count
     return {"loss": class_loss + box_loss, "class_loss": class_loss, "box_loss": box_loss}

@@ -10,26 +10,32 @@ from ravenml.data.boxes import BoxSamples
 from ravenml.data.classes import BACKGROUND, class_order
 from ravenml.data.project import ObjClass, Project
 from ravenml.errors import InputError
-from ravenml.toolkit.async_writer import Background
-from ravenml.toolkit.preflight import check_best_by, check_parts, parts
-from ravenml.toolkit.pretrained import Start, classes_to_go_on_with
-from ravenml.toolkit.resume_guard import check_identity, identity_of, machine_difference
+from ravenml.toolkit.async_writer import AsyncWriter
+from ravenml.toolkit.preflight import check_best_by, check_parts, split_parts
+from ravenml.toolkit.pretrained import PretrainedWeights, match_classes
+from ravenml.toolkit.resume_guard import check_identity, describe_machine_change, training_identity
 from ravenml.toolkit.seeding import INITIAL_WEIGHTS, derived_seed
 from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.scores import Scores
-from ravenml_tf_bbox.augmentation.templates import pipeline_of
+from ravenml_tf_bbox.augmentation.templates import find_pipeline
 from ravenml_tf_bbox.data import FittedSamples, Loader
 from ravenml_tf_bbox.detecting import MEASURED, Detector
-from ravenml_tf_bbox.export import described, pack
+from ravenml_tf_bbox.export import describe_model, pack
 from ravenml_tf_bbox.framework import device_name, machine, tensorflow
 from ravenml_tf_bbox.loop import TrainingData, TrainingLoop
 from ravenml_tf_bbox.metrics import SUMMARY, DetectionScores
 from ravenml_tf_bbox.models import create_model
 from ravenml_tf_bbox.previews import Previewer
-from ravenml_tf_bbox.report import evaluation_pictures, matches_of, write_evaluation
+from ravenml_tf_bbox.report import evaluation_pictures, match_images, write_evaluation
 from ravenml_tf_bbox.settings import BoxSettings
 from ravenml_tf_bbox.targets import Anchors
-from ravenml_tf_bbox.weights import Keeper, load_start, load_weights, newest_state, read_start
+from ravenml_tf_bbox.weights import (
+    KerasCheckpointWriter,
+    inspect_weights,
+    load_pretrained,
+    load_weights,
+    newest_state,
+)
 
 
 def run_training(train: TrainInput) -> TrainOutput | None:
@@ -46,16 +52,16 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     assert isinstance(settings, BoxSettings)  # the core validates against what we publish
     begun = time.monotonic()
     project, split = train.dataset, train.split
-    start = read_start(Path(settings.weights)) if settings.weights is not None else None
-    classes = learned_classes(project, settings, start)
+    start = inspect_weights(Path(settings.weights)) if settings.weights is not None else None
+    classes = choose_classes(project, settings, start)
     titles = [c.title for c in classes]
     check_parts(split)
     check_best_by(
         settings, ["loss", *SUMMARY, *(f"{s}/{t}" for s in ("ap", "ap50", "ar100") for t in titles)]
     )
-    pipeline = pipeline_of(settings.augmentations)
+    pipeline = find_pipeline(settings.augmentations)
     identity = {
-        **identity_of(settings, titles, train.fold, split, pipeline),
+        **training_identity(settings, titles, train.fold, split, pipeline),
         "anchor_size": settings.anchor_size,
         "aspect_ratios": list(settings.aspect_ratios),
         "mosaic": settings.mosaic,
@@ -69,36 +75,38 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     with (
         tf.device(device_name(settings.device)),
         Loader(settings.workers) as loader,
-        Background() as background,
+        AsyncWriter() as background,
     ):
         detector = make_detector(
             settings, len(classes), derived_seed(settings.seed, train.fold, INITIAL_WEIGHTS)
         )
         if start is not None and train.resume_from is None:
-            load_start(detector.model, start, new_head=settings.weights_init_type == "transfer_learning")
+            load_pretrained(detector.model, start, new_head=settings.weights_init_type == "transfer_learning")
         run = train.run
-        write_json(run.path / "info" / "model_classes.json", described(classes))
+        write_json(run.path / "info" / "model_classes.json", describe_model(classes))
         write_json(run.path / "info" / "augs_config.json", pipeline.plain())
-        original = {kind: BoxSamples(project, items, titles) for kind, items in parts(split).items()}
+        original = {kind: BoxSamples(project, items, titles) for kind, items in split_parts(split).items()}
         sized = {kind: FittedSamples(samples, width, height) for kind, samples in original.items()}
         data = TrainingData(sized["train"], sized["val"], titles)
-        keeper = Keeper(run, settings, background)
+        keeper = KerasCheckpointWriter(run, settings, background)
         previewer = Previewer(run, classes, settings.epochs, background)
-        for kind, items in parts(split).items():
+        for kind, items in split_parts(split).items():
             if settings.previews:
                 previewer.show(kind, items, sized[kind], settings.previews)
         loop = TrainingLoop(
             run, settings, train.fold, detector, data, loader, keeper, identity, pipeline,
             after_epoch=lambda epoch: previewer.after_epoch(detector, epoch),
         )  # fmt: skip
-        say_what_begins(loop, start)
+        announce(loop, start)
         if state is not None:
-            differs = machine_difference(state.machine, machine(settings.device))
+            differs = describe_machine_change(state.machine, machine(settings.device))
             if differs is not None:
                 run.text(differs, level="warning")
             loop.restore(state)
         elif train.resume_from is not None:
-            run.text("There is no checkpoint to go on from; the training begins anew.", level="warning")
+            run.text(
+                "There is no checkpoint to resume from; the training starts from scratch.", level="warning"
+            )
         if not loop.fit():
             return None
         background.wait()
@@ -114,7 +122,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
         "input_size": {"width": width, "height": height},
         "epoch": best_epoch,
     }
-    matched = matches_of(evaluation)
+    matched = match_images(evaluation)
     write_evaluation(
         run.path / "evaluation.json", evaluation, matched, keys, dataset=str(project.root), **about
     )
@@ -143,7 +151,9 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     )
 
 
-def learned_classes(project: Project, settings: BoxSettings, start: Start | None) -> list[ObjClass]:
+def choose_classes(
+    project: Project, settings: BoxSettings, start: PretrainedWeights | None
+) -> list[ObjClass]:
     """The classes in index order; a training that is continued keeps its own order.
 
     Raises:
@@ -152,7 +162,7 @@ def learned_classes(project: Project, settings: BoxSettings, start: Start | None
     classes = [c for c in class_order(project, settings.classes) if c.title != BACKGROUND]
     if not classes:
         raise InputError(f"{project.root}: there is no class to learn; name others with --classes.")
-    return classes_to_go_on_with(start, classes, settings.weights_init_type)
+    return match_classes(start, classes, settings.weights_init_type)
 
 
 def make_detector(settings: BoxSettings, classes: int, seed: int) -> Detector:
@@ -165,17 +175,17 @@ def make_detector(settings: BoxSettings, classes: int, seed: int) -> Detector:
     return Detector(create_model(settings.model, classes, anchors.per_cell, width, height), anchors, MEASURED)
 
 
-def say_what_begins(loop: TrainingLoop, start: Start | None) -> None:
+def announce(loop: TrainingLoop, start: PretrainedWeights | None) -> None:
     """A line about network, data and device, and one about weights that were given."""
-    settings, there = loop.settings, machine(loop.settings.device)
+    settings, computer = loop.settings, machine(loop.settings.device)
     parameters, classes = loop.detector.model.count_params() / 1e6, len(loop.data.titles)
     loop.run.text(
         f"{settings.model}, {parameters:.1f} million parameters, {classes} class{'es' * (classes != 1)}; "
         f"{len(loop.data.train)} images to learn from, {len(loop.data.val)} to validate; "
-        f"{there['device']}, {there['threads']} thread{'s' * (there['threads'] != 1)}."
+        f"{computer['device']}, {computer['threads']} thread{'s' * (computer['threads'] != 1)}."
     )
     if start is not None:
         again = settings.weights_init_type == "transfer_learning"
         loop.run.text(
-            f"It begins with {start.path}{'; the layer of the classes begins anew' if again else ''}."
+            f"It begins with {start.path}{'; the layer of the classes starts from scratch' if again else ''}."
         )

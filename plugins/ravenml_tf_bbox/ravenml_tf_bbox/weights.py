@@ -17,8 +17,8 @@ from ravenml.common.io import atomic_open
 from ravenml.errors import InputError
 from ravenml.store.model_state import read_config, unpack_model
 from ravenml.toolkit import checkpoints, pretrained
-from ravenml.toolkit.checkpoints import states
-from ravenml.toolkit.pretrained import Start
+from ravenml.toolkit.checkpoints import list_states
+from ravenml.toolkit.pretrained import PretrainedWeights
 
 if TYPE_CHECKING:
     import keras
@@ -58,7 +58,7 @@ class State:
     optimizer: list[NDArray[Any]] = field(default_factory=list)
 
 
-class Keeper(checkpoints.CheckpointWriter):
+class KerasCheckpointWriter(checkpoints.CheckpointWriter):
     """Writes ``model_*.npz`` and ``state_*.npz``."""
 
     suffix = SUFFIX
@@ -66,7 +66,7 @@ class Keeper(checkpoints.CheckpointWriter):
 
     def copied(self, model: keras.Model) -> Arrays:
         """A copy of the network's weights."""
-        return arrays_of(model)
+        return model_arrays(model)
 
     def write_weights(self, path: Path, weights: Arrays) -> None:
         """Write the weights."""
@@ -85,7 +85,7 @@ def newest_state(folder: Path) -> State | None:
     Raises:
         InputError: the file cannot be read.
     """
-    for path in states(folder, SUFFIX):
+    for path in list_states(folder, SUFFIX):
         arrays = dict(load_arrays(path))
         header = json.loads(arrays.pop(HEADER).tobytes())
         if (folder / header["weights"]).exists():
@@ -93,7 +93,7 @@ def newest_state(folder: Path) -> State | None:
     return None
 
 
-def arrays_of(model: keras.Model) -> Arrays:
+def model_arrays(model: keras.Model) -> Arrays:
     """A copy of a network's weights by their names, which are unique within it."""
     return {variable.path: np.array(variable.numpy()) for variable in model.weights}
 
@@ -160,12 +160,12 @@ def _load_keras(model: keras.Model, path: Path, skip: bool) -> None:
         raise InputError(f"{path} does not fit {model.name}: {why}.") from None
 
 
-def read_start(path: Path) -> Start:
-    """Look at what ``--weights`` names; see :func:`ravenml.toolkit.pretrained.read_start`."""
-    return pretrained.read_start(path, SUFFIX)
+def inspect_weights(path: Path) -> PretrainedWeights:
+    """Look at what ``--weights`` names; see :func:`ravenml.toolkit.pretrained.inspect_weights`."""
+    return pretrained.inspect_weights(path, SUFFIX)
 
 
-def load_start(model: keras.Model, start: Start, new_head: bool) -> None:
+def load_pretrained(model: keras.Model, start: PretrainedWeights, new_head: bool) -> None:
     """Let a network begin with trained weights.
 
     Raises:

@@ -7,10 +7,10 @@ import pytest
 
 from ravenml.data.boxes import BoxedImage
 from ravenml.toolkit.augmentation import pipeline as p
-from ravenml_tf_bbox.augmentation.augmenter import augmented
+from ravenml_tf_bbox.augmentation.augmenter import augment
 from ravenml_tf_bbox.augmentation.mosaic import mosaic
-from ravenml_tf_bbox.augmentation.templates import BOXES, pipeline_of
-from ravenml_tf_bbox.data import Loader, fitted, padded, together
+from ravenml_tf_bbox.augmentation.templates import BOXES, find_pipeline
+from ravenml_tf_bbox.data import Loader, collate, fit_image, pad_image
 
 BOX = (20, 12, 36, 30)  # left, top, right, bottom edges of what is bright in `sample`
 GEOMETRIC = [
@@ -32,7 +32,7 @@ def sample() -> BoxedImage:
 @pytest.mark.parametrize("step", GEOMETRIC, ids=lambda step: type(step).__name__)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_box_goes_where_its_pixels_go(step: p.Operation, seed: int) -> None:
-    image, boxes, classes = augmented(sample(), p.Pipeline(pipeline=[step]), seed)
+    image, boxes, classes = augment(sample(), p.Pipeline(pipeline=[step]), seed)
     rows, columns = np.nonzero(image[..., 0] > 127)
     there = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     assert classes.tolist() == [1]
@@ -40,14 +40,14 @@ def test_a_box_goes_where_its_pixels_go(step: p.Operation, seed: int) -> None:
 
 
 def test_a_box_that_was_turned_is_the_upright_box_around_it() -> None:
-    _, boxes, _ = augmented(sample(), p.Pipeline(pipeline=[p.Rotate(degrees=(45, 45))]), 0)
+    _, boxes, _ = augment(sample(), p.Pipeline(pipeline=[p.Rotate(degrees=(45, 45))]), 0)
     width, height = boxes[0, 2:] - boxes[0, :2]
     assert width == pytest.approx((16 + 18) / 2**0.5, abs=0.1) and height == pytest.approx(width, abs=0.1)
 
 
 def test_what_has_left_the_image_is_no_object_any_more() -> None:
     away = p.Affine(translate_x=(0.7, 0.7))
-    _, boxes, classes = augmented(sample(), p.Pipeline(pipeline=[away]), 0)
+    _, boxes, classes = augment(sample(), p.Pipeline(pipeline=[away]), 0)
     assert len(boxes) == len(classes) == 0
 
 
@@ -55,14 +55,14 @@ def test_what_has_left_the_image_is_no_object_any_more() -> None:
     "name", [name for name in p.OPERATIONS if name not in ("rotate", "affine", "crop_pad")]
 )
 def test_every_other_operation_keeps_size_and_type(name: str) -> None:
-    image, boxes, _ = augmented(sample(), p.Pipeline(pipeline=[p.OPERATIONS[name](name=name)]), 1)
+    image, boxes, _ = augment(sample(), p.Pipeline(pipeline=[p.OPERATIONS[name](name=name)]), 1)
     assert image.shape == (48, 64, 3) and image.dtype == np.uint8 and boxes.shape == (1, 4)
 
 
 @pytest.mark.parametrize("template", [*BOXES, "colour+rotate+crop+fliplr+flipud"])
 def test_randomness_is_the_seeds_alone(template: str) -> None:
-    pipeline = pipeline_of(template)
-    first, again, other = (augmented(sample(), pipeline, seed) for seed in (5, 5, 6))
+    pipeline = find_pipeline(template)
+    first, again, other = (augment(sample(), pipeline, seed) for seed in (5, 5, 6))
     assert np.array_equal(first.image, again.image) and np.array_equal(first.boxes, again.boxes)
     assert not np.array_equal(first.image, other.image)
 
@@ -86,17 +86,17 @@ def test_four_images_become_one_that_has_the_boxes_of_what_is_seen() -> None:
 
 
 def test_an_image_is_fitted_without_changing_its_proportions() -> None:
-    image, scale = fitted(np.full((40, 100, 3), 9, np.uint8), 50, 64)
+    image, scale = fit_image(np.full((40, 100, 3), 9, np.uint8), 50, 64)
     assert scale == 0.5 and image.shape == (20, 50, 3)
-    whole = padded(image, 50, 64)
+    whole = pad_image(image, 50, 64)
     assert (whole[:20] == 9).all() and (whole[20:] == 0).all() and whole.shape == (64, 50, 3)
 
 
 def test_images_with_different_numbers_of_boxes_are_filled_up() -> None:
     empty = BoxedImage(sample().image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
-    batch = together([sample(), empty], 64, 48)
+    batch = collate([sample(), empty], 64, 48)
     assert batch.boxes.tolist() == [[list(BOX)], [[-1] * 4]] and batch.classes.tolist() == [[1], [-1]]
-    assert together([empty], 96, 64).boxes.shape == (1, 1, 4)
+    assert collate([empty], 96, 64).boxes.shape == (1, 1, 4)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

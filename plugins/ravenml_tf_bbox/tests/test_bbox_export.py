@@ -20,8 +20,8 @@ from ravenml.train.interfaces import TrainOutput
 from ravenml_tf_bbox import exporting
 from ravenml_tf_bbox.core import tf_bbox
 from ravenml_tf_bbox.detecting import Choice
+from ravenml_tf_bbox.export_check import Agreement, RawOutput, compare_outputs
 from ravenml_tf_bbox.loading import load_model
-from ravenml_tf_bbox.sameness import Agreement, Said, agreement
 
 Trained = tuple[Path, TrainOutput]
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -55,7 +55,7 @@ def test_they_find_in_an_image_what_ravenml_finds(
     predictor.configure({"score": 0.01, "most": 1000})
     image = np.zeros((1, 64, 64, 3), np.uint8)
     image[0, :48] = read_image(project_path / "ds" / "img" / "04.png")
-    said = exporting.what_it_says(predictor, image)
+    said = exporting.raw_output(predictor, image)
     expected = predictor.detector(image)[0]
     for load, name in ((exporting.load_saved_model, "saved_model"), (exporting.load_tflite, "model.tflite")):
         found = load(exported / name)(image)
@@ -63,7 +63,7 @@ def test_they_find_in_an_image_what_ravenml_finds(
         assert count == len(expected) > 0
         assert found["boxes"].shape == (1000, 6) and found["boxes"].dtype == np.float32
         assert found["boxes"][count - 1, 4] > 0.01 >= found["boxes"][count, 4]
-        same = agreement(said, found["boxes"][found["boxes"][:, 4] > 0], predictor.detector.choice)
+        same = compare_outputs(said, found["boxes"][found["boxes"][:, 4] > 0], predictor.detector.choice)
         assert same.boxes >= count and same.pixels < 0.01 and same.score < 1e-4
 
 
@@ -109,21 +109,21 @@ def rows(*numbers: int) -> np.ndarray:
     return np.concatenate([PLACES[chosen], SCORES[chosen], np.zeros((len(chosen), 1), np.float32)], axis=1)
 
 
-MODEL = Said(PLACES, SCORES, rows(0, 2, 3))
+MODEL = RawOutput(PLACES, SCORES, rows(0, 2, 3))
 
 
 def test_the_model_s_own_boxes_are_right() -> None:
-    assert agreement(MODEL, rows(0, 2, 3), CHOICE) == Agreement(3, 0, 0.0, 0.0)
+    assert compare_outputs(MODEL, rows(0, 2, 3), CHOICE) == Agreement(3, 0, 0.0, 0.0)
 
 
 def test_of_two_boxes_that_are_as_likely_either_is_right_and_counted() -> None:
-    assert agreement(MODEL, rows(1, 2, 3), CHOICE).others == 1
+    assert compare_outputs(MODEL, rows(1, 2, 3), CHOICE).others == 1
 
 
 def test_where_no_more_are_wanted_the_least_likely_may_be_missing() -> None:
-    assert agreement(MODEL, rows(0, 2), Choice(iou=0.5, most=2)).boxes == 2
+    assert compare_outputs(MODEL, rows(0, 2), Choice(iou=0.5, most=2)).boxes == 2
     with pytest.raises(RavenError, match=r"does not find the box \(20\.0, 0\.0, 30\.0, 10\.0\) of class 0"):
-        agreement(MODEL, rows(0, 3), Choice(iou=0.5, most=2))
+        compare_outputs(MODEL, rows(0, 3), Choice(iou=0.5, most=2))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_where_no_more_are_wanted_the_least_likely_may_be_missing() -> None:
 )
 def test_what_no_suppression_could_give_is_refused(given: np.ndarray, problem: str) -> None:
     with pytest.raises(RavenError, match=re.escape(problem)):
-        agreement(MODEL, given, CHOICE)
+        compare_outputs(MODEL, given, CHOICE)
 
 
 def test_the_less_likely_of_two_boxes_is_refused() -> None:
@@ -149,4 +149,4 @@ def test_the_less_likely_of_two_boxes_is_refused() -> None:
     less = rows(1, 2, 3)
     less[0, 4] = 0.8
     with pytest.raises(RavenError, match=r"does not find the box \(0\.0, 0\.0, 10\.0, 10\.0\)"):
-        agreement(Said(PLACES, surer, MODEL.rows), less, CHOICE)
+        compare_outputs(RawOutput(PLACES, surer, MODEL.rows), less, CHOICE)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ravenml.train.form import described
+from ravenml.train.form import describe_settings
 from ravenml_tf_bbox.models import ARCHITECTURES
 from ravenml_tf_bbox.settings import BoxSettings
 
 
 def test_every_role_is_taken_once_and_the_presets_are_there() -> None:
-    form = described(BoxSettings)
+    form = describe_settings(BoxSettings)
     roles = [field["role"] for field in form["fields"] if field["role"]]
     assert len(set(roles)) == len(roles)
     assert {"architecture", "classes", "augmentations", "weights", "epochs", "device"} <= {*roles}

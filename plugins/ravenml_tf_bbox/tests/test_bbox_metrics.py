@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ravenml.train.scores import Scores
-from ravenml_tf_bbox.confusion import matches
+from ravenml_tf_bbox.confusion import match_boxes
 from ravenml_tf_bbox.metrics import DetectionScores, coco_evaluation, coco_metrics
 
 TITLES = ("car", "sign")
@@ -73,8 +73,12 @@ def test_each_object_is_given_to_one_box_and_the_rest_are_wrong_or_missed() -> N
         (300, 300, 320, 320, 0.7, 0),  # nothing
         (50, 50, 150, 150, 0.3, 1),  # not sure enough
     )
-    one = matches(TRUTH, found, 2)
+    one = match_boxes(TRUTH, found, 2)
     assert one.confusion.tolist() == [[0, 1, 0], [0, 0, 1], [2, 0, 0]]
     assert (one.hits, one.missed, one.wrong) == (0, 2, 3)
-    assert matches(TRUTH, RIGHT, 2)[1:] == (2, 0, 0)
-    assert matches(TRUTH, said(), 2)[1:] == (0, 2, 0) and matches(TRUTH[:0], RIGHT, 2)[1:] == (0, 0, 2)
+    assert match_boxes(TRUTH, RIGHT, 2)[1:] == (2, 0, 0)
+    assert match_boxes(TRUTH, said(), 2)[1:] == (0, 2, 0) and match_boxes(TRUTH[:0], RIGHT, 2)[1:] == (
+        0,
+        0,
+        2,
+    )

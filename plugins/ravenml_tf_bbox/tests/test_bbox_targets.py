@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ravenml_tf_bbox.detecting import Choice, chosen, in_image, suppressed
+from ravenml_tf_bbox.detecting import Choice, select_boxes, suppress, to_image
 from ravenml_tf_bbox.framework import tensorflow
 from ravenml_tf_bbox.models import ARCHITECTURES, create_model
 from ravenml_tf_bbox.targets import Anchors, detection_loss
@@ -69,7 +69,7 @@ def test_of_boxes_that_overlap_the_likeliest_of_each_class_is_left(anchors: Anch
     middle = int(np.abs(anchors.boxes.numpy().mean(axis=1) - 60).argmin())
     boxes = anchors.boxes.numpy()
     overlapping = next(n for n in range(len(boxes)) if n != middle and iou(boxes[n], boxes[middle]) > 0.6)
-    found, counts = chosen(
+    found, counts = select_boxes(
         said(anchors, {(middle, 0): 3, (overlapping, 0): 2, (overlapping, 1): 1}), anchors, Choice()
     )
     assert int(counts[0]) == 2
@@ -84,15 +84,15 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_what_is_hardly_likely_is_left_out_and_never_more_are_given_than_wanted(anchors: Anchors) -> None:
     everything = said(anchors, {(number, 0): 1.0 for number in range(0, len(anchors.boxes), 7)})
-    _, counts = chosen(everything, anchors, Choice(most=5))
+    _, counts = select_boxes(everything, anchors, Choice(most=5))
     assert counts.numpy().tolist() == [5]
-    _, counts = chosen(said(anchors, {(0, 0): -4.0}), anchors, Choice(score=0.05))
+    _, counts = select_boxes(said(anchors, {(0, 0): -4.0}), anchors, Choice(score=0.05))
     assert counts.numpy().tolist() == [0]
 
 
 def test_boxes_in_the_padding_are_none_and_others_end_at_the_image() -> None:
     found = np.array([[10, 10, 40, 30, 0.9, 0], [10, 26, 40, 40, 0.8, 0]], np.float32)
-    image = in_image(found, 0.5, (50, 100))  # 100×50 pixels, shown as 50×25
+    image = to_image(found, 0.5, (50, 100))  # 100×50 pixels, shown as 50×25
     assert image.tolist() == [[20, 20, 80, 50, pytest.approx(0.9), 0]]
 
 
@@ -114,5 +114,5 @@ def test_networks_say_something_of_every_anchor_and_have_the_parameters_that_the
 def test_what_is_thinner_than_a_pixel_is_no_box(anchors: Anchors) -> None:
     """Boxes beside the image have no area once they are cut to it; TFLite would repeat one for ever."""
     places = np.array([[0, 8, 0, 30], [5, 5, 5.5, 40], [5, 5, 25, 25]], np.float32)
-    rows, count = suppressed(places, np.array([[0.9], [0.8], [0.7]], np.float32), anchors, Choice(most=2))
+    rows, count = suppress(places, np.array([[0.9], [0.8], [0.7]], np.float32), anchors, Choice(most=2))
     assert count == 1 and rows.numpy()[0].tolist() == pytest.approx([5, 5, 25, 25, 0.7, 0])

@@ -13,7 +13,14 @@ from ravenml.train.interfaces import TrainOutput
 from ravenml_tf_bbox.framework import tensorflow
 from ravenml_tf_bbox.settings import BoxSettings
 from ravenml_tf_bbox.training import make_detector
-from ravenml_tf_bbox.weights import arrays_of, load_arrays, load_start, load_weights, read_start, save_arrays
+from ravenml_tf_bbox.weights import (
+    inspect_weights,
+    load_arrays,
+    load_pretrained,
+    load_weights,
+    model_arrays,
+    save_arrays,
+)
 
 Trained = tuple[Path, TrainOutput]
 
@@ -28,36 +35,36 @@ def test_a_packed_model_and_a_run_say_what_they_are_and_give_their_weights(
     trained: Trained, fresh: object
 ) -> None:
     run, _ = trained
-    packed = read_start(run / "model-state.tar")
+    packed = inspect_weights(run / "model-state.tar")
     assert (packed.architecture, packed.size) == ("RetinaNetSmall", (64, 64))
     assert [c.title for c in packed.classes or []] == ["plate", "disc"]
     (best,) = (run / "checkpoints").glob("model_*_best.npz")
-    load_start(fresh, packed, new_head=False)  # type: ignore[arg-type]
-    loaded = arrays_of(fresh)  # type: ignore[arg-type]
+    load_pretrained(fresh, packed, new_head=False)  # type: ignore[arg-type]
+    loaded = model_arrays(fresh)  # type: ignore[arg-type]
     assert all(np.array_equal(loaded[name], value) for name, value in load_arrays(best).items())
 
 
 def test_transfer_learning_keeps_all_but_the_layer_of_the_classes(trained: Trained) -> None:
     model = make_detector(small_settings(), 5, seed=1).model  # five classes, where the weights know two
-    before = arrays_of(model)
-    load_start(model, read_start(trained[0] / "model-state.tar"), new_head=True)
-    after = arrays_of(model)
+    before = model_arrays(model)
+    load_pretrained(model, inspect_weights(trained[0] / "model-state.tar"), new_head=True)
+    after = model_arrays(model)
     unlike = {name for name in after if not np.array_equal(after[name], before[name])}
     assert "conv1_conv/kernel" in unlike and not any(
         name.startswith("classes_head/logits") for name in unlike
     )
     with pytest.raises(InputError, match="does not fit RetinaNetSmall: classes_head/logits_layer/kernel"):
-        load_start(model, read_start(trained[0] / "model-state.tar"), new_head=False)
+        load_pretrained(model, inspect_weights(trained[0] / "model-state.tar"), new_head=False)
 
 
 def test_weights_that_keras_saved_can_be_begun_from(fresh: object, tmp_path: Path) -> None:
     path = tmp_path / "own.weights.h5"
     fresh.save_weights(path)  # type: ignore[attr-defined]
-    expected = arrays_of(fresh)  # type: ignore[arg-type]
+    expected = model_arrays(fresh)  # type: ignore[arg-type]
     other = make_detector(small_settings(), 2, seed=8).model
     load_weights(other, path)
-    assert all(np.array_equal(value, arrays_of(other)[name]) for name, value in expected.items())
-    assert read_start(path).architecture is None
+    assert all(np.array_equal(value, model_arrays(other)[name]) for name, value in expected.items())
+    assert inspect_weights(path).architecture is None
 
 
 def test_a_file_that_holds_no_weights_is_named(fresh: object, tmp_path: Path) -> None:
@@ -72,7 +79,7 @@ def test_a_file_that_holds_no_weights_is_named(fresh: object, tmp_path: Path) ->
 
 
 def test_the_first_weights_are_the_seeds() -> None:
-    one, same, other = (arrays_of(make_detector(small_settings(), 2, seed).model) for seed in (3, 3, 4))
+    one, same, other = (model_arrays(make_detector(small_settings(), 2, seed).model) for seed in (3, 3, 4))
     assert all(np.array_equal(one[name], same[name]) for name in one)
     assert not np.array_equal(one["conv1_conv/kernel"], other["conv1_conv/kernel"])
 

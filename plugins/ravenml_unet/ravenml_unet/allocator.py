@@ -25,7 +25,7 @@ def keep_freed_memory() -> bool:
     """Have this process keep the memory that one step frees for the next one.
 
     Every step needs tensors of the same tens of MiB again.  By default glibc hands them back to the system
-    and asks for them anew, and their pages are cleared again: tens of thousands of page faults a step.
+    and asks for them again, and their pages are cleared again: tens of thousands of page faults a step.
 
     Returns:
         False where there is no glibc; nothing is changed then.

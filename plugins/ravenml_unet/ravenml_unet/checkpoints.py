@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ravenml.toolkit.checkpoints import states
+from ravenml.toolkit.checkpoints import list_states
 from ravenml_unet.weights import load_torch
 
 STATE_SUFFIX = ".pt"
@@ -50,7 +50,7 @@ def newest_state(folder: Path) -> State | None:
     Raises:
         InputError: the file cannot be read.
     """
-    for path in states(folder, STATE_SUFFIX):
+    for path in list_states(folder, STATE_SUFFIX):
         state = State(**load_torch(path))
         if (folder / state.weights).exists():
             return state

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from ravenml.data.split import Split
 from ravenml.errors import InputError
 from ravenml.toolkit.preflight import check_best_by, check_parts
-from ravenml_unet.loss import given_weights
+from ravenml_unet.loss import read_weights
 from ravenml_unet.settings import UNetSettings
 
 METRICS = ("loss", "miou", "mdice", "miou_fg", "mdice_fg", "pixel_accuracy")  # beside those of each class
@@ -36,7 +36,7 @@ def check_class_weights(settings: UNetSettings, titles: Sequence[str]) -> None:
         InputError: with the classes that there are.
     """
     if isinstance(settings.class_weights, dict):
-        given_weights(settings.class_weights, titles)
+        read_weights(settings.class_weights, titles)
 
 
 def check_best(settings: UNetSettings, titles: Sequence[str], own: Collection[str]) -> None:

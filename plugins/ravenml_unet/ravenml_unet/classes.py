@@ -5,11 +5,13 @@ from __future__ import annotations
 from ravenml.data.classes import class_order
 from ravenml.data.project import ObjClass, Project
 from ravenml.errors import InputError
-from ravenml.toolkit.pretrained import Start, classes_to_go_on_with
+from ravenml.toolkit.pretrained import PretrainedWeights, match_classes
 from ravenml_unet.settings import UNetSettings
 
 
-def learned_classes(project: Project, settings: UNetSettings, start: Start | None = None) -> list[ObjClass]:
+def choose_classes(
+    project: Project, settings: UNetSettings, start: PretrainedWeights | None = None
+) -> list[ObjClass]:
     """The classes in index order, background first; a training that is continued keeps its own order.
 
     Raises:
@@ -18,4 +20,4 @@ def learned_classes(project: Project, settings: UNetSettings, start: Start | Non
     classes = class_order(project, settings.classes)
     if len(classes) < 2:
         raise InputError(f"{project.root}: there is no class to learn; name others with --classes.")
-    return classes_to_go_on_with(start, classes, settings.weights_init_type)
+    return match_classes(start, classes, settings.weights_init_type)

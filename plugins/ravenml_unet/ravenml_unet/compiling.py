@@ -12,7 +12,7 @@ from torch import nn
 from ravenml.errors import InputError, RavenError
 
 
-def compiled(model: nn.Module, width: int, height: int) -> nn.Module:
+def compile_network(model: nn.Module, width: int, height: int) -> nn.Module:
     """The network, to be compiled at its first batch; its weights stay those of ``model``, with their names.
 
     Every size of batch is compiled for itself (an epoch has two).  Code for any size would come into use with
@@ -51,7 +51,7 @@ def check_compiler() -> None:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def explain_failures() -> Iterator[None]:
     """Say in a sentence that compiling failed.
 
     Raises:

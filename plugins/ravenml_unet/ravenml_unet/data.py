@@ -36,7 +36,7 @@ class Batch:
         return self.images.shape[0]
 
 
-def divided(order: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+def split_batches(order: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     """Parts of up to ``size`` indices in the given order; the last one may be smaller."""
     return [order[start : start + size] for start in range(0, len(order), size)]
 

@@ -60,10 +60,10 @@ def choose_device(wanted: str) -> str:
     Raises:
         InputError: the wanted device is not there.
     """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if there[device])
-    if not there[wanted]:
+        return next(device for device in ("cuda", "mps", "cpu") if available[device])
+    if not available[wanted]:
         raise InputError(f"device: {wanted} was asked for, but PyTorch finds none; use --device auto.")
     return wanted
 

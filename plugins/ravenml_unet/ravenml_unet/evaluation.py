@@ -12,12 +12,12 @@ from torch import nn
 
 from ravenml.infer.metrics import confusion_matrix, segmentation_metrics
 from ravenml_unet.confusion import confusion_per_image
-from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples, divided
+from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples, split_batches
 from ravenml_unet.loss import Loss, segmentation_loss
 from ravenml_unet.objective import Metric
 from ravenml_unet.parallel import Team
 from ravenml_unet.predicting import likeliest, most_likely, resized_probabilities
-from ravenml_unet.preprocessing import normalised
+from ravenml_unet.preprocessing import normalise
 
 SUMS = {"mps": torch.float32}  # which has no float64
 
@@ -82,10 +82,10 @@ def evaluate(
     done = 0
     try:
         with torch.inference_mode():
-            parts = divided(mine, batch_size)
+            parts = split_batches(mine, batch_size)
             for indices, batch in zip(parts, loader.batches(samples, parts), strict=True):
                 labels = batch.labels.to(device, non_blocking=True).long()
-                output = model(normalised(batch.images, device))
+                output = model(normalise(batch.images, device))
                 for number, function in enumerate(functions.values()):
                     sums[number] += function(output, labels).to(sums) * len(batch)
                 counted = confusion_per_image(labels, likeliest(output), classes)

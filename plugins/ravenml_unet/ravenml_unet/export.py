@@ -19,7 +19,7 @@ from ravenml_unet.weights import bare_state, save_torch
 WEIGHTS = "model.pth"
 
 
-def described(classes: Sequence[ObjClass]) -> list[dict[str, str]]:
+def describe_model(classes: Sequence[ObjClass]) -> list[dict[str, str]]:
     """The classes in index order, as ``info/model_classes.json`` and ``config.json`` list them."""
     return [{"title": c.title, "shape": c.shape, "color": c.color} for c in classes]
 
@@ -35,7 +35,7 @@ def model_config(settings: UNetSettings, classes: Sequence[ObjClass]) -> dict[st
             "normalization": {"mean": list(MEAN), "std": list(STD)},
             "weights": WEIGHTS,
         },
-        "out_classes": described(classes),
+        "out_classes": describe_model(classes),
         "class_title_to_idx": {c.title: index for index, c in enumerate(classes)},
     }
 

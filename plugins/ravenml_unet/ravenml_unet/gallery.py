@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.toolkit.metric_history import curves
+from ravenml.toolkit.metric_history import read_curves
 from ravenml_unet.data import ImagesAndLabels
 from ravenml_unet.evaluation import Evaluation
 from ravenml_unet.previews import side_by_side
@@ -42,12 +42,12 @@ def evaluation_pictures(
     Yields:
         Names and pictures, uint8 RGB.
     """
-    from ravenml.toolkit.pictures import confusion_picture, curves_picture  # matplotlib comes with it
+    from ravenml.toolkit.pictures import plot_confusion, plot_curves  # matplotlib comes with it
 
-    yield "confusion_matrix", confusion_picture(evaluation.confusion.sum(axis=0), evaluation.titles)
-    over_time = curves(run) if run is not None else {}
+    yield "confusion_matrix", plot_confusion(evaluation.confusion.sum(axis=0), evaluation.titles)
+    over_time = read_curves(run) if run is not None else {}
     if over_time:
-        yield "curves", curves_picture(over_time, SCORES)
+        yield "curves", plot_curves(over_time, SCORES)
     for name, score, index in worst_and_best(evaluation):
         image, truth = samples[index]
         caption = f"{name.replace('_', ' ')}: IoU {score:.2f}, {items[index]}"

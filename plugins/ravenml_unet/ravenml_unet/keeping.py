@@ -12,7 +12,7 @@ from ravenml_unet.checkpoints import STATE_SUFFIX, State
 from ravenml_unet.weights import bare_state, save_torch
 
 
-class Keeper(checkpoints.CheckpointWriter):
+class TorchCheckpointWriter(checkpoints.CheckpointWriter):
     """Writes ``model_*.pth``, bare state dicts, and ``state_*.pt``."""
 
     suffix = ".pth"

@@ -17,7 +17,7 @@ from ravenml.data.project import ObjClass
 from ravenml.errors import InputError
 from ravenml.store.model_state import unpack_model
 from ravenml_unet.predict import UNetPredictor, load, make_predictor
-from ravenml_unet.starts import read_start
+from ravenml_unet.starts import inspect_weights
 
 MODEL = "model-state.tar"
 
@@ -39,7 +39,7 @@ def load_model(path: Path | str, device: str = "auto") -> UNetPredictor:
         return load(path, device)
     if path.is_dir() and (path / MODEL).is_file():
         path = path / MODEL
-    start = read_start(path)
+    start = inspect_weights(path)
     if start.is_packed:
         with tempfile.TemporaryDirectory(prefix="ravenml-model-") as folder:
             return load(unpack_model(start.path, Path(folder)), device)

@@ -20,19 +20,19 @@ from ravenml.toolkit.checkpoints import Best, best_name, checkpoint_label
 from ravenml.toolkit.hyperparameters import learning_rate
 from ravenml.toolkit.seeding import AUGMENTATION, STEP, derived_seed, epoch_order
 from ravenml_unet.checkpoints import State
-from ravenml_unet.compiling import compiled, explained
+from ravenml_unet.compiling import compile_network, explain_failures
 from ravenml_unet.confusion import confusion_per_image
-from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples, divided
+from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples, split_batches
 from ravenml_unet.device import seed_generators
 from ravenml_unet.evaluation import Evaluation, evaluate
-from ravenml_unet.keeping import Keeper
+from ravenml_unet.keeping import TorchCheckpointWriter
 from ravenml_unet.loss import Loss, segmentation_loss
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.objective import Metric
 from ravenml_unet.optimizers import make_optimizer
 from ravenml_unet.parallel import Team
 from ravenml_unet.predicting import likeliest
-from ravenml_unet.preprocessing import normalised, standardised, unit_range
+from ravenml_unet.preprocessing import normalise, standardise, unit_range
 from ravenml_unet.settings import UNetSettings
 from ravenml_unet.weights import load_weights
 
@@ -77,7 +77,7 @@ class TrainingLoop:
         model: SegmentationNetwork,
         data: TrainingData,
         loader: Loader,
-        keeper: Keeper,
+        keeper: TorchCheckpointWriter,
         identity: dict[str, Any],
         loss: Loss = segmentation_loss,
         own_metrics: Mapping[str, Metric] = {},
@@ -98,7 +98,7 @@ class TrainingLoop:
         self.wrapped = self._learner if self.team.count == 1 else self.team.alone(self.model)
         if settings.compile:
             size = settings.input_size
-            self._learner = fabric.setup_module(compiled(self.model, size.width, size.height))
+            self._learner = fabric.setup_module(compile_network(self.model, size.width, size.height))
         self.steps_per_epoch = math.ceil(len(data.train) / settings.batch_size.train)
         self.best: Best | None = None
         self.epoch = self.batch = self.step = 0
@@ -154,13 +154,13 @@ class TrainingLoop:
         """Do the steps of the running epoch that are left, and its validations; False to stop."""
         size = self.settings.batch_size.train
         order = epoch_order(len(self.data.train), self.settings.seed, self.fold, self.epoch)
-        left = divided(order[self.batch * size :], size)
+        left = split_batches(order[self.batch * size :], size)
         # A process for which the last batch has no image does the step with one that does not count.
         mine = [part if len(part := self.team.part(whole)) else whole[:1] for whole in left]
         for whole, batch in zip(left, self.loader.batches(self.data.train, mine), strict=True):
             if self.team.any(self.run.should_stop()):
                 return False
-            with explained() if self.settings.compile else nullcontext():
+            with explain_failures() if self.settings.compile else nullcontext():
                 self._train_step(batch.images, batch.labels, self.team.weight(whole))
             self.batch, self.step = self.batch + 1, self.step + 1
             done = min(self.batch * size, len(self.data.train))
@@ -186,9 +186,9 @@ class TrainingLoop:
         if self.augmenter is not None:
             seed = derived_seed(self.settings.seed, self.fold, AUGMENTATION, *position)
             changed, labels = self.augmenter(unit_range(images, device), labels, seed)
-            inputs = standardised(changed)
+            inputs = standardise(changed)
         else:
-            inputs = normalised(images, device)
+            inputs = normalise(images, device)
         output = self._learner(inputs)
         loss = self.loss(output, labels)
         self._stepper.zero_grad()

@@ -45,7 +45,7 @@ def segmentation_loss(
     return (1 - jaccard_weight) * loss - jaccard_weight * jaccard
 
 
-def given_weights(weights: Mapping[str, float], titles: Sequence[str]) -> torch.Tensor:
+def read_weights(weights: Mapping[str, float], titles: Sequence[str]) -> torch.Tensor:
     """The weight of every class, float32 ``(classes,)``; classes that are not named weigh 1.
 
     Raises:
@@ -71,7 +71,7 @@ def balanced_weights(pixels: NDArray[np.int64]) -> torch.Tensor:
     Args:
         pixels: how many pixels each class has in the training images, int64 ``(classes,)``.
     """
-    there = pixels > 0
+    present = pixels > 0
     weights = np.ones(len(pixels), dtype=np.float32)
-    weights[there] = np.median(pixels[there]) / pixels[there]
+    weights[present] = np.median(pixels[present]) / pixels[present]
     return torch.from_numpy(weights)

@@ -12,9 +12,9 @@ import torch
 from ravenml.errors import InputError
 from ravenml_unet.checks import METRICS
 from ravenml_unet.data import ResizedSamples
-from ravenml_unet.joining import load_object
-from ravenml_unet.loss import Loss, balanced_weights, given_weights, segmentation_loss
+from ravenml_unet.loss import Loss, balanced_weights, read_weights, segmentation_loss
 from ravenml_unet.settings import BALANCED, UNetSettings
+from ravenml_unet.user_objects import load_object
 
 Metric = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -34,7 +34,7 @@ def make_loss(
         weights = balanced_weights(pixels).to(device)
     else:
         assert isinstance(settings.class_weights, dict)
-        weights = given_weights(settings.class_weights, titles).to(device)
+        weights = read_weights(settings.class_weights, titles).to(device)
     return partial(segmentation_loss, jaccard_weight=settings.jaccard_weight, class_weights=weights)
 
 

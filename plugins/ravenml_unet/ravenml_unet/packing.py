@@ -65,7 +65,7 @@ class _KeepsPacked(nn.Module):
         return way in (library, library + 1)  # the second, MkldnnTranspose, has no name in Python
 
     def _packed(self, reorder: Any, *how: Any) -> torch.Tensor:
-        """The packed weights; packed anew where they are others than last time."""
+        """The packed weights; packed again where they have changed."""
         weight, kept = self.weight, self._kept
         # What is kept holds the memory of the weights, so that no others can lie at its address.
         if kept is None or (kept[0].data_ptr(), kept[1]) != (weight.data_ptr(), weight._version):

@@ -55,9 +55,9 @@ class Team:
         """Whether it is so in any process; all of them learn it at the same step."""
         if self.count == 1:
             return mine
-        said = torch.tensor(float(mine), device=self.fabric.device)
-        torch.distributed.all_reduce(said)
-        return bool(said.item())
+        votes = torch.tensor(float(mine), device=self.fabric.device)
+        torch.distributed.all_reduce(votes)
+        return bool(votes.item())
 
     def check(self, step: int) -> None:
         """Make sure that all begin at the same step.

@@ -52,9 +52,9 @@ class UNetPredictor:
     @property
     def batch_size(self) -> int:
         """How many images at once are fastest: on a processor as many as it computes side by side."""
-        from ravenml_unet.predicting import workers
+        from ravenml_unet.predicting import worker_count
 
-        return workers(self.device) if self.device.type == "cpu" else 16
+        return worker_count(self.device) if self.device.type == "cpu" else 16
 
     def predict(
         self, images: NDArray[np.uint8], want: Literal["labels", "probabilities"] = "labels"

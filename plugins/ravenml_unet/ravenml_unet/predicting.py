@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from ravenml_unet.preprocessing import normalised, resize_image
+from ravenml_unet.preprocessing import normalise, resize_image
 
 MOST_WORKERS = 4
 
 
-def workers(device: torch.device) -> int:
+def worker_count(device: torch.device) -> int:
     """How many images go through a network side by side on a processor: at most 4; 1 elsewhere.
 
     Each has its share of PyTorch's threads.  That is faster than one image after another with all threads,
@@ -45,7 +45,7 @@ def probabilities(
         float32 ``(N, C, H, W)`` on the device, resized bilinearly back to the images' own size; at
         every pixel they add up to 1 (a single class stands for itself).
     """
-    side_by_side = min(workers(device), len(images))
+    side_by_side = min(worker_count(device), len(images))
     if side_by_side < 2:
         return _probabilities(model, images, width, height, device)
     pool = _pool(side_by_side, torch.get_num_threads(), os.getpid())
@@ -74,7 +74,7 @@ def _probabilities(
     model: nn.Module, images: NDArray[np.uint8], width: int, height: int, device: torch.device
 ) -> torch.Tensor:
     resized = np.stack([resize_image(image, width, height) for image in images])
-    result = model(normalised(torch.from_numpy(resized), device)).float().exp_()
+    result = model(normalise(torch.from_numpy(resized), device)).float().exp_()
     return resized_probabilities(result, images.shape[1:3])
 
 

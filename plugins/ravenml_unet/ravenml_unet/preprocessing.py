@@ -38,13 +38,13 @@ def unit_range(images: torch.Tensor, device: torch.device | str) -> torch.Tensor
     return images.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
 
 
-def standardised(x: torch.Tensor) -> torch.Tensor:
+def standardise(x: torch.Tensor) -> torch.Tensor:
     """Take ImageNet's mean and deviation out of float32 ``(N, 3, H, W)`` in 0 … 1; channels last."""
     mean, std = _mean_and_std(1, x.device)
     return x.sub(mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
-def normalised(images: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+def normalise(images: torch.Tensor, device: torch.device | str) -> torch.Tensor:
     """Bring uint8 RGB ``(N, H, W, 3)`` to the device and make it what the networks expect.
 
     The bytes travel, not the floats, and the result's memory stays as the image's is: channels last.

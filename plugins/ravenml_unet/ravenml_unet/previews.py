@@ -13,8 +13,8 @@ from torch import nn
 
 from ravenml.data.project import ObjClass
 from ravenml.runs.run import Run
-from ravenml.toolkit.async_writer import Background
-from ravenml.toolkit.previews import Previews, beside_each_other
+from ravenml.toolkit.async_writer import AsyncWriter
+from ravenml.toolkit.previews import Previews, stack_panels
 from ravenml_unet.predicting import most_likely, probabilities
 
 
@@ -29,7 +29,7 @@ class Previewer(Previews):
         height: int,
         epochs: int,
         device: torch.device,
-        background: Background,
+        background: AsyncWriter,
     ) -> None:
         super().__init__(run, epochs, background)
         self.width, self.height, self.device = width, height, device
@@ -83,11 +83,11 @@ def side_by_side(
     Returns:
         uint8 RGB.
     """
-    panels = [image, *(coloured(image, labels, palette, background) for labels in (truth, predicted))]
-    return beside_each_other(panels, ("image", "truth", caption))
+    panels = [image, *(colour_labels(image, labels, palette, background) for labels in (truth, predicted))]
+    return stack_panels(panels, ("image", "truth", caption))
 
 
-def coloured(
+def colour_labels(
     image: NDArray[np.uint8], labels: NDArray[Any], palette: NDArray[np.uint8], background: int
 ) -> NDArray[np.uint8]:
     """Lay the classes' colours over a darkened grey image: uint8 RGB ``(H, W, 3)``."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.common.io import write_json
-from ravenml.infer.evaluation import SCHEMA, section
+from ravenml.infer.evaluation import SCHEMA, make_section
 from ravenml.infer.metrics import BACKGROUND, segmentation_metrics
 from ravenml_unet.evaluation import Evaluation
 
@@ -34,10 +34,10 @@ def write_evaluation(path: Path, evaluation: Evaluation, items: Sequence[str], *
         "images": list(items),
         "loss": evaluation.loss,
         "metrics": dict(evaluation.own),
-        "model_size": section(evaluation.confusion, evaluation.titles, items),
+        "model_size": make_section(evaluation.confusion, evaluation.titles, items),
     }
     if evaluation.original is not None:
-        content["original_size"] = section(evaluation.original, evaluation.titles, items)
+        content["original_size"] = make_section(evaluation.original, evaluation.titles, items)
     write_json(path, content)
 
 

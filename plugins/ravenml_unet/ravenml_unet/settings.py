@@ -9,10 +9,10 @@ from pydantic import Field, field_validator, model_validator
 
 from ravenml.errors import InputError
 from ravenml.toolkit.augmentation.templates import TEMPLATES, template_choices
-from ravenml.toolkit.hyperparameters import InputSize, LoopSettings, whole_path
+from ravenml.toolkit.hyperparameters import InputSize, LoopSettings, absolute_if_exists
 from ravenml.train.settings import Choice, shown
-from ravenml_unet.joining import REFERENCE
-from ravenml_unet.models.registry import ARCHITECTURES, check_model_name, offered_models
+from ravenml_unet.models.registry import ARCHITECTURES, check_model_name, list_offered
+from ravenml_unet.user_objects import REFERENCE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,7 +133,7 @@ class UNetSettings(LoopSettings):
     @field_validator("encoder_weights", mode="after")
     @classmethod
     def _whole_encoder_path(cls, value: str | None) -> str | None:
-        return whole_path(value)
+        return absolute_if_exists(value)
 
     @field_validator("loss", "metric", mode="after")
     @classmethod
@@ -162,9 +162,9 @@ class UNetSettings(LoopSettings):
             or not Path(self.weights).expanduser().exists()
         ):
             return self
-        from ravenml_unet.starts import read_start  # OpenCV comes with it
+        from ravenml_unet.starts import inspect_weights  # OpenCV comes with it
 
-        start = read_start(Path(self.weights))
+        start = inspect_weights(Path(self.weights))
         if wants_model and start.architecture is not None:
             self.model = check_model_name(start.architecture)
         if wants_size and start.size is not None:
@@ -177,13 +177,13 @@ class UNetSettings(LoopSettings):
         if field == "model":
             return [Choice(name, known.text, known.parameters) for name, known in ARCHITECTURES.items()] + [
                 Choice(name, f"of the package {point.dist.name}" if point.dist else "")
-                for name, point in offered_models().items()
+                for name, point in list_offered().items()
             ]
         return template_choices(TEMPLATES) if field == "augmentations" else []
 
     def augmented(self, image: NDArray[np.uint8], count: int, seed: int) -> list[NDArray[np.uint8]]:
         """As the training changes them."""
         from ravenml.toolkit.augmentation.reading import read_augmentations
-        from ravenml_unet.augmentation.preview import changed
+        from ravenml_unet.augmentation.preview import augment_images
 
-        return changed(read_augmentations(self.augmentations), image, count, seed)
+        return augment_images(read_augmentations(self.augmentations), image, count, seed)

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.toolkit import pretrained
-from ravenml.toolkit.pretrained import Start
+from ravenml.toolkit.pretrained import PretrainedWeights
 
 
-def read_start(path: Path) -> Start:
+def inspect_weights(path: Path) -> PretrainedWeights:
     """Look at what ``--weights`` names, without reading the weights.
 
     Raises:
         InputError: it does not exist, is neither of the three kinds, or says what makes no sense.
     """
-    return pretrained.read_start(path, ".pth", _told)
+    return pretrained.inspect_weights(path, ".pth", _read_state)
 
 
-def _told(state: Mapping[str, Any]) -> tuple[Any, Any]:
+def _read_state(state: Mapping[str, Any]) -> tuple[Any, Any]:
     if isinstance(state.get("plugin"), dict):
-        return pretrained.told_by_us(state)
+        return pretrained.read_run_state(state)
     return state["selectedModel"], state["imgSize"]

@@ -11,33 +11,33 @@ import torch
 from ravenml.common.io import write_json
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.samples import Samples
-from ravenml.toolkit.async_writer import Background
+from ravenml.toolkit.async_writer import AsyncWriter
 from ravenml.toolkit.augmentation.pipeline import Pipeline
 from ravenml.toolkit.augmentation.reading import read_augmentations
-from ravenml.toolkit.preflight import parts
-from ravenml.toolkit.pretrained import Start
+from ravenml.toolkit.preflight import split_parts
+from ravenml.toolkit.pretrained import PretrainedWeights
 from ravenml.toolkit.seeding import INITIAL_WEIGHTS, derived_seed
 from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.scores import Scores
 from ravenml_unet.allocator import keep_freed_memory
 from ravenml_unet.augmentation.recording import record_augmentations
 from ravenml_unet.checks import check_batches, check_best, check_class_weights
-from ravenml_unet.classes import learned_classes
+from ravenml_unet.classes import choose_classes
 from ravenml_unet.compiling import check_compiler
 from ravenml_unet.data import Loader, ResizedSamples
 from ravenml_unet.device import make_fabric
-from ravenml_unet.export import described, export_model
+from ravenml_unet.export import describe_model, export_model
 from ravenml_unet.gallery import evaluation_pictures
-from ravenml_unet.keeping import Keeper
+from ravenml_unet.keeping import TorchCheckpointWriter
 from ravenml_unet.loop import TrainingData, TrainingLoop, machine
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.models.registry import create_model
 from ravenml_unet.objective import make_loss, make_metrics
 from ravenml_unet.previews import Previewer
 from ravenml_unet.report import write_evaluation
-from ravenml_unet.resuming import say_what_differs, state_to_resume, what_may_not_change
+from ravenml_unet.resuming import find_state, unet_identity, warn_of_machine_change
 from ravenml_unet.settings import UNetSettings
-from ravenml_unet.starts import read_start
+from ravenml_unet.starts import inspect_weights
 from ravenml_unet.weights import load_encoder, load_initial_weights, load_weights
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     assert isinstance(settings, UNetSettings)  # the core validates against what we publish
     begun = time.monotonic()
     project, split = train.dataset, train.split
-    start = read_start(Path(settings.weights)) if settings.weights is not None else None
-    classes = learned_classes(project, settings, start)
+    start = inspect_weights(Path(settings.weights)) if settings.weights is not None else None
+    classes = choose_classes(project, settings, start)
     titles = [c.title for c in classes]
     width, height = settings.input_size.width, settings.input_size.height
     fabric = make_fabric(settings)
@@ -79,23 +79,23 @@ def run_training(train: TrainInput) -> TrainOutput | None:
         load_initial_weights(model, start, settings.model, replace_head=transfer)
     if settings.encoder_weights is not None and train.resume_from is None:
         load_encoder(model, Path(settings.encoder_weights), settings.model)
-    identity = what_may_not_change(settings, titles, train.fold, split, pipeline)
-    state = state_to_resume(train.resume_from, identity)
+    identity = unet_identity(settings, titles, train.fold, split, pipeline)
+    state = find_state(train.resume_from, identity)
 
     run = train.run
-    write_json(run.path / "info" / "model_classes.json", described(classes))
+    write_json(run.path / "info" / "model_classes.json", describe_model(classes))
     record_augmentations(run.path / "info", pipeline)
-    original = {kind: Samples(project, items, titles) for kind, items in parts(split).items()}
+    original = {kind: Samples(project, items, titles) for kind, items in split_parts(split).items()}
     sized = {kind: ResizedSamples(samples, width, height) for kind, samples in original.items()}
     data = TrainingData(sized["train"], sized["val"], titles)
     loss = make_loss(settings, titles, sized["train"], fabric.device)
     with (
         Loader(settings.workers, pin_memory=fabric.device.type == "cuda") as loader,
-        Background() as background,
+        AsyncWriter() as background,
     ):
-        keeper = Keeper(run, settings, background)
+        keeper = TorchCheckpointWriter(run, settings, background)
         previewer = Previewer(run, classes, width, height, settings.epochs, fabric.device, background)
-        for kind, items in parts(split).items():
+        for kind, items in split_parts(split).items():
             if settings.previews:
                 previewer.show(kind, items, original[kind], settings.previews)
         loop = TrainingLoop(
@@ -103,12 +103,14 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             make_augmenter(pipeline, titles.index(BACKGROUND)),
             after_epoch=lambda epoch: previewer.after_epoch(loop.wrapped, epoch),
         )  # fmt: skip
-        say_what_begins(loop, model, start)
+        announce(loop, model, start)
         if state is not None:
-            say_what_differs(loop, state)
+            warn_of_machine_change(loop, state)
             loop.restore(state)
         elif train.resume_from is not None:
-            run.text("There is no checkpoint to go on from; the training begins anew.", level="warning")
+            run.text(
+                "There is no checkpoint to resume from; the training starts from scratch.", level="warning"
+            )
         loop.team.check(loop.step)
         if not loop.fit():
             return None
@@ -156,18 +158,20 @@ def make_augmenter(pipeline: Pipeline, background: int) -> Augmenter | None:
     return Augmenter(pipeline, background)
 
 
-def say_what_begins(loop: TrainingLoop, model: SegmentationNetwork, start: Start | None) -> None:
+def announce(loop: TrainingLoop, model: SegmentationNetwork, start: PretrainedWeights | None) -> None:
     """A line about network, data, device and precision, and one about weights that were given."""
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
-    there = machine(loop.fabric, loop.settings)
-    workers, classes = there["workers"], len(loop.data.titles)
+    used = machine(loop.fabric, loop.settings)
+    workers, classes = used["workers"], len(loop.data.titles)
     loop.run.text(
         f"{loop.settings.model}, {parameters:.1f} million parameters, {classes} class{'es' * (classes != 1)}"
         f"; {len(loop.data.train)} images to learn from, {len(loop.data.val)} to validate; "
-        f"{there['device']}, {there['precision']}, {there['threads']} thread{'s' * (there['threads'] != 1)}"
-        f"{'; compiled before its first step' if there['compiled'] else ''}"
+        f"{used['device']}, {used['precision']}, {used['threads']} thread{'s' * (used['threads'] != 1)}"
+        f"{'; compiled before its first step' if used['compiled'] else ''}"
         f"{f'; {workers} workers together' if workers > 1 else ''}."
     )
     if start is not None:
         again = loop.settings.weights_init_type == "transfer_learning" and model.head
-        loop.run.text(f"It begins with {start.path}{'; the last layer begins anew' if again else ''}.")
+        loop.run.text(
+            f"It begins with {start.path}{'; the last layer starts from scratch' if again else ''}."
+        )

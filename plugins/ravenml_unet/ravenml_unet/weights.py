@@ -14,7 +14,7 @@ from torch import nn
 from ravenml.common.io import atomic_open
 from ravenml.errors import InputError
 from ravenml.store.model_state import read_config, unpack_model
-from ravenml.toolkit.pretrained import Start
+from ravenml.toolkit.pretrained import PretrainedWeights
 from ravenml_unet.models.network import SegmentationNetwork
 
 
@@ -101,7 +101,7 @@ def first_difference(expected: Mapping[str, torch.Tensor], found: Mapping[str, t
 
 
 def load_initial_weights(
-    model: SegmentationNetwork, start: Start, architecture: str, replace_head: bool = False
+    model: SegmentationNetwork, start: PretrainedWeights, architecture: str, replace_head: bool = False
 ) -> None:
     """Begin with trained weights.
 

@@ -12,9 +12,9 @@ from unet_support import small_settings
 
 from ravenml.errors import RavenError
 from ravenml.runs.run import Run
-from ravenml.toolkit.async_writer import MOST, Background
+from ravenml.toolkit.async_writer import MOST, AsyncWriter
 from ravenml_unet.checkpoints import State
-from ravenml_unet.keeping import Keeper
+from ravenml_unet.keeping import TorchCheckpointWriter
 
 
 def state(step: int, weights: str, optimizer: dict[str, torch.Tensor]) -> State:
@@ -24,7 +24,7 @@ def state(step: int, weights: str, optimizer: dict[str, torch.Tensor]) -> State:
 def test_work_is_done_in_order_beside_and_all_of_it_when_the_block_ends() -> None:
     done: list[int] = []
     begun = threading.Event()
-    with Background() as background:
+    with AsyncWriter() as background:
         background.do(begun.wait)
         for number in range(MOST - 1):
             background.do(lambda number=number: done.append(number))  # type: ignore[misc]
@@ -39,7 +39,7 @@ def test_a_failure_is_raised_and_what_was_to_follow_it_is_not_done() -> None:
     def fail() -> None:
         raise RavenError("The disk is full.")
 
-    with pytest.raises(RavenError, match="disk is full"), Background() as background:
+    with pytest.raises(RavenError, match="disk is full"), AsyncWriter() as background:
         background.do(fail)
         background.do(lambda: done.append("later"))
     assert not done
@@ -47,7 +47,7 @@ def test_a_failure_is_raised_and_what_was_to_follow_it_is_not_done() -> None:
 
 def test_an_error_of_the_training_itself_is_not_hidden_and_what_waits_is_still_written() -> None:
     done: list[str] = []
-    with pytest.raises(ZeroDivisionError), Background() as background:
+    with pytest.raises(ZeroDivisionError), AsyncWriter() as background:
         background.do(lambda: done.append("written"))
         raise ZeroDivisionError
     assert done == ["written"]
@@ -59,8 +59,8 @@ def test_a_checkpoint_holds_the_weights_of_its_moment_whatever_is_learned_while_
     model = nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)
     moments = {"average": torch.zeros(4)}
     written = threading.Event()
-    with Background() as background:
-        keeper = Keeper(Run.begin(tmp_path / "run", "run", {}), small_settings(), background)
+    with AsyncWriter() as background:
+        keeper = TorchCheckpointWriter(Run.begin(tmp_path / "run", "run", {}), small_settings(), background)
         background.do(written.wait)
         threading.Timer(0.05, written.set).start()
         expected = {name: value.clone() for name, value in model.state_dict().items()}
@@ -79,8 +79,8 @@ def test_the_best_weights_and_a_checkpoint_of_the_same_step_are_one_file_under_t
     tmp_path: Path,
 ) -> None:
     model = nn.Conv2d(2, 3, 3)
-    with Background() as background:
-        keeper = Keeper(Run.begin(tmp_path / "run", "run", {}), small_settings(), background)
+    with AsyncWriter() as background:
+        keeper = TorchCheckpointWriter(Run.begin(tmp_path / "run", "run", {}), small_settings(), background)
         for step in (1, 2):
             best, periodic = f"model_{step:03d}_best.pth", f"model_{step:03d}.pth"
             with torch.no_grad():

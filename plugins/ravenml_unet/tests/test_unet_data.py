@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from ravenml.toolkit.seeding import ORDER, STEP, derived_seed, epoch_order
-from ravenml_unet.data import Loader, ResizedSamples, divided
+from ravenml_unet.data import Loader, ResizedSamples, split_batches
 from ravenml_unet.device import seed_generators
-from ravenml_unet.preprocessing import MEAN, STD, normalised, resize_labels
+from ravenml_unet.preprocessing import MEAN, STD, normalise, resize_labels
 
 
 class Numbered:
@@ -33,7 +33,7 @@ class Numbered:
 def test_batches_come_in_order_with_any_number_of_workers(workers: int) -> None:
     order = epoch_order(11, seed=1, fold=None, epoch=0)
     with Loader(workers) as loader:
-        batches = list(loader.batches(ResizedSamples(Numbered(11), 4, 3), divided(order, 4)))
+        batches = list(loader.batches(ResizedSamples(Numbered(11), 4, 3), split_batches(order, 4)))
     assert [len(batch) for batch in batches] == [4, 4, 3]
     assert [int(i) for batch in batches for i in batch.labels[:, 0, 0]] == order.tolist()
     assert batches[0].images.shape == (4, 3, 4, 3)
@@ -46,7 +46,7 @@ def test_an_image_that_cannot_be_read_ends_the_epoch_with_its_own_error(workers:
             raise ValueError(f"image {index} is torn")
 
     with Loader(workers) as loader, pytest.raises(ValueError, match="image 0 is torn"):
-        list(loader.batches(ResizedSamples(Broken(5), 4, 3), divided(np.arange(5), 2)))
+        list(loader.batches(ResizedSamples(Broken(5), 4, 3), split_batches(np.arange(5), 2)))
 
 
 def test_what_fits_in_memory_is_read_once_and_the_rest_each_time() -> None:
@@ -75,7 +75,7 @@ def test_labels_stay_whole_numbers_and_centred() -> None:
 
 
 def test_normalisation_takes_out_imagenets_mean_and_keeps_channels_last() -> None:
-    x = normalised(torch.full((2, 4, 5, 3), 255, dtype=torch.uint8), "cpu")
+    x = normalise(torch.full((2, 4, 5, 3), 255, dtype=torch.uint8), "cpu")
     assert x.shape == (2, 3, 4, 5) and x.is_contiguous(memory_format=torch.channels_last)
     expected = [(1 - mean) / std for mean, std in zip(MEAN, STD, strict=True)]
     torch.testing.assert_close(x[0, :, 0, 0], torch.tensor(expected))

@@ -16,10 +16,10 @@ from unet_support import MakeInput, small_settings
 from ravenml.data.project import Project
 from ravenml.data.samples import Samples
 from ravenml.errors import InputError
-from ravenml.infer.evaluation import per_class, section
+from ravenml.infer.evaluation import make_section, score_classes
 from ravenml.infer.metrics import confusion_matrix, segmentation_metrics
 from ravenml.infer.out_of_fold import predict_segmentation
-from ravenml.toolkit.pictures import confusion_picture, curves_picture
+from ravenml.toolkit.pictures import plot_confusion, plot_curves
 from ravenml_unet import load_model
 from ravenml_unet.evaluating import evaluate_model
 from ravenml_unet.evaluation import Evaluation
@@ -52,7 +52,7 @@ def test_iou_dice_and_accuracy_are_scikit_learns(seed: int, classes: int, seen: 
 def test_precision_and_recall_are_scikit_learns() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     truth, predicted = np.random.default_rng(0).integers(0, 4, (2, 500))
-    ours = per_class(confusion_matrix(truth, predicted, 4), TITLES)
+    ours = score_classes(confusion_matrix(truth, predicted, 4), TITLES)
     for name, theirs in (("precision", metrics.precision_score), ("recall", metrics.recall_score)):
         assert [one[name] for one in ours.values()] == pytest.approx(
             list(theirs(truth, predicted, average=None))
@@ -60,7 +60,7 @@ def test_precision_and_recall_are_scikit_learns() -> None:
 
 
 def test_a_class_that_nobody_saw_has_no_score_but_stands_there() -> None:
-    ours = per_class(np.diag([5, 0]), ["__bg__", "cat"])
+    ours = score_classes(np.diag([5, 0]), ["__bg__", "cat"])
     assert ours["cat"] == {
         "iou": None, "dice": None, "precision": None, "recall": None, "truth_pixels": 0, "predicted_pixels": 0
     }  # fmt: skip
@@ -82,7 +82,7 @@ def test_images_are_ranked_from_the_worst_to_the_best_and_none_is_shown_twice() 
 
 
 def test_a_section_has_every_image_and_every_class() -> None:
-    one = section(an_evaluation([9, 1]).confusion, TITLES[:2], ["a/1.png", "a/2.png"])
+    one = make_section(an_evaluation([9, 1]).confusion, TITLES[:2], ["a/1.png", "a/2.png"])
     assert one["confusion"] == [[0, 0], [10, 10]]
     assert one["scores"]["pixel_accuracy"] == 0.5 and not any("/" in name for name in one["scores"])
     assert [image["item"] for image in one["per_image"]] == ["a/1.png", "a/2.png"]
@@ -92,9 +92,9 @@ def test_a_section_has_every_image_and_every_class() -> None:
 
 @pytest.mark.parametrize("classes", [2, 30])
 def test_charts_are_pictures(classes: int) -> None:
-    picture = confusion_picture(np.eye(classes, dtype=np.int64) * 7, [f"class {n}" for n in range(classes)])
+    picture = plot_confusion(np.eye(classes, dtype=np.int64) * 7, [f"class {n}" for n in range(classes)])
     assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.std() > 5
-    curve = curves_picture({"train/loss": [(1.0, 2.0), (2.0, 1.0)], "val/miou": [(1.0, 0.5)]}, ["miou"])
+    curve = plot_curves({"train/loss": [(1.0, 2.0), (2.0, 1.0)], "val/miou": [(1.0, 0.5)]}, ["miou"])
     assert curve.shape[2] == 3 and curve.std() > 5
 
 

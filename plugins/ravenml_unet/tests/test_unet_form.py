@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ravenml.train.form import described
+from ravenml.train.form import describe_settings
 from ravenml_unet.settings import UNetSettings
 
 
 def test_every_field_has_a_place_and_the_roles_are_taken_once() -> None:
-    form = described(UNetSettings)
+    form = describe_settings(UNetSettings)
     fields = {field["name"]: field for field in form["fields"]}
     assert fields["lr"]["group"] == "optimizer" and fields["lr"]["above"] == 0
     assert fields["input_size.width"] | {"least": 16, "unit": "pixels"} == fields["input_size.width"]

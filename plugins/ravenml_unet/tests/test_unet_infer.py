@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from test_unet_starts import write_app_folder
+from test_unet_pretrained import write_app_folder
 from unet_support import run_unet, small_settings
 
 from ravenml.data.images import read_image

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_unet_starts import write_app_folder
+from test_unet_pretrained import write_app_folder
 
 import ravenml_unet
 from ravenml.data.annotation import parse_annotation

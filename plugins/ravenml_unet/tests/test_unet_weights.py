@@ -13,7 +13,7 @@ from ravenml.data.project import ObjClass
 from ravenml.errors import InputError
 from ravenml_unet.export import export_model
 from ravenml_unet.models.registry import create_model
-from ravenml_unet.starts import read_start
+from ravenml_unet.starts import inspect_weights
 from ravenml_unet.weights import bare_state, load_initial_weights, load_weights, save_torch
 
 
@@ -39,13 +39,13 @@ def test_weights_under_two_names_are_written_once(tmp_path: Path) -> None:
 def test_another_networks_weights_are_refused_by_the_first_name_that_differs(tmp_path: Path) -> None:
     path = save_torch(tmp_path / "unet.pth", bare_state(create_model("UNet", 2)))
     with pytest.raises(InputError, match=r"unet\.pth does not fit LinkNet34: it lacks firstconv\.weight"):
-        load_initial_weights(create_model("LinkNet34", 2), read_start(path), "LinkNet34")
+        load_initial_weights(create_model("LinkNet34", 2), inspect_weights(path), "LinkNet34")
 
 
 def test_another_number_of_classes_is_refused_by_its_shape(tmp_path: Path) -> None:
     path = save_torch(tmp_path / "unet.pth", bare_state(create_model("UNet", 2)))
     with pytest.raises(InputError, match=r"conv_final\.weight has the shape \[2, 32, 1, 1\] instead of \[3,"):
-        load_initial_weights(create_model("UNet", 3), read_start(path), "UNet")
+        load_initial_weights(create_model("UNet", 3), inspect_weights(path), "UNet")
 
 
 def test_a_packed_model_is_a_beginning_too(tmp_path: Path) -> None:
@@ -53,10 +53,10 @@ def test_a_packed_model_is_a_beginning_too(tmp_path: Path) -> None:
     classes = [ObjClass("__bg__", "bitmap", "#000000"), ObjClass("cat", "bitmap", "#FF0000")]
     path = export_model(tmp_path / "model-state.tar", model, small_settings(), classes)
     other = create_model("UNet", 2)
-    load_initial_weights(other, read_start(path), "UNet")
+    load_initial_weights(other, inspect_weights(path), "UNet")
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
     with pytest.raises(InputError, match=r"holds a UNet and not a UNet11"):
-        load_initial_weights(create_model("UNet11", 2), read_start(path), "UNet11")
+        load_initial_weights(create_model("UNet11", 2), inspect_weights(path), "UNet11")
     assert [p.name for p in tmp_path.iterdir()] == ["model-state.tar"]
 
 
@@ -68,7 +68,7 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     path.write_bytes(pickle.dumps(Harmful(), protocol=2))
     with pytest.raises(InputError, match=r"cannot be read safely|holds no weights"):
-        load_initial_weights(create_model("UNet", 2), read_start(path), "UNet")
+        load_initial_weights(create_model("UNet", 2), inspect_weights(path), "UNet")
     assert not (tmp_path / "harm").exists()
 
 
@@ -77,9 +77,9 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.pth"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"model\.pth holds no weights"):
-        load_initial_weights(create_model("UNet", 2), read_start(path), "UNet")
+        load_initial_weights(create_model("UNet", 2), inspect_weights(path), "UNet")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing\.pth does not exist"):
-        read_start(tmp_path / "nothing.pth")
+        inspect_weights(tmp_path / "nothing.pth")

@@ -14,7 +14,7 @@ from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.runs.record import read_record
 from ravenml.runs.secrets import drop_hidden
-from ravenml.train.config import TrainConfig, taken_name
+from ravenml.train.config import TrainConfig, pop_plugin_name
 
 LARGEST = 1 << 18  # bytes of a file
 MOST = 20_000  # values in it
@@ -64,7 +64,7 @@ def from_text(text: str, name: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{name} holds no settings of a training.")
     _check_size(values, name)
-    plugin = taken_name(values, name)
+    plugin = pop_plugin_name(values, name)
     config = validated(TrainConfig, drop_hidden(values), name)
     return {**_fields(config), "title": f"from {name}", "plugin": plugin}
 

@@ -22,7 +22,7 @@ def add_field(
     """Put an input for ``field`` here.
 
     Args:
-        field: as `ravenml.train.form.described` has it.
+        field: as `ravenml.train.form.describe_settings` has it.
         value: what it shows; by default what holds now.
         after: is called once the draft has taken a new value.
 

@@ -28,7 +28,7 @@ class Helper:
         self._described: dict[str, Any] | None = None
 
     async def describe(self) -> dict[str, Any]:
-        """What `ravenml.train.form.described` says of the plugin's settings; asked once.
+        """What `ravenml.train.form.describe_settings` says of the plugin's settings; asked once.
 
         Raises:
             RavenError: the plugin publishes none, or breaks.

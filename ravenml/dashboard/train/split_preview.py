@@ -14,7 +14,7 @@ from ravenml.data.project import Project
 from ravenml.data.split import TRAIN, VAL, Split
 from ravenml.errors import RavenError
 from ravenml.train.config import SplitChoice
-from ravenml.train.split_from_config import chosen_split
+from ravenml.train.split_from_config import split_from_config
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ def preview_split(project: Project, options: SplitOptions) -> SplitPreview:
                 project, options.folds, options.by, options.seed, options.only_tag or None, notices.append
             )
             return SplitPreview(folds, notices)
-        return SplitPreview([chosen_split(project, _choice(options), options.seed, notices.append)], notices)
+        return SplitPreview(
+            [split_from_config(project, _choice(options), options.seed, notices.append)], notices
+        )
     except RavenError as error:
         return SplitPreview(error=str(error))
     except ValueError as error:  # pydantic's, of a choice that makes no sense

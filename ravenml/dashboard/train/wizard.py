@@ -16,7 +16,7 @@ from ravenml.dashboard.train.step_validation import by_role, find_problem, first
 from ravenml.data.registry import known_datasets
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import SETTINGS, find_plugin
-from ravenml.train.settings import merged
+from ravenml.train.settings import merge
 
 _OPENING = 10.0  # seconds that a page waits for its project
 
@@ -133,7 +133,7 @@ class Wizard:
 
     def effective(self) -> dict[str, Any]:
         """The plugin's settings as the config has them: the preset's, and above them what was chosen."""
-        return merged(self.preset_settings(), self.draft.settings)
+        return merge(self.preset_settings(), self.draft.settings)
 
     def preset_settings(self) -> dict[str, Any]:
         """The settings of the preset that was chosen, nested; nothing where none was."""

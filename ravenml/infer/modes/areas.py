@@ -12,9 +12,9 @@ from ravenml.data.geometry import Rectangle
 from ravenml.data.meta import ObjClass
 from ravenml.data.transforms import bounds, overlap
 from ravenml.errors import InputError
-from ravenml.infer.modes.base import Mode, named_by, put, whole
+from ravenml.infer.modes.base import Mode, is_chosen, put_probabilities, whole_area
 from ravenml.infer.modes.configs import BboxesConfig, FullImageConfig, RoiConfig, Sides
-from ravenml.infer.modes.interface import Image, Network, Outcome, Prediction
+from ravenml.infer.modes.interface import Image, ModeResult, Network, Prediction
 
 
 class FullImage(Mode):
@@ -23,28 +23,30 @@ class FullImage(Mode):
     config_class = FullImageConfig
     config: FullImageConfig
 
-    def annotate(self, image: Image, document: EditableAnnotation) -> Outcome:
+    def annotate(self, image: Image, document: EditableAnnotation) -> ModeResult:
         return self.annotate_all([image], [document])[0]
 
-    def annotate_all(self, images: Sequence[Image], documents: Sequence[EditableAnnotation]) -> list[Outcome]:
+    def annotate_all(
+        self, images: Sequence[Image], documents: Sequence[EditableAnnotation]
+    ) -> list[ModeResult]:
         """Images of one size go through the network together."""
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, ModeResult] = {}
         for size in {image.shape for image in images}:
             same = [index for index, image in enumerate(images) if image.shape == size]
             known = [documents[index] for index in same]
             batch = np.stack([images[index] for index in same])
-            said = self.network.infer(batch, known, self.config.save_probabilities)
-            for index, one in zip(same, said, strict=True):
+            predictions = self.network.infer(batch, known, self.config.save_probabilities)
+            for index, one in zip(same, predictions, strict=True):
                 outcomes[index] = self.outcome(one, documents[index])
         return [outcomes[index] for index in range(len(images))]
 
-    def outcome(self, said: Prediction, document: EditableAnnotation) -> Outcome:
+    def outcome(self, prediction: Prediction, document: EditableAnnotation) -> ModeResult:
         """What becomes of an image's prediction."""
-        said = self.completed(said)
+        prediction = self.completed(prediction)
         probabilities = self.empty_probabilities(document.size)
-        put(probabilities, said, whole(document.size))
-        added = self.named_labels(said.labels)
-        return Outcome(extended(document, added, self.named_tags(said.tags)), added, probabilities)
+        put_probabilities(probabilities, prediction, whole_area(document.size))
+        added = self.named_labels(prediction.labels)
+        return ModeResult(extend(document, added, self.named_tags(prediction.tags)), added, probabilities)
 
 
 class Roi(Mode):
@@ -58,18 +60,21 @@ class Roi(Mode):
         if config.save:
             self.classes.append(area_class(config.class_name))
 
-    def annotate(self, image: Image, document: EditableAnnotation) -> Outcome:
-        area = without(document.size, self.config.bounds)
+    def annotate(self, image: Image, document: EditableAnnotation) -> ModeResult:
+        area = shrink(document.size, self.config.bounds)
         if area is None:
             height, width = document.size
             raise InputError(f"mode.bounds: nothing is left of an image of {width}×{height}; take less away.")
-        said = self.predict_part(image, area)
+        prediction = self.predict_part(image, area)
         probabilities = self.empty_probabilities(document.size)
-        put(probabilities, said, area)
-        added, tags = self.named_labels(said.labels, area.left, area.top), self.named_tags(said.tags)
+        put_probabilities(probabilities, prediction, area)
+        added, tags = (
+            self.named_labels(prediction.labels, area.left, area.top),
+            self.named_tags(prediction.tags),
+        )
         areas = [Label.make(self.config.class_name, area, tags)] if self.config.save else []
         added += areas
-        return Outcome(extended(document, added, tags), added, probabilities, areas)
+        return ModeResult(extend(document, added, tags), added, probabilities, areas)
 
 
 class Bboxes(Mode):
@@ -81,12 +86,12 @@ class Bboxes(Mode):
     def __init__(self, config: BboxesConfig, network: Network, known: Sequence[ObjClass] = ()) -> None:
         super().__init__(config, network, known)
         if config.save:
-            chosen = [one for one in known if named_by(config.from_classes, one.title)]
+            chosen = [one for one in known if is_chosen(config.from_classes, one.title)]
             self.classes += [
                 ObjClass(one.title + config.add_suffix, "rectangle", one.color) for one in chosen
             ]
 
-    def annotate(self, image: Image, document: EditableAnnotation) -> Outcome:
+    def annotate(self, image: Image, document: EditableAnnotation) -> ModeResult:
         labels: list[Label] = []
         added: list[Label] = []
         areas: list[Label] = []
@@ -96,30 +101,33 @@ class Bboxes(Mode):
             if area is None:
                 labels.append(label)
                 continue
-            said = self.predict_part(image, area)
-            put(probabilities, said, area)
-            found, tags = self.named_labels(said.labels, area.left, area.top), self.named_tags(said.tags)
+            prediction = self.predict_part(image, area)
+            put_probabilities(probabilities, prediction, area)
+            found, tags = (
+                self.named_labels(prediction.labels, area.left, area.top),
+                self.named_tags(prediction.tags),
+            )
             if self.config.save:
                 areas.append(Label.make(label.title + self.config.add_suffix, area, tags))
                 found.append(areas[-1])
             added += found
-            # What a classifier says about an object's box is said about the object.
+            # What a classifier says about an object's box is prediction about the object.
             labels += [*found, label.changed(tags=[*label.tags, *tags]) if tags else label]
-        return Outcome(document.with_labels(labels), added, probabilities, areas)
+        return ModeResult(document.with_labels(labels), added, probabilities, areas)
 
     def _area(self, label: Label, size: tuple[int, int]) -> Rectangle | None:
-        shape = label.geometry if named_by(self.config.from_classes, label.title) else None
+        shape = label.geometry if is_chosen(self.config.from_classes, label.title) else None
         if shape is None:
             return None
         box = bounds(shape)
-        sides = padding(self.config.padding, box)
+        sides = parse_padding(self.config.padding, box)
         wider = Rectangle(
             box.left - sides.left, box.top - sides.top, box.right + sides.right, box.bottom + sides.bottom
         )
-        return overlap(wider, whole(size))
+        return overlap(wider, whole_area(size))
 
 
-def extended(
+def extend(
     document: EditableAnnotation, labels: Sequence[Label], tags: Sequence[Tag] = ()
 ) -> EditableAnnotation:
     """A document with more objects and tags of the image; a new tag takes the place of one of its name."""
@@ -133,26 +141,26 @@ def area_class(title: str) -> ObjClass:
     return ObjClass(title, "rectangle", "#808080")
 
 
-def pixels(amount: str, side: int) -> int:
+def parse_pixels(amount: str, side: int) -> int:
     """``100px`` or ``10%`` of a side, in whole pixels."""
     if amount.endswith("px"):
         return int(amount[:-2])
     return int(side * float(amount[:-1]) / 100)
 
 
-def padding(sides: Sides, box: Rectangle) -> Rectangle:
+def parse_padding(sides: Sides, box: Rectangle) -> Rectangle:
     """What is added at each side of a box, in pixels."""
     wide, high = box.right - box.left + 1, box.bottom - box.top + 1
     return Rectangle(
-        pixels(sides.left, wide),
-        pixels(sides.top, high),
-        pixels(sides.right, wide),
-        pixels(sides.bottom, high),
+        parse_pixels(sides.left, wide),
+        parse_pixels(sides.top, high),
+        parse_pixels(sides.right, wide),
+        parse_pixels(sides.bottom, high),
     )
 
 
-def without(size: tuple[int, int], sides: Sides) -> Rectangle | None:
+def shrink(size: tuple[int, int], sides: Sides) -> Rectangle | None:
     """An image of ``size`` (height, width) without so much at its sides; None where nothing is left."""
-    away = padding(sides, whole(size))
+    away = parse_padding(sides, whole_area(size))
     area = Rectangle(away.left, away.top, size[1] - 1 - away.right, size[0] - 1 - away.bottom)
-    return overlap(area, whole(size)) if area.left <= area.right and area.top <= area.bottom else None
+    return overlap(area, whole_area(size)) if area.left <= area.right and area.top <= area.bottom else None

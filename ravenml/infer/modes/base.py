@@ -17,7 +17,7 @@ from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.data.transforms import translate
 from ravenml.errors import InputError
 from ravenml.infer.modes.configs import ALL, ModeConfig, Titles
-from ravenml.infer.modes.interface import Image, Network, Outcome, Prediction
+from ravenml.infer.modes.interface import Image, ModeResult, Network, Prediction
 
 
 class Mode:
@@ -57,7 +57,7 @@ class Mode:
         filled = cls.config_class.model_validate({"model_classes": named, "model_tags": named})
         return filled.model_dump()
 
-    def annotate(self, image: Image, document: EditableAnnotation) -> Outcome:
+    def annotate(self, image: Image, document: EditableAnnotation) -> ModeResult:
         """Run the network on an image, and add what it says to what is known.
 
         Raises:
@@ -65,20 +65,22 @@ class Mode:
         """
         raise NotImplementedError
 
-    def annotate_all(self, images: Sequence[Image], documents: Sequence[EditableAnnotation]) -> list[Outcome]:
+    def annotate_all(
+        self, images: Sequence[Image], documents: Sequence[EditableAnnotation]
+    ) -> list[ModeResult]:
         """`annotate` several images; a mode may run the network on all of them at once."""
         return [self.annotate(image, known) for image, known in zip(images, documents, strict=True)]
 
     def title(self, title: str) -> str | None:
         """The final title of one of the model's classes; None where it is not kept."""
         chosen = self.config.model_classes
-        kept = title != BACKGROUND and named_by(chosen.save_classes, title)
+        kept = title != BACKGROUND and is_chosen(chosen.save_classes, title)
         return title + chosen.add_suffix if kept else None
 
     def tag_name(self, name: str) -> str | None:
         """The final name of one of the model's tags; None where it is not kept."""
         chosen = self.config.model_tags
-        return name + chosen.add_suffix if named_by(chosen.save_names, name) else None
+        return name + chosen.add_suffix if is_chosen(chosen.save_names, name) else None
 
     def named_tags(self, tags: Sequence[Tag]) -> list[Tag]:
         """The model's tags under their final names."""
@@ -103,18 +105,18 @@ class Mode:
     ) -> Prediction:
         """Run the network on a part of an image; objects come in the part's own coordinates."""
         part = image[area.top : area.bottom + 1, area.left : area.right + 1]
-        said = self.network.infer(
+        prediction = self.network.infer(
             part[None], [known or EditableAnnotation(part.shape[:2])], self.config.save_probabilities
         )[0]
-        return self.completed(said)
+        return self.completed(prediction)
 
-    def completed(self, said: Prediction) -> Prediction:
+    def completed(self, prediction: Prediction) -> Prediction:
         """The same with its objects, where only probabilities were given."""
-        if said.probabilities is not None and not said.labels:
+        if prediction.probabilities is not None and not prediction.labels:
             from ravenml.infer.modes.blending import most_likely
 
-            said.labels = self.segments(most_likely(said.probabilities))
-        return said
+            prediction.labels = self.segments(most_likely(prediction.probabilities))
+        return prediction
 
     def segments(self, numbers: NDArray[Any]) -> list[Label]:
         """A bitmap for every class in a map of class numbers, counted from 1, under the model's titles."""
@@ -138,20 +140,20 @@ def segments(numbers: NDArray[Any], classes: Sequence[ObjClass]) -> list[Label]:
     return labels
 
 
-def put(target: NDArray[Any] | None, said: Prediction, area: Rectangle) -> None:
+def put_probabilities(target: NDArray[Any] | None, prediction: Prediction, area: Rectangle) -> None:
     """Put a part's probabilities into those of the whole image."""
     if target is None:
         return
-    if said.probabilities is None:
+    if prediction.probabilities is None:
         raise InputError("mode.save_probabilities: this model gives no probabilities; leave it out.")
-    target[:, area.top : area.bottom + 1, area.left : area.right + 1] = said.probabilities
+    target[:, area.top : area.bottom + 1, area.left : area.right + 1] = prediction.probabilities
 
 
-def named_by(chosen: Titles, name: str) -> bool:
+def is_chosen(chosen: Titles, name: str) -> bool:
     """Whether a name is among the chosen ones."""
     return chosen == ALL or name in chosen
 
 
-def whole(size: tuple[int, int]) -> Rectangle:
+def whole_area(size: tuple[int, int]) -> Rectangle:
     """The area of an image of ``size`` (height, width)."""
     return Rectangle(0, 0, size[1] - 1, size[0] - 1)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ravenml.infer.modes.grid import Grid
 
-Said = Sequence[NDArray[np.float32]] | NDArray[np.float32]
-Predict = Callable[[NDArray[np.uint8]], Said]
+Windows = Sequence[NDArray[np.float32]] | NDArray[np.float32]
+Predict = Callable[[NDArray[np.uint8]], Windows]
 Take = Callable[[int, NDArray[np.float32]], None]
 
 
@@ -36,10 +36,10 @@ def blend(
     with ThreadPoolExecutor(1, "blend") as pool:
         under_way: Future[None] | None = None
         for places, tiles in grid.tiles(image, batch_size):
-            said = predict(tiles)
+            windows = predict(tiles)
             if under_way is not None:
                 under_way.result()  # what waits to be blended takes memory
-            under_way = pool.submit(blender.add, places, said)
+            under_way = pool.submit(blender.add, places, windows)
         if under_way is not None:
             under_way.result()
     blender.end()
@@ -58,10 +58,10 @@ class _Blender:
         self._down = dict(zip(grid.rows.starts, grid.rows.weights, strict=True))
         self._band = np.zeros((classes, grid.rows.window, grid.columns.length), np.float32)
 
-    def add(self, places: Sequence[tuple[int, int]], said: Said) -> None:
-        """Add what was said in the windows at these places, row by row."""
+    def add(self, places: Sequence[tuple[int, int]], windows: Windows) -> None:
+        """Add what was windows in the windows at these places, row by row."""
         wide = self._grid.columns.window
-        for (y, x), window in zip(places, said, strict=True):
+        for (y, x), window in zip(places, windows, strict=True):
             if y != self._top:
                 self._give(y - self._top)
                 _move_up(self._band, y - self._top)

@@ -48,11 +48,11 @@ def effective_config(
         raise InputError(f"{where}: `mode.name` should be one of {', '.join(MODES)}, not {name!r}.")
     base = MODES[name].make_default_config("")
     if default.get("name") == name:
-        base = merged(base, default)
+        base = merge(base, default)
     schema: type[BaseModel] = create_model(
         "Config", __config__=ConfigDict(extra="forbid"), mode=(MODES[name].config_class, ...)
     )
-    checked = validated(schema, {"mode": merged(base, given)}, where, spelled)
+    checked = validated(schema, {"mode": merge(base, given)}, where, spelled)
     config: ModeConfig = checked.mode  # type: ignore[attr-defined]
     return config
 
@@ -62,11 +62,11 @@ def make_mode(config: ModeConfig, network: Network, known: Sequence[ObjClass] = 
     return MODES[config.name](config, network, known)
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Two nested mappings as one; the second wins, field by field."""
     result = dict(below)
     for name, value in above.items():
         there = result.get(name)
         both = isinstance(there, Mapping) and isinstance(value, Mapping)
-        result[name] = merged(there, value) if both else value  # type: ignore[arg-type]
+        result[name] = merge(there, value) if both else value  # type: ignore[arg-type]
     return result

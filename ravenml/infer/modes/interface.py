@@ -66,7 +66,7 @@ class Network(Protocol):
 
 
 @dataclass
-class Outcome:
+class ModeResult:
     """What a mode made of one image.
 
     Attributes:

@@ -12,13 +12,13 @@ from ravenml.data.geometry import Rectangle
 from ravenml.data.meta import ObjClass
 from ravenml.data.transforms import crop, translate
 from ravenml.errors import InputError, RavenError
-from ravenml.infer.modes.areas import area_class, extended
-from ravenml.infer.modes.base import Mode, whole
+from ravenml.infer.modes.areas import area_class, extend
+from ravenml.infer.modes.base import Mode, whole_area
 from ravenml.infer.modes.blending import blend, most_likely
 from ravenml.infer.modes.configs import SlidingWindowConfig, SlidingWindowDetConfig
 from ravenml.infer.modes.grid import Grid
-from ravenml.infer.modes.interface import Image, Network, Outcome
-from ravenml.infer.modes.suppression import edges, suppressed
+from ravenml.infer.modes.interface import Image, ModeResult, Network
+from ravenml.infer.modes.suppression import edges, suppress
 
 
 class _Sliding(Mode):
@@ -40,7 +40,7 @@ class _Sliding(Mode):
             return []
         high, wide = grid.rows.window, grid.columns.window
         shown = [
-            crop(Rectangle(x, y, x + wide - 1, y + high - 1), whole(grid.size)) for y, x in grid.places()
+            crop(Rectangle(x, y, x + wide - 1, y + high - 1), whole_area(grid.size)) for y, x in grid.places()
         ]
         return [Label.make(self.config.class_name, one) for found in shown for one in found]
 
@@ -50,7 +50,7 @@ class SlidingWindow(_Sliding):
 
     config_class = SlidingWindowConfig
 
-    def annotate(self, image: Image, document: EditableAnnotation) -> Outcome:
+    def annotate(self, image: Image, document: EditableAnnotation) -> ModeResult:
         grid, classes = self.grid(document.size), self.network.classes
         probabilities = self.empty_probabilities(document.size)
         numbers = np.zeros(document.size, np.uint8 if len(classes) < 256 else np.uint16)
@@ -63,12 +63,12 @@ class SlidingWindow(_Sliding):
 
         blend(grid, image, len(classes), self._predict, take, self.network.batch_size)
         added = [*self.areas(grid), *self.named_labels(self.segments(numbers))]
-        return Outcome(extended(document, added), added, probabilities)
+        return ModeResult(extend(document, added), added, probabilities)
 
     def _predict(self, tiles: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        said = self.network.infer(tiles, [EditableAnnotation(tiles.shape[1:3])] * len(tiles), True)
-        found = [one.probabilities for one in said if one.probabilities is not None]
-        if len(found) != len(said):
+        predictions = self.network.infer(tiles, [EditableAnnotation(tiles.shape[1:3])] * len(tiles), True)
+        found = [one.probabilities for one in predictions if one.probabilities is not None]
+        if len(found) != len(predictions):
             raise RavenError(
                 "mode: sliding_window needs a model that gives probabilities for every pixel; for boxes "
                 "there is sliding_window_det."
@@ -86,22 +86,22 @@ class SlidingWindowDet(_Sliding):
     config_class = SlidingWindowDetConfig
     config: SlidingWindowDetConfig
 
-    def annotate(self, image: Image, document: EditableAnnotation) -> Outcome:
+    def annotate(self, image: Image, document: EditableAnnotation) -> ModeResult:
         if self.config.save_probabilities:
             raise InputError("mode.save_probabilities: boxes have no probabilities of pixels; leave it out.")
         grid, found = self.grid(document.size), []
         for places, tiles in grid.tiles(image, self.network.batch_size):
-            said = self.network.infer(tiles, [EditableAnnotation(tiles.shape[1:3])] * len(tiles))
-            for (y, x), one in zip(places, said, strict=True):
+            predictions = self.network.infer(tiles, [EditableAnnotation(tiles.shape[1:3])] * len(tiles))
+            for (y, x), one in zip(places, predictions, strict=True):
                 for label in one.labels:
                     if isinstance(label.geometry, Rectangle):
                         moved = translate(label.geometry, x, y)
-                        inside = crop(moved, whole(document.size))
+                        inside = crop(moved, whole_area(document.size))
                         found += [label.changed(geometry=shape) for shape in inside]
         if self.config.nms_after.enable:
             found = self._suppressed(found)
         added = [*self.areas(grid), *self.named_labels(found)]
-        return Outcome(extended(document, added), added)
+        return ModeResult(extend(document, added), added)
 
     def _suppressed(self, labels: list[Label]) -> list[Label]:
         """Of each class on its own; in the order in which the classes were first seen."""
@@ -110,7 +110,7 @@ class SlidingWindowDet(_Sliding):
             same = [label for label in labels if label.title == title]
             boxes = [edges(label.geometry) for label in same if isinstance(label.geometry, Rectangle)]
             scores = np.array([self._confidence(label) for label in same])
-            chosen = suppressed(np.array(boxes), scores, self.config.nms_after.iou_threshold)
+            chosen = suppress(np.array(boxes), scores, self.config.nms_after.iou_threshold)
             kept += [same[index] for index in chosen]
         return kept
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ravenml.data.geometry import Rectangle
 
 
-def suppressed(boxes: NDArray[np.floating], scores: NDArray[np.floating], threshold: float) -> list[int]:
+def suppress(boxes: NDArray[np.floating], scores: NDArray[np.floating], threshold: float) -> list[int]:
     """Which boxes stay, the likeliest first.
 
     Args:

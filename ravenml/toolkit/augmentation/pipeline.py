@@ -8,7 +8,7 @@ A file is YAML or JSON::
       - {name: rotate, degrees: [-30, 30], p: 0.2}
       - {name: flip_lr, p: 0.5}
 
-A range ``[low, high]`` is drawn from evenly, for every image anew; a single number is always taken.  ``p``
+A range ``[low, high]`` is drawn from evenly, again for every image; a single number is always taken.  ``p``
 is the chance that an image is changed at all.
 """
 

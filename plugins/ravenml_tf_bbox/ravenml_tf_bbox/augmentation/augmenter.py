@@ -13,7 +13,7 @@ from ravenml_tf_bbox.augmentation.colours import COLOURS
 from ravenml_tf_bbox.augmentation.geometry import GEOMETRY, move_boxes, move_image
 
 
-def augmented(sample: BoxedImage, pipeline: p.Pipeline, seed: int) -> BoxedImage:
+def augment(sample: BoxedImage, pipeline: p.Pipeline, seed: int) -> BoxedImage:
     """Change an image and its boxes as a pipeline says; a pure function of its arguments.
 
     Args:

@@ -38,7 +38,7 @@ BOXES: dict[str, Pipeline] = {
 }
 
 
-def pipeline_of(value: str) -> Pipeline:
+def find_pipeline(value: str) -> Pipeline:
     """The pipeline that the setting ``augmentations`` names.
 
     Raises:

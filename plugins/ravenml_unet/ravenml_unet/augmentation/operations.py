@@ -248,7 +248,7 @@ def change(
         draw: random numbers.
 
     Returns:
-        Both anew, of the same shapes; labels are taken from the nearest pixel, never mixed.
+        Both new, of the same shapes; labels are taken from the nearest pixel, never mixed.
     """
     kind = type(operation)
     if kind in COLOURS:

@@ -32,7 +32,7 @@ def main(config: Path, arguments: list[str] | None = None) -> None:
     print(given.out)
 
 
-def changed(
+def augment_images(
     pipeline: Pipeline, image: NDArray[np.uint8], count: int, seed: int = 0
 ) -> list[NDArray[np.uint8]]:
     """``count`` images that training could see instead of ``image``; all uint8 RGB ``(H, W, 3)``."""
@@ -55,7 +55,7 @@ def preview(
     scale = min(1.0, WIDTH / image.shape[1])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    tiles = [small, *changed(pipeline, small, count, seed)]
+    tiles = [small, *augment_images(pipeline, small, count, seed)]
     tiles += [np.full_like(small, 255)] * (-len(tiles) % COLUMNS)
     tiles = [np.pad(tile, ((0, 4), (0, 4), (0, 0)), constant_values=255) for tile in tiles]
     rows = [np.hstack(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)]

@@ -16,7 +16,7 @@ class SegmentationNetwork(nn.Module):
     Subclasses set ``stride`` and write ``logits``, which may rely on sides that are multiples of it.
 
     Attributes:
-        head: the layers that know the classes; transfer learning begins them anew.
+        head: the layers that know the classes; transfer learning reinitialises them.
         torchvision_encoder: how the names in torchvision's weights begin, and how they do here; the first
             beginning that fits counts.  Empty where the encoder is none of torchvision's.
     """

@@ -1,4 +1,4 @@
-"""Which networks there are, and the one door through which they are made.
+"""Which networks there are, and the one entry point through which they are made.
 
 A new architecture is one new file beside this one and one line in ``ARCHITECTURES``; one of another
 package needs no change here: it is an entry point, or named ``package.module:Class``.  Nothing here imports
@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ravenml.errors import InputError
-from ravenml_unet.joining import REFERENCE
+from ravenml_unet.user_objects import REFERENCE
 
 if TYPE_CHECKING:
     from ravenml_unet.models.network import SegmentationNetwork
@@ -45,7 +45,7 @@ ARCHITECTURES = {
 }
 
 
-def offered_models() -> dict[str, Any]:
+def list_offered() -> dict[str, Any]:
     """The networks that other packages offer: entry points of the group ``ravenml.unet.models`` by name."""
     from importlib_metadata import entry_points
 
@@ -60,7 +60,7 @@ def check_model_name(name: str) -> str:
     """
     if name in ARCHITECTURES or REFERENCE.fullmatch(name):
         return name
-    offered = offered_models()
+    offered = list_offered()
     if name not in offered:
         known = ", ".join([*ARCHITECTURES, *offered])
         raise InputError(
@@ -84,9 +84,9 @@ def create_model(name: str, num_classes: int) -> SegmentationNetwork:
     if num_classes < 1:
         raise InputError("A segmentation network needs at least one class.")
     if name not in ARCHITECTURES:
-        from ravenml_unet.models.joined import join_network
+        from ravenml_unet.models.external import make_external
 
-        return join_network(name, num_classes)
+        return make_external(name, num_classes)
     from ravenml_unet.models.initialise import initialise
 
     module_name, _, class_name = ARCHITECTURES[name].target.partition(":")
@@ -102,13 +102,13 @@ def model_descriptions() -> dict[str, str]:
     The description is the class's attribute ``description``, or else the first line of its docstring.
     """
     known = {name: architecture.description for name, architecture in ARCHITECTURES.items()}
-    for name, point in offered_models().items():
+    for name, point in list_offered().items():
         distribution = f" ({point.dist.name})" if point.dist is not None else ""
         try:
             target = point.load()
         except Exception as error:  # one broken package must not hide the others
             known[name] = f"cannot be loaded: {type(error).__name__}: {error}{distribution}"
             continue
-        told = getattr(target, "description", None) or (target.__doc__ or "").strip().partition("\n")[0]
-        known[name] = f"{str(told).rstrip('.') or 'no description'}{distribution}"
+        described = getattr(target, "description", None) or (target.__doc__ or "").strip().partition("\n")[0]
+        known[name] = f"{str(described).rstrip('.') or 'no description'}{distribution}"
     return known

@@ -23,7 +23,7 @@ OVERLAP = 0.01  # by how much the overlap of two boxes may
 Rows = NDArray[np.float32]
 
 
-class Said(NamedTuple):
+class RawOutput(NamedTuple):
     """What the model says of one image.
 
     Attributes:
@@ -58,21 +58,21 @@ class Agreement(NamedTuple):
         return Agreement(self.boxes + other.boxes, self.others + other.others, *worst)
 
 
-def agreement(said: Said, rows: Rows, choice: Choice) -> Agreement:
+def compare_outputs(output: RawOutput, rows: Rows, choice: Choice) -> Agreement:
     """Compare what a form gives for an image with what the model says.
 
     Args:
-        said: the model's.
+        output: the model's.
         rows: the form's ``(K, 6)``, the likeliest first, whatever their score.
         choice: how boxes are suppressed.
 
     Raises:
         RavenError: it is not a right choice from what the model says; the first box at fault is named.
     """
-    said_rows, needed = _candidates(said)
+    model_rows, needed = _candidates(output)
     pixels = score = 0.0
     for row in rows:
-        one = _nearest(said_rows, row)
+        one = _nearest(model_rows, row)
         if one is None:
             raise RavenError(f"it finds {_named(row)}, of which the model says nothing")
         pixels, score = max(pixels, one[0]), max(score, one[1])
@@ -86,19 +86,19 @@ def agreement(said: Said, rows: Rows, choice: Choice) -> Agreement:
     missing = needed[~_suppressed(needed, rows, choice)]
     if len(missing):
         raise RavenError(f"it does not find {_named(missing[0])}")
-    others = sum(_nearest(said.rows, row) is None for row in rows)
+    others = sum(_nearest(output.rows, row) is None for row in rows)
     return Agreement(len(rows), others, pixels, score)
 
 
-def _candidates(said: Said) -> tuple[Rows, Rows]:
+def _candidates(output: RawOutput) -> tuple[Rows, Rows]:
     """The model's boxes ``(N, 6)`` that suppression may have looked at, and those that it must have."""
-    thick = (said.places[:, 2:] - said.places[:, :2]).min(axis=1) >= THINNEST
-    flat = np.where(thick[:, None], said.scores, 0).reshape(-1)
+    thick = (output.places[:, 2:] - output.places[:, :2]).min(axis=1) >= THINNEST
+    flat = np.where(thick[:, None], output.scores, 0).reshape(-1)
     least = np.partition(flat, -CANDIDATES)[-CANDIDATES] if len(flat) > CANDIDATES else np.float32(-1)
     may = np.flatnonzero(flat >= least - _tolerance(least))
-    classes = said.scores.shape[1]
+    classes = output.scores.shape[1]
     rows = np.concatenate(
-        [said.places[may // classes], flat[may, None], (may % classes)[:, None].astype(np.float32)], axis=1
+        [output.places[may // classes], flat[may, None], (may % classes)[:, None].astype(np.float32)], axis=1
     )
     rows = rows[rows[:, 4] > 0]
     rows = rows[np.argsort(-rows[:, 4], kind="stable")]

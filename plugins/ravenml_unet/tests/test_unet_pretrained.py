@@ -15,7 +15,7 @@ from ravenml.errors import InputError
 from ravenml_unet.export import export_model
 from ravenml_unet.models.registry import create_model
 from ravenml_unet.settings import UNetSettings
-from ravenml_unet.starts import read_start
+from ravenml_unet.starts import inspect_weights
 from ravenml_unet.training import run_training
 from ravenml_unet.weights import bare_state, load_encoder, load_initial_weights, save_torch
 
@@ -44,11 +44,11 @@ def classes_of(folder: Path) -> list[str]:
 
 def test_the_apps_folder_names_architecture_size_and_order_of_classes(tmp_path: Path) -> None:
     folder = write_app_folder(tmp_path / "app", ["red", "green", "__bg__"], "UNet11")
-    start = read_start(folder)
+    start = inspect_weights(folder)
     assert (start.architecture, start.size) == ("UNet11", (48, 32))
     assert [c.title for c in start.classes or []] == ["red", "green", "__bg__"]
     assert start.path.name == "model_002_best.pth"
-    one = read_start(folder / "checkpoints" / "model_001.pth")
+    one = inspect_weights(folder / "checkpoints" / "model_001.pth")
     assert (one.path.name, one.architecture) == ("model_001.pth", "UNet11")
 
 
@@ -95,7 +95,7 @@ def test_the_last_layer_is_begun_anew_even_where_it_would_fit(tmp_path: Path) ->
     given, model = create_model("UNet", 2), create_model("UNet", 2)
     fresh = model.conv_final.weight.clone()  # type: ignore[union-attr, operator]
     path = save_torch(tmp_path / "given.pth", bare_state(given))
-    load_initial_weights(model, read_start(path), "UNet", replace_head=True)
+    load_initial_weights(model, inspect_weights(path), "UNet", replace_head=True)
     state = model.state_dict()
     assert torch.equal(state["conv_final.weight"], fresh)
     assert torch.equal(state["down.0.l1.conv.weight"], given.state_dict()["down.0.l1.conv.weight"])
@@ -107,7 +107,7 @@ def test_a_run_of_ours_is_a_start_like_the_apps(make_input: MakeInput, tmp_path:
     run_training(train)
     state = {"plugin": {"model": "UNet", "input_size": {"width": 32, "height": 32}}}
     (tmp_path / "run" / "info" / "ui_state.json").write_text(json.dumps(state))
-    start = read_start(tmp_path / "run")
+    start = inspect_weights(tmp_path / "run")
     assert (start.architecture, start.size) == ("UNet", (32, 32))
 
 
@@ -129,7 +129,7 @@ def test_a_folder_that_lacks_something_is_named_with_what_it_lacks(tmp_path: Pat
     else:
         (folder / missing).unlink()
     with pytest.raises(InputError, match=missing):
-        read_start(folder)
+        inspect_weights(folder)
 
 
 def torchvision_resnet34() -> dict[str, torch.Tensor]:

@@ -9,16 +9,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from ravenml.errors import InputError
-from ravenml_unet.joining import load_object
 from ravenml_unet.models.network import SegmentationNetwork, pad_to_multiple
-from ravenml_unet.models.registry import offered_models
+from ravenml_unet.models.registry import list_offered
+from ravenml_unet.user_objects import load_object
 
 Output = Literal["logits", "probabilities", "log_probabilities"]
 OUTPUTS: tuple[Output, ...] = ("logits", "probabilities", "log_probabilities")
 SMALLEST = 1e-12  # a probability of 0 has no logarithm
 
 
-class JoinedNetwork(SegmentationNetwork):
+class ExternalNetwork(SegmentationNetwork):
     """A network that was not written for ravenML, behind the interface of those that were.
 
     It takes float RGB ``(N, 3, H, W)``, normalised as for all networks, and returns ``(N, classes, H, W)``;
@@ -89,7 +89,7 @@ class JoinedNetwork(SegmentationNetwork):
         return self.network.load_state_dict(state_dict, strict=strict, assign=assign)
 
 
-def join_network(name: str, num_classes: int) -> JoinedNetwork:
+def make_external(name: str, num_classes: int) -> ExternalNetwork:
     """Make the network ``name`` as ``Class(num_classes=…)``.
 
     Args:
@@ -99,7 +99,7 @@ def join_network(name: str, num_classes: int) -> JoinedNetwork:
     Raises:
         InputError: it cannot be imported or made, is not a ``torch.nn.Module``, or its ``output`` is unknown.
     """
-    offered = offered_models().get(name)
+    offered = list_offered().get(name)
     make = load_object(offered.value if offered is not None else name, "model")
     try:
         network = make(num_classes=num_classes)
@@ -111,4 +111,4 @@ def join_network(name: str, num_classes: int) -> JoinedNetwork:
     output = getattr(network, "output", "logits")
     if output not in OUTPUTS:
         raise InputError(f"model: {name} has output = {output!r}; it must be one of {', '.join(OUTPUTS)}.")
-    return JoinedNetwork(network, num_classes, name, output)
+    return ExternalNetwork(network, num_classes, name, output)
