@@ -256,7 +256,7 @@ def import_(
     raven data import labels/ --name my_labels
     """
     from ravenml.data.formats.base import ImportOptions
-    from ravenml.data.formats.importing import import_project
+    from ravenml.data.formats.conversion import import_project
     from ravenml.data.formats.registry import guess_format, load_format
     from ravenml.data.plugin_suggestion import training_command
     from ravenml.data.problems import print_notice
@@ -307,7 +307,7 @@ def export(format_name: str, project: str, target: Path, copy: bool, strict: boo
     raven data export coco my_project my_coco
     raven data export yolo camvid my_yolo --copy
     """
-    from ravenml.data.formats.exporting import export_project
+    from ravenml.data.formats.conversion import export_project
     from ravenml.data.formats.registry import load_format
     from ravenml.data.problems import print_notice
     from ravenml.data.progress import ImageProgress

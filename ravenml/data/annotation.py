@@ -6,18 +6,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import orjson
 
-from ravenml.data.bitmap import decode_bitmap
-from ravenml.data.geometry import Bitmap, Geometry, Polygon, Rectangle
+from ravenml.data.geometry import Bitmap, Geometry, Polygon, Rectangle, Size
+from ravenml.data.geometry_json import InvalidGeometry, parse_geometry
 from ravenml.data.images import read_bytes
 from ravenml.data.problems import DataProblem, Report, raise_problem, suggestion
-from ravenml.data.shapes import InvalidGeometry, bitmap_origin, outline, rectangle
 
 _DRAWN = ("bitmap", "polygon", "rectangle")
-_EXPORT_AGAIN = "export this image's annotation again"
+EXPORT_AGAIN = "export this image's annotation again"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +34,7 @@ class Annotation:
     ``left_out`` counts, per shape, the objects that cannot become a mask (points, lines, …).
     """
 
-    size: tuple[int, int]  # (height, width) of the image
+    size: Size
     tags: frozenset[str]
     objects: list[Object]
     left_out: Counter[str] = field(default_factory=Counter)
@@ -63,17 +61,13 @@ def parse_annotation(
 ) -> Annotation:
     """Parse an annotation file's content; see `read_annotation`."""
     data = parse_object(content, path)
-    size = parse_size(data, path)
-    annotation = Annotation(size, names_of(data.get("tags"), path, "tags"), [])
-    objects = data.get("objects", [])
-    if not isinstance(objects, list):
-        raise DataProblem(path, "objects", "is not a list", _EXPORT_AGAIN)
-    for number, entry in enumerate(objects):
+    annotation = Annotation(parse_size(data, path), parse_tag_names(data.get("tags"), path, "tags"), [])
+    for number, entry in enumerate(parse_objects(data, path)):
         where = f"objects[{number}]"
         try:
             _add(annotation, entry, path, where, shapes)
         except InvalidGeometry as bad:
-            report(DataProblem(path, f"{where}.{bad.field}", bad.problem, bad.fix or _EXPORT_AGAIN))
+            report(DataProblem(path, f"{where}.{bad.field}", bad.problem, bad.fix or EXPORT_AGAIN))
         except DataProblem as error:
             report(error)
     return annotation
@@ -88,11 +82,13 @@ def read_head(path: Path, shapes: Mapping[str, str]) -> tuple[frozenset[str], Co
     data = parse_object(read_bytes(path), path)
     objects = data.get("objects")
     entries = [entry for entry in objects if isinstance(entry, dict)] if isinstance(objects, list) else []
-    kinds = (kind_of(entry, shapes.get(str(entry.get("classTitle")), "")) for entry in entries)
-    return names_of(data.get("tags"), path, "tags"), Counter(kind for kind in kinds if kind not in _DRAWN)
+    kinds = (shape_kind(entry, shapes.get(str(entry.get("classTitle")), "")) for entry in entries)
+    return parse_tag_names(data.get("tags"), path, "tags"), Counter(
+        kind for kind in kinds if kind not in _DRAWN
+    )
 
 
-def parse_object(content: bytes, path: Path) -> dict[str, Any]:
+def parse_object(content: bytes, path: Path) -> dict[str, object]:
     """Parse a file that must hold a JSON object.
 
     Raises:
@@ -108,8 +104,39 @@ def parse_object(content: bytes, path: Path) -> dict[str, Any]:
     return data
 
 
-def names_of(tags: Any, path: Path, where: str) -> frozenset[str]:
-    """The names in a list of tags; each is a name, or an object with a ``name`` (and often a value)."""
+def parse_size(data: Mapping[str, object], path: Path) -> Size:
+    """An annotation's (height, width).
+
+    Raises:
+        DataProblem: it is missing or not positive.
+    """
+    size = data.get("size")
+    if isinstance(size, dict):
+        height, width = size.get("height"), size.get("width")
+        if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
+            return height, width
+    problem = "is missing" if size is None else "is not an object with a positive height and width"
+    raise DataProblem(path, "size", problem, EXPORT_AGAIN)
+
+
+def parse_objects(data: Mapping[str, object], path: Path) -> list[object]:
+    """An annotation's objects, of which nothing is checked.
+
+    Raises:
+        DataProblem: they are not a list.
+    """
+    objects = data.get("objects", [])
+    if not isinstance(objects, list):
+        raise DataProblem(path, "objects", "is not a list", EXPORT_AGAIN)
+    return objects
+
+
+def parse_tag_names(tags: object, path: Path, where: str) -> frozenset[str]:
+    """The names in a list of tags; each is a name, or an object with a ``name`` (and often a value).
+
+    Raises:
+        DataProblem: it is not such a list.
+    """
     if tags is None:
         return frozenset()
     if isinstance(tags, list):
@@ -117,52 +144,28 @@ def names_of(tags: Any, path: Path, where: str) -> frozenset[str]:
         names = frozenset(name for name in given if isinstance(name, str))
         if all(isinstance(name, str) for name in given):
             return names
-    raise DataProblem(path, where, "is not a list of tags with a name each", _EXPORT_AGAIN)
+    raise DataProblem(path, where, "is not a list of tags with a name each", EXPORT_AGAIN)
 
 
-def parse_size(data: Mapping[str, Any], path: Path) -> tuple[int, int]:
-    """An annotation's (height, width)."""
-    size = data.get("size")
-    if isinstance(size, dict):
-        height, width = size.get("height"), size.get("width")
-        if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
-            return height, width
-    problem = "is missing" if size is None else "is not an object with a positive height and width"
-    raise DataProblem(path, "size", problem, _EXPORT_AGAIN)
+def parse_class(
+    entry: object, path: Path, where: str, shapes: Mapping[str, str] | None
+) -> tuple[dict[str, object], str, str]:
+    """An object as a dict, its class and the kind of its shape.
 
-
-def _add(
-    annotation: Annotation, entry: Any, path: Path, where: str, shapes: Mapping[str, str] | None
-) -> None:
+    Raises:
+        DataProblem: it has no class, or one that the project does not have.
+    """
     title = entry.get("classTitle") if isinstance(entry, dict) else None
-    if not isinstance(title, str):
-        raise DataProblem(path, f"{where}.classTitle", "is missing", _EXPORT_AGAIN)
+    if not isinstance(entry, dict) or not isinstance(title, str):
+        raise DataProblem(path, f"{where}.classTitle", "is missing", EXPORT_AGAIN)
     if shapes is not None and title not in shapes:
-        raise DataProblem(
-            path,
-            f"{where}.classTitle",
-            f'the class "{title}" is not in meta.json',
-            f"add it there or correct the name ({suggestion(title, list(shapes))})",
-        )
-    kind = kind_of(entry, shapes.get(title, "") if shapes else "")
-    geometry: Geometry
-    if kind == "bitmap":
-        geometry = parse_bitmap(entry.get("bitmap"))
-        _check_inside(geometry, annotation.size)
-    elif kind == "polygon":
-        exterior, interior = outline(entry)
-        geometry = Polygon(exterior, interior)
-    elif kind == "rectangle":
-        geometry = Rectangle(*rectangle(entry))
-    else:
-        annotation.left_out[kind] += 1
-        return
-    tags = names_of(entry.get("tags"), path, f"{where}.tags")
-    annotation.objects.append(Object(title, tags, geometry))
+        fix = f"add it there or correct the name ({suggestion(title, list(shapes))})"
+        raise DataProblem(path, f"{where}.classTitle", f'the class "{title}" is not in meta.json', fix)
+    return entry, title, shape_kind(entry, shapes.get(title, "") if shapes else "")
 
 
-def kind_of(entry: Mapping[str, Any], shape: str) -> str:
-    """The object's shape: what it says itself, else what its class says in meta.json."""
+def shape_kind(entry: Mapping[str, object], shape: str) -> str:
+    """The kind of an object's shape: what it says itself, else what its class says in meta.json."""
     said = entry.get("geometryType") or entry.get("shape")
     if isinstance(said, str):
         return said
@@ -171,21 +174,22 @@ def kind_of(entry: Mapping[str, Any], shape: str) -> str:
     return "bitmap" if "bitmap" in entry else "any"
 
 
-def parse_bitmap(entry: Any) -> Bitmap:
-    """A bitmap out of its JSON."""
-    if not isinstance(entry, dict):
-        raise InvalidGeometry("bitmap", "is missing")
-    data = entry.get("data")
-    if not isinstance(data, str):
-        raise InvalidGeometry("bitmap.data", "is missing")
-    origin = bitmap_origin(entry)
-    try:
-        return Bitmap(origin, decode_bitmap(data))
-    except ValueError as error:
-        raise InvalidGeometry("bitmap.data", str(error)) from None
+def _add(
+    annotation: Annotation, given: object, path: Path, where: str, shapes: Mapping[str, str] | None
+) -> None:
+    entry, title, kind = parse_class(given, path, where, shapes)
+    if kind not in _DRAWN:
+        annotation.left_out[kind] += 1
+        return
+    geometry = parse_geometry(entry, kind)
+    assert isinstance(geometry, Bitmap | Polygon | Rectangle)
+    if isinstance(geometry, Bitmap):
+        _check_inside(geometry, annotation.size)
+    tags = parse_tag_names(entry.get("tags"), path, f"{where}.tags")
+    annotation.objects.append(Object(title, tags, geometry))
 
 
-def _check_inside(bitmap: Bitmap, size: tuple[int, int]) -> None:
+def _check_inside(bitmap: Bitmap, size: Size) -> None:
     (x, y), (height, width) = bitmap.origin, bitmap.mask.shape
     if x < 0 or y < 0 or x + width > size[1] or y + height > size[0]:
         raise InvalidGeometry(

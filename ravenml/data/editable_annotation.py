@@ -10,22 +10,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import orjson
 
 from ravenml.common.io import write_bytes
-from ravenml.data.annotation import kind_of, names_of, parse_bitmap, parse_object, parse_size
-from ravenml.data.bitmap import encode_bitmap
-from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle
+from ravenml.data.annotation import (
+    EXPORT_AGAIN,
+    parse_class,
+    parse_object,
+    parse_objects,
+    parse_size,
+    parse_tag_names,
+)
+from ravenml.data.geometry import AnyGeometry, Size
+from ravenml.data.geometry_json import InvalidGeometry, geometry_json, parse_geometry
 from ravenml.data.images import read_bytes
-from ravenml.data.problems import DataProblem, suggestion
-from ravenml.data.shapes import InvalidGeometry, line, outline, point, rectangle
+from ravenml.data.problems import DataProblem
 
-Tag = Mapping[str, Any]  # {"name": …, "value": …} and whatever else the file says
-
-_AGAIN = "export this image's annotation again"
+Tag = Mapping[str, object]  # {"name": …, "value": …} and whatever else the file says
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,7 @@ class Label:
         number: which of the file's objects it is.
     """
 
-    entry: Mapping[str, Any]
+    entry: Mapping[str, object]
     file: Path | None = None
     number: int = 0
 
@@ -74,7 +76,9 @@ class Label:
             return parse_geometry(self.entry)
         except InvalidGeometry as bad:
             where = f"objects[{self.number}].{bad.field}"
-            raise DataProblem(self.file or Path("an object"), where, bad.problem, bad.fix or _AGAIN) from None
+            raise DataProblem(
+                self.file or Path("an object"), where, bad.problem, bad.fix or EXPORT_AGAIN
+            ) from None
 
     def changed(
         self,
@@ -107,16 +111,16 @@ class EditableAnnotation:
         rest: the other fields of the file.
     """
 
-    size: tuple[int, int]
+    size: Size
     labels: tuple[Label, ...] = ()
     tags: tuple[Tag, ...] = ()
-    rest: Mapping[str, Any] = field(default_factory=lambda: {"description": ""})
+    rest: Mapping[str, object] = field(default_factory=lambda: {"description": ""})
 
     def with_labels(self, labels: Iterable[Label]) -> EditableAnnotation:
         """The same with other objects."""
         return replace(self, labels=tuple(labels))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The file's content."""
         return {
             **self.rest,
@@ -143,11 +147,9 @@ def parse_editable(content: bytes, path: Path, shapes: Mapping[str, str] | None 
     """
     data = parse_object(content, path)
     size = parse_size(data, path)
-    names_of(data.get("tags"), path, "tags")
-    entries = data.get("objects", [])
-    if not isinstance(entries, list):
-        raise DataProblem(path, "objects", "is not a list", _AGAIN)
-    labels = tuple(_label(entry, path, number, shapes) for number, entry in enumerate(entries))
+    parse_tag_names(data.get("tags"), path, "tags")
+    objects = parse_objects(data, path)
+    labels = tuple(_label(entry, path, number, shapes) for number, entry in enumerate(objects))
     rest = {name: value for name, value in data.items() if name not in ("tags", "size", "objects")}
     return EditableAnnotation(size, labels, tuple(as_tags(data.get("tags"))), rest)
 
@@ -157,60 +159,14 @@ def write_editable(path: Path, document: EditableAnnotation) -> None:
     write_bytes(path, orjson.dumps(document.to_json()))
 
 
-def parse_geometry(entry: Mapping[str, Any]) -> AnyGeometry | None:
-    """The shape of an object with a ``geometryType``; None for kinds that are not known here.
-
-    Raises:
-        InvalidGeometry: a field is missing or unusable.
-    """
-    kind, fields = entry["geometryType"], dict(entry)
-    if kind == "bitmap":
-        return parse_bitmap(fields.get("bitmap"))
-    if kind == "polygon":
-        return Polygon(*outline(fields))
-    if kind == "rectangle":
-        return Rectangle(*rectangle(fields))
-    if kind == "line":
-        return Line(line(fields))
-    return Point(*point(fields)) if kind == "point" else None
-
-
-def geometry_json(geometry: AnyGeometry) -> dict[str, Any]:
-    """The fields of an object that tell its shape."""
-    if isinstance(geometry, Bitmap):
-        x, y = geometry.origin
-        bitmap = {"origin": [int(x), int(y)], "data": encode_bitmap(geometry.mask)}
-        return {"geometryType": "bitmap", "bitmap": bitmap}
-    holes: list[Any] = []
-    if isinstance(geometry, Polygon):
-        kind, corners = "polygon", np.asarray(geometry.exterior).tolist()
-        holes = [np.asarray(hole).tolist() for hole in geometry.interior]
-    elif isinstance(geometry, Rectangle):
-        kind, corners = (
-            "rectangle",
-            [[geometry.left, geometry.top], [geometry.right, geometry.bottom]],
-        )
-    elif isinstance(geometry, Line):
-        kind, corners = "line", np.asarray(geometry.points).tolist()
-    else:
-        kind, corners = "point", [[geometry.x, geometry.y]]
-    return {"geometryType": kind, "points": {"exterior": corners, "interior": holes}}
-
-
-def as_tags(given: Any) -> list[Tag]:
+def as_tags(given: object) -> list[Tag]:
     """Tags as objects; older files have bare names."""
     entries = given if isinstance(given, list) else []
     return [dict(tag) if isinstance(tag, dict) else {"name": str(tag)} for tag in entries]
 
 
-def _label(entry: Any, path: Path, number: int, shapes: Mapping[str, str] | None) -> Label:
-    title = entry.get("classTitle") if isinstance(entry, dict) else None
+def _label(given: object, path: Path, number: int, shapes: Mapping[str, str] | None) -> Label:
     where = f"objects[{number}]"
-    if not isinstance(title, str):
-        raise DataProblem(path, f"{where}.classTitle", "is missing", _AGAIN)
-    if shapes is not None and title not in shapes:
-        fix = f"add it there or correct the name ({suggestion(title, list(shapes))})"
-        raise DataProblem(path, f"{where}.classTitle", f'the class "{title}" is not in meta.json', fix)
-    names_of(entry.get("tags"), path, f"{where}.tags")
-    kind = kind_of(entry, shapes.get(title, "") if shapes else "")
+    entry, _, kind = parse_class(given, path, where, shapes)
+    parse_tag_names(entry.get("tags"), path, f"{where}.tags")
     return Label({**entry, "geometryType": kind, "tags": as_tags(entry.get("tags"))}, path, number)

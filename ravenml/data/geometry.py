@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Points = np.ndarray  # int32 (N, 2), rows of (x, y)
+Size = tuple[int, int]  # (height, width) of an image
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -166,6 +166,18 @@ def place_image(source: Path, target: Path, link: bool = False) -> None:
             shutil.copyfileobj(reader, writer, 1 << 20)
 
 
+def is_placed(source: Path, target: Path, link: bool = False) -> bool:
+    """Whether `place_image` has put this very image there, in the same way."""
+    try:
+        there, image = target.stat(), source.stat()
+        if target.is_symlink() != link:
+            return False
+    except OSError:
+        return False
+    same = there.st_size == image.st_size and there.st_mtime_ns >= image.st_mtime_ns
+    return os.path.samestat(there, image) if link else same
+
+
 def _class_json(one: ObjClass) -> dict[str, Any]:
     return {
         "title": one.title,

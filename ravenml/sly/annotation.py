@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ravenml.data.annotation import kind_of, parse_size
+from ravenml.data.annotation import parse_size, shape_kind
 from ravenml.data.images import read_image
 from ravenml.sly.classes import ObjClass, Tag, TagCollection, accepts_geometry
 from ravenml.sly.geometry import Geometry, Rectangle, Size
@@ -65,7 +65,7 @@ class Label:
         obj_class = project_meta.get_obj_class(data["classTitle"])
         if obj_class is None:
             raise ValueError(f'The class "{data["classTitle"]}" is not in meta.json; add it there.')
-        name = kind_of(data, obj_class.shape)
+        name = shape_kind(data, obj_class.shape)
         kind = geometry_type(name)
         shape = {field: data[field] for field in data if field in _SHAPE}
         geometry: Geometry = (

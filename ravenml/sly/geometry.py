@@ -11,7 +11,7 @@ import numpy as np
 from ravenml.data import geometry as shapes
 from ravenml.data import masks, transforms
 from ravenml.data.bitmap import decode_bitmap, encode_bitmap, trim
-from ravenml.data.editable_annotation import geometry_json, parse_geometry
+from ravenml.data.geometry_json import geometry_json, parse_geometry
 
 Color = int | float | Sequence[int]
 Size = tuple[int, int]  # (height, width)

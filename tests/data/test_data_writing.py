@@ -16,12 +16,11 @@ from hypothesis.extra import numpy as hnp
 from ravenml.data.editable_annotation import (
     EditableAnnotation,
     Label,
-    geometry_json,
     parse_editable,
-    parse_geometry,
     read_editable,
 )
 from ravenml.data.geometry import AnyGeometry, Bitmap, Geometry, Line, Point, Polygon, Rectangle
+from ravenml.data.geometry_json import geometry_json, parse_geometry
 from ravenml.data.masks import draw
 from ravenml.data.meta import ObjClass, TagMeta
 from ravenml.data.project import Project

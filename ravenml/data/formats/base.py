@@ -16,17 +16,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ravenml.data.editable_annotation import Label, Tag
-from ravenml.data.geometry import AnyGeometry
+from ravenml.data.formats.export import Export
+from ravenml.data.geometry import AnyGeometry, Size
+from ravenml.data.geometry_json import InvalidGeometry
 from ravenml.data.meta import ObjClass
 from ravenml.data.problems import DataProblem, Notice, print_notice
-from ravenml.data.shapes import InvalidGeometry
 from ravenml.renamed import former_names
-
-if TYPE_CHECKING:
-    from ravenml.data.formats.exporting import Export
 
 __getattr__ = former_names(__name__, {"Source": "ImportSource", "Options": "ImportOptions"})
 
@@ -36,7 +33,6 @@ TAGS = frozenset({"image tags", "object tags", "tag values"})
 SPLITS = frozenset({"splits"})  # the image tags `train` and `val`
 CLASSES = frozenset({"colours", "unused classes"})
 EVERYTHING = SHAPES | TAGS | SPLITS | CLASSES
-Size = tuple[int, int]  # (height, width)
 _LARGE = 1 << 26  # bytes of a file; to read it through takes seconds
 _REPAIR = "correct or remove it"
 
@@ -147,6 +143,11 @@ class Format(ABC):
         `Export.map` gives each image with objects that the format holds.
         """
         raise NotImplementedError
+
+
+def record_problem(record: Record, problem: str, fix: str) -> DataProblem:
+    """What is wrong with a record as a whole."""
+    return DataProblem(record.file or record.image, record.field, problem, fix)
 
 
 def make_label(

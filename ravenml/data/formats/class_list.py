@@ -22,11 +22,6 @@ class ListedClass(NamedTuple):
     rgb: Rgb | None
 
 
-def titles_in(path: Path) -> list[str]:
-    """The names alone, the first of which has the number 0."""
-    return [one.title for one in classes_in(path)]
-
-
 def classes_in(path: Path) -> list[ListedClass]:
     """The classes that a file lists.
 

@@ -1,38 +1,40 @@
 """CVAT for images 1.1 (https://docs.cvat.ai/docs/manual/advanced/formats/format-cvat): an XML for all images.
 
 Coordinates are continuous: the pixel in the column 2 reaches from 2 to 3.  A mask has its place, its size,
-and the lengths of runs along its rows.
+and the lengths of runs along its rows.  Exports are `annotations.xml` and the images in `images/<dataset>/`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape
 
+from ravenml.common.io import atomic_open
 from ravenml.data.bitmap import trim
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import CLASSES, SPLITS, TAGS, Format, ImportSource, Record, make_label
-from ravenml.data.formats.cvat_writing import write_cvat
-from ravenml.data.formats.image_finder import Images, dataset_name, files_below, folder_of, split_of
-from ravenml.data.formats.rle import flat_of
-from ravenml.data.formats.xml import elements_of
-from ravenml.data.geometry import AnyGeometry, Bitmap, Point
+from ravenml.data.formats.export import Export, ExportedImage, ExportedObject
+from ravenml.data.formats.image_finder import Images, dataset_name, files_of, folder_of, read_ends, split_of
+from ravenml.data.formats.rle import flat_of, runs_of
+from ravenml.data.formats.xml import elements_of, tag
+from ravenml.data.geometry import AnyGeometry, Bitmap, Point, Polygon, Rectangle
+from ravenml.data.geometry_json import InvalidGeometry
 from ravenml.data.meta import ObjClass
 from ravenml.data.problems import DataProblem
-from ravenml.data.shapes import InvalidGeometry
 from ravenml.errors import InputError
-
-if TYPE_CHECKING:
-    from ravenml.data.formats.exporting import Export
 
 _IMAGE = b"<image "
 _LARGEST = 1 << 28  # pixels of a mask
 _SHAPES = ("box", "polygon", "polyline", "points", "mask", "ellipse", "cuboid", "skeleton")
+_SUBSETS = {"train": "Train", "val": "Validation"}
+_OCCLUDED = "occluded"
+_INPUT_TYPES = {"none": "checkbox", "any_number": "number"}  # of attributes, by the type of a tag's values
 Kinds = Mapping[str, str]  # an attribute's name to `checkbox`, `number`, `text` …
 
 
@@ -43,11 +45,11 @@ class Cvat(Format):
     holds = frozenset({"polygon", "rectangle", "bitmap", "line", "point"}) | TAGS | SPLITS | CLASSES
 
     def recognises(self, path: Path) -> bool:
-        first = next(_files(path), None)
-        return first is not None and _looks_like(first)
+        first = next(files_of(path, ".xml"), None)
+        return first is not None and _is_cvat(first)
 
     def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
-        files = [file for file in _files(source.path) if file == source.path or _looks_like(file)]
+        files = [file for file in files_of(source.path, ".xml") if file == source.path or _is_cvat(file)]
         if not files:
             raise InputError(f"{source.path} holds no XML of CVAT for images.")
         source.read_through(files)
@@ -56,7 +58,12 @@ class Cvat(Format):
             yield from _records(source, path)
 
     def write(self, export: Export) -> None:
-        write_cvat(export)
+        with atomic_open(export.target / "annotations.xml") as file:
+            file.write(b'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
+            file.write(_meta(export).encode())
+            for number, element in enumerate(export.map(lambda image: _image(export, image))):
+                file.write(f"  {element.replace('{id}', str(number), 1)}\n".encode())
+            file.write(b"</annotations>\n")
 
 
 def _records(source: ImportSource, path: Path) -> Iterator[Record | DataProblem]:
@@ -100,9 +107,9 @@ def _record(path: Path, element: Element, images: Images, kinds: Kinds, default:
     subset = split_of(element.get("subset") or "")
     if subset:
         tags.append({"name": subset})
-    for tag in element.findall("tag"):
-        value = next((a.text for a in tag.findall("attribute") if a.get("name") == "value"), None)
-        tags.append({"name": tag.get("label") or "tag", **({"value": value} if value else {})})
+    for one in element.findall("tag"):
+        value = next((a.text for a in one.findall("attribute") if a.get("name") == "value"), None)
+        tags.append({"name": one.get("label") or "tag", **({"value": value} if value else {})})
     try:
         height, width = int(element.get("height") or 0), int(element.get("width") or 0)
     except ValueError:
@@ -124,9 +131,9 @@ def _labels(
     if not title:
         yield DataProblem(path, f"{where}, label", "is missing", "correct or remove it")
         return
-    tags: list[Tag] = [{"name": "occluded"}] if shape.get("occluded") == "1" else []
+    tags: list[Tag] = [{"name": _OCCLUDED}] if shape.get("occluded") == "1" else []
     for attribute in shape.findall("attribute"):
-        tags += _tag(attribute.get("name") or "", attribute.text or "", kinds)
+        tags += _as_tag(attribute.get("name") or "", attribute.text or "", kinds)
     if shape.tag == "points":
         given = (shape.get("points") or "").split(";")
         for one in given:
@@ -135,7 +142,7 @@ def _labels(
         yield make_label(path, where, title, lambda: _geometry(shape), tags)
 
 
-def _tag(name: str, text: str, kinds: Kinds) -> list[Tag]:
+def _as_tag(name: str, text: str, kinds: Kinds) -> list[Tag]:
     """An attribute as a tag: a box that is checked is one without a value."""
     kind = kinds.get(name, "text")
     if kind == "checkbox":
@@ -149,22 +156,19 @@ def _tag(name: str, text: str, kinds: Kinds) -> list[Tag]:
 
 
 def _geometry(shape: Element) -> AnyGeometry:
+    (turn,) = geometry_parsing.numbers(shape.attrib, "rotation") if shape.get("rotation") else (0.0,)
     if shape.tag == "box":
         left, top, right, bottom = geometry_parsing.numbers(shape.attrib, "xtl", "ytl", "xbr", "ybr")
-        (turn,) = geometry_parsing.numbers(shape.attrib, "rotation") if shape.get("rotation") else (0.0,)
-        return (
-            geometry_parsing.turned_box(left, top, right, bottom, turn)
-            if turn
-            else geometry_parsing.box(left, top, right, bottom)
-        )
+        if turn:
+            return geometry_parsing.turned_box(left, top, right, bottom, turn)
+        return geometry_parsing.box(left, top, right, bottom)
     if shape.tag == "polygon":
         return geometry_parsing.polygon(_pairs(shape.get("points")))
     if shape.tag == "polyline":
         return geometry_parsing.line(_pairs(shape.get("points")))
     if shape.tag == "ellipse":
         x, y, across, down = geometry_parsing.numbers(shape.attrib, "cx", "cy", "rx", "ry")
-        (turn,) = geometry_parsing.numbers(shape.attrib, "rotation") if shape.get("rotation") else (0.0,)
-        return geometry_parsing.ellipse(x, y, across, down, turn * 3.141592653589793 / 180)
+        return geometry_parsing.ellipse(x, y, across, down, math.radians(turn))
     if shape.tag == "mask":
         return _mask(shape)
     raise InvalidGeometry(
@@ -224,15 +228,81 @@ def _count(path: Path) -> int:
     return count
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        return files_below(path, frozenset({".xml"}))
-    return iter([path] if path.suffix.lower() == ".xml" else [])
+def _is_cvat(path: Path) -> bool:
+    return b"<annotations" in read_ends(path, 4096)
 
 
-def _looks_like(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return b"<annotations" in file.read(4096)
-    except OSError:
-        return False
+def _image(export: Export, image: ExportedImage) -> str:
+    """An image's element, whose id is still to be filled in; objects keep their order by ``z_order``."""
+    item, (height, width) = image.item, image.size
+    export.place(item, export.target / "images" / item.dataset / item.name)
+    subset = _SUBSETS.get(image.split or "")
+    said = {"name": f"{item.dataset}/{item.name}", **({"subset": subset} if subset else {})}
+    own = [_image_tag(t) for t in image.tags if t["name"] != image.split]
+    shapes = [_shape(thing, order) for order, thing in enumerate(image.objects)]
+    content = "".join(f"\n    {child}" for child in (*own, *shapes))
+    return tag("image", {"id": "{id}", **said, "width": width, "height": height}, f"{content}\n  ")
+
+
+def _meta(export: Export) -> str:
+    kinds = {one.name: _INPUT_TYPES.get(one.value_type, "text") for one in export.project.tags}
+    attributes = "".join(_attribute(name, kind) for name, kind in kinds.items())
+    labels = "".join(
+        f"<label><name>{escape(one.title)}</name><color>{one.color.lower()}</color><type>any</type>"
+        f"<attributes>{attributes}</attributes></label>"
+        for one in export.classes
+    )
+    labels += "".join(
+        f"<label><name>{escape(one.name)}</name><color>{one.color.lower()}</color><type>tag</type>"
+        f"<attributes>{_attribute('value', 'text')}</attributes></label>"
+        for one in export.project.tags
+    )
+    name = escape(export.project.name)
+    return f"  <meta><task><name>{name}</name><labels>{labels}</labels></task></meta>\n"
+
+
+def _attribute(name: str, kind: str) -> str:
+    values = "false" if kind == "checkbox" else ""
+    return (
+        f"<attribute><name>{escape(name)}</name><mutable>False</mutable><input_type>{kind}</input_type>"
+        f"<default_value>{values}</default_value><values>{values}</values></attribute>"
+    )
+
+
+def _image_tag(given: Tag) -> str:
+    value = given.get("value")
+    content = "" if value is None else tag("attribute", {"name": "value"}, escape(str(value)))
+    return tag("tag", {"label": given["name"], "source": "manual"}, content)
+
+
+def _shape(thing: ExportedObject, order: int) -> str:
+    geometry = thing.geometry
+    said: dict[str, object] = {
+        "label": thing.title,
+        "source": "manual",
+        "occluded": int(any(t["name"] == _OCCLUDED for t in thing.tags)),
+    }
+    if isinstance(geometry, Rectangle):
+        kind = "box"
+        said |= dict(zip(("xtl", "ytl", "xbr", "ybr"), geometry_parsing.edges(geometry), strict=True))
+    elif isinstance(geometry, Bitmap):
+        kind = "mask"
+        (left, top), (height, width) = geometry.origin, geometry.mask.shape
+        runs = ", ".join(map(str, runs_of(geometry.mask.reshape(-1))))
+        said |= {"rle": runs, "left": left, "top": top, "width": width, "height": height}
+    elif isinstance(geometry, Point):
+        kind = "points"
+        said["points"] = f"{geometry.x + 0.5},{geometry.y + 0.5}"
+    else:
+        kind = "polygon" if isinstance(geometry, Polygon) else "polyline"
+        corners = geometry.exterior if isinstance(geometry, Polygon) else geometry.points
+        said["points"] = ";".join(f"{x},{y}" for x, y in (corners + 0.5).tolist())
+    return tag(kind, {**said, "z_order": order}, "".join(_attributes(thing.tags)))
+
+
+def _attributes(tags: tuple[Tag, ...]) -> Iterator[str]:
+    for given in tags:
+        if given["name"] != _OCCLUDED:
+            value = given.get("value")
+            said = "true" if value is None else str(value)
+            yield tag("attribute", {"name": given["name"]}, escape(said))

@@ -7,9 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ravenml.data.formats.base import Size
 from ravenml.data.formats.geometry_parsing import area
-from ravenml.data.geometry import AnyGeometry, Bitmap, Geometry, Line, Point, Polygon, Rectangle
+from ravenml.data.geometry import AnyGeometry, Bitmap, Geometry, Line, Point, Polygon, Rectangle, Size
 from ravenml.data.transforms import as_bitmap, bounds, outlines, translate
 
 

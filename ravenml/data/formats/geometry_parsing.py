@@ -7,18 +7,18 @@ A box of another format runs along the edges of pixels: from 2 to 5 covers the p
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
 
 from ravenml.data.geometry import Line, Point, Polygon, Rectangle
-from ravenml.data.shapes import InvalidGeometry, points
+from ravenml.data.geometry_json import InvalidGeometry, parse_points
 
 _FARTHEST = 1e6
 
 
-def numbers(given: Any, *names: str) -> list[float]:
+def numbers(given: Mapping[str, object], *names: str) -> list[float]:
     """The finite numbers that a mapping has under ``names``; text that says a number is one.
 
     Raises:
@@ -28,8 +28,10 @@ def numbers(given: Any, *names: str) -> list[float]:
     for name in names:
         value = given.get(name)
         try:
-            number = float(value) if not isinstance(value, bool) else math.nan
-        except (TypeError, ValueError):
+            number = float(value) if isinstance(value, int | float | str) else math.nan
+        except (ValueError, OverflowError):
+            number = math.nan
+        if isinstance(value, bool):
             number = math.nan
         if not math.isfinite(number):
             raise InvalidGeometry(name, "is missing" if value is None else f"{value!r} is not a number")
@@ -58,13 +60,13 @@ def edges(rectangle: Rectangle) -> tuple[int, int, int, int]:
     return rectangle.left, rectangle.top, rectangle.right + 1, rectangle.bottom + 1
 
 
-def polygon(corners: Any, field: str = "points") -> Polygon:
+def polygon(corners: object, field: str = "points") -> Polygon:
     """A polygon from a list of [x, y].
 
     Raises:
         InvalidGeometry: it is no such list, has fewer than three points, or no area.
     """
-    whole = points(corners, field, 3)
+    whole = parse_points(corners, field, 3)
     if area(np.asarray(corners, np.float64)) < 1e-6:
         raise InvalidGeometry(field, "the polygon has no area")
     return Polygon(whole)
@@ -76,9 +78,9 @@ def area(corners: np.ndarray) -> float:
     return abs(float(x[:-1] @ y[1:] - y[:-1] @ x[1:])) / 2
 
 
-def line(corners: Any, field: str = "points") -> Line:
+def line(corners: object, field: str = "points") -> Line:
     """An open line from a list of [x, y]; `InvalidGeometry` where there are fewer than two."""
-    return Line(points(corners, field, 2))
+    return Line(parse_points(corners, field, 2))
 
 
 def point(x: float, y: float) -> Point:

@@ -18,13 +18,7 @@ from ravenml.data.problems import DataProblem
 
 _PUT = "put the image there, or name its folder with --images"
 _RESERVED = frozenset({"img", "ann", "meta", "img_info", "seg", "blob", "datasets"})
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-}
+_SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
 
 
 class Images:
@@ -50,13 +44,9 @@ class Images:
             raise DataProblem(
                 file, field, f"{name} is an address on the web", "fetch the image and name its file"
             )
-        for form in dict.fromkeys(
-            (
-                name,
-                name.replace("\\", "/"),
-                *(unicodedata.normalize(f, name.replace("\\", "/")) for f in ("NFC", "NFD")),
-            )
-        ):
+        plain = name.replace("\\", "/")
+        forms = (name, plain, unicodedata.normalize("NFC", plain), unicodedata.normalize("NFD", plain))
+        for form in dict.fromkeys(forms):
             for folder in dict.fromkeys((self.near, self.root)):
                 inside = self._inside(folder, form)
                 if inside is not None and inside.is_file():
@@ -109,6 +99,26 @@ def files_below(folder: Path, extensions: frozenset[str] | None = None) -> Itera
                 continue
             if extensions is None or os.path.splitext(name)[1].lower() in extensions:
                 yield Path(place, name)
+
+
+def files_of(path: Path, extension: str) -> Iterator[Path]:
+    """Every file below a folder that ends like this; or, if it does, the file that was named instead."""
+    if path.is_dir():
+        return files_below(path, frozenset({extension}))
+    return iter([path] if path.suffix.lower() == extension else [])
+
+
+def read_ends(path: Path, first: int, last: int = 0) -> bytes:
+    """So many of a file's first and last bytes, in one; nothing where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(first)
+            if last:
+                file.seek(max(path.stat().st_size - last, 0))
+                content += file.read(last)
+            return content
+    except OSError:
+        return b""
 
 
 def images_below(folder: Path) -> list[Path]:

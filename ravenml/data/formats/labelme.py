@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -17,16 +16,21 @@ from ravenml.data.annotation import parse_object
 from ravenml.data.bitmap import decode_png, trim
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import Format, ImportSource, Record, Size, make_label
-from ravenml.data.formats.image_finder import Images, dataset_name, files_below, folder_of, split_tags
-from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle
+from ravenml.data.formats.base import Format, ImportSource, Record, make_label
+from ravenml.data.formats.export import Export, ExportedImage, ExportedObject
+from ravenml.data.formats.image_finder import (
+    Images,
+    dataset_name,
+    files_of,
+    folder_of,
+    read_ends,
+    split_tags,
+)
+from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle, Size
+from ravenml.data.geometry_json import InvalidGeometry
 from ravenml.data.images import encode_png, read_bytes
 from ravenml.data.problems import DataProblem
-from ravenml.data.shapes import InvalidGeometry
 from ravenml.errors import InputError
-
-if TYPE_CHECKING:
-    from ravenml.data.formats.exporting import Export, ExportedImage, ExportedObject
 
 _GROUP = "group_id"
 
@@ -38,11 +42,11 @@ class LabelMe(Format):
     holds = frozenset({"polygon", "rectangle", "bitmap", "line", "point", "image tags", "object tags"})
 
     def recognises(self, path: Path) -> bool:
-        first = next(_files(path), None)
+        first = next(files_of(path, ".json"), None)
         return first is not None and _looks_like(first)
 
     def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
-        files = [file for file in _files(source.path) if file == source.path or _looks_like(file)]
+        files = [file for file in files_of(source.path, ".json") if file == source.path or _looks_like(file)]
         if not files:
             raise InputError(f"{source.path} holds no JSON of LabelMe.")
         source.total = len(files)
@@ -58,14 +62,13 @@ class LabelMe(Format):
                 yield error
 
     def write(self, export: Export) -> None:
-        def one(picture: ExportedImage) -> None:
-            item = picture.item
+        def one(image: ExportedImage) -> None:
+            item = image.item
             export.place(item, export.target / item.dataset / item.name)
-            content = orjson.dumps(_json(picture), option=orjson.OPT_INDENT_2)
+            content = orjson.dumps(_json(image), option=orjson.OPT_INDENT_2)
             export.write(export.target / item.dataset / f"{export.stem(item)}.json", content)
 
-        for _ in export.map(one):
-            pass
+        export.each(one)
 
 
 def _record(source: ImportSource, images: Images, path: Path) -> Record:
@@ -82,9 +85,9 @@ def _record(source: ImportSource, images: Images, path: Path) -> Record:
     return Record(image, dataset, labels, tags, size, path)
 
 
-def _label(path: Path, where: str, shape: Any, size: Size | None) -> Label | DataProblem:
+def _label(path: Path, where: str, shape: object, size: Size | None) -> Label | DataProblem:
     title = shape.get("label") if isinstance(shape, dict) else None
-    if not isinstance(title, str) or not title:
+    if not isinstance(shape, dict) or not isinstance(title, str) or not title:
         return DataProblem(path, f"{where}.label", "is missing", "correct or remove it")
     tags = _flags(shape.get("flags"))
     if isinstance(group := shape.get(_GROUP), int):
@@ -92,7 +95,7 @@ def _label(path: Path, where: str, shape: Any, size: Size | None) -> Label | Dat
     return make_label(path, where, title, lambda: _geometry(shape), tags)
 
 
-def _geometry(shape: dict[str, Any]) -> AnyGeometry:
+def _geometry(shape: dict[str, object]) -> AnyGeometry:
     kind, points = shape.get("shape_type") or "polygon", shape.get("points")
     if not isinstance(points, list):
         raise InvalidGeometry("points", "is not a list")
@@ -100,7 +103,7 @@ def _geometry(shape: dict[str, Any]) -> AnyGeometry:
         return geometry_parsing.polygon(points)
     if kind in ("line", "linestrip"):
         return geometry_parsing.line(points)
-    needed = {"rectangle": 2, "circle": 2, "mask": 2, "point": 1}.get(kind)
+    needed = {"rectangle": 2, "circle": 2, "mask": 2, "point": 1}.get(str(kind))
     if needed is None:
         raise InvalidGeometry("shape_type", f"{kind!r} is not a shape that is read")
     if len(points) < needed:
@@ -117,13 +120,13 @@ def _geometry(shape: dict[str, Any]) -> AnyGeometry:
     return _mask(shape.get("mask"), flat)
 
 
-def _pair(point: Any) -> list[float]:
+def _pair(point: object) -> list[float]:
     if not isinstance(point, list) or len(point) != 2:
         raise InvalidGeometry("points", "is not a list of points [x, y]")
     return geometry_parsing.numbers({"points": point[0], "y": point[1]}, "points", "y")
 
 
-def _mask(given: Any, corners: list[float]) -> Bitmap:
+def _mask(given: object, corners: list[float]) -> Bitmap:
     if not isinstance(given, str):
         raise InvalidGeometry("mask", "is missing")
     try:
@@ -136,25 +139,25 @@ def _mask(given: Any, corners: list[float]) -> Bitmap:
     return Bitmap((round(min(corners[::2])) + x, round(min(corners[1::2])) + y), part)
 
 
-def _flags(given: Any) -> list[Tag]:
+def _flags(given: object) -> list[Tag]:
     return [{"name": str(n)} for n, said in given.items() if said is True] if isinstance(given, dict) else []
 
 
-def _json(picture: ExportedImage) -> dict[str, Any]:
-    height, width = picture.size
+def _json(image: ExportedImage) -> dict[str, object]:
+    height, width = image.size
     return {
         "version": "5.5.0",
-        "flags": {str(tag["name"]): True for tag in picture.tags},
-        "shapes": [_shape(thing) for thing in picture.things],
-        "imagePath": picture.item.name,
+        "flags": {str(tag["name"]): True for tag in image.tags},
+        "shapes": [_shape(thing) for thing in image.objects],
+        "imagePath": image.item.name,
         "imageData": None,
         "imageHeight": height,
         "imageWidth": width,
     }
 
 
-def _shape(thing: ExportedObject) -> dict[str, Any]:
-    shape: dict[str, Any] = {
+def _shape(thing: ExportedObject) -> dict[str, object]:
+    shape: dict[str, object] = {
         "label": thing.title,
         "flags": {str(tag["name"]): True for tag in thing.tags},
         "group_id": None,
@@ -178,19 +181,7 @@ def _shape(thing: ExportedObject) -> dict[str, Any]:
     return {**shape, "points": (ring + 0.5).tolist(), "shape_type": kind}
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        return files_below(path, frozenset({".json"}))
-    return iter([path] if path.suffix.lower() == ".json" else [])
-
-
 def _looks_like(path: Path) -> bool:
     """LabelMe writes the picture's bytes between the shapes and its name, so both ends are looked at."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(1 << 16)
-            file.seek(max(path.stat().st_size - (1 << 12), 0))
-            text += file.read()
-    except OSError:
-        return False
+    text = read_ends(path, 1 << 16, 1 << 12)
     return b'"shapes"' in text and (b'"imagePath"' in text or b'"imageData"' in text)

@@ -2,36 +2,37 @@
 
 A mask is a picture whose pixels say their class: by number (grey, or the index into a palette), by colour,
 or as 0 and 255.  0 and black are background; 255 among numbers means "not annotated", and is background too.
+Exports have `images/<dataset>/`, `masks/<dataset>/`, and `classes.txt`: names and colours by number.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
-from ravenml.data.bitmap import trim
+from ravenml.data.bitmap import PNG_SIGNATURE, chunk, trim
+from ravenml.data.classes import BACKGROUND
 from ravenml.data.editable_annotation import Label
-from ravenml.data.formats.base import Format, ImportSource, Labels, Record, Size
+from ravenml.data.formats.base import Format, ImportSource, Labels, Record
 from ravenml.data.formats.class_list import ListedClass, Rgb, classes_in
+from ravenml.data.formats.export import Export, ExportedImage
 from ravenml.data.formats.image_finder import files_below, folder_of, images_below, split_tags
-from ravenml.data.formats.indexed_png import read_mask
-from ravenml.data.formats.masks_writing import CLASSES, IMAGES, MASKS, write_masks
-from ravenml.data.geometry import Bitmap
-from ravenml.data.images import EXTENSIONS
+from ravenml.data.geometry import Bitmap, Line, Point, Size
+from ravenml.data.images import EXTENSIONS, read_bytes
+from ravenml.data.masks import draw, mask_type
 from ravenml.data.meta import ObjClass
 from ravenml.data.problems import DataProblem
 from ravenml.errors import InputError
 
-if TYPE_CHECKING:
-    from ravenml.data.formats.exporting import Export
-
-_IMAGE_FOLDERS = (IMAGES, "image", "img", "imgs", "JPEGImages", "leftImg8bit", "input", "inputs")
-_MASK_FOLDERS = (MASKS, "mask", "SegmentationClass", "labels", "label", "annotations", "gt", "gtFine")
-_LISTS = (CLASSES, "labelmap.txt", "class_names.txt", "label_colors.txt", "classes.json")
+_IMAGES, _MASKS, _CLASSES = "images", "masks", "classes.txt"
+_IMAGE_FOLDERS = (_IMAGES, "image", "img", "imgs", "JPEGImages", "leftImg8bit", "input", "inputs")
+_MASK_FOLDERS = (_MASKS, "mask", "SegmentationClass", "labels", "label", "annotations", "gt", "gtFine")
+_LISTS = (_CLASSES, "labelmap.txt", "class_names.txt", "label_colors.txt", "classes.json")
 _ENDINGS = ("", "_mask", "-mask", ".mask", "_L", "_P", "_label", "_labels", "_seg", "_gt")
 _BACKGROUND = ("background", "__bg__", "bg", "_background_")
 _LOOKED_AT = 20  # masks, to tell what kind they are
@@ -78,7 +79,34 @@ class Masks(Format):
             yield Record(path, dataset, _Objects(mask, key), split_tags(dataset), file=mask)
 
     def write(self, export: Export) -> None:
-        write_masks(export)
+        """Write an image's objects into one mask, a later one over an earlier one."""
+        classes = [one for one in export.classes if one.title != BACKGROUND]
+        numbers = {one.title: number for number, one in enumerate(classes, 1)}
+        kind = mask_type(len(classes) + 1)  # 255 would be read as "not annotated"
+        listed = [ObjClass(BACKGROUND, "bitmap", "#000000"), *classes]
+        palette = np.array([one.rgb for one in listed[:256]], np.uint8)
+
+        def one(image: ExportedImage) -> None:
+            item = image.item
+            mask = np.zeros(image.size, kind)
+            drawn = np.zeros(image.size, bool)
+            for thing in image.objects:
+                assert not isinstance(thing.geometry, Line | Point)
+                own = np.zeros(image.size, np.uint8)
+                draw(own, thing.geometry, 1)
+                covered = int((drawn & (own > 0)).any())
+                export.lose("what lies below other objects", "were painted over", covered)
+                drawn |= own > 0
+                mask[own > 0] = numbers.get(thing.title, 0)
+            titles = [thing.title for thing in image.objects]
+            export.lose("objects one by one", "were joined in one mask", len(titles) - len(set(titles)))
+            export.place(item, export.target / _IMAGES / item.dataset / export.file_name(item))
+            path = export.target / _MASKS / item.dataset / f"{export.stem(item)}.png"
+            export.write(path, write_mask(mask, palette))
+
+        export.each(one)
+        lines = "".join(f"{one.title} {one.color}\n" for one in listed)
+        export.write(export.target / _CLASSES, lines.encode())
 
 
 @dataclass(frozen=True)
@@ -103,17 +131,16 @@ class _Objects:
             said, there = (f"{width}×{height}" for height, width in (values.shape[:2], size))
             yield DataProblem(self.mask, "", f"is {said}, but its image {there}", "put the right mask there")
             return
-        for value, title in self._meant(values):
+        for value, title in self._classes_of(values):
             if isinstance(title, DataProblem):
                 yield title
                 continue
             where = values != 0 if self.key.titles is None else values == value
-            (x, y), part = trim(where)
-            yield Label.make(title, Bitmap((x, y), part))
+            yield Label.make(title, Bitmap(*trim(where)))
 
-    def _meant(self, values: np.ndarray) -> Iterator[tuple[int, str | DataProblem]]:
+    def _classes_of(self, values: np.ndarray) -> Iterator[tuple[int, str | DataProblem]]:
         """The values that a mask has, and the class of each."""
-        present = distinct(values)
+        present = _distinct(values)
         if self.key.titles is None and values.dtype != np.uint32:
             if odd := [value for value in present if value not in (0, _VOID)]:
                 fix = "name the classes with --classes"
@@ -128,15 +155,13 @@ class _Objects:
             title = titles.get(value)
             if title is None and value and (colours or value != _VOID):
                 said = f"the colour #{value:06X}" if colours else f"the value {value}"
-                yield (
-                    value,
-                    DataProblem(self.mask, "", f"has {said}, which is not a class", "add it to --classes"),
-                )
+                problem = f"has {said}, which is not a class"
+                yield value, DataProblem(self.mask, "", problem, "add it to --classes")
             elif title is not None and title.lower() not in _BACKGROUND:
                 yield value, title
 
 
-def distinct(values: np.ndarray) -> list[int]:
+def _distinct(values: np.ndarray) -> list[int]:
     """The values that an array has, sorted."""
     if values.dtype == np.uint8:
         return [int(v) for v in np.flatnonzero(np.bincount(values.reshape(-1), minlength=256))]
@@ -156,7 +181,7 @@ def _key(source: ImportSource, sample: Sequence[Path], masks: Path) -> _Key:
         except DataProblem:
             continue  # told when its image comes
         palette = own if own is not None else palette
-        (colours if values.dtype == np.uint32 else numbers).update(distinct(values))
+        (colours if values.dtype == np.uint32 else numbers).update(_distinct(values))
     if listed:
         return _listed_key(listed, single)
     if colours:
@@ -228,3 +253,73 @@ def _by_stem(masks: Path) -> dict[str, list[Path]]:
 
 def _value(rgb: Rgb) -> int:
     return rgb[0] << 16 | rgb[1] << 8 | rgb[2]
+
+
+def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """A mask's values (height, width), and its palette (N, 3) of RGB, if it has one.
+
+    Numbers are uint8 or uint16; colours are uint32, ``0xRRGGBB``.  A JPEG's grey is rounded to 0 or 255.
+
+    Raises:
+        DataProblem: it cannot be read, or is a JPEG with colours, which are not exact.
+    """
+    content = read_bytes(path)
+    palette = None
+    grey = b""
+    if content.startswith(PNG_SIGNATURE) and content[25:26] == b"\x03":
+        try:
+            grey, palette = _as_grey(content)
+        except (ValueError, IndexError):
+            raise DataProblem(path, "", "is a damaged PNG", "copy it again from where it came") from None
+    values = cv2.imdecode(np.frombuffer(grey or content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None:
+        raise DataProblem(path, "", "is not a picture that can be read", "convert it to PNG")
+    if palette is not None:
+        return values // (255 // ((1 << content[24]) - 1)), palette
+    lossy = content.startswith(b"\xff\xd8")
+    if values.ndim == 2:
+        return (np.where(values > 127, 255, 0).astype(np.uint8) if lossy else values), None
+    if lossy:
+        raise DataProblem(path, "", "is a JPEG, whose colours are not exact", "save the masks as PNG")
+    parts = values[:, :, :3].astype(np.uint32)
+    if values.dtype == np.uint16:
+        parts >>= 8
+    blue, green, red = parts[:, :, 0], parts[:, :, 1], parts[:, :, 2]
+    if (blue == green).all() and (green == red).all():
+        return red.astype(np.uint8), None  # grey in three channels
+    return red << 16 | green << 8 | blue, None
+
+
+def write_mask(values: np.ndarray, palette: np.ndarray) -> bytes:
+    """A PNG of numbers (height, width): with a palette uint8 (N, 3) for uint8, grey for uint16."""
+    if values.dtype != np.uint8:
+        return bytes(cv2.imencode(".png", values)[1])
+    height, width = values.shape
+    rows = np.zeros((height, width + 1), np.uint8)  # each row begins with its filter: 0, none
+    rows[:, 1:] = values
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x03\0\0\0"
+    png = PNG_SIGNATURE + chunk(b"IHDR", header) + chunk(b"PLTE", palette.astype(np.uint8).tobytes())
+    return png + chunk(b"IDAT", zlib.compress(rows.tobytes(), 6)) + chunk(b"IEND", b"")
+
+
+def _as_grey(png: bytes) -> tuple[bytes, np.ndarray]:
+    """The same picture with its numbers as shades of grey, and the palette."""
+    header = bytearray(png[16:29])
+    header[9] = 0  # grey
+    out, palette = [PNG_SIGNATURE, chunk(b"IHDR", bytes(header))], None
+    for kind, content in _chunks(png):
+        if kind == b"PLTE":
+            palette = np.frombuffer(content, np.uint8).reshape(-1, 3)
+        elif kind in (b"IDAT", b"IEND"):
+            out.append(chunk(kind, content))
+    if palette is None:
+        raise ValueError("no palette")
+    return b"".join(out), palette
+
+
+def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 8
+    while at + 8 <= len(png):
+        length = int.from_bytes(png[at : at + 4], "big")
+        yield png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
+        at += 12 + length

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ravenml.data.editable_annotation import Label
-from ravenml.data.formats.base import Record, Size
-from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle
+from ravenml.data.formats.base import Record, record_problem
+from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle, Size
 from ravenml.data.image_header import Header
 from ravenml.data.problems import DataProblem
 from ravenml.data.transforms import bounds, crop, fliplr, overlap, transpose
@@ -36,9 +36,7 @@ def frame_of(record: Record, header: Header) -> Size:
         return header.stored
     said, there = (f"{width}×{height}" for height, width in (record.size, header.size))
     problem = f"says that {record.image} is {said}, but it is {there}"
-    raise DataProblem(
-        record.file or record.image, record.field, problem, "correct the size, or put the right image there"
-    )
+    raise record_problem(record, problem, "correct the size, or put the right image there")
 
 
 def fit(

@@ -1,33 +1,37 @@
 """VGG Image Annotator, versions 1 and 2 (https://www.robots.ox.ac.uk/~vgg/software/via): a JSON per folder.
 
 Version 1 has an image's regions in a dict, version 2 in a list; a project that version 2 saved has the
-images in ``_via_img_metadata``.
+images in ``_via_img_metadata``.  Exports are projects of version 2, one in each dataset's folder of images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+import orjson
+
+from ravenml.common.io import atomic_open
 from ravenml.data.annotation import parse_object
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import TAGS, Format, ImportSource, Record, make_label
-from ravenml.data.formats.image_finder import Images, dataset_name, files_below, split_tags
-from ravenml.data.formats.via_writing import CLASS, write_via
-from ravenml.data.geometry import AnyGeometry
+from ravenml.data.formats.export import Export, ExportedImage
+from ravenml.data.formats.image_finder import Images, dataset_name, files_of, read_ends, split_tags
+from ravenml.data.formats.json_stream import members
+from ravenml.data.geometry import AnyGeometry, Bitmap, Point, Polygon, Rectangle
+from ravenml.data.geometry_json import InvalidGeometry
 from ravenml.data.images import read_bytes
 from ravenml.data.meta import ObjClass
 from ravenml.data.problems import DataProblem
-from ravenml.data.shapes import InvalidGeometry
 from ravenml.errors import InputError
 
-if TYPE_CHECKING:
-    from ravenml.data.formats.exporting import Export
-
-DEFAULT_CLASS = "object"
+_FILE = "via_region_data.json"
+_CLASS = "class"
+_CHECKED = "tags"  # the checkboxes that tags without a value become
+_DEFAULT_CLASS = "object"
 _METADATA = "_via_img_metadata"
 _USUAL = ("class", "label", "name", "category", "type")
 
@@ -35,7 +39,7 @@ _USUAL = ("class", "label", "name", "category", "type")
 @dataclass(frozen=True)
 class _File:
     path: Path
-    images: dict[str, Any]
+    images: dict[str, object]
     classes: tuple[str, ...] = ()
 
 
@@ -46,12 +50,12 @@ class Via(Format):
     holds = frozenset({"polygon", "rectangle", "line", "point", "unused classes"}) | TAGS
 
     def recognises(self, path: Path) -> bool:
-        return any(_looks_like(file) for file in _candidates(path))
+        return any(_looks_like(file) for file in files_of(path, ".json"))
 
     def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
         files: list[_File] = []
         broken: list[DataProblem] = []
-        for path in _candidates(source.path):
+        for path in files_of(source.path, ".json"):
             if path == source.path or _looks_like(path):
                 try:
                     files.append(_load(path))
@@ -69,14 +73,23 @@ class Via(Format):
             yield from reading.records(file)
 
     def write(self, export: Export) -> None:
-        write_via(export)
+        made = export.map(lambda image: _described(export, image))
+        for dataset, entries in groupby(made, key=lambda one: one[0]):
+            with atomic_open(export.target / dataset / _FILE) as file:
+                ids: list[str] = []
+                file.write(b'{"_via_img_metadata": {')
+                file.writelines(members(_images(entries, ids)))
+                file.write(b'},\n"_via_image_id_list": ' + orjson.dumps(ids))
+                for name, value in _rest(export).items():
+                    file.write(b",\n" + orjson.dumps(name) + b": " + orjson.dumps(value))
+                file.write(b"}\n")
 
 
 class _Reading:
     def __init__(self, source: ImportSource, attribute: str | None) -> None:
         self.root = source.options.images or source.folder
         self.source, self.attribute = source, attribute
-        self.default = source.options.class_name or DEFAULT_CLASS
+        self.default = source.options.class_name or _DEFAULT_CLASS
 
     def records(self, file: _File) -> Iterator[Record | DataProblem]:
         folder = file.path.parent
@@ -91,7 +104,7 @@ class _Reading:
             except DataProblem as error:
                 yield error
 
-    def _record(self, path: Path, key: str, entry: Any, images: Images, dataset: str) -> Record:
+    def _record(self, path: Path, key: str, entry: object, images: Images, dataset: str) -> Record:
         if not isinstance(entry, dict):
             raise DataProblem(
                 path, key, "is not an object with a filename and regions", "correct or remove it"
@@ -109,12 +122,11 @@ class _Reading:
         tags = [*split_tags(dataset), *_as_tags(entry.get("file_attributes"), set())]
         return Record(image, dataset, labels, tags, file=path, field=where)
 
-    def _label(self, path: Path, where: str, region: Any) -> Label | DataProblem:
+    def _label(self, path: Path, where: str, region: object) -> Label | DataProblem:
         shape = region.get("shape_attributes") if isinstance(region, dict) else None
-        if not isinstance(shape, dict):
-            return DataProblem(
-                path, f"{where}.shape_attributes", "is missing", "draw the region again, or remove it"
-            )
+        if not isinstance(region, dict) or not isinstance(shape, dict):
+            fix = "draw the region again, or remove it"
+            return DataProblem(path, f"{where}.shape_attributes", "is missing", fix)
         attributes = region.get("region_attributes")
         attributes = attributes if isinstance(attributes, dict) else {}
         title = self.default
@@ -128,18 +140,16 @@ class _Reading:
         return make_label(path, f"{where}.shape_attributes", title, lambda: _geometry(shape), tags)
 
 
-def _geometry(shape: dict[str, Any]) -> AnyGeometry:
+def _geometry(shape: dict[str, object]) -> AnyGeometry:
     name = shape.get("name")
     if name in ("polygon", "polyline"):
         x, y = shape.get("all_points_x"), shape.get("all_points_y")
         if not isinstance(x, list) or not isinstance(y, list) or len(x) != len(y):
             raise InvalidGeometry("all_points_x", "and all_points_y are no lists of one length")
         corners = [list(pair) for pair in zip(x, y, strict=True)]
-        return (
-            geometry_parsing.polygon(corners, "all_points")
-            if name == "polygon"
-            else geometry_parsing.line(corners, "all_points")
-        )
+        if name == "polygon":
+            return geometry_parsing.polygon(corners, "all_points")
+        return geometry_parsing.line(corners, "all_points")
     if name == "rect":
         left, top, width, height = geometry_parsing.numbers(shape, "x", "y", "width", "height")
         return geometry_parsing.box(left, top, left + width, top + height)
@@ -180,13 +190,13 @@ def _class_attribute(source: ImportSource, files: list[_File]) -> str | None:
                 "--class-attribute."
             )
         chosen = usual[0] if usual else next(iter(names))
-        if len(names) > 1 and chosen != CLASS:
+        if len(names) > 1 and chosen != _CLASS:
             others = ", ".join(sorted(set(names) - {chosen}))
             source.notice(
                 f'the attribute "{chosen}" is taken as the class (--class-attribute), {others} as tags.'
             )
     if without and (names or source.options.class_name is None):
-        title = source.options.class_name or DEFAULT_CLASS
+        title = source.options.class_name or _DEFAULT_CLASS
         how = "" if source.options.class_name else "; --class NAME gives them another"
         source.notice(
             f'{without} regions have no attributes, and become objects of the class "{title}"{how}.'
@@ -194,7 +204,7 @@ def _class_attribute(source: ImportSource, files: list[_File]) -> str | None:
     return chosen
 
 
-def _regions(file: _File) -> Iterator[Any]:
+def _regions(file: _File) -> Iterator[object]:
     for entry in file.images.values():
         regions = entry.get("regions") if isinstance(entry, dict) else None
         yield from (
@@ -202,14 +212,14 @@ def _regions(file: _File) -> Iterator[Any]:
         )
 
 
-def _values(given: Any) -> list[str]:
+def _values(given: object) -> list[str]:
     """An attribute's values: a text, or the names of the boxes that are checked."""
     if isinstance(given, dict):
         return [str(name) for name, checked in given.items() if checked]
     return [] if given is None or str(given).strip() in ("", "undefined") else [str(given).strip()]
 
 
-def _as_tags(attributes: Any, but: set[str | None]) -> list[Tag]:
+def _as_tags(attributes: object, but: set[str | None]) -> list[Tag]:
     """Attributes as tags: a checked box is a tag, a text is the value of one."""
     tags: list[Tag] = []
     for name, given in attributes.items() if isinstance(attributes, dict) else ():
@@ -224,21 +234,11 @@ def _as_tags(attributes: Any, but: set[str | None]) -> list[Tag]:
     return tags
 
 
-def _candidates(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        return files_below(path, frozenset({".json"}))
-    return iter([path] if path.suffix.lower() == ".json" else [])
-
-
 def _looks_like(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            begin = file.read(1 << 16)
-    except OSError:
-        return False
-    return any(word in begin for word in (b'"_via_settings"', b'"_via_img_metadata"')) or (
-        b'"filename"' in begin and b'"regions"' in begin
-    )
+    begin = read_ends(path, 1 << 16)
+    if b'"_via_settings"' in begin or b'"_via_img_metadata"' in begin:
+        return True
+    return b'"filename"' in begin and b'"regions"' in begin
 
 
 def _load(path: Path) -> _File:
@@ -254,9 +254,90 @@ def _load(path: Path) -> _File:
     return _File(path, images, tuple(_options(data)))
 
 
-def _options(data: dict[str, Any]) -> list[str]:
+def _options(data: object) -> list[str]:
     """The classes that a project written here may choose from, in their order."""
-    try:
-        return [str(name) for name in data["_via_attributes"]["region"][CLASS]["options"]]
-    except (KeyError, TypeError):
-        return []
+    for key in ("_via_attributes", "region", _CLASS, "options"):
+        data = data.get(key) if isinstance(data, dict) else None
+    return [str(name) for name in data] if isinstance(data, dict | list) else []
+
+
+def _described(export: Export, image: ExportedImage) -> tuple[str, str, dict[str, object]]:
+    """An image's dataset, its id and its entry."""
+    item = image.item
+    export.place(item, export.target / item.dataset / item.name)
+    size = item.image_path.stat().st_size
+    regions = [
+        {
+            "shape_attributes": _shape(thing.geometry),
+            "region_attributes": {**_attributes(thing.tags, export), _CLASS: thing.title},
+        }
+        for thing in image.objects
+    ]
+    attributes = _attributes(image.tags, export)
+    entry = {"filename": item.name, "size": size, "regions": regions, "file_attributes": attributes}
+    return item.dataset, f"{item.name}{size}", entry
+
+
+def _images(
+    entries: Iterable[tuple[str, str, dict[str, object]]], ids: list[str]
+) -> Iterator[tuple[str, object]]:
+    """Each image's id, which is noted in ``ids``, and its entry."""
+    for _, key, image in entries:
+        ids.append(key)
+        yield key, image
+
+
+def _rest(export: Export) -> dict[str, object]:
+    options = {one.title: "" for one in export.classes}
+    chosen = {"type": "dropdown", "description": "", "options": options, "default_options": {}}
+    checked = {one.name: "" for one in export.project.tags if one.value_type == "none"}
+    boxes = {"type": "checkbox", "description": "", "options": checked, "default_options": {}}
+    texts = {
+        one.name: {"type": "text", "description": "", "default_value": ""}
+        for one in export.project.tags
+        if one.value_type != "none"
+    }
+    return {
+        "_via_attributes": {
+            "region": {_CLASS: chosen, _CHECKED: boxes, **texts},
+            "file": {_CHECKED: boxes, **texts},
+        },
+        "_via_settings": {
+            "ui": {},
+            "core": {"buffer_size": 18, "filepath": {}, "default_filepath": ""},
+            "project": {"name": export.project.name},
+        },
+        "_via_data_format_version": "2.0.10",
+    }
+
+
+def _attributes(tags: Iterable[Tag], export: Export) -> dict[str, object]:
+    attributes: dict[str, object] = {}
+    checked: dict[str, bool] = {}
+    for tag in tags:
+        name, value = str(tag["name"]), tag.get("value")
+        if value is None:
+            checked[name] = True
+            attributes[_CHECKED] = checked
+        elif name in (_CLASS, _CHECKED):
+            export.lose(f'tags called "{name}" with a value')
+        else:
+            attributes[name] = value if isinstance(value, int | float) else str(value)
+    return attributes
+
+
+def _shape(geometry: AnyGeometry) -> dict[str, object]:
+    if isinstance(geometry, Rectangle):
+        return {
+            "name": "rect",
+            "x": geometry.left,
+            "y": geometry.top,
+            "width": geometry.right - geometry.left + 1,
+            "height": geometry.bottom - geometry.top + 1,
+        }
+    if isinstance(geometry, Point):
+        return {"name": "point", "cx": geometry.x, "cy": geometry.y}
+    assert not isinstance(geometry, Bitmap)
+    corners = geometry.exterior if isinstance(geometry, Polygon) else geometry.points
+    name = "polygon" if isinstance(geometry, Polygon) else "polyline"
+    return {"name": name, "all_points_x": corners[:, 0].tolist(), "all_points_y": corners[:, 1].tolist()}

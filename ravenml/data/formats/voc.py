@@ -8,24 +8,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import SPLITS, Format, ImportSource, Record, make_label
-from ravenml.data.formats.image_finder import Images, dataset_name, files_below, split_tags
+from ravenml.data.formats.export import Export, ExportedImage
+from ravenml.data.formats.image_finder import Images, dataset_name, files_of, read_ends, split_tags
 from ravenml.data.formats.xml import read_tree
 from ravenml.data.geometry import Rectangle
+from ravenml.data.geometry_json import InvalidGeometry
 from ravenml.data.problems import DataProblem
-from ravenml.data.shapes import InvalidGeometry
 from ravenml.errors import InputError
 
-if TYPE_CHECKING:
-    from ravenml.data.formats.exporting import Export, ExportedImage
-
-FLAGS = ("difficult", "truncated", "occluded")
+_FLAGS = ("difficult", "truncated", "occluded")
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".JPG", ".JPEG", ".PNG")
 _ANNOTATIONS, _IMAGES, _SETS = "Annotations", "JPEGImages", "ImageSets/Main"
 
@@ -37,11 +34,11 @@ class Voc(Format):
     holds = frozenset({"rectangle"}) | SPLITS
 
     def recognises(self, path: Path) -> bool:
-        first = next(_files(path), None)
-        return first is not None and _looks_like(first)
+        first = next(files_of(path, ".xml"), None)
+        return first is not None and b"<annotation>" in read_ends(first, 4096)
 
     def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
-        files = list(_files(source.path))
+        files = list(files_of(source.path, ".xml"))
         if not files:
             raise InputError(f"{source.path} holds no XML file.")
         source.total = len(files)
@@ -55,7 +52,21 @@ class Voc(Format):
                 yield error
 
     def write(self, export: Export) -> None:
-        _write(export)
+        sets: dict[tuple[str, str], list[str]] = {}
+
+        def one(image: ExportedImage) -> tuple[str, str, str | None]:
+            item, stem, name = image.item, export.stem(image.item), export.file_name(image.item)
+            top = export.target / item.dataset
+            export.place(item, top / _IMAGES / name)
+            export.write(top / _ANNOTATIONS / f"{stem}.xml", _xml(image, name).encode())
+            return item.dataset, stem, image.split
+
+        for dataset, stem, split in export.map(one):
+            if split is not None:
+                sets.setdefault((dataset, split), []).append(stem)
+        for (dataset, split), names in sets.items():
+            content = "".join(f"{name}\n" for name in names)
+            export.write(export.target / dataset / _SETS / f"{split}.txt", content.encode())
 
 
 class _Folder:
@@ -108,7 +119,7 @@ def _label(path: Path, number: int, one: Element) -> Label | DataProblem:
     title = (one.findtext("name") or "").strip()
     if not title:
         return DataProblem(path, f"{where}.name", "is missing", "correct or remove it")
-    tags: list[Tag] = [{"name": flag} for flag in FLAGS if (one.findtext(flag) or "0").strip() == "1"]
+    tags: list[Tag] = [{"name": flag} for flag in _FLAGS if (one.findtext(flag) or "0").strip() == "1"]
     return make_label(path, where, title, lambda: _box(one.find("bndbox")), tags)
 
 
@@ -142,42 +153,8 @@ def _names(path: Path) -> frozenset[str]:
     return frozenset(names)
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        return files_below(path, frozenset({".xml"}))
-    return iter([path] if path.suffix.lower() == ".xml" else [])
-
-
-def _looks_like(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return b"<annotation>" in file.read(4096)
-    except OSError:
-        return False
-
-
-def _write(export: Export) -> None:
-    sets: dict[tuple[str, str], list[str]] = {}
-
-    def one(picture: ExportedImage) -> tuple[str, str, str | None]:
-        item = picture.item
-        stem = export.stem(item)
-        name = stem + os.path.splitext(item.name)[1]
-        top = export.target / item.dataset
-        export.place(item, top / _IMAGES / name)
-        export.write(top / _ANNOTATIONS / f"{stem}.xml", _xml(picture, name).encode())
-        return item.dataset, stem, picture.split
-
-    for dataset, stem, split in export.map(one):
-        if split is not None:
-            sets.setdefault((dataset, split), []).append(stem)
-    for (dataset, split), names in sets.items():
-        content = "".join(f"{name}\n" for name in names)
-        export.write(export.target / dataset / _SETS / f"{split}.txt", content.encode())
-
-
-def _xml(picture: ExportedImage, name: str) -> str:
-    height, width = picture.size
+def _xml(image: ExportedImage, name: str) -> str:
+    height, width = image.size
     lines = [
         "<annotation>",
         f"  <folder>{_IMAGES}</folder>",
@@ -185,10 +162,10 @@ def _xml(picture: ExportedImage, name: str) -> str:
         f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
         "  <segmented>0</segmented>",
     ]
-    for thing in picture.things:
+    for thing in image.objects:
         assert isinstance(thing.geometry, Rectangle)
         left, top, right, bottom = geometry_parsing.edges(thing.geometry)
-        flags = "".join(f"<{flag}>0</{flag}>" for flag in FLAGS)
+        flags = "".join(f"<{flag}>0</{flag}>" for flag in _FLAGS)
         lines += [
             "  <object>",
             f"    <name>{escape(thing.title)}</name><pose>Unspecified</pose>{flags}",

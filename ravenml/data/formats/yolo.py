@@ -2,30 +2,27 @@
 
 A line is ``class x y width height`` or ``class x1 y1 x2 y2 x3 y3 …``, in shares of the image's sides.
 `data.yaml` names the classes, and the images that train and validate: a folder, or a list in a text file.
+Exports have `images/<dataset>/`, `labels/<dataset>/`, and `train.txt` and `val.txt` if tags name the splits.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import SPLITS, Format, ImportSource, Labels, Record, Size, make_label
-from ravenml.data.formats.class_list import titles_in
+from ravenml.data.formats.base import SPLITS, Format, ImportSource, Labels, Record, make_label
+from ravenml.data.formats.class_list import classes_in
+from ravenml.data.formats.export import Export, ExportedImage
 from ravenml.data.formats.image_finder import folder_of, images_below, split_of
-from ravenml.data.formats.yolo_writing import write_yolo
-from ravenml.data.geometry import AnyGeometry
+from ravenml.data.geometry import AnyGeometry, Polygon, Rectangle, Size
+from ravenml.data.geometry_json import InvalidGeometry
 from ravenml.data.images import read_bytes
 from ravenml.data.meta import ObjClass
 from ravenml.data.problems import DataProblem
-from ravenml.data.shapes import InvalidGeometry
 from ravenml.errors import InputError
-
-if TYPE_CHECKING:
-    from ravenml.data.formats.exporting import Export
 
 _YAML = ("data.yaml", "data.yml", "dataset.yaml")
 _LISTS = ("classes.txt", "obj.names", "classes.names", "labels.txt")
@@ -43,14 +40,14 @@ class Yolo(Format):
             return path.suffix in (".yaml", ".yml") and b"names" in path.read_bytes()[: 1 << 16]
         if any((path / name).is_file() for name in _YAML):
             return True
-        return any((path / n).is_dir() for n in (_LABELS, "train/labels")) and bool(_yolo_texts(path))
+        return any((path / n).is_dir() for n in (_LABELS, "train/labels")) and _has_texts(path)
 
     def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
         yaml = _yaml(source.path)
         described = _load(yaml) if yaml is not None else {}
         titles = _titles(source, yaml, described)
         root = source.options.images or source.folder
-        images = [path for path in images_below(root)]
+        images = images_below(root)
         if not images:
             raise InputError(f"There is no image below {root}; name the images' folder with --images.")
         splits = _splits(described, yaml, root)
@@ -65,7 +62,32 @@ class Yolo(Format):
             )
 
     def write(self, export: Export) -> None:
-        write_yolo(export)
+        import yaml
+
+        numbers = {one.title: number for number, one in enumerate(export.classes)}
+
+        def one(image: ExportedImage) -> tuple[str, str | None]:
+            item = image.item
+            name = f"{_IMAGES}/{item.dataset}/{export.file_name(item)}"
+            export.place(item, export.target / name)
+            lines = [_line(numbers[thing.title], thing.geometry, image.size) for thing in image.objects]
+            text = export.target / _LABELS / item.dataset / f"{export.stem(item)}.txt"
+            export.write(text, "".join(lines).encode())
+            return name, image.split
+
+        sets: dict[str, list[str]] = {}
+        for name, split in export.map(one):
+            if split is not None:
+                sets.setdefault(split, []).append(name)
+        described: dict[str, object] = {"path": "."}
+        if not sets:
+            described |= {"train": _IMAGES, "val": _IMAGES}
+        for split, names in sets.items():
+            described[split] = f"{split}.txt"
+            export.write(export.target / f"{split}.txt", "".join(f"./{name}\n" for name in names).encode())
+        described["names"] = dict(enumerate(numbers))
+        content = yaml.safe_dump(described, sort_keys=False, allow_unicode=True, width=1000)
+        export.write(export.target / "data.yaml", content.encode())
 
 
 class _Reader:
@@ -89,8 +111,7 @@ class _Reader:
 
     def _dataset(self, image: Path) -> str:
         """The image's folder, without `images`, wherever that is, and without its split if more is left."""
-        parts = [part for part in image.parent.relative_to(self.root).parts]
-        kept = list(parts)
+        kept = list(image.parent.relative_to(self.root).parts)
         if _IMAGES in kept:
             kept.remove(_IMAGES)
         if len(kept) > 1 and split_of(kept[0]):
@@ -121,25 +142,20 @@ class _Lines:
             if not words:
                 continue
             where = f"line {number}"
-            title = self._title(words[0])
-            if title is None:
-                problem = f"{words[0]!r} is not a class: there are {len(self.titles)}, numbered from 0"
+            word = words[0]
+            if not (word.isascii() and word.isdigit() and int(word) < len(self.titles)):
+                problem = f"{word!r} is not a class: there are {len(self.titles)}, numbered from 0"
                 yield DataProblem(
                     self.path, where, problem, "correct the number, or name the class in data.yaml"
                 )
             else:
+                title = self.titles[int(word)]
                 yield make_label(self.path, where, title, partial(_shape, words[1:], size))
-
-    def _title(self, word: str) -> str | None:
-        if word.isascii() and word.isdigit() and int(word) < len(self.titles):
-            return self.titles[int(word)]
-        return None
 
 
 def _shape(words: list[str], size: Size) -> AnyGeometry:
-    values = geometry_parsing.numbers(
-        {str(at): word for at, word in enumerate(words)}, *map(str, range(len(words)))
-    )
+    named = {str(at): word for at, word in enumerate(words)}
+    values = geometry_parsing.numbers(named, *named)
     height, width = size
     if len(values) == 4:
         x, y, across, down = values
@@ -155,10 +171,10 @@ def _shape(words: list[str], size: Size) -> AnyGeometry:
     return geometry_parsing.polygon(corners, "")
 
 
-def _titles(source: ImportSource, yaml: Path | None, described: dict[str, Any]) -> list[str]:
+def _titles(source: ImportSource, yaml: Path | None, described: Mapping[str, object]) -> list[str]:
     """The classes by number: of `--classes`, data.yaml, or a list beside the labels."""
     if source.options.classes is not None:
-        return titles_in(source.options.classes)
+        return [one.title for one in classes_in(source.options.classes)]
     names = described.get("names")
     if isinstance(names, list):
         return [str(name) for name in names]
@@ -169,14 +185,14 @@ def _titles(source: ImportSource, yaml: Path | None, described: dict[str, Any]) 
     for folder in (source.folder, source.folder / _LABELS, source.folder / "train" / _LABELS):
         for name in _LISTS:
             if (folder / name).is_file():
-                return titles_in(folder / name)
+                return [one.title for one in classes_in(folder / name)]
     raise InputError(
         f"{source.path} has no data.yaml and no classes.txt; name a file with the classes with --classes, "
         "one per line."
     )
 
 
-def _splits(described: dict[str, Any], yaml: Path | None, root: Path) -> dict[str, set[Path]]:
+def _splits(described: Mapping[str, object], yaml: Path | None, root: Path) -> dict[str, set[Path]]:
     """The images that train and that validate; neither where both would be the same ones."""
     found: dict[str, set[Path]] = {}
     for split in ("train", "val"):
@@ -194,7 +210,7 @@ def _splits(described: dict[str, Any], yaml: Path | None, root: Path) -> dict[st
     return {split: images for split, images in found.items() if images}
 
 
-def _listed(entry: str, described: dict[str, Any], yaml: Path | None, root: Path) -> set[Path]:
+def _listed(entry: str, described: Mapping[str, object], yaml: Path | None, root: Path) -> set[Path]:
     """The images of a folder or a list that data.yaml names, as far as they are below ``root``."""
     parent = yaml.parent if yaml is not None else root
     above = parent / str(described.get("path") or ".")
@@ -217,7 +233,7 @@ def _yaml(path: Path) -> Path | None:
     return next(found, None) or next(iter(sorted(path.glob("*.y*ml"))), None)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path) -> Mapping[str, object]:
     import yaml
 
     try:
@@ -228,6 +244,22 @@ def _load(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _yolo_texts(path: Path) -> list[Path]:
+def _has_texts(path: Path) -> bool:
     folder = next((path / n for n in (_LABELS, "train/labels") if (path / n).is_dir()), path)
-    return [one for one in folder.rglob("*.txt")][:1]
+    return next(folder.rglob("*.txt"), None) is not None
+
+
+def _line(number: int, geometry: AnyGeometry, size: Size) -> str:
+    height, width = size
+    if isinstance(geometry, Rectangle):
+        left, top, right, bottom = geometry_parsing.edges(geometry)
+        shares = [
+            (left + right) / 2 / width,
+            (top + bottom) / 2 / height,
+            (right - left) / width,
+            (bottom - top) / height,
+        ]
+    else:
+        assert isinstance(geometry, Polygon)
+        shares = ((geometry.exterior + 0.5) / (width, height)).reshape(-1).tolist()
+    return " ".join([str(number), *(f"{share:.9g}" for share in shares)]) + "\n"

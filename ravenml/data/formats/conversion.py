@@ -1,4 +1,4 @@
-"""Importing: records of a format become a project."""
+"""Conversion: records of a format become a project, and a project becomes a source of another format."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from ravenml.common.io import read_json, write_json
 from ravenml.data.editable_annotation import EditableAnnotation, Label, Tag, read_editable
-from ravenml.data.formats.base import Format, ImportOptions, ImportSource, Record
+from ravenml.data.formats.base import Format, ImportOptions, ImportSource, Record, record_problem
+from ravenml.data.formats.export import Export
 from ravenml.data.formats.orient_and_clip import fit, frame_of
 from ravenml.data.formats.parallel import in_order
 from ravenml.data.image_header import read_header
@@ -22,9 +22,11 @@ from ravenml.data.layout import IMPORT_NOTE, Item
 from ravenml.data.meta import ObjClass, TagMeta, spare_color
 from ravenml.data.problems import DataProblem, Notice
 from ravenml.data.progress import ImageProgress
-from ravenml.data.writing import ProjectWriter, meta_json
+from ravenml.data.project import Project
+from ravenml.data.writing import ProjectWriter, is_placed, meta_json
 from ravenml.errors import InputError
 
+_EXPORT_NOTE = ".ravenml-export.json"  # hidden, so that no reader of a format stumbles over it
 _LONGEST = 240  # bytes of a name, to which `.json` is added
 
 
@@ -52,20 +54,21 @@ class Imported:
     cut: int = 0
     problems: int = 0
 
-    def add(self, one: _Done) -> None:
+    def add(self, one: _ImportedImage) -> None:
         """Count an image."""
         self.images += 1
         self.kept += one.kept
         self.cut += one.cut
-        self.objects += len(one.document.labels)
-        self.kinds.update((label.title, label.kind) for label in one.document.labels)
-        for tag in itertools.chain(one.document.tags, *(label.tags for label in one.document.labels)):
+        labels = one.annotation.labels
+        self.objects += len(labels)
+        self.kinds.update((label.title, label.kind) for label in labels)
+        for tag in itertools.chain(one.annotation.tags, *(label.tags for label in labels)):
             self.tags.setdefault(str(tag["name"]), set()).add(_value_type(tag.get("value")))
 
 
 @dataclass(frozen=True)
-class _Done:
-    document: EditableAnnotation
+class _ImportedImage:
+    annotation: EditableAnnotation
     kept: bool = False
     cut: int = 0
     problems: tuple[DataProblem, ...] = ()
@@ -106,23 +109,28 @@ def import_project(
         raise InputError(f"{path} does not exist; name the file or folder to import.")
     if target.is_relative_to(path):
         raise InputError(f"{target} lies within what is imported, {path}; name a folder beside it.")
-    request = {"format": name, "source": str(path), **_plain(source.options)}
-    _check(target, request)
-    work = _Work(ProjectWriter(target), copy)
+    request: dict[str, object] = {"format": name, "source": str(path)}
+    for key, value in asdict(options).items():
+        if value is not None:
+            request[key] = str(value.absolute()) if isinstance(value, Path) else value
+    before = _check_target(target, target / IMPORT_NOTE)
+    if before not in (None, request):
+        other = before.get("source", "something else") if isinstance(before, dict) else "something else"
+        how = " with other options" if other == request["source"] else f" of {other}"
+        raise InputError(f"{target} holds an import{how}; name a new folder, or remove that one.")
+    importer = _Importer(ProjectWriter(target), copy)
     result = Imported(target)
     records = iter(format.read(source))
-    first = list(
-        itertools.islice(records, 1)
-    )  # what is told before the first record, total and all, is known then
+    first = list(itertools.islice(records, 1))  # from then on the source's total is known
     write_json(target / IMPORT_NOTE, request)
     meter.total = source.total
     with meter:
-        for done in in_order(work.do, _unique(itertools.chain(first, records), source.notice)):
-            for error in (done,) if isinstance(done, DataProblem) else done.problems:
+        for done in in_order(importer.add, _unique(itertools.chain(first, records), source.notice)):
+            for problem in (done,) if isinstance(done, DataProblem) else done.problems:
                 if strict:
-                    raise error
+                    raise problem
                 result.problems += 1
-                meter.line(f"Left out: {error}")
+                meter.line(f"Left out: {problem}")
             if not isinstance(done, DataProblem):
                 result.add(done)
             meter.advance()
@@ -131,25 +139,76 @@ def import_project(
             (target / IMPORT_NOTE).unlink()
             target.rmdir()
         raise InputError(f"{path} holds no image that could be imported as {name}.")
-    work.writer.write_meta(meta_json(_classes(source.classes, result), _tags(result)))
+    importer.writer.write_meta(meta_json(_classes(source.classes, result), _tags(result)))
     return result
 
 
-class _Work:
-    """What is done for each record, in many threads."""
+def export_project(
+    name: str,
+    format: Format,
+    project: Project,
+    target: Path,
+    copy: bool = False,
+    strict: bool = False,
+    meter: ImageProgress | None = None,
+) -> Export:
+    """Write a project in another format.
+
+    Args:
+        name: the format's name, which is noted in the folder.
+        format: writes.
+        target: the folder: new, empty, or of the same export, which is then done again.
+        copy: copy the images instead of linking them.
+        strict: stop at the first broken item.
+
+    Raises:
+        InputError: the target is not usable, the format cannot be written, or an item is broken (DataProblem,
+            with ``strict``).
+        RavenError: the disk is full or may not be written.
+    """
+    target = target.expanduser().absolute()
+    if type(format).write is Format.write:
+        raise InputError(f"The format {name} can be imported, but not exported.")
+    request = {"format": name, "project": str(project.root)}
+    if _check_target(target, target / _EXPORT_NOTE) not in (None, request):
+        raise InputError(f"{target} holds another export; name a new folder, or remove that one.")
+    write_json(target / _EXPORT_NOTE, request)
+    export = Export(project, target, format.holds, copy, strict, meter or ImageProgress(0))
+    export.meter.total = len(project.items)
+    with export.meter:
+        format.write(export)
+    if "colours" not in format.holds:
+        export.lose("the colours of classes", count=len(project.classes))
+    if "unused classes" not in format.holds:
+        export.lose("classes without objects", count=len(set(project.titles) - export.used))
+    return export
+
+
+def _check_target(target: Path, note: Path) -> object:
+    """What an earlier call noted in the folder, None where it is new; refuse any other folder."""
+    if target.is_file():
+        raise InputError(f"{target} is a file; name a new folder.")
+    if note.is_file():
+        return read_json(note)
+    if target.is_dir() and any(target.iterdir()):
+        raise InputError(f"{target} is not empty; name a new folder.")
+    return None
+
+
+class _Importer:
+    """Adds records to a project, in many threads."""
 
     def __init__(self, writer: ProjectWriter, copy: bool) -> None:
-        self.writer, self.copy = writer, copy
+        self.writer, self.link = writer, not copy
 
-    def do(self, record: Record | DataProblem) -> _Done | DataProblem:
+    def add(self, record: Record | DataProblem) -> _ImportedImage | DataProblem:
         try:
             if isinstance(record, DataProblem):
                 raise record
-            name = _name(record)
-            item = self.writer.item(record.dataset, name)
-            there = self._there(item, record)
-            if there is not None:
-                return _Done(there, kept=True)
+            name = _item_name(record)
+            existing = self._existing(self.writer.item(record.dataset, name), record)
+            if existing is not None:
+                return _ImportedImage(existing, kept=True)
             header = read_header(record.image)
             frame = frame_of(record, header)
             labels = record.labels(frame) if callable(record.labels) else record.labels
@@ -161,43 +220,24 @@ class _Work:
                 else:
                     kept.append(one.label)
                     cut += one.cut
-            document = EditableAnnotation(header.size, tuple(kept), tuple(_once(record.tags)))
-            self.writer.add(record.dataset, name, record.image, document, link=not self.copy)
-            return _Done(document, cut=cut, problems=tuple(problems))
-        except DataProblem as error:
-            return error
+            annotation = EditableAnnotation(header.size, tuple(kept), _once(record.tags))
+            self.writer.add(record.dataset, name, record.image, annotation, link=self.link)
+            return _ImportedImage(annotation, cut=cut, problems=tuple(problems))
+        except DataProblem as problem:
+            return problem
 
-    def _there(self, item: Item, record: Record) -> EditableAnnotation | None:
+    def _existing(self, item: Item, record: Record) -> EditableAnnotation | None:
         """The item's annotation if it is whole and newer than what describes it, and its image is right."""
         try:
             written = item.annotation_path.stat().st_mtime_ns
-            if record.file is not None and record.file.stat().st_mtime_ns > written:
+            sources = [file for file in (record.file, record.image) if file is not None]
+            if any(file.stat().st_mtime_ns > written for file in sources):
                 return None
-            if item.image_path.is_symlink() == self.copy:
-                return None
-            there, image = item.image_path.stat(), record.image.stat()
-            if there.st_size != image.st_size or image.st_mtime_ns > written:
-                return None
-            if not self.copy and not os.path.samestat(there, image):
+            if not is_placed(record.image, item.image_path, self.link):
                 return None
             return read_editable(item.annotation_path)
         except (OSError, DataProblem):
             return None
-
-
-def _check(target: Path, request: dict[str, Any]) -> None:
-    """Refuse a folder that holds something else than this import."""
-    note = target / IMPORT_NOTE
-    if target.is_file():
-        raise InputError(f"{target} is a file; name a new folder.")
-    if target.is_dir() and not note.is_file() and any(target.iterdir()):
-        raise InputError(f"{target} is not empty; name a new folder.")
-    if note.is_file():
-        before = read_json(note)
-        if before != request:
-            other = before.get("source", "something else") if isinstance(before, dict) else "something else"
-            how = " with other options" if other == request["source"] else f" of {other}"
-            raise InputError(f"{target} holds an import{how}; name a new folder, or remove that one.")
 
 
 def _unique(records: Iterable[Record | DataProblem], notice: Notice) -> Iterator[Record | DataProblem]:
@@ -213,9 +253,7 @@ def _unique(records: Iterable[Record | DataProblem], notice: Notice) -> Iterator
                 name = f"{stem}_{number}{ending}"
             if (record.dataset, name) in seen:
                 problem = f"the image {record.image} is there twice"
-                yield DataProblem(
-                    record.file or record.image, record.field, problem, "remove one of the entries"
-                )
+                yield record_problem(record, problem, "remove one of the entries")
                 continue
             if name != wanted:
                 other = seen[record.dataset, wanted]
@@ -225,23 +263,22 @@ def _unique(records: Iterable[Record | DataProblem], notice: Notice) -> Iterator
         yield record
 
 
-def _name(record: Record) -> str:
+def _item_name(record: Record) -> str:
     name = record.name or record.image.name
-    file = record.file or record.image
     ending = os.path.splitext(name)[1].lower()
     if ending not in EXTENSIONS:
-        raise DataProblem(
-            file, record.field, f'images of the kind "{ending}" are not read', "convert it to PNG or JPEG"
+        raise record_problem(
+            record, f'images of the kind "{ending}" are not read', "convert it to PNG or JPEG"
         )
     if name.startswith(".") or "/" in name or len(name.encode(errors="surrogateescape")) > _LONGEST:
-        raise DataProblem(file, record.field, f"an item cannot be named {name!r}", "rename the image")
+        raise record_problem(record, f"an item cannot be named {name!r}", "rename the image")
     return name
 
 
-def _once(tags: Iterable[Tag]) -> list[Tag]:
+def _once(tags: Iterable[Tag]) -> tuple[Tag, ...]:
     """The tags, each name once."""
     named = {str(tag["name"]): tag for tag in reversed(list(tags))}
-    return list(named.values())[::-1]
+    return tuple(reversed(named.values()))
 
 
 def _classes(listed: list[ObjClass], result: Imported) -> list[ObjClass]:
@@ -274,10 +311,3 @@ def _value_type(value: object) -> str:
     if value is None:
         return "none"
     return "any_number" if isinstance(value, int | float) and not isinstance(value, bool) else "any_string"
-
-
-def _plain(options: ImportOptions) -> dict[str, Any]:
-    given = {name: value for name, value in asdict(options).items() if value is not None}
-    return {
-        name: str(value.absolute()) if isinstance(value, Path) else value for name, value in given.items()
-    }

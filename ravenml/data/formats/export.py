@@ -1,30 +1,27 @@
-"""Exporting: a project becomes a source of another format."""
+"""An export under way: images and objects as a format can hold them, and the means to write files."""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from ravenml.common.io import read_json, write_bytes, write_json
+from ravenml.common.io import write_bytes
 from ravenml.data.editable_annotation import EditableAnnotation, Label, Tag, read_editable
-from ravenml.data.formats.base import Format, Size
 from ravenml.data.formats.degrade import convert
 from ravenml.data.formats.parallel import in_order
-from ravenml.data.geometry import AnyGeometry
+from ravenml.data.geometry import AnyGeometry, Size
 from ravenml.data.meta import ObjClass
 from ravenml.data.problems import DataProblem
 from ravenml.data.progress import ImageProgress
 from ravenml.data.project import Item, Project
 from ravenml.data.split import TRAIN, VAL
-from ravenml.data.writing import place_image
-from ravenml.errors import InputError
+from ravenml.data.writing import is_placed, place_image
 
-_NOTE = ".ravenml-export.json"  # hidden, so that no reader of a format stumbles over it
 Made = TypeVar("Made")
 
 
@@ -44,13 +41,13 @@ class ExportedImage:
     Attributes:
         item: where it lies, and what it is called.
         size: (height, width).
-        things: the objects in the order of drawing, in shapes that the format holds.
+        objects: the objects in the order of drawing, in shapes that the format holds.
         tags: the image's tags, if the format holds them.
     """
 
     item: Item
     size: Size
-    things: list[ExportedObject]
+    objects: list[ExportedObject]
     tags: tuple[Tag, ...] = ()
 
     @property
@@ -67,7 +64,6 @@ class Export:
     Attributes:
         project: the project.
         target: the folder to write into.
-        name: the format's name.
         holds: what the format can hold; all else is changed or left out, and counted.
         copy: images are copied, not linked.
         strict: the first broken item raises.
@@ -80,7 +76,6 @@ class Export:
 
     project: Project
     target: Path
-    name: str
     holds: frozenset[str]
     copy: bool = False
     strict: bool = False
@@ -107,6 +102,11 @@ class Export:
                 self.images += 1
                 yield made
 
+    def each(self, function: Callable[[ExportedImage], object]) -> None:
+        """Call a function with each image, in several threads."""
+        for _ in self.map(function):
+            pass
+
     def lose(self, what: str, became: str = "were left out", count: int = 1) -> None:
         """Count what the format cannot hold; may be called from any thread."""
         if count:
@@ -115,14 +115,8 @@ class Export:
 
     def place(self, item: Item, path: Path) -> Path:
         """Link or copy an item's image to ``path``, unless it is there; returns ``path``."""
-        try:
-            there, image = path.stat(), item.image_path.stat()
-            whole = there.st_size == image.st_size and there.st_mtime_ns >= image.st_mtime_ns
-            if path.is_symlink() != self.copy and (whole if self.copy else os.path.samestat(there, image)):
-                return path
-        except OSError:
-            pass
-        place_image(item.image_path, path, link=not self.copy)
+        if not is_placed(item.image_path, path, link=not self.copy):
+            place_image(item.image_path, path, link=not self.copy)
         return path
 
     def stem(self, item: Item) -> str:
@@ -151,44 +145,48 @@ class Export:
                 self.meter.line(f"Note: {told}, and is exported as {stem}.")
             yield item.key, stem
 
+    def file_name(self, item: Item) -> str:
+        """`stem` with the image's own ending."""
+        return self.stem(item) + os.path.splitext(item.name)[1]
+
     def write(self, path: Path, content: bytes) -> None:
         """Write a file, whole or not at all."""
         write_bytes(path, content)
 
     def _do(self, function: Callable[[ExportedImage], Made], item: Item) -> Made | DataProblem:
         try:
-            return function(self._picture(item))
+            return function(self._read(item))
         except DataProblem as error:
             return error
 
-    def _picture(self, item: Item) -> ExportedImage:
+    def _read(self, item: Item) -> ExportedImage:
         shapes = {one.title: one.shape for one in self.classes}
-        document = read_editable(item.annotation_path, shapes)
-        things: list[ExportedObject] = []
-        for label in document.labels:
+        annotation = read_editable(item.annotation_path, shapes)
+        objects: list[ExportedObject] = []
+        for label in annotation.labels:
             try:
-                things += self._things(label, document)
+                objects += self._held_objects(label, annotation)
             except DataProblem as error:
                 with self._lock:
                     self._tell(error)
-        if document.rest.get("description"):
+        if annotation.rest.get("description"):
             self.lose("descriptions")
         with self._lock:
-            self.used.update(label.title for label in document.labels)
-        return ExportedImage(item, document.size, things, self._held(document.tags, "image tags"))
+            self.used.update(label.title for label in annotation.labels)
+        return ExportedImage(item, annotation.size, objects, self._held_tags(annotation.tags, "image tags"))
 
-    def _things(self, label: Label, document: EditableAnnotation) -> Iterator[ExportedObject]:
+    def _held_objects(self, label: Label, annotation: EditableAnnotation) -> Iterator[ExportedObject]:
         geometry = label.geometry
         if geometry is None:
             self.lose(f"objects of the shape {label.kind}")
             return
         if label.entry.get("description"):
             self.lose("descriptions")
-        tags = self._held(tuple(label.tags), "object tags")
-        for shape in convert(geometry, self.holds, document.size, self.lose):
+        tags = self._held_tags(tuple(label.tags), "object tags")
+        for shape in convert(geometry, self.holds, annotation.size, self.lose):
             yield ExportedObject(label.title, shape, tags)
 
-    def _held(self, tags: tuple[Tag, ...], where: str) -> tuple[Tag, ...]:
+    def _held_tags(self, tags: tuple[Tag, ...], where: str) -> tuple[Tag, ...]:
         if where not in self.holds:
             tags, kept = tuple(t for t in tags if t["name"] in (TRAIN, VAL)), tags
             split = "splits" in self.holds and where == "image tags"
@@ -204,52 +202,3 @@ class Export:
             raise error
         self.problems.append(error)
         self.meter.line(f"Left out: {error}")
-
-
-def export_project(
-    name: str,
-    format: Format,
-    project: Project,
-    target: Path,
-    copy: bool = False,
-    strict: bool = False,
-    meter: ImageProgress | None = None,
-) -> Export:
-    """Write a project in another format.
-
-    Args:
-        name: the format's name, which is noted in the folder.
-        format: writes.
-        target: the folder: new, empty, or of the same export, which is then done again.
-        copy: copy the images instead of linking them.
-        strict: stop at the first broken item.
-
-    Raises:
-        InputError: the target is not usable, the format cannot be written, or an item is broken (DataProblem,
-            with ``strict``).
-        RavenError: the disk is full or may not be written.
-    """
-    target = target.expanduser().absolute()
-    if type(format).write is Format.write:
-        raise InputError(f"The format {name} can be imported, but not exported.")
-    _claim(target, {"format": name, "project": str(project.root)})
-    export = Export(project, target, name, format.holds, copy, strict, meter or ImageProgress(0))
-    export.meter.total = len(project.items)
-    with export.meter:
-        format.write(export)
-    if "colours" not in format.holds:
-        export.lose("the colours of classes", count=len(project.classes))
-    if "unused classes" not in format.holds:
-        export.lose("classes without objects", count=len(set(project.titles) - export.used))
-    return export
-
-
-def _claim(target: Path, request: Mapping[str, Any]) -> None:
-    note = target / _NOTE
-    if target.is_file():
-        raise InputError(f"{target} is a file; name a new folder.")
-    if target.is_dir() and not note.is_file() and any(target.iterdir()):
-        raise InputError(f"{target} is not empty; name a new folder.")
-    if note.is_file() and read_json(note) != request:
-        raise InputError(f"{target} holds another export; name a new folder, or remove that one.")
-    write_json(note, dict(request))
