@@ -22,6 +22,7 @@ from ravenml.config.home import runs_dir
 from ravenml.errors import Interrupted, RavenError
 from ravenml.runs import layout
 from ravenml.runs.display import Display
+from ravenml.runs.launcher import launch
 from ravenml.runs.progress import RunProgress
 from ravenml.runs.run import Run
 from ravenml.runs.upload import store_run
@@ -182,3 +183,16 @@ def take_over(task: Task, echo: Callable[[str], None] | None = None) -> str | No
         task.write(done=True)
         return None
     return follow_task(run, task, echo)
+
+
+def follow_in_background(task: Task) -> None:
+    """Have a process of its own attend to a task; what it says goes to ``<home>/agent/console.log``."""
+    launch(["agent", "attach", task.run], tasks_dir(), {})
+
+
+def take_over_in_background() -> list[Task]:
+    """Start an agent for each task that lost its own; the tasks."""
+    found = orphaned_tasks()
+    for task in found:
+        follow_in_background(task)
+    return found

@@ -31,7 +31,7 @@ class Deployment:
         opened = listen("127.0.0.1", port, DEFAULT_PORT)
         return cls(Access(token, "127.0.0.1", opened.getsockname()[1]), opened)
 
-    def handed(self, kind: str, network: bool) -> bool:
+    def passes_socket(self, kind: str, network: bool) -> bool:
         """Whether the program gets the socket itself."""
         return kind == "bwrap" and not network
 
@@ -40,7 +40,7 @@ class Deployment:
         found = {PORT: str(self.access.port), TOKEN_VARIABLE: self.access.token or ""}
         if kind == "docker":
             found[HOST] = "0.0.0.0"  # within the container, whose port is published on loopback alone
-        if self.handed(kind, network):
+        if self.passes_socket(kind, network):
             found[SOCKET] = str(self.opened.fileno())
         return found
 

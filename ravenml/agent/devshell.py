@@ -1,4 +1,4 @@
-"""Developing a plugin: a shell, or the program under a debugger, in the surroundings that a task has."""
+"""Developing a plugin: a shell, or the program under a debugger, in the sandbox that a task has."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import tempfile
 from pathlib import Path
 
 from ravenml.agent import isolation
-from ravenml.agent.launch import TaskRequest, find_python, make_sandbox
+from ravenml.agent.launch import Launch, TaskRequest
 from ravenml.agent.mount_link import link_mount, unlink_mount
 from ravenml.agent.task import Task
-from ravenml.agent.task_folder import make_task_folder, open_task_folder
 from ravenml.errors import InputError
 
 
@@ -19,47 +18,20 @@ def develop(request: TaskRequest, debugpy: int | None = None) -> int:
     """Run a shell, or with ``debugpy`` the program once an IDE has connected to that port; its exit code.
 
     Raises:
-        InputError: something that was asked for cannot be.
+        InputError: something that was requested cannot be.
     """
-    script = request.plugin.script(request.mode)
-    kind = isolation.choose_isolation(request.isolation, request.plugin.version)
-    python = None if kind == "docker" else find_python(request.plugin.root, request.python)
     with tempfile.TemporaryDirectory(prefix="raven-dev-") as temporary:
         folder = Path(temporary)
-        root = request.task_dir.expanduser().absolute() if request.task_dir else folder / "task"
-        task_folder = (
-            open_task_folder(root)
-            if request.config is None
-            else make_task_folder(
-                root,
-                request.mode,
-                request.data,
-                request.model,
-                request.config,
-                linked=kind == "none" or request.task_dir is not None,
-                force=request.force,
-            )
-        )
-        deployment = request.deployment
-        # An IDE connects to it; and a container's port is published through a network of its own.
-        network = request.network or debugpy is not None or (deployment is not None and kind == "docker")
-        sandbox = make_sandbox(
-            request.plugin, task_folder, folder, python, network, f"raven-dev-{os.getpid()}"
-        )
-        program = ["bash"] if debugpy is None else _debug_command(kind, python, script, debugpy)
-        command = dev_command(kind, sandbox, program, debugpy)
-        environment, working_folder = isolation.host_environment(kind, sandbox, os.environ)
-        files: list[int] = []
-        if deployment is not None:
-            command = deployment.command(kind, command)
-            environment |= deployment.environment(kind, network)
-            if deployment.handed(kind, network):
-                files.append(deployment.opened.fileno())
-            else:
-                deployment.opened.close()  # the program opens it
-            print(f"Open: {deployment.access.address} (once src/deploy.py runs)", flush=True)
-        task = Task(folder, folder.name, request.plugin.root, request.mode, root, True, kind, command)
-        if kind == "none":
+        # An IDE connects through the network.
+        launch = Launch(request, folder, f"raven-dev-{os.getpid()}", network=debugpy is not None)
+        program = ["bash"] if debugpy is None else _debug_command(launch, debugpy)
+        command = launch.publish(dev_command(launch.kind, launch.sandbox, program, debugpy))
+        environment, working_folder, files = launch.environment()
+        if request.deployment is not None:
+            print(f"Open: {request.deployment.access.address} (once src/deploy.py runs)", flush=True)
+        root = launch.task_folder.root
+        task = Task(folder, folder.name, request.plugin.root, request.mode, root, True, launch.kind, command)
+        if launch.kind == "none":
             link_mount(task)
         try:
             return subprocess.run(command, env=environment, cwd=working_folder, pass_fds=files).returncode
@@ -67,20 +39,20 @@ def develop(request: TaskRequest, debugpy: int | None = None) -> int:
             unlink_mount(task)
 
 
-def _debug_command(kind: str, python: Path | None, script: Path, port: int) -> list[str]:
+def _debug_command(launch: Launch, port: int) -> list[str]:
     """The program that waits for an IDE.
 
     Raises:
         InputError: the interpreter has no debugpy.
     """
+    python = launch.python
     trial = [str(python), "-c", "import debugpy"]
     if python is not None and subprocess.run(trial, capture_output=True).returncode:
         raise InputError(f"{python} has no debugpy; install it there (pip install debugpy).")
-    where = f"{'0.0.0.0' if kind == 'docker' else '127.0.0.1'}:{port}"
-    source = script if kind == "none" else Path(isolation.WORKDIR) / script
+    where = f"{'0.0.0.0' if launch.kind == 'docker' else '127.0.0.1'}:{port}"
     print(f"Waiting for an IDE on port {port}.", flush=True)
-    waiting = ["-m", "debugpy", "--listen", where, "--wait-for-client", str(source)]
-    return [str(python or "python"), *waiting]
+    waiting = ["-m", "debugpy", "--listen", where, "--wait-for-client", launch.script_inside]
+    return [str(launch.sandbox.python), *waiting]
 
 
 def dev_command(

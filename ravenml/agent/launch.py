@@ -1,26 +1,27 @@
-"""Starting a task: its folder, its run, its surroundings, and the program in them."""
+"""Starting a task: its folder, its run, its sandbox, and the program in it."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+import ravenml
 from ravenml.agent import isolation
 from ravenml.agent.deployment import Deployment
 from ravenml.agent.mount_link import link_mount
 from ravenml.agent.plugin_folder import PluginFolder
 from ravenml.agent.safe_copy import remove_tree
-from ravenml.agent.shims import make_shims
 from ravenml.agent.task import Task, tasks_dir
 from ravenml.agent.task_folder import TASK_CONFIG, TaskFolder, make_task_folder, open_task_folder
-from ravenml.common.io import read_json, write_json
+from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.config.home import runs_dir
 from ravenml.data.project import Project
 from ravenml.errors import InputError, RavenError
@@ -30,127 +31,169 @@ from ravenml.runs.run import Run
 from ravenml.runs.secrets import redact, redact_arguments
 
 KEEP = "DELETE_TASK_DIR_ON_FINISH"
+ALIAS = "supervisely_lib"
 
 
 @dataclass(frozen=True)
 class TaskRequest:
-    """What ``raven agent run`` was asked for."""
+    """What is to run, and how.
+
+    Attributes:
+        plugin: the plugin.
+        mode: ``train``, ``inference`` or ``deploy``.
+        data: a project's folder or name.
+        model: the model to start from.
+        force: whether a model that was stored for transfer learning only may predict.
+        config: what ``task_config.json`` will hold; None takes ``task_dir`` as it was prepared.
+        task_dir: the task folder, which is then never removed; without it, one of the agent's own.
+        isolation: the sandbox; without it, the strongest available.
+        python: the interpreter outside of docker.
+        network: whether the program may use the network.
+        deployment: the port of a model that is deployed.
+    """
 
     plugin: PluginFolder
     mode: str
     data: str | None = None
     model: str | None = None
-    config: dict[str, Any] | None = None
+    force: bool = False
+    config: JsonObject | None = field(default_factory=dict)
     task_dir: Path | None = None
     isolation: str | None = None
     python: Path | None = None
     network: bool = False
-    grace: float = 10.0
-    arguments: tuple[str, ...] = ()
     deployment: Deployment | None = None
-    force: bool = False
 
 
-def start(request: TaskRequest, slot: int | None = None) -> tuple[Run, Task]:
+class Launch:
+    """A task's program in its sandbox, about to be started.
+
+    Args:
+        request: what to start.
+        folder: the agent's folder of the task; the program's home and the task folder are made there.
+        name: what a container is called.
+        network: whether the network is needed, whatever was requested.
+
+    Raises:
+        InputError: something that was requested cannot be.
+    """
+
+    def __init__(self, request: TaskRequest, folder: Path, name: str, network: bool = False) -> None:
+        plugin, self._deployment = request.plugin, request.deployment
+        self.script = plugin.script(request.mode)
+        self.kind = isolation.choose_isolation(request.isolation, plugin.version)
+        self.python = None if self.kind == "docker" else find_python(plugin.root, request.python)
+        root = request.task_dir.expanduser().absolute() if request.task_dir else folder / "task"
+        self.task_folder = (
+            open_task_folder(root)
+            if request.config is None
+            else make_task_folder(
+                root,
+                request.mode,
+                request.data,
+                request.model,
+                request.config,
+                linked=self.kind == "none" or request.task_dir is not None,
+                force=request.force,
+            )
+        )
+        # A container's port is published through a network of its own; it has no other way in.
+        published = self._deployment is not None and self.kind == "docker"
+        (folder / "home").mkdir(parents=True, exist_ok=True)
+        self.sandbox = isolation.Sandbox(
+            plugin=plugin.root,
+            task=self.task_folder,
+            home=folder / "home",
+            shims=_make_shims(folder / "path"),
+            python=self.python or Path("python"),
+            visible=[*_python_folders(self.python)] if self.python else [],
+            image=plugin.version,
+            name=name,
+            network=request.network or network or published,
+            gpus=isolation.gpu_devices(),
+        )
+
+    @property
+    def script_inside(self) -> str:
+        """The program's path as it is seen in the sandbox."""
+        return str(self.script if self.kind == "none" else Path(isolation.WORKDIR) / self.script)
+
+    def publish(self, command: list[str]) -> list[str]:
+        """The command line with the port of a deployed model."""
+        return command if self._deployment is None else self._deployment.command(self.kind, command)
+
+    def environment(self) -> tuple[dict[str, str], Path, list[int]]:
+        """The environment and the working folder of the command line, and the files that it inherits."""
+        environment, working_folder = isolation.host_environment(self.kind, self.sandbox, os.environ)
+        files = []
+        if self._deployment is not None:
+            environment |= self._deployment.environment(self.kind, self.sandbox.network)
+            if self._deployment.passes_socket(self.kind, self.sandbox.network):
+                files.append(self._deployment.opened.fileno())
+            else:
+                self._deployment.opened.close()  # the program opens it
+        return environment, working_folder, files
+
+
+def start(
+    request: TaskRequest, slot: int | None = None, grace: float = 10.0, arguments: Sequence[str] = ()
+) -> tuple[Run, Task]:
     """Make the task folder and the run, and start the program.
 
     Args:
         request: what to start.
-        slot: a file that the supervisor holds open (see ``take_slot``).
+        slot: a file that the supervisor holds open (see :func:`take_slot`).
+        grace: seconds between SIGTERM and SIGKILL.
+        arguments: the command line behind ``raven``, to be recorded.
 
     Returns:
         The run, whose lock is held, and the task.
 
     Raises:
-        InputError: something that was asked for cannot be; nothing is left behind.
+        InputError: something that was requested cannot be; nothing is left behind.
     """
-    script = request.plugin.script(request.mode)
-    kind = isolation.choose_isolation(request.isolation, request.plugin.version)
-    python = None if kind == "docker" else find_python(request.plugin.root, request.python)
     run_id = layout.new_id()
     folder = tasks_dir() / run_id
-    root = request.task_dir.expanduser().absolute() if request.task_dir else folder / "task"
-    fresh = not (root / TASK_CONFIG).exists()
     try:
-        folder.mkdir(parents=True)
-        if not fresh and (request.data or request.model or request.config is not None):
-            raise InputError(
-                f"{root} holds a task already; leave --data, --model and --config out to run it."
-            )
-        task_folder = (
-            make_task_folder(
-                root,
-                request.mode,
-                request.data,
-                request.model,
-                request.config or {},
-                linked=kind == "none" or request.task_dir is not None,
-                force=request.force,
-            )
-            if fresh
-            else open_task_folder(root)
-        )
-        # A container's port is published through a network of its own; it has no other way in.
-        network = request.network or (request.deployment is not None and kind == "docker")
-        sandbox = make_sandbox(request.plugin, task_folder, folder, python, network, f"raven-{run_id}")
-        program = [
-            str(sandbox.python),
-            "-u",
-            str(script if kind == "none" else Path(isolation.WORKDIR) / script),
-        ]
-        command = isolation.sandbox_command(kind, sandbox, program)
-        if request.deployment is not None:
-            command = request.deployment.command(kind, command)
+        launch = Launch(request, folder, f"raven-{run_id}")
+        program = [str(launch.sandbox.python), "-u", launch.script_inside]
         task = Task(
             folder,
             run_id,
             request.plugin.root,
             request.mode,
-            root,
+            launch.task_folder.root,
             named=request.task_dir is not None,
-            isolation=kind,
-            command=command,
-            grace=request.grace,
-            keep=not _delete_on_finish(),
+            isolation=launch.kind,
+            command=launch.publish(isolation.sandbox_command(launch.kind, launch.sandbox, program)),
+            grace=grace,
+            keep=os.environ.get(KEEP, "true").strip().lower() in ("false", "no", "0"),
         )
         task.acquire()
-        if kind == "none":
+        if launch.kind == "none":
             link_mount(task)
-    except BaseException:
-        with suppress(RavenError):
-            remove_tree(folder)
-        raise
-    try:
-        run = _begin_run(request, task, task_folder)
+        run = _begin_run(request, task, launch.task_folder, arguments)
     except BaseException:
         with suppress(RavenError):
             remove_tree(folder)
         raise
     task.write()  # from here on another agent may take it over
     try:
-        environment, working_folder = isolation.host_environment(kind, sandbox, os.environ)
-        files = [slot] if slot is not None else []
-        deployment = request.deployment
-        if deployment is not None:
-            environment |= deployment.environment(kind, request.network)
-            if deployment.handed(kind, request.network):
-                files.append(deployment.opened.fileno())
-            else:
-                deployment.opened.close()  # the program opens it
-        task.start(environment, working_folder, files)
-        if deployment is not None:
-            deployment.opened.close()
+        environment, working_folder, files = launch.environment()
+        task.start(environment, working_folder, [*files, *([slot] if slot is not None else [])])
+        if request.deployment is not None:
+            request.deployment.opened.close()
     except (RavenError, OSError) as error:
-        told = error
+        failure = error
         if isinstance(error, OSError):
-            told = RavenError(f"The program of {run_id} could not be started: {error.strerror or error}.")
-        run.finish("failed", error=str(told))
+            failure = RavenError(f"The program of {run_id} could not be started: {error.strerror or error}.")
+        run.finish("failed", error=str(failure))
         task.write(done=True)
-        raise told from error
+        raise failure from error
     return run, task
 
 
-def _begin_run(request: TaskRequest, task: Task, folder: TaskFolder) -> Run:
+def _begin_run(request: TaskRequest, task: Task, folder: TaskFolder, arguments: Sequence[str]) -> Run:
     path = runs_dir() / task.run
     config = redact(read_json(folder.root / TASK_CONFIG))
     run = Run.begin(
@@ -160,7 +203,7 @@ def _begin_run(request: TaskRequest, task: Task, folder: TaskFolder) -> Run:
             "plugin": request.plugin.name,
             "plugin_version": request.plugin.version,
             "mode": task.mode,
-            "command": ["raven", *redact_arguments(request.arguments)],
+            "command": ["raven", *redact_arguments(arguments)],
             "config": config,
             "agent": {
                 "task": str(task.folder),
@@ -172,39 +215,16 @@ def _begin_run(request: TaskRequest, task: Task, folder: TaskFolder) -> Run:
     )
     try:
         write_json(path / layout.INFO / "ui_state.json", config)
-        known: dict[str, Any] = {}
+        fields: JsonObject = {}
         for name, root in folder.projects.items():
             with suppress(InputError):
-                known["dataset"] = {"name": name, "path": str(root), "images": len(Project.open(root).items)}
+                fields["dataset"] = {"name": name, "path": str(root), "images": len(Project.open(root).items)}
         places = {"core": Path(__file__).parent, "plugin": task.plugin, "working folder": Path.cwd()}
-        run.update(**known, provenance=provenance(places, path / "provenance"))
+        run.update(**fields, provenance=provenance(places, path / "provenance"))
     except BaseException as error:
         run.finish("failed", error=str(error) or type(error).__name__)
         raise
     return run
-
-
-def make_sandbox(
-    plugin: PluginFolder, task: TaskFolder, folder: Path, python: Path | None, network: bool, name: str
-) -> isolation.Sandbox:
-    """What a program of ``plugin`` finds around it; ``home`` and ``path`` are made in ``folder``.
-
-    Args:
-        python: the interpreter; None in docker, whose image has its own.
-    """
-    (folder / "home").mkdir(parents=True, exist_ok=True)
-    return isolation.Sandbox(
-        plugin=plugin.root,
-        task=task,
-        home=folder / "home",
-        shims=make_shims(folder / "path"),
-        python=python or Path("python"),
-        visible=[*python_folders(python)] if python else [],
-        image=plugin.version,
-        name=name,
-        network=network,
-        gpus=isolation.gpu_devices(),
-    )
 
 
 def find_python(plugin: Path, named: Path | None) -> Path:
@@ -222,17 +242,50 @@ def find_python(plugin: Path, named: Path | None) -> Path:
     return own if own.exists() else Path(sys.executable)
 
 
-def python_folders(python: Path) -> Iterator[Path]:
+def _python_folders(python: Path) -> Iterator[Path]:
     """The folders that an interpreter reads its modules from, and raven's own."""
     question = "import sys; print(*{sys.prefix, sys.base_prefix, *filter(None, sys.path)}, sep='\\n')"
-    said = subprocess.run(
+    answer = subprocess.run(
         [str(python), "-P", "-c", question], stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     yield Path(__file__).parents[2]
-    for line in sorted(said.stdout.splitlines()):
+    for line in sorted(answer.stdout.splitlines()):
         if Path(line).is_dir() and Path(line) not in (Path("/tmp"), Path("/run")):
             yield Path(line)
 
 
-def _delete_on_finish() -> bool:
-    return os.environ.get(KEEP, "true").strip().lower() not in ("false", "no", "0")
+def _make_shims(folder: Path) -> Path:
+    """Make ``folder``, which is added to Python's path: a link per package, so that no more comes along."""
+    folder.mkdir(parents=True, exist_ok=True)
+    package = Path(ravenml.__file__).resolve().parent
+    (folder / "ravenml").symlink_to(package, target_is_directory=True)
+    (folder / ALIAS).symlink_to(package / "sly" / "alias" / ALIAS, target_is_directory=True)
+    return folder
+
+
+def take_slot(limit: int, wait: Callable[[], None]) -> int:
+    """Take one of ``limit`` slots, so that no more tasks run at once on this machine; waits for it.
+
+    Args:
+        limit: how many tasks may run at once.
+        wait: is called once, when there is none at first.
+
+    Returns:
+        A file that holds it for as long as anybody has it open: the supervisor has, and so the slot is taken
+        while the program runs, whatever becomes of the agent.
+    """
+    folder = tasks_dir() / ".slots"
+    folder.mkdir(parents=True, exist_ok=True)
+    waiting = False
+    while True:
+        for number in range(limit):
+            file = os.open(folder / str(number), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return file
+            except OSError:
+                os.close(file)
+        if not waiting:
+            wait()
+        waiting = True
+        time.sleep(0.5)

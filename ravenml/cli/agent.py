@@ -3,62 +3,130 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from ravenml.agent.deployment import Deployment
+    from ravenml.agent.launch import TaskRequest
+
+Command = Callable[..., None]
 
 
-MODE = click.option(
-    "--mode",
-    type=click.Choice(["train", "inference", "deploy"]),
-    required=True,
-    help="What to start: src/train.py, src/inference.py or src/deploy.py.",
-)
-DATA = click.option("--data", metavar="PROJECT", help="A Supervisely project: a folder or a dataset name.")
-MODEL = click.option(
-    "--model", metavar="MODEL", help="Model to start from: a model-state.tar, a run or a stored model."
-)
-CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="JSON or YAML file with the content of task_config.json.",
-)
-PRESET = click.option("--preset", metavar="TITLE", help="Use this predefined run config of the plugin.")
-ISOLATION = click.option(
-    "--isolation",
-    type=click.Choice(["docker", "bwrap", "none"]),
-    help="Sandbox.  Default: the strongest available.",
-)
-PYTHON = click.option(
-    "--python",
-    type=click.Path(path_type=Path),
-    help="Python interpreter outside Docker.  Default: the plugin's .venv, else raven's own.",
-)
-NETWORK = click.option("--network", is_flag=True, help="Allow network access.")
-PORT = click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    help="With --mode deploy: port on 127.0.0.1.  Default: 8000, or the next free one.",
-)
-FORCE = click.option(
-    "--force", is_flag=True, help="Allow a model that was exported for transfer learning only."
-)
-PLUGIN = click.argument("plugin", metavar="PLUGIN_DIR", type=click.Path(path_type=Path))
+@dataclass
+class TaskOptions:
+    """What `run`, `prepare` and `dev` have in common: which task, and in which sandbox."""
+
+    plugin: Path
+    mode: str
+    data: str | None
+    model: str | None
+    force: bool
+    config: Path | None
+    preset: str | None
+    task_dir: Path | None
+    isolation: str | None = None
+    python: Path | None = None
+    network: bool = False
+    port: int | None = None
+
+    def read_request(self) -> TaskRequest:
+        """The task that is requested; a task folder that was prepared is taken as it is.
+
+        Raises:
+            InputError: the plugin has no such mode, or its settings or the port cannot be used.
+        """
+        from ravenml.agent.deployment import Deployment
+        from ravenml.agent.launch import TaskRequest
+        from ravenml.agent.plugin_folder import PluginFolder
+        from ravenml.agent.task_folder import TASK_CONFIG, read_task_config
+
+        plugin = PluginFolder.open(self.plugin)
+        plugin.script(self.mode)  # before a port is taken
+        if self.port is not None and self.mode != "deploy":
+            raise click.UsageError("--port is for --mode deploy; leave it out.")
+        prepared = self.task_dir is not None and (self.task_dir.expanduser() / TASK_CONFIG).exists()
+        return TaskRequest(
+            plugin=plugin,
+            mode=self.mode,
+            data=self.data,
+            model=self.model,
+            force=self.force,
+            config=None if prepared else read_task_config(plugin, self.mode, self.config, self.preset),
+            task_dir=self.task_dir,
+            isolation=self.isolation,
+            python=self.python,
+            network=self.network,
+            deployment=Deployment.open(self.port) if self.mode == "deploy" else None,
+        )
 
 
-def shared(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Add options to a command, in this order."""
+TASK = (
+    click.argument("plugin", metavar="PLUGIN_DIR", type=click.Path(path_type=Path)),
+    click.option(
+        "--mode",
+        type=click.Choice(["train", "inference", "deploy"]),
+        required=True,
+        help="What to start: src/train.py, src/inference.py or src/deploy.py.",
+    ),
+    click.option("--data", metavar="PROJECT", help="A Supervisely project: a folder or a dataset name."),
+    click.option(
+        "--model", metavar="MODEL", help="Model to start from: a model-state.tar, a run or a stored model."
+    ),
+    click.option("--force", is_flag=True, help="Allow a model that was exported for transfer learning only."),
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="JSON or YAML file with the content of task_config.json.",
+    ),
+    click.option("--preset", metavar="TITLE", help="Use this predefined run config of the plugin."),
+)
+SANDBOX = (
+    click.option(
+        "--isolation",
+        type=click.Choice(["docker", "bwrap", "none"]),
+        help="Sandbox.  Default: the strongest available.",
+    ),
+    click.option(
+        "--python",
+        type=click.Path(path_type=Path),
+        help="Python interpreter outside Docker.  Default: the plugin's .venv, else raven's own.",
+    ),
+    click.option("--network", is_flag=True, help="Allow network access."),
+    click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        help="With --mode deploy: port on 127.0.0.1.  Default: 8000, or the next free one.",
+    ),
+)
 
-    def add(function: Any) -> Any:
-        for option in reversed(options):
-            function = option(function)
-        return function
 
-    return add
+def task_options(task_dir: str, required: bool = False, sandbox: bool = True) -> Callable[[Command], Command]:
+    """Add the options of :class:`TaskOptions`; the command gets them as its first argument.
+
+    Args:
+        task_dir: the help of ``--task-dir``.
+        required: whether ``--task-dir`` must be given.
+        sandbox: whether the program is started.
+    """
+    folder = click.option(
+        "--task-dir", type=click.Path(path_type=Path, file_okay=False), required=required, help=task_dir
+    )
+
+    def decorate(function: Command) -> Command:
+        @wraps(function)
+        def command(**values: Any) -> None:
+            shared = {one.name: values.pop(one.name) for one in fields(TaskOptions) if one.name in values}
+            function(TaskOptions(**shared), **values)
+
+        for option in reversed((*TASK, folder, *(SANDBOX if sandbox else ()))):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 @click.group()
@@ -67,13 +135,7 @@ def agent() -> None:
 
 
 @agent.command()
-@shared(PLUGIN, MODE, DATA, MODEL, FORCE, CONFIG, PRESET)
-@click.option(
-    "--task-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Create the task folder here, or use a prepared one; it is never removed.",
-)
-@shared(ISOLATION, PYTHON, NETWORK, PORT)
+@task_options("Create the task folder here, or use a prepared one; it is never removed.")
 @click.option(
     "--max-tasks", type=click.IntRange(1), help="Wait until fewer than N tasks run on this machine."
 )
@@ -85,25 +147,7 @@ def agent() -> None:
     help="Seconds between SIGTERM and SIGKILL.",
 )
 @click.option("--detach", is_flag=True, help="Run in the background; follow it with `raven runs show`.")
-@click.pass_context
-def run(
-    context: click.Context,
-    plugin: Path,
-    mode: str,
-    data: str | None,
-    model: str | None,
-    force: bool,
-    config: Path | None,
-    preset: str | None,
-    task_dir: Path | None,
-    isolation: str | None,
-    python: Path | None,
-    network: bool,
-    port: int | None,
-    max_tasks: int | None,
-    grace: float,
-    detach: bool,
-) -> None:
+def run(options: TaskOptions, max_tasks: int | None, grace: float, detach: bool) -> None:
     """Run a plugin's program as a task, and store its results.
 
     Without --config and --preset, the plugin's first predefined config for the mode is used.  Tasks whose
@@ -111,47 +155,31 @@ def run(
     """
     import os
 
-    from ravenml.agent.agent import follow_task
-    from ravenml.agent.background import follow_in_background, take_over_in_background
-    from ravenml.agent.concurrency import take_slot
-    from ravenml.agent.launch import TaskRequest, start
-    from ravenml.agent.plugin_folder import PluginFolder
-    from ravenml.agent.task_folder import TASK_CONFIG, read_task_config
+    from ravenml.agent.agent import follow_in_background, follow_task, take_over_in_background
+    from ravenml.agent.launch import start, take_slot
     from ravenml.cli import ARGV
+    from ravenml.errors import InputError
 
     for other in take_over_in_background():
         click.echo(f"Took over {other.run}, whose agent is gone.", err=True)
-    folder = PluginFolder.open(plugin)
-    prepared = task_dir is not None and (task_dir / TASK_CONFIG).exists() and not (config or preset)
-    folder.script(mode)  # before a port is taken
-    deployment = _deployment(mode, port)
-    request = TaskRequest(
-        folder,
-        mode,
-        data,
-        model,
-        None if prepared else read_task_config(folder, mode, config, preset),
-        task_dir,
-        isolation,
-        python,
-        network,
-        grace,
-        tuple(context.find_root().meta.get(ARGV, ())),
-        deployment,
-        force,
-    )
+    request = options.read_request()
+    if request.config is None and (options.data or options.model or options.config or options.preset):
+        raise InputError(
+            f"{options.task_dir} holds a task already; leave --data, --model and --config out to run it."
+        )
     slot = None
     if max_tasks is not None:
         slot = take_slot(
             max_tasks, lambda: click.echo(f"Waiting: {max_tasks} tasks run here already.", err=True)
         )
-    begun, task = start(request, slot)
+    arguments = click.get_current_context().find_root().meta.get(ARGV, ())
+    begun, task = start(request, slot, grace, arguments)
     if slot is not None:
         os.close(slot)  # the supervisor holds it now
     click.echo(f"Run:       {begun.path}")
     click.echo(f"Isolation: {task.isolation}")
-    if deployment is not None:
-        click.echo(f"Open:      {deployment.access.address}")
+    if request.deployment is not None:
+        click.echo(f"Open:      {request.deployment.access.address}")
     if detach:
         begun.detach()
         task.release()
@@ -188,105 +216,37 @@ def attach(task: str | None) -> None:
 
 
 @agent.command()
-@shared(PLUGIN, MODE, DATA, MODEL, FORCE, CONFIG, PRESET)
-@click.option(
-    "--task-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    required=True,
-    help="Create the task folder here.",
-)
-def prepare(
-    plugin: Path,
-    mode: str,
-    data: str | None,
-    model: str | None,
-    force: bool,
-    config: Path | None,
-    preset: str | None,
-    task_dir: Path,
-) -> None:
+@task_options("Create the task folder here.", required=True, sandbox=False)
+def prepare(options: TaskOptions) -> None:
     """Create a task folder to develop a plugin against, and run nothing."""
     from ravenml.agent.plugin_folder import PluginFolder
     from ravenml.agent.task_folder import make_task_folder, read_task_config
 
-    folder = PluginFolder.open(plugin)
-    folder.script(mode)
-    made = make_task_folder(
-        task_dir.expanduser().absolute(),
-        mode,
-        data,
-        model,
-        read_task_config(folder, mode, config, preset),
-        True,
-        force,
-    )
+    assert options.task_dir is not None
+    plugin = PluginFolder.open(options.plugin)
+    plugin.script(options.mode)
+    config = read_task_config(plugin, options.mode, options.config, options.preset)
+    root = options.task_dir.expanduser().absolute()
+    made = make_task_folder(root, options.mode, options.data, options.model, config, True, options.force)
     click.echo(f"Task: {made.root}")
 
 
 @agent.command()
-@shared(PLUGIN, MODE, DATA, MODEL, FORCE, CONFIG, PRESET)
-@click.option(
-    "--task-dir", type=click.Path(path_type=Path, file_okay=False), help="Task folder, new or prepared."
-)
-@shared(ISOLATION, PYTHON, NETWORK, PORT)
+@task_options("Task folder, new or prepared.")
 @click.option(
     "--debugpy",
     type=click.IntRange(1, 65535),
     metavar="PORT",
     help="Run the program and wait for a debugger on this port.",
 )
-def dev(
-    plugin: Path,
-    mode: str,
-    data: str | None,
-    model: str | None,
-    force: bool,
-    config: Path | None,
-    preset: str | None,
-    task_dir: Path | None,
-    isolation: str | None,
-    python: Path | None,
-    network: bool,
-    port: int | None,
-    debugpy: int | None,
-) -> None:
+def dev(options: TaskOptions, debugpy: int | None) -> None:
     """Open a shell in a task's environment: the plugin's live sources, its data under /sly_task_data.
 
     Nothing is recorded, and --task-dir is kept.
     """
     from ravenml.agent.devshell import develop
-    from ravenml.agent.launch import TaskRequest
-    from ravenml.agent.plugin_folder import PluginFolder
-    from ravenml.agent.task_folder import TASK_CONFIG, read_task_config
 
-    folder = PluginFolder.open(plugin)
-    folder.script(mode)  # before a port is taken
-    prepared = task_dir is not None and (task_dir / TASK_CONFIG).exists()
-    request = TaskRequest(
-        folder,
-        mode,
-        data,
-        model,
-        None if prepared else read_task_config(folder, mode, config, preset),
-        task_dir,
-        isolation,
-        python,
-        network,
-        deployment=_deployment(mode, port),
-        force=force,
-    )
-    raise SystemExit(develop(request, debugpy))
-
-
-def _deployment(mode: str, port: int | None) -> Deployment | None:
-    """The port of a model that is deployed; other modes have none."""
-    from ravenml.agent.deployment import Deployment
-
-    if mode == "deploy":
-        return Deployment.open(port)
-    if port is not None:
-        raise click.UsageError("--port is for --mode deploy; leave it out.")
-    return None
+    raise SystemExit(develop(options.read_request(), debugpy))
 
 
 def _report(run: Path, stored: str | None) -> None:

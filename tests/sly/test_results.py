@@ -108,10 +108,10 @@ def test_a_program_that_cannot_be_started_leaves_a_failed_run_and_no_task_to_tak
     (plugin / "src" / "train.py").write_text("")
     write_simple_project(tmp_path / "project", images=2, val=1)
     data, python = str(tmp_path / "project"), Path(sys.executable)
-    asked = TaskRequest(PluginFolder.open(plugin), "train", data, isolation="bwrap", python=python)
+    request = TaskRequest(PluginFolder.open(plugin), "train", data, isolation="bwrap", python=python)
     monkeypatch.setattr(sys, "executable", "/no/such/python")  # what would run the supervisor
     with pytest.raises(RavenError, match="could not be started: No such file"):
-        start(asked)
+        start(request)
     (run,) = (home / "runs").iterdir()
     assert json.loads((run / "run.json").read_text())["result"]["status"] == "failed"
     assert orphaned_tasks() == []
