@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
+from ravenml.data.bitmap import PNG_SIGNATURE
+from ravenml.data.geometry import Size
 from ravenml.data.images import read_bytes, read_image
 
-_JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
-_SIZED = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start of frame, whatever the coding
-_ORIENTATION = 0x0112
+_ORIENTATION = 0x0112  # EXIF's tag
+_WIDTH, _HEIGHT, _BITS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT = _TAGS = 256, 257, 258, 277, 322, 323  # of TIFF
+_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG's starts of a frame, whatever the coding
+_FILL = re.compile(rb"\xff+")  # a JPEG's marker, with any number of bytes that fill up before it
+_PARTS = 1 << 16  # of a file; stepping over millions of empty ones would take too long
+_BEGINNING = 1 << 16  # bytes in which a header mostly ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,75 +25,114 @@ class Header:
     """What the beginning of an image file says.
 
     Attributes:
-        stored: (height, width) as the pixels lie in the file; for kinds that had to be decoded, those of
-            the upright image.
-        orientation: EXIF's number, 1 to 8; from 5 on height and width change places.
+        stored: (height, width) as the pixels lie in the file; those of the upright image where it had to be
+            decoded.
+        orientation: EXIF's number, 1 to 8; from 5 on height and width change places.  0: it takes a decoder
+            to tell.
     """
 
-    stored: tuple[int, int]
+    stored: Size
     orientation: int = 1
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Size:
         """(height, width) of the upright image, as `ravenml.data.images.read_image` returns it."""
         return self.stored if self.orientation < 5 else self.stored[::-1]
 
 
 def read_header(path: Path) -> Header:
-    """Read an image's size and orientation; only what is not a JPEG, PNG or BMP is decoded for it.
+    """Read an image's size and orientation; only what is not a plain JPEG, PNG or BMP is decoded for it.
 
     Raises:
         DataProblem: the file is missing, or is not an image that is read.
     """
     try:
         with path.open("rb") as file:
-            begin = file.read(30)
-            found = None
-            if begin.startswith(_JPEG):
-                found = _jpeg(file)
-            elif begin.startswith(_PNG) and begin[12:16] == b"IHDR":
-                found = _png(file, begin)
-            elif begin.startswith(b"BM") and len(begin) == 30 and begin[14] >= 40:
-                width, height = (int.from_bytes(begin[at : at + 4], "little", signed=True) for at in (18, 22))
-                found = Header((abs(height), width))
+            beginning = file.read(_BEGINNING)
+            header = _try_parse(beginning)
+            if header is None and len(beginning) == _BEGINNING:
+                header = _try_parse(beginning + file.read())
     except OSError:
         read_bytes(path)  # says what is wrong
-    if found is not None and min(found.stored) > 0:
-        return found
+        raise
+    if header is not None and header.orientation:
+        return header
     height, width = read_image(path).shape[:2]
     return Header((height, width))
 
 
-def _jpeg(file: BinaryIO) -> Header | None:
-    file.seek(2)
-    orientation = 1
-    while True:
-        head = file.read(4)
-        if len(head) < 4 or head[0] != 0xFF:
-            return None
-        if head[1] == 0xFF:  # a fill byte
-            file.seek(-3, 1)
+def _try_parse(content: bytes) -> Header | None:
+    try:
+        return parse_header(content)
+    except (IndexError, ValueError):
+        return None
+
+
+def parse_header(content: bytes) -> Header | None:
+    """What an image's header says; None for what is not a PNG, JPEG, BMP, TIFF or WebP.
+
+    For a TIFF, the size is the room that decoding takes: that of its largest tile, if it is larger.
+
+    Raises:
+        IndexError, ValueError: the header is cut off or absurd.
+    """
+    header: Header | None = None
+    if content.startswith(PNG_SIGNATURE):
+        header = _png(content)
+    elif content.startswith(b"\xff\xd8"):
+        header = _jpeg(content)
+    elif content.startswith(b"BM"):
+        header = _bmp(content)
+    elif content[:4] in (b"II*\0", b"MM\0*"):
+        header = _tiff(content)
+    elif content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        header = _webp(content)
+    return header if header is not None and min(header.stored) > 0 else None
+
+
+def _png(content: bytes) -> Header | None:
+    if content[12:16] != b"IHDR":
+        return None
+    size = _big(content, 20, 4), _big(content, 16, 4)
+    at = 8
+    for _ in range(_PARTS):
+        kind = content[at + 4 : at + 8]
+        if kind in (b"IDAT", b"IEND"):
+            return Header(size)
+        if kind == b"eXIf":  # rare; whether it is obeyed is the decoder's to say
+            return Header(size, orientation=0)
+        at += _big(content, at, 4) + 12
+    raise ValueError("too many chunks")
+
+
+def _jpeg(content: bytes) -> Header | None:
+    """The frame's size; segments before it, an embedded thumbnail among them, are stepped over."""
+    at, orientation = 2, 1
+    for _ in range(_PARTS):
+        fill = _FILL.match(content, at)
+        if fill is None or fill.end() + 3 > len(content):
+            break
+        at = fill.end() - 1
+        marker = content[at + 1]
+        if marker == 0xDA:
+            break
+        if marker in (0x01, *range(0xD0, 0xD9)):  # these have no length
+            at += 2
             continue
-        length = int.from_bytes(head[2:], "big") - 2
-        if head[1] in _SIZED:
-            frame = file.read(5)
-            size = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
-            return Header(size, orientation)
-        if head[1] == 0xE1:
-            content = file.read(length)
-            if content.startswith(b"Exif\0\0"):
-                orientation = _orientation(content[6:])
-        else:
-            file.seek(length, 1)
-        if head[1] == 0xDA or length < 0:
-            return None
+        if marker in _MARKERS:
+            return Header((_big(content, at + 5, 2), _big(content, at + 7, 2)), orientation)
+        length = max(_big(content, at + 2, 2), 2)
+        if marker == 0xE1 and content[at + 4 : at + 10] == b"Exif\0\0":
+            orientation = _exif_orientation(content[at + 10 : at + 2 + length])
+        at += 2 + length
+    return None
 
 
-def _orientation(tiff: bytes) -> int:
+def _exif_orientation(tiff: bytes) -> int:
     """The orientation in EXIF's block, which is laid out as a TIFF file; 1 where it says none."""
     if tiff[:2] not in (b"II", b"MM"):
         return 1
-    order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
+    order = _byte_order(tiff)
 
     def number(at: int, length: int) -> int:
         return int.from_bytes(tiff[at : at + length], order)
@@ -99,13 +145,73 @@ def _orientation(tiff: bytes) -> int:
     return 1
 
 
-def _png(file: BinaryIO, begin: bytes) -> Header | None:
-    size = int.from_bytes(begin[20:24], "big"), int.from_bytes(begin[16:20], "big")
-    file.seek(8)
-    while len(head := file.read(8)) == 8:
-        if head[4:] == b"eXIf":
-            return None  # rare; whether it is obeyed is the decoder's to say
-        if head[4:] == b"IDAT":
-            return Header(size)
-        file.seek(int.from_bytes(head[:4], "big") + 4, 1)
+def _bmp(content: bytes) -> Header:
+    if _little(content, 14, 4) == 12:  # the oldest header
+        return Header((_little(content, 20, 2), _little(content, 18, 2)))
+    width, height = (int.from_bytes(_bytes(content, at, 4), "little", signed=True) for at in (18, 22))
+    return Header((abs(height), width))
+
+
+def _webp(content: bytes) -> Header | None:
+    kind = content[12:16]
+    if kind == b"VP8X":
+        return Header((_little(content, 27, 3) + 1, _little(content, 24, 3) + 1), orientation=0)
+    if kind == b"VP8L":
+        bits = _little(content, 21, 4)
+        return Header(((bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1), orientation=0)
+    if kind == b"VP8 ":
+        size = _little(content, 28, 2) & 0x3FFF, _little(content, 26, 2) & 0x3FFF
+        return Header(size, orientation=0)
     return None
+
+
+def _tiff(content: bytes) -> Header | None:
+    """The first image alone is decoded; a tile may be larger than the image, and is decoded whole."""
+    fields: dict[int, int] = {}
+    for tag, value in _tiff_fields(content):
+        fields[tag] = max(fields.get(tag, 0), value)  # one that is there twice
+    if _WIDTH not in fields or _HEIGHT not in fields:
+        return None
+    if fields.get(_SAMPLES, 1) > 4 or fields.get(_BITS, 8) > 64:
+        raise ValueError("too many planes")
+    height = max(fields[_HEIGHT], fields.get(_TILE_HEIGHT, 0))
+    return Header((height, max(fields[_WIDTH], fields.get(_TILE_WIDTH, 0))), orientation=0)
+
+
+def _tiff_fields(content: bytes) -> Iterator[tuple[int, int]]:
+    """The first value of each field that matters, in the first directory."""
+    order = _byte_order(content)
+
+    def number(at: int, length: int) -> int:
+        return int.from_bytes(_bytes(content, at, length), order)
+
+    start = number(4, 4)
+    for entry in range(number(start, 2)):
+        at = start + 2 + 12 * entry
+        tag, kind, count = number(at, 2), number(at + 2, 2), number(at + 4, 4)
+        if tag not in _TAGS:
+            continue
+        length = {1: 1, 3: 2, 4: 4}.get(kind)
+        if length is None or not 0 < count < 2**16:
+            raise ValueError("not a number")
+        place = at + 8 if length * count <= 4 else number(at + 8, 4)
+        yield tag, number(place, length)
+
+
+def _byte_order(tiff: bytes) -> Literal["little", "big"]:
+    return "little" if tiff.startswith(b"II") else "big"
+
+
+def _bytes(content: bytes, at: int, length: int) -> bytes:
+    part = content[at : at + length]
+    if len(part) < length:
+        raise IndexError("the header is cut off")
+    return part
+
+
+def _big(content: bytes, at: int, length: int) -> int:
+    return int.from_bytes(_bytes(content, at, length), "big")
+
+
+def _little(content: bytes, at: int, length: int) -> int:
+    return int.from_bytes(_bytes(content, at, length), "little")
