@@ -1,0 +1,12 @@
+"""``Task`` and ``Logger`` under ClearML's names: what a script says about its own run.
+
+``backend.py`` has the two ways in which a script can speak. Under ``raven run`` it appends events to
+``RAVENML_EVENTS`` and writes pictures and artifacts into ``RAVENML_RUN`` first; what belongs into
+``run.json`` travels as ``DESCRIBED``, since only the owner writes that file. On its own, it opens a run and
+carries on even if the disk is full.
+
+``exit_hooks.py`` notices the script's end. ``parameters.py`` wraps argparse at once and Click when it is
+loaded, ``task.py`` wraps ``torch.save`` when torch is loaded (``import_hooks.py``). ``uploader.py`` copies
+a checkpoint and uploads the copy from a thread. ``remote.py`` sends the script to a queue; on the worker
+``RAVENML_WORKER`` is set.
+"""
