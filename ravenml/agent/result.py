@@ -9,10 +9,11 @@ from typing import Any
 from ravenml.agent.safe_copy import copy_file, copy_folder, remove_links
 from ravenml.agent.task import Task
 from ravenml.agent.task_folder import RESULTS
+from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import to_user_error, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.events import read_events, utc_timestamp
+from ravenml.runs.events import read_events
 from ravenml.runs.run import Run
 from ravenml.runs.secrets import redact
 from ravenml.store.model_state import pack_folder

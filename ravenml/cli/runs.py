@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ravenml.cli.options import print_table
+from ravenml.common.formatting import format_size
 
 ANYTHING = {"ignore_unknown_options": True}  # of a command's words behind --
 
@@ -414,7 +415,7 @@ def export(run: str, file: Path) -> None:
     from ravenml.runs.layout import find_run
 
     done = export_run(find_run(run), file)
-    click.echo(f"Wrote {file}: {done.files} files, {done.size / 2**20:.1f} MiB.")
+    click.echo(f"Wrote {file}: {done.files} files, {format_size(done.size)}.")
     for link in done.links:
         click.echo(f"Note: {link} is a link to something elsewhere and was left out.", err=True)
 

@@ -1,8 +1,15 @@
-"""Sizes, durations and moments: as people see them, and as files hold them."""
+"""Sizes, durations, moments and numbers: as people see them, and as files hold them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+import time
+from datetime import datetime
+from typing import TypeGuard
+
+_DURATION = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>min|[hdw])")
+_UNITS = {"min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}  # seconds
+_latest_second = (-1, "")  # and its text: events come by the thousand, many of them within one second
 
 
 def format_size(count: float) -> str:
@@ -24,10 +31,35 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
 
 
-def utc_timestamp(moment: datetime | None = None, timespec: str = "seconds") -> str:
-    """A moment, or now, as files hold it: ISO 8601 in UTC, such as ``2026-11-01T08:30:00Z``."""
-    moment = datetime.now(UTC) if moment is None else moment.astimezone(UTC)
-    return moment.isoformat(timespec=timespec).replace("+00:00", "Z")
+def parse_duration(text: str) -> float:
+    """Seconds of ``30min``, ``12h``, ``2d`` or ``3w``.
+
+    Raises:
+        ValueError: it is not written like that.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration")
+    return float(match["count"]) * _UNITS[match["unit"]]
+
+
+def utc_timestamp(moment: float | datetime | None = None, milliseconds: bool = True) -> str:
+    """A moment, or now, as files hold it: ISO 8601 in UTC, such as ``2026-11-01T08:30:00.577Z``.
+
+    Args:
+        moment: seconds since 1970, or a datetime.
+        milliseconds: whether to write them.
+    """
+    global _latest_second
+    if isinstance(moment, datetime):
+        moment = moment.timestamp()
+    seconds = time.time() if moment is None else moment
+    whole = int(seconds)
+    known, text = _latest_second  # one tuple, so that threads may share it
+    if whole != known:
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+        _latest_second = (whole, text)
+    return f"{text}.{int((seconds - whole) * 1000):03d}Z" if milliseconds else f"{text}Z"
 
 
 def parse_timestamp(text: object) -> float:
@@ -39,6 +71,14 @@ def parse_timestamp(text: object) -> float:
     return datetime.fromisoformat(str(text)).timestamp()
 
 
+def is_timestamp(value: object) -> TypeGuard[str]:
+    """Whether it is a text that says a moment for every reader: ISO 8601 with its time zone."""
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
 def local_time(text: str | None, missing: str = "-") -> str:
     """A timestamp by this machine's clock, such as ``2026-11-01 09:30``; what is not one stays as it is."""
     if not text:
@@ -47,3 +87,8 @@ def local_time(text: str | None, missing: str = "-") -> str:
         return datetime.fromtimestamp(parse_timestamp(text)).strftime("%Y-%m-%d %H:%M")
     except ValueError:
         return text
+
+
+def format_number(value: object) -> str:
+    """A metric in few letters, such as ``0.5123``; ``-`` where there is none."""
+    return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)

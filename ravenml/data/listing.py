@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def list_local() -> list[DatasetRow]:
         except RavenError:
             images = "missing" if not path.exists() else "broken"
         size, newest = _extent(path)
-        date = utc_timestamp(datetime.fromtimestamp(newest, UTC)) if newest else ""
+        date = utc_timestamp(newest, milliseconds=False) if newest else ""
         found.append(DatasetRow(name, images, str(path), size, date, "local"))
     return found
 

@@ -104,7 +104,7 @@ def push_dataset(
     with tempfile.TemporaryDirectory(prefix="ravenml-") as place:
         counted = Path(place) / COUNTED
         total = sum(path.stat().st_size for path in files.values())
-        pushed = utc_timestamp()
+        pushed = utc_timestamp(milliseconds=False)
         content = {"v": SCHEMA, "files": len(files), "bytes": total, "images": len(project.items)}
         write_json(counted, {**content, "pushed": pushed})
         store.put(f"{name}/{COUNTED}", counted)
@@ -195,7 +195,7 @@ def _describe(store: Store, name: str) -> RemoteDataset | None:
         name,
         None,
         sum(entry.size for entry in entries),
-        utc_timestamp(newest),
+        utc_timestamp(newest, milliseconds=False),
     )
 
 

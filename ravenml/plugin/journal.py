@@ -207,4 +207,4 @@ def _noted(package: Package) -> dict[str, Any]:
 
 
 def _now() -> str:
-    return utc_timestamp()
+    return utc_timestamp(milliseconds=False)

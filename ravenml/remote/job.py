@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import JsonObject
 from ravenml.errors import RavenError
-from ravenml.runs.events import utc_timestamp
 from ravenml.runs.record import SCHEMA as RUN_SCHEMA
 
 SCHEMA = 1

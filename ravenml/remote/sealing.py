@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import JsonObject, write_json
 from ravenml.remote.job import Job
 from ravenml.remote.layout import RemoteRun
 from ravenml.runs import layout
-from ravenml.runs.events import utc_timestamp
 
 
 def read_result(folder: Path) -> JsonObject:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.formatting import format_number
 from ravenml.errors import InputError
 from ravenml.runs.curves import Curve, as_number, curves
 from ravenml.runs.overview import headline
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run_row import flat_settings
 from ravenml.runs.tables import align, select_metrics
-from ravenml.runs.views import format_metric
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Comparison:
         rows = [["", *self.ids, *(["difference"] if two else [])]]
         for name in names:
             values = self.metrics[name]
-            rows.append([name, *map(format_metric, values), *([_difference(values)] if two else [])])
+            rows.append([name, *map(format_number, values), *([_difference(values)] if two else [])])
         return align(rows) if names else ["No scores were reported."]
 
 

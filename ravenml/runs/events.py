@@ -9,33 +9,19 @@ from __future__ import annotations
 import errno
 import os
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from ravenml.common.formatting import is_timestamp, utc_timestamp
 from ravenml.common.io import to_user_error
 
 SCHEMA = 1
 LINE_LIMIT = 1 << 20  # bytes; a longer line is shortened by its writer
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
-_second = (-1, "")  # the last second whose text was made
 _OWN_FIELDS = ("event_type", "timestamp", "level", "v", "attempt", "seq")
-
-
-def utc_timestamp(seconds: float | None = None) -> str:
-    """ISO 8601 in UTC with milliseconds, such as ``2019-03-26T11:14:04.577Z``."""
-    global _second
-    now = time.time() if seconds is None else seconds
-    whole = int(now)
-    known, text = _second  # one tuple, so that threads may share it
-    if whole != known:
-        text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(whole))
-        _second = (whole, text)
-    return f"{text}{int((now - whole) * 1000):03d}Z"
 
 
 class EventWriter:
@@ -69,11 +55,11 @@ class EventWriter:
         Raises:
             RavenError: the disk is full or the folder is gone.
         """
-        message, level = event.get("message", ""), event.get("level")
+        message, level, timestamp = event.get("message", ""), event.get("level"), event.get("timestamp")
         self._number(
             {**event, "message": message if isinstance(message, str) else str(message)},
             level if isinstance(level, str) and len(level) < 20 else "info",
-            _valid_timestamp(event.get("timestamp")),
+            timestamp if is_timestamp(timestamp) else None,
         )
 
     def _number(self, fields: Mapping[str, Any], level: str, time: str | None = None) -> None:
@@ -115,14 +101,6 @@ def _shorten(event: dict[str, Any]) -> dict[str, Any]:
     kept = {k: event[k] for k in [k for k in small if len(k) < 100][:64]} | {k: event[k] for k in _OWN_FIELDS}
     kept["message"] = event["message"][: LINE_LIMIT // 16] + " … (shortened: the event was over 1 MiB)"
     return kept
-
-
-def _valid_timestamp(time: object) -> str | None:
-    """An event's time, where readers can make sense of it."""
-    try:
-        return time if isinstance(time, str) and datetime.fromisoformat(time).tzinfo else None
-    except ValueError:
-        return None
 
 
 def _last_seq(path: Path) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ravenml.common.formatting import parse_duration, parse_timestamp, utc_timestamp
 from ravenml.errors import InputError
 
 Row = dict[str, Any]
@@ -18,8 +20,6 @@ _CONDITION = re.compile(
     r"""(?P<value>"[^"]*"|'[^']*'|[^\s"'<>=!~][^\s]*)\s*(?:$|\band\b(?=\s*\S))""",
     re.IGNORECASE,
 )
-_AGO = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>min|[hdw])")
-_UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda a, b: bool(a == b),
     "!=": lambda a, b: bool(a != b),
@@ -103,7 +103,7 @@ def filter_runs(
         InputError: a condition names something that no run has; the sentence suggests what is near.
     """
     check_names(rows, [condition.name for condition in conditions])
-    begin = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S") if since is not None else None
+    begin = utc_timestamp(since, milliseconds=False).rstrip("Z") if since is not None else None
     return [
         row
         for row in rows
@@ -146,12 +146,10 @@ def parse_since(text: str, now: datetime | None = None) -> datetime:
     Raises:
         InputError: it is neither.
     """
-    now = now or datetime.now(UTC)
-    match = _AGO.fullmatch(text.strip())
-    if match:
-        return now - timedelta(**{_UNITS[match["unit"]]: float(match["count"])})
+    with suppress(ValueError):
+        return (now or datetime.now(UTC)) - timedelta(seconds=parse_duration(text))
     try:
-        return datetime.fromisoformat(text.strip()).astimezone()
+        return datetime.fromtimestamp(parse_timestamp(text.strip())).astimezone()
     except ValueError:
         raise InputError(
             f"--since: {text!r} is not a time; write 30min, 12h, 2d or 3w (ago), or a date (2026-11-01)."

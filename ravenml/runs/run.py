@@ -11,10 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import to_jsonable, to_user_error, write_bytes, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.events import EventWriter, newest_metrics, read_events, utc_timestamp
+from ravenml.runs.events import EventWriter, newest_metrics, read_events
 from ravenml.runs.lock import RunLock
 from ravenml.runs.output_parser import StepNumbering
 from ravenml.runs.record import SCHEMA, read_record

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ravenml.runs.views import format_metric
+from ravenml.common.formatting import format_number
 
 
 def score_table(metrics: Mapping[str, Any]) -> list[str]:
     """The final scores of a training, a row each: those on the validation images if there are any."""
     names = select_metrics(metrics)
     width = max(map(len, names), default=0)
-    return [f"{name:{width}}  {format_metric(metrics[name]):>8}" for name in names]
+    return [f"{name:{width}}  {format_number(metrics[name]):>8}" for name in names]
 
 
 def fold_table(summary: Mapping[str, Any], width: int | None = None) -> list[str]:
@@ -27,9 +27,9 @@ def fold_table(summary: Mapping[str, Any], width: int | None = None) -> list[str
     room = len(folds) if width is None else max(0, (width - longest - 33) // 9)
     rows = [["", *(f"fold {one['fold']}" for one in folds[:room]), "mean", "std", "out of fold"]]
     for name in names:
-        cells = [format_metric(one.get("metrics", {}).get(name)) for one in folds[:room]]
-        mean, std = format_metric(summary["mean"].get(name)), format_metric(summary["std"].get(name))
-        rows.append([name, *cells, mean, std, format_metric(scores.get(name))])
+        cells = [format_number(one.get("metrics", {}).get(name)) for one in folds[:room]]
+        mean, std = format_number(summary["mean"].get(name)), format_number(summary["std"].get(name))
+        rows.append([name, *cells, mean, std, format_number(scores.get(name))])
     lines = align(rows) if names else ["No scores were reported."]
     if names and room < len(folds):
         lines.append(f"{len(folds)} folds; each of them stands in summary.json.")

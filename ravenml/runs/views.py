@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, TextIO
 
-from ravenml.common.formatting import format_duration
+from ravenml.common.formatting import format_duration, format_number
 from ravenml.runs.progress import RunProgress, Series, main_metrics
 
 _BAR = 24  # columns
@@ -113,7 +113,7 @@ def live_line(run: RunProgress, width: int) -> str:
     where = f"epoch {epochs.current}/{epochs.total}" if epochs else current_subtask(run) or "starting"
     within = f"iteration {iterations.current}/{iterations.total}" if iterations else ""
     scores = "  ".join(
-        f"{name} {format_metric(value)}" for name, value in main_metrics(run.metrics, 3).items()
+        f"{name} {format_number(value)}" for name, value in main_metrics(run.metrics, 3).items()
     )
     parts = {
         "label": run.label or "training",
@@ -176,11 +176,6 @@ def epoch_line(run: RunProgress) -> str:
     parts = [run.label] if run.label else []
     if epochs:
         parts.append(f"epoch {epochs.current}/{epochs.total}")
-    parts += [f"{name} {format_metric(value)}" for name, value in main_metrics(run.metrics).items()]
+    parts += [f"{name} {format_number(value)}" for name, value in main_metrics(run.metrics).items()]
     rate = speed(run) if epochs and epochs.current < epochs.total else ""
     return "  ".join([*parts, rate] if rate else parts)
-
-
-def format_metric(value: Any) -> str:
-    """A metric in few letters; ``-`` where there is none."""
-    return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -11,6 +11,8 @@ import traceback
 from enum import Enum
 from typing import Any
 
+from ravenml.common.formatting import utc_timestamp
+
 TRACE = 5
 
 
@@ -45,9 +47,7 @@ class JsonFormatter(logging.Formatter):
         """The line, without its end."""
         extra = {name: value for name, value in vars(record).items() if name not in _USUAL}
         line: dict[str, Any] = {"message": record.getMessage(), **extra}
-        line["timestamp"] = (
-            time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
-        )
+        line["timestamp"] = utc_timestamp(record.created)
         line["level"] = record.levelname.lower()
         if record.exc_info and record.exc_info[0] is not None:
             line["stack"] = "".join(traceback.format_exception(*record.exc_info)).splitlines()

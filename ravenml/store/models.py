@@ -196,7 +196,7 @@ def push_file(store: Store, file: Path, plugin: str | None, name: str | None, tr
             f"{file}: its config.json has no `out_classes`, without which it cannot predict; "
             "store it with --transfer-only to start trainings from it."
         )
-    model_id, now = new_id(), utc_timestamp(timespec="milliseconds")
+    model_id, now = new_id(), utc_timestamp()
     metadata: dict[str, Any] = {
         "v": SCHEMA,
         "id": model_id,
@@ -241,7 +241,7 @@ def remove_model(store: Store, model_id: str) -> int:
 
 def _read_row(store: Store, entry: Entry) -> Model:
     model_id = entry.key[len(METADATA) : -len(".json")]
-    written = utc_timestamp(entry.modified)
+    written = utc_timestamp(entry.modified, milliseconds=False)
     try:
         metadata = read_metadata(store, model_id)
     except RavenError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ravenml.common.formatting import format_size, local_time
+from ravenml.common.formatting import format_number, format_size, local_time
 from ravenml.store.base import Entry, Store
 from ravenml.store.models import Model
 from ravenml.store.results import extras_prefix
@@ -61,9 +61,5 @@ def details(
         lines.append(f"{'Beside it:':10s} {extras_prefix(model_id)} ({len(extras)} files, {total})")
     metrics = metadata.get("metrics") or {}
     if metrics:
-        lines += ["", *(f"{name:32s} {_number(value)}" for name, value in metrics.items())]
+        lines += ["", *(f"{name:32s} {format_number(value)}" for name, value in metrics.items())]
     return lines
-
-
-def _number(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import to_jsonable, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.events import utc_timestamp
 from ravenml.runs.run import Run
 from ravenml.runs.secrets import redact
 from ravenml.runs.upload import store_run

@@ -45,6 +45,7 @@ def test_an_event_carries_schema_attempt_sequence_and_time(tmp_path: Path) -> No
 
 def test_time_is_utc_with_milliseconds() -> None:
     assert utc_timestamp(1553598844.5774) == "2019-03-26T11:14:04.577Z"
+    assert utc_timestamp(1553598844.5774, milliseconds=False) == "2019-03-26T11:14:04Z"
 
 
 def test_the_next_writer_ends_a_torn_line_and_counts_on(tmp_path: Path) -> None:

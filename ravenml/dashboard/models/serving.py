@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import read_json, write_json
 from ravenml.config.home import home
 from ravenml.dashboard import processes
 from ravenml.errors import RavenError
-from ravenml.runs.events import utc_timestamp
 from ravenml.runs.lock import is_held
 from ravenml.store.ids import new_id
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ravenml.common.formatting import format_number
 from ravenml.config.home import runs_dir
 from ravenml.dashboard.charts import PERIOD, Charts, Source, fold_folders
 from ravenml.dashboard.controls import link, table
@@ -15,7 +16,6 @@ from ravenml.runs.comparison import Comparison, compare
 from ravenml.runs.curves import as_number
 from ravenml.runs.record import UNDER_WAY, read_record, status
 from ravenml.runs.tables import select_metrics
-from ravenml.runs.views import format_metric
 
 _MOST = 24  # runs that are compared; more lines than that nobody tells apart
 
@@ -141,6 +141,6 @@ def _marked(name: str, values: list[Any]) -> list[Any]:
         return lambda: ui.label(text).classes("strong")
 
     return [
-        bold(format_metric(value)) if number is not None and number == best else format_metric(value)
+        bold(format_number(value)) if number is not None and number == best else format_number(value)
         for value, number in zip(values, numbers, strict=True)
     ]

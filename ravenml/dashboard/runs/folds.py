@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ravenml.common.formatting import format_number
 from ravenml.dashboard.controls import link, table
 from ravenml.dashboard.drawing import COLOURS
 from ravenml.dashboard.runs.state import State
 from ravenml.runs.curves import as_number
 from ravenml.runs.tables import select_metrics
-from ravenml.runs.views import format_metric
 
 _BOXES = 16  # metrics that are drawn
 
@@ -45,9 +45,9 @@ def build(state: State) -> None:
     head = ["", *(f"fold {one.get('fold')}" for one in folds), "mean", "std", "out of fold"]
     rows: list[list[Any]] = []
     for name in names:
-        cells = [format_metric((one.get("metrics") or {}).get(name)) for one in folds]
-        spread = [format_metric((summary.get(kind) or {}).get(name)) for kind in ("mean", "std")]
-        rows.append([name, *cells, *spread, format_metric(out.get(name))])
+        cells = [format_number((one.get("metrics") or {}).get(name)) for one in folds]
+        spread = [format_number((summary.get(kind) or {}).get(name)) for kind in ("mean", "std")]
+        rows.append([name, *cells, *spread, format_number(out.get(name))])
     table(head, rows)
     missing = summary.get("out_of_fold_missing")
     if missing:

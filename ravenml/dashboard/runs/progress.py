@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ravenml.common.formatting import format_duration, parse_timestamp
+from ravenml.common.formatting import format_duration, format_number, parse_timestamp
 from ravenml.common.io import read_json
 from ravenml.dashboard.charts import fold_folders
 from ravenml.runs import layout
 from ravenml.runs.progress import RunProgress, main_metrics
-from ravenml.runs.views import current_subtask, format_metric
+from ravenml.runs.views import current_subtask
 
 
 class ProgressBars:
@@ -76,7 +76,7 @@ def describe_progress(watched: RunProgress) -> str:
         left = watched.seconds_left()
         if left is not None and left >= 1:
             parts.append(f"{format_duration(left)} left")
-    parts += [f"{name} {format_metric(value)}" for name, value in main_metrics(watched.metrics, 3).items()]
+    parts += [f"{name} {format_number(value)}" for name, value in main_metrics(watched.metrics, 3).items()]
     return "  ·  ".join(part for part in parts if part)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ravenml.common.formatting import utc_timestamp
 from ravenml.config.home import cache_dir, home
-from ravenml.runs.events import utc_timestamp
 from ravenml.runs.process.tfevents import EventFile, Picture, Scalar
 from ravenml.runs.run import Run
 
