@@ -26,8 +26,7 @@ from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.runs.events import EventReader
 from ravenml.sly.paths import TaskPaths, dir_empty, get_directory_size
-from ravenml.sly.progress import Progress, report_inference_finished, report_metrics_validation
-from ravenml.sly.sly_logger import logger
+from ravenml.sly.reporting import Progress, logger, report_inference_finished, report_metrics_validation
 from ravenml.sly.trainer import TrainCheckpoints
 from ravenml.store.model_state import CONFIG, unpack_model
 

@@ -9,42 +9,53 @@ import importlib
 from typing import Any
 
 _NAMES = {
-    "sly_logger": ("logger", "EventType", "add_default_logging_into_file", "add_logger_handler"),
-    "progress": (
+    "reporting": (
+        "EventType",
         "Progress",
+        "add_default_logging_into_file",
+        "add_logger_handler",
         "epoch_float",
+        "logger",
+        "main_wrapper",
         "report_checkpoint_saved",
         "report_inference_finished",
         "report_metrics_training",
         "report_metrics_validation",
     ),
-    "wrapper": ("main_wrapper",),
     "paths": ("TaskPaths",),
     "project": ("Dataset", "OpenMode", "Project", "read_single_project"),
-    "annotation": ("ANN_EXT", "Annotation", "Label"),
-    "classes": (
+    "project_meta": (
         "ObjClass",
         "ObjClassCollection",
+        "ProjectMeta",
         "Tag",
         "TagCollection",
         "TagMeta",
         "TagMetaCollection",
         "TagValueType",
     ),
-    "project_meta": ("ProjectMeta",),
-    "geometry": ("Bitmap", "Point", "PointLocation", "Polygon", "Polyline", "Rectangle"),
-    "opaque_geometry": ("AnyGeometry", "MultichannelBitmap"),
+    "annotation": ("ANN_EXT", "Annotation", "Label"),
+    "geometry": (
+        "AnyGeometry",
+        "Bitmap",
+        "MultichannelBitmap",
+        "Point",
+        "PointLocation",
+        "Polygon",
+        "Polyline",
+        "Rectangle",
+    ),
     "trainer": ("SuperviselyModelTrainer", "TrainCheckpoints"),
-    "inference_single_image": ("SingleImageInferenceBase",),
-    "inference_batch": ("BatchInferenceApplier",),
-    "deploy": ("ModelDeploy",),
-    "inference_modes": (
+    "inference": (
+        "BatchInferenceApplier",
         "InfModeBboxes",
         "InfModeFullImage",
         "InfModeRoi",
         "InfModeSlidingWindowDetection",
         "InfModeSlidingWindowSegmentation",
+        "SingleImageInferenceBase",
     ),
+    "deploy": ("ModelDeploy",),
 }
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -11,10 +11,8 @@ import numpy as np
 
 from ravenml.data.annotation import parse_size, shape_kind
 from ravenml.data.images import read_image
-from ravenml.sly.classes import ObjClass, Tag, TagCollection, accepts_geometry
-from ravenml.sly.geometry import Geometry, Rectangle, Size
-from ravenml.sly.opaque_geometry import MultichannelBitmap, OtherGeometry, geometry_type
-from ravenml.sly.project_meta import ProjectMeta
+from ravenml.sly.geometry import Geometry, MultichannelBitmap, OtherGeometry, Rectangle, Size, geometry_type
+from ravenml.sly.project_meta import ObjClass, ProjectMeta, Tag, TagCollection, accepts_geometry
 
 ANN_EXT = ".json"
 _SHAPE = ("bitmap", "points", "geometryType", "shape")  # the fields that tell an object's shape

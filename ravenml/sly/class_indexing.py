@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.common.io import read_json
-from ravenml.sly.classes import ObjClass, ObjClassCollection
 from ravenml.sly.geometry import Bitmap, Geometry
+from ravenml.sly.project_meta import ObjClass, ObjClassCollection
 
 BACKGROUND = "background"
 NEUTRAL = "neutral"

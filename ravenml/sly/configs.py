@@ -1,9 +1,32 @@
-"""Configs that are laid over defaults."""
+"""Configs of plugins: the names of their fields, defaults that they are laid over, files, and GPUs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from ravenml.common.io import read_json, write_json
+
+SETTINGS = "settings"
+MODEL = "model"
+MODE = "mode"
+INPUT_SIZE = "input_size"
+HEIGHT = "height"
+WIDTH = "width"
+BATCH_SIZE = "batch_size"
+DATASET_TAGS = "dataset_tags"
+EPOCHS = "epochs"
+LOSS = "loss"
+LR = "lr"
+TRAIN = "train"
+VAL = "val"
+VAL_EVERY = "val_every"
+WEIGHTS_INIT_TYPE = "weights_init_type"
+GPU_DEVICE = "gpu_device"
+CLASS_TITLE_TO_IDX = "class_title_to_idx"
+CLASSES = "classes"
 
 
 def update_recursively(lhs: dict[str, Any], rhs: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,3 +64,19 @@ class AlwaysPassingConfigValidator:
 
 class JsonConfigValidator(AlwaysPassingConfigValidator):
     """A base for validators that a plugin brings; by itself it finds every config usable."""
+
+
+def load_json_file(filename: str) -> Any:
+    """Read a file of JSON."""
+    return read_json(Path(filename))
+
+
+def dump_json_file(data: Any, filename: str, indent: int = 4) -> None:
+    """Write a file of JSON, whole or not at all."""
+    write_json(Path(filename), data)
+
+
+def remap_gpu_devices(in_device_ids: Sequence[int]) -> list[int]:
+    """Show the program only these GPUs; their new numbers, counted from 0."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, in_device_ids))
+    return list(range(len(in_device_ids)))

@@ -9,11 +9,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ravenml.common.io import read_json
-from ravenml.sly.constants import MODE
-from ravenml.sly.inference_modes import PluginNetwork
-from ravenml.sly.inference_single_image import SingleImageInferenceBase
+from ravenml.sly.configs import MODE
+from ravenml.sly.inference import PluginNetwork, SingleImageInferenceBase
 from ravenml.sly.paths import TaskPaths
-from ravenml.sly.sly_logger import EventType, logger
+from ravenml.sly.reporting import EventType, logger
 
 if TYPE_CHECKING:
     from ravenml.serve.loaded_model import ServedModel

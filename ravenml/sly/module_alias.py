@@ -14,65 +14,42 @@ from types import ModuleType
 
 from ravenml import sly
 
-# Each module's name below supervisely_lib, and where its names come from.
-MODULES: dict[str, tuple[str, ...]] = {
-    "_utils": (),
-    "annotation": (),
-    "annotation.annotation": ("annotation", "classes"),
-    "annotation.label": ("annotation",),
-    "annotation.obj_class": ("classes",),
-    "annotation.obj_class_collection": ("classes",),
-    "annotation.tag": ("classes",),
-    "annotation.tag_collection": ("classes",),
-    "annotation.tag_meta": ("classes",),
-    "annotation.tag_meta_collection": ("classes",),
-    "function_wrapper": ("wrapper",),
-    "geometry": (),
-    "geometry.bitmap": ("geometry",),
-    "geometry.geometry": ("geometry",),
-    "geometry.multichannel_bitmap": ("opaque_geometry",),
-    "geometry.point": ("geometry",),
-    "geometry.polygon": ("geometry",),
-    "geometry.polyline": ("geometry",),
-    "geometry.rectangle": ("geometry",),
-    "imaging": (),
-    "imaging.image": ("image",),
-    "io": (),
-    "io.env": ("env",),
-    "io.fs": ("paths",),
-    "io.json": ("json_files",),
-    "nn": (),
-    "nn.config": ("configs",),
-    "nn.dataset": ("samples",),
-    "nn.hosted": (),
-    "nn.hosted.class_indexing": ("class_indexing",),
-    "nn.hosted.constants": ("constants",),
-    "nn.hosted.deploy": ("deploy",),
-    "nn.hosted.inference_batch": ("inference_batch",),
-    "nn.hosted.inference_modes": ("inference_modes",),
-    "nn.hosted.inference_single_image": ("inference_single_image",),
-    "nn.hosted.pytorch": (),
-    "nn.hosted.pytorch.constants": ("pytorch.constants",),
-    "nn.hosted.pytorch.inference_applier": ("pytorch.applier",),
-    "nn.hosted.pytorch.trainer": ("pytorch.trainer",),
-    "nn.hosted.trainer": ("trainer", "constants"),
-    "nn.pytorch": (),
-    "nn.pytorch.cuda": ("pytorch.cuda",),
-    "nn.pytorch.dataset": ("pytorch.dataset",),
-    "nn.pytorch.inference": ("pytorch.inference",),
-    "nn.pytorch.metrics": ("pytorch.metrics",),
-    "nn.pytorch.weights": ("pytorch.weights",),
-    "nn.raw_to_labels": ("raw_to_labels",),
-    "nn.training": (),
-    "nn.training.eval_planner": ("eval_planner",),
-    "project": (),
-    "project.project": ("project",),
-    "project.project_meta": ("project_meta",),
-    "sly_logger": ("sly_logger",),
-    "task": (),
-    "task.paths": ("paths",),
-    "task.progress": ("progress",),
+# Each of our modules, and the modules below supervisely_lib that show its names.
+_SHOWN = {
+    "annotation": "annotation.annotation annotation.label",
+    "class_indexing": "nn.hosted.class_indexing",
+    "configs": "io.env io.json nn.config nn.hosted.constants nn.hosted.trainer",
+    "deploy": "nn.hosted.deploy",
+    "geometry": "geometry.bitmap geometry.geometry geometry.multichannel_bitmap geometry.point "
+    "geometry.polygon geometry.polyline geometry.rectangle",
+    "image": "imaging.image",
+    "inference": "nn.hosted.inference_batch nn.hosted.inference_modes nn.hosted.inference_single_image "
+    "nn.raw_to_labels",
+    "paths": "io.fs task.paths",
+    "project": "project.project",
+    "project_meta": "annotation.annotation annotation.obj_class annotation.obj_class_collection "
+    "annotation.tag annotation.tag_collection annotation.tag_meta annotation.tag_meta_collection "
+    "project.project_meta",
+    "pytorch": "nn.hosted.pytorch.constants nn.hosted.pytorch.inference_applier nn.hosted.pytorch.trainer "
+    "nn.pytorch.cuda nn.pytorch.dataset nn.pytorch.inference nn.pytorch.metrics nn.pytorch.weights",
+    "reporting": "function_wrapper sly_logger task.progress",
+    "samples": "nn.dataset",
+    "trainer": "nn.hosted.trainer nn.training.eval_planner",
 }
+
+
+def _list_modules() -> dict[str, list[str]]:
+    """Each module's name below supervisely_lib, and ours that it shows; packages show none."""
+    found: dict[str, list[str]] = {"_utils": []}
+    for ours, names in _SHOWN.items():
+        for name in names.split():
+            found.setdefault(name, []).append(ours)
+            while name := name.rpartition(".")[0]:
+                found.setdefault(name, [])
+    return found
+
+
+MODULES = _list_modules()
 
 
 class _Modules(MetaPathFinder, Loader):

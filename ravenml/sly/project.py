@@ -17,8 +17,7 @@ from ravenml.data.layout import Item, find_items
 from ravenml.data.writing import META, ProjectWriter, place_image
 from ravenml.errors import InputError
 from ravenml.sly.annotation import Annotation
-from ravenml.sly.collection import Collection
-from ravenml.sly.project_meta import ProjectMeta
+from ravenml.sly.project_meta import Collection, ProjectMeta
 
 
 class OpenMode(Enum):

@@ -1,11 +1,345 @@
-"""A project's ``meta.json`` as plugin authors know it."""
+"""A project's ``meta.json`` as plugin authors know it: classes and tags.
+
+Nothing is changed: each method gives a new object.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Generic, Protocol, Self, TypeVar
 
-from ravenml.sly.classes import ObjClass, ObjClassCollection, TagMeta, TagMetaCollection
+from ravenml.sly.geometry import AnyGeometry, Geometry, OtherGeometry, geometry_type
+
+
+class Named(Protocol):
+    """Something with a name."""
+
+    @property
+    def name(self) -> str:
+        """Under which it is found."""
+        ...
+
+    def to_json(self) -> Any:
+        """As JSON."""
+        ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Collection(Generic[T]):
+    """Things by name, in order.
+
+    Attributes:
+        unique: whether a name may be there only once.
+    """
+
+    unique = True
+
+    def __init__(self, items: Iterable[T] | None = None) -> None:
+        self._items: list[T] = []
+        for item in items or ():
+            if self.unique and self.has_key(item.name):
+                raise KeyError(f"{item.name!r} is there already.")
+            self._items.append(item)
+
+    def get(self, key: str, default: T | None = None) -> T | None:
+        """The (first) thing of that name."""
+        return next((item for item in self._items if item.name == key), default)
+
+    def has_key(self, key: str) -> bool:
+        """Whether something of that name is there."""
+        return self.get(key) is not None
+
+    def keys(self) -> list[str]:
+        """The names."""
+        return [item.name for item in self._items]
+
+    def items(self) -> list[T]:
+        """The things."""
+        return list(self._items)
+
+    def add(self, item: T) -> Self:
+        """With one more."""
+        return type(self)([*self._items, item])
+
+    def add_items(self, items: Iterable[T]) -> Self:
+        """With some more."""
+        return type(self)([*self._items, *items])
+
+    def remove_items(self, names: Iterable[str]) -> Self:
+        """Without those of these names."""
+        gone = set(names)
+        return type(self)(item for item in self._items if item.name not in gone)
+
+    def merge(self, other: Collection[T]) -> Self:
+        """With what another has beyond this one.
+
+        Raises:
+            ValueError: both have something of one name that is not the same.
+        """
+        for item in other:
+            mine = self.get(item.name)
+            if mine is not None and mine != item:
+                raise ValueError(f"{item.name!r} is there in both, but is not the same.")
+        return self.add_items(item for item in other if not self.has_key(item.name))
+
+    def clone(self) -> Self:
+        """The same."""
+        return type(self)(self._items)
+
+    def to_json(self) -> list[Any]:
+        """As a list of JSON objects."""
+        return [item.to_json() for item in self._items]
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._items
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._items == other._items
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._items!r})"
+
+
+Color = list[int]  # red, green, blue
+
+
+class ObjClass:
+    """A class of objects.
+
+    Args:
+        name: its title.
+        geometry_type: the shape that its objects have: ``Bitmap``, ``Polygon``, ``Rectangle``, …
+        color: red, green and blue, 0 to 255; without one, a colour that follows from the name.
+        rest: what else ``meta.json`` says.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        geometry_type: type[Geometry],
+        color: Sequence[int] | None = None,
+        rest: dict[str, Any] | None = None,
+    ) -> None:
+        self.name, self.geometry_type = name, geometry_type
+        self._color = list(color) if color is not None else _default_color(name)
+        self._rest = rest or {}
+
+    @property
+    def color(self) -> Color:
+        """Red, green and blue."""
+        return list(self._color)
+
+    @property
+    def shape(self) -> str:
+        """The shape as JSON calls it."""
+        known = self.geometry_type is not OtherGeometry
+        return self.geometry_type.geometry_name() if known else str(self._rest.get("shape", "any"))
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ObjClass:
+        """Read an entry of ``meta.json``."""
+        shape = str(data.get("shape", "any"))
+        return cls(data["title"], geometry_type(shape), _rgb(data.get("color")), data)
+
+    def to_json(self) -> dict[str, Any]:
+        """As an entry of ``meta.json``."""
+        fields = {"title": self.name, "shape": self.shape, "color": _hex(self._color)}
+        return {"geometry_config": {}, **self._rest, **fields}
+
+    def clone(
+        self,
+        name: str | None = None,
+        geometry_type: type[Geometry] | None = None,
+        color: Sequence[int] | None = None,
+    ) -> ObjClass:
+        """The same with something changed."""
+        rest = {key: value for key, value in self._rest.items() if key != "id"}
+        return ObjClass(name or self.name, geometry_type or self.geometry_type, color or self.color, rest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ObjClass) and (self.name, self.shape) == (other.name, other.shape)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.shape))
+
+    def __repr__(self) -> str:
+        return f"ObjClass({self.name!r}, {self.shape})"
+
+
+class TagValueType:
+    """What a tag's value may be."""
+
+    NONE = "none"
+    ANY_STRING = "any_string"
+    ANY_NUMBER = "any_number"
+    ONEOF_STRING = "oneof_string"
+
+
+class TagMeta:
+    """A tag for images and objects; ``possible_values`` are those of ``ONEOF_STRING``."""
+
+    def __init__(
+        self,
+        name: str,
+        value_type: str = TagValueType.NONE,
+        possible_values: Sequence[str] | None = None,
+        color: Sequence[int] | None = None,
+        rest: dict[str, Any] | None = None,
+    ) -> None:
+        self.name, self.value_type = name, value_type
+        self.possible_values = list(possible_values) if possible_values is not None else None
+        self.color = list(color) if color is not None else _default_color(name)
+        self._rest = rest or {}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any] | str) -> TagMeta:
+        """Read an entry of ``meta.json``; older projects have bare names."""
+        if isinstance(data, str):
+            return cls(data)
+        kind = str(data.get("value_type", TagValueType.NONE))
+        return cls(data["name"], kind, data.get("values"), _rgb(data.get("color")), data)
+
+    def to_json(self) -> dict[str, Any]:
+        """As an entry of ``meta.json``."""
+        fields = {"name": self.name, "value_type": self.value_type, "color": _hex(self.color)}
+        values = {} if self.possible_values is None else {"values": self.possible_values}
+        return {**self._rest, **fields, **values}
+
+    def clone(self, name: str | None = None) -> TagMeta:
+        """The same under another name."""
+        rest = {key: value for key, value in self._rest.items() if key != "id"}
+        return TagMeta(name or self.name, self.value_type, self.possible_values, self.color, rest)
+
+    def __eq__(self, other: object) -> bool:
+        mine = (self.name, self.value_type)
+        return isinstance(other, TagMeta) and mine == (other.name, other.value_type)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.value_type))
+
+    def __repr__(self) -> str:
+        return f"TagMeta({self.name!r}, {self.value_type})"
+
+
+class Tag:
+    """A tag that an image or an object has.
+
+    Raises:
+        ValueError: the value is not of the kind that ``meta`` asks for.
+    """
+
+    def __init__(self, meta: TagMeta, value: Any = None, rest: dict[str, Any] | None = None) -> None:
+        value = value.item() if hasattr(value, "item") else value
+        kinds: dict[str, Any] = {
+            TagValueType.NONE: type(None),
+            TagValueType.ANY_NUMBER: int | float,
+            TagValueType.ANY_STRING: str,
+            TagValueType.ONEOF_STRING: str,
+        }
+        if not isinstance(value, kinds.get(meta.value_type, object)):
+            raise ValueError(f"The tag {meta.name!r} takes {meta.value_type}, not {value!r}.")
+        if meta.value_type == TagValueType.ONEOF_STRING and value not in (meta.possible_values or [value]):
+            raise ValueError(f"The tag {meta.name!r} takes one of {meta.possible_values}, not {value!r}.")
+        self.meta, self.value, self._rest = meta, value, rest or {}
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.meta.name
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any] | str, tag_metas: TagMetaCollection) -> Tag:
+        """Read a tag; older annotations have bare names."""
+        if isinstance(data, str):
+            return cls(tag_metas.get(data) or TagMeta(data))
+        meta = tag_metas.get(data["name"])
+        if meta is None:
+            raise ValueError(f'The tag "{data["name"]}" is not in meta.json; add it there.')
+        return cls(meta, data.get("value"), data)
+
+    def to_json(self) -> dict[str, Any]:
+        """As annotations hold it."""
+        return {**self._rest, "name": self.name, "value": self.value}
+
+    def clone(self, meta: TagMeta | None = None, value: Any = None) -> Tag:
+        """The same with something changed."""
+        return Tag(meta or self.meta, self.value if value is None else value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tag) and (self.meta, self.value) == (other.meta, other.value)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Tag({self.name!r}, {self.value!r})"
+
+
+class ObjClassCollection(Collection[ObjClass]):
+    """Classes by name, in order."""
+
+    @classmethod
+    def from_json(cls, data: Iterable[dict[str, Any]]) -> Self:
+        """Read ``classes`` of a ``meta.json`` or a ``config.json``."""
+        return cls(ObjClass.from_json(entry) for entry in data)
+
+
+class TagMetaCollection(Collection[TagMeta]):
+    """Tags' metas by name, in order."""
+
+    @classmethod
+    def from_json(cls, data: Iterable[dict[str, Any] | str]) -> Self:
+        """Read ``tags`` of a ``meta.json``; the first of a name counts."""
+        metas = [TagMeta.from_json(entry) for entry in data]
+        return cls(
+            {meta.name: meta for meta in reversed(metas)}[name]
+            for name in dict.fromkeys(m.name for m in metas)
+        )
+
+
+class TagCollection(Collection[Tag]):
+    """Tags in order; a name may be there more than once."""
+
+    unique = False
+
+    @classmethod
+    def from_json(cls, data: Iterable[dict[str, Any] | str], tag_metas: TagMetaCollection) -> Self:
+        """Read ``tags`` of an annotation."""
+        return cls(Tag.from_json(entry, tag_metas) for entry in data or ())
+
+    def get_all(self, key: str) -> list[Tag]:
+        """All tags of a name."""
+        return [tag for tag in self if tag.name == key]
+
+
+def accepts_geometry(obj_class: ObjClass, geometry: Geometry) -> bool:
+    """Whether an object of a class may have a shape."""
+    return obj_class.geometry_type in (AnyGeometry, type(geometry))
+
+
+def _rgb(color: Any) -> Color | None:
+    if isinstance(color, str) and len(color) == 7 and color.startswith("#"):
+        return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+    return list(color) if isinstance(color, list | tuple) else None
+
+
+def _hex(color: Sequence[int]) -> str:
+    return "#{:02X}{:02X}{:02X}".format(*color)
+
+
+def _default_color(name: str) -> Color:
+    """A colour that a name always gets, neither black nor white."""
+    return [40 + (zlib.crc32(name.encode()) >> shift) % 180 for shift in (0, 8, 16)]
 
 
 class ProjectMeta:

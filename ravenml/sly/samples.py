@@ -13,7 +13,7 @@ from ravenml.sly import image as images
 from ravenml.sly.annotation import Annotation
 from ravenml.sly.project import Project
 from ravenml.sly.project_meta import ProjectMeta
-from ravenml.sly.sly_logger import logger
+from ravenml.sly.reporting import logger
 
 Sample = tuple[str, str]  # an image's path and its annotation's
 

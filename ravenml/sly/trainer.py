@@ -1,4 +1,4 @@
-"""The base of trainings: what is asked of a plugin, in which order, and what is done for it.
+"""The base of trainings: what a plugin must provide, in which order, and what is done for it.
 
 Nothing here knows a framework.
 """
@@ -13,10 +13,8 @@ from typing import Any
 
 from ravenml.common.io import read_json
 from ravenml.sly import class_indexing, paths
-from ravenml.sly.classes import ObjClassCollection
-from ravenml.sly.configs import update_recursively
-from ravenml.sly.constants import CLASS_TITLE_TO_IDX as TITLES
-from ravenml.sly.constants import (
+from ravenml.sly.configs import CLASS_TITLE_TO_IDX as TITLES
+from ravenml.sly.configs import (
     CLASSES,
     DATASET_TAGS,
     HEIGHT,
@@ -24,14 +22,36 @@ from ravenml.sly.constants import (
     SETTINGS,
     WEIGHTS_INIT_TYPE,
     WIDTH,
+    dump_json_file,
+    update_recursively,
 )
 from ravenml.sly.geometry import Rectangle
-from ravenml.sly.json_files import dump_json_file
 from ravenml.sly.paths import TaskPaths
-from ravenml.sly.progress import report_checkpoint_saved
 from ravenml.sly.project import read_single_project
+from ravenml.sly.project_meta import ObjClassCollection
+from ravenml.sly.reporting import logger, report_checkpoint_saved
 from ravenml.sly.samples import Sample, samples_by_tags
-from ravenml.sly.sly_logger import logger
+
+VAL_EVERY = "val_every"
+
+
+class EvalPlanner:
+    """Plans validations every ``val_every`` epochs, fractions allowed, and at the end."""
+
+    def __init__(self, epochs: int, val_every: float) -> None:
+        self.epochs, self.val_every = epochs, val_every
+        self._done = 0
+
+    def need_validation(self, epoch_flt: float) -> bool:
+        """Whether it is time, at a moment in epochs."""
+        nearly = 1e-9 * max(1.0, epoch_flt)
+        planned = int((epoch_flt + nearly) / self.val_every)
+        last = epoch_flt + nearly >= self.epochs and self.epochs % self.val_every > nearly
+        return planned + last > self._done
+
+    def validation_performed(self) -> None:
+        """It was done."""
+        self._done += 1
 
 
 class TrainCheckpoints:

@@ -14,9 +14,7 @@ from sly_support import events, needs_bwrap, only_run
 
 from ravenml.data.masks import draw_mask
 from ravenml.data.project import Project
-from ravenml.sly.pytorch.inference import infer_per_pixel_scores_single_image
-from ravenml.sly.pytorch.metrics import MultiClassAccuracy
-from ravenml.sly.pytorch.weights import WeightsRW
+from ravenml.sly.pytorch import MultiClassAccuracy, WeightsRW, infer_per_pixel_scores_single_image
 
 torch = pytest.importorskip("torch")
 PLUGIN = Path(__file__).parent / "plugins" / "pytorch"

@@ -22,10 +22,10 @@ from ravenml.data.masks import draw_mask
 from ravenml.data.project import Project
 from ravenml.runs.output_parser import OutputParser
 from ravenml.sly.class_indexing import CONTINUE_TRAINING, TRANSFER_LEARNING, create_segmentation_classes
-from ravenml.sly.eval_planner import EvalPlanner
 from ravenml.sly.geometry import Geometry
+from ravenml.sly.inference import DetectionNetworkPrediction, detection_preds_to_sly_rects
 from ravenml.sly.module_alias import MODULES
-from ravenml.sly.raw_to_labels import DetectionNetworkPrediction, detection_preds_to_sly_rects
+from ravenml.sly.trainer import EvalPlanner
 
 SIZE = (24, 30)
 places = st.builds(sly.Point, st.integers(0, SIZE[0] - 1), st.integers(0, SIZE[1] - 1))

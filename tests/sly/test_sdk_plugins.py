@@ -22,13 +22,19 @@ RENAMED = {
     "import ravenml.sly as sly": "import supervisely_lib as sly",
     "ravenml.sly.deploy": "supervisely_lib.nn.hosted.deploy",
     "ravenml.sly.class_indexing": "supervisely_lib.nn.hosted.class_indexing",
-    "ravenml.sly.eval_planner": "supervisely_lib.nn.training.eval_planner",
     "ravenml.sly.samples": "supervisely_lib.nn.dataset",
-    "ravenml.sly.trainer": "supervisely_lib.nn.hosted.trainer",
-    "ravenml.sly.inference_batch": "supervisely_lib.nn.hosted.inference_batch",
-    "ravenml.sly.inference_modes": "supervisely_lib.nn.hosted.inference_modes",
-    "ravenml.sly.inference_single_image": "supervisely_lib.nn.hosted.inference_single_image",
-    "ravenml.sly.raw_to_labels": "supervisely_lib.nn.raw_to_labels",
+    "from ravenml.sly.trainer import EvalPlanner, SuperviselyModelTrainer": """
+from supervisely_lib.nn.hosted.trainer import SuperviselyModelTrainer
+from supervisely_lib.nn.training.eval_planner import EvalPlanner""",
+    """from ravenml.sly.inference import (
+    BatchInferenceApplier,
+    InfModeFullImage,
+    SingleImageInferenceBase,
+""": """from supervisely_lib.nn.hosted.inference_batch import BatchInferenceApplier
+from supervisely_lib.nn.hosted.inference_modes import InfModeFullImage
+from supervisely_lib.nn.hosted.inference_single_image import SingleImageInferenceBase
+from supervisely_lib.nn.raw_to_labels import (
+""",
 }
 
 

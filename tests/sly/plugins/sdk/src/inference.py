@@ -5,10 +5,10 @@ import os
 import numpy as np
 
 import ravenml.sly as sly
-from ravenml.sly.inference_batch import BatchInferenceApplier
-from ravenml.sly.inference_modes import InfModeFullImage
-from ravenml.sly.inference_single_image import SingleImageInferenceBase
-from ravenml.sly.raw_to_labels import (
+from ravenml.sly.inference import (
+    BatchInferenceApplier,
+    InfModeFullImage,
+    SingleImageInferenceBase,
     segmentation_array_to_sly_bitmaps,
     segmentation_scores_to_per_class_labels,
 )

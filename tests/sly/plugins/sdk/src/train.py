@@ -6,9 +6,8 @@ import numpy as np
 
 import ravenml.sly as sly
 from ravenml.sly.class_indexing import TRANSFER_LEARNING
-from ravenml.sly.eval_planner import EvalPlanner
 from ravenml.sly.samples import SlyDataset, ensure_samples_nonempty
-from ravenml.sly.trainer import SuperviselyModelTrainer
+from ravenml.sly.trainer import EvalPlanner, SuperviselyModelTrainer
 
 
 class Trainer(SuperviselyModelTrainer):

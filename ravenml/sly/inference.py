@@ -1,0 +1,429 @@
+"""Running a plugin's network: on one image, in the modes of ``ravenml.infer``, over a whole project."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from ravenml.common.io import read_json
+from ravenml.data.editable_annotation import EditableAnnotation
+from ravenml.data.editable_annotation import Label as Entry
+from ravenml.data.meta import ObjClass as Class
+from ravenml.data.meta import TagMeta as TagName
+from ravenml.infer.modes.catalog import MODES, effective_config, make_mode
+from ravenml.infer.modes.configs import ALL
+from ravenml.infer.modes.interface import Prediction
+from ravenml.sly import image as images
+from ravenml.sly.annotation import Annotation, Label, PixelwiseScoresLabel
+from ravenml.sly.configs import (
+    CLASS_TITLE_TO_IDX,
+    CLASSES,
+    HEIGHT,
+    INPUT_SIZE,
+    MODE,
+    MODEL,
+    SETTINGS,
+    WIDTH,
+    AlwaysPassingConfigValidator,
+    update_recursively,
+)
+from ravenml.sly.configs import GPU_DEVICE as GPU_DEVICE  # plugins import it from here
+from ravenml.sly.geometry import Bitmap, MultichannelBitmap, Point, Rectangle
+from ravenml.sly.paths import TaskPaths
+from ravenml.sly.project import OpenMode, Project, read_single_project
+from ravenml.sly.project_meta import (
+    ObjClass,
+    ObjClassCollection,
+    ProjectMeta,
+    Tag,
+    TagMeta,
+    TagMetaCollection,
+)
+from ravenml.sly.reporting import Progress, logger, report_inference_finished
+
+MATCH_ALL = ALL  # a mode's config: all of the project's or the model's classes
+
+
+class SingleImageInferenceBase:
+    """A network that annotates one image at a time.
+
+    A plugin's class says what ``_construct_and_fill_model`` and ``inference`` do.
+
+    Args:
+        task_model_config: the plugin's own settings; without them, ``model`` of ``task_config.json``.
+
+    Attributes:
+        train_config: the model's ``config.json``.
+        class_title_to_idx: its indices by class title.
+        out_class_mapping: its classes by index; without those that are no output.
+        model_out_meta: the classes and tags that its results have.
+    """
+
+    def __init__(
+        self, task_model_config: Mapping[str, Any] | None = None, _load_model_weights: bool = True
+    ) -> None:
+        given = self._load_task_model_config() if task_model_config is None else deepcopy(task_model_config)
+        self._config = update_recursively(deepcopy(self.get_default_config()), given)
+        self._validate_model_config(self._config)
+        self._load_train_config()
+        if _load_model_weights:
+            self._construct_and_fill_model()
+
+    @staticmethod
+    def get_default_config() -> dict[str, Any]:
+        """The plugin's settings where the task has none."""
+        return {}
+
+    @property
+    def class_title_to_idx_key(self) -> str:
+        """Under which field of the model's ``config.json`` the indices stand."""
+        return CLASS_TITLE_TO_IDX
+
+    @property
+    def train_classes_key(self) -> str:
+        """Under which field of the model's ``config.json`` the classes stand."""
+        return CLASSES
+
+    @property
+    def model_out_meta(self) -> ProjectMeta:
+        """The classes and tags that its results have."""
+        return self._model_out_meta
+
+    def get_out_meta(self) -> ProjectMeta:
+        """The classes and tags that its results have."""
+        return self._model_out_meta
+
+    def inference(self, image: np.ndarray, ann: Annotation) -> Annotation:
+        """Annotate one image, uint8 RGB (height, width, 3), of which ``ann`` is known."""
+        raise NotImplementedError(f"{type(self).__name__} must say what inference does.")
+
+    def inference_image_file(self, image_file: str, ann: Annotation) -> Annotation:
+        """Annotate an image in a file."""
+        return self.inference(images.read(image_file), ann)
+
+    def _construct_and_fill_model(self) -> None:
+        """Make the network and read its weights; a plugin's class begins with calling this one."""
+        Progress("Building model:", 1).iter_done_report()
+
+    def _validate_model_config(self, config: dict[str, Any]) -> None:
+        """Refuse settings, by raising."""
+
+    def _model_out_tags(self) -> TagMetaCollection:
+        """The tags that its results may have."""
+        return TagMetaCollection()
+
+    @staticmethod
+    def _load_task_model_config() -> dict[str, Any]:
+        return dict(read_json(Path(TaskPaths.TASK_CONFIG_PATH)).get(MODEL) or {})
+
+    def _load_raw_model_config_json(self) -> None:
+        self.train_config: dict[str, Any] = read_json(Path(TaskPaths.MODEL_CONFIG_PATH))
+
+    def _load_train_config(self) -> None:
+        self._load_raw_model_config_json()
+        key = self.train_classes_key
+        said = self.train_config[key] if key in self.train_config else self.train_config["out_classes"]
+        known = ObjClassCollection.from_json(said)
+        self.class_title_to_idx: dict[str, int] = self.train_config[self.class_title_to_idx_key]
+        self.out_class_mapping: dict[int, ObjClass] = {
+            index: one
+            for title, index in self.class_title_to_idx.items()
+            if (one := known.get(title)) is not None
+        }
+        self._model_out_meta = ProjectMeta(known, self._model_out_tags())
+        logger.info("The model's classes.", extra={"class_mapping": self.class_title_to_idx})
+
+    def _determine_model_input_size(self) -> None:
+        size = self.train_config[SETTINGS][INPUT_SIZE]
+        self.input_size = (size[HEIGHT], size[WIDTH])
+
+
+def segmentation_array_to_sly_bitmaps(
+    idx_to_class: Mapping[int, ObjClass], pred: np.ndarray, origin: Point | None = None
+) -> list[Label]:
+    """A bitmap for each class that is in a map of class indices (height, width)."""
+    masks = ((known, pred == index) for index, known in idx_to_class.items())
+    return [Label(Bitmap(origin, mask), known) for known, mask in masks if mask.any()]
+
+
+def segmentation_scores_to_per_class_labels(
+    idx_to_class: Mapping[int, ObjClass], segmentation_scores: np.ndarray
+) -> list[Label]:
+    """Each class's scores, from an array (height, width, classes)."""
+    return [
+        PixelwiseScoresLabel(MultichannelBitmap(Point(0, 0), segmentation_scores[:, :, [index]]), known)
+        for index, known in idx_to_class.items()
+    ]
+
+
+class DetectionNetworkPrediction(NamedTuple):
+    """Boxes, (N, 4) of top, left, bottom and right as shares of the image; their scores and class indices."""
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+
+
+def detection_preds_to_sly_rects(
+    idx_to_class: Mapping[int, ObjClass],
+    network_prediction: DetectionNetworkPrediction,
+    img_shape: tuple[int, ...],
+    min_score_threshold: float,
+    score_tag_meta: TagMeta,
+) -> list[Label]:
+    """Rectangles with a tag for their score, of the boxes above a threshold."""
+    boxes = np.asarray(network_prediction.boxes).reshape(-1, 4)
+    scores, indices = (np.asarray(part).ravel() for part in network_prediction[1:])
+    labels = []
+    for box, score, index in zip(boxes, scores, indices, strict=True):
+        if score > min_score_threshold:
+            sides = (round(float(side) * img_shape[axis % 2]) for axis, side in enumerate(box))
+            tag = Tag(score_tag_meta, round(float(score), 4))
+            labels.append(Label(Rectangle(*sides), idx_to_class[int(index)], [tag]))
+    return labels
+
+
+class PluginNetwork:
+    """A plugin's network as the modes want it.
+
+    Attributes:
+        classes: what it knows, in the order in which its scores are given.
+        tags: the tags that its results may have.
+        batch_size: one: it sees one image at a time.
+    """
+
+    batch_size = 1
+
+    def __init__(self, model: SingleImageInferenceBase) -> None:
+        self._model = model
+        self._meta = model.model_out_meta
+        self.classes: Sequence[Class] = [_class(one) for one in self._meta.obj_classes]
+        self.tags: Sequence[TagName] = [_tag(one) for one in self._meta.tag_metas]
+        self._index = {one.title: index for index, one in enumerate(self.classes)}
+
+    def infer(
+        self, images: np.ndarray, documents: Sequence[EditableAnnotation], probabilities: bool = False
+    ) -> list[Prediction]:
+        """Run the network on each image."""
+        return [
+            self._one(image, known, probabilities) for image, known in zip(images, documents, strict=True)
+        ]
+
+    def run(self, images: np.ndarray, probabilities: bool = False) -> list[Prediction]:
+        """Run the network on images of which nothing is known."""
+        return self.infer(images, [EditableAnnotation(image.shape[:2]) for image in images], probabilities)
+
+    def prediction(self, said: Prediction, size: tuple[int, ...], probabilities: bool = False) -> Prediction:
+        """What `run` said about an image is a prediction already."""
+        return said
+
+    def _one(self, image: np.ndarray, known: EditableAnnotation, probabilities: bool) -> Prediction:
+        ann = _annotation(known, image.shape[:2])
+        said = self._model.inference(image, ann)
+        labels = [Entry(label.to_json()) for label in said.labels]
+        scores = self._scores(said) if probabilities else None
+        return Prediction(labels, said.img_tags.to_json(), scores)
+
+    def _scores(self, said: Annotation) -> np.ndarray | None:
+        if not said.pixelwise_scores_labels:
+            return None
+        scores = np.zeros((len(self.classes), *said.img_size), np.float32)
+        for label in said.pixelwise_scores_labels:
+            box = label.geometry.to_bbox()
+            data = label.geometry.data  # type: ignore[attr-defined]
+            box.get_cropped_numpy_slice(scores[self._index[label.obj_class.name]])[:] += data[:, :, 0]
+        return scores
+
+
+class InferenceModeBase:
+    """A mode: where in an image a network is run, and what becomes of what it says.
+
+    Args:
+        config: the mode's config, complete.
+        in_meta: the project's classes and tags.
+        model: the network.
+    """
+
+    _name: ClassVar[str]
+
+    def __init__(
+        self, config: Mapping[str, Any], in_meta: ProjectMeta, model: SingleImageInferenceBase
+    ) -> None:
+        full = effective_config({"name": self._name, **config}, {}, "The inference mode's config")
+        known = [_class(one) for one in in_meta.obj_classes]
+        self._mode = make_mode(full, PluginNetwork(model), known)
+        meta = in_meta
+        for one in self._mode.classes:
+            if not meta.obj_classes.has_key(one.title):
+                entry = {"title": one.title, "shape": one.shape, "color": one.color}
+                meta = meta.add_obj_class(ObjClass.from_json(entry))
+        added = (TagMeta(tag.name, tag.value_type) for tag in self._mode.tags)
+        self._out_meta = meta.add_tag_metas(tag for tag in added if not meta.tag_metas.has_key(tag.name))
+
+    @classmethod
+    def mode_name(cls) -> str:
+        """The mode's name in configs."""
+        return cls._name
+
+    @classmethod
+    def make_default_config(cls, model_result_suffix: str = "") -> dict[str, Any]:
+        """The mode's config with every default filled in; the suffix is added to the model's class names."""
+        return MODES[cls._name].make_default_config(model_result_suffix)
+
+    @property
+    def out_meta(self) -> ProjectMeta:
+        """The classes and tags of the project with the results."""
+        return self._out_meta
+
+    def infer_annotate(self, img: np.ndarray, ann: Annotation) -> Annotation:
+        """The annotation with the network's results added."""
+        document = _document(ann)
+        return Annotation.from_json(self._mode.annotate(img, document).document.to_json(), self._out_meta)
+
+
+class InfModeFullImage(InferenceModeBase):
+    """The whole image at once."""
+
+    _name = "full_image"
+
+
+class InfModeRoi(InferenceModeBase):
+    """One region of the image."""
+
+    _name = "roi"
+
+
+class InfModeBboxes(InferenceModeBase):
+    """The bounding box of every object that is there."""
+
+    _name = "bboxes"
+
+
+class InfModeSlidingWindowSegmentation(InferenceModeBase):
+    """Windows over the image, whose scores are blended."""
+
+    _name = "sliding_window"
+
+
+class InfModeSlidingWindowDetection(InferenceModeBase):
+    """Windows over the image, whose boxes are put together (with non-maximum suppression)."""
+
+    _name = "sliding_window_det"
+
+
+class InferenceModeFactory:
+    """Makes the mode that a config names."""
+
+    mapping: ClassVar[dict[str, type[InferenceModeBase]]] = {
+        mode._name: mode
+        for mode in (
+            InfModeFullImage,
+            InfModeRoi,
+            InfModeBboxes,
+            InfModeSlidingWindowSegmentation,
+            InfModeSlidingWindowDetection,
+        )
+    }
+
+    @classmethod
+    def create(cls, config: Mapping[str, Any], *args: Any, **kwargs: Any) -> InferenceModeBase:
+        """The mode; the further arguments are its own."""
+        return cls.mapping[config["name"]](config, *args, **kwargs)
+
+
+def get_effective_inference_mode_config(
+    task_inference_mode_config: Mapping[str, Any], default_inference_mode_config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the task says, over the plugin's default where that is of the same mode, over the mode's own.
+
+    Raises:
+        InputError: an unknown mode, or a field that is wrong; its path is named.
+    """
+    where = "task_config.json"
+    return effective_config(task_inference_mode_config, default_inference_mode_config, where).model_dump()
+
+
+def _class(one: ObjClass) -> Class:
+    entry = one.to_json()
+    return Class(entry["title"], entry["shape"], entry["color"])
+
+
+def _tag(one: TagMeta) -> TagName:
+    entry = one.to_json()
+    return TagName(entry["name"], entry["value_type"], entry["color"])
+
+
+def _document(ann: Annotation) -> EditableAnnotation:
+    """An annotation as the modes want it."""
+    entry = ann.to_json()
+    labels = tuple(Entry(label, None, number) for number, label in enumerate(entry["objects"]))
+    rest = {name: value for name, value in entry.items() if name not in ("size", "tags", "objects")}
+    return replace(EditableAnnotation(ann.img_size), labels=labels, tags=tuple(entry["tags"]), rest=rest)
+
+
+def _annotation(document: EditableAnnotation, size: tuple[int, ...]) -> Annotation:
+    """What is known of an image or a part of it, as plugins want it."""
+    meta = ProjectMeta(
+        [
+            ObjClass.from_json({"title": title, "shape": "any"})
+            for title in dict.fromkeys(x.title for x in document.labels)
+        ],
+        [TagMeta(name, "any") for name in dict.fromkeys(_names(document))],
+    )
+    return Annotation.from_json({**document.to_json(), "size": {"height": size[0], "width": size[1]}}, meta)
+
+
+def _names(document: EditableAnnotation) -> list[str]:
+    tags = [*document.tags, *(tag for label in document.labels for tag in label.tags)]
+    return [str(tag.get("name")) for tag in tags]
+
+
+class BatchInferenceApplier:
+    """Annotates the task's project with a network, and writes the result as a project into ``results/``.
+
+    Args:
+        single_image_inference: the network.
+        default_inference_mode_config: what the task's ``mode`` is laid over.
+        config_validator: a plugin's own; kept for its sake.
+
+    Raises:
+        InputError: the task's ``mode`` is wrong; the field's path is named.
+    """
+
+    def __init__(
+        self,
+        single_image_inference: SingleImageInferenceBase,
+        default_inference_mode_config: Mapping[str, Any],
+        config_validator: AlwaysPassingConfigValidator | None = None,
+    ) -> None:
+        self._single_image_inference = single_image_inference
+        self._config_validator = config_validator or AlwaysPassingConfigValidator()
+        given = read_json(Path(TaskPaths.TASK_CONFIG_PATH)).get(MODE) or {}
+        self._inference_mode_config = get_effective_inference_mode_config(
+            given, deepcopy(dict(default_inference_mode_config))
+        )
+        self._in_project = read_single_project(TaskPaths.DATA_DIR)
+
+    def run_inference(self) -> None:
+        """Annotate every image and report the end."""
+        mode = InferenceModeFactory.create(
+            self._inference_mode_config, self._in_project.meta, self._single_image_inference
+        )
+        out = Project(os.path.join(TaskPaths.RESULTS_DIR, self._in_project.name), OpenMode.CREATE)
+        out.set_meta(mode.out_meta)
+        progress = Progress("Model applying: ", self._in_project.total_items)
+        for dataset in self._in_project:
+            made = out.create_dataset(dataset.name)
+            for name in dataset:
+                paths = dataset.get_item_paths(name)
+                ann = Annotation.load_json_file(paths.ann_path, self._in_project.meta)
+                annotated = mode.infer_annotate(images.read(paths.img_path), ann)
+                made.add_item_file(name, paths.img_path, annotated)
+                progress.iter_done_report()
+        report_inference_finished()
