@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
@@ -9,6 +10,8 @@ import subprocess
 import sys
 from enum import Enum
 from pathlib import Path
+
+import structure
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 SNAPSHOT = Path(__file__).with_name("api.txt")
@@ -71,6 +74,36 @@ def test_importing_ravenml_loads_nothing() -> None:
     code = "import sys, ravenml; print([m for m in sys.modules if m.startswith('ravenml.')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_our_own_plugins_import_public_names_only() -> None:
+    public = {f"{module}.{name}" for module, name in listed()}
+    public |= {f"ravenml.sly.{name}" for name in sly_names()}
+    private = {
+        f"{path.name}: {name}"
+        for path in sorted(PAGE.parents[1].glob("plugins/*/*/**/*.py"))
+        for name in imported(ast.parse(path.read_text()))
+        if path.parts[-2] != "tests" and name not in public
+    }
+    assert private == set()
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """The names of the core that a file imports; of a module that it imports, the names that it uses."""
+    names: set[str] = set()
+    aliases: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ravenml":
+            for one in node.names:
+                full = f"{node.module}.{one.name}"
+                if full in structure.modules():
+                    aliases[one.asname or one.name] = full
+                else:
+                    names.add(full)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+            names.add(f"{aliases[node.value.id]}.{node.attr}")
+    return names
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from ravenml.errors import InputError
-from ravenml.runs import layout
+from ravenml.runs.layout import MODEL_STATE
 from ravenml.store.model_state import CONFIG, unpack_model
 from ravenml_tf_bbox.predict import BoxPredictor, load
 
@@ -25,7 +25,7 @@ def load_model(path: Path, device: str = "auto") -> BoxPredictor:
     if path.is_dir() and (path / CONFIG).is_file():
         return load(path, device)
     if path.is_dir():
-        path = path / layout.MODEL_STATE
+        path = path / MODEL_STATE
     if not path.exists():
         raise InputError(f"{path} does not exist; name a model-state.tar or the folder of a finished run.")
     with tempfile.TemporaryDirectory(prefix="ravenml-model-") as folder:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.common.io import write_json
+from ravenml.data.classes import BACKGROUND
 from ravenml.infer.evaluation import SCHEMA, make_section
-from ravenml.infer.metrics import BACKGROUND, segmentation_metrics
+from ravenml.infer.metrics import segmentation_metrics
 from ravenml_unet.evaluation import Evaluation
 
 SHOWN = 3  # pictures of the worst images, and of the best
