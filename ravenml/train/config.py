@@ -82,16 +82,31 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     v: int = Field(SCHEMA, le=SCHEMA, description="The schema of this file.")
-    dataset: str | None = None
-    artifact_path: str | None = None
-    overwrite_local: bool = False
-    metadata: Metadata = Metadata.model_validate({})
-    kfold: KFold | None = None
-    split: SplitChoice | None = None
-    split_seed: int = Field(0, ge=0)
-    preset: str | None = None
-    jobs: int = Field(1, ge=1)
-    upload_checkpoints: Literal["all", "best", "none"] | None = None
+    dataset: str | None = Field(None, description="Dataset: a folder or a name (see `raven data list`).")
+    artifact_path: str | None = Field(
+        None, description="Store the result in this folder instead of the configured store."
+    )
+    overwrite_local: bool = Field(
+        False, description="Replace what ravenML wrote into `artifact_path` earlier; nothing else is touched."
+    )
+    metadata: Metadata = Field(
+        Metadata.model_validate({}),
+        description="Stored with the result; further fields of your own may follow.",
+    )
+    kfold: KFold | None = Field(
+        None, description="Train with k-fold cross-validation: true, or a mapping with these fields."
+    )
+    split: SplitChoice | None = Field(
+        None,
+        description="Divide the images in one of these ways.  Default: by image tags where both are used, "
+        "else a random fifth validates.",
+    )
+    split_seed: int = Field(0, ge=0, description="Seed of a random split.")
+    preset: str | None = Field(None, description="Use this preset of the plugin.")
+    jobs: int = Field(1, ge=1, description="Folds to train in parallel.")
+    upload_checkpoints: Literal["all", "best", "none"] | None = Field(
+        None, description="Checkpoints to store with the model.  Default: best."
+    )
     plugin: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("kfold", mode="before")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
@@ -22,7 +22,7 @@ from ravenml.runs.secrets import is_secret
 
 if TYPE_CHECKING:
     from ravenml.plugin.discovery import Plugin
-    from ravenml.train.request import TrainArguments
+    from ravenml.train.request import Request, TrainArguments
     from ravenml.train.settings import Leaf
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -79,6 +79,9 @@ def _run_command(context: click.Context, function: Callable[..., Any]) -> Any:
     if outer is not None and outer.calling:
         return function(outer.input)
     request = outer.request if outer is not None else make_request(train_arguments(context))
+    if outer is None and (file := explicit_options(context).get("write_config")) is not None:
+        _write_config(request, file)
+        context.exit(0)
     if outer is None and (submitted := submit_if_remote(request)) is not None:
         click.echo(f"Sent:      {submitted} to the queue {request.remote}")
         click.echo(f"Follow it: raven runs logs -f {submitted}")
@@ -97,6 +100,30 @@ def _run_command(context: click.Context, function: Callable[..., Any]) -> Any:
         return session.run_whole(call)
     except _CommandFailed as failed:
         raise failed.error from None
+
+
+def _write_config(request: Request, file: str) -> None:
+    """Write the training's config to ``file``, or to the standard output where that is ``-``.
+
+    Raises:
+        InputError: the file exists, and nobody at a terminal says that it may be replaced.
+    """
+    from ravenml.common.io import write_bytes
+    from ravenml.train.config_template import render_config
+
+    config = request.config
+    if request.default_dataset:  # the file must not pin what is configured today
+        config = config.model_copy(update={"dataset": None})
+    model = type(request.settings) if request.settings is not None else None
+    text = render_config(config, request.plugin_name, model, _heading, _ordered_headings)
+    if file == "-":
+        click.echo(text, nl=False)
+        return
+    path = Path(file).expanduser()
+    if path.exists() and not (sys.stdin.isatty() and click.confirm(f"{path} exists; overwrite it?")):
+        raise InputError(f"--write-config: {path} exists; name another file, or delete it first.")
+    write_bytes(path, text.encode())
+    click.echo(f"Config: {path}", err=True)
 
 
 class _CommandFailed(RavenError):
@@ -267,12 +294,17 @@ def _write_options(command: click.Command, context: click.Context, formatter: cl
         record = parameter.get_help_record(context)
         if record is not None:
             found.setdefault(getattr(parameter, "heading", "Options"), []).append(record)
-    after_model = _HEADINGS.index("Model") + 1
-    own = [heading for heading in found if heading not in _HEADINGS]
-    for heading in (*_HEADINGS[:after_model], *own, *_HEADINGS[after_model:]):
+    for heading in _ordered_headings(found):
         if heading in found:
             with formatter.section(heading):
                 formatter.write_dl(found[heading])
+
+
+def _ordered_headings(found: Iterable[str]) -> list[str]:
+    """All headings in the order of ``--help``; a plugin's own follow the model's."""
+    after_model = _HEADINGS.index("Model") + 1
+    own = [heading for heading in found if heading not in _HEADINGS]
+    return [*_HEADINGS[:after_model], *own, *_HEADINGS[after_model:]]
 
 
 def core_options() -> list[click.Option]:
@@ -288,6 +320,13 @@ def core_options() -> list[click.Option]:
             click.Option(
                 ["-c", "--config"],
                 help="YAML file with values for options not given here.",
+                metavar="FILE",
+                expose_value=False,
+                callback=remember,
+            ),
+            click.Option(
+                ["--write-config"],
+                help="Write all settings, with comments, as a file for --config, and exit; - prints them.",
                 metavar="FILE",
                 expose_value=False,
                 callback=remember,

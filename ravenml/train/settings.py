@@ -149,11 +149,17 @@ class Leaf:
 def leaves(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[Leaf]:
     """The fields of ``model`` and of the models within it, in the order of their definition."""
     for name, field in model.model_fields.items():
-        inner = strip_optional(field.annotation)
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        inner = inner_model(field)
+        if inner is not None:
             yield from leaves(inner, (*above, name))
         else:
             yield Leaf((*above, name), field)
+
+
+def inner_model(field: FieldInfo) -> type[BaseModel] | None:
+    """The model that a field holds; None where it holds a plain value."""
+    kind = strip_optional(field.annotation)
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def strip_optional(annotation: Any) -> Any:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ravenml.agent.plugin_folder import PluginFolder
 from ravenml_tf_bbox import __version__
@@ -88,3 +89,12 @@ def test_folds_are_trained_and_scored_over_all_images_and_a_model_finds_boxes(
         added = [one for file in written for one in file["objects"] if one["classTitle"].endswith("bbox")]
         assert added and {one["geometryType"] for one in added} == {"rectangle"}
         assert all(one["tags"][0]["name"] == "confidence" for one in added)
+
+
+def test_all_settings_are_written_as_a_file_that_means_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "my.yml"
+    raven("train", "tf-bbox", "train", "--write-config", file)
+    values = yaml.safe_load(file.read_text())
+    assert BoxSettings.model_validate(values["plugin"]) == BoxSettings()
+    assert values["plugin"].keys() == BoxSettings.model_fields.keys()
+    assert raven("train", "-c", file, "tf-bbox", "train", "--write-config", "-") == file.read_text()

@@ -7,7 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from unet_support import run_unet
+
+from ravenml_unet.settings import UNetSettings
 
 SMALL = [
     "--epochs",
@@ -99,3 +102,14 @@ def test_what_cannot_be_is_said_in_one_line(work: Path, project_path: Path) -> N
 def test_networks_are_listed_with_what_they_are(work: Path) -> None:
     lines = raven(work, "train", "unet", "models").splitlines()
     assert lines[0].startswith("UNet\t") and len(lines) >= 5
+
+
+def test_all_settings_are_written_as_a_file_that_means_the_defaults(work: Path) -> None:
+    raven(work, "train", "unet", "train", "--write-config", "my.yml")
+    values = yaml.safe_load((work / "my.yml").read_text())
+    assert UNetSettings.model_validate(values["plugin"]) == UNetSettings()
+    assert values["plugin"].keys() == UNetSettings.model_fields.keys()
+    assert (
+        raven(work, "train", "-c", "my.yml", "unet", "train", "--write-config", "-")
+        == (work / "my.yml").read_text()
+    )
