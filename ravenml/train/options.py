@@ -555,6 +555,7 @@ def _setting_option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
         kind, declaration = click.BOOL, f"{leaf.option}/--no-{leaf.option.removeprefix('--')}"
     elif get_origin(annotation) is Literal:
         kind = click.Choice([str(choice) for choice in get_args(annotation)])
+        default = None if default is None else str(default)
     elif annotation in (int, float):
         kind = click.INT if annotation is int else click.FLOAT
 
@@ -562,8 +563,8 @@ def _setting_option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
         source = context.get_parameter_source(parameter.name or "")
         if source in _GIVEN:
             typed = leaf.option if source == ParameterSource.COMMANDLINE else variable
-            parts = [part.strip() for part in value.split(",") if part.strip()] if is_list else value
-            context.meta.setdefault(_SETTINGS, {})[leaf.path] = (typed, parts)
+            parsed = leaf.parse(value) if isinstance(value, str) else value
+            context.meta.setdefault(_SETTINGS, {})[leaf.path] = (typed, parsed)
 
     shown = ",".join(map(str, default)) if is_list and default else default
     return click.Option(

@@ -6,7 +6,7 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -145,6 +145,20 @@ class Leaf:
     def default(self) -> Any:
         return self.field.get_default(call_default_factory=True)
 
+    def parse(self, text: str) -> Any:
+        """What a typed text means: a list's parts, a ``Literal``'s own value; else the text itself."""
+        annotation = strip_optional(self.field.annotation)
+        if not self.is_list:
+            return _parse_choice(annotation, text)
+        inner = next(iter(get_args(annotation)), str)
+        return [_parse_choice(inner, part.strip()) for part in text.split(",") if part.strip()]
+
+
+def _parse_choice(annotation: Any, text: str) -> Any:
+    """A ``Literal``'s value that is written like this, such as the number 16; else the text itself."""
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+    return next((choice for choice in choices if str(choice) == text), text)
+
 
 def leaves(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[Leaf]:
     """The fields of ``model`` and of the models within it, in the order of their definition."""
@@ -218,7 +232,7 @@ def parse_settings(sets: Sequence[str], model: type[BaseModel] | None) -> dict[s
         InputError: one is not written like that.
     """
     own = model.model_fields if model is not None else {}
-    lists = [leaf.path for leaf in leaves(model) if leaf.is_list] if model is not None else []
+    known = {leaf.path: leaf for leaf in leaves(model)} if model is not None else {}
     result: dict[str, Any] = {}
     for name, text in parse_sets(sets).items():
         path = tuple(name.split("."))
@@ -232,8 +246,8 @@ def parse_settings(sets: Sequence[str], model: type[BaseModel] | None) -> dict[s
                 value = yaml.safe_load(text)
             except yaml.YAMLError:
                 raise InputError(f"--set {name}: {text} is not valid YAML.") from None
-        elif path[1:] in lists and text != "null":
-            value = [part.strip() for part in text.split(",") if part.strip()]
+        elif path[0] == "plugin" and path[1:] in known and text != "null":
+            value = known[path[1:]].parse(text)
         for part in reversed(path):
             value = {part: value}
         result = merge(result, value)

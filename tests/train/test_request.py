@@ -180,3 +180,16 @@ def test_a_run_of_another_plugin_is_not_resumed(
     raven.ok("train", "--dataset", project, "learner", "train")
     done = raven("train", "other", "train", "--resume", raven.runs()[0].name)
     assert done.returncode == 2 and "a run of 'learner', not of 'other'" in done.stderr
+
+
+def test_a_choice_of_numbers_can_be_given_everywhere(raven: Raven, site: Path, project: Path) -> None:
+    bits = SETTINGS + "    bits: Literal[8, 16] = 8\n    levels: list[Literal[1, 2]] = []\n"
+    write_plugin(site, "learner", LEARNS, settings=bits)
+    words = ("train", "--dataset", project, "learner", "train")
+    raven.ok(*words, "--bits", "16", "--levels", "1,2")
+    raven.ok(*words, "--set", "bits=16", RAVENML_LEARNER_LEVELS="1,2")
+    for run in raven.runs():
+        plugin = effective(run)["plugin"]
+        assert plugin["bits"] == 16 and plugin["levels"] == [1, 2]
+    refused = raven(*words, "--bits", "12")
+    assert refused.returncode == 2 and "--bits" in refused.stderr and "'8', '16'" in refused.stderr
