@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
+from ravenml.common.defaults import DEFAULT_PORT
 from ravenml.serve.access import TOKEN_VARIABLE, Access, choose_token, listen
-from ravenml.serve.server import DEFAULT_PORT, HOST, PORT, SOCKET
+from ravenml.serve.server import HOST, PORT, SOCKET
 
 
 @dataclass

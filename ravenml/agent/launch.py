@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from ravenml.agent.safe_copy import remove_tree
 from ravenml.agent.task import Task, tasks_dir
 from ravenml.agent.task_folder import TASK_CONFIG, TaskFolder, make_task_folder, open_task_folder
 from ravenml.common.io import JsonObject, read_json, write_json
+from ravenml.common.locks import LockHeld, open_locked
 from ravenml.config.home import runs_dir
 from ravenml.data.project import Project
 from ravenml.errors import InputError, RavenError
@@ -279,12 +279,8 @@ def take_slot(limit: int, wait: Callable[[], None]) -> int:
     waiting = False
     while True:
         for number in range(limit):
-            file = os.open(folder / str(number), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return file
-            except OSError:
-                os.close(file)
+            with suppress(LockHeld):
+                return open_locked(folder / str(number), patience=0)
         if not waiting:
             wait()
         waiting = True

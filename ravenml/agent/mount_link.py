@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ravenml.agent.task import TASK, Task, tasks_dir
 from ravenml.agent.task_folder import MOUNT
+from ravenml.common.locks import is_held
 from ravenml.errors import RavenError
-from ravenml.runs.lock import is_held
 
 WHERE = "mount"  # in the agent's folder of a task; links on to the task folder
 

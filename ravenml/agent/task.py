@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -26,9 +25,9 @@ from typing import Any
 
 from ravenml.agent import supervisor
 from ravenml.common.io import read_json, write_json
+from ravenml.common.locks import LockHeld, is_held, open_locked
 from ravenml.config.home import home
 from ravenml.errors import RavenError
-from ravenml.runs.lock import is_held
 
 TASK = "task.json"
 
@@ -95,13 +94,10 @@ class Task:
 
     def acquire(self) -> bool:
         """Attend to it, while this process lives or until ``release``; False if another agent does."""
-        file = os.open(self.folder / "agent", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(file)
+            self._held = open_locked(self.folder / "agent", patience=0)
+        except LockHeld:
             return False
-        self._held = file
         return True
 
     def release(self) -> None:

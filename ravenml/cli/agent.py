@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ravenml.common.defaults import DEFAULT_PORT
+
 if TYPE_CHECKING:
     from ravenml.agent.launch import TaskRequest
 
@@ -99,7 +101,7 @@ SANDBOX = (
     click.option(
         "--port",
         type=click.IntRange(0, 65535),
-        help="With --mode deploy: port on 127.0.0.1.  Default: 8000, or the next free one.",
+        help=f"With --mode deploy: port on 127.0.0.1.  Default: {DEFAULT_PORT}, or the next free one.",
     ),
 )
 

@@ -91,7 +91,8 @@ def path() -> None:
 @field_options
 def update(**given: Any) -> None:
     """Change settings; an empty value restores the default."""
-    from ravenml.config.config import Config, config_path, read_config_file, save_config, validated
+    from ravenml.common.validation import validate
+    from ravenml.config.config import Config, config_path, read_config_file, save_config
 
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
@@ -99,7 +100,7 @@ def update(**given: Any) -> None:
     values = read_config_file().model_dump(exclude_defaults=True) | changes
     spelled: dict[tuple[str, ...], str] = {(name,): f"--{name.replace('_', '-')}" for name in changes}
     kept = {name: value for name, value in values.items() if value != ""}
-    save_config(validated(Config, kept, str(config_path()), spelled))
+    save_config(validate(Config, kept, str(config_path()), spelled))
     for name, value in changes.items():
         click.echo(f"{name} is now {value if value != '' else 'not set'} ({config_path()}).")
 

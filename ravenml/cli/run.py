@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ravenml.common.defaults import DEFAULT_RETRIES
 from ravenml.train.options import processes_option
 
 
@@ -22,7 +23,7 @@ from ravenml.train.options import processes_option
     "--retries",
     type=click.IntRange(min=0),
     metavar="N",
-    help="With --remote: how often to replace a lost worker or cluster (default 3).",
+    help=f"With --remote: how often to replace a lost worker or cluster (default {DEFAULT_RETRIES}).",
 )
 @click.option("--image", help="With --remote: container image, instead of the queue's.")
 @click.option("--project", help="Project that the run belongs to.")
@@ -75,7 +76,7 @@ def run(
         outputs=outputs,
         image=image,
         workers=processes or 1,
-        retries=3 if retries is None else retries,
+        retries=DEFAULT_RETRIES if retries is None else retries,
     )
     click.echo(f"Sent:      {run_id} to the queue {queue}")
     click.echo(f"Follow it: raven runs logs -f {run_id}")

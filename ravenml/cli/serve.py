@@ -6,9 +6,8 @@ from typing import Any
 
 import click
 
+from ravenml.common.defaults import DEFAULT_PORT
 from ravenml.train.options import processes_option
-
-PORT = 8000
 
 
 @click.command()
@@ -17,7 +16,7 @@ PORT = 8000
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help=f"Port; 0 picks a free one.  Default: {PORT}, or the next free one.",
+    help=f"Port; 0 picks a free one.  Default: {DEFAULT_PORT}, or the next free one.",
 )
 @processes_option("processes", default=1, show_default=True, help="Number of server processes.")
 @click.option(
@@ -116,7 +115,7 @@ def serve(
     inherited = opened is not None
     if opened is None:
         token = choose_token(no_token, Path(token_file) if token_file else None)
-        opened = listen(host, port, PORT)
+        opened = listen(host, port, DEFAULT_PORT)
     else:  # a worker's token is its parent's
         token = choose_token(no_token)
     access = Access(token, host, opened.getsockname()[1], allow_host)

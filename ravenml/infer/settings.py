@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.common.io import read_json
+from ravenml.common.merge import deep_merge
 from ravenml.config.config import read_yaml
 from ravenml.data.problems import suggestion
 from ravenml.errors import InputError
 from ravenml.infer.modes.base import Mode
-from ravenml.infer.modes.catalog import effective_config, merge
+from ravenml.infer.modes.catalog import effective_config
 from ravenml.infer.modes.configs import ALL, BboxesConfig, ModeConfig
 from ravenml.infer.predictor import Predictor
 from ravenml.plugin.discovery import Plugin
@@ -72,7 +73,7 @@ def read_request(
         nested: Any = value
         for name in reversed(path[1:]):
             nested = {name: nested}
-        mode = merge(mode, nested)
+        mode = deep_merge(mode, nested)
     spelled = {path: option for path, (option, _) in options.items()}
     return InferenceRequest(content.get("model", {}), mode, where, spelled)
 
@@ -93,7 +94,7 @@ def effective_mode(request: InferenceRequest, predictor: Predictor, suffix: str)
     """
     name = request.mode.get("name") or _fitting(request.mode, predictor)
     width, height = predictor.input_size
-    window = merge({"width": width, "height": height}, _mapping(request.mode.get("window")))
+    window = deep_merge({"width": width, "height": height}, _mapping(request.mode.get("window")))
     eighth = {"x": _eighth(window.get("width")), "y": _eighth(window.get("height"))}
     default: dict[str, Any] = {"name": name, "model_classes": {"add_suffix": suffix}}
     if str(name).startswith("sliding_window"):

@@ -16,7 +16,6 @@ Schema 1::
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +25,7 @@ from typing import Any
 
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import read_json, to_user_error, write_json
+from ravenml.common.locks import acquire
 from ravenml.errors import RavenError
 from ravenml.plugin import environment as this_environment
 from ravenml.plugin.environment import Environment, Package
@@ -54,10 +54,8 @@ def locked() -> Iterator[None]:
     except OSError as error:
         raise to_user_error(error, folder) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RavenError(f"Another install.sh is at work in {sys.prefix}; wait for its end.") from None
+        if not acquire(descriptor, patience=0):
+            raise RavenError(f"Another install.sh is at work in {sys.prefix}; wait for its end.")
         this_environment.inherited_by_pip = (descriptor,)
         try:
             yield

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ravenml.common.defaults import DEFAULT_RETRIES
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import JsonObject
 from ravenml.errors import RavenError
@@ -52,7 +53,7 @@ class Job:
     workers: int = 1
     spread_folds: bool = False
     resumable: bool = False
-    retries: int = 3
+    retries: int = DEFAULT_RETRIES
     image: str | None = None
     image_arguments: list[str] = field(default_factory=list)
     setup: list[str] = field(default_factory=list)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.common.io import read_json, write_json
+from ravenml.common.locks import exclusive_lock
 from ravenml.errors import InputError, RavenError
 from ravenml.runs.layout import NOTES
-from ravenml.runs.lock import exclusive_lock
 
 SCHEMA = 1
 _TAG = re.compile(r"[\w.:/+-]{1,64}")

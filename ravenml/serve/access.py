@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
+from ravenml.common.defaults import DEFAULT_PORT
 from ravenml.errors import InputError
 
 TOKEN_VARIABLE = "RAVENML_TOKEN"
@@ -38,7 +39,7 @@ class Access:
 
     token: str | None
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: int = DEFAULT_PORT
     names: tuple[str, ...] = ()
     # Codes of `address_once`, each until when, on `time.monotonic`'s clock.
     _codes: dict[str, float] = field(default_factory=dict, compare=False, repr=False)

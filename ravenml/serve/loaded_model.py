@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.common.io import read_json, to_jsonable
+from ravenml.common.merge import deep_merge
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.meta import ObjClass
 from ravenml.errors import RavenError
 from ravenml.infer.model_resolver import ModelSource, find_source
 from ravenml.infer.modes.base import Mode
-from ravenml.infer.modes.catalog import MODES, make_mode, merge
+from ravenml.infer.modes.catalog import MODES, make_mode
 from ravenml.infer.modes.configs import BboxesConfig
 from ravenml.infer.network import PredictorNetwork
 from ravenml.infer.network_factory import load_network
@@ -99,7 +100,7 @@ class ServedModel:
         if params.mode.get("name", base.get("name")) != base.get("name"):
             base = {}  # another mode's fields would be unknown to this one
         where = params.where if params.mode else self.asked.where
-        asked = InferenceRequest({}, merge(base, params.mode), where, params.spelled)
+        asked = InferenceRequest({}, deep_merge(base, params.mode), where, params.spelled)
         config = effective_mode(asked, self.predictor, "")
         if params.threshold is not None and self.predictor.task == "segmentation":
             config = config.model_copy(update={"save_probabilities": True})

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
+from ravenml.common.merge import deep_merge
 from ravenml.data.problems import suggestion
 from ravenml.errors import InputError
-from ravenml.infer.modes.catalog import merge
 
 ANSWERS = ("annotation", "mask", "overlay")
 FIELDS = ("mode", "window", "overlap", "classes", "threshold", "answer", "url", "path")
@@ -65,7 +65,7 @@ def parse_params(given: Sequence[tuple[str, str]]) -> PredictParams:
         if name not in FIELDS:
             raise InputError(f"{name}: no such parameter; {suggestion(name, list(FIELDS))}.")
         if name == "mode":
-            mode = merge(mode, _mode(value))
+            mode = deep_merge(mode, _mode(value))
         elif name == "classes":
             classes.append(value)
         elif name == "url":
@@ -83,10 +83,10 @@ def parse_params(given: Sequence[tuple[str, str]]) -> PredictParams:
             if name == "overlap":
                 field_name, parts = "min_overlap", ("x", "y")
             for part, pixels in zip(parts, _size(name, value), strict=True):
-                mode = merge(mode, {field_name: {part: pixels}})
+                mode = deep_merge(mode, {field_name: {part: pixels}})
                 spelled["mode", field_name, part] = name
     if classes:
-        mode = merge(mode, {"model_classes": {"save_classes": classes}})
+        mode = deep_merge(mode, {"model_classes": {"save_classes": classes}})
         spelled["mode", "model_classes", "save_classes"] = "classes"
     if mode.get("save_probabilities"):
         raise InputError("mode.save_probabilities: a request is not answered with them; leave it out.")

@@ -21,7 +21,6 @@ from ravenml.runs.launcher import PARENT_PID
 
 SOCKET = "RAVENML_SERVE_SOCKET"  # in a worker's environment: the number of the open socket
 PORT, HOST = "RAVENML_PORT", "RAVENML_HOST"  # where a deployed program listens, in its environment
-DEFAULT_PORT = 8000
 DEVICE = "RAVENML_SERVE_DEVICE"  # the worker's own device
 _YOUNG = 10.0  # a worker that ends sooner is not simply started again
 _TRIES = 3

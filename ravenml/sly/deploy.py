@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from ravenml.common.defaults import DEFAULT_PORT
 from ravenml.common.io import read_json
 from ravenml.sly.configs import MODE
 from ravenml.sly.inference import PluginNetwork, SingleImageInferenceBase
@@ -43,7 +44,7 @@ def serve_task(load: Callable[[], ServedModel]) -> None:
         RavenError: what a server needs is not installed, or the port is taken.
     """
     from ravenml.serve.access import Access, choose_token, listen
-    from ravenml.serve.server import DEFAULT_PORT, HOST, PORT, inherited_socket, need_extra, serve_app
+    from ravenml.serve.server import HOST, PORT, inherited_socket, need_extra, serve_app
 
     need_extra()
     from ravenml.serve.app import Serving, make_app

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from ravenml.common.io import to_user_error
+from ravenml.common.locks import exclusive_lock
 from ravenml.config.config import load_config
 from ravenml.config.home import cache_dir
 from ravenml.errors import InputError, RavenError
@@ -133,11 +133,7 @@ def _alone(target: Path) -> Iterator[None]:
     digest = hashlib.blake2b(os.fsencode(os.path.realpath(target)), digest_size=10).hexdigest()
     try:
         locks.mkdir(parents=True, exist_ok=True)
-        file = os.open(locks / digest, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise to_user_error(error, locks) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with exclusive_lock(locks / digest):
         yield
-    finally:
-        os.close(file)

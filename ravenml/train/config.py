@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ravenml.config.config import read_yaml, validated
+from ravenml.common.validation import validate
+from ravenml.config.config import read_yaml
 from ravenml.errors import InputError
 
 SCHEMA = 1
@@ -131,7 +132,7 @@ def read_train_config(path: Path, plugin: str | None = None) -> dict[str, Any]:
     named = pop_plugin_name(values, str(path))
     if plugin is not None and named not in (None, plugin):
         raise InputError(f"{path}: `{PLUGIN_NAME}` is {named}, so its settings are not those of {plugin}.")
-    validated(TrainConfig, values, str(path))
+    validate(TrainConfig, values, str(path))
     split = values.get("split")
     if isinstance(split, dict):
         values["split"] = {

@@ -7,12 +7,13 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
+from ravenml.common.merge import deep_merge
+from ravenml.common.validation import message_of
 from ravenml.train.settings import (
     Leaf,
     TrainSettings,
     default_of,
     leaves,
-    merge,
     read_presets,
     strip_optional,
 )
@@ -52,8 +53,7 @@ def validate_settings(
         for fault in error.errors():
             place = tuple(str(part) for part in fault["loc"])
             path = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in names), place)
-            sentence = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            wrong.setdefault(".".join(path), sentence[:1].upper() + sentence[1:])
+            wrong.setdefault(".".join(path), message_of(fault))
         return None, wrong
 
 
@@ -75,7 +75,7 @@ def unflatten(values: dict[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         for part in reversed(name.split(".")):
             value = {part: value}
-        result = merge(result, value)
+        result = deep_merge(result, value)
     return result
 
 

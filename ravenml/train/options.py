@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 import click
 from click.core import ParameterSource
 
+from ravenml.common.defaults import DEFAULT_RETRIES
 from ravenml.errors import InputError, RavenError
 from ravenml.runs.secrets import is_secret
 
@@ -408,7 +409,7 @@ def remote_options(command: Function) -> Function:
             expose_value=False,
             callback=remember,
             metavar="N",
-            help="With --remote: how often to replace a lost worker or cluster (default 3).",
+            help=f"With --remote: how often to replace a lost worker or cluster (default {DEFAULT_RETRIES}).",
         ),
     ):
         command = option(command)

@@ -12,7 +12,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from ravenml.common.io import read_json
-from ravenml.config.config import load_config, validated
+from ravenml.common.merge import deep_merge
+from ravenml.common.validation import validate
+from ravenml.config.config import load_config
 from ravenml.data.folds import make_folds
 from ravenml.data.project import Project
 from ravenml.data.registry import known_datasets, resolve_dataset
@@ -24,7 +26,7 @@ from ravenml.runs.launcher import FOLD, PARENT
 from ravenml.runs.secrets import drop_hidden
 from ravenml.train.config import KFold, TrainConfig, read_train_config
 from ravenml.train.resume import check_unchanged, find_resumable
-from ravenml.train.settings import find_preset, merge, nest, parse_settings, settings_model
+from ravenml.train.settings import find_preset, nest, parse_settings, settings_model
 from ravenml.train.split_from_config import split_from_config
 
 Choose = Callable[[Mapping[str, Path]], str]  # asks a person which of the known datasets is meant
@@ -191,7 +193,7 @@ def make_request(given: TrainArguments) -> Request:
     sets = parse_settings(options.get("set", ()), model)
     # What is switched on by itself (`kfold: true`) becomes a mapping, so that layers can be merged.
     layers = [from_options(given.defaults), base, from_file, from_options(options), sets]
-    values = merge(*({**one, "kfold": {}} if one.get("kfold") is True else one for one in layers))
+    values = deep_merge(*({**one, "kfold": {}} if one.get("kfold") is True else one for one in layers))
     if "fold_seed" in options and isinstance(values.get("kfold"), dict):
         values["kfold"]["seed"] = options["fold_seed"]
     settings = _settings(given, model, base, from_file, values, sets)
@@ -201,7 +203,7 @@ def make_request(given: TrainArguments) -> Request:
     values["dataset"] = absolute_dataset(load_config().dataset if default_dataset else values["dataset"])
     if values.get("artifact_path"):
         values["artifact_path"] = str(Path(values["artifact_path"]).expanduser().absolute())
-    config = validated(TrainConfig, values, "the command line", _SPELLED)
+    config = validate(TrainConfig, values, "the command line", _SPELLED)
     number = os.environ.get(FOLD) if parent is not None else options.get("fold")
     fold = int(number) if number is not None else None
     if resumed is not None:
@@ -248,13 +250,13 @@ def _settings(
         return None
     title = values.get("preset") if not base or "preset" in options else None
     chosen = find_preset(model, title, plugin.name) if title else {}
-    below = merge(base.get("plugin", {}), from_file.get("plugin", {}))
-    below = merge(below, chosen) if "preset" in options else merge(chosen, below)
+    below = deep_merge(base.get("plugin", {}), from_file.get("plugin", {}))
+    below = deep_merge(below, chosen) if "preset" in options else deep_merge(chosen, below)
     typed = nest({path: value for path, (_, value) in given.settings.items()})
     spelled = {path: option for path, (option, _) in given.settings.items()}
     file = options.get("config")
     where = f"{file}: plugin" if file else f"the settings of {plugin.name}"
-    return validated(model, merge(below, typed, sets.get("plugin", {})), where, spelled)
+    return validate(model, deep_merge(below, typed, sets.get("plugin", {})), where, spelled)
 
 
 _SPELLED = {

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from ravenml.common.io import read_json
+from ravenml.common.merge import deep_merge
 from ravenml.errors import InputError
 from ravenml.plugin.discovery import SETTINGS, Plugin, find_plugin
 from ravenml.runs.replay import parse_sets
@@ -250,19 +251,7 @@ def parse_settings(sets: Sequence[str], model: type[BaseModel] | None) -> dict[s
             value = known[path[1:]].parse(text)
         for part in reversed(path):
             value = {part: value}
-        result = merge(result, value)
-    return result
-
-
-def merge(*layers: dict[str, Any]) -> dict[str, Any]:
-    """Later layers win, field by field, within nested mappings too."""
-    result: dict[str, Any] = {}
-    for layer in layers:
-        for name, value in layer.items():
-            below = result.get(name)
-            result[name] = (
-                merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-            )
+        result = deep_merge(result, value)
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from ravenml.common.defaults import DEFAULT_RETRIES
 from ravenml.errors import InputError
 from ravenml.runs.secrets import drop_hidden, redact, redact_arguments
 from ravenml.train.record import describe_origin
@@ -60,7 +61,7 @@ def submit_if_remote(request: Request) -> str | None:
         plugin=request.plugin.distribution if request.plugin is not None else None,
         needs_code=False,
         workers=processes,
-        retries=3 if request.retries is None else request.retries,
+        retries=DEFAULT_RETRIES if request.retries is None else request.retries,
         spread_folds=request.wants_folds,
         resumable=True,
         resume_from=request.resumed,

@@ -10,8 +10,7 @@ from typing import get_args
 from as_user import Raven
 
 from ravenml.cli.config import FIELDS
-from ravenml.config.config import Config
-from ravenml.config.sources import is_single
+from ravenml.config.config import Config, is_single
 
 
 def test_a_field_is_set_shown_and_set_back(raven: Raven) -> None:

@@ -20,9 +20,10 @@ from as_user import Raven, wait_for, within
 from clearml_server import Server, serve
 from throwaway import LEARNS, SETTINGS, write_plugin
 
+from ravenml.common.locks import LockHeld
 from ravenml.config.config import Config
 from ravenml.runs.exporters.base import Exporter, Unreached
-from ravenml.runs.exporters.follower import Busy, ExportCursor
+from ravenml.runs.exporters.follower import ExportCursor
 from ravenml.runs.exporters.registry import load_exporter
 from ravenml.runs.exporters.tfevents_writer import EventFileWriter
 from ravenml.runs.process.tfevents import EventFile, Picture, Scalar
@@ -284,7 +285,7 @@ def test_an_mlflow_run_whose_maker_was_killed_before_it_noted_it_does_not_stay(t
 def test_one_process_at_a_time_brings_a_runs_events_to_a_reader(tmp_path: Path) -> None:
     begun(tmp_path / "run")
     first = ExportCursor("tensorboard", load_exporter("tensorboard"), tmp_path / "run", Config())
-    with pytest.raises(Busy, match=str(os.getpid())):
+    with pytest.raises(LockHeld, match=str(os.getpid())):
         ExportCursor("tensorboard", load_exporter("tensorboard"), tmp_path / "run", Config())
     first.release()
 

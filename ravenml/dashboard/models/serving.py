@@ -7,7 +7,6 @@ long as it lives, whoever started it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -20,10 +19,10 @@ from typing import Any
 
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import read_json, write_json
+from ravenml.common.locks import is_held, open_locked
 from ravenml.config.home import home
 from ravenml.dashboard import processes
 from ravenml.errors import RavenError
-from ravenml.runs.lock import is_held
 from ravenml.store.ids import new_id
 
 _ADDRESS = re.compile(r"^Open:\s+(https?://\S+)", re.MULTILINE)
@@ -62,9 +61,8 @@ def serve(model: str) -> str:
     # Made first: a folder without a lock is one that is just being made.
     served = {"v": 1, "model": model, "since": utc_timestamp()}
     write_json(folder / "served.json", served)
-    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    lock = open_locked(folder / "lock", mode=0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         started = processes.start(["serve", model, "--port", "0"], folder / "log", keep=[lock])
     finally:
         os.close(lock)  # the child's copy goes on holding it

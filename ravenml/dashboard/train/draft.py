@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import read_json, write_bytes, write_json
+from ravenml.common.locks import exclusive_lock
 from ravenml.config.home import home
 from ravenml.errors import InputError
-from ravenml.runs.lock import exclusive_lock
 from ravenml.store.ids import new_id
 from ravenml.train.config import PLUGIN_NAME
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from ravenml.common.io import read_json
-from ravenml.config.config import validated
+from ravenml.common.validation import validate
 from ravenml.dashboard.train.draft import SplitOptions
 from ravenml.errors import InputError
 from ravenml.runs import layout
@@ -65,7 +65,7 @@ def from_text(text: str, name: str) -> dict[str, Any]:
         raise InputError(f"{name} holds no settings of a training.")
     _check_size(values, name)
     plugin = pop_plugin_name(values, name)
-    config = validated(TrainConfig, drop_hidden(values), name)
+    config = validate(TrainConfig, drop_hidden(values), name)
     return {**_fields(config), "title": f"from {name}", "plugin": plugin}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ravenml.common.validation import message_of
 from ravenml.dashboard.train.dataset_stats import DatasetStats
 from ravenml.dashboard.train.draft import SplitOptions
 from ravenml.data.folds import make_folds
@@ -109,6 +110,5 @@ def _first_message(error: ValueError) -> str:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
-        said = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        return f"{said[:1].upper()}{said[1:]}."
+        return f"{message_of(error.errors()[0])}."
     return str(error)

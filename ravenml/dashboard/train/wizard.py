@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.merge import deep_merge
 from ravenml.dashboard.settings import Settings
 from ravenml.dashboard.train.dataset_stats import StatsJob, StatsJobs
 from ravenml.dashboard.train.draft import STEPS, Draft, change_draft, changed_at, put, read_draft, value_at
@@ -16,7 +17,6 @@ from ravenml.dashboard.train.step_validation import by_role, find_problem, first
 from ravenml.data.registry import known_datasets
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import SETTINGS, find_plugin
-from ravenml.train.settings import merge
 
 _OPENING = 10.0  # seconds that a page waits for its project
 
@@ -133,7 +133,7 @@ class Wizard:
 
     def effective(self) -> dict[str, Any]:
         """The plugin's settings as the config has them: the preset's, and above them what was chosen."""
-        return merge(self.preset_settings(), self.draft.settings)
+        return deep_merge(self.preset_settings(), self.draft.settings)
 
     def preset_settings(self) -> dict[str, Any]:
         """The settings of the preset that was chosen, nested; nothing where none was."""

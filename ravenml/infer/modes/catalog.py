@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from ravenml.config.config import validated
+from ravenml.common.merge import deep_merge
+from ravenml.common.validation import validate
 from ravenml.data.meta import ObjClass
 from ravenml.errors import InputError
 from ravenml.infer.modes.areas import Bboxes, FullImage, Roi
@@ -48,11 +49,11 @@ def effective_config(
         raise InputError(f"{where}: `mode.name` should be one of {', '.join(MODES)}, not {name!r}.")
     base = MODES[name].make_default_config("")
     if default.get("name") == name:
-        base = merge(base, default)
+        base = deep_merge(base, default)
     schema: type[BaseModel] = create_model(
         "Config", __config__=ConfigDict(extra="forbid"), mode=(MODES[name].config_class, ...)
     )
-    checked = validated(schema, {"mode": merge(base, given)}, where, spelled)
+    checked = validate(schema, {"mode": deep_merge(base, given)}, where, spelled)
     config: ModeConfig = checked.mode  # type: ignore[attr-defined]
     return config
 
@@ -60,13 +61,3 @@ def effective_config(
 def make_mode(config: ModeConfig, network: Network, known: Sequence[ObjClass] = ()) -> Mode:
     """The mode that a config describes; see `Mode`."""
     return MODES[config.name](config, network, known)
-
-
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Two nested mappings as one; the second wins, field by field."""
-    result = dict(below)
-    for name, value in above.items():
-        there = result.get(name)
-        both = isinstance(there, Mapping) and isinstance(value, Mapping)
-        result[name] = merge(there, value) if both else value  # type: ignore[arg-type]
-    return result

@@ -7,7 +7,6 @@ nothing.  Nobody but this user may use it: the dashboard listens on loopback and
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import secrets
 import shutil
@@ -24,6 +23,7 @@ from types import FrameType
 from typing import Any
 
 from ravenml.common.io import read_json, write_json
+from ravenml.common.locks import exclusive_lock
 from ravenml.config.home import home
 from ravenml.errors import RavenError
 from ravenml.remote.client.ray_api import RayJobs
@@ -87,8 +87,7 @@ def stop() -> bool:
 @contextmanager
 def _locked() -> Iterator[None]:
     _folder().mkdir(parents=True, exist_ok=True)
-    with (_folder() / "local-ray.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with exclusive_lock(_folder() / "local-ray.lock"):
         yield
 
 

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.defaults import DEFAULT_RETRIES
 from ravenml.common.io import read_json, write_json
 from ravenml.config.config import load_config
 from ravenml.config.home import home, runs_dir
@@ -53,7 +54,7 @@ def submit(
     image_arguments: Sequence[str] = (),
     setup: Sequence[str] = (),
     workers: int = 1,
-    retries: int = 3,
+    retries: int = DEFAULT_RETRIES,
     spread_folds: bool = False,
     resumable: bool = False,
     config: dict[str, Any] | None = None,
@@ -144,7 +145,7 @@ def submit_program(
     outputs: Sequence[str] = (),
     image: str | None = None,
     workers: int = 1,
-    retries: int = 3,
+    retries: int = DEFAULT_RETRIES,
 ) -> str:
     """Send any program to a queue, to be recorded there as ``raven run`` does; the run's id.
 

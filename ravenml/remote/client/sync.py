@@ -7,7 +7,6 @@ this machine only where its cluster has gone.
 from __future__ import annotations
 
 import atexit
-import fcntl
 import json
 import os
 import socket
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.common.io import read_json, write_json
+from ravenml.common.locks import LockHeld, open_locked
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.remote.client.queues import queue_named
@@ -210,13 +210,15 @@ def _forward_request(folder: Path, run: RemoteRun) -> None:
 @contextmanager
 def _exclusively(folder: Path) -> Iterator[bool]:
     """Whether nobody else of this machine brings this run at this moment."""
-    with (folder / ".mirror.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
+    try:
+        file = open_locked(folder / ".mirror.lock", patience=0)
+    except LockHeld:
+        yield False
+        return
+    try:
         yield True
+    finally:
+        os.close(file)
 
 
 def refresh_all(say: Any = None) -> int:

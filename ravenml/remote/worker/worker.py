@@ -6,7 +6,6 @@ for a fold of a k-fold run.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ravenml.common.io import SCRATCH, write_json
+from ravenml.common.locks import acquire, is_held
 from ravenml.errors import RavenError
 from ravenml.remote.client.pack import CODE, PROVENANCE
 from ravenml.remote.job import Job, missing_secrets, ray_options
@@ -35,7 +35,6 @@ from ravenml.remote.worker.heartbeat import Heartbeat, Superseded
 from ravenml.remote.worker.process import Process
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT
-from ravenml.runs.lock import is_held
 from ravenml.runs.run import FIELDS
 
 if TYPE_CHECKING:
@@ -303,7 +302,7 @@ def scratch_folder() -> Iterator[Path]:
         with (folder / ".new").open("w") as lock:
             # It is locked before it has its name.  A lock, and not the number of a process: containers of
             # this machine, whose processes have numbers of their own, may share the folder.
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            acquire(lock.fileno())
             (folder / ".new").rename(folder / _SCRATCH_LOCK)
             yield folder
     finally:

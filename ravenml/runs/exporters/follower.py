@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.common.io import read_json, to_user_error, write_json
+from ravenml.common.locks import open_locked
 from ravenml.config.config import Config
 from ravenml.runs import layout
 from ravenml.runs.events import parse
@@ -30,10 +31,6 @@ class _Resumed:
     attempt: Any
 
 
-class Busy(Exception):
-    """Another process holds this reader of this run; its number is the argument."""
-
-
 class ExportCursor:
     """Holds a reader's cursor, ``readers/<name>.json`` in the run's folder.
 
@@ -48,7 +45,7 @@ class ExportCursor:
         wait: whether to wait for another process that holds it.
 
     Raises:
-        Busy: another process holds it.
+        LockHeld: another process holds it.
         RavenError: the cursor is broken, or the folder cannot be written.
     """
 
@@ -58,7 +55,12 @@ class ExportCursor:
         self.name, self.folder = name, folder
         self._events = folder / layout.EVENTS
         self._cursor = folder / FOLDER / f"{name}.json"
-        self._lock = _lock(self._cursor.with_suffix(".lock"), wait)
+        lock = self._cursor.with_suffix(".lock")
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise to_user_error(error, lock) from error
+        self._lock = open_locked(lock, math.inf if wait else 0)
         known: Mapping[str, Any] = read_json(self._cursor) if self._cursor.exists() else {}
         self.offset = int(known.get("offset", 0))
         self.furthest = known.get("furthest")  # the latest step that was brought
@@ -185,20 +187,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _lock(path: Path, wait: bool) -> int:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise to_user_error(error, path) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        holder = os.pread(file, 32, 0).decode(errors="replace").strip()
-        os.close(file)
-        raise Busy(holder) from None
-    os.ftruncate(file, 0)
-    os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
-    return file

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ravenml.common.locks import LockHeld
 from ravenml.config.config import Config
 from ravenml.config.home import home
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.exporters.follower import Busy, ExportCursor
+from ravenml.runs.exporters.follower import ExportCursor
 from ravenml.runs.exporters.registry import load_exporter
 from ravenml.runs.record import read_record, status
 
@@ -35,8 +36,8 @@ def sync_run(folder: Path, names: Sequence[str], config: Config) -> Iterator[str
                 continue
             try:
                 follower = ExportCursor(name, made_by, place, config)
-            except Busy as busy:
-                yield f"{label}: process {busy} is bringing it."
+            except LockHeld as held:
+                yield f"{label}: process {held.holder} is bringing it."
                 continue
             try:
                 yield f"{label}: {_bring(follower, place)}"

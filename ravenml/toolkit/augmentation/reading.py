@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ravenml.config.config import read_yaml, validated
+from ravenml.common.validation import validate
+from ravenml.config.config import read_yaml
 from ravenml.errors import InputError
 from ravenml.toolkit.augmentation.imgaug import from_imgaug
 from ravenml.toolkit.augmentation.pipeline import OPERATIONS, Operation, Pipeline
@@ -43,7 +44,7 @@ def read_pipeline(path: Path) -> Pipeline:
     if not isinstance(content.get("pipeline"), list):
         raise InputError(f"{path}: `pipeline` is missing or no list of operations.")
     steps = [_operation(path, number, step) for number, step in enumerate(content["pipeline"])]
-    return validated(Pipeline, content | {"pipeline": steps}, str(path))
+    return validate(Pipeline, content | {"pipeline": steps}, str(path))
 
 
 def _operation(path: Path, number: int, step: Any) -> Operation:
@@ -56,4 +57,4 @@ def _operation(path: Path, number: int, step: Any) -> Operation:
     if name not in OPERATIONS:
         known = ", ".join(OPERATIONS)
         raise InputError(f"{where}: there is no operation {name!r}; there are {known}.")
-    return validated(OPERATIONS[name], step, f"{where} ({name})")
+    return validate(OPERATIONS[name], step, f"{where} ({name})")
