@@ -72,7 +72,7 @@ def side(python: str, code: str, *arguments: str) -> Callable[[], None]:
     return waiting_process([python, "-c", code + SERVE, *arguments])
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("project", type=Path)
     parser.add_argument("--sdk", help="a Python with the package supervisely")
@@ -93,13 +93,17 @@ def main() -> None:
         report(seconds, "one thread")
         one = seconds["one thread"]
         cached = [value / 20 for value in seconds["from the cache, 20 times"]]
-        if given.sdk:
-            sdk = median_ratio(seconds["Supervisely's SDK"], one)
-            print(f"{sdk:.2f} times as fast as the SDK (limit 1.7)")
-        print(f"{median_ratio(one, seconds['two threads']):.2f} times as fast on two threads (limit 1.8)")
-        print(f"{median_ratio(one, cached):.0f} times as fast from the cache (limit 50)")
         size = folder_size(Path(cache)) / folder_size(given.project)
-        print(f"The cache is {size:.2f} times as large as the project (limit 2.6).")
+    figures = [
+        ("times as fast on two threads", median_ratio(one, seconds["two threads"]), 1.8),
+        ("times as fast from the cache", median_ratio(one, cached), 50),
+    ]
+    if given.sdk:
+        figures.append(("times as fast as the SDK", median_ratio(seconds["Supervisely's SDK"], one), 1.7))
+    for what, figure, least in figures:
+        print(f"{figure:.2f} {what} (at least {least:g})")
+    print(f"The cache is {size:.2f} times as large as the project (at most 2.6).")
+    return 0 if size <= 2.6 and all(figure >= least for _, figure, least in figures) else 1
 
 
 def folder_size(folder: Path) -> int:
@@ -108,4 +112,4 @@ def folder_size(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
