@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
+from ravenml.common.io import JsonObject
 from ravenml.data.annotation import parse_size, shape_kind
 from ravenml.data.images import read_image
-from ravenml.sly.geometry import Geometry, MultichannelBitmap, OtherGeometry, Rectangle, Size, geometry_type
+from ravenml.sly.geometry import (
+    Color,
+    Geometry,
+    MultichannelBitmap,
+    OtherGeometry,
+    Rectangle,
+    Size,
+    geometry_type,
+)
 from ravenml.sly.project_meta import ObjClass, ProjectMeta, Tag, TagCollection, accepts_geometry
 
 ANN_EXT = ".json"
@@ -38,7 +47,7 @@ class Label:
         obj_class: ObjClass,
         tags: Iterable[Tag] | None = None,
         description: str = "",
-        rest: dict[str, Any] | None = None,
+        rest: JsonObject | None = None,
     ) -> None:
         if not self._accepts(geometry, obj_class):
             raise ValueError(
@@ -54,7 +63,7 @@ class Label:
         return accepts_geometry(obj_class, geometry)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], project_meta: ProjectMeta) -> Self:
+    def from_json(cls, data: JsonObject, project_meta: ProjectMeta) -> Self:
         """Read an object of an annotation.
 
         Raises:
@@ -75,7 +84,7 @@ class Label:
             obj_class = obj_class.clone(geometry_type=type(geometry))
         return cls(geometry, obj_class, tags, data.get("description") or "", rest)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As an object of an annotation."""
         said = {
             "classTitle": self.obj_class.name,
@@ -129,11 +138,11 @@ class Label:
         """Mirrored with its image."""
         return self.clone(geometry=self.geometry.fliplr(img_size))
 
-    def draw(self, bitmap: np.ndarray, thickness: int = 1, color: Any = None) -> None:
+    def draw(self, bitmap: np.ndarray, thickness: int = 1, color: Color | None = None) -> None:
         """Draw it in its class's colour, or another."""
         self.geometry.draw(bitmap, self.obj_class.color if color is None else color, thickness)
 
-    def draw_contour(self, bitmap: np.ndarray, thickness: int = 1, color: Any = None) -> None:
+    def draw_contour(self, bitmap: np.ndarray, thickness: int = 1, color: Color | None = None) -> None:
         """Draw its outline in its class's colour, or another."""
         self.geometry.draw_contour(bitmap, self.obj_class.color if color is None else color, thickness)
 
@@ -170,7 +179,7 @@ class Annotation:
         img_tags: Iterable[Tag] | None = None,
         img_description: str = "",
         pixelwise_scores_labels: Iterable[Label] | None = None,
-        rest: dict[str, Any] | None = None,
+        rest: JsonObject | None = None,
     ) -> None:
         self.img_size: Size = (int(img_size[0]), int(img_size[1]))
         whole = Rectangle.from_size(self.img_size)
@@ -191,7 +200,7 @@ class Annotation:
         return list(self._scores)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], project_meta: ProjectMeta) -> Annotation:
+    def from_json(cls, data: JsonObject, project_meta: ProjectMeta) -> Annotation:
         """Read the content of an annotation file."""
         known = ("size", "tags", "objects", "description")
         return cls(
@@ -212,7 +221,7 @@ class Annotation:
         """An annotation without anything, of an image's size."""
         return cls(read_image(Path(img_path)).shape[:2])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The content of an annotation file."""
         height, width = self.img_size
         return {
@@ -285,12 +294,12 @@ class Annotation:
         """The annotation of the mirrored image."""
         return self.transform_labels(lambda label: [label.fliplr(self.img_size)])
 
-    def draw(self, bitmap: np.ndarray, color: Any = None, thickness: int = 1) -> None:
+    def draw(self, bitmap: np.ndarray, color: Color | None = None, thickness: int = 1) -> None:
         """Draw the objects, in order, each in its class's colour, or all in another."""
         for label in self._labels:
             label.draw(bitmap, thickness, color)
 
-    def draw_contour(self, bitmap: np.ndarray, color: Any = None, thickness: int = 1) -> None:
+    def draw_contour(self, bitmap: np.ndarray, color: Color | None = None, thickness: int = 1) -> None:
         """Draw the objects' outlines."""
         for label in self._labels:
             label.draw_contour(bitmap, thickness, color)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import read_json
+from ravenml.common.io import JsonObject, read_json
 from ravenml.sly.geometry import Bitmap, Geometry
 from ravenml.sly.project_meta import ObjClass, ObjClassCollection
 
@@ -127,7 +126,7 @@ def create_segmentation_classes(
 def _read_model_indices(path: str, key: str, titles: set[str]) -> dict[str, int]:
     if not Path(path).is_file():
         raise RuntimeError(f"{CONTINUE_TRAINING} needs the model's {path}, which is not there.")
-    config: dict[str, Any] = read_json(Path(path))
+    config: JsonObject = read_json(Path(path))
     indices = config.get(key)
     if not isinstance(indices, dict):
         raise RuntimeError(f"{path} has no {key}, which {CONTINUE_TRAINING} needs.")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import read_json, write_json
+from ravenml.common.io import JsonObject, read_json, write_json
 
 SETTINGS = "settings"
 MODEL = "model"
@@ -29,7 +28,7 @@ CLASS_TITLE_TO_IDX = "class_title_to_idx"
 CLASSES = "classes"
 
 
-def update_recursively(lhs: dict[str, Any], rhs: Mapping[str, Any]) -> dict[str, Any]:
+def update_recursively(lhs: JsonObject, rhs: Mapping[str, object]) -> JsonObject:
     """Lay ``rhs`` over ``lhs``, which is changed and given back; nested mappings field by field."""
     for name, value in rhs.items():
         there = lhs.get(name)
@@ -40,7 +39,7 @@ def update_recursively(lhs: dict[str, Any], rhs: Mapping[str, Any]) -> dict[str,
     return lhs
 
 
-def update_strict(lhs: dict[str, Any], rhs: Mapping[str, Any]) -> None:
+def update_strict(lhs: JsonObject, rhs: Mapping[str, object]) -> None:
     """Add the fields of ``rhs`` to ``lhs``, none of which may be there.
 
     Raises:
@@ -55,10 +54,10 @@ def update_strict(lhs: dict[str, Any], rhs: Mapping[str, Any]) -> None:
 class AlwaysPassingConfigValidator:
     """Finds every config usable."""
 
-    def validate_train_cfg(self, config: Mapping[str, Any]) -> None:
+    def validate_train_cfg(self, config: Mapping[str, object]) -> None:
         """Nothing is checked."""
 
-    def validate_inference_cfg(self, config: Mapping[str, Any]) -> None:
+    def validate_inference_cfg(self, config: Mapping[str, object]) -> None:
         """Nothing is checked."""
 
 
@@ -66,12 +65,12 @@ class JsonConfigValidator(AlwaysPassingConfigValidator):
     """A base for validators that a plugin brings; by itself it finds every config usable."""
 
 
-def load_json_file(filename: str) -> Any:
+def load_json_file(filename: str) -> object:
     """Read a file of JSON."""
     return read_json(Path(filename))
 
 
-def dump_json_file(data: Any, filename: str, indent: int = 4) -> None:
+def dump_json_file(data: object, filename: str, indent: int = 4) -> None:
     """Write a file of JSON, whole or not at all."""
     write_json(Path(filename), data)
 

@@ -28,7 +28,7 @@ class ModelDeploy:
     """
 
     def __init__(
-        self, model_applier_cls: Callable[[], SingleImageInferenceBase], rpc_servicer_cls: Any = None
+        self, model_applier_cls: Callable[[], SingleImageInferenceBase], rpc_servicer_cls: object = None
     ) -> None:
         self.model_applier_cls = model_applier_cls
 

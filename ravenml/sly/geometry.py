@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self, cast
 
 import cv2
 import numpy as np
 
+from ravenml.common.io import JsonObject
 from ravenml.data import geometry as shapes
 from ravenml.data import masks, transforms
 from ravenml.data.bitmap import decode_bitmap, encode_bitmap, trim
@@ -25,7 +26,7 @@ class Geometry:
     """
 
     _name: ClassVar[str] = ""
-    shape: Any
+    shape: shapes.AnyGeometry
 
     @classmethod
     def geometry_name(cls) -> str:
@@ -33,22 +34,23 @@ class Geometry:
         return cls._name
 
     @classmethod
-    def from_shape(cls, shape: Any) -> Self:
+    def from_shape(cls, shape: shapes.AnyGeometry) -> Self:
         """The face of a shape."""
         made = cls.__new__(cls)
         made.shape = shape
         return made
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
+    def from_json(cls, data: JsonObject) -> Self:
         """Read an object's shape.
 
         Raises:
             InvalidGeometry: a field is missing or unusable.
         """
-        return cls.from_shape(parse_geometry({**data, "geometryType": cls._name}))
+        # Each class that is read has a kind that is known.
+        return cls.from_shape(cast(shapes.AnyGeometry, parse_geometry(data, cls._name)))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The fields of an object that tell its shape."""
         fields = geometry_json(self.shape)
         return {**fields, "shape": fields["geometryType"]}
@@ -130,6 +132,7 @@ class Point(Geometry):
     """One pixel."""
 
     _name = "point"
+    shape: shapes.Point
 
     def __init__(self, row: int, col: int) -> None:
         self.shape = shapes.Point(int(col), int(row))
@@ -149,12 +152,14 @@ class Point(Geometry):
 
 
 PointLocation = Point
+AnyPoint = Point | Sequence[int]  # or (row, column)
 
 
 class Rectangle(Geometry):
     """A rectangle whose four sides belong to it."""
 
     _name = "rectangle"
+    shape: shapes.Rectangle
 
     def __init__(self, top: int, left: int, bottom: int, right: int) -> None:
         if top > bottom or left > right:
@@ -227,6 +232,7 @@ class Bitmap(Geometry):
     """
 
     _name = "bitmap"
+    shape: shapes.Bitmap
 
     def __init__(self, origin: Point | None = None, data: np.ndarray | None = None) -> None:
         if data is None or data.dtype != bool or data.ndim != 2:
@@ -266,8 +272,9 @@ class Polygon(Geometry):
     """An outline with holes, each a list of points."""
 
     _name = "polygon"
+    shape: shapes.Polygon
 
-    def __init__(self, exterior: Iterable[Any], interior: Iterable[Iterable[Any]] = ()) -> None:
+    def __init__(self, exterior: Iterable[AnyPoint], interior: Iterable[Iterable[AnyPoint]] = ()) -> None:
         self.shape = shapes.Polygon(_points(exterior), tuple(_points(hole) for hole in interior or ()))
 
     @property
@@ -295,8 +302,9 @@ class Polyline(Geometry):
     """An open line."""
 
     _name = "line"
+    shape: shapes.Line
 
-    def __init__(self, exterior: Iterable[Any]) -> None:
+    def __init__(self, exterior: Iterable[AnyPoint]) -> None:
         self.shape = shapes.Line(_points(exterior))
 
     @property
@@ -305,7 +313,7 @@ class Polyline(Geometry):
         return [Point(y, x) for x, y in self.shape.points.tolist()]
 
 
-def _points(given: Iterable[Any]) -> np.ndarray:
+def _points(given: Iterable[AnyPoint]) -> np.ndarray:
     """Points, or pairs of (row, column), as int32 (N, 2) of (x, y)."""
     pairs = [(p.col, p.row) if isinstance(p, Point) else (p[1], p[0]) for p in given]
     return np.array(pairs, np.int32).reshape(-1, 2)
@@ -332,7 +340,7 @@ class MultichannelBitmap(Geometry):
             )
         self.origin, self.data = origin, data
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """It has no form in JSON."""
         raise NotImplementedError("Scores of pixels are not written into annotations.")
 
@@ -359,10 +367,10 @@ class MultichannelBitmap(Geometry):
 class OtherGeometry(Geometry):
     """A shape that is not known here: it is kept as it was read, and neither drawn nor moved."""
 
-    def __init__(self, name: str, fields: dict[str, Any]) -> None:
+    def __init__(self, name: str, fields: JsonObject) -> None:
         self.name, self.fields = name, fields
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As it was read."""
         return {**self.fields, "geometryType": self.name}
 
@@ -374,7 +382,7 @@ class OtherGeometry(Geometry):
         """It cannot be moved."""
         raise NotImplementedError(f"An object of the shape {self.name} cannot be moved here.")
 
-    def draw(self, bitmap: np.ndarray, color: Any, thickness: int = 1) -> None:
+    def draw(self, bitmap: np.ndarray, color: Color, thickness: int = 1) -> None:
         """It is not drawn."""
 
 

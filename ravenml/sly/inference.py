@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ravenml.common.io import read_json
+from ravenml.common.io import JsonObject, read_json
 from ravenml.data.editable_annotation import EditableAnnotation
 from ravenml.data.editable_annotation import Label as Entry
 from ravenml.data.meta import ObjClass as Class
@@ -66,7 +66,7 @@ class SingleImageInferenceBase:
     """
 
     def __init__(
-        self, task_model_config: Mapping[str, Any] | None = None, _load_model_weights: bool = True
+        self, task_model_config: Mapping[str, object] | None = None, _load_model_weights: bool = True
     ) -> None:
         given = self._load_task_model_config() if task_model_config is None else deepcopy(task_model_config)
         self._config = update_recursively(deepcopy(self.get_default_config()), given)
@@ -76,7 +76,7 @@ class SingleImageInferenceBase:
             self._construct_and_fill_model()
 
     @staticmethod
-    def get_default_config() -> dict[str, Any]:
+    def get_default_config() -> JsonObject:
         """The plugin's settings where the task has none."""
         return {}
 
@@ -111,7 +111,7 @@ class SingleImageInferenceBase:
         """Make the network and read its weights; a plugin's class begins with calling this one."""
         Progress("Building model:", 1).iter_done_report()
 
-    def _validate_model_config(self, config: dict[str, Any]) -> None:
+    def _validate_model_config(self, config: JsonObject) -> None:
         """Refuse settings, by raising."""
 
     def _model_out_tags(self) -> TagMetaCollection:
@@ -119,11 +119,11 @@ class SingleImageInferenceBase:
         return TagMetaCollection()
 
     @staticmethod
-    def _load_task_model_config() -> dict[str, Any]:
+    def _load_task_model_config() -> JsonObject:
         return dict(read_json(Path(TaskPaths.TASK_CONFIG_PATH)).get(MODEL) or {})
 
     def _load_raw_model_config_json(self) -> None:
-        self.train_config: dict[str, Any] = read_json(Path(TaskPaths.MODEL_CONFIG_PATH))
+        self.train_config: JsonObject = read_json(Path(TaskPaths.MODEL_CONFIG_PATH))
 
     def _load_train_config(self) -> None:
         self._load_raw_model_config_json()
@@ -228,7 +228,7 @@ class PluginNetwork:
         said = self._model.inference(image, ann)
         labels = [Entry(label.to_json()) for label in said.labels]
         scores = self._scores(said) if probabilities else None
-        return Prediction(labels, said.img_tags.to_json(), scores)
+        return Prediction(labels, [tag.to_json() for tag in said.img_tags], scores)
 
     def _scores(self, said: Annotation) -> np.ndarray | None:
         if not said.pixelwise_scores_labels:
@@ -253,7 +253,7 @@ class InferenceModeBase:
     _name: ClassVar[str]
 
     def __init__(
-        self, config: Mapping[str, Any], in_meta: ProjectMeta, model: SingleImageInferenceBase
+        self, config: Mapping[str, object], in_meta: ProjectMeta, model: SingleImageInferenceBase
     ) -> None:
         full = effective_config({"name": self._name, **config}, {}, "The inference mode's config")
         known = [_class(one) for one in in_meta.obj_classes]
@@ -272,7 +272,7 @@ class InferenceModeBase:
         return cls._name
 
     @classmethod
-    def make_default_config(cls, model_result_suffix: str = "") -> dict[str, Any]:
+    def make_default_config(cls, model_result_suffix: str = "") -> JsonObject:
         """The mode's config with every default filled in; the suffix is added to the model's class names."""
         return MODES[cls._name].make_default_config(model_result_suffix)
 
@@ -332,14 +332,16 @@ class InferenceModeFactory:
     }
 
     @classmethod
-    def create(cls, config: Mapping[str, Any], *args: Any, **kwargs: Any) -> InferenceModeBase:
-        """The mode; the further arguments are its own."""
-        return cls.mapping[config["name"]](config, *args, **kwargs)
+    def create(
+        cls, config: JsonObject, in_meta: ProjectMeta, model: SingleImageInferenceBase
+    ) -> InferenceModeBase:
+        """The mode."""
+        return cls.mapping[config["name"]](config, in_meta, model)
 
 
 def get_effective_inference_mode_config(
-    task_inference_mode_config: Mapping[str, Any], default_inference_mode_config: Mapping[str, Any]
-) -> dict[str, Any]:
+    task_inference_mode_config: Mapping[str, object], default_inference_mode_config: Mapping[str, object]
+) -> JsonObject:
     """What the task says, over the plugin's default where that is of the same mode, over the mode's own.
 
     Raises:
@@ -399,7 +401,7 @@ class BatchInferenceApplier:
     def __init__(
         self,
         single_image_inference: SingleImageInferenceBase,
-        default_inference_mode_config: Mapping[str, Any],
+        default_inference_mode_config: Mapping[str, object],
         config_validator: AlwaysPassingConfigValidator | None = None,
     ) -> None:
         self._single_image_inference = single_image_inference

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -84,7 +84,9 @@ class Dataset:
         """An item's annotation."""
         return Annotation.load_json_file(self.get_ann_path(item_name), project_meta)
 
-    def add_item_file(self, item_name: str, item_path: str, ann: Annotation | None = None, **_: Any) -> None:
+    def add_item_file(
+        self, item_name: str, item_path: str, ann: Annotation | None = None, **_: object
+    ) -> None:
         """Add an item: a copy of an image file, and an annotation; without one, an empty one."""
         item = self._writer.item(self.name, item_name)
         if Path(item_path) != item.image_path:
@@ -168,7 +170,7 @@ class Project:
         return self._meta
 
     @property
-    def datasets(self) -> Collection[Any]:
+    def datasets(self) -> Collection[Dataset]:
         """Its datasets by name."""
         return Collection(self._datasets)
 

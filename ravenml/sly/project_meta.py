@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
+from ravenml.common.io import JsonObject
 from ravenml.sly.geometry import AnyGeometry, Geometry, OtherGeometry, geometry_type
 
 
@@ -20,7 +21,7 @@ class Named(Protocol):
         """Under which it is found."""
         ...
 
-    def to_json(self) -> Any:
+    def to_json(self) -> object:
         """As JSON."""
         ...
 
@@ -89,7 +90,7 @@ class Collection(Generic[T]):
         """The same."""
         return type(self)(self._items)
 
-    def to_json(self) -> list[Any]:
+    def to_json(self) -> list[object]:
         """As a list of JSON objects."""
         return [item.to_json() for item in self._items]
 
@@ -112,6 +113,7 @@ class Collection(Generic[T]):
 
 
 Color = list[int]  # red, green, blue
+TagValue = str | int | float | None
 
 
 class ObjClass:
@@ -129,7 +131,7 @@ class ObjClass:
         name: str,
         geometry_type: type[Geometry],
         color: Sequence[int] | None = None,
-        rest: dict[str, Any] | None = None,
+        rest: JsonObject | None = None,
     ) -> None:
         self.name, self.geometry_type = name, geometry_type
         self._color = list(color) if color is not None else _default_color(name)
@@ -147,12 +149,12 @@ class ObjClass:
         return self.geometry_type.geometry_name() if known else str(self._rest.get("shape", "any"))
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ObjClass:
+    def from_json(cls, data: JsonObject) -> ObjClass:
         """Read an entry of ``meta.json``."""
         shape = str(data.get("shape", "any"))
         return cls(data["title"], geometry_type(shape), _rgb(data.get("color")), data)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As an entry of ``meta.json``."""
         fields = {"title": self.name, "shape": self.shape, "color": _hex(self._color)}
         return {"geometry_config": {}, **self._rest, **fields}
@@ -195,7 +197,7 @@ class TagMeta:
         value_type: str = TagValueType.NONE,
         possible_values: Sequence[str] | None = None,
         color: Sequence[int] | None = None,
-        rest: dict[str, Any] | None = None,
+        rest: JsonObject | None = None,
     ) -> None:
         self.name, self.value_type = name, value_type
         self.possible_values = list(possible_values) if possible_values is not None else None
@@ -203,14 +205,14 @@ class TagMeta:
         self._rest = rest or {}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any] | str) -> TagMeta:
+    def from_json(cls, data: JsonObject | str) -> TagMeta:
         """Read an entry of ``meta.json``; older projects have bare names."""
         if isinstance(data, str):
             return cls(data)
         kind = str(data.get("value_type", TagValueType.NONE))
         return cls(data["name"], kind, data.get("values"), _rgb(data.get("color")), data)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As an entry of ``meta.json``."""
         fields = {"name": self.name, "value_type": self.value_type, "color": _hex(self.color)}
         values = {} if self.possible_values is None else {"values": self.possible_values}
@@ -239,9 +241,10 @@ class Tag:
         ValueError: the value is not of the kind that ``meta`` asks for.
     """
 
-    def __init__(self, meta: TagMeta, value: Any = None, rest: dict[str, Any] | None = None) -> None:
-        value = value.item() if hasattr(value, "item") else value
-        kinds: dict[str, Any] = {
+    def __init__(self, meta: TagMeta, value: TagValue = None, rest: JsonObject | None = None) -> None:
+        item = getattr(value, "item", None)  # numpy's numbers become Python's
+        value = item() if item is not None else value
+        kinds: JsonObject = {
             TagValueType.NONE: type(None),
             TagValueType.ANY_NUMBER: int | float,
             TagValueType.ANY_STRING: str,
@@ -259,7 +262,7 @@ class Tag:
         return self.meta.name
 
     @classmethod
-    def from_json(cls, data: dict[str, Any] | str, tag_metas: TagMetaCollection) -> Tag:
+    def from_json(cls, data: JsonObject | str, tag_metas: TagMetaCollection) -> Tag:
         """Read a tag; older annotations have bare names."""
         if isinstance(data, str):
             return cls(tag_metas.get(data) or TagMeta(data))
@@ -268,11 +271,11 @@ class Tag:
             raise ValueError(f'The tag "{data["name"]}" is not in meta.json; add it there.')
         return cls(meta, data.get("value"), data)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As annotations hold it."""
         return {**self._rest, "name": self.name, "value": self.value}
 
-    def clone(self, meta: TagMeta | None = None, value: Any = None) -> Tag:
+    def clone(self, meta: TagMeta | None = None, value: TagValue = None) -> Tag:
         """The same with something changed."""
         return Tag(meta or self.meta, self.value if value is None else value)
 
@@ -289,7 +292,7 @@ class ObjClassCollection(Collection[ObjClass]):
     """Classes by name, in order."""
 
     @classmethod
-    def from_json(cls, data: Iterable[dict[str, Any]]) -> Self:
+    def from_json(cls, data: Iterable[JsonObject]) -> Self:
         """Read ``classes`` of a ``meta.json`` or a ``config.json``."""
         return cls(ObjClass.from_json(entry) for entry in data)
 
@@ -298,7 +301,7 @@ class TagMetaCollection(Collection[TagMeta]):
     """Tags' metas by name, in order."""
 
     @classmethod
-    def from_json(cls, data: Iterable[dict[str, Any] | str]) -> Self:
+    def from_json(cls, data: Iterable[JsonObject | str]) -> Self:
         """Read ``tags`` of a ``meta.json``; the first of a name counts."""
         metas = [TagMeta.from_json(entry) for entry in data]
         return cls(
@@ -313,7 +316,7 @@ class TagCollection(Collection[Tag]):
     unique = False
 
     @classmethod
-    def from_json(cls, data: Iterable[dict[str, Any] | str], tag_metas: TagMetaCollection) -> Self:
+    def from_json(cls, data: Iterable[JsonObject | str], tag_metas: TagMetaCollection) -> Self:
         """Read ``tags`` of an annotation."""
         return cls(Tag.from_json(entry, tag_metas) for entry in data or ())
 
@@ -327,7 +330,7 @@ def accepts_geometry(obj_class: ObjClass, geometry: Geometry) -> bool:
     return obj_class.geometry_type in (AnyGeometry, type(geometry))
 
 
-def _rgb(color: Any) -> Color | None:
+def _rgb(color: object) -> Color | None:
     if isinstance(color, str) and len(color) == 7 and color.startswith("#"):
         return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
     return list(color) if isinstance(color, list | tuple) else None
@@ -355,7 +358,7 @@ class ProjectMeta:
         tag_metas: Iterable[TagMeta] | None = None,
         img_tag_metas: Iterable[TagMeta] | None = None,
         obj_tag_metas: Iterable[TagMeta] | None = None,
-        rest: dict[str, Any] | None = None,
+        rest: JsonObject | None = None,
     ) -> None:
         self.obj_classes = ObjClassCollection(obj_classes)
         self.tag_metas = TagMetaCollection(tag_metas)
@@ -367,7 +370,7 @@ class ProjectMeta:
     obj_tag_metas = property(lambda self: self.tag_metas, doc="The tags that objects may have.")
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ProjectMeta:
+    def from_json(cls, data: JsonObject) -> ProjectMeta:
         """Read the content of a ``meta.json``."""
         names = ("tags", "tags_images", "tags_objects")
         tags = [tag for name in names for tag in data.get(name) or ()]
@@ -375,7 +378,7 @@ class ProjectMeta:
         classes = ObjClassCollection.from_json(data.get("classes", ()))
         return cls(classes, TagMetaCollection.from_json(tags), rest=rest or None)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The content of a ``meta.json``."""
         return {**self._rest, "classes": self.obj_classes.to_json(), "tags": self.tag_metas.to_json()}
 

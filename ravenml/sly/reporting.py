@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from ravenml.common.formatting import utc_timestamp
+from ravenml.common.io import JsonObject
 
 TRACE = 5
 
@@ -48,7 +49,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
         extra = {name: value for name, value in vars(record).items() if name not in _USUAL}
-        line: dict[str, Any] = {"message": record.getMessage(), **extra}
+        line: JsonObject = {"message": record.getMessage(), **extra}
         line["timestamp"] = utc_timestamp(record.created)
         line["level"] = record.levelname.lower()
         if record.exc_info and record.exc_info[0] is not None:
@@ -59,7 +60,7 @@ class JsonFormatter(logging.Formatter):
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def _to_jsonable(value: Any) -> Any:
+def _to_jsonable(value: object) -> object:
     """Numpy's numbers and arrays, and what behaves like them, become plain; the rest becomes text."""
     if isinstance(value, Enum):
         return str(value)
@@ -69,7 +70,7 @@ def _to_jsonable(value: Any) -> Any:
 class Logger(logging.Logger):
     """A logger with the contract's further levels."""
 
-    def trace(self, message: object, *arguments: Any, **more: Any) -> None:
+    def trace(self, message: object, *arguments: object, **more: Any) -> None:
         """Say what only somebody who looks for a fault wants to read."""
         self.log(TRACE, message, *arguments, **more)
 
@@ -167,23 +168,23 @@ class Progress:
         self.iters_done_report(value - self.current)
 
 
-def report_metrics_training(epoch: float, metrics: Mapping[str, Any]) -> None:
+def report_metrics_training(epoch: float, metrics: Mapping[str, object]) -> None:
     """Report numbers of the training at a moment in epochs."""
     _report_metrics("train", epoch, metrics)
 
 
-def report_metrics_validation(epoch: float, metrics: Mapping[str, Any]) -> None:
+def report_metrics_validation(epoch: float, metrics: Mapping[str, object]) -> None:
     """Report numbers of the validation at a moment in epochs."""
     _report_metrics("val", epoch, metrics)
 
 
-def _report_metrics(kind: str, epoch: float, metrics: Mapping[str, Any]) -> None:
+def _report_metrics(kind: str, epoch: float, metrics: Mapping[str, object]) -> None:
     fields = {"event_type": EventType.METRICS, "type": kind, "epoch": epoch, "metrics": dict(metrics)}
     logger.info("metrics", extra=fields)
 
 
 def report_checkpoint_saved(
-    checkpoint_idx: int, subdir: str, sizeb: int, best_now: bool, optional_data: Any = None
+    checkpoint_idx: int, subdir: str, sizeb: int, best_now: bool, optional_data: object = None
 ) -> None:
     """Report a checkpoint whose files are in place.
 

@@ -15,6 +15,7 @@ from ravenml.sly.project import Project
 from ravenml.sly.project_meta import ProjectMeta
 from ravenml.sly.reporting import logger
 
+Array = Any  # numpy's, or what a framework makes of it
 Sample = tuple[str, str]  # an image's path and its annotation's
 
 
@@ -94,12 +95,12 @@ class SlyDataset:
                 raise RuntimeError(f"The class {label.obj_class.name!r} has no index.")
         return images.resize_inter_nearest(indices, self._out_size).astype(np.int64)
 
-    def _get_sample_impl(self, img_fpath: str, ann_fpath: str) -> tuple[Any, Any]:
+    def _get_sample_impl(self, img_fpath: str, ann_fpath: str) -> tuple[Array, Array]:
         image = images.read(img_fpath)
         indices = self.make_gt(image.shape, self.load_annotation(ann_fpath))
         return images.resize(image, self._out_size), indices
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
+    def __getitem__(self, index: int) -> tuple[Array, Array]:
         if not 0 <= index < len(self):
             raise IndexError(index)
         while True:

@@ -9,9 +9,8 @@ import os
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import read_json
+from ravenml.common.io import JsonObject, read_json
 from ravenml.sly import class_indexing, paths
 from ravenml.sly.configs import CLASS_TITLE_TO_IDX as TITLES
 from ravenml.sly.configs import (
@@ -68,7 +67,7 @@ class TrainCheckpoints:
         paths.mkdir(folder)
         return folder
 
-    def saved(self, is_best: bool, sizeb: int, optional_data: Any = None) -> None:
+    def saved(self, is_best: bool, sizeb: int, optional_data: object = None) -> None:
         """Report the checkpoint in that folder; the first one counts as the best so far."""
         folder = self.get_dir_to_write()
         best = is_best or self._next == 0
@@ -100,12 +99,12 @@ class SuperviselyModelTrainer:
         epoch_flt: the moment in epochs; the plugin keeps it.
     """
 
-    config: dict[str, Any]
+    config: JsonObject
     out_classes: ObjClassCollection
     class_title_to_idx: dict[str, int]
 
-    def __init__(self, default_config: Mapping[str, Any] | None = None) -> None:
-        self._task_config: dict[str, Any] = read_json(Path(TaskPaths.TASK_CONFIG_PATH))
+    def __init__(self, default_config: Mapping[str, object] | None = None) -> None:
+        self._task_config: JsonObject = read_json(Path(TaskPaths.TASK_CONFIG_PATH))
         self._default_config = deepcopy(
             dict(self.get_default_config() if default_config is None else default_config)
         )
@@ -132,7 +131,7 @@ class SuperviselyModelTrainer:
         return CLASSES
 
     @staticmethod
-    def get_default_config() -> dict[str, Any]:
+    def get_default_config() -> JsonObject:
         """The plugin's settings where ``task_config.json`` has none."""
         return {}
 
@@ -142,7 +141,7 @@ class SuperviselyModelTrainer:
 
     # What is done for a plugin.
 
-    def _validate_train_cfg(self, config: dict[str, Any]) -> None:
+    def _validate_train_cfg(self, config: JsonObject) -> None:
         """Refuse settings, by raising."""
 
     def _determine_config(self) -> None:
@@ -182,7 +181,7 @@ class SuperviselyModelTrainer:
         logger.info("The classes' indices.", extra={"class_mapping": self.class_title_to_idx})
 
     def _determine_out_config(self) -> None:
-        self.out_config: dict[str, Any] = {
+        self.out_config: JsonObject = {
             SETTINGS: self.config,
             self.train_classes_key: self.out_classes.to_json(),
             self.class_title_to_idx_key: self.class_title_to_idx,
@@ -196,7 +195,7 @@ class SuperviselyModelTrainer:
             purpose: by_tag.get(tag, []) for purpose, tag in self.name_to_tag.items()
         }
 
-    def _save_model_snapshot(self, is_best: bool, opt_data: Any = None) -> None:
+    def _save_model_snapshot(self, is_best: bool, opt_data: object = None) -> None:
         """Write a checkpoint (``config.json`` and what ``_dump_model_weights`` writes) and report it."""
         folder = self.checkpoints_saver.get_dir_to_write()
         dump_json_file(self.out_config, os.path.join(folder, TaskPaths.MODEL_CONFIG_NAME))
@@ -225,13 +224,13 @@ class SuperviselyModelTrainer:
         """Write the weights into a folder."""
         raise NotImplementedError(f"{type(self).__name__} must say what _dump_model_weights does.")
 
-    def _validation(self) -> Any:
+    def _validation(self) -> object:
         """Validate and report; a plugin may name it ``_validate`` as well."""
         if type(self)._validate is SuperviselyModelTrainer._validate:
             raise NotImplementedError(f"{type(self).__name__} must say what _validation does.")
         return self._validate()
 
-    def _validate(self) -> Any:
+    def _validate(self) -> object:
         """The same as ``_validation``: the contract's documents name both."""
         if type(self)._validation is SuperviselyModelTrainer._validation:
             raise NotImplementedError(f"{type(self).__name__} must say what _validation does.")

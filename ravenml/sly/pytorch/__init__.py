@@ -5,6 +5,7 @@ PyTorch is the plugin's own, and is imported when one of these is used.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ravenml.common.io import JsonObject
 from ravenml.sly import image as images
 from ravenml.sly.annotation import Annotation
 from ravenml.sly.class_indexing import TRANSFER_LEARNING
@@ -50,11 +52,14 @@ from ravenml.utils.plugins import lazy_import
 CUSTOM_MODEL_CONFIG = "custom_model_config"  # in a config: what the network's factory is given
 HEAD_LAYER = "_head_layer"  # how the names of layers that know the classes begin
 
-
 torch = lazy_import("torch", "pip install torch")
+torch_data = lazy_import("torch.utils.data", "pip install torch")
+Tensor = Any  # a torch.Tensor; the core does not know PyTorch
+Module = Any  # a torch.nn.Module
+Measure = Callable[[Tensor, Tensor], Tensor]  # of the network's output and the true indices
 
 
-def cuda_variable(x: Any, volatile: bool = False) -> Any:
+def cuda_variable(x: Tensor, volatile: bool = False) -> Tensor:
     """A tensor, or a network, on the GPU; as it is where there is none.
 
     Args:
@@ -67,7 +72,7 @@ def cuda_variable(x: Any, volatile: bool = False) -> Any:
 torch = lazy_import("torch", "pip install torch")
 
 
-def image_tensor(image: np.ndarray) -> Any:
+def image_tensor(image: np.ndarray) -> Tensor:
     """An image, uint8 RGB ``(height, width, 3)``, as float32 ``(3, height, width)`` in 0 … 1."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float().div(255)
 
@@ -75,7 +80,7 @@ def image_tensor(image: np.ndarray) -> Any:
 class PytorchSegmentationSlyDataset(SlyDataset):
     """Samples for a ``DataLoader``: an image as `image_tensor` makes it, and its class indices, int64."""
 
-    def _get_sample_impl(self, img_fpath: str, ann_fpath: str) -> tuple[Any, Any]:
+    def _get_sample_impl(self, img_fpath: str, ann_fpath: str) -> tuple[Tensor, Tensor]:
         image, indices = super()._get_sample_impl(img_fpath, ann_fpath)
         return image_tensor(image), indices
 
@@ -94,11 +99,11 @@ class WeightsRW:
     def __init__(self, model_dir: str, model_file: str | None = None) -> None:
         self._path = os.path.join(model_dir, model_file or "model.pt")
 
-    def save(self, model: Any) -> None:
+    def save(self, model: Module) -> None:
         """Write the network's weights."""
         torch.save(model.state_dict(), self._path)
 
-    def load_strictly(self, model: Any) -> Any:
+    def load_strictly(self, model: Module) -> Module:
         """Give the network the file's weights, which must be its own, name by name; the network.
 
         Raises:
@@ -115,8 +120,11 @@ class WeightsRW:
         return self._copy_weights(there, model)
 
     def load_for_transfer_learning(
-        self, model: Any, ignore_matching_layers: Sequence[str] | None = None, logger: Any = None
-    ) -> Any:
+        self,
+        model: Module,
+        ignore_matching_layers: Sequence[str] | None = None,
+        logger: logging.Logger | None = None,
+    ) -> Module:
         """Give the network those of the file's weights whose names it has; the network.
 
         Args:
@@ -133,11 +141,11 @@ class WeightsRW:
             logger.info("Layers that begin anew.", extra={"layer_names": sorted(anew)})
         return self._copy_weights({name: there[name] for name in there.keys() - anew}, model)
 
-    def _read(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = torch.load(self._path, map_location="cpu")
+    def _read(self) -> Mapping[str, Tensor]:
+        found: Mapping[str, Tensor] = torch.load(self._path, map_location="cpu")
         return found
 
-    def _copy_weights(self, weights: Mapping[str, Any], model: Any) -> Any:
+    def _copy_weights(self, weights: Mapping[str, Tensor], model: Module) -> Module:
         target = model.state_dict()
         with torch.no_grad():
             for name in sorted(weights.keys() & target.keys()):
@@ -162,7 +170,7 @@ class MultiClassAccuracy:
     def __init__(self, ignore_index: int | None = None, squeeze_targets: bool = True) -> None:
         self._ignore_index = ignore_index
 
-    def __call__(self, outputs: Any, targets: Any) -> Any:
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The share, a tensor with one number.
 
         Args:
@@ -182,7 +190,7 @@ torch = lazy_import("torch", "pip install torch")
 
 
 def infer_per_pixel_scores_single_image(
-    model: Any, raw_input: Any, out_shape: Sequence[int], apply_softmax: bool = True
+    model: Module, raw_input: Tensor, out_shape: Sequence[int], apply_softmax: bool = True
 ) -> np.ndarray:
     """A network's scores for every pixel, float32 ``(height, width, classes)``.
 
@@ -201,9 +209,6 @@ def infer_per_pixel_scores_single_image(
 
 
 torch = lazy_import("torch", "pip install torch")
-torch_data = lazy_import("torch.utils.data", "pip install torch")
-
-Measure = Callable[[Any, Any], Any]  # of the network's output and the true indices
 
 
 class PytorchSegmentationTrainer(SuperviselyModelTrainer):
@@ -223,10 +228,10 @@ class PytorchSegmentationTrainer(SuperviselyModelTrainer):
 
     def __init__(
         self,
-        model_factory_fn: Callable[..., Any],
+        model_factory_fn: Callable[..., Module],
         optimization_loss_fn: Measure,
         training_metrics_dict: Mapping[str, Measure] | None = None,
-        default_model_config: Mapping[str, Any] | None = None,
+        default_model_config: Mapping[str, object] | None = None,
     ) -> None:
         self._model_factory_fn, self._loss = model_factory_fn, optimization_loss_fn
         self._metrics = dict(training_metrics_dict or {})
@@ -237,7 +242,7 @@ class PytorchSegmentationTrainer(SuperviselyModelTrainer):
         super().__init__(defaults)
 
     @staticmethod
-    def get_default_config() -> dict[str, Any]:
+    def get_default_config() -> JsonObject:
         """What ``task_config.json`` is laid over."""
         return {
             INPUT_SIZE: {WIDTH: 256, HEIGHT: 256},
@@ -332,7 +337,7 @@ class PytorchSegmentationTrainer(SuperviselyModelTrainer):
                     self._save_model_snapshot(found[LOSS] < best, opt_data=told)
                     best = min(best, found[LOSS])
 
-    def _output(self, batch: Any, indices: Any) -> tuple[Any, Any]:
+    def _output(self, batch: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
         """The network's output for a batch, and what it should be."""
         if int(indices.min()) < 0:
             raise ValueError(
@@ -340,7 +345,7 @@ class PytorchSegmentationTrainer(SuperviselyModelTrainer):
             )
         return self._model(cuda_variable(batch)), cuda_variable(indices)
 
-    def _measure(self, output: Any, target: Any, loss: Any = None) -> dict[str, float]:
+    def _measure(self, output: Tensor, target: Tensor, loss: Tensor | None = None) -> dict[str, float]:
         loss = self._loss(output, target) if loss is None else loss
         with torch.no_grad():
             more = {name: float(measure(output, target)) for name, measure in self._metrics.items()}
@@ -354,7 +359,7 @@ class PytorchSegmentationApplier(SingleImageInferenceBase):
         model_factory_fn: as for the training.
     """
 
-    def __init__(self, model_factory_fn: Callable[..., Any]) -> None:
+    def __init__(self, model_factory_fn: Callable[..., Module]) -> None:
         self._model_factory_fn = model_factory_fn
         super().__init__()
 
