@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.hooks import PRESETS
 from ravenml.common.io import read_json
 from ravenml.errors import InputError
 
 MODES = ("train", "inference", "deploy")
 KINDS = ("dtl", "architecture", "custom", "import", "general_plugin")
 INFO = "plugin_info.json"
-CONFIGS = "predefined_run_configs.json"
 VERSION = "VERSION"
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*:[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -84,7 +84,7 @@ class PluginFolder:
             if entry["title"] == title and entry["type"] == mode:
                 return dict(entry["config"])
         raise InputError(
-            f"{self.root / CONFIGS} has no {mode} config {title!r}; there is {', '.join(known) or 'none'}."
+            f"{self.root / PRESETS} has no {mode} config {title!r}; there is {', '.join(known) or 'none'}."
         )
 
     def first_preset(self, mode: str) -> str | None:
@@ -108,7 +108,7 @@ def _read_info(root: Path) -> dict[str, Any]:
 
 
 def _read_configs(root: Path) -> list[dict[str, Any]]:
-    path = root / CONFIGS
+    path = root / PRESETS
     if not path.exists():
         return []
     configs = read_json(path)

@@ -18,7 +18,8 @@ from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 import ravenml
-from ravenml.agent.plugin_folder import CONFIGS, INFO, VERSION, PluginFolder
+from ravenml.agent.plugin_folder import INFO, VERSION, PluginFolder
+from ravenml.common.hooks import PRESETS
 from ravenml.common.io import atomic_open
 from ravenml.errors import InputError, RavenError
 
@@ -43,7 +44,7 @@ def labels(plugin: PluginFolder) -> dict[str, str]:
         "INFO": _encode(plugin.root / INFO),
         "MODES": " ".join(plugin.modes),
         "README": _encode(plugin.root / "README.md"),
-        "CONFIGS": _encode(plugin.root / CONFIGS),
+        "PRESETS": _encode(plugin.root / PRESETS),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import click
 
@@ -25,14 +26,14 @@ def confirm(question: str, yes: bool) -> None:
     click.confirm(question, abort=True)
 
 
-def print_table(table: list[list[str]]) -> None:
-    """A table with a header; aligned on a terminal, separated by tabs in a pipe."""
+def print_table(table: Sequence[Sequence[str]], tabs_in_pipe: bool = True) -> None:
+    """A table with a header; aligned on a terminal, by default separated by tabs in a pipe."""
     import sys
 
-    if not sys.stdout.isatty():
+    if tabs_in_pipe and not sys.stdout.isatty():
         click.echo("\n".join("\t".join(row) for row in table))
         return
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ravenml.cli.options import print_table
+
 
 @click.group()
 def plugin() -> None:
@@ -41,7 +43,7 @@ def new(name: str, template: str, into: str) -> None:
 def check(folder: str) -> None:
     """Check the plugin in DIR and list its problems."""
     from ravenml.errors import RavenError
-    from ravenml.plugin.packagecheck import find_problems
+    from ravenml.plugin.check import find_problems
 
     faults = find_problems(Path(folder))
     for fault in faults:
@@ -66,11 +68,9 @@ def list_(as_json: bool) -> None:
     elif not rows:
         click.echo("No training plugin is installed; `./install_all.sh` installs those of a checkout.")
     else:
-        titles = {"name": "PLUGIN", "distribution": "DISTRIBUTION", "version": "VERSION", "for": "FOR"}
-        widths = {key: max(len(title), *(len(row[key]) for row in rows)) for key, title in titles.items()}
-        for row in [{**titles, "from": "FROM"}, *rows]:
-            cells = "  ".join(row[key].ljust(width) for key, width in widths.items())
-            click.echo(f"{cells}  {row['from']}")
+        titles = ("name", "distribution", "version", "for", "from")
+        header = ("PLUGIN", *(title.upper() for title in titles[1:]))
+        print_table([header, *([row[title] for title in titles] for row in rows)], tabs_in_pipe=False)
     half = interrupted_install()
     if half:
         click.echo(

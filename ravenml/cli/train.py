@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from ravenml.cli import ARGV
+from ravenml.cli.options import print_table
+from ravenml.common.hooks import TRAIN
 from ravenml.errors import RavenError
-from ravenml.plugin.discovery import TRAIN, find_plugin, plugins
+from ravenml.plugin.discovery import find_plugin, plugins
 from ravenml.train import options
 from ravenml.train.options import plugin_command, remember, remote_options, set_option, store_unclaimed
 
@@ -105,7 +107,7 @@ def list_(check: bool) -> None:
     """
     found = plugins(TRAIN)
     taken = frozenset(train.commands)
-    faults = {name: fault for name, plugin in found.items() if (fault := plugin.fault(taken))}
+    faults = {name: why for name, plugin in found.items() if (why := plugin.fault(taken))}
     if not sys.stdout.isatty():
         click.echo("".join(f"{name}\n" for name in found if name not in faults), nl=False)
         for name, fault in faults.items():
@@ -113,12 +115,12 @@ def list_(check: bool) -> None:
     elif not found:
         click.echo("No training plugin is installed; `./install_all.sh` installs those of this repository.")
     else:
-        rows = [(p.name, p.distribution, p.version, faults.get(p.name, "")) for p in found.values()]
-        rows.insert(0, ("PLUGIN", "DISTRIBUTION", "VERSION", ""))
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        for row in rows:
-            cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
-            click.echo(f"{cells}  ! {row[3]}" if row[3] else cells.rstrip())
+        rows = [("PLUGIN", "DISTRIBUTION", "VERSION", "")]
+        for p in found.values():
+            rows.append(
+                (p.name, p.distribution, p.version, f"! {faults[p.name]}" if p.name in faults else "")
+            )
+        print_table(rows)
     if check:
         from ravenml.plugin.check import check_plugins
 

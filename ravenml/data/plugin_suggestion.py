@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-_SETTINGS = "ravenml.plugins.settings"  # what plugins publish; each says there what it learns
+from ravenml.common.hooks import SETTINGS, find_entry_points
+
 _SEGMENTATION, _DETECTION = "segmentation", "detection"
 _AREAS = frozenset({"bitmap", "polygon", "rectangle"})
 
@@ -32,10 +33,8 @@ def training_command(dataset: str, kinds: Collection[str]) -> str:
 
 def _learned() -> dict[str, str]:
     """By their names, what the installed plugins learn; those that are broken or do not say are left out."""
-    from importlib_metadata import entry_points
-
     found = {}
-    for entry in sorted(entry_points(group=_SETTINGS), key=lambda entry: entry.name):
+    for entry in find_entry_points(SETTINGS):
         try:
             learns = getattr(entry.load(), "learns", "")
         except Exception:  # a plugin that is broken must not spoil what has been done

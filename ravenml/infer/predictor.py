@@ -10,8 +10,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.common.hooks import PREDICT
 from ravenml.errors import RavenError
-from ravenml.plugin.discovery import PREDICT, Plugin, find_plugin, plugins
+from ravenml.plugin.discovery import Plugin, find_plugin, plugins
 from ravenml.store.model_state import CONFIG, read_config, unpack_model
 
 

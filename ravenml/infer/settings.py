@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.hooks import PRESETS
 from ravenml.common.io import read_json
 from ravenml.common.merge import deep_merge
 from ravenml.config.config import read_yaml
@@ -19,7 +20,6 @@ from ravenml.infer.modes.configs import ALL, BboxesConfig, ModeConfig
 from ravenml.infer.predictor import Predictor
 from ravenml.plugin.discovery import Plugin
 
-PRESETS = "predefined_run_configs.json"
 _IOU = 0.4
 
 

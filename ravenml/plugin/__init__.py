@@ -1,8 +1,10 @@
 """``raven plugin``, and the programs behind ``install.sh`` and ``install_all.sh``.
 
-``discovery.py`` finds plugins and ``loading.py`` imports one, within a time limit. ``scaffold.py`` writes a
-new plugin from a template, ``check.py`` looks at one in a process of its own. ``install.py`` and
-``uninstall.py`` keep a ``journal.py`` of every change, so that a killed installation can be undone and an
-uninstallation leaves no trace (``leftovers.py``). ``requirements.py`` compiles requirements, ``conda.py``
-reads environment.yml, ``driver.py`` finds out which CUDA the machine's driver supports.
+``discovery.py`` finds plugins and imports one, within a time limit; ``inventory.py`` lists those of a
+checkout and the installed ones. ``scaffold.py`` writes a new plugin from a template, ``check.py`` looks at
+plugins in processes of their own. What a plugin may offer is the table in ``ravenml.common.hooks``.
+``install.py`` and ``uninstall.py`` keep a ``journal.py`` of every change, so that a killed installation can
+be undone and an uninstallation leaves no trace (``leftovers.py``). ``requirements.py`` compiles
+requirements, ``conda.py`` reads environment.yml, ``driver.py`` finds out which CUDA the machine's driver
+supports.
 """

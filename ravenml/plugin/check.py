@@ -1,15 +1,64 @@
-"""Importing each plugin in a process of its own, to see which of them work."""
+"""What is wrong with plugins: one that is being written, one that was just installed, and all installed ones.
+
+Plugins are imported in child processes alone.  The metadata of one that is being written is asked for as pip
+would ask, by running its ``setup.py``; nothing is installed.
+"""
 
 from __future__ import annotations
 
+import configparser
 import os
+import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 
-from ravenml.plugin.discovery import TRAIN, import_limit, plugins
+from ravenml.common.hooks import PREDICT, SETTINGS, TRAIN
+from ravenml.errors import InputError, RavenError
+from ravenml.plugin.discovery import import_limit, plugins
+from ravenml.plugin.environment import Requirement, canonical
+from ravenml.plugin.requirements import clean_pins, compile_plugin, read_requirements
 
-_CHILD = """
+OWN_COMMANDS = {"list"}
+FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "lightning_fabric")
+
+_CHECK_PACKAGE = """
+import importlib, sys
+package, *points = sys.argv[1:]
+for line in points:
+    group, value = line.split("=", 1)
+    before = set(sys.modules)
+    module, _, name = value.partition(":")
+    try:
+        found = importlib.import_module(module)
+        for part in filter(None, name.split(".")):
+            found = getattr(found, part)
+    except BaseException as error:
+        text = f"{type(error).__name__}: {error}".replace("\\n", " ")
+        print(f"fault\\t{value} cannot be loaded: {text}")
+        continue
+    frameworks = sorted(set(FRAMEWORKS) & (set(sys.modules) - before))
+    if frameworks:
+        print(f"fault\\t{module} imports {frameworks[0]} at its top; import it where it is used")
+    if group == "ravenml.plugins.train":
+        import click
+        if not isinstance(found, click.Group):
+            print(f"fault\\t{value} is not a Click group but a {type(found).__name__}")
+        elif not found.commands:
+            print(f"fault\\t{value} has no command; a training command is marked with @pass_train")
+    if group == "ravenml.plugins.settings":
+        from pydantic import BaseModel
+        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+            print(f"fault\\t{value} is not a pydantic model; derive it from TrainSettings")
+print("end")
+"""
+
+_LOAD_COMMAND = """
 import sys
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import find_plugin
@@ -23,21 +72,48 @@ if not isinstance(command, click.Command):
     sys.exit(str(plugin.load_error(f"{plugin.entry_point.value} is not a Click command")))
 """
 
+_LOAD_ALL = """
+import importlib, sys
+from importlib.metadata import distribution
+try:
+    for point in distribution(sys.argv[1]).entry_points:
+        if point.group.startswith("ravenml.plugins."):
+            what = point.value
+            point.load()
+    for what in sys.argv[2:]:
+        importlib.import_module(what)
+except BaseException as error:
+    sys.exit("\\n" + f"{what} cannot be imported: {type(error).__name__}: {error}".replace("\\n", " "))
+"""
+
+
+def _run_python(
+    code: str, *arguments: str, seconds: float, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str] | None:
+    """Run code in a child process; None if it did not end in time."""
+    try:
+        return subprocess.run(
+            [sys.executable, "-P", "-c", code, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+
+
+# Installed plugins.
+
 
 def check_plugins() -> dict[str, str]:
     """Import every training plugin in a child process; what is wrong with each broken one, by name."""
     limit = import_limit()
 
     def check(name: str) -> str:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-c", _CHILD, name],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=limit + 10,
-            )
-        except subprocess.TimeoutExpired:
+        done = _run_python(_LOAD_COMMAND, name, seconds=limit + 10)
+        if done is None:
             return f"The plugin {name!r} cannot be loaded: its import did not end within {limit:g} s."
         if done.returncode == 0:
             return ""
@@ -47,3 +123,222 @@ def check_plugins() -> dict[str, str]:
     names = list(plugins(TRAIN))
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         return {name: fault for name, fault in zip(names, pool.map(check, names), strict=True) if fault}
+
+
+def loading_error(name: str, source: Path | None = None, seconds: float = 300.0) -> str | None:
+    """Load a plugin's entry points and import what its requirements name; None, or the reason it fails.
+
+    A plugin imports its framework only when it trains, so that its own import alone would prove little.
+
+    Args:
+        name: the plugin's distribution.
+        source: its ``requirements.in``.
+        seconds: how long it may take.
+    """
+    try:
+        points = distribution(name).entry_points
+    except PackageNotFoundError:
+        return f"the distribution {name} is not there"
+    if not [point for point in points if point.group == TRAIN]:
+        return f"{name} declares no training plugin (entry point group {TRAIN})"
+    try:
+        wanted = read_requirements(source) if source is not None else []
+    except InputError as error:
+        return str(error)
+    modules = [module for line in wanted for module in importable_modules(re.split(r"[<>=!~;\[ @]", line)[0])]
+    done = _run_python(_LOAD_ALL, name, *modules, seconds=seconds)
+    if done is None:
+        return f"its import did not end within {seconds:g} s"
+    if done.returncode == 0:
+        return None
+    lines = done.stderr.strip().splitlines()
+    return lines[-1] if lines else f"its import ended with {done.returncode}"
+
+
+def importable_modules(name: str) -> list[str]:
+    """The modules by which a distribution is imported: the one of its name, else all that it brings."""
+    try:
+        files = distribution(name).files or []
+    except PackageNotFoundError:
+        return []
+    tops = set()
+    for file in files:
+        if len(file.parts) == 2 and file.name == "__init__.py":
+            tops.add(file.parts[0])
+        elif len(file.parts) == 1 and file.suffix == ".py":
+            tops.add(file.stem)
+    tops = {top for top in tops if top.isidentifier() and not top.startswith("_")}
+    own = {top for top in tops if canonical(top) == canonical(name)}
+    return sorted(own or tops)
+
+
+# A plugin that is being written.
+
+
+@dataclass
+class Metadata:
+    """What a package says of itself."""
+
+    name: str = ""
+    requires: list[str] = field(default_factory=list)
+    points: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def find_problems(folder: Path) -> list[str]:
+    """Everything that is wrong with the plugin in ``folder``, in the order in which to mend it.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    folder = folder.expanduser().absolute()
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder.")
+    if not (folder / "setup.py").is_file() and not (folder / "pyproject.toml").is_file():
+        return [f"{folder} has no setup.py; `raven plugin new` writes one."]
+    try:
+        metadata = package_metadata(folder)
+    except RavenError as error:
+        return [str(error)]
+    faults = [*_layout(folder), *_metadata(metadata), *_requirements(folder)]
+    return faults + _loading(folder, metadata)
+
+
+def package_metadata(folder: Path) -> Metadata:
+    """What ``setup.py`` (or ``pyproject.toml``) says, written to a folder elsewhere.
+
+    Raises:
+        RavenError: it cannot be run.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        if (folder / "setup.py").is_file():
+            command = [sys.executable, "setup.py"]
+        else:
+            command = [sys.executable, "-c", "from setuptools import setup; setup()"]
+        done = subprocess.run(
+            [*command, "-q", "egg_info", "--egg-base", temporary],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        infos = list(Path(temporary).glob("*.egg-info"))
+        if done.returncode or not infos:
+            lines = done.stderr.strip().splitlines() or ["it wrote no metadata"]
+            raise RavenError(f"{folder / 'setup.py'} cannot be run: {lines[-1]}")
+        info = infos[0]
+        parser = configparser.ConfigParser(delimiters=("=",))
+        parser.optionxform = str  # type: ignore[assignment,method-assign]
+        if (info / "entry_points.txt").is_file():
+            parser.read_string((info / "entry_points.txt").read_text(encoding="utf-8"))
+        text = (info / "requires.txt").read_text() if (info / "requires.txt").is_file() else ""
+        lines = text.split("\n[")[0].splitlines()
+        name = re.search(r"^Name: (.+)$", (info / "PKG-INFO").read_text(encoding="utf-8"), re.MULTILINE)
+        return Metadata(
+            name=name[1] if name else "",
+            requires=[line for line in lines if line and not line.startswith("[")],
+            points={group: dict(parser.items(group)) for group in parser.sections()},
+        )
+
+
+def _layout(folder: Path) -> list[str]:
+    faults = []
+    script = folder / "install.sh"
+    if not script.is_file():
+        faults.append(f"{script} is missing; `raven plugin new` writes one that can be copied as it is.")
+    else:
+        if not os.access(script, os.X_OK):
+            faults.append(f"{script} cannot be executed; run `chmod +x {script}`.")
+        done = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True)
+        if done.returncode:
+            faults.append(f"{script} is not a valid script: {done.stderr.strip().splitlines()[0]}.")
+    for name in ("requirements.in", "requirements-gpu.in"):
+        if not (folder / name).is_file():
+            faults.append(f"{folder / name} is missing; it lists what the plugin itself uses, a line each.")
+    return faults
+
+
+def _metadata(metadata: Metadata) -> list[str]:
+    faults = []
+    trained = metadata.points.get(TRAIN, {})
+    if not trained:
+        faults.append(
+            f'setup.py declares no entry point of the group {TRAIN}, such as {{"{TRAIN}": '
+            '["my_net=ravenml_my_net.core:my_net"]}.'
+        )
+    faults += [
+        f"The name {name!r} belongs to the command `raven train {name}`; choose another."
+        for name in trained
+        if name in OWN_COMMANDS
+    ]
+    for group in (SETTINGS, PREDICT):
+        for name in metadata.points.get(group, {}).keys() - trained.keys():
+            faults.append(f"{name!r} stands in {group} and not in {TRAIN}; both need the same name.")
+    for line in metadata.requires:
+        if "==" in line:
+            faults.append(f"setup.py pins {line}; give a range there, and the pin in requirements.in.")
+    if "ravenml" not in {canonical(Requirement(line).name) for line in metadata.requires}:
+        faults.append("setup.py's install_requires does not name ravenml.")
+    return faults
+
+
+def _requirements(folder: Path) -> list[str]:
+    faults = []
+    for mode in ("requirements", "requirements-gpu"):
+        source, compiled = folder / f"{mode}.in", folder / f"{mode}.txt"
+        if not source.is_file():
+            continue
+        try:
+            for line in read_requirements(source):
+                Requirement(line)
+        except (ValueError, InputError) as error:
+            faults.append(f"{source}: {str(error).splitlines()[0]}")
+            continue
+        if not compiled.is_file():
+            faults.append(f"{compiled} is missing; install.sh{' -g' if 'gpu' in mode else ''} compiles it.")
+            continue
+        if compiled in compile_plugin(folder, gpu="gpu" in mode, only_check=True):
+            faults.append(
+                f"{compiled} is out of date; install.sh{' -g' if 'gpu' in mode else ''} compiles it."
+            )
+        faults += _impure(compiled)
+    return faults
+
+
+def _impure(compiled: Path) -> list[str]:
+    """Lines that hold on one machine only."""
+    faults = []
+    for number, line in enumerate(compiled.read_text(encoding="utf-8").splitlines(), start=1):
+        text = line.split(" #")[0].strip()
+        if not text or text.startswith("#"):
+            continue
+        try:
+            pure = clean_pins(text).strip() == text
+        except RavenError:
+            pure = False
+        if not pure:
+            faults.append(
+                f"{compiled}, line {number}: '{text}' is not a pin that a user elsewhere can install; "
+                "compile it with install.sh -r."
+            )
+    return faults
+
+
+def _loading(folder: Path, metadata: Metadata) -> list[str]:
+    points = [
+        f"{group}={value}"
+        for group in (SETTINGS, PREDICT, TRAIN)  # settings first, to see what they alone import
+        for value in metadata.points.get(group, {}).values()
+    ]
+    if not points:
+        return []
+    code = f"FRAMEWORKS = {FRAMEWORKS!r}\n{_CHECK_PACKAGE}"
+    paths = [str(folder), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    done = _run_python(code, metadata.name, *points, seconds=300, environment=environment)
+    if done is None:
+        return ["Its import did not end within 300 s."]
+    lines = done.stdout.splitlines()
+    faults = [line.split("\t", 1)[1] + "." for line in lines if line.startswith("fault\t")]
+    if not lines or lines[-1] != "end":
+        faults.append(f"Its import ended the process (exit code {done.returncode}).")
+    return faults

@@ -15,14 +15,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from ravenml.common.hooks import TRAIN, find_entry_points
 from ravenml.errors import InputError, RavenError
 
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
 
-TRAIN = "ravenml.plugins.train"
-SETTINGS = "ravenml.plugins.settings"
-PREDICT = "ravenml.plugins.predict"
 IMPORT_LIMIT = 60.0  # seconds; RAVENML_IMPORT_TIMEOUT sets another
 ANNOUNCE_AFTER = 5.0  # seconds after which an import that goes on is mentioned
 
@@ -124,12 +122,10 @@ def _distribution(entry_point: EntryPoint) -> str:
 
 def plugins(group: str = TRAIN) -> dict[str, Plugin]:
     """The installed plugins by name, sorted."""
-    from importlib_metadata import entry_points
-
     found: dict[str, list[EntryPoint]] = {}
-    for entry_point in entry_points(group=group):
+    for entry_point in find_entry_points(group):
         found.setdefault(entry_point.name, []).append(entry_point)
-    return {name: Plugin(same[0], same[1:]) for name, same in sorted(found.items())}
+    return {name: Plugin(same[0], same[1:]) for name, same in found.items()}
 
 
 def find_plugin(name: str, group: str = TRAIN) -> Plugin | None:

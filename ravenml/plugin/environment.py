@@ -19,6 +19,8 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ravenml.common.hooks import TRAIN
+
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 else:
@@ -29,7 +31,6 @@ else:
 
 __all__ = ["Environment", "Package", "Requirement", "accepts", "canonical", "in_environment", "pip"]
 
-TRAIN = "ravenml.plugins.train"
 # The journal's lock: a pip that outlives us, because we alone were killed, keeps holding it.
 inherited_by_pip: tuple[int, ...] = ()
 

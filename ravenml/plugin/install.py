@@ -17,11 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from ravenml.errors import InputError, RavenError
+from ravenml.plugin.check import loading_error
 from ravenml.plugin.driver import check_driver, cuda_conflict
 from ravenml.plugin.environment import Environment, Requirement, accepts, in_environment, pip
-from ravenml.plugin.folder import PluginFolder
+from ravenml.plugin.inventory import PluginFolder
 from ravenml.plugin.journal import UNPINNED, Journal, locked
-from ravenml.plugin.loading import loading_error
 from ravenml.plugin.requirements import compile_plugin, cpu_index
 from ravenml.plugin.uninstall import execute_plan, make_plan
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from ravenml.errors import RavenError
 from ravenml.plugin.conda import verify
 from ravenml.plugin.environment import Environment
-from ravenml.plugin.folder import PluginFolder, find_plugin_folders
 from ravenml.plugin.install import end_on_signals, require_environment, say
+from ravenml.plugin.inventory import PluginFolder, find_plugin_folders
 from ravenml.plugin.journal import Journal, locked
 from ravenml.plugin.uninstall import UninstallPlan, execute_plan, make_plan, summary_table
 

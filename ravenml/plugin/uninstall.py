@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ravenml.plugin.environment import Environment, Package, accepts, canonical, pip
-from ravenml.plugin.folder import PluginFolder
+from ravenml.plugin.inventory import PluginFolder
 from ravenml.plugin.journal import Journal, package_from_journal
 from ravenml.plugin.leftovers import remove_empty
 from ravenml.plugin.requirements import cpu_index

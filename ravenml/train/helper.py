@@ -23,8 +23,9 @@ import numpy as np
 import orjson
 from pydantic import BaseModel
 
+from ravenml.common.hooks import SETTINGS
 from ravenml.errors import InputError, RavenError
-from ravenml.plugin.discovery import SETTINGS, find_plugin
+from ravenml.plugin.discovery import find_plugin
 from ravenml.train.form import describe_settings, flatten, validate_settings
 from ravenml.train.settings import TrainSettings
 

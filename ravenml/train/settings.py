@@ -12,10 +12,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
+from ravenml.common.hooks import PRESETS, SETTINGS
 from ravenml.common.io import read_json
 from ravenml.common.merge import deep_merge
 from ravenml.errors import InputError
-from ravenml.plugin.discovery import SETTINGS, Plugin, find_plugin
+from ravenml.plugin.discovery import Plugin, find_plugin
 from ravenml.runs.replay import parse_sets
 from ravenml.train.config import TrainConfig
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PRESETS = "predefined_run_configs.json"
 GROUPS = ("general", "optimizer", "schedule", "augmentation", "logging", "checkpoints", "system")
 ROLES = (
     *(

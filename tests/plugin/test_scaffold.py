@@ -16,7 +16,7 @@ from local_wheels import ROOT
 
 from ravenml.data.demo import write_demo
 from ravenml.errors import InputError
-from ravenml.plugin.packagecheck import find_problems
+from ravenml.plugin.check import find_problems
 from ravenml.plugin.scaffold import module_name, write_plugin
 
 

@@ -100,8 +100,8 @@ def test_what_the_context_holds_installs_and_runs(raven: Raven, plugin: Path, tm
     )
     assert done.returncode == 0, done.stderr
     assert (target / "ravenml" / "sly" / "alias" / "supervisely_lib" / "__init__.py").exists()
-    code = "import ravenml, sys; from ravenml.plugin.discovery import plugins, TRAIN; "
-    code += "print(ravenml.__file__, *plugins(TRAIN))"
+    code = "import ravenml, sys; from ravenml.plugin.discovery import plugins; "
+    code += "print(ravenml.__file__, *plugins())"
     environment = {**os.environ, "PYTHONPATH": str(target)}
     said = subprocess.run([sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True)
     assert said.stdout.startswith(str(target)) and "my_net" in said.stdout, said.stderr

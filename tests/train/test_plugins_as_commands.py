@@ -96,7 +96,7 @@ def test_an_import_that_takes_long_says_what_is_waited_for(
 ) -> None:
     write_plugin(site, "slow", "import time; time.sleep(0.5); my_plugin = 1")
     monkeypatch.syspath_prepend(str(site))
-    monkeypatch.setattr(discovery, "PATIENCE", 0.1)
+    monkeypatch.setattr(discovery, "ANNOUNCE_AFTER", 0.1)
     plugin = discovery.find_plugin("slow")
     assert plugin is not None and plugin.load() == 1
     assert "Waiting for the plugin 'slow' of the distribution" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.hooks import SETTINGS
 from ravenml.common.merge import deep_merge
 from ravenml.dashboard.settings import Settings
 from ravenml.dashboard.train.dataset_stats import StatsJob, StatsJobs
@@ -16,7 +17,7 @@ from ravenml.dashboard.train.split_preview import SplitPreview, preview_split, p
 from ravenml.dashboard.train.step_validation import by_role, find_problem, first_problem
 from ravenml.data.registry import known_datasets
 from ravenml.errors import RavenError
-from ravenml.plugin.discovery import SETTINGS, find_plugin
+from ravenml.plugin.discovery import find_plugin
 
 _OPENING = 10.0  # seconds that a page waits for its project
 

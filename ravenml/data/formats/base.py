@@ -27,7 +27,6 @@ from ravenml.renamed import former_names
 
 __getattr__ = former_names(__name__, {"Source": "ImportSource", "Options": "ImportOptions"})
 
-GROUP = "ravenml.plugins.data"
 SHAPES = frozenset({"polygon", "holes", "bitmap", "rectangle", "line", "point"})
 TAGS = frozenset({"image tags", "object tags", "tag values"})
 SPLITS = frozenset({"splits"})  # the image tags `train` and `val`

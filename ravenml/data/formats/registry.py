@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ravenml.data.formats.base import GROUP, Format
+from ravenml.common.hooks import DATA, find_entry_points
+from ravenml.data.formats.base import Format
 from ravenml.data.problems import suggestion
 from ravenml.errors import InputError, RavenError
 
@@ -62,6 +63,4 @@ def guess_format(path: Path) -> str:
 
 
 def _entries() -> dict[str, Any]:
-    from importlib_metadata import entry_points
-
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+    return {entry.name: entry for entry in find_entry_points(DATA)}

@@ -14,8 +14,6 @@ __getattr__ = former_names(__name__, {"Reader": "Exporter"})
 if TYPE_CHECKING:
     from ravenml.config.config import Config
 
-GROUP = "ravenml.plugins.track"
-
 
 class Unreached(Exception):
     """Raised by ``take`` where it knows that none of the events has arrived; its cause says why."""

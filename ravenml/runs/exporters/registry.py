@@ -7,9 +7,10 @@ import importlib.util
 from collections.abc import Callable
 from typing import Any
 
+from ravenml.common.hooks import TRACK, find_entry_points
 from ravenml.config.config import Config
 from ravenml.errors import InputError, RavenError
-from ravenml.runs.exporters.base import GROUP, Exporter
+from ravenml.runs.exporters.base import Exporter
 
 
 def configured_exporters(config: Config) -> list[str]:
@@ -44,6 +45,4 @@ def load_exporter(name: str) -> Callable[..., Exporter]:
 
 
 def _known() -> dict[str, Any]:
-    from importlib_metadata import entry_points
-
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+    return {entry.name: entry for entry in find_entry_points(TRACK)}
