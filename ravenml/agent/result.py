@@ -17,7 +17,7 @@ from ravenml.runs.events import read_events
 from ravenml.runs.run import Run
 from ravenml.runs.secrets import redact
 from ravenml.store.model_state import pack_folder
-from ravenml.train.outcome import TrainResult, architecture
+from ravenml.train.finish import TrainResult, read_architecture
 
 
 def keep_result(run: Run, task: Task) -> TrainResult:
@@ -99,7 +99,9 @@ def _describe(run: Run, outcome: TrainResult) -> None:
         "created": record["created"],
         "finished": utc_timestamp(),
         **{name: record.get(name) for name in names},
-        "architecture": architecture({suffix: run.path / name for suffix, name in outcome.models.items()}),
+        "architecture": read_architecture(
+            {suffix: run.path / name for suffix, name in outcome.models.items()}
+        ),
         "metrics": outcome.metrics,
         "code": record.get("provenance", {}).get("code", {}),
     }

@@ -24,8 +24,8 @@ from ravenml.runs.progress import RunProgress, Series
 from ravenml.runs.provenance import usable_cores
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run import Run
+from ravenml.train.finish import TrainResult
 from ravenml.train.interfaces import TrainInput
-from ravenml.train.outcome import TrainResult
 from ravenml.train.request import Request
 from ravenml.train.session import Session
 from ravenml.train.summary import failure_reason, summarise
@@ -64,12 +64,12 @@ def run_folds(session: Session, call: Callable[[TrainInput], Any]) -> None:
         write_pooled_evaluation(run.path, len(plan))
         for line in summary.table(shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
             session.say(line)
-        session.outcome = TrainResult(summary.headline(), summary.models(), summary.metadata())
+        session.result = TrainResult(summary.headline(), summary.models(), summary.metadata())
         failed = summary.failed()
         if failed:
             raise RavenError(_failure(request, run, failed))
-        session.store(train)
-    session.tell()
+        session.complete()
+    session.report()
 
 
 def write_pooled_evaluation(folder: Path, folds: int) -> None:
