@@ -129,7 +129,7 @@ def pictures(draft: str, runs: list[str]) -> dict[str, Page]:
         return lambda page: page.get_by_text(text).first.wait_for()
 
     def painted(page: Any) -> None:
-        page.get_by_role("img", name=re.compile("changed, 4")).nth(2).wait_for()
+        page.get_by_role("img", name=re.compile("augmented, 4")).nth(2).wait_for()
 
     def to_schedule(page: Any) -> None:
         page.locator(".curve canvas").first.wait_for()

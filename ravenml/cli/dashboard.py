@@ -47,6 +47,6 @@ def dashboard(
     Prints the address with an access token, which the browser keeps as a cookie; RAVENML_TOKEN sets your own.
     Trainings continue when the browser or the dashboard is closed.
     """
-    from ravenml.dashboard.serving import serve
+    from ravenml.dashboard.app import serve
 
     serve(port, host, roots, names, token_file, token=not no_token, browser=not no_browser)

@@ -161,7 +161,7 @@ def _serve_here(model: str, access: Any, opened: Any, quiet: bool, options: dict
 
     serve_app(app, opened, ready, limits.deadline)
     if not quiet:
-        click.echo("Stopped; what was accepted is answered.")
+        click.echo("Stopped; all accepted requests were answered.")
 
 
 def _serve_in_processes(
@@ -197,7 +197,7 @@ def _serve_in_processes(
         lambda number: {**environment, DEVICE: devices[number % len(devices)]},
         lambda line: click.echo(line, err=True),
     ).run()
-    click.echo("Stopped; what was accepted is answered.")
+    click.echo("Stopped; all accepted requests were answered.")
 
 
 def _describe(model: dict[str, Any], access: Any) -> list[str]:
@@ -214,4 +214,4 @@ def _address_lines(access: Any) -> list[str]:
     lines = [f"Open:  {access.address}"]
     if access.host in ("0.0.0.0", "::", ""):
         lines.append(f"       {access.address_as('127.0.0.1')}")
-    return [*lines, "Docs:  /docs for programs; Ctrl-C ends the server."]
+    return [*lines, "Docs:  /docs for the API; press Ctrl-C to stop."]

@@ -1,15 +1,22 @@
-"""The dashboard as an ASGI application."""
+"""The dashboard: the ASGI application, and what runs it."""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ravenml.config.home import cache_dir
-from ravenml.dashboard.settings import Settings
+from ravenml.dashboard.pages import PORT, Settings
 from ravenml.errors import RavenError
+from ravenml.serve.access import Access, choose_token, listen
+from ravenml.serve.allowed_paths import AllowedPaths
 from ravenml.serve.security import Guard
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request, Response
 
 # NiceGUI puts scripts into its pages, and Vue compiles templates; all that runs still comes from here.
 POLICY = (
@@ -20,7 +27,7 @@ POLICY = (
 STATIC = Path(__file__).parent / "static"
 
 
-def make_app(settings: Settings) -> Any:
+def make_app(settings: Settings) -> Guard:
     """The whole dashboard behind its guard, as an ASGI application.
 
     NiceGUI keeps its pages in the process, so a process makes one dashboard.
@@ -67,7 +74,7 @@ def make_app(settings: Settings) -> Any:
     return Guard(outer, settings.access, POLICY)
 
 
-def _handle_missing_pages(pages: Any) -> None:
+def _handle_missing_pages(pages: FastAPI) -> None:
     """An address that leads nowhere shows a page of ours, with a way back."""
     from fastapi.exception_handlers import http_exception_handler
     from nicegui import Client, ui
@@ -76,15 +83,64 @@ def _handle_missing_pages(pages: Any) -> None:
 
     from ravenml.dashboard.layout import empty_state, page_frame
 
-    async def missing(request: Any, error: Any) -> Any:
+    async def missing(request: Request, error: Exception) -> Response:
         # A file that is not there is told to a program; `endpoint` is the application where no address fits.
         found = request.scope.get("endpoint") not in (None, pages)
         if found and not request.scope.get("nicegui_page_path") and isinstance(error, HTTPException):
             return await http_exception_handler(request, error)
         with Client(page(""), request=request) as client:
-            text = f"Nothing is at {request.url.path[:200]}."
-            with page_frame("No such page"), empty_state("search_off", "There is no such page.", text):
-                ui.link("To the start", "/")
+            text = f"There is no page at {request.url.path[:200]}."
+            with page_frame("No such page"), empty_state("search_off", "This page does not exist.", text):
+                ui.link("Go to the start page", "/")
         return client.build_response(request, 404)
 
     pages.add_exception_handler(404, missing)
+
+
+def serve(
+    port: int | None,
+    host: str,
+    roots: Sequence[Path] = (),
+    names: Sequence[str] = (),
+    token_file: Path | None = None,
+    *,
+    token: bool = True,
+    browser: bool = True,
+) -> None:
+    """Run the dashboard until it is interrupted.
+
+    Args:
+        port: where to listen; 0 any free port, None the usual one or the next that is free.
+        host: the address to listen on.
+        roots: below which folders a typed path may lie; without any, the working folder and the home.
+        names: further names by which it may be called.
+        token_file: where its token stands.
+        token: whether browsers must show one.
+        browser: whether to open one.
+
+    Raises:
+        RavenError: NiceGUI is not installed.
+        InputError: the port is taken, the host is none of this machine's, or the token is unusable.
+    """
+    secret = choose_token(not token, token_file)
+    listening = listen(host, port, PORT)
+    access = Access(secret, host, listening.getsockname()[1], tuple(names))
+    app = make_app(Settings(access, AllowedPaths(roots)))
+    import uvicorn
+
+    print(f"Dashboard: {access.address}", flush=True)
+    print("Press Ctrl-C to stop; running trainings continue.", file=sys.stderr, flush=True)
+    if browser:
+        _open(access.address_once())
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, ws_max_size=2**24
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _open(address: str) -> None:
+    """Open a browser where there is a desktop to open it on."""
+    import webbrowser
+
+    if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(address)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from ravenml.dashboard.downsample import downsample_visible
+from ravenml.dashboard.downsample import downsample_visible, smooth
 from ravenml.dashboard.metric_column import Numbers, Points
-from ravenml.dashboard.smoothing import smooth
 
 # Seen apart by the colour-blind, and legible on white and on black.
 COLOURS = (

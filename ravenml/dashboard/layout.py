@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+
+from nicegui import ui
 
 from ravenml import __version__
 from ravenml.dashboard.pages import navigation
-
-if TYPE_CHECKING:
-    from nicegui import ui as _ui
 
 THEME = "raven-theme"  # the cookie that remembers light, dark or auto; not secret, and read by scripts
 _DARK: dict[str, bool | None] = {"light": False, "dark": True, "auto": None}
@@ -28,15 +26,13 @@ def head() -> str:
 
 
 @contextmanager
-def page_frame(title: str, address: str | None = None) -> Iterator[_ui.element]:
+def page_frame(title: str, address: str | None = None) -> Iterator[ui.element]:
     """The page around what the block makes: skip link, header, and the content, which is given.
 
     Args:
         title: of the browser's tab; plain text.
         address: the address of the navigation's entry that the page belongs to.
     """
-    from nicegui import ui
-
     ui.page_title(f"{title} · ravenML")
     theme = _theme()
     with ui.header(elevated=False).classes("top"):
@@ -57,8 +53,6 @@ def page_frame(title: str, address: str | None = None) -> Iterator[_ui.element]:
 
 
 def _theme() -> str:
-    from nicegui import ui
-
     request = ui.context.client.request
     chosen = request.cookies.get(THEME, "auto") if request is not None else "auto"
     return chosen if chosen in _DARK else "auto"
@@ -66,8 +60,6 @@ def _theme() -> str:
 
 def _theme_button(theme: str) -> None:
     """A button that goes from auto to light to dark; the browser remembers."""
-    from nicegui import ui
-
     dark = ui.dark_mode(_DARK[theme])
     order = ["auto", "light", "dark"]
     state = {"theme": theme}
@@ -93,8 +85,6 @@ def _theme_button(theme: str) -> None:
 
 def heading(title: str, text: str = "") -> None:
     """A page's ``<h1>`` and, below it, a line that says what it is for."""
-    from nicegui import ui
-
     with ui.element("div").classes("heading"):
         with ui.element("h1"):
             ui.label(title)
@@ -102,20 +92,16 @@ def heading(title: str, text: str = "") -> None:
             ui.label(text).classes("muted")
 
 
-def section(title: str) -> Any:
+def section(title: str) -> ui.element:
     """A card with an ``<h2>``; use it in a ``with``."""
-    from nicegui import ui
-
     box = ui.element("section").classes("card")
     with box, ui.element("h2"):
         ui.label(title)
     return box
 
 
-def empty_state(icon: str, title: str, text: str = "") -> Any:
+def empty_state(icon: str, title: str, text: str = "") -> ui.element:
     """What stands where nothing is yet, and says how something comes there; more can be put into it."""
-    from nicegui import ui
-
     box = ui.element("div").classes("empty")
     with box:
         ui.icon(icon).props('aria-hidden="true"')
@@ -127,8 +113,6 @@ def empty_state(icon: str, title: str, text: str = "") -> Any:
 
 def show_error(problem: object) -> None:
     """Show what went wrong, as plain text, until it is closed."""
-    from nicegui import ui
-
     ui.notify(
         str(problem),
         type="negative",
@@ -141,7 +125,6 @@ def show_error(problem: object) -> None:
 
 def command_box(text: str, on_copy: Callable[[], None] | None = None) -> None:
     """A command line to copy."""
-    from nicegui import ui
 
     def copy() -> None:
         ui.clipboard.write(text)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
+T = TypeVar("T", np.float64, np.int64)
 
 _NO_STEP = np.iinfo(np.int64).min  # of a point whose event names no step: no resuming drops it
 _FIRST = 64  # points that a new column has room for
@@ -100,7 +101,7 @@ class MetricColumn:
         return cls(unit, size, size, np.array(values), np.array(origin))
 
 
-def _doubled(array: NDArray[Any]) -> NDArray[Any]:
+def _doubled(array: NDArray[T]) -> NDArray[T]:
     larger = np.empty((2, max(_FIRST, 2 * array.shape[1])), array.dtype)
     larger[:, : array.shape[1]] = array
     return larger

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
 
-from ravenml.dashboard.settings import Settings
+from ravenml.serve.access import Access
+from ravenml.serve.allowed_paths import AllowedPaths
 
 # In the order of the navigation.  Each has NAV (None for a page without a place there) and register().
 MODULES = (
@@ -45,3 +46,19 @@ def modules() -> Iterator[PageModule]:
 def navigation() -> list[Nav]:
     """What the header links to."""
     return [module.NAV for module in modules() if module.NAV is not None]
+
+
+PORT = 8420
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A dashboard's settings.
+
+    Attributes:
+        access: what is demanded of whoever speaks to it.
+        roots: the folders below which a path may lie that a person types.
+    """
+
+    access: Access
+    roots: AllowedPaths

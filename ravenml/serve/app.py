@@ -86,7 +86,7 @@ def make_app(serving: Serving) -> FastAPI:
 
     app = FastAPI(
         title=f"ravenML: {serving.served.source.name}",
-        description="A trained model behind HTTP.",
+        description="A trained model served over HTTP.",
         version=_version(),
         docs_url=None,  # FastAPI's own page loads from elsewhere
         redoc_url=None,
@@ -98,7 +98,7 @@ def make_app(serving: Serving) -> FastAPI:
     async def answer_error(request: Request, error: RavenError) -> Response:
         return _error_response(error)
 
-    @app.post("/predict", summary="Find things in images", openapi_extra=PREDICT, response_model=None)
+    @app.post("/predict", summary="Predict images", openapi_extra=PREDICT, response_model=None)
     async def predict(request: Request) -> Response:
         """Predict one image, or several.
 
@@ -107,7 +107,7 @@ def make_app(serving: Serving) -> FastAPI:
         """
         return await handler.predict(request)
 
-    @app.get("/healthz", summary="Whether the server can answer")
+    @app.get("/healthz", summary="Health check")
     async def healthz() -> dict[str, str]:
         """`{"status": "ok"}`; 503 once it cannot predict any more."""
         if not handler.engine.alive:
@@ -116,7 +116,7 @@ def make_app(serving: Serving) -> FastAPI:
 
     description = serving.served.describe()
 
-    @app.get("/model", summary="What is served")
+    @app.get("/model", summary="Model information")
     async def model() -> dict[str, Any]:
         """Classes (with the numbers that masks have), input size, modes, device, and where it comes from."""
         return description
@@ -159,13 +159,13 @@ class _PredictHandler:
             async with asyncio.timeout(self.limits.deadline):
                 answer = await self._predict(request, began + self.limits.deadline)
         except TimeoutError:
-            answer = _error_response(TooLate(f"There was no answer within {self.limits.deadline:g} s."))
+            answer = _error_response(TooLate(f"Timeout: no answer within {self.limits.deadline:g} s."))
         except RavenError as error:
             answer = _error_response(error)
         except HTTPException as error:  # a form that is none
             answer = JSONResponse({"detail": f"The form cannot be read: {error.detail}"}, error.status_code)
         except ClientDisconnect:
-            answer = _error_response(Refused("The request was broken off.", 400))
+            answer = _error_response(Refused("The client disconnected.", 400))
         except Exception as error:
             answer = _error_response(RavenError(f"The model failed: {type(error).__name__}: {error}"))
         self.metrics.requests.labels(str(answer.status_code)).inc()
@@ -181,7 +181,7 @@ class _PredictHandler:
             params, images = parsed.params, parsed.images
             count = len(images) + len(params.urls) + len(params.paths)
             if count > self.limits.queue:
-                raise Refused(f"{count} images are more than the {self.limits.queue} that have room.", 413)
+                raise Refused(f"{count} images exceed the limit of {self.limits.queue}.", 413)
             inside.enter_context(self.admission.reserve_images(count - 1))
             mode = self.serving.served.mode(params)
             images = [*images, *await self._fetch(params, deadline)]
@@ -229,7 +229,7 @@ class _PredictHandler:
 
     def _resolve(self, path: str) -> Path:
         if self.serving.roots is None:
-            raise NotAllowed("path: this server reads no files of its own; start it with --root FOLDER.")
+            raise NotAllowed("path: this server may not read local files; start it with --root FOLDER.")
         try:
             return self.serving.roots.resolve(path)
         except InputError as error:

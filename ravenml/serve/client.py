@@ -93,7 +93,7 @@ class Client:
             RavenError: the server fails, is full for longer than the client's patience, or is not there.
         """
         if (image is None) == (url is None):
-            raise InputError("Give an image or a url.")
+            raise InputError("Give either an image or a url.")
         given: list[tuple[str, str]] = [("answer", answer)]
         if mode is not None:
             given.append(("mode", mode if isinstance(mode, str) else json.dumps(mode)))
@@ -121,7 +121,7 @@ class Client:
         return answers if several else answers[0]
 
     def model(self) -> dict[str, Any]:
-        """What is served: classes, input size, modes, and where the model comes from."""
+        """Model information: classes, input size, modes, and where the model comes from."""
         description: dict[str, Any] = json.loads(self._request("/model")[0])
         return description
 

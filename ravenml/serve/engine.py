@@ -81,7 +81,7 @@ class Work:
             TooLate: nobody waits for it any more.
         """
         if self.is_over():
-            raise TooLate("Nobody waits for this image any more.")
+            raise TooLate("The request has ended.")
 
     def lap(self, part: str) -> None:
         """Note how long a part of the way has taken."""
@@ -133,7 +133,7 @@ class Engine:
         """
         with self._changed:
             if self._stopping:
-                raise Stopped("The server is being stopped.")
+                raise Stopped("The server is stopping.")
             self._coming += 1
         self._pool.submit(self._read, work)
         return work.answer

@@ -18,27 +18,21 @@ class Metrics:
 
         self._registry = CollectorRegistry()
         more: dict[str, Any] = {"registry": self._registry}
-        self.requests = Counter("raven_requests", "Answers to /predict, by status.", ["status"], **more)
-        self.images = Counter("raven_images", "Images that were answered.", **more)
-        self.seconds = Histogram(
-            "raven_request_seconds", "From a request's arrival to its answer.", buckets=_SECONDS, **more
-        )
+        self.requests = Counter("raven_requests", "Requests to /predict, by status.", ["status"], **more)
+        self.images = Counter("raven_images", "Images answered.", **more)
+        self.seconds = Histogram("raven_request_seconds", "Request duration.", buckets=_SECONDS, **more)
         self.spent = Histogram(
             "raven_stage_seconds",
-            "An image's time for each part of its way.",
+            "Time per processing stage of an image.",
             ["stage"],
             buckets=_SECONDS,
             **more,
         )
-        self.batches = Histogram(
-            "raven_batch_images", "Images that went through the network together.", buckets=_SIZES, **more
-        )
+        self.batches = Histogram("raven_batch_images", "Images per batch.", buckets=_SIZES, **more)
         self.network = Histogram(
-            "raven_network_seconds", "A batch's time in the network.", buckets=_SECONDS, **more
+            "raven_network_seconds", "Inference time of a batch.", buckets=_SECONDS, **more
         )
-        self.inside = Gauge(
-            "raven_images_inside", "Images that are on their way.", multiprocess_mode="livesum", **more
-        )
+        self.inside = Gauge("raven_images_inside", "Images in progress.", multiprocess_mode="livesum", **more)
 
     def batch(self, size: int, seconds: float) -> None:
         """A batch went through the network."""

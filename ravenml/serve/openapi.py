@@ -24,16 +24,16 @@ PREDICT: dict[str, Any] = {
             "answer",
             {"type": "string", "enum": ["annotation", "mask", "overlay"], "default": "annotation"},
             "Supervisely's annotation (JSON); a mask (PNG: a number for each pixel, 0 for nothing, else the "
-            "class's number in /model); or the image with the results laid over it (PNG).",
+            "class's number in /model); or the image with the results overlaid (PNG).",
         ),
         _parameter(
             "mode",
             {"type": "string"},
-            "What the network sees: a mode's name (full_image, roi, bboxes, sliding_window, "
+            "Inference mode: its name (full_image, roi, bboxes, sliding_window, "
             "sliding_window_det), or an object with the mode's fields, as raven infer --config takes it.",
         ),
         _parameter("window", {"type": "string"}, "The sliding window's size: 256, or 320x240."),
-        _parameter("overlap", {"type": "string"}, "By how much windows overlap: 32, or 40x30."),
+        _parameter("overlap", {"type": "string"}, "Overlap of the windows: 32, or 40x30."),
         _parameter(
             "classes",
             {"type": "array", "items": {"type": "string"}},
@@ -42,7 +42,7 @@ PREDICT: dict[str, Any] = {
         _parameter(
             "threshold",
             {"type": "number", "minimum": 0, "maximum": 1},
-            "What the model is less sure of is left out: boxes by their confidence, areas pixel by pixel.",
+            "Confidence threshold: boxes by their score, areas pixel by pixel.",
         ),
         _parameter(
             "url",
@@ -82,13 +82,13 @@ PREDICT: dict[str, Any] = {
                 "application/zip": _IMAGE,
             },
         },
-        "400": _failure("Something in the request cannot be used; the sentence names it."),
+        "400": _failure("The request is invalid; the message says why."),
         "401": _failure("The token is missing or wrong."),
-        "403": _failure("Another site's request, another host's name, or an address that is not allowed."),
+        "403": _failure("Cross-site request, unknown host name, or address not allowed."),
         "413": _failure("Too many bytes, pixels or images."),
-        "415": _failure("No image of a known format."),
-        "502": _failure("The image could not be fetched from its address."),
+        "415": _failure("Not an image in a supported format."),
+        "502": _failure("The image could not be fetched."),
         "503": _failure("The queue is full; the header Retry-After says when to try again."),
-        "504": _failure("There was no answer before the deadline."),
+        "504": _failure("Timeout."),
     },
 }

@@ -89,7 +89,7 @@ def parse_params(given: Sequence[tuple[str, str]]) -> PredictParams:
         mode = deep_merge(mode, {"model_classes": {"save_classes": classes}})
         spelled["mode", "model_classes", "save_classes"] = "classes"
     if mode.get("save_probabilities"):
-        raise InputError("mode.save_probabilities: a request is not answered with them; leave it out.")
+        raise InputError("mode.save_probabilities: not available in requests; leave it out.")
     return PredictParams(answer, mode, threshold, tuple(urls), tuple(paths), spelled)
 
 

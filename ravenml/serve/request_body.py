@@ -131,7 +131,7 @@ async def _read_body(request: Request, most: int) -> bytes:
     async for part in request.stream():
         count += len(part)
         if count > most:
-            raise Refused(f"The image has more than the {most} bytes that are accepted.", 413)
+            raise Refused(f"The image exceeds the limit of {most} bytes.", 413)
         parts.append(part)
     return b"".join(parts)
 
@@ -175,5 +175,5 @@ def _is_image(body: bytes) -> bool:
 
 def _checked(incoming: PredictRequest) -> PredictRequest:
     if not (incoming.images or incoming.params.urls or incoming.params.paths):
-        raise InputError(f"There is no image; {_HOW}.")
+        raise InputError(f"No image given; {_HOW}.")
     return incoming

@@ -96,12 +96,12 @@ class Guard:
         host = hosts[0] if len(hosts) == 1 else ""
         if not self.access.knows(host):
             return 403, (
-                f"This server does not go by the name {host[:100]!r}; call it by the address that it "
+                f"This server does not accept the host name {host[:100]!r}; use the address that it "
                 "printed, or start it with --allow-host NAME."
             )
         foreign = (
             403,
-            "Another site's page sent this request, which is not allowed; open the server's own page.",
+            "Cross-site requests are not allowed; open the server's own page.",
         )
         if not all(self._is_own(origin, host) for origin in _header_values(scope, b"origin")):
             return foreign

@@ -141,7 +141,7 @@ class Workers:
                 for one, handler in before.items():
                     signal.signal(one, handler)
         if self._failed >= _TRIES:
-            raise RavenError("The worker processes end as soon as they are started; see above.")
+            raise RavenError("The server processes exit as soon as they start; see above.")
 
     def _start(self, number: int, folder: str) -> None:
         number_of_socket = self.opened.fileno()
@@ -177,7 +177,7 @@ class Workers:
             if self._failed >= _TRIES:
                 self._stop()
                 return
-            self.tell(f"Worker {number} ended with exit code {code}; it is started again.")
+            self.tell(f"Worker {number} exited with code {code}; restarting it.")
             self._start(number, folder)
 
     def _stop(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:

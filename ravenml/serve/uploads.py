@@ -48,7 +48,7 @@ def decode_upload(
     check_upload(content, name, max_bytes, max_pixels)
     image = decode_image(content, Path(name))
     if image.shape[0] * image.shape[1] > max_pixels:  # a header that lied
-        raise Refused(f"{name}: the image is larger than it says; {_KINDS}.", 415)
+        raise Refused(f"{name}: the image is larger than its header says; {_KINDS}.", 415)
     return image
 
 
@@ -65,11 +65,11 @@ def check_upload(
     try:
         size = image_size(content)
     except IndexError:
-        raise Refused(f"{name}: the image is cut off or damaged; send it again.", 415) from None
+        raise Refused(f"{name}: the image is truncated or damaged; send it again.", 415) from None
     except ValueError:
         size = None
     if size is None:
-        raise Refused(f"{name} is not an image that is known here; {_KINDS}.", 415)
+        raise Refused(f"{name} is not a supported image; {_KINDS}.", 415)
     width, height = size
     if width * height > max_pixels:
         raise Refused(

@@ -60,14 +60,14 @@ class AllowedUrls:
         shown = url[:200]
         if not self._prefixes:
             raise NotAllowed(
-                "url: this server fetches nothing; start it with --allow-url PREFIX, or send the image."
+                "url: this server may not fetch images; start it with --allow-url PREFIX, or send the image."
             )
         try:
             wanted = _parts(url, "url")
         except InputError as error:
             raise NotAllowed(str(error)) from None
         if not any(_is_below(wanted, prefix) for prefix in self._prefixes):
-            raise NotAllowed(f"url: {shown} is not below what the server was allowed with --allow-url.")
+            raise NotAllowed(f"url: {shown} is not below a URL allowed with --allow-url.")
 
     def fetch(self, url: str, max_bytes: int, seconds: float) -> bytes:
         """Fetch an image's bytes.

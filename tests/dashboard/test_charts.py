@@ -90,7 +90,7 @@ def test_folds_join_the_chart_as_they_begin(
 ) -> None:
     folder = write_run(raven.home, "20261121-060000-abcdef", status=None)
     page = browse(dashboard).go(f"/runs/{folder.name}")
-    page.get_by_text("No metrics were reported yet.").wait_for()
+    page.get_by_text("No metrics yet.").wait_for()
     for fold in (0, 1):
         place = folder / "folds" / str(fold)
         place.mkdir(parents=True)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from as_user import in_a_loop
 
-from ravenml.dashboard.runs import console as module
-from ravenml.dashboard.runs.console import Console, LogReader
-from ravenml.dashboard.runs.state import State
+pytest.importorskip("nicegui", reason="the extra `dashboard` is not installed")
+
+from ravenml.dashboard.widgets import console as module
+from ravenml.dashboard.widgets.console import Console, LogReader
 
 
 @pytest.fixture
@@ -63,7 +64,6 @@ def test_of_a_program_that_was_killed_the_torn_line_is_shown(path: Path) -> None
 def test_a_page_that_is_open_for_days_lets_go_of_what_stands_first(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("nicegui", reason="the extra `dashboard` is not installed")
     from nicegui import core
     from nicegui.client import Client
     from nicegui.page import page
@@ -78,9 +78,9 @@ def test_a_page_that_is_open_for_days_lets_go_of_what_stands_first(
     async def watch() -> None:
         monkeypatch.setattr(core, "loop", asyncio.get_running_loop())
         with Client(page("")):
-            console = Console(State("one", None, path.parent, status="running"))
+            console = Console(path.parent, ended=False)
             await console.build()
-            assert shown(console) == ["Nothing was printed yet."]
+            assert shown(console) == ["No output yet."]
             for number in range(6):
                 with path.open("a") as file:
                     file.write(f"line {number}\n")

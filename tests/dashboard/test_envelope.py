@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ravenml.dashboard.downsample import LIMIT, downsample, downsample_visible
-from ravenml.dashboard.smoothing import smooth
+from ravenml.dashboard.downsample import LIMIT, downsample, downsample_visible, smooth
 
 curves = arrays(np.float64, st.integers(0, 400), elements=st.floats(width=64))
 limits = st.integers(4, 60)

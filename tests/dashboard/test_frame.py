@@ -39,9 +39,9 @@ def test_an_address_that_leads_nowhere_says_so_and_leads_back(
 ) -> None:
     assert answer(dashboard.at("/nowhere/here"), Authorization=f"Bearer {dashboard.token}")[0] == 404
     page = browse(dashboard).go("/nowhere/<b>at all</b>")
-    page.get_by_text("There is no such page.").wait_for()
+    page.get_by_text("This page does not exist.").wait_for()
     assert page.locator("main b, .content b").count() == 0
-    page.get_by_role("link", name="To the start").click()
+    page.get_by_role("link", name="Go to the start page").click()
     page.get_by_role("heading", name="Train", exact=True).wait_for()
 
 

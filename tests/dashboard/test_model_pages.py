@@ -18,7 +18,9 @@ from as_user import PATIENCE, wait_for
 from browsing import Dashboard, Start, Tab, answer
 from predicting import pack, write_predicting_plugins
 
-from ravenml.dashboard.models import serving, uploads
+pytest.importorskip("nicegui", reason="the extra `dashboard` is not installed")
+
+from ravenml.dashboard.models import servers, upload
 from ravenml.errors import InputError
 
 sys.path.append(str(Path(__file__).parents[1] / "runs"))
@@ -46,7 +48,7 @@ def test_a_file_is_uploaded_checked_and_stored_for_transfer_learning(
     raven: Any, dashboard: Dashboard, browse: Callable[..., Tab], tmp_path: Path
 ) -> None:
     page = browse(dashboard).go("/models")
-    page.get_by_text("No model is stored yet.").wait_for()
+    page.get_by_text("No models yet.").wait_for()
     file = page.get_by_label("The model's file")
     store = page.get_by_role("button", name="Store", exact=True)
 
@@ -83,22 +85,22 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_parts_of_an_upload_follow_each_other_and_have_a_limit(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = uploads.begin()
-    assert uploads.add(key, 0, b"one") == 3
+    key = upload.start_upload()
+    assert upload.add_part(key, 0, b"one") == 3
     with pytest.raises(InputError, match="byte 3"):
-        uploads.add(key, 7, b"late")
-    assert uploads.add(key, 3, b"two") == 6
-    assert uploads.path_of(key).read_bytes() == b"onetwo"
-    assert uploads.add(key, 0, b"another") == 7  # another file was chosen
-    monkeypatch.setattr(uploads, "LIMIT", 8)
+        upload.add_part(key, 7, b"late")
+    assert upload.add_part(key, 3, b"two") == 6
+    assert upload.upload_path(key).read_bytes() == b"onetwo"
+    assert upload.add_part(key, 0, b"another") == 7  # another file was chosen
+    monkeypatch.setattr(upload, "LIMIT", 8)
     with pytest.raises(InputError, match="at most"):
-        uploads.add(key, 7, b"xx")
+        upload.add_part(key, 7, b"xx")
     for wrong in ("", "../../x", "0" * 32, f"../{key}"):
         with pytest.raises(InputError, match="not known"):
-            uploads.path_of(wrong)
-    uploads.forget(key)
+            upload.upload_path(wrong)
+    upload.forget_upload(key)
     with pytest.raises(InputError):
-        uploads.path_of(key)
+        upload.upload_path(key)
 
 
 def test_parts_are_taken_with_the_token_alone(dashboard: Dashboard) -> None:
@@ -113,11 +115,11 @@ def test_parts_are_taken_with_the_token_alone(dashboard: Dashboard) -> None:
 
 
 def test_a_server_that_cannot_start_says_why_and_is_forgotten_when_dismissed(home: Path) -> None:
-    name = serving.serve("no-such-model")
-    (one,) = wait_for(lambda: [s for s in serving.servers() if not s.alive])
+    name = servers.serve("no-such-model")
+    (one,) = wait_for(lambda: [s for s in servers.servers() if not s.alive])
     assert one.id == name and one.address is None and one.last_line
-    serving.stop(name)
-    assert serving.servers() == []
+    servers.stop(name)
+    assert servers.servers() == []
 
 
 def test_a_model_is_served_from_its_page_outlives_the_dashboard_and_is_stopped(
@@ -151,7 +153,7 @@ def test_without_a_configured_queue_a_sentence_helps(
 ) -> None:
     page = browse(dashboard).go("/queues")
     page.get_by_text("A queue is a name for a Ray cluster.").wait_for()
-    page.get_by_text("Not running; it starts by itself").wait_for()
+    page.get_by_text("Not running; starts automatically").wait_for()
 
 
 def test_what_waits_says_why(raven: Any, dashboard: Dashboard, browse: Callable[..., Tab]) -> None:
@@ -167,5 +169,5 @@ def test_what_waits_says_why(raven: Any, dashboard: Dashboard, browse: Callable[
     (folder / "heartbeat.json").write_text(json.dumps(beat))
     page = browse(dashboard).go("/queues")
     page.get_by_role("heading", name="Queue gpu").wait_for()
-    page.get_by_text("waits for a GPU that is free").wait_for()
+    page.get_by_text("waiting for a GPU that is free").wait_for()
     page.get_by_text("127.0.0.1:9").first.wait_for()

@@ -39,9 +39,9 @@ def onward(page: Any, step: str) -> None:
 
 def train(page: Any) -> None:
     """Go through the seven steps, with the U-Net plugin and a small network."""
-    page.get_by_text("Nothing was begun yet").wait_for()
+    page.get_by_text("No trainings yet").wait_for()
     page.get_by_role("button", name="New training").click()
-    page.get_by_role("button", name="Make the demo project").click()
+    page.get_by_role("button", name="Create the demo project").click()
     page.get_by_role("radio", name="demo").wait_for()
     page.get_by_role("radio", name="unet", exact=True).click()
     page.get_by_text("161", exact=True).wait_for()  # objects

@@ -63,7 +63,7 @@ def test_chosen_runs_are_stopped_together_and_a_stubborn_one_only_if_one_insists
         page.get_by_text("it does not look for requests").wait_for()
         page.locator(".status-interrupted").wait_for()  # the other one has
         assert page.locator(".status-running").count() == 1
-        page.get_by_role("button", name="End it for sure").click()
+        page.get_by_role("button", name="Force stop").click()
         page.wait_for_function("() => document.querySelectorAll('.status-interrupted').length === 2")
         for one in both:
             one.wait(PATIENCE)

@@ -79,7 +79,7 @@ def test_runs_appear_change_and_go_while_one_looks(
     page.get_by_label(f"Select {THREE}").check()
     page.get_by_text("2 runs selected").wait_for()
     page.get_by_role("button", name="Tag").click()
-    page.get_by_label("Tags, with spaces between").fill("good night")
+    page.get_by_label("Tags, separated by spaces").fill("good night")
     page.get_by_role("button", name="Add").click()
     page.get_by_role("link", name="night").first.wait_for()
     assert json.loads((runs / ONE / "notes.json").read_text())["tags"] == ["good", "night"]
@@ -111,9 +111,9 @@ def test_a_runs_page_shows_why_it_failed_and_a_wrong_address_says_so(
     page = browse(dashboard).go(f"/runs/{THREE}")
     page.get_by_text("The disk is full.").wait_for()
     page.goto(f"{dashboard.origin}/runs/20261121-999999-zzzzzz")
-    page.get_by_text("There is no such run here.").wait_for()
+    page.get_by_text("This run does not exist.").wait_for()
     page.goto(f"{dashboard.origin}/runs/{ONE}?fold=7")
-    page.get_by_text("There is no such fold here.").wait_for()
+    page.get_by_text("This fold does not exist.").wait_for()
 
 
 def test_the_console_shows_its_end_and_more_on_request(
@@ -122,7 +122,7 @@ def test_the_console_shows_its_end_and_more_on_request(
     page = browse(dashboard).go(f"/runs/{ONE}")
     page.get_by_text("line 4999 of the log").wait_for()
     assert page.get_by_text("line 100 of the log").count() == 0
-    page.get_by_role("button", name="Load what stands before").click()
+    page.get_by_role("button", name="Load earlier output").click()
     page.get_by_text("line 0 of the log").wait_for()
     text = page.get_by_role("log").inner_text()
     assert [int(line.split()[1]) for line in text.splitlines() if line.startswith("line ")] == list(
@@ -208,7 +208,7 @@ def test_a_k_fold_runs_page_shows_all_that_it_left(
     page.get_by_role("slider", name="Moment").focus()
     page.keyboard.press("ArrowLeft")
     page.locator('img[src$="epoch_001.png"]').wait_for()
-    page.get_by_text("Changes that were not committed: core").click()
+    page.get_by_text("Uncommitted changes: core").click()
     page.get_by_text("+new line").wait_for()
     with page.expect_download() as download:
         page.get_by_role("link", name="model-state.tar").click()

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ravenml.dashboard import series as module
-from ravenml.dashboard.charts import Charts, find_sources
-from ravenml.dashboard.series import MetricCache, RunMetrics
+pytest.importorskip("nicegui", reason="the extra `dashboard` is not installed")
+
+from ravenml.dashboard import metric_cache as module
+from ravenml.dashboard.metric_cache import MetricCache, RunMetrics
+from ravenml.dashboard.widgets.charts import Charts, find_sources
 from ravenml.runs.curves import curves
 
 

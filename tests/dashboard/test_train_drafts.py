@@ -12,7 +12,6 @@ import pytest
 import yaml
 from as_user import Raven, wait_for
 
-from ravenml.dashboard.train.cloning import sparse
 from ravenml.dashboard.train.draft import (
     SplitOptions,
     arguments,
@@ -28,9 +27,9 @@ from ravenml.dashboard.train.draft import (
     remove_draft,
     value_at,
 )
-from ravenml.dashboard.train.draft_import import from_run, from_text
-from ravenml.dashboard.train.starting import start
-from ravenml.dashboard.train.step_validation import find_problem, first_problem
+from ravenml.dashboard.train.draft_import import from_run, from_text, sparse
+from ravenml.dashboard.train.launch import start
+from ravenml.dashboard.train.wizard import find_problem, first_problem
 from ravenml.errors import InputError
 
 
@@ -125,13 +124,13 @@ BOMB = "\n".join(
     ]
 )
 WRONG_FILES = [
-    (BOMB, "holds more values than any file"),
-    ("plugin: &all [*all]", "holds more values than any file"),
+    (BOMB, "has too many values"),
+    ("plugin: &all [*all]", "has too many values"),
     ("a: [", "is neither YAML nor JSON in line 1"),
-    ("just words", "holds no settings of a training"),
+    ("just words", "contains no training settings"),
     ("epochs: 3", "epochs"),
     ("plugin_name: [unet]", "should be a plugin's name"),
-    ("x" * ((1 << 18) + 1), "larger than any file"),
+    ("x" * ((1 << 18) + 1), "too large for a settings file"),
     ("[" * 100_000, "is neither YAML nor JSON"),
 ]
 

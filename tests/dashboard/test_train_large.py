@@ -51,7 +51,7 @@ def test_ten_thousand_images_can_be_paged_through_while_they_are_counted(
     page.evaluate(FRAMES)
     for first in (25, 49, 73):
         with within(2):
-            page.get_by_role("button", name="Later images").click()
+            page.get_by_role("button", name="Next images").click()
             page.get_by_text(re.compile(f"^{first} to ")).wait_for()
     page.wait_for_function(
         "[...document.querySelectorAll('.tile img')].slice(0, 6).every(i => i.naturalWidth)"
@@ -59,7 +59,7 @@ def test_ten_thousand_images_can_be_paged_through_while_they_are_counted(
     page.get_by_text("train: 7,501").wait_for()
     wait_for(lambda: read_draft(draft.id).split.way == "tags")
     page.get_by_role("button", name="Next: Split").click()
-    page.get_by_text(re.compile("images to learn from")).wait_for()
+    page.get_by_text(re.compile("training images")).wait_for()
     page.get_by_role("radio", name="k-fold").click()
     page.get_by_text("fold 4").wait_for()
     # 50 ms with the machine to oneself; other work on it must not fail the test.

@@ -12,7 +12,7 @@ import pytest
 from as_user import PATIENCE, in_a_loop, wait_for
 from throwaway import LEARNS, write_plugin
 
-from ravenml.dashboard.train import starting
+from ravenml.dashboard.train import launch
 from ravenml.dashboard.train.dataset_stats import StatsJob, StatsJobs
 from ravenml.dashboard.train.draft import SplitOptions
 from ravenml.dashboard.train.helper import Helper
@@ -97,15 +97,15 @@ def test_tags_are_proposed_where_both_are_used_and_the_balance_is_told(gardens: 
     assert [share.train + share.val for share in shares] == job.stats.objects.sum(axis=0).tolist()
     none = [shares[0].__class__("pond", "#000000", 0, 3), shares[0].__class__("roof", "#000000", 2, 0)]
     assert find_imbalance(none) == [
-        "pond has no object to learn from.",
-        "roof has no object to validate with.",
+        "pond has no training objects.",
+        "roof has no validation objects.",
     ]
 
 
 @pytest.mark.parametrize(
     ("wish", "said"),
     [
-        (SplitOptions(way="datasets"), "Choose at least one dataset"),
+        (SplitOptions(way="datasets"), "Choose at least one validation dataset"),
         (SplitOptions(way="percent", percent=0), "greater than 0"),
         (SplitOptions(way="tags", train_tag="val"), "twice"),
         (SplitOptions(way="kfold", folds=13), "fewer than 13 folds"),
@@ -183,8 +183,8 @@ def test_only_a_run_that_looks_for_requests_can_be_paused(home: Path) -> None:
     record = {"id": "one", "attempts": [], "process": {"host": "elsewhere"}}
     (folder / "events.jsonl").write_text("")
     (folder / "run.json").write_text(json.dumps(record))
-    with pytest.raises(InputError, match="only be stopped"):
-        starting.pause("one")
+    with pytest.raises(InputError, match="cannot be paused; stop it instead"):
+        launch.pause("one")
     (folder / "run.json").write_text(json.dumps(record | {"polls": True}))
-    starting.pause("one")
+    launch.pause("one")
     assert json.loads((folder / "control.json").read_text()) == {"request": "pause"}

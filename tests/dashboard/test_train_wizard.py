@@ -46,7 +46,7 @@ def test_two_browsers_see_what_the_other_chose(dashboard: Dashboard, browse: Bro
     one.get_by_label("Epochs").fill("7")
     with within(5):
         other.get_by_text("7 epochs").wait_for()
-    other.get_by_label("Title of this draft").fill("by the other")
+    other.get_by_label("Draft title").fill("by the other")
     wait_for(lambda: read_draft(ready.id).title == "by the other")
     assert read_draft(ready.id).settings == {"epochs": 7}
     one.reload()
@@ -60,7 +60,7 @@ def test_what_is_typed_while_a_choice_is_still_being_looked_at_stays(
     page = browse(start(PAINTER_THINKS="2")).go(f"/train/{ready.id}?step=model")
     page.get_by_role("radio", name="flat").click()
     page.get_by_role("button", name="Next: Hyperparameters").click()
-    page.get_by_text("No settings are published").or_(page.get_by_label("Canvas width")).wait_for()
+    page.get_by_text("No settings").or_(page.get_by_label("Canvas width")).wait_for()
     with within(0.5):
         page.get_by_label("Canvas width").fill("48")
     wait_for(lambda: read_draft(ready.id).settings == {"brush": "flat", "canvas": {"width": 48}})
@@ -129,15 +129,15 @@ def test_what_a_user_writes_is_shown_and_never_run(
         assert "ravenML" in page.title(), step
         assert page.locator("img[src='x']").count() == 0, step
         assert page.locator(".content script, .content b, .content i:not(.q-icon)").count() == 0, step
-    assert page.get_by_label("Title of this draft").input_value() == EVIL
+    assert page.get_by_label("Draft title").input_value() == EVIL
     assert dialogs == []
 
 
 WRONG = [
     ("project", "Or a project's folder", "/etc", "not below the folders"),
     ("project", "Or a project's folder", "nowhere", "does not exist"),
-    ("augment", "Or a file of your own", "/etc/passwd", "not below the folders"),
-    ("model", "Another one", "square", "There is no brush 'square'"),
+    ("augment", "Or your own file", "/etc/passwd", "not below the folders"),
+    ("model", "Other", "square", "There is no brush 'square'"),
     ("settings", "Epochs", "0", "greater than or equal to 1"),
     ("settings", "Epochs", "many", "valid integer"),
     ("settings", "Canvas width", "-3", "greater than 0"),
@@ -175,7 +175,7 @@ def test_no_class_no_dataset_and_a_split_that_leaves_nothing(
     page.get_by_role("button", name="Next: Augmentations").wait_for()
     tab.go(f"/train/{ready.id}?step=split")
     page.get_by_role("radio", name="By datasets").click()
-    page.get_by_text("Choose at least one dataset that validates.").wait_for()
+    page.get_by_text("Choose at least one validation dataset.").wait_for()
     page.get_by_role("radio", name="k-fold").click()
     page.get_by_label("Folds", exact=True).fill("13")
     page.get_by_text("fewer than 13 folds").wait_for()
@@ -223,7 +223,7 @@ def test_a_run_is_opened_in_the_wizard(
     draft = read_draft(page.url.rpartition("/")[2].partition("?")[0])
     assert draft.settings == {"epochs": 1, "brush": "flat"} and draft.split.way == "kfold"
     tab.go("/train/new?clone=nothing")
-    page.get_by_text("This run cannot be opened").wait_for()
+    page.get_by_text("Cannot open this run").wait_for()
 
     tab.go("/train")
     file = page.get_by_label("A training's settings")
@@ -244,20 +244,20 @@ def test_from_an_empty_home_to_a_trained_model(
     write_painter(site)
     page = browse(dashboard).go("/train")
     page.get_by_role("button", name="New training").click()
-    page.get_by_role("button", name="Make the demo project").click()
+    page.get_by_role("button", name="Create the demo project").click()
     page.get_by_role("radio", name="painter").click()
     page.get_by_text("161", exact=True).wait_for()  # objects
-    page.get_by_role("button", name=re.compile("Look at")).first.click()
+    page.get_by_role("button", name=re.compile("View ")).first.click()
     page.get_by_role("dialog").get_by_role("img").wait_for()
     page.keyboard.press("Escape")
     onward(page, "Split")
     page.get_by_text("37 + 11 objects", exact=False).wait_for()
     onward(page, "Classes")
-    page.get_by_role("checkbox", name="Learn roof").click()
+    page.get_by_role("checkbox", name="Train on roof").click()
     page.get_by_text("2 of 3").wait_for()
     onward(page, "Augmentations")
     page.get_by_role("radio", name="night").click()
-    page.get_by_role("img", name=re.compile("changed, 4")).first.wait_for()
+    page.get_by_role("img", name=re.compile("augmented, 4")).first.wait_for()
     page.wait_for_function("[...document.querySelectorAll('.augmented img')].every(i => i.complete)")
     onward(page, "Model")
     page.get_by_role("radio", name="flat").click()

@@ -80,7 +80,7 @@ def test_what_is_wrong_is_an_error_with_the_server_s_sentence(server: Access) ->
         client.predict("missing.png")
     with pytest.raises(InputError, match="must be uint8 of shape"):
         client.predict(np.zeros((3, 3)))
-    with pytest.raises(InputError, match="Give an image or a url"):
+    with pytest.raises(InputError, match="Give either an image or a url"):
         client.predict()
     with pytest.raises(InputError, match="--allow-url"):
         client.predict(url="http://127.0.0.1/a.png")
@@ -100,7 +100,7 @@ def test_a_full_server_is_asked_again() -> None:
         waiting = threading.Thread(target=Client(server.address).predict, args=(array(),))
         waiting.start()
         time.sleep(0.3)
-        with pytest.raises(RavenError, match="its hands full"):
+        with pytest.raises(RavenError, match="The server is busy"):
             Client(server.address, patience=0.5).predict(array())
         threading.Timer(0.2, model.gate.set).start()
         assert Client(server.address).predict(array())["objects"]

@@ -167,7 +167,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(server: Access, chromium: A
 
 def test_the_documentation_shows_every_address(server: Access, page: Any) -> None:
     page.goto(server.address)
-    page.click("text=For programs")
+    page.click("text=API")
     page.wait_for_selector("text=POST/predict")
     for text in ("/healthz", "/metrics", "threshold", "Retry-After"):
         assert page.locator(f"text={text}").count()

@@ -148,7 +148,7 @@ def test_what_cannot_be_used_is_named(server: Access, query: str, said: str) -> 
 
 def test_what_is_no_image_is_refused_with_the_status_that_fits(server: Access) -> None:
     assert (post(server, b"").status, post(server, b"hello").status) == (400, 415)
-    assert "There is no image; send an image as the body" in post(server, b"").said
+    assert "No image given; send an image as the body" in post(server, b"").said
     answer = post(server, picture()[:-30])
     assert answer.status == 415 and "cut off" in answer.said
     body, headers = form(("image", "<b>evil</b>.png", b"\x89PNG\r\n\x1a\n"))

@@ -115,7 +115,7 @@ def test_a_small_tiff_with_an_enormous_tile_is_refused() -> None:
 def test_a_small_png_with_a_chunk_that_claims_to_be_enormous_is_refused() -> None:
     content = bytearray(cv2.imencode(".png", PICTURE)[1].tobytes())
     content[33] = 0x7F  # the highest byte of the first chunk's length
-    with pytest.raises(Refused, match="cut off or damaged"):
+    with pytest.raises(Refused, match="truncated or damaged"):
         decode_upload(bytes(content), "chunk.png")
 
 
@@ -125,10 +125,10 @@ def test_what_is_too_large_damaged_or_no_image_is_told() -> None:
         decode_upload(content, "a.png", max_bytes=100)
     with pytest.raises(Refused, match="50×30"):
         decode_upload(content, "a.png", max_pixels=1499)
-    with pytest.raises(Refused, match="not an image that is known here") as refused:
+    with pytest.raises(Refused, match="not a supported image") as refused:
         decode_upload(b"GIF89a" + bytes(100), "a.gif")
     assert refused.value.status == 415
-    with pytest.raises(Refused, match="cut off or damaged"):
+    with pytest.raises(Refused, match="truncated or damaged"):
         decode_upload(content[:-20], "a.png")
     with pytest.raises(DataProblem, match="damaged"):
         decode_upload(content[:60] + bytes(100) + content[160:], "a.png")
@@ -171,7 +171,7 @@ def test_a_link_that_changes_after_the_check_leads_nowhere(tmp_path: Path) -> No
 )
 def test_a_header_of_millions_of_parts_takes_no_time(content: bytes) -> None:
     began = time.process_time()
-    with pytest.raises(Refused, match="is not an image that is known here"):
+    with pytest.raises(Refused, match="is not a supported image"):
         check_upload(content, "a.jpg")
     assert time.process_time() - began < 0.5
 

@@ -91,7 +91,9 @@ def test_the_printed_address_is_all_that_is_needed(raven: Raven, model: Path) ->
             Client(address.partition("?")[0]).predict(picture())
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0 and out == "Stopped; what was accepted is answered.\n" and err == ""
+        assert (
+            process.returncode == 0 and out == "Stopped; all accepted requests were answered.\n" and err == ""
+        )
 
 
 def test_the_token_may_be_one_s_own_or_none(raven: Raven, model: Path, tmp_path: Path) -> None:
@@ -145,7 +147,7 @@ def test_several_workers_answer_on_one_address(raven: Raven, tmp_path: Path) -> 
             assert process.poll() is None
             assert all(one.result()["objects"] for one in answers)
         assert process.wait(timeout=PATIENCE) == 0
-        assert process.stderr is not None and "it is started again" in process.stderr.read()
+        assert process.stderr is not None and "restarting it" in process.stderr.read()
 
 
 def refuses(address: str) -> bool:

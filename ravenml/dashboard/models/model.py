@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+
+from nicegui import run, ui
 
 from ravenml.common.formatting import format_size, local_time
-from ravenml.dashboard.controls import definition_list, link, short_path, table
+from ravenml.common.io import JsonObject
 from ravenml.dashboard.layout import command_box, empty_state, heading, page_frame, section
-from ravenml.dashboard.models import serving
+from ravenml.dashboard.models import servers as serving
 from ravenml.dashboard.models.table import PERIOD, serve_button, server_line
-from ravenml.dashboard.runs.words import format_cell
+from ravenml.dashboard.runs.labels import format_cell
+from ravenml.dashboard.widgets.controls import definition_list, link, short_path, table
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.store.base import Entry, Store
@@ -18,7 +20,7 @@ from ravenml.store.factory import bucket, local_models
 from ravenml.store.models import find_model, model_entries, read_metadata
 
 
-def read(model_id: str) -> tuple[str, dict[str, Any], dict[str, Entry]]:
+def read(model_id: str) -> tuple[str, JsonObject, dict[str, Entry]]:
     """The store's name, the metadata and the files of a model.  Work for a thread.
 
     Raises:
@@ -35,14 +37,12 @@ def read(model_id: str) -> tuple[str, dict[str, Any], dict[str, Entry]]:
 
 async def show(model_id: str) -> None:
     """Build the page."""
-    from nicegui import run, ui
-
     try:
         found = await run.io_bound(read, model_id)
     except RavenError as error:
         with (
             page_frame("No such model", "/models"),
-            empty_state("search_off", "There is no such model.", str(error)),
+            empty_state("search_off", "This model does not exist.", str(error)),
         ):
             ui.link("All models", "/models")
         return
@@ -57,7 +57,7 @@ async def show(model_id: str) -> None:
         _about(model_id, store, metadata, has_run)
         _files(entries)
 
-    shown: list[Any] = []
+    shown: list[list[serving.Server]] = []
 
     async def look() -> None:
         servers = [one for one in await run.io_bound(serving.servers) or [] if one.model == model_id]
@@ -69,11 +69,11 @@ async def show(model_id: str) -> None:
             for server in servers:
                 server_line(server, look)
             if metadata.get("transfer_only"):
-                ui.label("It was stored for transfer learning only, and does not predict.").classes("muted")
+                ui.label("Stored for transfer learning only; it cannot predict.").classes("muted")
             elif not any(server.alive for server in servers):
                 with ui.element("div").classes("line"):
                     serve_button(model_id, look)
-                    ui.label("starts a server of its own on this machine.").classes("muted")
+                    ui.label("starts a server on this machine.").classes("muted")
             command_box(f"raven serve {model_id}")
             command_box(f"raven infer {model_id} --data IMAGES --out predictions")
 
@@ -81,7 +81,7 @@ async def show(model_id: str) -> None:
     ui.timer(PERIOD, look, immediate=False)
 
 
-def _about(model_id: str, store: str, metadata: Mapping[str, Any], has_run: bool) -> None:
+def _about(model_id: str, store: str, metadata: JsonObject, has_run: bool) -> None:
     dataset = metadata.get("dataset")
     with section("About"):
         definition_list(
@@ -90,7 +90,7 @@ def _about(model_id: str, store: str, metadata: Mapping[str, Any], has_run: bool
                 ("Architecture", metadata.get("architecture")),
                 ("Plugin", f"{metadata.get('plugin') or ''} {metadata.get('plugin_version') or ''}".strip()),
                 ("Dataset", dataset.get("name") if isinstance(dataset, dict) else dataset),
-                ("Made by", metadata.get("created_by")),
+                ("Created by", metadata.get("created_by")),
                 ("Comments", metadata.get("comments")),
                 ("Finished", local_time(str(metadata.get("finished") or metadata.get("created") or ""))),
                 ("Stored in", short_path(store)),
@@ -102,9 +102,7 @@ def _about(model_id: str, store: str, metadata: Mapping[str, Any], has_run: bool
 
 
 def _files(entries: Mapping[str, Entry]) -> None:
-    from nicegui import ui
-
     rows = [[key, format_size(one.size)] for key, one in entries.items()]
     if rows:
-        with section("Files"), ui.expansion(f"All {len(rows)} in the store").classes("more"):
+        with section("Files"), ui.expansion(f"All {len(rows)} files").classes("more"):
             table(["File in the store", "Size"], rows)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from nicegui import app, ui
+from nicegui import run as threads
 
-from ravenml.dashboard.pages import Nav
-from ravenml.dashboard.settings import Settings
+from ravenml.dashboard.pages import Nav, Settings
 
 NAV: Nav | None = Nav("Models", "/models", "layers")
 PATIENCE = 60.0  # seconds that a page may read before it is sent
@@ -15,10 +15,8 @@ def register(settings: Settings) -> None:
     """Declare the pages."""
     from fastapi import Request
     from fastapi.responses import JSONResponse
-    from nicegui import app, ui
-    from nicegui import run as threads
 
-    from ravenml.dashboard.models import upload, uploads
+    from ravenml.dashboard.models import upload
     from ravenml.errors import InputError, RavenError
 
     @ui.page("/models", response_timeout=PATIENCE)
@@ -33,9 +31,9 @@ def register(settings: Settings) -> None:
 
         await show(model_id)
 
-    async def part(key: str, request: Request, at: int = 0) -> Any:
+    async def part(key: str, request: Request, at: int = 0) -> object:
         try:
-            return {"size": await threads.io_bound(uploads.add, key, at, await request.body())}
+            return {"size": await threads.io_bound(upload.add_part, key, at, await request.body())}
         except RavenError as error:
             return JSONResponse({"detail": str(error)}, 413 if isinstance(error, InputError) else 500)
 

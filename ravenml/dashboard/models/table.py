@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+
+from nicegui import run, ui
+from nicegui.events import ValueChangeEventArguments
 
 from ravenml.common.formatting import format_size, local_time
-from ravenml.dashboard.controls import link, set_label, table
 from ravenml.dashboard.layout import empty_state, heading, page_frame, section, show_error
-from ravenml.dashboard.models import serving
+from ravenml.dashboard.models import servers as serving
 from ravenml.dashboard.models.upload import UploadForm
+from ravenml.dashboard.widgets.controls import link, set_label, table
 from ravenml.errors import RavenError
 from ravenml.store.factory import bucket, local_models
 from ravenml.store.models import Model, list_models, merge_models
@@ -33,10 +36,8 @@ def read_models() -> tuple[list[Model], str]:
 
 async def show() -> None:
     """Build the page."""
-    from nicegui import ui
-
     with page_frame("Models", "/models"):
-        heading("Models", "What trainings have stored: to try, to serve, and to begin with.")
+        heading("Models", "Trained models: try them, serve them, or start a training from them.")
         page = ModelsPage()
         await page.read()
         page.build()
@@ -54,15 +55,11 @@ class ModelsPage:
 
     async def read(self) -> None:
         """Look at stores and servers."""
-        from nicegui import run
-
         self._models, self._problem = await run.io_bound(read_models) or ([], "")
         self._servers = await run.io_bound(serving.servers) or []
 
     def build(self) -> None:
         """Put it on the page."""
-        from nicegui import ui
-
         self._served = ui.element("div")
         self._list = ui.element("div").classes("stack")
         self._fill_served()
@@ -72,8 +69,6 @@ class ModelsPage:
 
     async def refresh(self) -> None:
         """Bring what has changed of the servers to the page."""
-        from nicegui import run
-
         found = await run.io_bound(serving.servers)
         if found is not None and found != self._servers:
             self._servers = found
@@ -88,19 +83,19 @@ class ModelsPage:
     def _fill_served(self) -> None:
         self._served.clear()
         if self._servers:
-            with self._served, section("Being served"):
+            with self._served, section("Running servers"):
                 for server in self._servers:
                     server_line(server, self.refresh)
 
     def _fill(self) -> None:
-        from nicegui import ui
-
         self._list.clear()
         with self._list:
             if self._problem:
-                ui.label(f"The bucket's models are not shown: {self._problem}").classes("warn wrap")
+                ui.label(f"Models in the bucket cannot be listed: {self._problem}").classes("warn wrap")
             if not self._models:
-                with empty_state("layers", "No model is stored yet.", "A completed training stores its own."):
+                with empty_state(
+                    "layers", "No models yet.", "A model appears here when its training completes."
+                ):
                     ui.button("Train a model", on_click=lambda: ui.navigate.to("/train")).props("unelevated")
                 return
             if len(self._models) > 8:
@@ -109,13 +104,11 @@ class ModelsPage:
             self._table = ui.element("section").classes("card flush")
             self._rows()
 
-    def _filter(self, event: Any) -> None:
+    def _filter(self, event: ValueChangeEventArguments) -> None:
         self._words = str(event.value or "")
         self._rows()
 
     def _rows(self) -> None:
-        from nicegui import ui
-
         self._table.clear()
         words = self._words.lower().split()
         found = [one for one in self._models if all(word in _text(one) for word in words)]
@@ -130,13 +123,13 @@ class ModelsPage:
                 wide=("Architecture", "Plugin", "Dataset", "Size", "Finished", "Where"),
             )
             if not found:
-                ui.label("No model is like that.").classes("muted pad")
+                ui.label("No models match.").classes("muted pad")
             elif len(found) > _MOST:
-                ui.label(f"{len(found) - _MOST:,} more; filter to find them.").classes("muted pad small")
+                ui.label(f"{len(found) - _MOST:,} more; use the filter to find them.").classes(
+                    "muted pad small"
+                )
 
-    def _row(self, model: Model, served: bool) -> list[Any]:
-        from nicegui import ui
-
+    def _row(self, model: Model, served: bool) -> list[object]:
         def title() -> None:
             link(model.name or model.id, f"/models/{model.id}", "strong")
             if model.name:
@@ -178,9 +171,8 @@ def _text(model: Model) -> str:
     return " ".join(str(part) for part in parts if part).lower()
 
 
-def serve_button(model_id: str, then: Any) -> None:
+def serve_button(model_id: str, then: Callable[[], Awaitable[None]]) -> None:
     """Starts a server for a model."""
-    from nicegui import run, ui
 
     async def go() -> None:
         button.disable()
@@ -194,9 +186,8 @@ def serve_button(model_id: str, then: Any) -> None:
     set_label(button, f"Try or serve {model_id}")
 
 
-def server_line(server: serving.Server, then: Any) -> None:
+def server_line(server: serving.Server, then: Callable[[], Awaitable[None]]) -> None:
     """A server: where it answers, and a button that ends it."""
-    from nicegui import run, ui
 
     async def end() -> None:
         stop.disable()
@@ -211,11 +202,13 @@ def server_line(server: serving.Server, then: Any) -> None:
         if server.alive and server.address:
             shown = server.address.partition("?")[0]
             ui.link(f"Open {shown}", server.address, new_tab=True)
-            ui.label("Programs send images to /predict there; /docs says how.").classes("muted small")
+            ui.label("Programs can send images to /predict; see /docs.").classes("muted small")
         elif server.alive:
             ui.spinner(size="18px").props('aria-hidden="true"')
             ui.label("starting").classes("muted")
         else:
-            ui.label(server.last_line or "It ended without a word.").classes("bad wrap grow")
+            ui.label(server.last_line or "The server exited without an error message.").classes(
+                "bad wrap grow"
+            )
         ui.space()
         stop = ui.button("Stop" if server.alive else "Dismiss", on_click=end).props("flat dense")

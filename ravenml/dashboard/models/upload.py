@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import secrets
+import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+
+from nicegui import run, ui
+from nicegui.events import GenericEventArguments
 
 from ravenml.common.formatting import format_size
-from ravenml.dashboard.controls import set_label
+from ravenml.common.io import to_user_error
+from ravenml.config.home import cache_dir
 from ravenml.dashboard.layout import show_error
-from ravenml.dashboard.models import uploads
-from ravenml.errors import RavenError
+from ravenml.dashboard.widgets.controls import set_label
+from ravenml.errors import InputError, RavenError
 from ravenml.store.factory import models_store
 from ravenml.store.model_state import check_model
 from ravenml.store.models import push_file
@@ -32,12 +40,10 @@ class UploadForm:
 
     def build(self) -> None:
         """Put it on the page."""
-        from nicegui import ui
-
-        self._key = uploads.begin()
-        ui.context.client.on_delete(lambda: uploads.forget(self._key))
+        self._key = start_upload()
+        ui.context.client.on_delete(lambda: forget_upload(self._key))
         ui.label(
-            "A model-state.tar: config.json and the weights, as a run leaves it, or Supervisely exports it."
+            "A model-state.tar with config.json and weights, from a run or exported by Supervisely."
         ).classes("muted")
         with ui.element("div").classes("line"):
             field = ui.element("input").props('type=file accept=".tar"').classes("file")
@@ -45,21 +51,21 @@ class UploadForm:
                 "change",
                 self._sent,
                 js_handler=f"(event) => sendInParts(event.target.files[0], '/models/upload/{self._key}', "
-                f"{uploads.PART}, (told) => emit(told))",
+                f"{PART}, (told) => emit(told))",
             )
             set_label(field, "The model's file")
             self._progress = ui.element("progress").props("max=1 value=0")
             self._progress.set_visibility(False)
             self._status = ui.label().classes("small muted")
         with ui.element("div").classes("line"):
-            self._title = ui.input("Name in lists").props("outlined dense").classes("medium")
-            self._plugin = ui.input("Plugin, if the file does not say").props("outlined dense")
+            self._title = ui.input("Name").props("outlined dense").classes("medium")
+            self._plugin = ui.input("Plugin (if not in the file)").props("outlined dense")
             self._plugin.classes("medium")
             self._only = ui.checkbox("for transfer learning only").props("dense")
             self._store = ui.button("Store", on_click=self._push).props("unelevated")
             self._store.disable()
 
-    async def _sent(self, event: Any) -> None:
+    async def _sent(self, event: GenericEventArguments) -> None:
         """The browser tells how far it is."""
         sent_state = event.args if isinstance(event.args, dict) else {}
         if sent_state.get("problem"):
@@ -73,8 +79,6 @@ class UploadForm:
         self._store.set_enabled(sent >= size)
 
     async def _push(self) -> None:
-        from nicegui import run, ui
-
         self._store.disable()
         self._status.text = "Checking and storing…"
         try:
@@ -89,7 +93,7 @@ class UploadForm:
             # The person knows the file by another name than the one it was kept under.
             text = str(error)
             with contextlib.suppress(RavenError):
-                text = text.replace(str(uploads.path_of(self._key)), self._name)
+                text = text.replace(str(upload_path(self._key)), self._name)
             show_error(
                 text.replace("with --plugin", "in the form").replace(
                     "store it with --transfer-only", "tick the box"
@@ -99,7 +103,7 @@ class UploadForm:
             self._store.enable()
             return
         ui.notify(f"Stored as {model}.", position="bottom")
-        uploads.clear(self._key)
+        delete_upload(self._key)
         self._status.text = ""
         self._progress.set_visibility(False)
         await self._again()
@@ -107,6 +111,75 @@ class UploadForm:
 
 def _store_file(key: str, plugin: str | None, name: str, transfer_only: bool) -> str:
     """Check the file as if it were unpacked, and store it."""
-    path = uploads.path_of(key)
+    path = upload_path(key)
     check_model(path)
     return push_file(models_store(), path, plugin, name, transfer_only)
+
+
+PART = 16 << 20  # bytes of a part; the browser sends no larger ones
+LIMIT = 16 << 30  # bytes of a file
+_STALE = 86400.0  # seconds after which what was never stored is deleted
+_keys: set[str] = set()  # of the pages that are open
+
+
+def start_upload() -> str:
+    """Make room for a file; its key, under which parts are taken."""
+    folder = cache_dir() / "dashboard" / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob("*.tar"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _STALE:
+                left.unlink()
+    key = secrets.token_hex(16)
+    _keys.add(key)
+    return key
+
+
+def upload_path(key: str) -> Path:
+    """Where the file of a key lies, once something was sent.
+
+    Raises:
+        InputError: there is no such key.
+    """
+    if key not in _keys:
+        raise InputError("This upload is unknown or has ended; reload the page.")
+    return cache_dir() / "dashboard" / "uploads" / f"{key}.tar"
+
+
+def add_part(key: str, at: int, content: bytes) -> int:
+    """Put a part behind those that are there; the file's size then.
+
+    Raises:
+        InputError: it is not a part that follows, or the file becomes larger than allowed.
+        RavenError: the disk is full.
+    """
+    path = upload_path(key)
+    if at == 0:  # another file was chosen
+        delete_upload(key)
+    size = path.stat().st_size if path.exists() else 0
+    if at != size:
+        raise InputError(f"The upload continues at byte {size}, not at {at}; choose the file again.")
+    if len(content) > PART or size + len(content) > LIMIT:
+        raise InputError(f"A model file may have at most {LIMIT >> 30} GiB.")
+    try:
+        with open(path, "ab", opener=_private) as file:
+            file.write(content)
+    except OSError as error:
+        raise to_user_error(error, path) from error
+    return size + len(content)
+
+
+def delete_upload(key: str) -> None:
+    """Delete what was sent; another file may be."""
+    with suppress(InputError, OSError):
+        upload_path(key).unlink()
+
+
+def forget_upload(key: str) -> None:
+    """Delete what was sent, and take nothing more."""
+    delete_upload(key)
+    _keys.discard(key)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

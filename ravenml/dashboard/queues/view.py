@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from nicegui import run, ui
+
+from ravenml.common.io import read_json
 from ravenml.config.config import config_path
-from ravenml.dashboard.controls import link, short_path, table
+from ravenml.config.home import runs_dir
 from ravenml.dashboard.layout import command_box, heading, page_frame, section
-from ravenml.dashboard.queues.state import PendingRun, QueueStatus, in_queue, pending_runs, queue_statuses
 from ravenml.dashboard.runs.actions import stop
+from ravenml.dashboard.runs.labels import format_elapsed, status_chip
 from ravenml.dashboard.runs.listing import LISTING
-from ravenml.dashboard.runs.words import format_elapsed, status_chip
+from ravenml.dashboard.widgets.controls import link, short_path, table
 from ravenml.errors import RavenError
+from ravenml.remote.client.queues import NamedQueue, queues
+from ravenml.remote.client.submit import REMOTE
+from ravenml.runs.filters import Row
+from ravenml.runs.record import UNDER_WAY, heartbeat
 
 PERIOD = 1.0  # seconds between two looks at runs
 ASKING = 15.0  # seconds between two questions to the clusters
@@ -17,12 +28,10 @@ ASKING = 15.0  # seconds between two questions to the clusters
 
 async def show() -> None:
     """Build the page."""
-    from nicegui import ui
-
     page = QueuesPage()
     await page.look()
     with page_frame("Queues", "/queues"):
-        heading("Queues", "What runs where, what waits and why.")
+        heading("Queues", "Where runs are running, and what they are waiting for.")
         page.build()
     await ui.context.client.connected(timeout=60)
     await page.ask()
@@ -40,8 +49,6 @@ class QueuesPage:
 
     async def look(self) -> None:
         """Read which queues there are, and what has not ended."""
-        from nicegui import run
-
         self._jobs = await run.io_bound(lambda: pending_runs(LISTING.rows())) or []
         try:
             self._places = await run.io_bound(queue_statuses, False) or []
@@ -50,8 +57,6 @@ class QueuesPage:
 
     async def ask(self) -> None:
         """Ask the clusters how they are."""
-        from nicegui import run
-
         try:
             self._places = await run.io_bound(queue_statuses, True) or self._places
             self._problem = ""
@@ -61,8 +66,6 @@ class QueuesPage:
 
     async def refresh(self) -> None:
         """Bring what has changed of the runs to the page."""
-        from nicegui import run
-
         found = await run.io_bound(lambda: pending_runs(LISTING.rows()))
         if found is not None and found != self._jobs:
             self._jobs = found
@@ -70,14 +73,10 @@ class QueuesPage:
 
     def build(self) -> None:
         """Put it on the page."""
-        from nicegui import ui
-
         self._box = ui.element("div").classes("stack sections")
         self._fill()
 
     def _fill(self) -> None:
-        from nicegui import ui
-
         if self._box.is_deleted:
             return
         self._box.clear()
@@ -85,42 +84,38 @@ class QueuesPage:
             if self._problem:
                 ui.label(self._problem).classes("bad wrap").props("role=alert")
             with section("This machine"):
-                _jobs(in_queue(self._jobs, ""), "Nothing runs here at the moment.")
+                _build_jobs(in_queue(self._jobs, ""), "Nothing is running here.")
             for place in self._places:
                 with section(f"Queue {place.name}"):
-                    _place(place)
-                    _jobs(in_queue(self._jobs, place.name), "Nothing was sent here that has not ended.")
+                    _build_queue(place)
+                    _build_jobs(in_queue(self._jobs, place.name), "No unfinished runs in this queue.")
             gone = {job.queue for job in self._jobs} - {place.name for place in self._places} - {""}
             for name in sorted(gone):
                 with section(f"Queue {name}"):
-                    ui.label("The configuration does not name it any more.").classes("warn")
-                    _jobs(in_queue(self._jobs, name), "")
+                    ui.label("This queue is no longer configured.").classes("warn")
+                    _build_jobs(in_queue(self._jobs, name), "")
             if len(self._places) < 2:
                 with section("More machines"):
                     ui.label(
-                        "A queue is a name for a Ray cluster. Name one in the configuration, and trainings "
-                        "can be sent to it; the queue called local tries that out on this machine."
+                        "A queue is a name for a Ray cluster. Add one to the configuration to send trainings "
+                        "to it; the queue `local` lets you try this on one machine."
                     ).classes("wrap")
                     command_box(
                         "queues:\n  gpu:\n    address: http://HOST:8265\n    resources: {CPU: 4, GPU: 1}\n"
                         "    store: s3://BUCKET/runs"
                     )
-                    ui.label(f"goes into {short_path(config_path())}").classes("muted small wrap")
+                    ui.label(f"Add this to {short_path(config_path())}").classes("muted small wrap")
 
 
-def _place(place: QueueStatus) -> None:
-    from nicegui import ui
-
+def _build_queue(place: QueueStatus) -> None:
     with ui.element("div").classes("line"):
         ui.label(place.address).classes("mono")
-        ui.label(f"each training asks for {place.asked}" if place.asked else "").classes("muted small")
+        ui.label(f"{place.asked} per training" if place.asked else "").classes("muted small")
     kind = {True: "good", False: "bad", None: "muted"}[place.answers]
     ui.label(place.message or "Asking…").classes(f"small wrap {kind}")
 
 
-def _jobs(jobs: list[PendingRun], nothing: str) -> None:
-    from nicegui import ui
-
+def _build_jobs(jobs: list[PendingRun], nothing: str) -> None:
     if not jobs:
         ui.label(nothing).classes("muted")
         return
@@ -132,7 +127,7 @@ def _jobs(jobs: list[PendingRun], nothing: str) -> None:
             link(str(job.row.get("name") or run_id), f"/runs/{run_id}", "strong")
 
         def why() -> None:
-            text = f"waits for {job.waits_for}" if job.waits_for else f"on {job.host}" if job.host else ""
+            text = f"waiting for {job.waits_for}" if job.waits_for else f"on {job.host}" if job.host else ""
             ui.label(text).classes("wrap")
 
         def end() -> None:
@@ -143,7 +138,103 @@ def _jobs(jobs: list[PendingRun], nothing: str) -> None:
         return [title, lambda: status_chip(str(job.row["status"])), about, why, since, end]
 
     table(
-        ["Run", "Status", "What", "Where, or why not yet", "For", ""],
+        ["Run", "Status", "What", "Location or reason", "For", ""],
         [row(job) for job in jobs],
         numbers=False,
     )
+
+
+_PATIENCE = 4.0  # seconds that a cluster has to answer
+
+
+@dataclass(frozen=True)
+class PendingRun:
+    """A run that has not ended.
+
+    Attributes:
+        row: its flat record.
+        queue: which it was sent to; empty for this machine.
+        host: where it runs.
+        waits_for: why it does not yet run.
+    """
+
+    row: Row
+    queue: str
+    host: str
+    waits_for: str
+
+
+@dataclass
+class QueueStatus:
+    """A queue.
+
+    Attributes:
+        told: whether it answers, in words.
+        answers: None while nobody has asked.
+    """
+
+    name: str
+    address: str
+    asked: str
+    message: str = ""
+    answers: bool | None = None
+    jobs: list[PendingRun] = field(default_factory=list)
+
+
+def pending_runs(rows: Sequence[Row]) -> list[PendingRun]:
+    """The runs among these that have not ended, and where they are."""
+    found = []
+    for row in rows:
+        if row["status"] not in UNDER_WAY:
+            continue
+        folder = runs_dir() / row["id"]
+        queue, beat = "", heartbeat(folder)
+        try:
+            queue = str(read_json(folder / REMOTE).get("queue") or "") if (folder / REMOTE).exists() else ""
+        except (RavenError, AttributeError):
+            queue = ""
+        waits = str(beat.get("waits_for") or "") if row["status"] == "waiting" else ""
+        found.append(PendingRun(row, queue, str(beat.get("host") or ""), waits))
+    return found
+
+
+def queue_statuses(ask: bool) -> list[QueueStatus]:
+    """Every queue.
+
+    Args:
+        ask: whether clusters are asked how they are, which may take seconds.
+
+    Raises:
+        RavenError: the configuration is not usable.
+    """
+    known = queues()
+    found = [_status_of(name, queue) for name, queue in known.items()]
+    if ask:
+        with ThreadPoolExecutor(max(1, len(found))) as pool:
+            list(pool.map(_ask, found, known.values()))
+    return found
+
+
+def _status_of(name: str, queue: NamedQueue) -> QueueStatus:
+    asked = ", ".join(f"{amount:g} {what}" for what, amount in queue.settings.resources.items())
+    return QueueStatus(name, "this machine" if queue.is_local else queue.settings.address, asked)
+
+
+def _ask(place: QueueStatus, queue: NamedQueue) -> None:
+    try:
+        jobs = queue.cluster_if_up()
+        if jobs is None:
+            place.message = "Not running; starts automatically when a run is submitted."
+            return
+        version = jobs.version(_PATIENCE)
+        has = jobs.resources()
+        parts = [f"{has[name]:g} {name}" for name in ("CPU", "GPU") if has.get(name)]
+        place.message, place.answers = f"Ray {version} answers: {', '.join(parts) or 'no nodes'}", True
+    except (RavenError, KeyError, ValueError) as error:
+        place.message, place.answers = str(error), False
+
+
+def in_queue(jobs: Sequence[PendingRun], queue: str) -> list[PendingRun]:
+    """The jobs of one queue, running ones first."""
+    mine = [job for job in jobs if job.queue == queue]
+    return sorted(mine, key=lambda job: job.row["status"] != "running")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+
+from nicegui import ui
 
 from ravenml.config.home import runs_dir
 from ravenml.dashboard.layout import show_error
 from ravenml.dashboard.processes import Started, start
-from ravenml.errors import RavenError
-from ravenml.runs import layout
+from ravenml.dashboard.train.launch import looks_for_requests
 from ravenml.runs.record import UNDER_WAY, read_record, status
 
 _GRACE = 90.0  # seconds that `raven runs stop` waits; longer than a training takes to save itself
@@ -17,24 +17,10 @@ _DEAF = 8.0  # the same of a run that has not looked for requests so far; it may
 _BEGIN = 60.0  # seconds within which a training that goes on says so
 
 
-def looks_for_requests(folder: Path) -> bool:
-    """Whether a run is under way whose plugin looks for requests (of folds: those of the first one)."""
-    try:
-        record = read_record(folder)
-        if status(folder, record) not in UNDER_WAY:
-            return False
-        first = folder / layout.FOLDS / "0" / layout.RUN_JSON
-        return bool((read_record(first.parent) if first.exists() else record).get("polls"))
-    except RavenError:
-        return False
-
-
 async def stop(*run_ids: str) -> None:
     """Ask runs to stop, and say which of them have not."""
-    from nicegui import ui
-
     named = run_ids[0] if len(run_ids) == 1 else f"{len(run_ids)} runs"
-    ui.notify(f"Asked {named} to stop; what resuming needs is saved.", position="bottom")
+    ui.notify(f"Stopping {named}; progress is saved first.", position="bottom")
     asked = await asyncio.gather(*(asyncio.to_thread(_ask, run_id) for run_id in run_ids))
     waited = await asyncio.gather(*(command.wait(_GRACE + 30) for command in asked))
     left = [(name, command) for name, command, code in zip(run_ids, asked, waited, strict=True) if code != 0]
@@ -48,9 +34,9 @@ async def stop(*run_ids: str) -> None:
         for _, command in left:
             ui.label(command.last_line()).classes("wrap")
         with ui.element("div").classes("line"):
-            sure = ui.button("End it for sure" if one else "End them for sure")
+            sure = ui.button("Force stop" if one else "Force stop all")
             sure.on_click(lambda: dialog.submit(True)).props("unelevated color=negative")
-            ui.button("Let it run" if one else "Let them run", on_click=dialog.close).props("flat autofocus")
+            ui.button("Keep running", on_click=dialog.close).props("flat autofocus")
     answer = await dialog
     dialog.delete()
     if answer:
@@ -67,14 +53,15 @@ def _ask(run_id: str) -> Started:
 
 async def resume(run_id: str) -> bool:
     """Go on with a run; whether it does."""
-    from nicegui import ui
-
     ui.notify(f"Resuming {run_id}; this takes a few seconds.", position="bottom")
     going = start(["runs", "resume", run_id])
     waited = 0.0
     while waited < _BEGIN:
         if await going.wait(0.5):
-            show_error(going.last_line() or f"{run_id} could not go on; its command ended without a word.")
+            show_error(
+                going.last_line()
+                or f"{run_id} could not be resumed; its command exited without an error message."
+            )
             return False
         folder = runs_dir() / run_id
         if going.process.poll() == 0 or status(folder, read_record(folder)) in UNDER_WAY:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+
+from nicegui import run, ui
 
 from ravenml.config.home import runs_dir
 from ravenml.dashboard.layout import show_error
 from ravenml.dashboard.runs.actions import stop
+from ravenml.dashboard.widgets.controls import count_text
 from ravenml.errors import RavenError
 from ravenml.runs.notes import change_tags
 from ravenml.runs.removal import remove_run
@@ -26,10 +28,10 @@ class Bulk:
 
     def build(self) -> None:
         """Put the bar on the page; it is seen while something is chosen."""
-        from nicegui import ui
-
         with (
-            ui.element("div").classes("line bulk").props('role=toolbar aria-label="Chosen runs"') as self._bar
+            ui.element("div")
+            .classes("line bulk")
+            .props('role=toolbar aria-label="Selected runs"') as self._bar
         ):
             self._count = ui.label().classes("strong")
             self._compare = ui.button("Compare", icon="compare_arrows", on_click=self._go).props("flat dense")
@@ -59,28 +61,24 @@ class Bulk:
 
     def _update(self) -> None:
         count = len(self._chosen)
-        self._count.text = f"{count} run{'s' * (count != 1)} selected"
+        self._count.text = f"{count_text(count, 'run')} selected"
         self._bar.set_visibility(count > 0)
         self._compare.set_enabled(count > 1)
 
     def _go(self) -> None:
-        from nicegui import ui
-
         ui.navigate.to(f"/runs/compare?ids={','.join(self._chosen)}")
 
     async def _stop(self) -> None:
         await stop(*self._chosen)
 
     async def _tag(self) -> None:
-        from nicegui import ui
-
         with ui.dialog() as dialog, ui.card().classes("dialog"):
-            ui.label("Tag the chosen runs").classes("strong")
-            field = ui.input("Tags, with spaces between").props("outlined dense autofocus")
+            ui.label("Tag the selected runs").classes("strong")
+            field = ui.input("Tags, separated by spaces").props("outlined dense autofocus")
             field.on("keydown.enter", lambda: dialog.submit(("add", field.value)))
             with ui.element("div").classes("line"):
                 ui.button("Add", on_click=lambda: dialog.submit(("add", field.value))).props("unelevated")
-                ui.button("Take off", on_click=lambda: dialog.submit(("remove", field.value))).props("flat")
+                ui.button("Remove", on_click=lambda: dialog.submit(("remove", field.value))).props("flat")
                 ui.button("Cancel", on_click=dialog.close).props("flat")
         answer = await dialog
         dialog.delete()
@@ -92,23 +90,20 @@ class Bulk:
         )
 
     async def _remove(self) -> None:
-        from nicegui import ui
-
         with ui.dialog() as dialog, ui.card().classes("dialog"):
             count = len(self._chosen)
-            ui.label(f"Remove {count} run{'s' * (count != 1)} for good?").classes("strong")
-            ui.label("Their folders go, with all checkpoints and models. What was stored stays in its store.")
+            ui.label(f"Remove {count_text(count, 'run')} permanently?").classes("strong")
+            ui.label("This deletes their folders, including checkpoints and models. Stored models are kept.")
             with ui.element("div").classes("line"):
                 ui.button("Remove", on_click=lambda: dialog.submit(True)).props("unelevated color=negative")
-                ui.button("Keep them", on_click=dialog.close).props("flat autofocus")
+                ui.button("Cancel", on_click=dialog.close).props("flat autofocus")
         answer = await dialog
         dialog.delete()
         if answer:
             await self._each(lambda run_id: remove_run(runs_dir() / run_id))
 
-    async def _each(self, change: Callable[[str], Any]) -> None:
+    async def _each(self, change: Callable[[str], object]) -> None:
         """Change the chosen runs one after the other in a thread, and say what could not be changed."""
-        from nicegui import run
 
         def work(ids: list[str]) -> list[str]:
             problems = []

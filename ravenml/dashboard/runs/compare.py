@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+
+from nicegui import run, ui
 
 from ravenml.common.formatting import format_number
 from ravenml.config.home import runs_dir
-from ravenml.dashboard.charts import PERIOD, Charts, Source, fold_folders
-from ravenml.dashboard.controls import link, table
 from ravenml.dashboard.layout import empty_state, heading, page_frame, section
-from ravenml.dashboard.runs.words import format_cell, status_chip
+from ravenml.dashboard.run_files import fold_folders
+from ravenml.dashboard.runs.labels import format_cell, status_chip
+from ravenml.dashboard.widgets.charts import PERIOD, Charts, Source
+from ravenml.dashboard.widgets.controls import count_text, link, table
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.comparison import Comparison, compare
@@ -22,20 +25,18 @@ _MOST = 24  # runs that are compared; more lines than that nobody tells apart
 
 async def show(ids: list[str]) -> None:
     """Build the page."""
-    from nicegui import run, ui
-
     known = set(await run.io_bound(layout.run_ids) or ())
     chosen = [one for one in dict.fromkeys(ids) if one in known][:_MOST]
     missing = [one for one in dict.fromkeys(ids) if one not in known]
     with page_frame("Compare runs", "/runs"):
-        heading("Compare runs", f"{len(chosen)} run{'s' * (len(chosen) != 1)} over one another.")
+        heading("Compare runs", f"{count_text(len(chosen), 'run')} side by side.")
         if missing:
-            ui.label(f"Not here: {', '.join(missing)}").classes("warn wrap")
+            ui.label(f"Not found: {', '.join(missing)}").classes("warn wrap")
         if len(ids) > _MOST:
             ui.label(f"Only the first {_MOST} are compared.").classes("warn")
         if not chosen:
             with empty_state(
-                "compare_arrows", "No runs were chosen.", "Select some in the table, then Compare."
+                "compare_arrows", "No runs selected.", "Select runs in the table, then choose Compare."
             ):
                 ui.link("All runs", "/runs")
             return
@@ -46,7 +47,7 @@ async def show(ids: list[str]) -> None:
         with section("Charts"):
             charts.build()
         if isinstance(compared, Comparison):
-            with section("What differs"):
+            with section("Differences"):
                 _differences(compared)
             with section("Scores"):
                 _scores(compared)
@@ -88,8 +89,6 @@ def _under_way(run_id: str) -> bool:
 
 
 def _runs(ids: list[str]) -> None:
-    from nicegui import ui
-
     def first(run_id: str) -> None:
         link(_name(run_id), f"/runs/{run_id}", "strong")
 
@@ -101,7 +100,7 @@ def _runs(ids: list[str]) -> None:
 
     def without(run_id: str) -> None:
         rest = [one for one in ids if one != run_id]
-        ui.link("leave out", f"/runs/compare?ids={','.join(rest)}").classes("small")
+        ui.link("remove", f"/runs/compare?ids={','.join(rest)}").classes("small")
 
     rows = [
         [lambda one=one: first(one), lambda one=one: stands(one), lambda one=one: without(one)] for one in ids
@@ -110,34 +109,28 @@ def _runs(ids: list[str]) -> None:
 
 
 def _differences(compared: Comparison) -> None:
-    from nicegui import ui
-
     if not compared.differing:
-        ui.label("They were told the same.").classes("muted")
+        ui.label("Identical settings.").classes("muted")
         return
     rows = [[name, *map(format_cell, values)] for name, values in compared.differing.items()]
     table(["", *map(_name, compared.ids)], rows, numbers=False)
 
 
 def _scores(compared: Comparison) -> None:
-    from nicegui import ui
-
     names = select_metrics(compared.metrics)
     if not names:
-        ui.label("No scores were reported.").classes("muted")
+        ui.label("No scores yet.").classes("muted")
         return
     table(["", *map(_name, compared.ids)], [[name, *_marked(name, compared.metrics[name])] for name in names])
 
 
-def _marked(name: str, values: list[Any]) -> list[Any]:
+def _marked(name: str, values: Sequence[object]) -> list[object]:
     """The values of a score, the best of them in bold: the lowest of a loss, the highest of all else."""
-    from nicegui import ui
-
     numbers = [as_number(value) for value in values]
     known = [number for number in numbers if number is not None and number == number]
     best = (min if "loss" in name else max)(known) if len(set(known)) > 1 else None
 
-    def bold(text: str) -> Any:
+    def bold(text: str) -> Callable[[], object]:
         return lambda: ui.label(text).classes("strong")
 
     return [

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ravenml.dashboard.controls import table
-from ravenml.dashboard.runs.previews import find_final_pictures, strip
+from nicegui import ui
+from nicegui.events import ValueChangeEventArguments
+
+from ravenml.common.io import JsonObject
+from ravenml.dashboard.run_files import RunFolder
+from ravenml.dashboard.runs.labels import format_cell
 from ravenml.dashboard.runs.state import State
-from ravenml.dashboard.runs.words import format_cell
+from ravenml.dashboard.widgets.controls import table
+from ravenml.dashboard.widgets.previews import EVALUATION, PICTURES
+from ravenml.runs import layout
 from ravenml.runs.curves import as_number
 
-_SIZES = {"original_size": "at the images' own sizes", "model_size": "at the network's input size"}
+_SIZES = {"original_size": "at the original image size", "model_size": "at the network's input size"}
 _LEGIBLE = 30  # classes of a confusion matrix that can be read
 _WORST = 10
 _PER_IMAGE = ("miou_fg", "miou", "mdice_fg", "mdice", "pixel_accuracy")
 
 
-def sections(state: State) -> dict[str, Mapping[str, Any]]:
+def sections(state: State) -> dict[str, JsonObject]:
     """What was evaluated, by the images' size, the most telling first."""
     found = state.evaluation or {}
     return {name: found[name] for name in _SIZES if isinstance(found.get(name), dict)}
@@ -26,8 +31,6 @@ def sections(state: State) -> dict[str, Mapping[str, Any]]:
 
 def build(state: State) -> None:
     """Put it on the page."""
-    from nicegui import ui
-
     found = sections(state)
     if found:
         chosen = {"name": next(iter(found))}
@@ -37,7 +40,7 @@ def build(state: State) -> None:
             with box:
                 _section(found[chosen["name"]], list((state.evaluation or {}).get("classes") or ()))
 
-        def change(event: Any) -> None:
+        def change(event: ValueChangeEventArguments) -> None:
             chosen["name"] = event.value
             show()
 
@@ -45,22 +48,41 @@ def build(state: State) -> None:
             options = {name: _SIZES[name] for name in found}
             ui.toggle(options, value=chosen["name"], on_change=change).props("dense no-caps unelevated")
         else:
-            ui.label(f"Measured {_SIZES[chosen['name']]}.").classes("muted small")
+            ui.label(f"Evaluated {_SIZES[chosen['name']]}.").classes("muted small")
         box = ui.element("div").classes("stack wide-gap")
         show()
-    files = find_final_pictures(state.folder)
-    for begin, title in (("worst", "Where it does worst"), ("best", "Where it does best")):
-        some = [file for file in files if Path(file).name.startswith(begin)]
-        if some:
-            strip(state, some, title)
-    others = [f for f in files if not Path(f).name.startswith(("worst", "best", "curves", "confusion"))]
-    if others:
-        strip(state, others, "More")
+    build_pictures(state, find_final_pictures(state.folder))
 
 
-def _section(one: Mapping[str, Any], classes: Sequence[Any]) -> None:
-    from nicegui import ui
+def find_final_pictures(folder: Path) -> list[str]:
+    """The pictures about a training's end: confusion matrix, worst and best images."""
+    found = sorted((folder / layout.PREVIEWS / EVALUATION).glob("*"))
+    return [f"{layout.PREVIEWS}/{EVALUATION}/{path.name}" for path in found if path.suffix in PICTURES]
 
+
+def build_pictures(run: RunFolder, files: Sequence[str]) -> None:
+    """The pictures about a training's end, side by side, each a link to itself."""
+    named = {file: Path(file).stem for file in files}
+    _strip(run, [file for file in files if named[file].startswith("worst")], "Worst predictions")
+    _strip(run, [file for file in files if named[file].startswith("best")], "Best predictions")
+    others = [f for f in files if not named[f].startswith(("worst", "best", "curves", "confusion"))]
+    _strip(run, others, "More")
+
+
+def _strip(run: RunFolder, files: Sequence[str], title: str) -> None:
+    if not files:
+        return
+    with ui.element("h3"):
+        ui.label(title)
+    with ui.element("div").classes("pictures"):
+        for file in files:
+            target = run.url(file)
+            with ui.element("figure").classes("picture"), ui.link(target=target, new_tab=True):
+                image = ui.element("img").props("decoding=async")  # a few: they need not wait for scrolling
+                image.props.update({"src": target, "alt": Path(file).stem.replace("_", " ")})
+
+
+def _section(one: JsonObject, classes: Sequence[object]) -> None:
     scores = one.get("scores") if isinstance(one.get("scores"), dict) else {}
     if scores:
         with ui.element("div").classes("scores"):
@@ -79,9 +101,7 @@ def _section(one: Mapping[str, Any], classes: Sequence[Any]) -> None:
         _worst(one["per_image"])
 
 
-def _per_class(found: Mapping[str, Any]) -> None:
-    from nicegui import ui
-
+def _per_class(found: JsonObject) -> None:
     with ui.element("h3"):
         ui.label("Per class")
     columns = ("iou", "dice", "precision", "recall")
@@ -94,16 +114,12 @@ def _per_class(found: Mapping[str, Any]) -> None:
     table(["Class", "IoU", "Dice", "Precision", "Recall", "Pixels"], rows)
 
 
-def _confusion(matrix: Sequence[Any], titles: Sequence[str]) -> None:
-    from nicegui import ui
-
+def _confusion(matrix: Sequence[object], titles: Sequence[str]) -> None:
     with ui.element("h3"):
-        ui.label("Confusion: of each true class (row), what was predicted (column), in percent")
-    square = len(matrix) == len(titles) and all(
-        isinstance(row, list) and len(row) == len(matrix) for row in matrix
-    )
-    if not square or len(titles) > _LEGIBLE:
-        ui.label(f"{len(matrix)} classes are too many to be read here; evaluation.json has all.").classes(
+        ui.label("Confusion matrix: true class (row), predicted class (column), in percent")
+    rows = [row for row in matrix if isinstance(row, list) and len(row) == len(matrix)]
+    if not len(rows) == len(matrix) == len(titles) or len(titles) > _LEGIBLE:
+        ui.label(f"The matrix is too large to display ({len(matrix)} classes); see evaluation.json.").classes(
             "muted"
         )
         return
@@ -114,7 +130,7 @@ def _confusion(matrix: Sequence[Any], titles: Sequence[str]) -> None:
                 with ui.element("th").props("scope=col"):
                     ui.label(title)
         with ui.element("tbody"):
-            for title, row in zip(titles, matrix, strict=True):
+            for title, row in zip(titles, rows, strict=True):
                 numbers = [as_number(value) or 0.0 for value in row]
                 total = sum(numbers)
                 with ui.element("tr"):
@@ -128,9 +144,7 @@ def _confusion(matrix: Sequence[Any], titles: Sequence[str]) -> None:
                             ui.label(f"{share:.0f}" if share >= 0.5 or titles[place] == title else "")
 
 
-def _worst(per_image: Sequence[Any]) -> None:
-    from nicegui import ui
-
+def _worst(per_image: Sequence[object]) -> None:
     images = [one for one in per_image if isinstance(one, dict)]
     by = next(
         (name for name in _PER_IMAGE if any(as_number(one.get(name)) is not None for one in images)), None
@@ -146,6 +160,6 @@ def _worst(per_image: Sequence[Any]) -> None:
     table(["Image", *shown], rows)
 
 
-def _percent(value: Any) -> str:
+def _percent(value: object) -> str:
     number = as_number(value)
     return "-" if number is None else f"{100 * number:.1f} %" if 0 <= number <= 1 else format_cell(number)

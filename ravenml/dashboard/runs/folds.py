@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+from nicegui import ui
 
 from ravenml.common.formatting import format_number
-from ravenml.dashboard.controls import link, table
+from ravenml.common.io import JsonObject
 from ravenml.dashboard.drawing import COLOURS
 from ravenml.dashboard.runs.state import State
+from ravenml.dashboard.widgets.controls import link, table
 from ravenml.runs.curves import as_number
 from ravenml.runs.tables import select_metrics
 
 _BOXES = 16  # metrics that are drawn
 
 
-def values_of(summary: Mapping[str, Any], name: str) -> list[float]:
+def values_of(summary: JsonObject, name: str) -> list[float]:
     """A metric's finite values over the folds that have it."""
     found = (as_number((one.get("metrics") or {}).get(name)) for one in summary.get("folds") or ())
     return [value for value in found if value is not None and np.isfinite(value)]
@@ -25,13 +26,11 @@ def values_of(summary: Mapping[str, Any], name: str) -> list[float]:
 
 def build(state: State) -> None:
     """Put it on the page."""
-    from nicegui import ui
-
     summary = state.summary or {}
-    folds: Sequence[Mapping[str, Any]] = summary.get("folds") or ()
+    folds: Sequence[JsonObject] = summary.get("folds") or ()
     names = select_metrics(summary.get("mean") or {})
     if not names:
-        ui.label("The folds reported no scores.").classes("muted")
+        ui.label("No scores from the folds yet.").classes("muted")
         return
     out = {f"val/{name}": value for name, value in (summary.get("out_of_fold") or {}).items()}
     whole = [name for name in names if name.count("/") < 2]
@@ -43,7 +42,7 @@ def build(state: State) -> None:
         for name in others[:3]:
             _boxes(name, summary, [name], out)
     head = ["", *(f"fold {one.get('fold')}" for one in folds), "mean", "std", "out of fold"]
-    rows: list[list[Any]] = []
+    rows: list[list[object]] = []
     for name in names:
         cells = [format_number((one.get("metrics") or {}).get(name)) for one in folds]
         spread = [format_number((summary.get(kind) or {}).get(name)) for kind in ("mean", "std")]
@@ -51,28 +50,24 @@ def build(state: State) -> None:
     table(head, rows)
     missing = summary.get("out_of_fold_missing")
     if missing:
-        ui.label(f"There is no out-of-fold score: {missing}.").classes("muted small")
+        ui.label(f"No out-of-fold score: {missing}.").classes("muted small")
     elif summary.get("out_of_fold"):
         ui.label(
             f"Out of fold: {summary.get('out_of_fold_images')} images, each predicted once, by the model "
-            "that never saw it."
+            "that was not trained on it."
         ).classes("muted small")
 
 
 def links(state: State, count: int) -> None:
     """A link to each fold's own page."""
-    from nicegui import ui
-
     with ui.element("nav").classes("line").props('aria-label="Folds"'):
-        ui.label("Each fold by itself:").classes("muted small")
+        ui.label("Single folds:").classes("muted small")
         for fold in range(count):
             link(f"fold {fold}", f"/runs/{state.id}?fold={fold}", "small")
 
 
-def _boxes(title: str, summary: Mapping[str, Any], names: Sequence[str], out: Mapping[str, Any]) -> None:
+def _boxes(title: str, summary: JsonObject, names: Sequence[str], out: JsonObject) -> None:
     """Box plots with every fold's own value, and the out-of-fold score as a diamond."""
-    from nicegui import ui
-
     several = [values_of(summary, name) for name in names]
     boxes = [np.quantile(v, [0, 0.25, 0.5, 0.75, 1]).tolist() if v else [None] * 5 for v in several]
     points = [[place, value] for place, found in enumerate(several) for value in found]

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from nicegui import ui
 
-from ravenml.dashboard.controls import link, set_label, short_path
 from ravenml.dashboard.layout import show_error
 from ravenml.dashboard.runs import actions
+from ravenml.dashboard.runs.labels import format_cell, format_elapsed, moment, status_chip
 from ravenml.dashboard.runs.provenance import get_dataset
 from ravenml.dashboard.runs.state import State
-from ravenml.dashboard.runs.words import format_cell, format_elapsed, moment, status_chip
+from ravenml.dashboard.widgets.controls import link, set_label, short_path
 from ravenml.errors import RavenError
 from ravenml.runs.notes import change_note, change_tags
 
 
 def build_head(state: State) -> None:
     """Title, status, buttons."""
-    from nicegui import ui
-
     name = " / ".join(str(state.record[part]) for part in ("project", "name") if state.record.get(part))
     with ui.element("div").classes("line head"):
         with ui.element("div").classes("heading grow"):
@@ -31,11 +29,11 @@ def build_head(state: State) -> None:
     if why:
         ui.label(str(why)).classes("bad wrap" if state.status in ("failed", "broken") else "muted wrap")
     if state.status == "lost":
-        ui.label("Its process is gone without a word: it was killed, or the machine went down.").classes(
-            "warn"
-        )
+        ui.label(
+            "The process exited without reporting a result: it was killed, or the machine went down."
+        ).classes("warn")
     if state.waits_for:
-        ui.label(f"It waits for {state.waits_for}.").classes("muted")
+        ui.label(f"Waiting for {state.waits_for}.").classes("muted")
 
 
 def _about(state: State, name: str) -> str:
@@ -44,7 +42,7 @@ def _about(state: State, name: str) -> str:
         state.id if name else "",
         f"{record.get('plugin') or record.get('kind') or ''} {record.get('plugin_version') or ''}".strip(),
         f"on {get_dataset(record).get('name')}" if get_dataset(record) else "",
-        f"begun {moment(record.get('created'))}" if record.get("created") else "",
+        f"started {moment(record.get('created'))}" if record.get("created") else "",
     ]
     if state.result.get("finished"):
         parts.append(f"took {format_elapsed(record.get('created'), state.result['finished'])}")
@@ -53,7 +51,6 @@ def _about(state: State, name: str) -> str:
 
 def build_buttons(state: State) -> None:
     """What can be done with the run."""
-    from nicegui import ui
 
     async def stop() -> None:
         stopping.disable()
@@ -69,7 +66,7 @@ def build_buttons(state: State) -> None:
 
     with ui.element("div").classes("line tight"):
         if state.fold is not None:
-            link("The whole run", f"/runs/{state.id}")
+            link("Whole run", f"/runs/{state.id}")
             return
         if state.under_way:
             stopping = ui.button("Stop", icon="stop", on_click=stop).props("outline dense padding='4px 12px'")
@@ -92,14 +89,10 @@ class Notes:
 
     def build(self) -> None:
         """Put them on the page."""
-        from nicegui import ui
-
         with ui.element("div").classes("stack"):
             self._build()
 
     def _build(self) -> None:
-        from nicegui import ui
-
         with ui.element("div").classes("line tags"):
             self._line = ui.element("div").classes("line tight")
             with self._line:
@@ -109,9 +102,7 @@ class Notes:
             set_label(self._field, "Add a tag")
             self._field.on("keydown.enter", lambda: self._change(add=(self._field.value or "").split()))
         with ui.element("div").classes("line"):
-            self._note = ui.textarea(
-                placeholder="A note, for yourself and others", value=str(self._state.notes.get("note") or "")
-            )
+            self._note = ui.textarea(placeholder="Add a note", value=str(self._state.notes.get("note") or ""))
             self._note.props("outlined dense autogrow rows=1").classes("grow")
             set_label(self._note, "Note")
             self._save = ui.button("Save", on_click=self._write).props("flat dense")
@@ -119,8 +110,6 @@ class Notes:
             self._note.on_value_change(lambda: self._save.set_visibility(True))
 
     def _fill(self) -> None:
-        from nicegui import ui
-
         for tag in self._own:
             ui.label(tag).classes("chip")
         for tag in self._tags:
@@ -153,7 +142,7 @@ class Notes:
         self._save.set_visibility(False)
 
 
-def final_scores(state: State) -> list[tuple[str, Any]]:
+def final_scores(state: State) -> list[tuple[str, str]]:
     """The final scores that a person looks at first."""
     metrics = state.result.get("metrics") or {}
     names = [name for name in metrics if name.startswith("val/") and name.count("/") == 1] or [
@@ -162,7 +151,7 @@ def final_scores(state: State) -> list[tuple[str, Any]]:
     return [(name, format_cell(metrics[name])) for name in names]
 
 
-def run_facts(state: State) -> list[tuple[str, Any]]:
+def run_facts(state: State) -> list[tuple[str, object]]:
     """What is known about how the run came to be, as names and values."""
     record = state.record
     dataset = get_dataset(record)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from nicegui import app, ui
 
-from ravenml.dashboard.pages import Nav
-from ravenml.dashboard.settings import Settings
+from ravenml.dashboard.pages import Nav, Settings
 
 NAV: Nav | None = Nav("Runs", "/runs", "stacked_line_chart")
 PATIENCE = 60.0  # seconds that a page may read before it is sent
@@ -13,9 +12,7 @@ PATIENCE = 60.0  # seconds that a page may read before it is sent
 
 def register(settings: Settings) -> None:
     """Declare the pages."""
-    from nicegui import app, ui
-
-    from ravenml.dashboard.runs import files
+    from ravenml.dashboard import run_files as files
 
     @ui.page("/runs", response_timeout=PATIENCE)
     async def runs() -> None:
@@ -38,5 +35,5 @@ def register(settings: Settings) -> None:
         await show(run_id, fold)
 
     @app.get(files.ADDRESS, include_in_schema=False)
-    def file(run_id: str, path: str) -> Any:
+    def file(run_id: str, path: str) -> object:
         return files.serve_file(run_id, path)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+
+from nicegui import ui
 
 from ravenml.common.formatting import format_size
-from ravenml.dashboard.controls import definition_list, table
+from ravenml.common.io import JsonObject
 from ravenml.dashboard.layout import command_box
-from ravenml.dashboard.runs.files import resolve_inside
+from ravenml.dashboard.run_files import resolve_inside
+from ravenml.dashboard.runs.labels import format_cell
 from ravenml.dashboard.runs.state import State
-from ravenml.dashboard.runs.words import format_cell
+from ravenml.dashboard.widgets.controls import definition_list, table
 from ravenml.runs.run_row import flat_settings
 
 _DIFF = 400_000  # letters of a diff that are shown
@@ -28,14 +30,14 @@ def read_diffs(state: State) -> dict[str, str]:
         if path is not None:
             with path.open("rb") as file:
                 text = file.read(_DIFF + 1).decode(errors="replace")
-            found[name] = text[:_DIFF] + ("\n… the rest is in the run's folder" if len(text) > _DIFF else "")
+            found[name] = text[:_DIFF] + (
+                "\n… truncated; the full diff is in the run's folder" if len(text) > _DIFF else ""
+            )
     return found
 
 
 def build(state: State, changes: dict[str, str]) -> None:
     """Put it on the page."""
-    from nicegui import ui
-
     record, known = state.record, state.record.get("provenance") or {}
     if record.get("command"):
         command_box(shlex.join(map(str, record["command"])))
@@ -44,13 +46,13 @@ def build(state: State, changes: dict[str, str]) -> None:
         format_cell(gpu.get("name") if isinstance(gpu, dict) else gpu) for gpu in machine.get("gpus") or ()
     )
     dataset = get_dataset(record)
-    rows: list[tuple[str, Any]] = [("Given in", record.get("folder"))]
+    rows: list[tuple[str, object]] = [("Working directory", record.get("folder"))]
     for name, code in (known.get("code") or {}).items():
         if isinstance(code, dict):
             rows.append((f"Code: {name}", _code(code)))
     rows += [
         ("Dataset", f"{dataset.get('path')}" if dataset else None),
-        ("Its SHA-256", dataset.get("sha256")),
+        ("Dataset SHA-256", dataset.get("sha256")),
         ("Python", known.get("python")),
         ("Machine", ", ".join(format_cell(machine[k]) for k in ("host", "system", "cpu") if machine.get(k))),
         (
@@ -61,7 +63,7 @@ def build(state: State, changes: dict[str, str]) -> None:
     ]
     definition_list(rows)
     for name, text in changes.items():
-        with ui.expansion(f"Changes that were not committed: {name}").classes("more"):
+        with ui.expansion(f"Uncommitted changes: {name}").classes("more"):
             diff(text)
     settings = flat_settings(record)
     if settings:
@@ -73,7 +75,7 @@ def build(state: State, changes: dict[str, str]) -> None:
             table(["Package", "Version"], [[k, format_cell(v)] for k, v in packages.items()], numbers=False)
 
 
-def get_dataset(record: dict[str, Any]) -> dict[str, Any]:
+def get_dataset(record: JsonObject) -> JsonObject:
     """What is recorded of the data; empty where there is nothing."""
     found = record.get("dataset")
     return found if isinstance(found, dict) else {}
@@ -81,8 +83,6 @@ def get_dataset(record: dict[str, Any]) -> dict[str, Any]:
 
 def diff(text: str) -> None:
     """A diff, its lines coloured by what they do; plain text throughout."""
-    from nicegui import ui
-
     kinds: list[tuple[str, list[str]]] = []
     for line in text.splitlines():
         kind = "place" if line.startswith(("@@", "diff ", "index ", "+++", "---")) else line[:1]
@@ -95,17 +95,17 @@ def diff(text: str) -> None:
             ui.label("\n".join(lines)).classes(f"diff-{name}")
 
 
-def _code(code: dict[str, Any]) -> str:
+def _code(code: JsonObject) -> str:
     if code.get("same_as"):
         return f"the same checkout as {code['same_as']}"
     parts = [
         str(code["commit"])[:12] if code.get("commit") else "",
         f"on {code['branch']}" if code.get("branch") else "",
-        "with changes" if code.get("diff") else "",
+        "with uncommitted changes" if code.get("diff") else "",
         str(code.get("remote") or code.get("root") or ""),
     ]
     return ", ".join(part for part in parts if part)
 
 
-def _full(value: Any) -> str:
+def _full(value: object) -> str:
     return format_cell(value) if not isinstance(value, str) else value

@@ -122,7 +122,7 @@ def select(rows: Sequence[Row], query: Query) -> Page:
 def _ordered(rows: list[Row], column: str, up: bool) -> list[Row]:
     """By numbers where there are any, else by text; runs without a value come last in either order."""
 
-    def value(row: Row) -> Any:
+    def value(row: Row) -> object:
         if column == SCORE:
             name, score = headline(row["metrics"])
             return score if name else None

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
-from ravenml.dashboard.controls import link, select_field, set_label
+from nicegui import run, ui
+from nicegui.element import Element
+from nicegui.events import GenericEventArguments
+
+from ravenml.common.io import JsonObject
 from ravenml.dashboard.layout import empty_state, heading, page_frame
 from ravenml.dashboard.runs.bulk import Bulk
+from ravenml.dashboard.runs.labels import format_cell, format_elapsed, format_score, moment
 from ravenml.dashboard.runs.listing import LISTING
 from ravenml.dashboard.runs.query import SCORE, SIZE, STATUSES, Page, Query, select
-from ravenml.dashboard.runs.rows import RunsTable
-from ravenml.dashboard.runs.words import format_cell, format_elapsed, format_score, moment
+from ravenml.dashboard.widgets.controls import link, select_field, set_label
 from ravenml.runs.filters import Row, lookup
 
 PERIOD = 0.4  # seconds between two looks
@@ -20,7 +24,7 @@ _COLUMNS = (  # name, title, whether a phone has room for it
     ("status", "Status", True),
     ("plugin", "Plugin", False),
     ("dataset", "Dataset", False),
-    ("created", "Begun", False),
+    ("created", "Started", False),
     (SCORE, "Score", True),
 )
 _EXAMPLE = "val/miou>0.5 and lr<=0.01"
@@ -28,17 +32,13 @@ _EXAMPLE = "val/miou>0.5 and lr<=0.01"
 
 async def show(query: Query) -> None:
     """Build the page."""
-    from nicegui import run, ui
-
     rows = await run.io_bound(LISTING.rows)
     with page_frame("Runs", "/runs"):
-        heading("Runs", "Everything that was trained or run here, newest first.")
+        heading("Runs", "All trainings and runs, newest first.")
         if not rows:
-            with empty_state(
-                "science", "Nothing was trained yet.", "A run appears here as soon as it begins."
-            ):
+            with empty_state("science", "No runs yet.", "A run appears here as soon as it starts."):
                 ui.button("Train a model", on_click=lambda: ui.navigate.to("/train")).props("unelevated")
-                ui.label("or, on the command line: raven train --dataset NAME unet train").classes(
+                ui.label("Or on the command line: raven train --dataset NAME unet train").classes(
                     "mono muted"
                 )
         table = RunsPage(query, rows or [])
@@ -59,8 +59,6 @@ class RunsPage:
 
     def build(self) -> None:
         """Put filter, table and pages on the page."""
-        from nicegui import ui
-
         self._filters()
         self._problem = ui.label().classes("bad").props("role=alert")
         self.bulk.build()
@@ -73,8 +71,6 @@ class RunsPage:
 
     async def refresh(self) -> None:
         """Bring what has changed to the page."""
-        from nicegui import run, ui
-
         rows = await run.io_bound(LISTING.rows)
         if rows is None:
             return
@@ -87,18 +83,14 @@ class RunsPage:
             self._fill(page)
 
     async def _reload(self) -> None:
-        from nicegui import run
-
         rows = await run.io_bound(LISTING.rows, True)
         self._fill(select(rows or [], self.query))
 
     def _filters(self) -> None:
         """A plain form, whose fields become the page's address."""
-        from nicegui import ui
-
         with ui.element("form").classes("line").props("action=/runs method=get role=search") as form:
             where = ui.element("input").classes("field grow runs-where").props("type=search name=where")
-            where.props.update({"value": self.query.where, "placeholder": f"Filter, such as {_EXAMPLE}"})
+            where.props.update({"value": self.query.where, "placeholder": f"Filter, for example {_EXAMPLE}"})
             set_label(where, "Filter")
             select_field(
                 "Status", "status", {"": "Any status", **{s: s for s in STATUSES}}, self.query.status
@@ -111,7 +103,7 @@ class RunsPage:
         # Empty fields would only lengthen the address.
         form.on("submit", js_handler="(e) => { for (const f of e.target.elements) f.disabled = !f.value; }")
 
-    def _columns(self) -> list[dict[str, Any]]:
+    def _columns(self) -> list[JsonObject]:
         more = [(name, name, True) for name in self._more()]
         order = "ascending" if self.query.up else "descending"
         return [
@@ -141,7 +133,7 @@ class RunsPage:
         self.bulk.tick(ids, chosen)
         self._rows.choose(self.bulk.chosen)
 
-    def _content(self, row: Row) -> dict[str, Any]:
+    def _content(self, row: Row) -> JsonObject:
         """What a row shows: plain text, and addresses that are made here."""
         named_as = " / ".join(str(row[part]) for part in ("project", "name") if row.get(part))
         kind = str(row.get("plugin") or row.get("kind") or "")
@@ -168,8 +160,6 @@ class RunsPage:
         }
 
     def _pages(self, page: Page) -> None:
-        from nicegui import ui
-
         self._foot.clear()
         with self._foot:
             now = min(self.query.page, page.pages)
@@ -192,3 +182,33 @@ class RunsPage:
 
 def _tags(rows: list[Row]) -> list[str]:
     return sorted({str(tag) for row in rows for tag in row.get("tags") or ()})
+
+
+class RunsTable(Element, component="rows.js"):
+    """A table of runs: a head, a row for each, a box before it.
+
+    Args:
+        columns: ``name``, ``title``, ``address`` (which orders by it), ``order`` and ``phone`` (whether there
+            is room for it).
+        tick: called with the ids whose box was changed, and whether they are chosen now.
+    """
+
+    def __init__(self, columns: Sequence[JsonObject], tick: Callable[[list[str], bool], None]) -> None:
+        super().__init__()
+        self.props.update({"columns": list(columns), "rows": [], "chosen": []})
+
+        def ticked(event: GenericEventArguments) -> None:
+            known = {row["id"] for row in self.props["rows"]}
+            tick([one for one in event.args.get("ids") or () if one in known], bool(event.args.get("on")))
+
+        self.on("tick", ticked)
+
+    def show(self, rows: list[JsonObject]) -> None:
+        """Replace the rows; what is the same is not sent."""
+        if rows != self.props["rows"]:
+            self.props["rows"] = rows
+
+    def choose(self, ids: Sequence[str]) -> None:
+        """Say which boxes are ticked."""
+        if list(ids) != self.props["chosen"]:
+            self.props["chosen"] = list(ids)

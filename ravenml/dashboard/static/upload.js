@@ -7,7 +7,7 @@ window.sendInParts = async (file, address, part, tell) => {
     try {
       answer = await fetch(`${address}?at=${at}`, { method: "POST", body: file.slice(at, at + part) });
     } catch (error) {
-      tell({ problem: "The dashboard does not answer any more." });
+      tell({ problem: "The dashboard does not respond." });
       return;
     }
     if (!answer.ok) {

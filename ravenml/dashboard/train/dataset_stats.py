@@ -9,12 +9,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.common.io import write_cache
+from ravenml.common.io import JsonObject, write_cache
 from ravenml.config.home import cache_dir
 from ravenml.data.masks import draw_mask
 from ravenml.data.problems import DataProblem
@@ -187,7 +186,7 @@ def _place(project: Project) -> Path:
 
 def _remember(project: Project, stamp: str, stats: DatasetStats) -> None:
     file = io.BytesIO()
-    arrays: dict[str, Any] = {
+    arrays: JsonObject = {
         "tags": np.array(stats.tags, np.str_),
         "faults": np.array(stats.faults, np.str_),
         "stamp": np.array(stamp),

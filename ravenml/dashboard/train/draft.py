@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ravenml.common.formatting import utc_timestamp
-from ravenml.common.io import read_json, write_bytes, write_json
+from ravenml.common.io import JsonObject, read_json, write_bytes, write_json
 from ravenml.common.locks import exclusive_lock
 from ravenml.config.home import home
 from ravenml.errors import InputError
@@ -59,7 +59,7 @@ class Draft(BaseModel):
     plugin: str | None = None
     split: SplitOptions = SplitOptions()
     preset: str | None = None
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: JsonObject = Field(default_factory=dict)
     jobs: int = 1
     upload_checkpoints: Literal["all", "best", "none"] | None = None
     comments: str = ""
@@ -158,7 +158,7 @@ def changed_at(draft_id: str) -> int:
         return 0
 
 
-def value_at(settings: dict[str, Any], name: str, default: Any = None) -> Any:
+def value_at(settings: JsonObject, name: str, default: object = None) -> Any:
     """A setting by its dotted name."""
     inner: Any = settings
     for part in name.split("."):
@@ -168,7 +168,7 @@ def value_at(settings: dict[str, Any], name: str, default: Any = None) -> Any:
     return inner
 
 
-def put(settings: dict[str, Any], name: str, value: Any) -> None:
+def put(settings: JsonObject, name: str, value: object) -> None:
     """Set a setting by its dotted name; None takes it out, so that the default holds again."""
     *above, last = name.split(".")
     if value is None:
@@ -190,9 +190,9 @@ def _write(draft: Draft) -> None:
     write_bytes(path_of(draft.id).with_suffix(".yml"), as_yaml(draft).encode())
 
 
-def as_config(draft: Draft) -> dict[str, Any]:
+def as_config(draft: Draft) -> JsonObject:
     """The draft in the form of the config file; what was left as it is does not stand there."""
-    config: dict[str, Any] = {PLUGIN_NAME: draft.plugin, "dataset": draft.dataset}
+    config: JsonObject = {PLUGIN_NAME: draft.plugin, "dataset": draft.dataset}
     config |= _split_config(draft.split)
     if draft.jobs != 1 and "kfold" in config:
         config["jobs"] = draft.jobs
@@ -225,7 +225,7 @@ def as_command(draft: Draft, command: str = "train") -> str:
     return shlex.join(["raven", *arguments(draft, command)])
 
 
-def _split_config(options: SplitOptions) -> dict[str, Any]:
+def _split_config(options: SplitOptions) -> JsonObject:
     if options.way == "kfold":
         kfold = {"folds": options.folds, "by": options.by, "seed": options.seed, "tag": options.only_tag}
         return {"kfold": {name: value for name, value in kfold.items() if value is not None}}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ravenml.common.io import read_json
+from ravenml.common.io import JsonObject, read_json
 from ravenml.common.validation import validate
-from ravenml.dashboard.train.draft import SplitOptions
-from ravenml.errors import InputError
+from ravenml.dashboard.train.draft import Draft, SplitOptions, new_draft, put, value_at
+from ravenml.dashboard.train.wizard import Shared
+from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
+from ravenml.runs.layout import find_run
 from ravenml.runs.record import read_record
 from ravenml.runs.secrets import drop_hidden
 from ravenml.train.config import TrainConfig, pop_plugin_name
@@ -20,7 +23,7 @@ LARGEST = 1 << 18  # bytes of a file
 MOST = 20_000  # values in it
 
 
-def from_run(run: Path) -> dict[str, Any]:
+def from_run(run: Path) -> JsonObject:
     """The fields of a draft that repeats a run, from the effective settings that every training records.
 
     Raises:
@@ -29,9 +32,11 @@ def from_run(run: Path) -> dict[str, Any]:
     """
     record = read_record(run)
     if not record.get("plugin") or not (run / layout.TRAIN_ARGS).exists():
-        raise InputError(f"{run.name} was no training of a plugin; only those can be opened in the wizard.")
+        raise InputError(
+            f"{run.name} is not a training of a plugin; only trainings can be opened in the wizard."
+        )
     if record.get("parent"):
-        raise InputError(f"{run.name} is a fold; open the whole run: {record['parent']}.")
+        raise InputError(f"{run.name} is one fold; open the whole run instead: {record['parent']}.")
     config = TrainConfig.model_validate(drop_hidden(read_json(run / layout.TRAIN_ARGS)))
     return {
         **_fields(config),
@@ -42,7 +47,7 @@ def from_run(run: Path) -> dict[str, Any]:
     }
 
 
-def from_text(text: str, name: str) -> dict[str, Any]:
+def from_text(text: str, name: str) -> JsonObject:
     """The fields of a draft from the content of a file for ``raven train -c``, YAML or JSON: one that the
     wizard exported, or a run's ``info/ui_state.json`` or ``train_args.json``.
 
@@ -54,7 +59,7 @@ def from_text(text: str, name: str) -> dict[str, Any]:
         InputError: it is too large, or no such file; the sentence names what is wrong in it.
     """
     if len(text) > LARGEST:
-        raise InputError(f"{name} is larger than any file of settings.")
+        raise InputError(f"{name} is too large for a settings file.")
     try:
         values = yaml.load(text, Loader=yaml.SafeLoader)  # the one in C ends the process on deep brackets
     except (yaml.YAMLError, RecursionError) as error:
@@ -62,7 +67,7 @@ def from_text(text: str, name: str) -> dict[str, Any]:
         where = f" in line {mark.line + 1}" if mark is not None else ""
         raise InputError(f"{name} is neither YAML nor JSON{where}.") from None
     if not isinstance(values, dict):
-        raise InputError(f"{name} holds no settings of a training.")
+        raise InputError(f"{name} contains no training settings.")
     _check_size(values, name)
     plugin = pop_plugin_name(values, name)
     config = validate(TrainConfig, drop_hidden(values), name)
@@ -76,11 +81,11 @@ def _check_size(values: Any, name: str) -> None:
         one = left.pop()
         count += 1
         if count > MOST:
-            raise InputError(f"{name} holds more values than any file of settings.")
+            raise InputError(f"{name} has too many values for a settings file.")
         left += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
 
 
-def _fields(config: TrainConfig) -> dict[str, Any]:
+def _fields(config: TrainConfig) -> JsonObject:
     """What is the same however it was written."""
     return {
         "dataset": config.dataset,
@@ -106,3 +111,42 @@ def _split_options(config: TrainConfig) -> SplitOptions:
     elif split is not None and split.percent is not None:
         options.way, options.percent = "percent", split.percent
     return options
+
+
+async def draft_of_run(run_id: str, shared: Shared) -> Draft:
+    """Make and keep it.
+
+    Raises:
+        RavenError: there is no such run, or it was no training.
+    """
+    return await _draft(await to_thread(lambda: from_run(find_run(run_id))), shared)
+
+
+async def draft_of_file(text: str, name: str, shared: Shared) -> Draft:
+    """Make and keep it; see :func:`from_text`.
+
+    Raises:
+        RavenError: it is not a file of settings.
+    """
+    return await _draft(await to_thread(from_text, text, name), shared)
+
+
+async def _draft(fields: JsonObject, shared: Shared) -> Draft:
+    if fields["plugin"] is not None and fields["preset"] is None:  # a preset would fill what is left out
+        try:
+            form = await shared.helper(fields["plugin"]).describe()
+            fields["settings"] = sparse(fields["settings"], form)
+        except RavenError:
+            pass  # the plugin is gone, or publishes nothing: all is kept as it is
+    return await to_thread(lambda: new_draft(**fields))
+
+
+def sparse(settings: JsonObject, form: JsonObject) -> JsonObject:
+    """The settings that differ from the plugin's defaults."""
+    kept: JsonObject = {}
+    absent = object()
+    for field in form["fields"]:
+        value = value_at(settings, field["name"], absent)
+        if value is not absent and value is not None and value != field["default"]:
+            put(kept, field["name"], value)
+    return kept

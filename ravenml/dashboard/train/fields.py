@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nicegui import ui
+from nicegui.elements.mixins.validation_element import ValidationElement
+
+from ravenml.common.io import JsonObject
+from ravenml.dashboard.train.draft import value_at
 from ravenml.runs.secrets import is_secret
 
 if TYPE_CHECKING:
@@ -15,91 +20,66 @@ _UNSET = object()
 
 def add_field(
     view: WizardView,
-    field: dict[str, Any],
-    value: Any = _UNSET,
+    field: JsonObject,
+    value: object = _UNSET,
     after: Callable[[], Awaitable[None]] | None = None,
-) -> Any:
+) -> ui.element:
     """Put an input for ``field`` here.
 
     Args:
         field: as `ravenml.train.form.describe_settings` has it.
         value: what it shows; by default what holds now.
         after: is called once the draft has taken a new value.
-
-    Returns:
-        The element, with the attribute ``error`` where it can show one.
     """
     name = field["name"]
-    shown = view.wizard.value(name) if value is _UNSET else value
+    if is_secret(name):
+        variable = f"RAVENML_{view.wizard.draft.plugin}_{name}".upper().replace("-", "_").replace(".", "_")
+        text = f"{field['title']}: secrets are not saved in drafts; set {variable}."
+        return ui.label(text).classes("muted")
 
-    async def take(typed: Any) -> None:
-        await view.set(name, _unless_default(view, field, typed))
+    async def take(typed: object) -> None:
+        # What the preset or the default says anyway is left out, so that the file stays short.
+        base = value_at(view.wizard.preset_settings(), name, field["default"])
+        await view.set(name, None if typed in (base, "") else typed)
         mark_wrong(element, view.wizard.wrong.get(name))
         if after is not None:
             await after()
 
-    element = _element(view, field, shown, take)
-    mark_wrong(element, view.wizard.wrong.get(name))
-    return element
-
-
-def mark_wrong(element: Any, wrong: str | None) -> None:
-    """Show, or take away, what is wrong with a field."""
-    if hasattr(element, "error"):
-        element.error = wrong
-
-
-def _element(
-    view: WizardView, field: dict[str, Any], shown: Any, take: Callable[[Any], Awaitable[None]]
-) -> Any:
-    from nicegui import ui
-
-    kind, name = field["kind"], field["name"]
-    if is_secret(name):
-        variable = f"RAVENML_{view.wizard.draft.plugin}_{name}".upper().replace("-", "_").replace(".", "_")
-        return ui.label(f"{field['title']}: a secret is not kept in a draft; set {variable}.").classes(
-            "muted"
-        )
-    if kind == "switch":
-        switch = ui.switch(field["title"], value=bool(shown))
-        switch.on_value_change(lambda event: take(bool(event.value)))
-        return _add_hint(switch, field)
-    if kind == "choice":
-        options = {one["value"]: str(one["value"]) for one in field["choices"]}
-        select = ui.select(options, label=field["title"], value=shown if shown in options else None)
-        select.props("dense outlined options-dense").on_value_change(lambda event: take(event.value))
-        return _add_hint(select, field)
-    if kind in ("whole", "number"):
-        text = "" if shown is None else str(shown).removesuffix(".0")
-        number = ui.input(field["title"], value=text).props("dense outlined debounce=400 inputmode=decimal")
-        if field["unit"]:
-            number.props["suffix"] = field["unit"]
-        number.on_value_change(lambda event: take(as_number(event.value, kind)))
-        return _add_hint(number, field)
-    plain = ui.input(field["title"], value=as_text(shown)).props("dense outlined debounce=600")
-    plain.on_value_change(lambda event: take(from_text(event.value, kind)))
-    return _add_hint(plain, field)
-
-
-def _add_hint(element: Any, field: dict[str, Any]) -> Any:
-    """The description below the field."""
-    if hasattr(element, "error"):
+    element = _input(field, view.wizard.value(name) if value is _UNSET else value, take)
+    if isinstance(element, ValidationElement):
         element.props["hint"] = field["text"]
         element.props("bottom-slots hide-bottom-space")
     else:
         element.tooltip(field["text"])
+    mark_wrong(element, view.wizard.wrong.get(name))
     return element
 
 
-def _unless_default(view: WizardView, field: dict[str, Any], typed: Any) -> Any:
-    """None for what the preset or the default says anyway, so that the file stays short."""
-    from ravenml.dashboard.train.draft import value_at
-
-    base = value_at(view.wizard.preset_settings(), field["name"], field["default"])
-    return None if typed == base or typed == "" else typed
+def mark_wrong(element: ui.element, wrong: str | None) -> None:
+    """Show, or take away, what is wrong with a field."""
+    if isinstance(element, ValidationElement):
+        element.error = wrong
 
 
-def as_number(text: Any, kind: str) -> Any:
+def _input(field: JsonObject, value: object, take: Callable[[object], Awaitable[None]]) -> ui.element:
+    kind, title = field["kind"], field["title"]
+    if kind == "switch":
+        return ui.switch(title, value=bool(value)).on_value_change(lambda event: take(bool(event.value)))
+    if kind == "choice":
+        options = {one["value"]: str(one["value"]) for one in field["choices"]}
+        select = ui.select(options, label=title, value=value if value in options else None)
+        return select.props("dense outlined options-dense").on_value_change(lambda event: take(event.value))
+    if kind in ("whole", "number"):
+        text = "" if value is None else str(value).removesuffix(".0")
+        number = ui.input(title, value=text).props("dense outlined debounce=400 inputmode=decimal")
+        if field["unit"]:
+            number.props["suffix"] = field["unit"]
+        return number.on_value_change(lambda event: take(as_number(event.value, kind)))
+    plain = ui.input(title, value=as_text(value)).props("dense outlined debounce=600")
+    return plain.on_value_change(lambda event: take(from_text(event.value, kind)))
+
+
+def as_number(text: object, kind: str) -> int | float | str:
     """A number; what is none stays text, so that the plugin says what is wrong with it."""
     stripped = str(text if text is not None else "").strip().replace(",", ".")
     try:
@@ -108,7 +88,7 @@ def as_number(text: Any, kind: str) -> Any:
         return stripped
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """Lists with commas, mappings as ``a=1,b=2``."""
     if value is None:
         return ""
@@ -119,7 +99,7 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def from_text(text: Any, kind: str) -> Any:
+def from_text(text: object, kind: str) -> str | list[str]:
     """What was typed, as the settings take it."""
     stripped = str(text or "").strip()
     if kind == "list":

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
+from nicegui import ui
+from nicegui.events import ValueChangeEventArguments
 
 from ravenml.dashboard.train.dataset_stats import StatsJob
-from ravenml.dashboard.train.files import image_url
-from ravenml.dashboard.train.summary import count_of
+from ravenml.dashboard.train.pictures import image_url
 from ravenml.dashboard.train.wizard import Wizard
+from ravenml.dashboard.widgets.controls import count_text
 
 PAGE = 24
 
@@ -28,8 +30,6 @@ class ImageGallery:
 
     def build(self) -> None:
         """Make it."""
-        from nicegui import ui
-
         with ui.element("div").classes("line"):
             self._filters = ui.element("div").classes("line")
             ui.space()
@@ -38,14 +38,12 @@ class ImageGallery:
         self._grid = ui.element("div").classes("gallery")
         with ui.element("div").classes("line"):
             self._words = ui.label().classes("muted small grow").props('role="status"')
-            self._back = _pager("chevron_left", "Earlier images", lambda: self._turn(-1))
-            self._on = _pager("chevron_right", "Later images", lambda: self._turn(1))
+            self._back = _pager("chevron_left", "Previous images", lambda: self._turn(-1))
+            self._on = _pager("chevron_right", "Next images", lambda: self._turn(1))
         self.show_counts()
 
     def show_counts(self) -> None:
         """The project is counted now: classes and tags can be filtered by."""
-        from nicegui import ui
-
         self._filters.clear()
         stats = self.job.stats
         with self._filters:
@@ -56,13 +54,11 @@ class ImageGallery:
                 if stats.tags:
                     self._select("tag", "Tag", stats.tags)
             else:
-                ui.label("Filters come when all is counted.").classes("muted small")
+                ui.label("Filters appear when all images are counted.").classes("muted small")
         self._show()
 
     def _select(self, name: str, label: str, options: list[str]) -> None:
-        from nicegui import ui
-
-        def choose(event: Any) -> None:
+        def choose(event: ValueChangeEventArguments) -> None:
             self.filters[name] = event.value
             self.page = 0
             self._show()
@@ -90,16 +86,12 @@ class ImageGallery:
         with self._grid:
             for number in shown:
                 self._tile(number)
-        of = count_of(len(numbers), "image")
-        self._words.text = (
-            f"{first + 1:,} to {first + len(shown):,} of {of}" if shown else "No image is like that."
-        )
+        of = count_text(len(numbers), "image")
+        self._words.text = f"{first + 1:,} to {first + len(shown):,} of {of}" if shown else "No images match."
         self._back.set_enabled(self.page > 0)
         self._on.set_enabled(first + PAGE < len(numbers))
 
     def _tile(self, number: int) -> None:
-        from nicegui import ui
-
         item = self.project.items[number]
         with (
             ui.element("button")
@@ -107,13 +99,11 @@ class ImageGallery:
             .props("type=button")
             .on("click", lambda: self._look(number)) as tile
         ):
-            tile.props["aria-label"] = f"Look at {item.key}"
+            tile.props["aria-label"] = f"View {item.key}"
             self._image(number, 320)
             ui.label(item.name).classes("tile-name cut")
 
-    def _image(self, number: int, width: int, masks: bool | None = None) -> Any:
-        from nicegui import ui
-
+    def _image(self, number: int, width: int, masks: bool | None = None) -> ui.element:
         image = ui.element("img").props("loading=lazy decoding=async")
         shown = self.masks if masks is None else masks
         image.props["src"] = image_url(self.draft_id, number, width, shown, self.job.stamp)
@@ -121,8 +111,6 @@ class ImageGallery:
         return image
 
     def _look(self, number: int) -> None:
-        from nicegui import ui
-
         item = self.project.items[number]
         stats = self.job.stats
         with ui.dialog() as dialog, ui.card().classes("look"):
@@ -152,8 +140,6 @@ class ImageGallery:
 
 def legend(title: str, color: str, more: str = "") -> None:
     """A class's colour and title."""
-    from nicegui import ui
-
     with ui.element("span").classes("legend"):
         swatch(color)
         ui.label(f"{title} {more}".strip())
@@ -161,14 +147,10 @@ def legend(title: str, color: str, more: str = "") -> None:
 
 def swatch(color: str) -> None:
     """A small field of a colour, ``#RRGGBB``."""
-    from nicegui import ui
-
     ui.element("span").classes("swatch").style(f"background: {color}")
 
 
-def _pager(icon: str, label: str, turn: Any) -> Any:
-    from nicegui import ui
-
+def _pager(icon: str, label: str, turn: Callable[[], None]) -> ui.button:
     button = ui.button(icon=icon, on_click=turn).props("flat round dense")
     button.props["aria-label"] = label
     return button

@@ -6,10 +6,10 @@ import asyncio
 import os
 import sys
 from contextlib import suppress
-from typing import Any
 
 import orjson
 
+from ravenml.common.io import JsonObject
 from ravenml.dashboard.processes import without_token
 from ravenml.errors import RavenError
 
@@ -24,10 +24,10 @@ class Helper:
         self.plugin = plugin
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
-        self._asking: set[asyncio.Task[dict[str, Any]]] = set()
-        self._described: dict[str, Any] | None = None
+        self._asking: set[asyncio.Task[JsonObject]] = set()
+        self._described: JsonObject | None = None
 
-    async def describe(self) -> dict[str, Any]:
+    async def describe(self) -> JsonObject:
         """What `ravenml.train.form.describe_settings` says of the plugin's settings; asked once.
 
         Raises:
@@ -37,7 +37,7 @@ class Helper:
             self._described = await self.ask(ask="describe")
         return self._described
 
-    async def ask(self, **question: Any) -> dict[str, Any]:
+    async def ask(self, **question: object) -> JsonObject:
         """The answer.
 
         Raises:
@@ -54,7 +54,7 @@ class Helper:
             raise RavenError(error_text)
         return answer
 
-    async def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
+    async def _answer(self, question: JsonObject) -> JsonObject:
         async with self._turn:
             try:
                 return await asyncio.wait_for(self._exchange(question), _PATIENCE)
@@ -62,11 +62,11 @@ class Helper:
                 self.close()
                 reason = "took too long" if isinstance(error, TimeoutError) else "ended unexpectedly"
                 raise RavenError(
-                    f"The plugin {self.plugin!r} gave no answer about its settings: its process {reason}; "
-                    f"`raven plugin check {self.plugin}` may say why."
+                    f"The plugin {self.plugin!r} did not describe its settings: its process {reason}; "
+                    f"`raven plugin check {self.plugin}` may show the reason."
                 ) from None
 
-    async def _exchange(self, question: dict[str, Any]) -> dict[str, Any]:
+    async def _exchange(self, question: JsonObject) -> JsonObject:
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "ravenml.train.helper", self.plugin),
@@ -83,7 +83,7 @@ class Helper:
         line = await self._process.stdout.readline()
         if not line:
             raise EOFError
-        answer: dict[str, Any] = orjson.loads(line)
+        answer: JsonObject = orjson.loads(line)
         return answer
 
     def close(self) -> None:

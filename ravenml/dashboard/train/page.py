@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from typing import Any
 from urllib.parse import quote
 
-from ravenml.dashboard.controls import set_label
+from nicegui import app, ui
+from nicegui.events import GenericEventArguments
+
 from ravenml.dashboard.layout import empty_state, heading, page_frame, section, show_error
-from ravenml.dashboard.pages import Nav
-from ravenml.dashboard.settings import Settings
-from ravenml.dashboard.train.cloning import draft_of_file, draft_of_run
+from ravenml.dashboard.pages import Nav, Settings
 from ravenml.dashboard.train.draft import Draft, list_drafts, new_draft, remove_draft
-from ravenml.dashboard.train.draft_import import LARGEST
+from ravenml.dashboard.train.draft_import import LARGEST, draft_of_file, draft_of_run
 from ravenml.dashboard.train.wizard import Shared, Wizard
+from ravenml.dashboard.widgets.controls import count_text, set_label
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.discovery import plugins
 
@@ -29,17 +29,16 @@ _READ = f"""async (event) => {{
 
 def register(settings: Settings) -> None:
     """Declare the pages."""
-    from nicegui import app, ui
     from starlette.responses import RedirectResponse
 
-    from ravenml.dashboard.train import files
+    from ravenml.dashboard.train import pictures
     from ravenml.dashboard.train.view import WizardView
 
     shared = Shared(settings)
     app.on_shutdown(shared.close)
 
     @ui.page("/train", response_timeout=PATIENCE)
-    async def train() -> Any:
+    async def train() -> RedirectResponse | None:
         request = ui.context.client.request
         if request is not None and request.query_params.get("from"):  # a run's button "Clone"
             return RedirectResponse(f"/train/new?clone={quote(request.query_params['from'], safe='')}")
@@ -49,7 +48,7 @@ def register(settings: Settings) -> None:
         return None
 
     @ui.page("/train/new", response_timeout=PATIENCE)
-    async def new(clone: str | None = None) -> Any:
+    async def new(clone: str | None = None) -> RedirectResponse | None:
         """Make a draft, a run's if one is named, and go there."""
         try:
             draft = await draft_of_run(clone, shared) if clone else await to_thread(_fresh)
@@ -57,7 +56,7 @@ def register(settings: Settings) -> None:
         except RavenError as error:
             with (
                 page_frame("Train", "/train"),
-                empty_state("error_outline", "This run cannot be opened", str(error)),
+                empty_state("error_outline", "Cannot open this run", str(error)),
             ):
                 ui.link("Back to the drafts", "/train")
         return None
@@ -69,7 +68,7 @@ def register(settings: Settings) -> None:
         except InputError as error:
             with (
                 page_frame("Train", "/train"),
-                empty_state("search_off", "There is no such draft", str(error)),
+                empty_state("search_off", "This draft does not exist", str(error)),
             ):
                 ui.link("All drafts", "/train")
             return
@@ -77,7 +76,7 @@ def register(settings: Settings) -> None:
         with page_frame(state.draft.title or "New training", "/train") as content:
             await WizardView(state, content).build(step)
 
-    files.register(app, shared)
+    pictures.register(app, shared)
 
 
 def _fresh() -> Draft:
@@ -87,8 +86,6 @@ def _fresh() -> Draft:
 
 
 def _overview(drafts: list[Draft], shared: Shared) -> None:
-    from nicegui import ui
-
     with ui.element("div").classes("line"):
         with ui.element("div").classes("grow roomy"):
             heading("Train", "From a folder of annotated images to a trained model, in seven steps.")
@@ -97,8 +94,8 @@ def _overview(drafts: list[Draft], shared: Shared) -> None:
     if not drafts:
         with empty_state(
             "model_training",
-            "Nothing was begun yet",
-            "What you choose is kept as a draft: close the page, and go on another day.",
+            "No trainings yet",
+            "Your choices are saved as a draft, so you can close the page and continue later.",
         ):
             pass
         return
@@ -109,9 +106,8 @@ def _overview(drafts: list[Draft], shared: Shared) -> None:
 
 def _opener(shared: Shared) -> None:
     """A button that makes a draft of a file on the person's own machine."""
-    from nicegui import ui
 
-    async def opened(event: Any) -> None:
+    async def opened(event: GenericEventArguments) -> None:
         chosen = event.args if isinstance(event.args, dict) else {}
         try:
             draft = await draft_of_file(str(chosen.get("text") or ""), str(chosen.get("name") or "?"), shared)
@@ -122,22 +118,20 @@ def _opener(shared: Shared) -> None:
 
     field = ui.element("input").props('type=file accept=".yml,.yaml,.json"').classes("hidden")
     set_label(field, "A training's settings").on("change", opened, js_handler=_READ)
-    button = ui.button("Open a file", icon="file_open").props("flat")
+    button = ui.button("Open file", icon="file_open").props("flat")
     button.on("click", js_handler=f"() => getHtmlElement({field.id}).click()")
     with button:
-        ui.tooltip("The YAML of a training, or a run's info/ui_state.json")
+        ui.tooltip("A training's YAML file, or a run's info/ui_state.json")
 
 
 def _row(draft: Draft) -> None:
-    from nicegui import ui
-
     async def remove() -> None:
         with ui.dialog() as dialog, ui.card():
             ui.label(f"Remove the draft “{draft.title or draft.id}”?").classes("strong")
-            ui.label("What was trained from it stays.").classes("muted")
+            ui.label("Runs started from it are kept.").classes("muted")
             with ui.element("div").classes("line"):
                 ui.button("Remove", on_click=lambda: dialog.submit(True))
-                ui.button("Keep", on_click=lambda: dialog.submit(False)).props("flat")
+                ui.button("Cancel", on_click=lambda: dialog.submit(False)).props("flat")
         if await dialog:
             try:
                 await to_thread(remove_draft, draft.id)
@@ -155,7 +149,6 @@ def _row(draft: Draft) -> None:
 
 
 def _describe(draft: Draft) -> str:
-    parts: list[Any] = [draft.plugin, draft.dataset, f"begun {draft.created[:16].replace('T', ' ')} UTC"]
-    if draft.runs:
-        parts.append("1 run" if len(draft.runs) == 1 else f"{len(draft.runs)} runs")
-    return " · ".join(str(part) for part in parts if part)
+    created = draft.created[:16].replace("T", " ")
+    runs = count_text(len(draft.runs), "run") if draft.runs else None
+    return " · ".join(part for part in (draft.plugin, draft.dataset, f"started {created} UTC", runs) if part)

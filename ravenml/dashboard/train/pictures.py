@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from asyncio import to_thread
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,10 +15,16 @@ from numpy.typing import NDArray
 
 from ravenml.common.io import write_cache
 from ravenml.config.home import cache_dir
+from ravenml.dashboard.train.draft import read_draft
+from ravenml.dashboard.train.wizard import Shared
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
 from ravenml.data.problems import DataProblem
 from ravenml.data.project import Item, Project
+from ravenml.errors import RavenError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 WIDTHS = (320, 1280)
 _STRENGTH = 0.5  # of the colours over the picture
@@ -67,7 +75,7 @@ def _draw(project: Project, item: Item, width: int, masks: bool) -> bytes:
         small = overlay_masks(small, np.asarray(fitting), colours)
     done, content = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
-        raise DataProblem(item.image_path, "", "cannot be shown", "look at the file")
+        raise DataProblem(item.image_path, "", "cannot be displayed", "check the file")
     return content.tobytes()
 
 
@@ -75,7 +83,7 @@ def _place(project: Project, item: Item, width: int, masks: bool) -> Path:
     try:
         image, annotation = os.stat(item.image_path), os.stat(item.annotation_path)
     except OSError:
-        raise DataProblem(item.image_path, "", "is gone", "open the project again") from None
+        raise DataProblem(item.image_path, "", "does not exist any more", "reload the project") from None
     identity = (
         f"{item.image_path}\0{image.st_mtime_ns}\0{image.st_size}\0{annotation.st_mtime_ns}\0{width}\0{masks}"
     )
@@ -84,3 +92,44 @@ def _place(project: Project, item: Item, width: int, masks: bool) -> Path:
         identity.encode(errors="surrogateescape") + colours.encode() + project.fingerprint
     ).hexdigest()
     return cache_dir() / "thumbnails" / key[:2] / f"{key[2:34]}.jpg"
+
+
+_KEPT = {"Cache-Control": "private, max-age=86400"}  # the address changes with the project
+
+
+def image_url(draft_id: str, number: int, width: int, masks: bool, stamp: str) -> str:
+    """Where an image's picture is fetched from."""
+    return f"/train/{draft_id}/images/{number}?width={width}&masks={int(masks)}&v={stamp[:12]}"
+
+
+def register(app: FastAPI, shared: Shared) -> None:
+    """Declare the addresses."""
+    from fastapi import HTTPException
+    from fastapi.responses import Response
+
+    def made(draft_id: str, number: int, width: int, masks: bool) -> bytes:
+        draft = read_draft(draft_id)
+        job = shared.stats_jobs.get(shared.root_of(draft.dataset or ""))
+        job.opened.wait(60)
+        if job.project is None or not 0 <= number < len(job.project.items):
+            raise RavenError("This image does not exist.")
+        wide = min(WIDTHS, key=lambda known: abs(known - width))
+        return make_thumbnail(job.project, job.project.items[number], wide, masks)
+
+    @app.get("/train/{draft_id}/images/{number}", include_in_schema=False)
+    async def image(draft_id: str, number: int, width: int = 320, masks: int = 1) -> Response:
+        try:
+            content = await to_thread(made, draft_id, number, width, bool(masks))
+        except RavenError as error:
+            raise HTTPException(404, str(error)) from None
+        return Response(content, media_type="image/jpeg", headers=_KEPT)
+
+    @app.get("/train/{draft_id}/augmented/{place}/{name}", include_in_schema=False)
+    async def augmented(draft_id: str, place: str, name: str) -> Response:
+        from ravenml.dashboard.train.step_augment import read_picture
+
+        try:
+            content = await to_thread(read_picture, draft_id, place, name)
+        except RavenError as error:
+            raise HTTPException(404, str(error)) from None
+        return Response(content, media_type="image/jpeg", headers=_KEPT)

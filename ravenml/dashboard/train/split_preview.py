@@ -84,9 +84,9 @@ def find_imbalance(shares: list[Share]) -> list[str]:
     found = []
     for share in shares:
         if share.train + share.val and not share.train:
-            found.append(f"{share.title} has no object to learn from.")
+            found.append(f"{share.title} has no training objects.")
         elif share.train + share.val and not share.val:
-            found.append(f"{share.title} has no object to validate with.")
+            found.append(f"{share.title} has no validation objects.")
     return found
 
 
@@ -101,7 +101,7 @@ def _choice(options: SplitOptions) -> SplitChoice:
         return SplitChoice.model_validate({"tags": (options.train_tag, options.val_tag)})
     if options.way == "datasets":
         if not options.datasets:
-            raise ValueError("Choose at least one dataset that validates.")
+            raise ValueError("Choose at least one validation dataset.")
         return SplitChoice.model_validate({"datasets": options.datasets})
     return SplitChoice.model_validate({"percent": options.percent})
 

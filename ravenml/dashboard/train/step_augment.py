@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import random
+import re
+import shutil
 import time
-from typing import TYPE_CHECKING, Any
+from asyncio import to_thread
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
+from nicegui import ui
+
+from ravenml.config.home import cache_dir
 from ravenml.dashboard.layout import empty_state, section
-from ravenml.dashboard.train.augmenting import paint_augmentations
+from ravenml.dashboard.train.draft import path_of, value_at
 from ravenml.dashboard.train.step_project import choice_card
-from ravenml.errors import RavenError
+from ravenml.dashboard.train.wizard import Wizard
+from ravenml.errors import InputError, RavenError
 
 if TYPE_CHECKING:
     from ravenml.dashboard.train.view import WizardView
@@ -16,21 +27,19 @@ if TYPE_CHECKING:
 
 async def build(view: WizardView) -> None:
     """Make the step."""
-    from nicegui import ui
-
     field = view.wizard.field("augmentations")
     if field is None:
         empty_state(
             "auto_fix_off",
-            "Nothing to choose here",
-            f"The plugin {view.wizard.draft.plugin} publishes no setting for augmentations.",
+            "Nothing to configure",
+            f"The plugin {view.wizard.draft.plugin} has no augmentation settings.",
         )
         return
     name = field["name"]
     offered = {one["value"]: one["text"] for one in field["choices"]}
     now = view.wizard.value(name)
 
-    async def choose(value: Any) -> None:
+    async def choose(value: object) -> None:
         await view.set(name, None if value == field["default"] else value)
         await view.redo()
 
@@ -48,12 +57,12 @@ async def build(view: WizardView) -> None:
             return
         await choose(str(path))
 
-    with section("How training images are changed"):
+    with section("Augmentations of training images"):
         ui.label(field["text"]).classes("muted")
         with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Augmentations"'):
             for value, text in offered.items():
-                choice_card(value, text, now == value, lambda value=value: choose(value))
-        file = ui.input("Or a file of your own", value="" if now in offered else str(now or ""))
+                choice_card(value, text, now == value, partial(choose, value))
+        file = ui.input("Or your own file", value="" if now in offered else str(now or ""))
         file.props("dense outlined clearable").on("keydown.enter", typed).on("blur", typed)
     with section("Preview"):
         await AugmentPreview(view).build()
@@ -68,13 +77,11 @@ class AugmentPreview:
 
     async def build(self) -> None:
         """Make it; the pictures come when they are painted."""
-        from nicegui import ui
-
         with ui.element("div").classes("line"):
-            ui.label(
-                "Random images with the chosen classes: as they are, then as training sees them."
-            ).classes("muted grow")
-            ui.button("Other images", icon="casino", on_click=self.again).props("flat dense")
+            ui.label("Random images with the chosen classes: the original, then augmented versions.").classes(
+                "muted grow"
+            )
+            ui.button("More examples", icon="casino", on_click=self.again).props("flat dense")
         self.box = ui.element("div").classes("stack")
         ui.timer(0.01, self.paint, once=True)
 
@@ -85,15 +92,15 @@ class AugmentPreview:
 
     async def paint(self) -> None:
         """Ask the plugin for pictures."""
-        from nicegui import ui
-
         self.box.clear()
         with self.box, ui.element("div").classes("line muted"):
             ui.spinner(size="sm")
-            ui.label("The plugin paints them; the first time takes a few seconds.").classes("small")
+            ui.label("The plugin is rendering the previews; the first time takes a few seconds.").classes(
+                "small"
+            )
         try:
             rows = await paint_augmentations(self.view.wizard, self.seed)
-            message = "" if any(len(row) > 1 for _, row in rows) else "The plugin shows no preview."
+            message = "" if any(len(row) > 1 for _, row in rows) else "The plugin provides no preview."
         except RavenError as error:
             rows, message = [], str(error)
         self.box.clear()
@@ -106,4 +113,80 @@ class AugmentPreview:
                     for number, source in enumerate(pictures):
                         image = ui.element("img")
                         image.props["src"] = source
-                        image.props["alt"] = f"{name}, {'as it is' if not number else f'changed, {number}'}"
+                        image.props["alt"] = f"{name}, {'original' if not number else f'augmented, {number}'}"
+
+
+IMAGES, VARIANTS, WIDTH = 3, 4, 320
+_NAME = re.compile(r"\d+-\d+\.jpg")
+_PLACE = re.compile(r"\d{1,12}")
+_KEPT = 3  # previews of a draft that stay on disk
+
+
+async def paint_augmentations(wizard: Wizard, seed: int) -> list[tuple[str, list[str]]]:
+    """Pictures of a few random images that hold the chosen classes.
+
+    Returns:
+        For each image its name and the addresses of its pictures: itself first, then the changed ones.
+
+    Raises:
+        RavenError: the plugin cannot show it, or there is no image.
+    """
+    job = wizard.job
+    if job is None or job.project is None:
+        raise InputError("Open a project first.")
+    numbers = choose_images(wizard, seed)
+    items = [job.project.items[number] for number in numbers]
+    folder = _folder(wizard.draft.id, str(seed))
+    await to_thread(_make_room, folder)
+    answer = await wizard.ask(
+        ask="augment",
+        settings=wizard.effective(),
+        images=[str(item.image_path) for item in items],
+        folder=str(folder),
+        seed=seed,
+        count=VARIANTS,
+        width=WIDTH,
+    )
+    return [
+        (item.key, [f"/train/{wizard.draft.id}/augmented/{seed}/{name}" for name in names])
+        for item, names in zip(items, answer["pictures"], strict=False)
+    ]
+
+
+def choose_images(wizard: Wizard, seed: int) -> list[int]:
+    """The numbers of random images; where all is counted, of those with an object of a chosen class."""
+    job, field = wizard.job, wizard.field("classes")
+    assert job is not None and job.project is not None
+    fit = list(range(len(job.project.items)))
+    if job.stats is not None:
+        wanted = value_at(wizard.draft.settings, field["name"]) if field is not None else None
+        columns = [n for n, title in enumerate(job.project.titles) if not wanted or title in wanted]
+        fit = np.flatnonzero((job.stats.objects[:, columns] > 0).any(axis=1)).tolist() or fit
+    return random.Random(seed).sample(fit, min(IMAGES, len(fit)))
+
+
+def read_picture(draft_id: str, place: str, name: str) -> bytes:
+    """One of the pictures.
+
+    Raises:
+        RavenError: there is none.
+    """
+    if not _PLACE.fullmatch(place) or not _NAME.fullmatch(name):
+        raise InputError("This picture does not exist.")
+    try:
+        return (_folder(draft_id, place) / name).read_bytes()
+    except OSError:
+        raise RavenError("This picture does not exist.") from None
+
+
+def _folder(draft_id: str, place: str) -> Path:
+    return cache_dir() / "augmented" / path_of(draft_id).stem / place
+
+
+def _make_room(folder: Path) -> None:
+    """Forget older previews of this draft."""
+    if folder.parent.is_dir():
+        older = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+        for path in older[: -_KEPT + 1 or None]:
+            shutil.rmtree(path, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from nicegui import ui
 
 from ravenml.dashboard.layout import section
 from ravenml.dashboard.train.draft import value_at
 from ravenml.dashboard.train.gallery import swatch
+from ravenml.dashboard.widgets.controls import table
 from ravenml.data.classes import BACKGROUND
+from ravenml.data.meta import ObjClass
 
 if TYPE_CHECKING:
     from ravenml.dashboard.train.view import WizardView
@@ -15,108 +21,84 @@ if TYPE_CHECKING:
 
 async def build(view: WizardView) -> None:
     """Make the step."""
-    from nicegui import ui
-
-    wizard = view.wizard
-    job, field = wizard.job, wizard.field("classes")
-    assert job is not None and job.project is not None
-    titles = [known.title for known in job.project.classes if known.title != BACKGROUND]
+    job = view.wizard.job
+    assert job is not None
     with section("Classes"):
-        if field is None:
-            ui.label(f"The plugin {wizard.draft.plugin} learns all classes.").classes("muted")
-        else:
-            ui.label(
-                "What is not chosen becomes background. The background itself is added by itself, as class 0."
-            ).classes("muted")
-            with ui.element("div").classes("line"):
-                ui.button("All", on_click=lambda: choose_all(True)).props("flat dense")
-                ui.button("None", on_click=lambda: choose_all(False)).props("flat dense")
-        boxes: dict[str, Any] = {}
-        many = False  # whether several boxes are being changed as one
-
-        async def choose() -> None:
-            assert field is not None
-            chosen = [title for title in titles if boxes[title].value]
-            await view.set(field["name"], None if len(chosen) == len(titles) else chosen)
-
-        def one_changed() -> Any:
-            return None if many else choose()
-
-        async def choose_all(on: bool) -> None:
-            nonlocal many
-            many = True
-            for box in boxes.values():
-                box.set_value(on)
-            many = False
-            await choose()
-
-        chosen = value_at(wizard.draft.settings, field["name"]) if field is not None else None
-        _table(view, titles, chosen, boxes, one_changed if field is not None else None)
-    stage = job.stats is None
+        ClassTable(view).build()
+    counted = job.stats is not None
 
     async def tick() -> None:
-        nonlocal stage
-        if stage and job.stats is not None:
-            stage = False
+        nonlocal counted
+        if not counted and job.stats is not None:
+            counted = True
             await view.redo()
 
     view.tick = tick
 
 
-def _table(
-    view: WizardView, titles: list[str], chosen: list[str] | None, boxes: dict[str, Any], choose: Any
-) -> None:
-    from nicegui import ui
+class ClassTable:
+    """The classes with their counts, and a box for each where the plugin can leave classes out."""
 
-    job = view.wizard.job
-    assert job is not None and job.project is not None
-    stats = job.stats
-    area = int(stats.sizes.sum()) if stats is not None else 0
-    with ui.element("div").classes("scroll-x"), ui.element("table").classes("table"):
-        with ui.element("thead"), ui.element("tr"):
-            for text, kind in (("Class", ""), ("Shape", ""), ("Objects", "number"), ("Images", "number")):
-                _cell(text, f"th {kind}")
-            _cell("Area", "th number")
-        with ui.element("tbody"):
-            for column, known in enumerate(job.project.classes):
-                background = known.title == BACKGROUND
-                with ui.element("tr"):
-                    with ui.element("td"), ui.element("div").classes("line nowrap"):
-                        if choose is not None and not background:
-                            box = ui.checkbox(value=chosen is None or known.title in chosen, on_change=choose)
-                            box.props("dense").props["aria-label"] = f"Learn {known.title}"
-                            boxes[known.title] = box
-                        swatch(known.color)
-                        ui.label(known.title).classes("strong wrap")
-                    _cell(known.shape)
-                    if stats is None:
-                        for _ in range(3):
-                            _cell("…", "number muted")
-                        continue
-                    _cell(f"{int(stats.objects[:, column].sum()):,}", "number")
-                    _cell(f"{stats.images_with(column):,}", "number")
-                    _cell(f"{100 * stats.pixels[:, column].sum() / max(area, 1):.2f} %", "number")
-            if stats is not None:
-                _rest(100 * (1 - stats.pixels.sum() / max(area, 1)), BACKGROUND in titles)
+    def __init__(self, view: WizardView) -> None:
+        job = view.wizard.job
+        assert job is not None and job.project is not None
+        self.view = view
+        self.classes, self.stats = job.project.classes, job.stats
+        self.field = view.wizard.field("classes")
+        self._boxes: dict[str, ui.checkbox] = {}
+        self._several = False  # whether several boxes are being changed as one
 
+    def build(self) -> None:
+        """Make it."""
+        draft = self.view.wizard.draft
+        if self.field is None:
+            ui.label(f"The plugin {draft.plugin} trains on all classes.").classes("muted")
+        else:
+            text = "Classes that are not selected become background, which is always class 0."
+            ui.label(text).classes("muted")
+            with ui.element("div").classes("line"):
+                ui.button("All", on_click=partial(self._choose_all, True)).props("flat dense")
+                ui.button("None", on_click=partial(self._choose_all, False)).props("flat dense")
+        chosen = value_at(draft.settings, self.field["name"]) if self.field is not None else None
+        rows = [self._row(number, known, chosen) for number, known in enumerate(self.classes)]
+        if self.stats is not None and BACKGROUND not in [known.title for known in self.classes]:
+            rest = 100 * (1 - self.stats.pixels.sum() / max(int(self.stats.sizes.sum()), 1))
+            name = partial(self._name, f"background ({BACKGROUND})", "#000000", "muted")
+            rows.append([name, "", "", "", f"{rest:.2f} %"])
+        table(["Class", "Shape", "Objects", "Images", "Area"], rows, texts=("Shape",))
 
-def _rest(percent: float, known: bool) -> None:
-    from nicegui import ui
+    def _row(self, number: int, known: ObjClass, chosen: list[str] | None) -> list[object]:
+        counts = ["…"] * 3
+        if self.stats is not None:
+            share = 100 * self.stats.pixels[:, number].sum() / max(int(self.stats.sizes.sum()), 1)
+            objects, images = int(self.stats.objects[:, number].sum()), self.stats.images_with(number)
+            counts = [f"{objects:,}", f"{images:,}", f"{share:.2f} %"]
+        return [partial(self._title, known, chosen), known.shape, *counts]
 
-    if known:
-        return
-    with ui.element("tr").classes("muted"):
-        with ui.element("td"), ui.element("div").classes("line nowrap"):
-            swatch("#000000")
-            ui.label(f"background ({BACKGROUND})")
-        for _ in range(3):
-            _cell("")
-        _cell(f"{percent:.2f} %", "number")
+    def _title(self, known: ObjClass, chosen: list[str] | None) -> None:
+        with ui.element("div").classes("line nowrap"):
+            if self.field is not None and known.title != BACKGROUND:
+                box = ui.checkbox(value=chosen is None or known.title in chosen, on_change=self._changed)
+                box.props("dense").props["aria-label"] = f"Train on {known.title}"
+                self._boxes[known.title] = box
+            self._name(known.title, known.color)
 
+    def _name(self, title: str, color: str, classes: str = "strong wrap") -> None:
+        with ui.element("div").classes("line nowrap"):
+            swatch(color)
+            ui.label(title).classes(classes)
 
-def _cell(text: str, classes: str = "") -> None:
-    from nicegui import ui
+    def _changed(self) -> Awaitable[None] | None:
+        return None if self._several else self._choose()
 
-    head = classes.startswith("th")
-    with ui.element("th" if head else "td").classes(classes.removeprefix("th")):
-        ui.label(text)
+    async def _choose_all(self, on: bool) -> None:
+        self._several = True
+        for box in self._boxes.values():
+            box.set_value(on)
+        self._several = False
+        await self._choose()
+
+    async def _choose(self) -> None:
+        assert self.field is not None
+        chosen = [title for title, box in self._boxes.items() if box.value]
+        await self.view.set(self.field["name"], None if len(chosen) == len(self._boxes) else chosen)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
+from nicegui import ui
+from nicegui.events import ValueChangeEventArguments
+
+from ravenml.common.io import JsonObject
+from ravenml.config.home import runs_dir, store_dir
 from ravenml.dashboard.layout import empty_state, section
 from ravenml.dashboard.train.fields import add_field
-from ravenml.dashboard.train.starting_points import StartingModel, find_starting_models
 from ravenml.dashboard.train.step_project import choice_card
 from ravenml.errors import RavenError
+from ravenml.runs import layout
+from ravenml.runs.record import read_record
 
 if TYPE_CHECKING:
     from ravenml.dashboard.train.view import WizardView
@@ -19,11 +28,9 @@ SCRATCH, FILE, STORED = "From scratch", "From a checkpoint", "From a stored mode
 
 async def build(view: WizardView) -> None:
     """Make the step."""
-    from nicegui import ui
-
     architecture, weights = view.wizard.field("architecture"), view.wizard.field("weights")
     if architecture is None and weights is None:
-        empty_state("memory", "Nothing to choose here", "The plugin publishes no setting for its model.")
+        empty_state("memory", "Nothing to configure", "The plugin has no model settings.")
         return
     if architecture is not None:
         with section(architecture["title"]):
@@ -34,13 +41,11 @@ async def build(view: WizardView) -> None:
             await _weights(view, weights)
 
 
-def _architectures(view: WizardView, field: dict[str, Any]) -> None:
-    from nicegui import ui
-
+def _architectures(view: WizardView, field: JsonObject) -> None:
     name, now = field["name"], view.wizard.value(field["name"])
     offered = field["choices"]
 
-    async def choose(value: Any) -> None:
+    async def choose(value: object) -> None:
         await view.set(name, value)
         await view.redo()
 
@@ -49,18 +54,14 @@ def _architectures(view: WizardView, field: dict[str, Any]) -> None:
             for one in offered:
                 size = f"{one['parameters'] / 1e6:.1f} million parameters" if one["parameters"] else ""
                 text = " · ".join(part for part in (size, one["text"]) if part)
-                choice_card(
-                    str(one["value"]), text, now == one["value"], lambda one=one: choose(one["value"])
-                )
+                choice_card(str(one["value"]), text, now == one["value"], partial(choose, one["value"]))
     if field["kind"] == "text":
-        own = {**field, "choices": [], "title": "Another one", "default": ""}
+        own = {**field, "choices": [], "title": "Other", "default": ""}
         shown = "" if now in [one["value"] for one in offered] else now
         add_field(view, own, value=shown, after=view.redo)
 
 
-async def _weights(view: WizardView, field: dict[str, Any]) -> None:
-    from nicegui import ui
-
+async def _weights(view: WizardView, field: JsonObject) -> None:
     name, now = field["name"], view.wizard.value(field["name"])
     points = await to_thread(find_starting_models)
     known = {point.path: point for point in points}
@@ -89,18 +90,16 @@ async def _weights(view: WizardView, field: dict[str, Any]) -> None:
         stored.set_visibility(chosen == STORED)
 
     toggle = ui.toggle([SCRATCH, FILE, STORED], value=way).props("no-caps unelevated")
-    file = ui.input(
-        "A checkpoint, a model-state.tar or a training's folder", value=now if way == FILE else ""
-    )
+    file = ui.input("A checkpoint, model-state.tar or training folder", value=now if way == FILE else "")
     file.props("dense outlined clearable").classes("wide").on("keydown.enter", typed).on("blur", typed)
     with ui.element("div").classes("stack") as stored:
         if not points:
-            ui.label("No model is stored here yet, and no run has one.").classes("muted")
+            ui.label("No stored models yet.").classes("muted")
         else:
             _stored(points, now, choose)
     show(way)
 
-    async def turn(event: Any) -> None:
+    async def turn(event: ValueChangeEventArguments) -> None:
         show(event.value)
         if event.value == SCRATCH:
             await choose(None)
@@ -111,9 +110,40 @@ async def _weights(view: WizardView, field: dict[str, Any]) -> None:
         add_field(view, mode)
 
 
-def _stored(points: list[StartingModel], now: Any, choose: Any) -> None:
-    from nicegui import ui
-
+def _stored(points: list[StartingModel], now: object, choose: Callable[[str], object]) -> None:
     options = {point.path: f"{point.name} · {point.text}" for point in points}
     select = ui.select(options, label="Model", value=now if now in options else None, with_input=True)
     select.props("dense outlined").classes("wide").on_value_change(lambda event: choose(event.value))
+
+
+_MOST = 200
+
+
+@dataclass(frozen=True)
+class StartingModel:
+    """A ``model-state.tar``: where it lies, what it is called, and what is known of it."""
+
+    path: str
+    name: str
+    text: str
+
+
+def find_starting_models() -> list[StartingModel]:
+    """The newest first; reads run records, so call it in a thread."""
+    found = []
+    for run_id in reversed(layout.run_ids()):
+        path = runs_dir() / run_id / layout.MODEL_STATE
+        if not path.exists():
+            continue
+        try:
+            record = read_record(path.parent)
+        except RavenError:
+            continue
+        dataset = (record.get("dataset") or {}).get("name")
+        text = " · ".join(str(part) for part in (record.get("plugin"), dataset) if part)
+        found.append(StartingModel(str(path), f"run {run_id}", text))
+        if len(found) >= _MOST:
+            break
+    models = store_dir() / "models"
+    files = sorted(models.glob("*.tar"), key=lambda file: -file.stat().st_mtime) if models.is_dir() else []
+    return [*found, *(StartingModel(str(file), file.stem, "local store") for file in files[:_MOST])]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from nicegui import ui
 
 from ravenml.config.home import datasets_dir
 from ravenml.dashboard import processes
-from ravenml.dashboard.controls import short_path
 from ravenml.dashboard.layout import empty_state, section, show_error
-from ravenml.dashboard.train.draft import SplitOptions, put
+from ravenml.dashboard.train.dataset_stats import DatasetStats
+from ravenml.dashboard.train.draft import Draft, SplitOptions, put
 from ravenml.dashboard.train.gallery import ImageGallery
-from ravenml.dashboard.train.summary import count_of
+from ravenml.dashboard.widgets.controls import count_text, short_path
+from ravenml.data.project import Project
 from ravenml.data.registry import known_datasets
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import plugins
@@ -31,8 +36,6 @@ async def build(view: WizardView) -> None:
 
 
 def _choose_project(view: WizardView) -> None:
-    from nicegui import ui
-
     draft = view.wizard.draft
     known = known_datasets()
 
@@ -43,7 +46,7 @@ def _choose_project(view: WizardView) -> None:
             path.error = str(error)
             return
 
-        def change(d: Any) -> None:
+        def change(d: Draft) -> None:
             if (
                 d.dataset != dataset
             ):  # what was chosen of another project's classes and tags means nothing here
@@ -73,14 +76,12 @@ def _choose_project(view: WizardView) -> None:
         if known:
             with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Known datasets"'):
                 for name in list(known)[:_CARDS]:
-                    choice_card(
-                        name, short_path(known[name]), draft.dataset == name, lambda name=name: choose(name)
-                    )
+                    choice_card(name, short_path(known[name]), draft.dataset == name, partial(choose, name))
         else:
             with empty_state(
-                "photo_library", "No dataset has a name yet", "A dataset is a Supervisely project."
+                "photo_library", "No known datasets yet", "A dataset is a folder in Supervisely format."
             ):
-                button = ui.button("Make the demo project", icon="auto_awesome", on_click=demo)
+                button = ui.button("Create the demo project", icon="auto_awesome", on_click=demo)
         with ui.element("div").classes("line"):
             if len(known) > _CARDS:
                 more = ui.select(list(known), with_input=True, label="All known datasets")
@@ -94,13 +95,11 @@ def _choose_project(view: WizardView) -> None:
 
 
 def _choose_plugin(view: WizardView) -> None:
-    from nicegui import ui
-
     draft = view.wizard.draft
     known = plugins()
 
     async def choose(name: str) -> None:
-        def change(d: Any) -> None:
+        def change(d: Draft) -> None:
             if d.plugin != name:
                 d.plugin, d.preset, d.settings = name, None, {}
 
@@ -112,22 +111,20 @@ def _choose_plugin(view: WizardView) -> None:
             empty_state(
                 "extension_off",
                 "No training plugin is installed",
-                "./install_all.sh installs this project's.",
+                "Run ./install_all.sh to install the included plugins.",
             )
             return
         with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Plugins"'):
             for name, plugin in known.items():
                 fault = plugin.fault()
                 text = fault or f"{plugin.distribution} {plugin.version}"
-                card = choice_card(name, text, draft.plugin == name, lambda name=name: choose(name))
+                card = choice_card(name, text, draft.plugin == name, partial(choose, name))
                 if fault is not None:
                     card.classes("broken").props("disabled aria-disabled=true")
 
 
-def choice_card(title: str, text: str, chosen: bool, choose: Any) -> Any:
+def choice_card(title: str, text: str, chosen: bool, choose: Callable[[], object]) -> ui.element:
     """A card that can be chosen, with a line below its title; it is returned."""
-    from nicegui import ui
-
     with ui.element("button").classes("choice").props("type=button role=radio").on("click", choose) as card:
         card.props["aria-label"] = title
         card.props["aria-checked"] = "true" if chosen else "false"
@@ -143,12 +140,10 @@ class ProjectStats:
         self.view = view
         self.gallery: ImageGallery | None = None
         self._stage = ""
-        self._facts: Any = None
+        self._facts: ui.element
 
     def build(self) -> None:
         """Make it; it grows as the project is counted."""
-        from nicegui import ui
-
         self._box = ui.element("div").classes("stack wide-gap")
         self.view.tick = self.refresh
         self._show()
@@ -160,7 +155,7 @@ class ProjectStats:
             self._show()
         elif job is not None and not job.ended and job.total:
             self._bar.value = round(job.done / job.total, 3)
-            self._words.text = f"Counting: {job.done:,} of {count_of(job.total, 'image')}"
+            self._words.text = f"Counting: {job.done:,} of {count_text(job.total, 'image')}"
 
     def _now(self) -> str:
         job = self.view.wizard.job
@@ -169,14 +164,12 @@ class ProjectStats:
         return "opening" if job.project is None else "counting" if job.stats is None else "done"
 
     def _show(self) -> None:
-        from nicegui import ui
-
         self._stage = self._now()
         job = self.view.wizard.job
-        if self._stage == "done" and self.gallery is not None and job is not None:
+        if self._stage == "done" and self.gallery is not None and job is not None and job.project is not None:
             self._facts.clear()
             with self._facts:
-                _figures(job)
+                _figures(job.project, job.stats)
             self.gallery.show_counts()
             return
         self._box.clear()
@@ -186,11 +179,11 @@ class ProjectStats:
                     "error_outline", "This project cannot be used", (job.error or "") if job else ""
                 ):
                     return
-            with section("What is in it"):
+            with section("Contents"):
                 self._facts = ui.element("div").classes("stack")
                 with self._facts:
                     if job is not None and job.project is not None:
-                        _figures(job)
+                        _figures(job.project, job.stats)
                     if self._stage != "done":
                         self._bar = ui.linear_progress(0, show_value=False).props("rounded")
                         self._words = ui.label("Opening the project …").classes("muted small")
@@ -200,10 +193,7 @@ class ProjectStats:
                     self.gallery.build()
 
 
-def _figures(job: Any) -> None:
-    from nicegui import ui
-
-    project, stats = job.project, job.stats
+def _figures(project: Project, stats: DatasetStats | None) -> None:
     with ui.element("div").classes("figures"):
         figure(f"{len(project.items):,}", "images")
         figure(f"{len(project.datasets):,}", "datasets")
@@ -214,19 +204,17 @@ def _figures(job: Any) -> None:
         return
     if stats.tags:
         with ui.element("div").classes("line"):
-            ui.label("Tags of images:").classes("muted")
+            ui.label("Image tags:").classes("muted")
             for column, tag in enumerate(stats.tags):
                 ui.label(f"{tag}: {int(stats.tagged[:, column].sum()):,}").classes("chip")
     if stats.faults:
-        with ui.expansion(f"{count_of(len(stats.faults), 'fault')} in the annotations", icon="warning"):
+        with ui.expansion(f"{count_text(len(stats.faults), 'problem')} in the annotations", icon="warning"):
             for fault in stats.faults:
                 ui.label(fault).classes("small wrap")
 
 
 def figure(number: str, word: str) -> None:
     """A number with its word below."""
-    from nicegui import ui
-
     with ui.element("div").classes("figure"):
         ui.label(number).classes("figure-number")
         ui.label(word).classes("muted small")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from nicegui import ui
 
-from ravenml.dashboard.chart import Chart
+from ravenml.common.io import JsonObject
 from ravenml.dashboard.drawing import Line
 from ravenml.dashboard.layout import empty_state, section
 from ravenml.dashboard.metric_column import Points
 from ravenml.dashboard.train.draft import Draft
 from ravenml.dashboard.train.fields import add_field, mark_wrong
 from ravenml.dashboard.train.split_preview import steps_per_epoch
-from ravenml.dashboard.train.step_validation import HANDLED, STEP_OF_ROLE
+from ravenml.dashboard.train.wizard import HANDLED, STEP_OF_ROLE
+from ravenml.dashboard.widgets.chart import Chart
 from ravenml.errors import RavenError
 from ravenml.remote.client.queues import LOCAL, queues
 from ravenml.train.settings import GROUPS
@@ -30,8 +32,8 @@ async def build(view: WizardView) -> None:
     if form is None:
         empty_state(
             "tune",
-            "No settings are published",
-            "This plugin is trained as its command line has it; it describes no settings.",
+            "No settings",
+            "This plugin has no settings that can be edited here; it trains with its defaults.",
         )
     else:
         if form["presets"]:
@@ -47,15 +49,13 @@ class Form:
 
     def __init__(self, view: WizardView) -> None:
         self.view = view
-        self.places: dict[str, tuple[dict[str, Any], Any]] = {}
-        self.curve: Any = None
+        self.places: dict[str, tuple[JsonObject, ui.element, ui.element]] = {}
+        self.curve: ui.element | None = None
         self.chart: Chart | None = None
         self.drawn = 0
 
     def build(self) -> None:
         """Make it."""
-        from nicegui import ui
-
         groups = grouped(self.view.wizard.form or {"fields": []})
         for group, fields in groups.items():
             with section(group.capitalize()):
@@ -63,37 +63,34 @@ class Form:
                     for field in fields:
                         with ui.element("div").classes("form-field") as place:
                             element = add_field(self.view, field, after=self.refresh)
-                        self.places[field["name"]] = (field, (place, element))
+                        self.places[field["name"]] = (field, place, element)
                 if group == "schedule":
                     self.curve = ui.element("div").classes("curve")
 
     async def refresh(self) -> None:
         """After a value changed: which fields count now, what is wrong, and the curve."""
         wizard = self.view.wizard
-        for name, (field, (place, element)) in self.places.items():
+        for name, (field, place, element) in self.places.items():
             place.set_visibility(
                 all(wizard.value(other) in values for other, values in field["when"].items())
             )
             mark_wrong(element, wizard.wrong.get(name))
         if self.curve is not None:
-            await self._draw()
+            await self._draw(self.curve)
 
-    async def _draw(self) -> None:
+    async def _draw(self, box: ui.element) -> None:
         wizard = self.view.wizard
         batch = wizard.field("batch_size")
         try:
             size = int(wizard.value(batch["name"])) if batch else 8
             steps = steps_per_epoch(wizard.split_preview, size) if wizard.split_preview else 1
-            rates = (
-                []
-                if wizard.wrong
-                else (await wizard.ask(ask="curve", settings=wizard.effective(), steps=min(steps, 50)))[
-                    "rates"
-                ]
-            )
+            rates = []
+            if not wizard.wrong:
+                answer = await wizard.ask(ask="curve", settings=wizard.effective(), steps=min(steps, 50))
+                rates = answer["rates"]
         except (RavenError, ValueError, TypeError):
             rates, steps = [], 1
-        self.curve.set_visibility(bool(rates))
+        box.set_visibility(bool(rates))
         if not rates:
             return
         every = max(1, len(rates) // _POINTS)
@@ -104,13 +101,13 @@ class Form:
         self.drawn += 1
         line = Line("learning rate", Points("epoch", x, y, self.drawn))
         if self.chart is None:
-            with self.curve:
+            with box:
                 self.chart = Chart("Learning rate", [line], legend=False)
         else:
             await self.chart.update([line])
 
 
-def grouped(form: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def grouped(form: JsonObject) -> dict[str, list[JsonObject]]:
     """The fields of this step by group: those that everybody knows first, then the plugin's own."""
     own = [
         field
@@ -125,8 +122,6 @@ def grouped(form: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _presets(view: WizardView) -> None:
-    from nicegui import ui
-
     form = view.wizard.form or {"presets": []}
 
     async def choose(title: str | None) -> None:
@@ -140,42 +135,39 @@ def _presets(view: WizardView) -> None:
         options = {"": "none", **{one["title"]: one["title"] for one in form["presets"]}}
         toggle = ui.toggle(options, value=view.wizard.draft.preset or "").props("no-caps unelevated")
         toggle.on_value_change(lambda event: choose(event.value or None))
-        ui.label("What you set below stands above the preset.").classes("muted small")
+        ui.label("Settings below override the preset.").classes("muted small")
 
 
 def _core(view: WizardView) -> None:
     """What ravenML itself can be told about a training."""
-    from nicegui import ui
-
     draft = view.wizard.draft
 
-    def setter(name: str, kind: Any = lambda value: value) -> Any:
-        async def set(event: Any) -> None:
-            await view.change(lambda d: setattr(d, name, kind(event.value)))
+    async def store(name: str, value: object) -> None:
+        await view.change(lambda d: setattr(d, name, value))
 
-        return set
-
-    with section("Where and what is kept"):
+    with section("Execution and storage"):
         with ui.element("div").classes("fields"):
             where = ui.select(_places(draft.queue), label="Train on", value=draft.queue or "")
             where.props("dense outlined")
-            where.classes("form-field").on_value_change(setter("queue", lambda value: value or None))
+            where.classes("form-field").on_value_change(lambda event: store("queue", event.value or None))
             if draft.split.way == "kfold":
-                jobs = ui.number("Folds side by side", value=draft.jobs, min=1, max=64, precision=0)
+                jobs = ui.number("Parallel folds", value=draft.jobs, min=1, max=64, precision=0)
                 jobs.props("dense outlined").classes("form-field")
-                jobs.on_value_change(setter("jobs", lambda value: max(1, int(value or 1))))
+                jobs.on_value_change(lambda event: store("jobs", max(1, int(event.value or 1))))
             kept = {"": "as configured", "best": "best", "all": "all", "none": "none"}
-            store = ui.select(kept, label="Stored checkpoints", value=draft.upload_checkpoints or "")
-            store.props("dense outlined").classes("form-field")
-            store.on_value_change(setter("upload_checkpoints", lambda value: value or None))
-        note = ui.textarea("What is worth remembering of this training", value=draft.comments)
+            upload = ui.select(kept, label="Stored checkpoints", value=draft.upload_checkpoints or "")
+            upload.props("dense outlined").classes("form-field")
+            upload.on_value_change(lambda event: store("upload_checkpoints", event.value or None))
+        note = ui.textarea("Comments", value=draft.comments)
         note.props("dense outlined autogrow debounce=600 maxlength=4000").on_value_change(
-            setter("comments", lambda value: value or "")
+            lambda event: store("comments", event.value or "")
         )
 
 
 def _places(chosen: str | None) -> dict[str, str]:
     """Where a training can run, by the queue's name."""
-    known = {name: f"queue {name}" for name in queues()} | {LOCAL: f"queue {LOCAL}: here, in turn"}
+    known = {name: f"queue {name}" for name in queues()} | {
+        LOCAL: f"queue {LOCAL}: this machine, one after the other"
+    }
     lost = {chosen: f"queue {chosen}, which is not configured"} if chosen and chosen not in known else {}
-    return {"": "this machine, at once", **known, **lost}
+    return {"": "this machine, immediately", **known, **lost}

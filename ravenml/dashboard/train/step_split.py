@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from nicegui import ui
+from nicegui.events import ValueChangeEventArguments
 
 from ravenml.dashboard.layout import section
 from ravenml.dashboard.train.draft import Draft
@@ -13,30 +18,30 @@ from ravenml.dashboard.train.step_project import choice_card, figure
 if TYPE_CHECKING:
     from ravenml.dashboard.train.view import WizardView
 
+Handler = Callable[[ValueChangeEventArguments], Awaitable[None]]
+
 WAYS = {
-    "percent": ("Random", "So many percent validate, chosen by chance."),
-    "tags": ("By tags", "Tags of the images say who trains and who validates."),
-    "datasets": ("By datasets", "Whole datasets validate."),
-    "kfold": ("k-fold", "Every image is validated once, by a model that never saw it."),
+    "percent": ("Random", "A random percentage is used for validation."),
+    "tags": ("By tags", "Image tags decide between training and validation."),
+    "datasets": ("By datasets", "Whole datasets are used for validation."),
+    "kfold": ("k-fold", "Every image is validated once, by a model not trained on it."),
 }
 _FOLDS = 30  # that are drawn; a thousand of them would keep all other pages waiting
-GROUPINGS = {"random": "nothing", "dataset": "a dataset's images", "": "a regular expression on names"}
+GROUPINGS = {"random": "image", "dataset": "dataset", "": "regular expression on names"}
 
 
 async def build(view: WizardView) -> None:
     """Make the step."""
-    from nicegui import ui
-
     chosen = view.wizard.draft.split
 
     async def choose(way: str) -> None:
         await view.change(lambda draft: setattr(draft.split, "way", way))
         await view.redo()
 
-    with section("How the images are divided"):
+    with section("Split"):
         with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Ways to split"'):
             for way, (title, text) in WAYS.items():
-                choice_card(title, text, chosen.way == way, lambda way=way: choose(way))
+                choice_card(title, text, chosen.way == way, partial(choose, way))
         controls = ui.element("div").classes("line form-line")
     shown = ui.element("div").classes("stack wide-gap")
     with controls:
@@ -54,16 +59,14 @@ async def build(view: WizardView) -> None:
     view.tick = tick
 
 
-def _controls(view: WizardView, show: Any) -> None:
+def _controls(view: WizardView, show: Callable[[], None]) -> None:
     """The inputs of the way that is chosen."""
-    from nicegui import ui
-
     chosen = view.wizard.draft.split
     job = view.wizard.job
     assert job is not None and job.project is not None
 
-    def setter(name: str) -> Any:
-        async def set(event: Any) -> None:
+    def setter(name: str) -> Handler:
+        async def set(event: ValueChangeEventArguments) -> None:
             if event.value is None and name not in ("only_tag",):
                 return
             kind = type(getattr(view.wizard.draft.split, name))
@@ -77,65 +80,63 @@ def _controls(view: WizardView, show: Any) -> None:
 
         return set
 
-    def number(label: str, name: str, least: int, most: int, **more: Any) -> None:
-        field = ui.number(label, value=getattr(chosen, name), min=least, max=most, precision=0, **more)
+    def number(label: str, name: str, least: int, most: int, suffix: str | None = None) -> None:
+        field = ui.number(label, value=getattr(chosen, name), min=least, max=most, precision=0, suffix=suffix)
         field.props("dense outlined debounce=300").classes("narrow").on_value_change(setter(name))
 
     tags = job.stats.tags if job.stats is not None else sorted(tag.name for tag in job.project.tags)
     if chosen.way == "percent":
-        number("Validate with", "percent", 1, 99, suffix="%")
+        number("Validation share", "percent", 1, 99, suffix="%")
         number("Seed", "seed", 0, 2**31 - 1)
     elif chosen.way == "tags":
-        for label, name in (("Tag to learn from", "train_tag"), ("Tag to validate with", "val_tag")):
+        for label, name in (("Training tag", "train_tag"), ("Validation tag", "val_tag")):
             options = sorted({*tags, getattr(chosen, name)})
             field = ui.select(options, label=label, value=getattr(chosen, name)).props("dense outlined")
             field.classes("medium").on_value_change(setter(name))
     elif chosen.way == "datasets":
         options = sorted({*job.project.datasets, *chosen.datasets})
-        field = ui.select(options, label="Datasets that validate", value=chosen.datasets, multiple=True)
+        field = ui.select(options, label="Validation datasets", value=chosen.datasets, multiple=True)
         field.props("dense outlined use-chips").classes("wide").on_value_change(setter("datasets"))
     elif chosen.way == "kfold":
         number("Folds", "folds", 2, 1000)
         _grouping(view, setter("by"))
         number("Seed", "seed", 0, 2**31 - 1)
-        field = ui.select(tags, label="Only images tagged", value=chosen.only_tag, clearable=True)
+        field = ui.select(tags, label="Only images with tag", value=chosen.only_tag, clearable=True)
         field.props("dense outlined").classes("medium").on_value_change(setter("only_tag"))
 
 
-def _grouping(view: WizardView, set_by: Any) -> None:
-    from nicegui import ui
-
+def _grouping(view: WizardView, set_by: Handler) -> None:
     by = view.wizard.draft.split.by
     named = by in ("random", "dataset")
     expression = ui.input("Expression", value="" if named else by, placeholder="^[^_]+")
-    expression.props('dense outlined debounce=500 hint="Names in which it matches the same stay together"')
+    expression.props(
+        'dense outlined debounce=500 hint="Images whose names match the same text stay together"'
+    )
 
-    async def choose(event: Any) -> None:
+    async def choose(event: ValueChangeEventArguments) -> None:
         expression.set_visibility(event.value == "")
         if event.value:
             await set_by(event)
 
-    kind = ui.select(GROUPINGS, label="Keep together", value=by if named else "", on_change=choose)
+    kind = ui.select(GROUPINGS, label="Group by", value=by if named else "", on_change=choose)
     kind.props("dense outlined").classes("medium").move(target_index=1)
     expression.classes("medium").set_visibility(not named)
 
-    async def typed(event: Any) -> None:
+    async def typed(event: ValueChangeEventArguments) -> None:
         if event.value:
             await set_by(event)
 
     expression.on_value_change(typed)
 
 
-def _show(view: WizardView, shown: Any) -> None:
+def _show(view: WizardView, shown: ui.element) -> None:
     """Counts, notices and the picture of the balance."""
-    from nicegui import ui
-
     job, split_preview = view.wizard.job, view.wizard.split_preview
     shown.clear()
     with shown:
         if job is None or job.project is None or split_preview is None or split_preview.error is not None:
             return
-        with section("What comes of it"):
+        with section("Result"):
             for notice in split_preview.notices:
                 with ui.element("div").classes("note"):
                     ui.icon("info").props('aria-hidden="true"')
@@ -145,10 +146,10 @@ def _show(view: WizardView, shown: Any) -> None:
                 return
             split = split_preview.splits[0]
             with ui.element("div").classes("figures"):
-                figure(f"{len(split.train):,}", "images to learn from")
-                figure(f"{len(split.val):,}", "images to validate with")
+                figure(f"{len(split.train):,}", "training images")
+                figure(f"{len(split.val):,}", "validation images")
             if job.stats is None:
-                ui.label("The balance of the classes comes when all is counted.").classes("muted small")
+                ui.label("The class balance appears when all images are counted.").classes("muted small")
                 return
             shares = class_balance(job.project, job.stats, split, job.rows)
             _bars(shares)
@@ -160,8 +161,6 @@ def _show(view: WizardView, shown: Any) -> None:
 
 def _bars(shares: list[Share]) -> None:
     """Per class a bar: the strong part trains, the pale one validates."""
-    from nicegui import ui
-
     with ui.element("div").classes("balance"):
         for share in shares:
             total = share.train + share.val
@@ -175,16 +174,14 @@ def _bars(shares: list[Share]) -> None:
                     ui.element("div").classes("bar-val").style(
                         f"width: {100 - part:.2f}%; background: {share.color}"
                     )
-            counts = f"{share.train:,} + {share.val:,} objects" if total else "no object"
-            ui.label(f"{counts} · {100 - part:.0f} % validate" if total else counts).classes(
+            counts = f"{share.train:,} + {share.val:,} objects" if total else "no objects"
+            ui.label(f"{counts} · {100 - part:.0f} % validation" if total else counts).classes(
                 "muted small number"
             )
 
 
 def _folds(view: WizardView) -> None:
     """A row per fold: how many images validate, and how the classes lie in it."""
-    from nicegui import ui
-
     job, split_preview = view.wizard.job, view.wizard.split_preview
     assert job is not None and job.project is not None and split_preview is not None
     most = max(len(split.val) for split in split_preview.splits)
@@ -203,7 +200,7 @@ def _folds(view: WizardView) -> None:
                         ).tooltip(f"{share.title}: {share.val:,} objects")
             ui.label(f"{len(split.val):,} images").classes("muted small number")
     if len(split_preview.splits) > _FOLDS:
-        ui.label(f"and {len(split_preview.splits) - _FOLDS} folds more").classes("muted small")
+        ui.label(f"and {len(split_preview.splits) - _FOLDS} more folds").classes("muted small")
     if job.stats is not None:
         with ui.element("div").classes("line"):
             for known in job.project.classes:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+
+from nicegui import ui
 
 from ravenml.dashboard.layout import heading, show_error
-from ravenml.dashboard.train.draft import STEPS, Draft
-from ravenml.dashboard.train.step_validation import TITLES
-from ravenml.dashboard.train.summary import summarize
-from ravenml.dashboard.train.wizard import Wizard
+from ravenml.dashboard.train.draft import STEPS, Draft, value_at
+from ravenml.dashboard.train.wizard import TITLES, Wizard
+from ravenml.dashboard.widgets.controls import count_text
 from ravenml.errors import RavenError
-
-if TYPE_CHECKING:
-    from nicegui import ui as _ui
 
 _LOOK = 1.0  # seconds between two looks at what other browsers do
 
@@ -31,7 +29,7 @@ class WizardView:
         tick: called every second by steps that show what goes on; a step sets its own.
     """
 
-    def __init__(self, wizard: Wizard, content: _ui.element) -> None:
+    def __init__(self, wizard: Wizard, content: ui.element) -> None:
         self.wizard = wizard
         self.content = content
         self.step = STEPS[0]
@@ -41,13 +39,11 @@ class WizardView:
         self._showing = asyncio.Lock()
         self._shown: str | None = None  # the step that is built, or being built
         self._problems: dict[str, str | None] = {}
-        self._buttons: dict[str, tuple[Any, Any]] = {}
+        self._buttons: dict[str, tuple[ui.element, ui.label]] = {}
         self._foot_shows: object = None
 
     async def build(self, step: str | None = None) -> None:
         """Make the page."""
-        from nicegui import ui
-
         wanted = step if step in STEPS else self.wizard.draft.step
         self.step = (
             wanted if wanted in STEPS and not self.wizard.lock_reason(wanted) else self._furthest(wanted)
@@ -55,10 +51,8 @@ class WizardView:
         with ui.element("div").classes("wizard-head"):
             with ui.element("h1"):
                 ui.label("Training")
-            name = ui.input(placeholder="Give it a title", value=self.wizard.draft.title)
-            name.props(
-                'dense borderless debounce=600 aria-label="Title of this draft" maxlength=200'
-            ).classes("grow")
+            name = ui.input(placeholder="Title", value=self.wizard.draft.title)
+            name.props('dense borderless debounce=600 aria-label="Draft title" maxlength=200').classes("grow")
             name.on_value_change(lambda event: self.change(lambda d: setattr(d, "title", event.value or "")))
         with ui.element("div").classes("wizard"):
             with ui.element("nav").props('aria-label="Steps"').classes("rail"):
@@ -74,8 +68,6 @@ class WizardView:
 
     async def open(self, step: str) -> None:
         """Go to a step, if it is not locked."""
-        from nicegui import ui
-
         why = self.wizard.lock_reason(step)
         if why is not None:
             ui.notify(why, position="top")
@@ -98,7 +90,7 @@ class WizardView:
                 show_error(error)
             return False
 
-    async def set(self, name: str, value: Any) -> None:
+    async def set(self, name: str, value: object) -> None:
         """Set one of the plugin's settings."""
         from ravenml.dashboard.train.draft import put
 
@@ -129,8 +121,6 @@ class WizardView:
         self._show_foot()
 
     def _rail_button(self, number: int, step: str) -> None:
-        from nicegui import ui
-
         async def go() -> None:
             await self.open(step)
 
@@ -142,8 +132,6 @@ class WizardView:
         self._buttons[step] = (button, line)
 
     def _show_foot(self) -> None:
-        from nicegui import ui
-
         place = STEPS.index(self.step)
         why = self.wizard.find_problem(self.step)
         closed = [self.wizard.lock_reason(one) is not None for one in STEPS[place + 1 : place + 2]]
@@ -207,3 +195,37 @@ class WizardView:
                 show_error(error)
         finally:
             self._busy = False
+
+
+def summarize(step: str, wizard: Wizard) -> str:
+    """A few words for the rail; empty where nothing was chosen yet."""
+    draft = wizard.draft
+    if step == "project":
+        images = len(wizard.job.project.items) if wizard.job and wizard.job.project else 0
+        return (
+            f"{Path(draft.dataset).name} · {count_text(images, 'image')}" if draft.dataset and images else ""
+        )
+    if step == "split":
+        return _split(wizard)
+    if step == "classes":
+        field = wizard.field("classes")
+        total = len(wizard.job.project.classes) if wizard.job and wizard.job.project else 0
+        chosen = value_at(draft.settings, field["name"]) if field else None
+        return f"all {total}" if not chosen else f"{len(chosen)} of {total}"
+    if step in ("augment", "model"):
+        field = wizard.field("augmentations" if step == "augment" else "architecture")
+        return str(wizard.value(field["name"])) if field else ""
+    if step == "settings":
+        field = wizard.field("epochs")
+        epochs = f"{wizard.value(field['name'])} epochs" if field else ""
+        return " · ".join(part for part in (draft.preset, epochs) if part)
+    return count_text(len(draft.runs), "run") if draft.runs else ""
+
+
+def _split(wizard: Wizard) -> str:
+    split_preview = wizard.split_preview
+    if split_preview is None or not split_preview.splits:
+        return ""
+    if len(split_preview.splits) > 1:
+        return f"{len(split_preview.splits)} folds"
+    return f"{len(split_preview.splits[0].train):,} + {len(split_preview.splits[0].val):,}"

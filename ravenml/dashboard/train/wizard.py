@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from asyncio import Lock, to_thread
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ravenml.common.hooks import SETTINGS
+from ravenml.common.io import JsonObject
 from ravenml.common.merge import deep_merge
-from ravenml.dashboard.settings import Settings
+from ravenml.dashboard.pages import Settings
 from ravenml.dashboard.train.dataset_stats import StatsJob, StatsJobs
 from ravenml.dashboard.train.draft import STEPS, Draft, change_draft, changed_at, put, read_draft, value_at
 from ravenml.dashboard.train.helper import Helper
 from ravenml.dashboard.train.split_preview import SplitPreview, preview_split, propose_split
-from ravenml.dashboard.train.step_validation import by_role, find_problem, first_problem
 from ravenml.data.registry import known_datasets
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import find_plugin
@@ -68,8 +68,8 @@ class Wizard:
         self.shared = shared
         self.draft: Draft = read_draft(draft_id)
         self.job: StatsJob | None = None
-        self.form: dict[str, Any] | None = None
-        self.values: dict[str, Any] = {}
+        self.form: JsonObject | None = None
+        self.values: JsonObject = {}
         self.wrong: dict[str, str] = {}
         self.plugin_fault: str | None = None
         self.split_preview: SplitPreview | None = None
@@ -123,7 +123,7 @@ class Wizard:
             await self._divide()
             self.on_change()
 
-    async def set(self, name: str, value: Any) -> None:
+    async def set(self, name: str, value: object) -> None:
         """Set one of the plugin's settings by its dotted name; None restores its default."""
         await self.change(lambda draft: put(draft.settings, name, value))
 
@@ -132,13 +132,13 @@ class Wizard:
         chosen = value_at(self.draft.settings, name, self)
         return self.values.get(name) if chosen is self else chosen
 
-    def effective(self) -> dict[str, Any]:
+    def effective(self) -> JsonObject:
         """The plugin's settings as the config has them: the preset's, and above them what was chosen."""
         return deep_merge(self.preset_settings(), self.draft.settings)
 
-    def preset_settings(self) -> dict[str, Any]:
+    def preset_settings(self) -> JsonObject:
         """The settings of the preset that was chosen, nested; nothing where none was."""
-        presets: list[dict[str, Any]] = self.form["presets"] if self.form else []
+        presets: list[JsonObject] = self.form["presets"] if self.form else []
         return next((one["nested"] for one in presets if one["title"] == self.draft.preset), {})
 
     def find_problem(self, step: str) -> str | None:
@@ -151,7 +151,7 @@ class Wizard:
         """Why a step cannot be opened yet."""
         return first_problem(step, {name: self.find_problem(name) for name in STEPS})
 
-    def field(self, role: str) -> dict[str, Any] | None:
+    def field(self, role: str) -> JsonObject | None:
         """The plugin's field with a role."""
         return by_role(self.form, role)
 
@@ -180,7 +180,7 @@ class Wizard:
             self.split_preview = await to_thread(preview_split, job.project, options)
             self._divided_for = key
 
-    async def ask(self, **question: Any) -> dict[str, Any]:
+    async def ask(self, **question: object) -> JsonObject:
         """Ask the plugin's helper.
 
         Raises:
@@ -216,3 +216,82 @@ class Wizard:
         self.wrong = answer["wrong"]
         defaults = {field["name"]: field["default"] for field in self.form["fields"]}
         self.values = defaults | (answer["settings"] or {})
+
+
+TITLES = {
+    "project": "Project",
+    "split": "Split",
+    "classes": "Classes",
+    "augment": "Augmentations",
+    "model": "Model",
+    "settings": "Hyperparameters",
+    "train": "Train",
+}
+# The step in which a field is asked for, by its role; all others belong to the hyperparameters.
+STEP_OF_ROLE = {
+    "classes": "classes",
+    "augmentations": "augment",
+    "architecture": "model",
+    "weights": "model",
+    "weights_mode": "model",
+}
+HANDLED = {"train_tag", "val_tag"}  # roles of fields that the split step sets
+
+
+def by_role(form: JsonObject | None, role: str) -> JsonObject | None:
+    """The form's field with a role."""
+    fields = form["fields"] if form else []
+    return next((field for field in fields if field["role"] == role), None)
+
+
+def find_problem(
+    step: str,
+    draft: Draft,
+    job: StatsJob | None,
+    split_preview: SplitPreview | None,
+    form: JsonObject | None,
+    wrong: Mapping[str, str],
+    plugin_fault: str | None = None,
+) -> str | None:
+    """A sentence, or None where the step is complete."""
+    if step == "project":
+        return _project(draft, job, plugin_fault)
+    if step == "split":
+        if split_preview is None:
+            return "Splitting the images…"
+        return split_preview.error
+    if step == "classes":
+        field = by_role(form, "classes")
+        if field is not None and value_at(draft.settings, field["name"]) == []:
+            return "Choose at least one class."
+    return _wrong(step, form, wrong)
+
+
+def first_problem(up_to: str, problems: Mapping[str, str | None]) -> str | None:
+    """The sentence of the first incomplete step before ``up_to``."""
+    for step in STEPS[: STEPS.index(up_to)]:
+        if problems[step] is not None:
+            return f"{TITLES[step]}: {problems[step]}"
+    return None
+
+
+def _project(draft: Draft, job: StatsJob | None, plugin_fault: str | None) -> str | None:
+    if not draft.dataset:
+        return "Choose a project."
+    if job is None or (job.project is None and job.error is None):
+        return "Opening the project…"
+    if job.error is not None:
+        return job.error
+    if not draft.plugin:
+        return "Choose a plugin."
+    return plugin_fault
+
+
+def _wrong(step: str, form: JsonObject | None, wrong: Mapping[str, str]) -> str | None:
+    fields = {field["name"]: field for field in (form["fields"] if form else [])}
+    for name, problems in wrong.items():
+        field = fields.get(name)
+        place = STEP_OF_ROLE.get(field["role"] or "", "settings") if field else "settings"
+        if place == step:
+            return f"{field['title']}: {problems}." if field else f"{problems}."
+    return None

@@ -27,7 +27,7 @@ async function ask(address, request) {
   try {
     answer = await fetch(address, request);
   } catch {
-    throw new Error("The server does not answer; is it still running?");
+    throw new Error("The server does not respond; is it still running?");
   }
   if (answer.ok) return answer;
   let detail;
@@ -118,7 +118,7 @@ async function predict() {
   if (!state.file || !state.model) return;
   const run = ++state.run;
   const began = performance.now();
-  say(`Looking at ${state.file.name || "the image"} …`);
+  say(`Predicting ${state.file.name || "the image"} …`);
   try {
     const [answer, shown] = await Promise.all([send("annotation"), picture(state.file)]);
     const annotation = await answer.json();
@@ -277,7 +277,7 @@ document.addEventListener("drop", (event) => {
   byId("drop").classList.remove("over");
   const file = event.dataTransfer.files[0];
   if (file) take(file);
-  else say("What was dropped is not a file; save the image first, and drop the file.", true);
+  else say("Only files can be dropped; save the image first, then drop the file.", true);
 });
 document.addEventListener("paste", (event) => take(event.clipboardData.files[0]));
 for (const button of document.querySelectorAll("[data-view]")) {

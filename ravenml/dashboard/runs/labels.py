@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
 
 from ravenml.common.formatting import format_duration, local_time, parse_timestamp
-from ravenml.dashboard.controls import text_element
+from ravenml.dashboard.widgets.controls import text_element
 from ravenml.runs.filters import Row
 from ravenml.runs.overview import headline
 
@@ -31,7 +30,7 @@ def format_score(row: Row) -> str:
     return f"{name} {value:.4f}" if name else ""
 
 
-def format_cell(value: Any) -> str:
+def format_cell(value: object) -> str:
     """Any value of a run in few letters."""
     if value is None:
         return ""

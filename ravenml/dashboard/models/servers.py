@@ -15,10 +15,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ravenml.common.formatting import utc_timestamp
-from ravenml.common.io import read_json, write_json
+from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.common.locks import is_held, open_locked
 from ravenml.config.home import home
 from ravenml.dashboard import processes
@@ -100,13 +99,13 @@ def stop(server: str) -> None:
         except ProcessLookupError:
             pass
         except PermissionError:
-            raise RavenError(f"Process {pid} belongs to somebody else.") from None
+            raise RavenError(f"Process {pid} belongs to another user.") from None
     else:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read(folder: Path) -> Server:
-    served: dict[str, Any] = read_json(folder / "served.json")
+    served: JsonObject = read_json(folder / "served.json")
     alive = is_held(folder / "lock")
     text = ""
     with suppress(OSError), (folder / "log").open("rb") as file:

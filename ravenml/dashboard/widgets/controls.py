@@ -5,14 +5,20 @@ What people wrote is never put into a string of ``props``, which would read sett
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
+from nicegui.events import GenericEventArguments
+
+E = TypeVar("E", bound=ui.element)
 
 _VALUE = "(event) => emit(Number(event.target.value))"
 
 
-def set_label(element: Any, name: str) -> Any:
+def set_label(element: E, name: str) -> E:
     """Give an element the name that people hear who do not see it."""
     element.props["aria-label"] = name
     return element
@@ -24,23 +30,21 @@ def slider(
     high: float,
     step: float,
     value: float,
-    change: Callable[[Any], Awaitable[None]],
+    change: Callable[[GenericEventArguments], Awaitable[None]],
     pause: float = 0.15,
-) -> Any:
+) -> ui.element:
     """The browser's own slider; ``change`` is given an event whose ``args`` are the number.
 
     Args:
         pause: seconds between two changes that are told.
     """
-    from nicegui import ui
-
     element = ui.element("input").classes("slider")
     element.props.update({"type": "range", "min": low, "max": high, "step": step, "value": value})
     element.on("input", change, throttle=pause, leading_events=False, js_handler=_VALUE)
     return set_label(element, name)
 
 
-def select_field(name: str, field: str, options: Mapping[str, str], value: str) -> Any:
+def select_field(name: str, field: str, options: Mapping[str, str], value: str) -> ui.element:
     """The browser's own list of choices in a form, which is sent as soon as another one is chosen.
 
     Args:
@@ -49,8 +53,6 @@ def select_field(name: str, field: str, options: Mapping[str, str], value: str) 
         options: texts by value.
         value: what is chosen.
     """
-    from nicegui import ui
-
     with ui.element("select").classes("field") as element:
         element.props["name"] = field
         for one, text in options.items():
@@ -70,7 +72,13 @@ def short_path(path: object) -> str:
     return f"~{text[len(own) :]}" if own != "/" and (text == own or text.startswith(f"{own}/")) else text
 
 
-def text_element(tag: str, text: str, classes: str = "") -> Any:
+def count_text(number: int, word: str) -> str:
+    """``1 image``, ``1,200 images``."""
+    plural = word[:-1] + "ies" if word.endswith("y") else word + ("es" if word.endswith("s") else "s")
+    return f"{number:,} {word if number == 1 else plural}"
+
+
+def text_element(tag: str, text: str, classes: str = "") -> TextElement:
     """An element of plain text.  Tables are made of these: a page of them is drawn in half the time that
     labels within cells take.
     """
@@ -79,17 +87,15 @@ def text_element(tag: str, text: str, classes: str = "") -> Any:
     return TextElement(tag=tag, text=text).classes(classes)
 
 
-def link(text: str, target: str, classes: str = "") -> Any:
+def link(text: str, target: str, classes: str = "") -> TextElement:
     """A link within the dashboard; ``text`` is plain."""
     element = text_element("a", text, classes)
     element.props["href"] = target
     return element
 
 
-def definition_list(rows: list[tuple[str, Any]]) -> None:
+def definition_list(rows: Sequence[tuple[str, object]]) -> None:
     """Names and values as a list of definitions; a value may be text, or a function that makes it."""
-    from nicegui import ui
-
     with ui.element("dl").classes("facts"):
         for name, value in rows:
             if value is None or value == "":
@@ -103,20 +109,27 @@ def definition_list(rows: list[tuple[str, Any]]) -> None:
                     ui.label(str(value)).classes("wrap")
 
 
-def table(head: list[str], rows: list[list[Any]], numbers: bool = True, wide: Collection[str] = ()) -> None:
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    numbers: bool = True,
+    texts: Collection[str] = (),
+    wide: Collection[str] = (),
+) -> None:
     """A small table; a cell is text, or a function that makes it.
 
     Args:
         head: the columns' titles.
         rows: their cells.
         numbers: whether all but the first column hold numbers.
+        texts: the titles of columns that do not, nevertheless.
         wide: the titles of columns for which a phone has no room.
     """
-    from nicegui import ui
-
+    plain = (*head[:1], *texts) if numbers else head
     kinds = [
-        f"{'number' if numbers and place else ''} {'wide' if name in wide else ''}".strip()
-        for place, name in enumerate(head)
+        " ".join(kind for kind, on in (("number", name not in plain), ("wide", name in wide)) if on)
+        for name in head
     ]
 
     with ui.element("div").classes("scroll-x"), ui.element("table").classes("table"):

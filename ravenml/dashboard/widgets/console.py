@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import deque
 from pathlib import Path
-from typing import Any
 
-from ravenml.dashboard.charts import fold_folders
-from ravenml.dashboard.runs.state import State
+from nicegui import run, ui
+from nicegui.events import ValueChangeEventArguments
+
+from ravenml.dashboard.run_files import fold_folders
 from ravenml.runs import layout
 
 _TAIL = 32_768  # bytes that are shown at first
@@ -88,53 +89,57 @@ class LogReader:
 class Console:
     """The log on the current page; of a k-fold run, the fold's that is chosen."""
 
-    def __init__(self, state: State) -> None:
-        names = fold_folders(state.folder)
-        self._places = {"": state.folder} | {f"fold {path.name}": path for path in names}
-        self._log = LogReader(state.folder / layout.CONSOLE)
-        self._ended = not state.under_way
-        self._parts: deque[tuple[Any, int]] = deque()  # what is shown, and where in the log each piece ends
+    def __init__(self, folder: Path, ended: bool) -> None:
+        self._folder = folder
+        self._log = LogReader(folder / layout.CONSOLE)
+        self._ended = ended
+        self._folds = 0
+        self._parts: deque[tuple[ui.label, int]] = deque()  # what is shown, and where in the log it ends
 
     async def build(self) -> None:
         """Put it on the page."""
-        from nicegui import ui
-
         with ui.element("div").classes("line"):
-            if len(self._places) > 1:
-                options = {name: name or "the run itself" for name in self._places}
-                ui.toggle(options, value="", on_change=self._choose).props("dense no-caps unelevated")
-            self._more = ui.button("Load what stands before", on_click=self._before).props("flat dense")
+            self._choice = ui.element("div")
+            self._more = ui.button("Load earlier output", on_click=self._before).props("flat dense")
         self._text = (
             ui.element("div").classes("code console").props('tabindex=0 role=log aria-label="Console"')
         )
+        self._offer_folds()
         await self._tail()
 
     async def refresh(self) -> None:
         """Bring what is new to the page."""
-        from nicegui import run
-
+        self._offer_folds()
         self._put(await run.io_bound(self._log.new))
 
-    async def _choose(self, event: Any) -> None:
-        self._log = LogReader(self._places[event.value] / layout.CONSOLE)
+    def _offer_folds(self) -> None:
+        """A choice between the logs of the run and of its folds, of which there are more and more."""
+        folds = fold_folders(self._folder)
+        if len(folds) == self._folds:
+            return
+        self._folds = len(folds)
+        options = {path: f"fold {path.name}" for path in folds}
+        self._choice.clear()
+        with self._choice:
+            toggle = ui.toggle({self._folder: "run"} | options, value=self._log.path.parent)
+            toggle.props("dense no-caps unelevated").on_value_change(self._choose)
+
+    async def _choose(self, event: ValueChangeEventArguments[Path]) -> None:
+        self._log = LogReader(event.value / layout.CONSOLE)
         await self._tail()
 
     async def _tail(self) -> None:
-        from nicegui import run, ui
-
         text = await run.io_bound(self._log.tail, self._ended)
         self._text.clear()
         self._parts.clear()
         self._put(text)
         if not text:
             with self._text:
-                ui.label("Nothing was printed yet.").classes("muted")
+                ui.label("No output yet.").classes("muted")
         self._more.set_visibility(self._log.begin > 0)
         self._scroll()
 
     async def _before(self) -> None:
-        from nicegui import run, ui
-
         end = self._log.begin
         text = await run.io_bound(self._log.before)
         with self._text:
@@ -144,8 +149,6 @@ class Console:
         self._more.set_visibility(self._log.begin > 0)
 
     def _put(self, text: str | None) -> None:
-        from nicegui import ui
-
         if not text:
             return
         if not self._parts:  # in place of the words that nothing was printed yet
@@ -160,8 +163,6 @@ class Console:
 
     def _scroll(self) -> None:
         """To the end, unless somebody reads further up."""
-        from nicegui import ui
-
         ui.run_javascript(
             f"const box = getHtmlElement({self._text.id}); if (box && (!box.dataset.seen || "
             "box.scrollHeight - box.scrollTop - box.clientHeight < 400)) "

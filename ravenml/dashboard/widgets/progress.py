@@ -3,80 +3,85 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from nicegui import ui
 
 from ravenml.common.formatting import format_duration, format_number, parse_timestamp
 from ravenml.common.io import read_json
-from ravenml.dashboard.charts import fold_folders
+from ravenml.dashboard.run_files import fold_folders
 from ravenml.runs import layout
 from ravenml.runs.progress import RunProgress, main_metrics
 from ravenml.runs.views import current_subtask
 
 
+@dataclass
 class ProgressBars:
-    """Bars on the current page.  :meth:`read` is work for a thread, :meth:`show` puts what it found there."""
+    """Bars on the current page.  :meth:`read` is work for a thread, :meth:`show` puts what it found there.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._watched: dict[Path, RunProgress] = {}
-        self._bars: dict[Path, tuple[Any, Any, Any]] = {}
+    Attributes:
+        epochs: the epoch of each picture that was announced, by its file.
+    """
+
+    folder: Path
+    epochs: dict[Path, float] = field(default_factory=dict)
+    _runs: dict[Path, RunProgress] = field(default_factory=dict)
+    _bars: dict[Path, tuple[ui.element, ui.element, ui.label]] = field(default_factory=dict)
 
     def read(self) -> None:
         """Take in what is new."""
-        places = fold_folders(self.folder)
-        for place in places or [self.folder]:
-            if place not in self._watched:
+        for place in fold_folders(self.folder) or [self.folder]:
+            if place not in self._runs:
                 label = f"fold {place.name}" if place != self.folder else ""
-                self._watched[place] = RunProgress(label, place, from_start=True, began=_began(place))
-            for _ in self._watched[place].read():
-                pass
+                self._runs[place] = RunProgress(label, place, from_start=True, began=_began(place))
+            for event in self._runs[place].read():
+                file, epoch = event.get("file"), event.get("epoch", event.get("step"))
+                if event.get("event_type") == "EventType.IMAGE" and isinstance(epoch, int | float):
+                    self.epochs[place / str(file)] = epoch
 
     def build(self) -> None:
         """Make room on the page."""
-        from nicegui import ui
-
         self._box = ui.element("div").classes("progress-bars")
+        self._bars = {}
         self.show()
 
     def show(self) -> None:
         """Bring the bars up to what was read."""
-        from nicegui import ui
-
-        for place, watched in self._watched.items():
+        for place, run in self._runs.items():
             if place not in self._bars:
                 with self._box, ui.element("div").classes("progress") as row:
                     bar = ui.element("progress").props("max=1")
                     text = ui.label().classes("small")
                 self._bars[place] = (row, bar, text)
             row, bar, text = self._bars[place]
-            done = watched.done()
+            done = run.done()
             if bar.props.get("value") != done:
                 bar.props.set_optional("value", None if done is None else round(done, 4))
-            bar.props["aria-label"] = f"Progress {watched.label}".strip()
-            text.text = describe_progress(watched)
+            bar.props["aria-label"] = f"Progress {run.label}".strip()
+            text.text = describe_progress(run)
             row.set_visibility(bool(text.text))
 
 
-def describe_progress(watched: RunProgress) -> str:
+def describe_progress(run: RunProgress) -> str:
     """Where a training stands, in words."""
-    epochs, steps = watched.subtasks.get("Epoch"), watched.subtasks.get("Iteration")
-    parts = [watched.label]
+    epochs, steps = run.subtasks.get("Epoch"), run.subtasks.get("Iteration")
+    parts = [run.label]
     if epochs:
         parts.append(f"epoch {epochs.current} of {epochs.total}")
     else:
-        parts.append(current_subtask(watched))
-    if watched.ended:
+        parts.append(current_subtask(run))
+    if steps and steps.total:
+        parts.append(f"iteration {steps.current} of {steps.total}")
+    if run.ended:
         parts.append("ended")
     else:
-        if steps and steps.total and (not epochs or epochs.current < epochs.total):
-            parts.append(f"iteration {steps.current} of {steps.total}")
-        if watched.images_per_second:
-            parts.append(f"{watched.images_per_second:.1f} images/s")
-        left = watched.seconds_left()
+        if run.images_per_second:
+            parts.append(f"{run.images_per_second:.1f} images/s")
+        left = run.seconds_left()
         if left is not None and left >= 1:
             parts.append(f"{format_duration(left)} left")
-    parts += [f"{name} {format_number(value)}" for name, value in main_metrics(watched.metrics, 3).items()]
+    parts += [f"{name} {format_number(value)}" for name, value in main_metrics(run.metrics, 3).items()]
     return "  ·  ".join(part for part in parts if part)
 
 

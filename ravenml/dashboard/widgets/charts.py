@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ravenml.dashboard.chart import Chart, legend_entry
-from ravenml.dashboard.controls import slider
+from nicegui import run, ui
+from nicegui.events import GenericEventArguments, ValueChangeEventArguments
+
 from ravenml.dashboard.drawing import ChartView, Drawing, Line, draw
+from ravenml.dashboard.metric_cache import METRICS
 from ravenml.dashboard.metric_column import Points, mean
-from ravenml.dashboard.panels import Panel, group_panels, line_name
-from ravenml.dashboard.series import METRICS
+from ravenml.dashboard.run_files import fold_folders
+from ravenml.dashboard.widgets.chart import Chart, legend_entry
+from ravenml.dashboard.widgets.controls import slider
 from ravenml.runs import layout
 
 PERIOD = 0.5  # seconds between two looks at a run that is under way
@@ -39,11 +41,6 @@ class Source:
         found = [one for one in found if one]
         shared = [name for name in (found[0] if found else {}) if all(name in one for one in found)]
         return {name: mean([one[name] for one in found]) for name in shared}
-
-
-def fold_folders(folder: Path) -> list[Path]:
-    """The folders of a k-fold run's folds, in order; none of any other run."""
-    return sorted((folder / layout.FOLDS).glob("*"), key=lambda path: (len(path.name), path.name))
 
 
 def find_sources(folder: Path) -> list[Source]:
@@ -86,8 +83,6 @@ class Charts:
 
     def build(self) -> None:
         """Put controls and charts on the page."""
-        from nicegui import ui
-
         with ui.element("div").classes("charts-controls") as self._controls:
             self._make_controls()
         self._legend = ui.element("div").classes("charts-legend")
@@ -95,13 +90,11 @@ class Charts:
         self._grid = ui.element("div").classes("charts-grid")
         with ui.element("div"):
             self._more = ui.button(on_click=self._show_more).props("flat")
-        self._nothing = ui.label("No metrics were reported yet.").classes("muted")
+        self._nothing = ui.label("No metrics yet.").classes("muted")
         self._arrange()
 
     async def refresh(self) -> bool:
         """Bring what is new to the page; whether anything was."""
-        from nicegui import run
-
         if not await run.io_bound(self.load):
             return False
         await self._show()
@@ -122,8 +115,6 @@ class Charts:
         return self.sources
 
     def _fill_legend(self) -> None:
-        from nicegui import ui
-
         self._legend.clear()
         with self._legend:
             if len(self.sources) > 1:
@@ -133,8 +124,6 @@ class Charts:
                     ui.label("dashed: train").classes("small muted")
 
     def _make_controls(self) -> None:
-        from nicegui import ui
-
         self._search = ui.input(placeholder="Filter the charts", on_change=self._filter).props(
             'dense outlined clearable debounce=200 aria-label="Filter the charts"'
         )
@@ -143,15 +132,15 @@ class Charts:
             slider("Smoothing", 0, 0.99, 0.01, 0, self._smooth)
         self._log = ui.switch("Logarithmic", on_change=self._scale)
 
-    async def _smooth(self, event: Any) -> None:
+    async def _smooth(self, event: GenericEventArguments) -> None:
         self.view = ChartView(min(max(float(event.args or 0), 0.0), 0.99), self.view.log)
         await self._look()
 
-    async def _scale(self, event: Any) -> None:
+    async def _scale(self, event: ValueChangeEventArguments) -> None:
         self.view = ChartView(self.view.smoothing, bool(event.value))
         await self._look()
 
-    async def _filter(self, event: Any) -> None:
+    async def _filter(self, event: ValueChangeEventArguments) -> None:
         self._filter_text = str(event.value or "").lower()
         await self._show()
 
@@ -164,8 +153,6 @@ class Charts:
             await chart.update(view=self.view)
 
     async def _show(self) -> None:
-        from nicegui import run
-
         if self._outdated:
             self._outdated = False
             for chart in self._charts.values():
@@ -219,12 +206,10 @@ class Charts:
                     if place < len(self._charts) - 1:
                         chart.element.move(self._grid, place)
         left = len(matching) - len(chosen)
-        self._more.text = f"Show more charts ({left} left)"
+        self._more.text = f"Show more charts ({left} more)"
         self._more.set_visibility(left > 0)
         self._nothing.set_visibility(not chosen)
-        self._nothing.text = (
-            "No chart is called like that." if self._filter_text else "No metrics were reported yet."
-        )
+        self._nothing.text = "No charts match." if self._filter_text else "No metrics yet."
         self._controls.set_visibility(bool(chosen) or bool(self._filter_text))
         self._search.set_visibility(len(matching) > 4 or bool(self._filter_text))
 
@@ -249,3 +234,65 @@ class Charts:
                 )
         units = {line.points.unit for line in lines}
         return lines if len(units) < 2 else [line for line in lines if line.points.unit == "step"]
+
+
+_FIRST = ("loss", "miou", "mdice", "map", "accuracy", "pixel_accuracy", "lr")
+_MANY = 12  # lines of classes in one chart; more of them are beyond telling apart
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One chart.
+
+    Attributes:
+        title: what it shows: ``loss``, ``val/iou per class``.
+        addresses: the metrics that are drawn in it.
+        detail: whether it is about single classes, which stand behind everything else.
+    """
+
+    title: str
+    addresses: tuple[str, ...]
+    detail: bool = False
+
+
+def group_panels(addresses: Iterable[str], runs: int = 1) -> list[Panel]:
+    """Charts for these metrics: what training and validation report under one name shares a chart, and of a
+    single run the classes of one score do.
+
+    Args:
+        addresses: of all metrics, such as ``val/iou/road``.
+        runs: how many runs are drawn over one another.
+    """
+    whole: dict[str, list[str]] = {}
+    classes: dict[str, list[str]] = {}
+    for address in dict.fromkeys(addresses):
+        kind, _, name = address.partition("/")
+        score, _, title = name.partition("/")
+        if title and runs == 1:
+            classes.setdefault(f"{kind}/{score}", []).append(address)
+        elif title:
+            classes.setdefault(address, []).append(address)
+        else:
+            whole.setdefault(name, []).append(address)
+    found = [Panel(name, tuple(sorted(whole[name]))) for name in sorted(whole, key=_rank(list(whole)))]
+    for name, several in sorted(classes.items(), key=lambda pair: not pair[0].startswith("val/")):
+        parts = [several[begin : begin + _MANY] for begin in range(0, len(several), _MANY)]
+        for number, part in enumerate(parts, 1):
+            which = f" ({number} of {len(parts)})" if len(parts) > 1 else ""
+            title = f"{name} per class{which}" if runs == 1 else name
+            found.append(Panel(title, tuple(part), detail=True))
+    return found
+
+
+def line_name(address: str, panel: Panel) -> str:
+    """How a metric is called among the lines of its chart: ``val``, or the class."""
+    kind, _, name = address.partition("/")
+    return name.partition("/")[2] if panel.detail and "/" in name else kind
+
+
+def _rank(names: Sequence[str]) -> Callable[[str], tuple[int, int]]:
+    def rank(name: str) -> tuple[int, int]:
+        known = _FIRST.index(name) if name in _FIRST else len(_FIRST)
+        return known, names.index(name)
+
+    return rank

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from json import dumps
-from typing import Any
 
+from nicegui import run, ui
+from nicegui.events import GenericEventArguments
+
+from ravenml.common.io import JsonObject
 from ravenml.dashboard.drawing import COLOURS, ChartView, Curve, Drawing, Line, draw, find_extent
 
 _ZOOM = {"+": 0.5, "=": 0.5, "-": 2.0}  # keys: by how much the visible range shrinks or grows
@@ -45,8 +48,6 @@ class Chart:
         legend: bool = True,
         drawing: Drawing | None = None,
     ) -> None:
-        from nicegui import ui
-
         self.title, self.lines, self.view = title, list(lines), view or ChartView()
         self._legend = legend
         self._drawn = drawing or draw(self.lines, self.view)
@@ -69,8 +70,6 @@ class Chart:
 
     async def update(self, lines: Sequence[Line] | None = None, view: ChartView | None = None) -> None:
         """Draw other lines, or look at them in another way; what is None stays."""
-        from nicegui import run
-
         if lines is not None:
             self.lines = list(lines)
         if view is not None:
@@ -88,7 +87,7 @@ class Chart:
         if content is not self._current:  # something else was asked for meanwhile
             return
         before, self._drawn = self._drawn, drawn
-        change: dict[str, Any] = {"yAxis": {"type": self._scale}}
+        change: JsonObject = {"yAxis": {"type": self._scale}}
         if self._styles() == self._drawn_styles:
             change["series"] = [_series_data(curve) for curve in drawn.curves]
         else:
@@ -115,7 +114,7 @@ class Chart:
     def _scale(self) -> str:
         return "log" if self.view.log else "value"
 
-    def _fingerprint(self) -> tuple[Any, ...]:
+    def _fingerprint(self) -> tuple[object, ...]:
         """What differs whenever another drawing is needed."""
         return self.view, self._styles(), [line.points.version for line in self.lines]
 
@@ -123,7 +122,7 @@ class Chart:
         """What the lines look like, apart from their course."""
         return [(line.name, line.colour, line.dashed) for line in self.lines]
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self) -> JsonObject:
         extent = self._drawn.extent or (None, None)
         text, rule = {":color": _css_variable("--muted"), "fontSize": 11}, {":color": _css_variable("--line")}
         axis = {"axisLabel": dict(text), "splitLine": {"lineStyle": dict(rule)}}
@@ -176,7 +175,7 @@ class Chart:
             "series": self._series(),
         }
 
-    def _series(self) -> list[dict[str, Any]]:
+    def _series(self) -> list[JsonObject]:
         series = []
         for number, curve in enumerate(self._drawn.curves):
             line, pale = self.lines[number // 2], number % 2 == 0
@@ -197,7 +196,7 @@ class Chart:
     def _describe(self) -> None:
         """Keep what is said about the chart in step with what is drawn."""
         description = (
-            f"Chart of {self.title} over {self._unit or 'time'}. {self._drawn.description or 'Nothing yet'}."
+            f"Chart of {self.title} over {self._unit or 'time'}. {self._drawn.description or 'no data yet'}."
         )
         if self._box.props.get("aria-label") != description:
             self._box.props["aria-label"] = (
@@ -214,14 +213,14 @@ class Chart:
                 for name, colour, dashed in named:
                     legend_entry(name, colour, dashed)
 
-    def _zoom_range(self) -> list[dict[str, Any]]:
+    def _zoom_range(self) -> list[JsonObject]:
         """The visible range for the browser, whose own idea of it is a share of an axis that has grown."""
         if self.view.window is None or self._drawn.extent is None:
             return [{"start": 0, "end": 100}] * 2
         begin, end = self.view.window
         return [{"startValue": begin, "endValue": end}] * 2
 
-    async def _on_zoom(self, event: Any) -> None:
+    async def _on_zoom(self, event: GenericEventArguments) -> None:
         zoom = (event.args.get("batch") or [event.args])[0]
         if self._drawn.extent is None or zoom.get("start") is None:
             return
@@ -237,7 +236,7 @@ class Chart:
         self._follows = end >= 1 - _NEAR  # whoever looks at the newest point sees what comes
         await self.update()
 
-    async def _on_key(self, event: Any) -> None:
+    async def _on_key(self, event: GenericEventArguments) -> None:
         pressed = event.args.get("key")
         if self._drawn.extent is None or pressed not in {*_ZOOM, *_MOVE, "0"}:
             return
@@ -258,22 +257,20 @@ class Chart:
         )
 
 
-def _series_data(curve: Curve) -> dict[str, Any]:
+def _series_data(curve: Curve) -> JsonObject:
     """A series' points; where they are few, each is marked."""
     return {":data": curve.script, "showSymbol": curve.count <= _MARKED}
 
 
 def legend_entry(name: str, colour: int, dashed: bool = False) -> None:
     """A line's entry in a legend: its colour, and its name as plain text."""
-    from nicegui import ui
-
     with ui.element("span").classes("chart-key"):
         mark = ui.element("span").classes("chart-mark").props("aria-hidden=true")
         mark.style(f"border-top: 3px {'dashed' if dashed else 'solid'} {COLOURS[colour % len(COLOURS)]}")
         ui.label(name).classes("cut")
 
 
-def to_javascript(value: Any) -> str:
+def to_javascript(value: object) -> str:
     """A value as a script; what a key with a colon before it names is one already, as NiceGUI has it."""
     if isinstance(value, dict):
         parts = (

@@ -1,4 +1,4 @@
-"""Starting, pausing, stopping and going on, each through the command line, in processes that outlive us."""
+"""Start, pause, stop and resume a training, each by a command that outlives the dashboard."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from ravenml.common.io import write_bytes, write_json
 from ravenml.config.home import runs_dir
 from ravenml.dashboard import processes
-from ravenml.dashboard.runs.actions import looks_for_requests
 from ravenml.dashboard.train.draft import Draft, arguments, as_yaml, change_draft, drafts_dir
-from ravenml.errors import InputError
+from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
+from ravenml.runs.record import UNDER_WAY, read_record, status
 from ravenml.runs.replay import Replay
 from ravenml.store.ids import new_id
 
@@ -49,6 +49,18 @@ def log_of(run_id: str) -> Path:
     return drafts_dir() / "logs" / f"{run_id}.log"
 
 
+def looks_for_requests(folder: Path) -> bool:
+    """Whether a run is under way whose plugin looks for requests (of folds: those of the first one)."""
+    try:
+        record = read_record(folder)
+        if status(folder, record) not in UNDER_WAY:
+            return False
+        first = folder / layout.FOLDS / "0" / layout.RUN_JSON
+        return bool((read_record(first.parent) if first.exists() else record).get("polls"))
+    except RavenError:
+        return False
+
+
 def pause(run_id: str) -> None:
     """Ask a training to save what resuming needs and to end.
 
@@ -57,7 +69,7 @@ def pause(run_id: str) -> None:
     """
     folder = runs_dir() / run_id
     if not looks_for_requests(folder):
-        raise InputError(f"The plugin of {run_id} does not look for requests; it can only be stopped.")
+        raise InputError(f"The plugin of {run_id} cannot be paused; stop it instead.")
     write_json(folder / layout.CONTROL, {"request": "pause"})
 
 
