@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from ravenml.common.io import JsonObject
+    from ravenml.serve.access import Access
 
 from ravenml.common.defaults import DEFAULT_PORT
 from ravenml.train.options import processes_option
@@ -125,7 +131,7 @@ def serve(
         _serve_here(model, access, opened, inherited, options)
 
 
-def _serve_here(model: str, access: Any, opened: Any, quiet: bool, options: dict[str, Any]) -> None:
+def _serve_here(model: str, access: Access, opened: socket, quiet: bool, options: dict[str, Any]) -> None:
     """Serve in this process."""
     import os
     from pathlib import Path
@@ -165,7 +171,12 @@ def _serve_here(model: str, access: Any, opened: Any, quiet: bool, options: dict
 
 
 def _serve_in_processes(
-    context: click.Context, model: str, processes: int, access: Any, opened: Any, options: dict[str, Any]
+    context: click.Context,
+    model: str,
+    processes: int,
+    access: Access,
+    opened: socket,
+    options: dict[str, Any],
 ) -> None:
     """Serve in processes of their own, which run this very command line on this process's socket."""
     import os
@@ -200,7 +211,7 @@ def _serve_in_processes(
     click.echo("Stopped; all accepted requests were answered.")
 
 
-def _describe(model: dict[str, Any], access: Any) -> list[str]:
+def _describe(model: JsonObject, access: Access) -> list[str]:
     size = f"{model['input']['width']}×{model['input']['height']}"
     classes = len(model["classes"])
     folds = f", mean of {model['folds']} folds" if model["folds"] > 1 else ""
@@ -210,7 +221,7 @@ def _describe(model: dict[str, Any], access: Any) -> list[str]:
     return [f"Model: {model['name']} ({words})", *_address_lines(access)]
 
 
-def _address_lines(access: Any) -> list[str]:
+def _address_lines(access: Access) -> list[str]:
     lines = [f"Open:  {access.address}"]
     if access.host in ("0.0.0.0", "::", ""):
         lines.append(f"       {access.address_as('127.0.0.1')}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import time
 import zipfile
 from collections.abc import AsyncIterator, Sequence
@@ -15,7 +16,6 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePath
-from typing import Any
 
 import numpy as np
 from fastapi import FastAPI, Request, Response
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from ravenml.common.io import JsonObject
 from ravenml.data.editable_annotation import EditableAnnotation
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.modes.base import Mode
@@ -32,7 +33,6 @@ from ravenml.serve.admission import AdmissionControl, Limits, QueueFull, check_w
 from ravenml.serve.allowed_paths import AllowedPaths
 from ravenml.serve.engine import Engine, Stopped, TooLate, Work
 from ravenml.serve.loaded_model import ServedModel
-from ravenml.serve.metrics import Metrics
 from ravenml.serve.openapi import PREDICT
 from ravenml.serve.predict_params import PredictParams
 from ravenml.serve.request_body import Image, read_request
@@ -49,6 +49,8 @@ _PAGES = {  # the address, the file, its type
     "/docs": ("docs.html", "text/html; charset=utf-8"),
     "/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
 }
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)  # of histograms
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 _FETCHERS = 8  # addresses that are fetched from at once
 
 
@@ -117,7 +119,7 @@ def make_app(serving: Serving) -> FastAPI:
     description = serving.served.describe()
 
     @app.get("/model", summary="Model information")
-    async def model() -> dict[str, Any]:
+    async def model() -> JsonObject:
         """Classes (with the numbers that masks have), input size, modes, device, and where it comes from."""
         return description
 
@@ -137,6 +139,48 @@ def make_app(serving: Serving) -> FastAPI:
     return app
 
 
+class Metrics:
+    """The counters of one server; ``/metrics`` tells Prometheus those of all server processes together."""
+
+    def __init__(self) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        self._registry = of = CollectorRegistry()
+        self.requests = Counter("raven_requests", "Requests to /predict, by status.", ["status"], registry=of)
+        self.images = Counter("raven_images", "Images answered.", registry=of)
+        self.seconds = Histogram("raven_request_seconds", "Request duration.", buckets=_SECONDS, registry=of)
+        self.spent = Histogram(
+            "raven_stage_seconds",
+            "Time per processing stage of an image.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=of,
+        )
+        self.batches = Histogram("raven_batch_images", "Images per batch.", buckets=_SIZES, registry=of)
+        self.network = Histogram(
+            "raven_network_seconds", "Inference time of a batch.", buckets=_SECONDS, registry=of
+        )
+        self.inside = Gauge(
+            "raven_images_inside", "Images in progress.", multiprocess_mode="livesum", registry=of
+        )
+
+    def record_batch(self, size: int, seconds: float) -> None:
+        """A batch went through the network."""
+        self.batches.observe(size)
+        self.network.observe(seconds)
+
+    def text(self) -> tuple[bytes, str]:
+        """The page that Prometheus reads, and its content type."""
+        from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry = self._registry
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)
+        return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
 class _PredictHandler:
     """What answers ``/predict``; its methods run in the event loop."""
 
@@ -144,7 +188,9 @@ class _PredictHandler:
         self.serving, self.limits = serving, serving.limits
         self.metrics = Metrics()
         self.admission = AdmissionControl(serving.limits)
-        self.engine = Engine(serving.served, serving.max_batch, serving.max_wait, observe=self.metrics.batch)
+        self.engine = Engine(
+            serving.served, serving.max_batch, serving.max_wait, observe=self.metrics.record_batch
+        )
         self._fetchers = ThreadPoolExecutor(_FETCHERS, "fetch")
 
     def stop(self) -> None:

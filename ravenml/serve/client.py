@@ -11,11 +11,12 @@ import urllib.error
 import urllib.request
 import uuid
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
+from ravenml.common.io import JsonObject
 from ravenml.errors import InputError, RavenError
 from ravenml.serve.access import is_loopback
 from ravenml.serve.urls import NoRedirect
@@ -63,7 +64,7 @@ class Client:
         image: Image | Sequence[Image] | None = None,
         *,
         answer: Answer = "annotation",
-        mode: str | Mapping[str, Any] | None = None,
+        mode: str | JsonObject | None = None,
         window: int | tuple[int, int] | None = None,
         overlap: int | tuple[int, int] | None = None,
         classes: Sequence[str] | None = None,
@@ -120,9 +121,9 @@ class Client:
         answers = _read(content, sent, answer)
         return answers if several else answers[0]
 
-    def model(self) -> dict[str, Any]:
+    def model(self) -> JsonObject:
         """Model information: classes, input size, modes, and where the model comes from."""
-        description: dict[str, Any] = json.loads(self._request("/model")[0])
+        description: JsonObject = json.loads(self._request("/model")[0])
         return description
 
     def healthy(self) -> bool:

@@ -7,9 +7,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import read_json, to_jsonable
+from ravenml.common.io import JsonObject, read_json, to_jsonable
 from ravenml.common.merge import deep_merge
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.meta import ObjClass
@@ -111,7 +110,7 @@ class ServedModel:
                 self._modes.popitem(last=False)
         return mode
 
-    def _known(self, config: Any) -> list[ObjClass]:
+    def _known(self, config: object) -> list[ObjClass]:
         """The classes of objects that a request may bring for the mode ``bboxes``: whatever it names."""
         named = config.from_classes if isinstance(config, BboxesConfig) else []
         return [] if isinstance(named, str) else [ObjClass(one, "rectangle", "#808080") for one in named]
@@ -125,7 +124,7 @@ class ServedModel:
         known = {one.title for one in found}
         return [*found, *(one for one in mode.classes if one.title not in known)]
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JsonObject:
         """What ``GET /model`` tells."""
         width, height = self.predictor.input_size
         fits = {"segmentation": "sliding_window_det", "detection": "sliding_window"}
@@ -146,10 +145,10 @@ class ServedModel:
             "provenance": self._provenance(),
         }
 
-    def _provenance(self) -> dict[str, Any]:
+    def _provenance(self) -> JsonObject:
         """Where the model comes from, as far as what lies beside it tells; no paths, and no secrets."""
         first = self.source.paths[0]
-        known: dict[str, Any] = {"fingerprint": self.source.fingerprint()}
+        known: JsonObject = {"fingerprint": self.source.fingerprint()}
         if first.is_file() or (first / CONFIG).is_file():
             settings = read_config(first).get("settings", {})
             known["settings"] = redact(settings) if isinstance(settings, dict) else {}
@@ -170,10 +169,10 @@ class ServedModel:
                 for name in ("name", "created_by", "comments", "dataset", "finished", "metrics")
                 if metadata.get(name)
             }
-        result: dict[str, Any] = to_jsonable(known, "provenance")
+        result: JsonObject = to_jsonable(known, "provenance")
         return result
 
-    def _metadata(self, folder: Path) -> dict[str, Any]:
+    def _metadata(self, folder: Path) -> JsonObject:
         for place in (folder / layout.METADATA, folder / f"metadata_{self.source.name}.json"):
             try:
                 content = read_json(place) if place.is_file() else None
@@ -184,7 +183,7 @@ class ServedModel:
         return {}
 
 
-def _public_fields(run: Mapping[str, Any]) -> dict[str, Any]:
+def _public_fields(run: JsonObject) -> JsonObject:
     """What of ``run.json`` is of interest to whoever uses the model."""
     known = {name: run[name] for name in _PUBLIC if run.get(name)}
     provenance = known.pop("provenance", None)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from ravenml.common.io import JsonObject
 
 
-def _parameter(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+def _parameter(name: str, schema: JsonObject, description: str) -> JsonObject:
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
 
 
 _ERROR = {"type": "object", "properties": {"detail": {"type": "string"}}}
 
 
-def _failure(description: str) -> dict[str, Any]:
+def _failure(description: str) -> JsonObject:
     return {"description": description, "content": {"application/json": {"schema": _ERROR}}}
 
 
 _BINARY = {"type": "string", "format": "binary"}
 _IMAGE = {"schema": _BINARY}
-PREDICT: dict[str, Any] = {
+PREDICT: JsonObject = {
     "parameters": [
         _parameter(
             "answer",

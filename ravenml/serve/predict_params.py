@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import orjson
 
+from ravenml.common.io import JsonObject
 from ravenml.common.merge import deep_merge
 from ravenml.data.problems import suggestion
 from ravenml.errors import InputError
@@ -32,7 +32,7 @@ class PredictParams:
     """
 
     answer: str = "annotation"
-    mode: Mapping[str, Any] = field(default_factory=dict)
+    mode: JsonObject = field(default_factory=dict)
     threshold: float | None = None
     urls: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ def parse_params(given: Sequence[tuple[str, str]]) -> PredictParams:
     Raises:
         InputError: an unknown parameter, or a value that cannot be used; the parameter is named.
     """
-    mode: dict[str, Any] = {}
+    mode: JsonObject = {}
     classes: list[str] = []
     urls: list[str] = []
     paths: list[str] = []
@@ -93,7 +93,7 @@ def parse_params(given: Sequence[tuple[str, str]]) -> PredictParams:
     return PredictParams(answer, mode, threshold, tuple(urls), tuple(paths), spelled)
 
 
-def _mode(value: str) -> dict[str, Any]:
+def _mode(value: str) -> JsonObject:
     """A mode's name, or an object with all of its fields."""
     if not value.lstrip().startswith("{"):
         return {"name": value}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -160,7 +160,7 @@ def _check_bitmaps(document: EditableAnnotation, where: Path) -> None:
             raise Refused(f"{where}: objects[{number}].bitmap.data is larger than the image.", 413)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return orjson.dumps(value).decode()
 
 

@@ -25,10 +25,11 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from ravenml.serve.access import Access, cookie_name
 
+Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Nothing from elsewhere, no markup that runs, no frame around the page.  An answer may have one of its own.
 POLICY = (
@@ -70,7 +71,7 @@ class Guard:
             (b"content-security-policy", policy.encode()),
         ]
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)  # start and end of the server
@@ -90,7 +91,7 @@ class Guard:
             _hide_token(scope)
             await self._forward(scope, receive, send)
 
-    def _refused(self, scope: MutableMapping[str, Any]) -> tuple[int, str] | None:
+    def _refused(self, scope: Scope) -> tuple[int, str] | None:
         """The status and the sentence of a request that is not let through."""
         hosts = _header_values(scope, b"host")
         host = hosts[0] if len(hosts) == 1 else ""
@@ -121,7 +122,7 @@ class Guard:
         # A proxy may hand on another Host than the browser's; then the name was allowed explicitly.
         return parts.netloc.lower() == host.lower() or (parts.hostname or "") in self.access.names
 
-    def _has_token(self, scope: MutableMapping[str, Any], host: str) -> bool:
+    def _has_token(self, scope: Scope, host: str) -> bool:
         if self.access.token is None:
             return True
         for value in _header_values(scope, b"authorization"):
@@ -137,7 +138,7 @@ class Guard:
             return True
         return _is_page(scope) and any(self.access.accepts_once(token) for token in tokens)
 
-    def _without_token(self, scope: MutableMapping[str, Any]) -> str | None:
+    def _without_token(self, scope: Scope) -> str | None:
         """Where a browser that came with the token in its address is sent on to."""
         if self.access.token is None or not _is_page(scope) or not _tokens(scope):
             return None
@@ -150,7 +151,7 @@ class Guard:
         query = urlencode([(name, value) for name, value in _query(scope) if name != "token"])
         return "/" + path.lstrip("/") + (f"?{query}" if query else "")  # one slash: //name is another server
 
-    async def _redirect(self, send: Send, scope: MutableMapping[str, Any], target: str) -> None:
+    async def _redirect(self, send: Send, scope: Scope, target: str) -> None:
         name = cookie_name(_header_values(scope, b"host")[0])
         cookie = f"{name}={self.access.cookie}; Path=/; HttpOnly; SameSite=Strict"
         if scope.get("scheme") == "https":
@@ -166,7 +167,7 @@ class Guard:
         await send({"type": "http.response.body", "body": b""})
 
     async def _respond(
-        self, send: Send, scope: MutableMapping[str, Any], status: int, message: str, close: bool = False
+        self, send: Send, scope: Scope, status: int, message: str, close: bool = False
     ) -> None:
         """Answer with one sentence: a page for browsers, JSON for programs."""
         if _is_page(scope):
@@ -194,7 +195,7 @@ class Guard:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
 
-    async def _forward(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let it through, with the headers of safety on the answer and no more body than allowed."""
         too_large = f"A request may bring at most {self.max_body} bytes; send a smaller file."
         length = _header_values(scope, b"content-length")
@@ -237,19 +238,19 @@ class _TooLarge(Exception):
     """A request brings more than it may."""
 
 
-def _header_values(scope: MutableMapping[str, Any], name: bytes) -> list[str]:
+def _header_values(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name]
 
 
-def _query(scope: MutableMapping[str, Any]) -> list[tuple[str, str]]:
+def _query(scope: Scope) -> list[tuple[str, str]]:
     return parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
 
 
-def _tokens(scope: MutableMapping[str, Any]) -> list[str]:
+def _tokens(scope: Scope) -> list[str]:
     return [value for name, value in _query(scope) if name == "token"]
 
 
-def _hide_token(scope: MutableMapping[str, Any]) -> None:
+def _hide_token(scope: Scope) -> None:
     """Take the token out of the request, so that it is in no log."""
     if _tokens(scope):
         rest = [(name, value) for name, value in _query(scope) if name != "token"]
@@ -268,7 +269,7 @@ def _cookies(header: str, name: str) -> list[str]:
     return found
 
 
-def _is_page(scope: MutableMapping[str, Any]) -> bool:
+def _is_page(scope: Scope) -> bool:
     """Whether a browser wants to show the answer as a page."""
     return (
         scope["type"] == "http"
@@ -277,7 +278,7 @@ def _is_page(scope: MutableMapping[str, Any]) -> bool:
     )
 
 
-def _is_visit(scope: MutableMapping[str, Any]) -> bool:
+def _is_visit(scope: Scope) -> bool:
     """Whether somebody follows a link on another site to here, which shows a page and changes nothing."""
     return (
         scope["type"] == "http"

@@ -96,7 +96,7 @@ def test_parts_of_an_upload_follow_each_other_and_have_a_limit(
     with pytest.raises(InputError, match="at most"):
         upload.add_part(key, 7, b"xx")
     for wrong in ("", "../../x", "0" * 32, f"../{key}"):
-        with pytest.raises(InputError, match="not known"):
+        with pytest.raises(InputError, match="is unknown"):
             upload.upload_path(wrong)
     upload.forget_upload(key)
     with pytest.raises(InputError):
