@@ -1,20 +1,24 @@
-"""An input for a setting, whatever its kind; made from its description alone."""
+"""The wizard's inputs: cards to choose from, a path, and whatever a setting's description asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from nicegui import ui
 from nicegui.elements.mixins.validation_element import ValidationElement
 
 from ravenml.common.io import JsonObject
 from ravenml.dashboard.train.draft import value_at
+from ravenml.dashboard.widgets.controls import set_label
+from ravenml.errors import RavenError
 from ravenml.runs.secrets import is_secret
 
 if TYPE_CHECKING:
     from ravenml.dashboard.train.view import WizardView
 
+T = TypeVar("T")
 _UNSET = object()
 
 
@@ -53,6 +57,61 @@ def add_field(
         element.tooltip(field["text"])
     mark_wrong(element, view.wizard.wrong.get(name))
     return element
+
+
+def add_cards(
+    label: str,
+    options: Iterable[tuple[T, str, str]],
+    chosen: object,
+    choose: Callable[[T], Awaitable[None]],
+) -> dict[T, ui.element]:
+    """Cards of which one can be chosen; they are returned by their values.
+
+    Args:
+        label: what people hear.
+        options: each card's value, its title and the line below it.
+        chosen: the value that is chosen.
+        choose: is called with another one.
+    """
+    cards: dict[T, ui.element] = {}
+    with set_label(ui.element("div").classes("choices").props("role=radiogroup"), label):
+        for value, title, text in options:
+            with ui.element("button").classes("choice").props("type=button role=radio") as card:
+                ui.label(title).classes("strong wrap")
+                ui.label(text).classes("muted small wrap")
+            set_label(card, title).props["aria-checked"] = "true" if value == chosen else "false"
+            cards[value] = card.on("click", partial(choose, value))
+    return cards
+
+
+def add_path(
+    view: WizardView, label: str, value: str, choose: Callable[[str], Awaitable[None]], folders: bool = False
+) -> ui.input:
+    """An input for a file below the dashboard's roots.
+
+    Args:
+        label: of the input.
+        value: what it shows.
+        choose: is called with the path as soon as there is something else.
+        folders: whether it may be a folder.
+    """
+
+    async def take() -> None:
+        text = (element.value or "").strip()
+        if not text or text == value:
+            return
+        try:
+            path = view.wizard.shared.settings.roots.resolve(text)
+        except RavenError as error:
+            element.error = str(error)
+            return
+        if path.is_file() or (folders and path.exists()):
+            await choose(str(path))
+        else:
+            element.error = f"There is no {path}."
+
+    element = ui.input(label, value=value).props("dense outlined clearable")
+    return element.on("keydown.enter", take).on("blur", take)
 
 
 def mark_wrong(element: ui.element, wrong: str | None) -> None:

@@ -7,7 +7,6 @@ import re
 import shutil
 import time
 from asyncio import to_thread
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from nicegui import ui
 from ravenml.config.home import cache_dir
 from ravenml.dashboard.layout import empty_state, section
 from ravenml.dashboard.train.draft import path_of, value_at
-from ravenml.dashboard.train.step_project import choice_card
+from ravenml.dashboard.train.fields import add_cards, add_path
 from ravenml.dashboard.train.wizard import Wizard
 from ravenml.errors import InputError, RavenError
 
@@ -36,34 +35,18 @@ async def build(view: WizardView) -> None:
         )
         return
     name = field["name"]
-    offered = {one["value"]: one["text"] for one in field["choices"]}
     now = view.wizard.value(name)
 
     async def choose(value: object) -> None:
         await view.set(name, None if value == field["default"] else value)
         await view.redo()
 
-    async def typed() -> None:
-        text = (file.value or "").strip()
-        if not text or text == view.wizard.value(name):
-            return
-        try:
-            path = view.wizard.shared.settings.roots.resolve(text)
-        except RavenError as error:
-            file.error = str(error)
-            return
-        if not path.is_file():
-            file.error = f"There is no file {path}."
-            return
-        await choose(str(path))
-
     with section("Augmentations of training images"):
         ui.label(field["text"]).classes("muted")
-        with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Augmentations"'):
-            for value, text in offered.items():
-                choice_card(value, text, now == value, partial(choose, value))
-        file = ui.input("Or your own file", value="" if now in offered else str(now or ""))
-        file.props("dense outlined clearable").on("keydown.enter", typed).on("blur", typed)
+        offered = [(one["value"], one["value"], one["text"]) for one in field["choices"]]
+        add_cards("Augmentations", offered, now, choose)
+        is_offered = now in [value for value, _, _ in offered]
+        add_path(view, "Or your own file", "" if is_offered else str(now or ""), choose)
     with section("Preview"):
         await AugmentPreview(view).build()
 

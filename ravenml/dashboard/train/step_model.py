@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from nicegui import ui
@@ -14,8 +12,7 @@ from nicegui.events import ValueChangeEventArguments
 from ravenml.common.io import JsonObject
 from ravenml.config.home import runs_dir, store_dir
 from ravenml.dashboard.layout import empty_state, section
-from ravenml.dashboard.train.fields import add_field
-from ravenml.dashboard.train.step_project import choice_card
+from ravenml.dashboard.train.fields import add_cards, add_field, add_path
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.record import read_record
@@ -23,6 +20,7 @@ from ravenml.runs.record import read_record
 if TYPE_CHECKING:
     from ravenml.dashboard.train.view import WizardView
 
+_MOST = 200  # starting models of either kind
 SCRATCH, FILE, STORED = "From scratch", "From a checkpoint", "From a stored model"
 
 
@@ -49,12 +47,13 @@ def _architectures(view: WizardView, field: JsonObject) -> None:
         await view.set(name, value)
         await view.redo()
 
+    def describe(one: JsonObject) -> str:
+        size = f"{one['parameters'] / 1e6:.1f} million parameters" if one["parameters"] else ""
+        return " · ".join(part for part in (size, one["text"]) if part)
+
     if offered:
-        with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Architectures"'):
-            for one in offered:
-                size = f"{one['parameters'] / 1e6:.1f} million parameters" if one["parameters"] else ""
-                text = " · ".join(part for part in (size, one["text"]) if part)
-                choice_card(str(one["value"]), text, now == one["value"], partial(choose, one["value"]))
+        cards = [(one["value"], str(one["value"]), describe(one)) for one in offered]
+        add_cards("Architectures", cards, now, choose)
     if field["kind"] == "text":
         own = {**field, "choices": [], "title": "Other", "default": ""}
         shown = "" if now in [one["value"] for one in offered] else now
@@ -71,32 +70,21 @@ async def _weights(view: WizardView, field: JsonObject) -> None:
         await view.set(name, value)
         await view.redo()
 
-    async def typed() -> None:
-        text = (file.value or "").strip()
-        if not text or text == now:
-            return
-        try:
-            path = view.wizard.shared.settings.roots.resolve(text)
-        except RavenError as error:
-            file.error = str(error)
-            return
-        if not path.exists():
-            file.error = f"There is no {path}."
-            return
-        await choose(str(path))
-
     def show(chosen: str) -> None:
         file.set_visibility(chosen == FILE)
         stored.set_visibility(chosen == STORED)
 
     toggle = ui.toggle([SCRATCH, FILE, STORED], value=way).props("no-caps unelevated")
-    file = ui.input("A checkpoint, model-state.tar or training folder", value=now if way == FILE else "")
-    file.props("dense outlined clearable").classes("wide").on("keydown.enter", typed).on("blur", typed)
+    title = "A checkpoint, model-state.tar or training folder"
+    file = add_path(view, title, now if way == FILE else "", choose, folders=True).classes("wide")
     with ui.element("div").classes("stack") as stored:
-        if not points:
-            ui.label("No stored models yet.").classes("muted")
+        if points:
+            options = {point.path: f"{point.name} · {point.text}" for point in points}
+            select = ui.select(options, label="Model", value=now if now in options else None, with_input=True)
+            select.props("dense outlined").classes("wide")
+            select.on_value_change(lambda event: choose(event.value))
         else:
-            _stored(points, now, choose)
+            ui.label("No stored models yet.").classes("muted")
     show(way)
 
     async def turn(event: ValueChangeEventArguments) -> None:
@@ -108,15 +96,6 @@ async def _weights(view: WizardView, field: JsonObject) -> None:
     mode = view.wizard.field("weights_mode")
     if mode is not None and now:
         add_field(view, mode)
-
-
-def _stored(points: list[StartingModel], now: object, choose: Callable[[str], object]) -> None:
-    options = {point.path: f"{point.name} · {point.text}" for point in points}
-    select = ui.select(options, label="Model", value=now if now in options else None, with_input=True)
-    select.props("dense outlined").classes("wide").on_value_change(lambda event: choose(event.value))
-
-
-_MOST = 200
 
 
 @dataclass(frozen=True)

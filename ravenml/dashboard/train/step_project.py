@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from nicegui import ui
@@ -13,6 +11,7 @@ from ravenml.dashboard import processes
 from ravenml.dashboard.layout import empty_state, section, show_error
 from ravenml.dashboard.train.dataset_stats import DatasetStats
 from ravenml.dashboard.train.draft import Draft, SplitOptions, put
+from ravenml.dashboard.train.fields import add_cards
 from ravenml.dashboard.train.gallery import ImageGallery
 from ravenml.dashboard.widgets.controls import count_text, short_path
 from ravenml.data.project import Project
@@ -47,9 +46,7 @@ def _choose_project(view: WizardView) -> None:
             return
 
         def change(d: Draft) -> None:
-            if (
-                d.dataset != dataset
-            ):  # what was chosen of another project's classes and tags means nothing here
+            if d.dataset != dataset:  # choices of classes and tags were about another project
                 d.dataset, d.split = dataset, SplitOptions()
                 field = view.wizard.field("classes")
                 if field is not None:
@@ -74,9 +71,8 @@ def _choose_project(view: WizardView) -> None:
 
     with section("Project"):
         if known:
-            with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Known datasets"'):
-                for name in list(known)[:_CARDS]:
-                    choice_card(name, short_path(known[name]), draft.dataset == name, partial(choose, name))
+            cards = [(name, name, short_path(known[name])) for name in list(known)[:_CARDS]]
+            add_cards("Known datasets", cards, draft.dataset, choose)
         else:
             with empty_state(
                 "photo_library", "No known datasets yet", "A dataset is a folder in Supervisely format."
@@ -114,23 +110,11 @@ def _choose_plugin(view: WizardView) -> None:
                 "Run ./install_all.sh to install the included plugins.",
             )
             return
-        with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Plugins"'):
-            for name, plugin in known.items():
-                fault = plugin.fault()
-                text = fault or f"{plugin.distribution} {plugin.version}"
-                card = choice_card(name, text, draft.plugin == name, partial(choose, name))
-                if fault is not None:
-                    card.classes("broken").props("disabled aria-disabled=true")
-
-
-def choice_card(title: str, text: str, chosen: bool, choose: Callable[[], object]) -> ui.element:
-    """A card that can be chosen, with a line below its title; it is returned."""
-    with ui.element("button").classes("choice").props("type=button role=radio").on("click", choose) as card:
-        card.props["aria-label"] = title
-        card.props["aria-checked"] = "true" if chosen else "false"
-        ui.label(title).classes("strong wrap")
-        ui.label(text).classes("muted small wrap")
-    return card
+        faults = {name: plugin.fault() for name, plugin in known.items()}
+        texts = [(name, name, faults[name] or f"{p.distribution} {p.version}") for name, p in known.items()]
+        for name, card in add_cards("Plugins", texts, draft.plugin, choose).items():
+            if faults[name] is not None:
+                card.classes("broken").props("disabled aria-disabled=true")
 
 
 class ProjectStats:

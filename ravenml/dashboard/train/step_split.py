@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from nicegui import ui
@@ -11,9 +10,10 @@ from nicegui.events import ValueChangeEventArguments
 
 from ravenml.dashboard.layout import section
 from ravenml.dashboard.train.draft import Draft
+from ravenml.dashboard.train.fields import add_cards
 from ravenml.dashboard.train.gallery import legend
 from ravenml.dashboard.train.split_preview import Share, class_balance, find_imbalance
-from ravenml.dashboard.train.step_project import choice_card, figure
+from ravenml.dashboard.train.step_project import figure
 
 if TYPE_CHECKING:
     from ravenml.dashboard.train.view import WizardView
@@ -39,9 +39,8 @@ async def build(view: WizardView) -> None:
         await view.redo()
 
     with section("Split"):
-        with ui.element("div").classes("choices").props('role="radiogroup" aria-label="Ways to split"'):
-            for way, (title, text) in WAYS.items():
-                choice_card(title, text, chosen.way == way, partial(choose, way))
+        cards = [(way, title, text) for way, (title, text) in WAYS.items()]
+        add_cards("Ways to split", cards, chosen.way, choose)
         controls = ui.element("div").classes("line form-line")
     shown = ui.element("div").classes("stack wide-gap")
     with controls:
