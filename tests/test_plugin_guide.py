@@ -59,8 +59,8 @@ def test_the_smallest_plugin_is_listed_loads_and_trains(home: Path):
     source = home.parent / "source"
     (source / "my_package").mkdir(parents=True)
     (source / "my_package" / "__init__.py").touch()
-    (source / "my_package" / "core.py").write_text(code_after("## The smallest one"))
-    (source / "setup.py").write_text(code_after("under the name by which it is called"))
+    (source / "my_package" / "core.py").write_text(code_after("## The smallest plugin"))
+    (source / "setup.py").write_text(code_after("registers the command group"))
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", str(home.parent / "packages"), str(source)], check=True)
     assert "my_plugin" in raven(home, "train", "list").stdout.split()
