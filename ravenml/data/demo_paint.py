@@ -68,7 +68,8 @@ class Painter:
         lit = self.canvas * light[..., None] * np.array((1.04, 1.0, 0.95), np.float32)
         small = cv2.resize(lit, (width // _FINE, height // _FINE), interpolation=cv2.INTER_AREA)
         noisy = small + self.random.normal(0, 0.008, small.shape)
-        return np.clip(noisy * 255 + 0.5, 0, 255).astype(np.uint8)
+        picture: np.ndarray = np.clip(noisy * 255 + 0.5, 0, 255).astype(np.uint8)
+        return picture
 
     def _paint_lawn(self) -> None:
         """Grass in two tones, mown in stripes, with a trodden path, stones and flowers."""
@@ -147,7 +148,8 @@ class Painter:
     def _depth(self, inside: np.ndarray, full: float) -> np.ndarray:
         """How far inside a shape each pixel lies, 1 from ``full`` pixels of the picture on."""
         depth = cv2.distanceTransform((inside > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
-        return np.clip(cv2.GaussianBlur(depth, (0, 0), full / 2.6) / (full * _FINE), 0, 1)
+        share: np.ndarray = cv2.GaussianBlur(depth, (0, 0), full / 2.6) / (full * _FINE)
+        return share.clip(0, 1)
 
     def _relief(self, height: np.ndarray) -> np.ndarray:
         """How much a relief leans towards the light, -1 to 1."""

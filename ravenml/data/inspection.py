@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -44,7 +43,7 @@ class Inspection:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # (width, height)
     problems: list[DataProblem] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """For ``raven data inspect --json``; sizes are ``[width, height, images]``."""
         known = {one.title: one for one in self.project.classes}
         return {

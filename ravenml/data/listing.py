@@ -6,7 +6,6 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ravenml.common.formatting import utc_timestamp
 from ravenml.config.home import datasets_dir
@@ -35,7 +34,7 @@ class DatasetRow:
     date: str
     where: str
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Plain values, ``images`` a number where there is one."""
         return {**asdict(self), "images": int(self.images) if self.images.isdigit() else None}
 

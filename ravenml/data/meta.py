@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import colorsys
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ravenml.data.annotation import parse_object
 from ravenml.data.images import read_bytes
@@ -95,9 +94,9 @@ def _no_project(path: Path) -> DataProblem:
     )
 
 
-def _class(entry: Any, path: Path, where: str, report: Report) -> ObjClass:
+def _class(entry: object, path: Path, where: str, report: Report) -> ObjClass:
     title = entry.get("title") if isinstance(entry, dict) else None
-    if not isinstance(title, str) or not title:
+    if not isinstance(entry, dict) or not isinstance(title, str) or not title:
         raise DataProblem(path, f"{where}.title", "is missing", _EXPORT_AGAIN)
     shape = entry.get("shape")
     if not isinstance(shape, str):
@@ -110,7 +109,7 @@ def _class(entry: Any, path: Path, where: str, report: Report) -> ObjClass:
     return ObjClass(title, shape, color)
 
 
-def _tag_entries(data: dict[str, Any], path: Path) -> Iterator[tuple[str, Any]]:
+def _tag_entries(data: Mapping[str, object], path: Path) -> Iterator[tuple[str, object]]:
     for field in ("tags", "tags_images", "tags_objects"):
         entries = data.get(field) or []
         if not isinstance(entries, list):
@@ -118,17 +117,17 @@ def _tag_entries(data: dict[str, Any], path: Path) -> Iterator[tuple[str, Any]]:
         yield from ((f"{field}[{number}]", entry) for number, entry in enumerate(entries))
 
 
-def _tag(entry: Any, path: Path, where: str) -> TagMeta:
+def _tag(entry: object, path: Path, where: str) -> TagMeta:
     if isinstance(entry, str):
         return TagMeta(entry)
     name = entry.get("name") if isinstance(entry, dict) else None
-    if not isinstance(name, str) or not name:
+    if not isinstance(entry, dict) or not isinstance(name, str) or not name:
         raise DataProblem(path, f"{where}.name", "is missing", _EXPORT_AGAIN)
     color = _color(entry.get("color", "#808080"), path, f"{where}.color")
     return TagMeta(name, str(entry.get("value_type", "none")), color)
 
 
-def _color(value: Any, path: Path, where: str) -> str:
+def _color(value: object, path: Path, where: str) -> str:
     if isinstance(value, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", value):
         return value.upper()
     raise DataProblem(path, where, f"{value!r} is not a colour", 'write it as "#RRGGBB"')

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from ravenml.common.formatting import format_duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
+    from rich.progress import TaskID
 
 LINE_EVERY = 10.0  # seconds
 
@@ -23,7 +24,7 @@ class ImageProgress:
         self._stream = stream or sys.stderr
         self._began = self._said = time.monotonic()
         self._bar: Bar | None = None
-        self._task: Any = None
+        self._task: TaskID | None = None
 
     def __enter__(self) -> ImageProgress:
         self._began = self._said = time.monotonic()  # what was prepared before is not an image's time
@@ -53,7 +54,7 @@ class ImageProgress:
         """One more image is done."""
         self.done += 1
         now = time.monotonic()
-        if self._bar is not None:
+        if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self.done, description=self.speed())
         elif now - self._said >= LINE_EVERY and self.done < self.total:
             self._said = now

@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import orjson
 
 from ravenml.common.formatting import utc_timestamp
-from ravenml.common.io import write_json
+from ravenml.common.io import JsonObject, write_json
 from ravenml.config.home import datasets_dir
 from ravenml.data.problems import suggestion
 from ravenml.data.project import Project
@@ -132,7 +131,7 @@ def pull_dataset(store: Store, name: str, folder: Path | None = None) -> tuple[P
             f'There is no dataset "{name}" in {store.name}; {suggestion(name, list(store.folders()))}.'
         )
     wanted = [key for key in entries if not key.endswith(f"/{COUNTED}")]
-    counted = _counted(store, name) if f"{name}/{COUNTED}" in entries else {}
+    counted = _read_summary(store, name) if f"{name}/{COUNTED}" in entries else {}
     if len(wanted) < counted.get("files", 0):
         raise RavenError(
             f"{store.name}/{name} is not whole: {len(wanted)} of {counted['files']} files are there; "
@@ -184,7 +183,7 @@ def pull_if_there(name_or_address: str) -> Path | None:
 
 
 def _describe(store: Store, name: str) -> RemoteDataset | None:
-    counted = _counted(store, name) if store.head(f"{name}/{COUNTED}") is not None else {}
+    counted = _read_summary(store, name) if store.head(f"{name}/{COUNTED}") is not None else {}
     if counted:
         return RemoteDataset(name, counted.get("images"), counted["bytes"], counted["pushed"])
     entries: Sequence[Entry] = list(store.list(f"{name}/"))
@@ -199,7 +198,8 @@ def _describe(store: Store, name: str) -> RemoteDataset | None:
     )
 
 
-def _counted(store: Store, name: str) -> dict[str, Any]:
+def _read_summary(store: Store, name: str) -> JsonObject:
+    """What the last push noted; nothing where it cannot be read."""
     try:
         content = orjson.loads(store.read(f"{name}/{COUNTED}"))
     except orjson.JSONDecodeError:

@@ -63,4 +63,5 @@ class Samples(Sequence[tuple[np.ndarray, np.ndarray]]):
     def _labels(self, mask: np.ndarray) -> np.ndarray:
         if mask.dtype == np.uint8 and self._table.dtype == np.uint8:
             return cv2.LUT(mask, self._table)  # several times as fast as indexing, and outside Python's lock
-        return self._table[mask]
+        labels: np.ndarray = self._table[mask]
+        return labels

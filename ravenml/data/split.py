@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ravenml.common.io import read_json, write_json
 from ravenml.data.problems import Notice, print_notice
@@ -131,7 +130,7 @@ def _divide(items: list[Item], val: set[str]) -> Split:
 
 
 def _read_set(project: Project, path: Path) -> set[str]:
-    entries: Any = read_json(path)
+    entries: object = read_json(path)
     if not isinstance(entries, list):
         raise InputError(f"{path} must be a list of items, each with dataset_name and item_name.")
     if not entries:

@@ -5,7 +5,7 @@ Each function gives new shapes.  Where nothing would be left of a shape, the lis
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import cv2
@@ -149,8 +149,7 @@ def _extent(bitmap: Bitmap) -> Rectangle:
     return Rectangle(x, y, x + width - 1, y + height - 1)
 
 
-def _with_points(geometry: Polygon | Line, change: object) -> Polygon | Line:
-    assert callable(change)
+def _with_points(geometry: Polygon | Line, change: Callable[[Points], Points]) -> Polygon | Line:
     if isinstance(geometry, Line):
         return Line(change(geometry.points))
     return Polygon(change(geometry.exterior), tuple(change(hole) for hole in geometry.interior))
@@ -158,7 +157,8 @@ def _with_points(geometry: Polygon | Line, change: object) -> Polygon | Line:
 
 def _sources(old: int, new: int) -> np.ndarray:
     """For each of ``new`` pixels, which of ``old`` its centre lies in."""
-    return np.minimum(((np.arange(new) + 0.5) * (old / new)).astype(int), old - 1)
+    sources: np.ndarray = np.minimum(((np.arange(new) + 0.5) * (old / new)).astype(int), old - 1)
+    return sources
 
 
 def _pieces(points: Points, window: Rectangle) -> Iterator[Points]:

@@ -7,11 +7,10 @@ import os
 import shutil
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ravenml.common.io import atomic_open, to_user_error, write_bytes, write_json
+from ravenml.common.io import JsonObject, atomic_open, to_user_error, write_bytes, write_json
 from ravenml.data.annotation import parse_object
 from ravenml.data.editable_annotation import EditableAnnotation, as_tags, write_editable
 from ravenml.data.images import encode_png, read_bytes
@@ -23,7 +22,7 @@ META = "meta.json"
 _ANY = ("any", "any_geometry")
 
 
-def meta_json(classes: Iterable[ObjClass] = (), tags: Iterable[TagMeta] = ()) -> dict[str, Any]:
+def meta_json(classes: Iterable[ObjClass] = (), tags: Iterable[TagMeta] = ()) -> JsonObject:
     """A new `meta.json`'s content."""
     return {
         "classes": [_class_json(one) for one in classes],
@@ -32,7 +31,7 @@ def meta_json(classes: Iterable[ObjClass] = (), tags: Iterable[TagMeta] = ()) ->
     }
 
 
-def read_meta_json(path: Path) -> dict[str, Any]:
+def read_meta_json(path: Path) -> JsonObject:
     """The content of a `meta.json` as it can be written again: all its fields, tags in today's form.
 
     Raises:
@@ -47,11 +46,11 @@ def read_meta_json(path: Path) -> dict[str, Any]:
 
 
 def extended_meta(
-    meta: Mapping[str, Any],
+    meta: JsonObject,
     classes: Iterable[ObjClass],
     tags: Iterable[TagMeta] = (),
     replaced: Collection[str] = (),
-) -> dict[str, Any]:
+) -> JsonObject:
     """A `meta.json`'s content with more classes and tags; those that are there already stay as they are.
 
     Args:
@@ -87,7 +86,7 @@ class ProjectWriter:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def write_meta(self, meta: Mapping[str, Any]) -> None:
+    def write_meta(self, meta: Mapping[str, object]) -> None:
         """Write `meta.json`: what `meta_json` or `extended_meta` gave."""
         write_json(self.root / META, dict(meta))
 
@@ -178,7 +177,7 @@ def is_placed(source: Path, target: Path, link: bool = False) -> bool:
     return os.path.samestat(there, image) if link else same
 
 
-def _class_json(one: ObjClass) -> dict[str, Any]:
+def _class_json(one: ObjClass) -> JsonObject:
     return {
         "title": one.title,
         "description": "",
@@ -188,5 +187,5 @@ def _class_json(one: ObjClass) -> dict[str, Any]:
     }
 
 
-def _tag_json(tag: TagMeta) -> dict[str, Any]:
+def _tag_json(tag: TagMeta) -> JsonObject:
     return {"name": tag.name, "value_type": tag.value_type, "color": tag.color}

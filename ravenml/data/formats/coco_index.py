@@ -6,7 +6,6 @@ import os
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -35,14 +34,14 @@ class Index:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.classes: list[ObjClass] = []
-        self.titles: dict[Any, str] = {}
+        self.titles: dict[object, str] = {}
         self.problems: list[DataProblem] = []
-        self._numbers: dict[Any, int] = {}  # an image's id to its number
+        self._numbers: dict[object, int] = {}  # an image's id to its number
         self._images: array[int] = array("q")  # place, start, end
         self._spans: array[int] = array("q")  # of annotations: start, end
         self._owners: array[int] = array("q")  # the id of an annotation's image, where it is a whole number
         self._ids: array[int] = array("q")  # an annotation's own, where it is
-        self._odd: dict[int, Any] = {}  # the ids of images that are none
+        self._odd: dict[int, object] = {}  # the ids of images that are none
         self._file = os.open(path, os.O_RDONLY)
         self._scan()
 
@@ -57,16 +56,16 @@ class Index:
         """Which entry of the file's ``images`` an image is."""
         return self._images[3 * number]
 
-    def image(self, number: int) -> dict[str, Any]:
+    def image(self, number: int) -> dict[str, object]:
         """An image's entry."""
         return self._load(*self._images[3 * number + 1 : 3 * number + 3])
 
-    def annotations(self, number: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    def annotations(self, number: int) -> Iterator[tuple[int, dict[str, object]]]:
         """An image's annotations: which entry of the file's ``annotations`` each is, and what it says."""
         for place in self._sorted[self._begins[number] : self._begins[number + 1]].tolist():
             yield place, self._load(self._spans[2 * place], self._spans[2 * place + 1])
 
-    def _load(self, start: int, end: int) -> dict[str, Any]:
+    def _load(self, start: int, end: int) -> dict[str, object]:
         entry = load_at(os.pread(self._file, end - start, start))
         assert isinstance(entry, dict)
         return entry
@@ -102,7 +101,7 @@ class Index:
             raise DataProblem(self.path, "", problem, "name a COCO file of object detection")
         self._finish()
 
-    def _image(self, place: int, start: int, end: int, known: Any) -> None:
+    def _image(self, place: int, start: int, end: int, known: object) -> None:
         if known is None or known in self._numbers:
             problem = "is missing" if known is None else f"{known!r} is another image's too"
             self.problems.append(
@@ -112,7 +111,7 @@ class Index:
         self._numbers[known] = len(self)
         self._images.extend((place, start, end))
 
-    def _category(self, where: str, entry: dict[str, Any]) -> None:
+    def _category(self, where: str, entry: dict[str, object]) -> None:
         known, title = _id(entry.get("id")), entry.get("name")
         if known is None or not isinstance(title, str) or not title:
             self.problems.append(DataProblem(self.path, where, "has no id and name", "correct or remove it"))
@@ -124,13 +123,13 @@ class Index:
             if title not in {one.title for one in self.classes}:
                 self.classes.append(ObjClass(title, "any", _color(entry.get("color"))))
 
-    def _annotation(self, entry: JsonEntry, value: dict[str, Any]) -> None:
+    def _annotation(self, entry: JsonEntry, value: dict[str, object]) -> None:
         owner, own = _id(value.get("image_id")), value.get("id")
-        whole = isinstance(owner, int) and abs(owner) < -_NONE
-        if not whole and owner != _NOBODY:
+        if not isinstance(owner, int) or owner < _NOBODY or owner > -_NONE:
             self._odd[entry.number] = owner
+            owner = _NONE
         self._spans.extend((entry.start, entry.end))
-        self._owners.append(owner if whole or owner == _NOBODY else _NONE)
+        self._owners.append(owner)
         self._ids.append(own if isinstance(own, int) and abs(own) < -_NONE else _NONE)
 
     def _finish(self) -> None:
@@ -172,7 +171,7 @@ def _twice(ids: np.ndarray) -> list[tuple[int, int]]:
     return found
 
 
-def _id(given: Any) -> Any:
+def _id(given: object) -> object:
     """An id, as UTF-8 has it; None where it is neither text nor number."""
     if isinstance(given, str):
         try:
@@ -182,8 +181,10 @@ def _id(given: Any) -> Any:
     return given if isinstance(given, int | float) and not isinstance(given, bool) else None
 
 
-def _color(given: Any) -> str:
+def _color(given: object) -> str:
     """A category's colour, as COCO's panoptic files say it; empty where it has none."""
+    if not isinstance(given, list):
+        return ""
     try:
         red, green, blue = (int(part) for part in given)
     except (TypeError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -32,7 +32,7 @@ class JsonEntry(NamedTuple):
     number: int
     start: int
     end: int
-    value: Any
+    value: object
 
 
 def entries(path: Path, chunk: int = _CHUNK) -> Iterator[JsonEntry]:
@@ -47,18 +47,18 @@ def entries(path: Path, chunk: int = _CHUNK) -> Iterator[JsonEntry]:
     yield from _Reader(path, chunk).entries()
 
 
-def load_at(content: bytes) -> Any:
+def load_at(content: bytes) -> object:
     """An entry out of the bytes from its ``start`` to its ``end``."""
     return orjson.loads(content)
 
 
-def members(pairs: Iterable[tuple[str, Any]]) -> Iterator[bytes]:
+def members(pairs: Iterable[tuple[str, object]]) -> Iterator[bytes]:
     """The members of a JSON object, one per line."""
     for number, (name, value) in enumerate(pairs):
         yield (b",\n" if number else b"\n") + orjson.dumps(name) + b": " + orjson.dumps(value)
 
 
-def elements(values: Iterable[Any]) -> Iterator[bytes]:
+def elements(values: Iterable[object]) -> Iterator[bytes]:
     """The entries of a JSON list, one per line."""
     for number, value in enumerate(values):
         yield (b",\n" if number else b"\n") + orjson.dumps(value)
@@ -125,7 +125,7 @@ class _Reader:
             if self.sign() == closing:
                 raise self.error(f"has a comma before {closing!r}")
 
-    def value(self) -> tuple[int, int, Any]:
+    def value(self) -> tuple[int, int, object]:
         self.sign()
         while True:
             try:

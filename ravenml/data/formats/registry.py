@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ravenml.common.hooks import DATA, find_entry_points
 from ravenml.data.formats.base import Format
 from ravenml.data.problems import suggestion
 from ravenml.errors import InputError, RavenError
+
+if TYPE_CHECKING:
+    from importlib_metadata import EntryPoint
 
 
 @cache
@@ -62,5 +65,5 @@ def guess_format(path: Path) -> str:
     raise InputError(f"{path} {said}; name one first: raven data import {{{','.join(names)}}} SRC DST")
 
 
-def _entries() -> dict[str, Any]:
+def _entries() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in find_entry_points(DATA)}

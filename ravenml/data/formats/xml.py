@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
@@ -44,7 +43,7 @@ def elements_of(path: Path, *names: str) -> Iterator[ElementTree.Element]:
         raise _problem(path, error) from None
 
 
-def tag(name: str, attributes: Mapping[str, Any], content: str | None = None) -> str:
+def tag(name: str, attributes: Mapping[str, object], content: str | None = None) -> str:
     """An element; ``content`` is XML already."""
     said = "".join(f" {key}={quoteattr(_legal(str(value)))}" for key, value in attributes.items())
     return f"<{name}{said}/>" if content is None else f"<{name}{said}>{content}</{name}>"
