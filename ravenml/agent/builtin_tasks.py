@@ -24,7 +24,7 @@ from ravenml.config.home import runs_dir
 from ravenml.data.progress import ImageProgress
 from ravenml.errors import InputError
 from ravenml.runs import layout
-from ravenml.runs.events import EventReader
+from ravenml.runs.events import CheckpointEvent, EventReader, MetricsEvent
 from ravenml.sly.paths import TaskPaths, dir_empty, get_directory_size
 from ravenml.sly.reporting import Progress, logger, report_inference_finished, report_metrics_validation
 from ravenml.sly.trainer import TrainCheckpoints
@@ -159,25 +159,25 @@ class _Relay(threading.Thread):
         if self._reader is None:
             self._reader = EventReader(folder / layout.EVENTS)
         for event in self._reader.read_new():
-            kind = str(event.get("event_type")).removeprefix("EventType.")
-            self._epoch = max(self._epoch, event.get("epoch") or 0) if kind == "METRICS" else self._epoch
-            if kind == "CHECKPOINT":
+            if isinstance(event, MetricsEvent):
+                self._epoch = max(self._epoch, event.epoch or 0.0)
+            if isinstance(event, CheckpointEvent):
                 self._checkpoint(folder, event)
-            elif kind in _PASSED_ON:
-                fields = {name: value for name, value in event.items() if name not in _OWN_FIELDS}
-                logger.info(event["message"], extra={**fields, "event_type": f"EventType.{kind}"})
+            elif event.type in _PASSED_ON:
+                fields = {name: value for name, value in event.fields.items() if name not in _OWN_FIELDS}
+                logger.info(event.message, extra={**fields, "event_type": f"EventType.{event.type}"})
 
-    def _checkpoint(self, folder: Path, event: Mapping[str, Any]) -> None:
+    def _checkpoint(self, folder: Path, event: CheckpointEvent) -> None:
         """A folder with ``config.json`` and the weights, in which ``settings.weights`` names them."""
-        weights = [folder / layout.CHECKPOINTS / name for name in event.get("files") or ()]
+        weights = [folder / layout.CHECKPOINTS / name for name in event.files]
         weights = [path for path in weights if not path.name.startswith("state_") and path.exists()]
         if not weights:  # it was replaced by a later one in the meantime
             return
         target = Path(self._checkpoints.get_dir_to_write())
         shutil.copy2(weights[0], target / weights[0].name)
         write_json(target / CONFIG, self._config(folder, weights[0].name))
-        optional = {"epoch": event.get("epoch")}
-        self._checkpoints.saved(bool(event.get("best_now")), get_directory_size(str(target)), optional)
+        optional = {"epoch": event.fields.get("epoch")}
+        self._checkpoints.saved(event.best_now, get_directory_size(str(target)), optional)
 
     def _config(self, folder: Path, weights: str) -> dict[str, Any]:
         settings = read_json(folder / layout.TRAIN_ARGS)["plugin"]

@@ -112,7 +112,7 @@ def _recorded_positions(run: Run) -> dict[str, int]:
     """How far each stream's events are recorded."""
     known: dict[str, int] = {}
     for event in read_events(run.path / layout.EVENTS):
-        at = event.get("at")
+        at = event.fields.get("at")
         if isinstance(at, list) and len(at) == 2 and at[0] in STREAMS and isinstance(at[1], int):
             known[at[0]] = max(known.get(at[0], 0), at[1])
     return known

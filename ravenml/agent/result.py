@@ -13,7 +13,7 @@ from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import to_user_error, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.events import read_events
+from ravenml.runs.events import CheckpointEvent, read_events
 from ravenml.runs.run import Run
 from ravenml.runs.secrets import redact
 from ravenml.store.model_state import pack_folder
@@ -64,10 +64,10 @@ def list_kept_checkpoints(run: Run) -> dict[str, bool]:
     best when it appeared.
     """
     found: dict[str, bool] = {}
-    for event in read_events(run.path / layout.EVENTS):
-        if event.get("event_type") == "EventType.CHECKPOINT" and isinstance(event.get("kept"), str):
-            found.pop(event["kept"], None)
-            found[event["kept"]] = bool(event.get("best_now"))
+    for event in read_events(run.path / layout.EVENTS, "CHECKPOINT"):
+        if isinstance(event, CheckpointEvent) and event.kept is not None:
+            found.pop(event.kept, None)
+            found[event.kept] = event.best_now
     return found
 
 

@@ -22,10 +22,8 @@ from ravenml.config.home import cache_dir
 from ravenml.dashboard import metric_cache as series_cache
 from ravenml.dashboard.metric_column import MetricColumn, Points
 from ravenml.runs import layout
-from ravenml.runs.curves import as_number
-from ravenml.runs.events import EventReader, parse
+from ravenml.runs.events import Event, EventReader, MetricsEvent, ResumedEvent
 
-_AT_ONCE = 8 << 20  # bytes that are read at once; the longest line has 1 MiB
 _REMEMBERED = 1 << 20  # bytes of events above which what was read is worth a file
 _MEMORY_LIMIT = 512 << 20  # bytes of columns that stay in memory, those asked for last
 
@@ -53,9 +51,10 @@ class RunMetrics:
             identity = series_cache.identity(self._reader.path)
             if identity[:1] != self._identity[:1] or self._reader.size() < self._reader.offset:
                 self._start_over(identity)
-            while lines := self._reader.read_lines(_AT_ONCE):
-                if self._take(lines):
-                    self.version += 1
+            changed = False
+            for event in self._reader.read_new("METRICS", "RESUMED"):
+                changed |= self._take(event)
+            self.version += changed
             self._remember()
             return self.version
 
@@ -85,41 +84,21 @@ class RunMetrics:
             series_cache.save(self._reader.path, self._identity, self._columns, self._reader.offset)
             self._remembered = self._reader.offset
 
-    def _take(self, lines: list[bytes]) -> bool:
-        """Take in lines; whether any of them changed the metrics."""
-        changed = False
-        for line in lines:
-            # Most lines of a long training tell of progress; reading those would double the time.
-            if b"EventType.METRICS" in line or b"EventType.RESUMED" in line:
-                event = parse(line)
-                changed |= event is not None and self._take_event(event)
-        return changed
-
-    def _take_event(self, event: JsonObject) -> bool:
-        kind, step, attempt = event.get("event_type"), event.get("step"), event.get("attempt")
-        attempt = attempt if isinstance(attempt, int) else 0
-        if kind == "EventType.RESUMED":
+    def _take(self, event: Event) -> bool:
+        """Take in an event; whether it changed the metrics."""
+        if isinstance(event, ResumedEvent):
             for column in self._columns.values():
-                column.discard_after(step if isinstance(step, int) else 0, attempt)
+                column.discard_after(event.step or 0, event.attempt or 0)
             return True
-        metrics = event.get("metrics")
-        if kind != "EventType.METRICS" or not isinstance(metrics, dict):
+        if not isinstance(event, MetricsEvent) or (moment := event.moment()) is None:
             return False
-        unit = "epoch" if isinstance(event.get("epoch"), int | float) else "step"
-        at = event.get(unit)
-        if not isinstance(at, int | float):
-            return False
-        prefix = event.get("type")
-        for name, value in metrics.items():
-            number = as_number(value)
-            if number is None:
-                continue
-            address = f"{prefix}/{name}"
+        unit, at = moment
+        for address, value in event.numbers():
             if address not in self._columns:
                 self._columns[address] = MetricColumn(unit)
             column = self._columns[address]
             if column.unit == unit:
-                column.append(float(at), number, step if isinstance(step, int) else None, attempt)
+                column.append(at, value, event.step, event.attempt or 0)
         return True
 
 

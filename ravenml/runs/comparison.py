@@ -9,7 +9,8 @@ from typing import Any
 
 from ravenml.common.formatting import format_number
 from ravenml.errors import InputError
-from ravenml.runs.curves import Curve, as_number, curves
+from ravenml.runs.curves import Curve, curves
+from ravenml.runs.events import as_number
 from ravenml.runs.overview import headline
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run_row import flat_settings

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ravenml.runs import layout
-from ravenml.runs.events import effective, read_events
+from ravenml.runs.events import MetricsEvent, effective_metrics
 
 
 @dataclass
@@ -39,29 +38,23 @@ def curves(folder: Path) -> dict[str, Curve]:
     """
     places = sorted((folder / layout.FOLDS).glob("*"))
     if not places:
-        return _curves(effective(list(read_events(folder / layout.EVENTS))))
-    folds = [_curves(effective(list(read_events(place / layout.EVENTS)))) for place in places]
+        return _curves(effective_metrics(folder / layout.EVENTS))
+    folds = [_curves(effective_metrics(place / layout.EVENTS)) for place in places]
     folds = [one for one in folds if one]
     shared = [name for name in (folds[0] if folds else {}) if all(name in one for one in folds)]
     return {name: _mean([one[name] for one in folds]) for name in shared}
 
 
-def _curves(events: Iterable[Mapping[str, Any]]) -> dict[str, Curve]:
+def _curves(events: Iterable[MetricsEvent]) -> dict[str, Curve]:
     found: dict[str, Curve] = {}
     for event in events:
-        metrics = event.get("metrics")
-        if event.get("event_type") != "EventType.METRICS" or not isinstance(metrics, dict):
-            continue
-        unit = "epoch" if isinstance(event.get("epoch"), int | float) else "step"
-        at = event.get(unit)
-        for name, value in metrics.items():
-            number = as_number(value)
-            if number is None or not isinstance(at, int | float):
-                continue
-            curve = found.setdefault(f"{event.get('type')}/{name}", Curve(unit))
-            if curve.unit == unit:
-                curve.x.append(float(at))
-                curve.y.append(number)
+        if (moment := event.moment()) is not None:
+            unit, at = moment
+            for address, value in event.numbers():
+                curve = found.setdefault(address, Curve(unit))
+                if curve.unit == unit:
+                    curve.x.append(at)
+                    curve.y.append(value)
     return found
 
 
@@ -69,12 +62,3 @@ def _mean(several: list[Curve]) -> Curve:
     values = [dict(zip(one.x, one.y, strict=True)) for one in several]
     shared = [x for x in several[0].x if all(x in one for one in values)]
     return Curve(several[0].unit, shared, [sum(one[x] for one in values) / len(values) for x in shared])
-
-
-def as_number(value: Any) -> float | None:
-    """A metric's value as a number, NaN and infinities too; None where it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    if isinstance(value, str) and value not in ("NaN", "Infinity", "-Infinity"):
-        return None
-    return float(value)

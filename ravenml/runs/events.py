@@ -7,21 +7,195 @@ print; ravenML's own writer adds ``v``, ``step``, ``attempt`` and ``seq``.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
-from ravenml.common.formatting import is_timestamp, utc_timestamp
-from ravenml.common.io import to_user_error
+from ravenml.common.formatting import is_timestamp, parse_timestamp, utc_timestamp
+from ravenml.common.io import JsonObject, to_user_error
 
 SCHEMA = 1
 LINE_LIMIT = 1 << 20  # bytes; a longer line is shortened by its writer
+_PIECE = 8 << 20  # bytes of a file that are read at once
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 _OWN_FIELDS = ("event_type", "timestamp", "level", "v", "attempt", "seq")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of an events file.  What ravenML reads of a type stands in a subclass for it.
+
+    Attributes:
+        type: such as ``METRICS``; empty where the line has none.
+        fields: the line as it is written.
+    """
+
+    type: str
+    fields: JsonObject
+
+    @property
+    def message(self) -> str:
+        """What it says to people."""
+        return str(self.fields.get("message"))
+
+    @property
+    def step(self) -> int | None:
+        """The training's step; None where it has none."""
+        step = self.fields.get("step")
+        return step if isinstance(step, int) else None
+
+    @property
+    def epoch(self) -> float | None:
+        """The moment in epochs; None where it has none."""
+        epoch = self.fields.get("epoch")
+        return float(epoch) if isinstance(epoch, int | float) else None
+
+    @property
+    def attempt(self) -> int | None:
+        """The run's attempt that wrote it."""
+        attempt = self.fields.get("attempt")
+        return attempt if isinstance(attempt, int) else None
+
+    @property
+    def seconds(self) -> float | None:
+        """When it was written, in seconds since 1970; None where it does not say."""
+        try:
+            return parse_timestamp(self.fields.get("timestamp"))
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsEvent(Event):
+    """Numbers of one moment.
+
+    Attributes:
+        kind: ``train``, ``val``, or a program's own word.
+        values: by address (``val/miou``), as they are written; NaN and infinities are texts.
+    """
+
+    kind: str
+    values: JsonObject
+
+    def numbers(self) -> Iterator[tuple[str, float]]:
+        """Address and value of every number, NaN and infinities too."""
+        return _numbers(self.values)
+
+    def moment(self) -> tuple[str, float] | None:
+        """``("epoch", 1.5)``, or ``("step", 20)`` where no epoch is given; None without either."""
+        if self.epoch is not None:
+            return "epoch", self.epoch
+        step = self.fields.get("step")
+        return ("step", float(step)) if isinstance(step, int | float) else None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourcesEvent(Event):
+    """What of the machine is in use; ``values`` by name."""
+
+    values: JsonObject
+
+    def numbers(self) -> Iterator[tuple[str, float]]:
+        """Name and value of every number."""
+        return _numbers(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressEvent(Event):
+    """``current`` of ``total`` units of ``subtask`` are done; of an epoch's images, ``images``."""
+
+    subtask: str
+    current: int
+    total: int
+    images: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointEvent(Event):
+    """A checkpoint's files are in place.
+
+    Attributes:
+        files: their names within ``checkpoints/``.
+        best_now: whether it was the best when it was written.
+        kept: the folder within ``checkpoints/`` in which an agent keeps it.
+    """
+
+    files: list[str]
+    best_now: bool
+    kept: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEvent(Event):
+    """A picture has been written; ``file`` is relative to the run's folder."""
+
+    name: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumedEvent(Event):
+    """A further attempt begins, from this step."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndEvent(Event):
+    """The run has ended."""
+
+
+def read_event(fields: JsonObject) -> Event:
+    """An event from its line; one whose own fields are missing is only an :class:`Event`."""
+    type = str(fields.get("event_type", "")).removeprefix("EventType.")
+    match type, fields:
+        case "METRICS", {"metrics": dict(values)}:
+            kind = str(fields.get("type"))
+            return MetricsEvent(type, fields, kind, {f"{kind}/{name}": one for name, one in values.items()})
+        case "PROGRESS", _:
+            current, total, images = (fields.get(name) for name in ("current", "total", "images"))
+            images = images if isinstance(images, int) else None
+            return ProgressEvent(
+                type, fields, str(fields.get("subtask")), _count(current), _count(total), images
+            )
+        case "CHECKPOINT", _:
+            files, kept = fields.get("files"), fields.get("kept")
+            names = [one for one in files if isinstance(one, str)] if isinstance(files, list) else []
+            best = bool(fields.get("best_now"))
+            return CheckpointEvent(type, fields, names, best, kept if isinstance(kept, str) else None)
+        case "IMAGE", {"file": str(file)}:
+            return ImageEvent(type, fields, str(fields.get("name") or Path(file).stem), file)
+        case "RESOURCES", {"resources": dict(values)}:
+            return ResourcesEvent(type, fields, values)
+        case "RESUMED", _:
+            return ResumedEvent(type, fields)
+        case "TASK_FINISHED" | "TASK_STOPPED" | "TASK_CRASHED", _:
+            return EndEvent(type, fields)
+    return Event(type, fields)
+
+
+def as_number(value: object) -> float | None:
+    """A metric's value as a number, NaN and infinities too; None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str) and value not in ("NaN", "Infinity", "-Infinity"):
+        return None
+    return float(value)
+
+
+def _numbers(values: JsonObject) -> Iterator[tuple[str, float]]:
+    for name, value in values.items():
+        number = as_number(value)
+        if number is not None:
+            yield name, number
+
+
+def _count(value: object) -> int:
+    """A whole number whatever stands there: a display must not fail over what a plugin reports."""
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
 class EventWriter:
@@ -40,7 +214,7 @@ class EventWriter:
             os.write(self._file, b"\n")  # the writer before us was killed in mid-line
         self._seq = _last_seq(path) if size else 0
 
-    def write(self, message: str, event_type: str, fields: Mapping[str, Any], level: str = "info") -> None:
+    def write(self, message: str, event_type: str, fields: Mapping[str, object], level: str = "info") -> None:
         """Append one event; it is in the file when this returns.
 
         Raises:
@@ -48,7 +222,7 @@ class EventWriter:
         """
         self._number({"message": message, "event_type": f"EventType.{event_type}", **fields}, level)
 
-    def relay(self, event: Mapping[str, Any]) -> None:
+    def relay(self, event: Mapping[str, object]) -> None:
         """Append an event that another program made: its fields stay, but ``v``, ``attempt`` and ``seq``
         are ours.  Its time and level stay where they can be read.
 
@@ -62,7 +236,7 @@ class EventWriter:
             timestamp if is_timestamp(timestamp) else None,
         )
 
-    def _number(self, fields: Mapping[str, Any], level: str, time: str | None = None) -> None:
+    def _number(self, fields: Mapping[str, object], level: str, time: str | None = None) -> None:
         with self._lock:
             self._seq += 1
             event = {
@@ -95,7 +269,7 @@ class EventWriter:
             self._file = -1
 
 
-def _shorten(event: dict[str, Any]) -> dict[str, Any]:
+def _shorten(event: JsonObject) -> JsonObject:
     """What of an event fits into a line whatever stands in it: its numbers, and its short texts and lists."""
     small = [k for k, v in event.items() if not isinstance(v, str | list | dict) or len(str(v)) < 1024]
     kept = {k: event[k] for k in [k for k in small if len(k) < 100][:64]} | {k: event[k] for k in _OWN_FIELDS}
@@ -104,7 +278,8 @@ def _shorten(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _last_seq(path: Path) -> int:
-    return max((event["seq"] for event in read_events(path) if isinstance(event.get("seq"), int)), default=0)
+    numbers = (event.fields.get("seq") for event in read_events(path))
+    return max((number for number in numbers if isinstance(number, int)), default=0)
 
 
 class EventReader:
@@ -125,20 +300,34 @@ class EventReader:
         except OSError:
             return 0
 
-    def read_new(self) -> list[dict[str, Any]]:
-        """The events whose lines are complete.  A line that is not a JSON object is passed over."""
-        return [event for line in self.read_lines() if (event := parse(line)) is not None]
-
-    def read_lines(self, limit: int = -1) -> list[bytes]:
-        """The complete lines that follow, whatever they hold.
+    def read_new(self, *types: str) -> Iterator[Event]:
+        """The events whose lines are complete.  A line that is not a JSON object is passed over.
 
         Args:
-            limit: look at no more than so many bytes at once; must exceed the longest line.
+            types: only these (``METRICS`` …): most lines of a long training are about progress, and parsing
+                them would double the time of those who need others.
         """
+        marks = [f'"EventType.{type}"'.encode() for type in types]
+        while lines := self._read_lines():
+            for line in lines:
+                if not marks or any(mark in line for mark in marks):
+                    event = parse(line)
+                    if event is not None and (not types or event.type in types):
+                        yield event
+
+    def skip(self) -> None:
+        """Leave out the lines that are there."""
+        while self._read_lines():
+            pass
+
+    def _read_lines(self) -> list[bytes]:
+        """The complete lines that follow, whatever they hold; not all of a large file at once."""
         try:
             with self.path.open("rb") as file:
                 file.seek(self.offset)
-                content = file.read(limit)
+                content = file.read(_PIECE)
+                if len(content) == _PIECE and b"\n" not in content:
+                    content += file.readline()
         except FileNotFoundError:
             return []
         end = content.rfind(b"\n") + 1
@@ -146,44 +335,41 @@ class EventReader:
         return content[:end].splitlines()
 
 
-def parse(line: bytes) -> dict[str, Any] | None:
+def parse(line: bytes) -> Event | None:
     """The event in a line, or None where it holds none."""
     try:
-        event = orjson.loads(line)
+        fields = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    return event if isinstance(event, dict) else None
+    return read_event(fields) if isinstance(fields, dict) else None
 
 
-def read_events(path: Path) -> Iterator[dict[str, Any]]:
-    """Every event of a file in order, a torn last line tolerated."""
-    yield from EventReader(path).read_new()
+def read_events(path: Path, *types: str) -> Iterator[Event]:
+    """Every event of a file in order, or those of these types; a torn last line is tolerated."""
+    return EventReader(path).read_new(*types)
 
 
-def effective(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def effective(events: Iterable[Event]) -> list[Event]:
     """Drop what a resumed run has overtaken: events of earlier attempts beyond the step it resumed from."""
-    kept: list[dict[str, Any]] = []
+    kept: list[Event] = []
     for event in events:
-        if event.get("event_type") == "EventType.RESUMED":
-            step, attempt = event.get("step", 0), event.get("attempt")
-            kept = [
-                e
-                for e in kept
-                if not isinstance(e.get("step"), int) or e["step"] <= step or e.get("attempt") == attempt
-            ]
+        if isinstance(event, ResumedEvent):
+            last = event.step or 0
+            kept = [one for one in kept if (one.step or 0) <= last or one.attempt == event.attempt]
         kept.append(event)
     return kept
 
 
-def newest_metrics(path: Path) -> dict[str, Any]:
-    """The newest value of each metric in an events file, by its address (``val/miou``)."""
-    return metrics_of(effective(list(read_events(path))))
+def effective_metrics(path: Path) -> list[MetricsEvent]:
+    """The metrics in an events file that count."""
+    events = effective(read_events(path, "METRICS", "RESUMED"))
+    return [event for event in events if isinstance(event, MetricsEvent)]
 
 
-def metrics_of(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def newest_metrics(events: Iterable[Event]) -> JsonObject:
     """The last value of each metric in these events, by its address (``val/miou``)."""
-    newest: dict[str, Any] = {}
+    newest: JsonObject = {}
     for event in events:
-        if event.get("event_type") == "EventType.METRICS" and isinstance(event.get("metrics"), dict):
-            newest |= {f"{event.get('type')}/{name}": value for name, value in event["metrics"].items()}
+        if isinstance(event, MetricsEvent):
+            newest |= event.values
     return newest

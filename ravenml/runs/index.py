@@ -20,7 +20,7 @@ from ravenml.common.io import write_cache
 from ravenml.config.home import cache_dir, runs_dir
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.events import EventReader, metrics_of, newest_metrics
+from ravenml.runs.events import EventReader, ResumedEvent, effective_metrics, newest_metrics
 from ravenml.runs.notes import read_notes
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run_row import run_row
@@ -122,13 +122,14 @@ def _follow(folder: Path, entry: dict[str, Any]) -> bool:
     reader = EventReader(folder / layout.EVENTS, int(entry.get("read", 0)))
     if reader.size() < reader.offset:
         reader.offset, entry["reported"] = 0, {}
-    new = reader.read_new()
-    if not new:
+    before = reader.offset
+    new = list(reader.read_new("METRICS", "RESUMED"))
+    if reader.offset == before:
         return False
-    if any(event.get("event_type") == "EventType.RESUMED" for event in new):
-        entry["reported"] = newest_metrics(folder / layout.EVENTS)
+    if any(isinstance(event, ResumedEvent) for event in new):
+        entry["reported"] = newest_metrics(effective_metrics(folder / layout.EVENTS))
     else:
-        entry["reported"] = entry.get("reported", {}) | metrics_of(new)
+        entry["reported"] = entry.get("reported", {}) | newest_metrics(new)
     entry["read"] = reader.offset
     return True
 

@@ -9,7 +9,7 @@ from typing import Any
 from ravenml.common.formatting import local_time
 from ravenml.common.io import read_json
 from ravenml.runs import layout
-from ravenml.runs.events import newest_metrics
+from ravenml.runs.events import effective_metrics, newest_metrics
 from ravenml.runs.filters import lookup
 from ravenml.runs.index import list_rows
 from ravenml.runs.notes import read_notes
@@ -108,7 +108,7 @@ def details(folder: Path, width: int | None = None) -> list[str]:
         ("Resume with", resume),
     ]
     lines = [f"{name + ':':12s} {value}" for name, value in facts if value]
-    metrics = result.get("metrics") or newest_metrics(folder / layout.EVENTS)
+    metrics = result.get("metrics") or newest_metrics(effective_metrics(folder / layout.EVENTS))
     if (folder / layout.SUMMARY).exists():
         lines += ["", *fold_table(read_json(folder / layout.SUMMARY), width)]
     elif metrics:

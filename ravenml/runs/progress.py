@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ravenml.common.formatting import parse_timestamp
-from ravenml.runs.events import EventReader
+from ravenml.runs.events import EndEvent, Event, EventReader, MetricsEvent, ProgressEvent, ResumedEvent
 from ravenml.runs.layout import EVENTS
 
 
@@ -50,31 +48,31 @@ class RunProgress:
     def __post_init__(self) -> None:
         self._reader = EventReader(self.folder / EVENTS)
         if not self.from_start and (self.folder / EVENTS).exists():
-            self._reader.read_new()  # what earlier attempts said is history, not progress
+            self._reader.skip()  # what earlier attempts said is history, not progress
 
-    def read(self) -> Iterator[dict[str, Any]]:
+    def read(self) -> Iterator[Event]:
         """Take in what is new, one event after the other; each is yielded once it counts."""
         for event in self._reader.read_new():
             self._take(event)
             yield event
 
-    def _take(self, event: dict[str, Any]) -> None:
-        kind = str(event.get("event_type", "")).removeprefix("EventType.")
-        if kind == "PROGRESS":
-            progress = self.subtasks.setdefault(str(event.get("subtask")), Progress())
-            progress.current, progress.total = _count(event.get("current")), _count(event.get("total"))
-            self.newest = str(event.get("subtask"))
-            if event.get("subtask") == "Epoch" and self._first_epoch is None:
-                self._first_epoch = float(progress.current)
-            if isinstance(event.get("images"), int):
-                self._rate(event["images"], parse_timestamp(event.get("timestamp")))
-        elif kind == "METRICS" and isinstance(event.get("metrics"), dict):
-            self.metrics |= {f"{event.get('type')}/{name}": value for name, value in event["metrics"].items()}
-        elif kind == "RESUMED":
-            self.resumed_at = float(_count(event.get("epoch")))
-            self._first_epoch = None  # what earlier attempts did says nothing about this one's speed
-        elif kind in ("TASK_FINISHED", "TASK_STOPPED", "TASK_CRASHED"):
-            self.ended = True
+    def _take(self, event: Event) -> None:
+        match event:
+            case ProgressEvent(subtask=subtask):
+                progress = self.subtasks.setdefault(subtask, Progress())
+                progress.current, progress.total = event.current, event.total
+                self.newest = subtask
+                if subtask == "Epoch" and self._first_epoch is None:
+                    self._first_epoch = float(progress.current)
+                if event.images is not None and event.seconds is not None:
+                    self._rate(event.images, event.seconds)
+            case MetricsEvent():
+                self.metrics |= event.values
+            case ResumedEvent():
+                self.resumed_at = event.epoch or 0.0
+                self._first_epoch = None  # what earlier attempts did says nothing about this one's speed
+            case EndEvent():
+                self.ended = True
 
     def _rate(self, images: int, now: float) -> None:
         """Smooth the images per second over what has passed since the last count of the same epoch.
@@ -130,11 +128,6 @@ class Series:
         share = sum(1.0 if run.ended else run.done() or 0.0 for run in runs) / self.count
         elapsed = time.monotonic() - self.began
         return elapsed * max(0.0, 1 - share) / share if share > 0.002 else None
-
-
-def _count(value: object) -> int:
-    """A whole number whatever stands there: a display must not fail over what a plugin reports."""
-    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
 def main_metrics(metrics: dict[str, Any], limit: int = 6) -> dict[str, Any]:

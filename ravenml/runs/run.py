@@ -15,7 +15,7 @@ from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import to_jsonable, to_user_error, write_bytes, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.events import EventWriter, newest_metrics, read_events
+from ravenml.runs.events import EventWriter, effective_metrics, newest_metrics, read_events
 from ravenml.runs.lock import RunLock
 from ravenml.runs.output_parser import StepNumbering
 from ravenml.runs.record import SCHEMA, read_record
@@ -249,8 +249,8 @@ class Run:
         pictures without a ``step`` are given one.
         """
         if self._steps is None:
-            now = [e for e in read_events(self.path / layout.EVENTS) if e.get("attempt") == self.attempt]
-            self._steps = StepNumbering(now)
+            events = read_events(self.path / layout.EVENTS)
+            self._steps = StepNumbering(e.fields for e in events if e.attempt == self.attempt)
         event = self._steps.number_event(event)
         if "step" in event:
             self._announce_restart()
@@ -304,7 +304,7 @@ class Run:
 
     def last_metrics(self) -> dict[str, Any]:
         """The newest value of each metric that was reported, by its address (``val/miou``)."""
-        return newest_metrics(self.path / layout.EVENTS)
+        return newest_metrics(effective_metrics(self.path / layout.EVENTS))
 
     def finish(self, status: str, **result: Any) -> None:
         """Write how the run ended and let its lock go; only the first call counts.

@@ -10,7 +10,7 @@ from ravenml.common.io import read_json, write_json
 from ravenml.config.config import load_config
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
-from ravenml.runs.events import effective, read_events
+from ravenml.runs.events import CheckpointEvent, effective, read_events
 from ravenml.runs.lock import RunLock
 from ravenml.runs.record import read_record
 from ravenml.store.base import Store
@@ -129,12 +129,9 @@ def _unwanted_checkpoints(folder: Path, checkpoints: str) -> set[Path]:
 
 def _best_checkpoint(place: Path) -> set[Path]:
     """The files of the best checkpoint; where none was called so, of the last."""
-    said = [
-        event
-        for event in effective(list(read_events(place.parent / layout.EVENTS)))
-        if event.get("event_type") == "EventType.CHECKPOINT"
-    ]
-    best = [event for event in said if event.get("best_now")] or said
-    named = {place / name for name in best[-1].get("files", ())} if best else set()
+    events = effective(read_events(place.parent / layout.EVENTS, "CHECKPOINT", "RESUMED"))
+    written = [event for event in events if isinstance(event, CheckpointEvent)]
+    best = [event for event in written if event.best_now] or written
+    named = {place / name for name in best[-1].files} if best else set()
     found = {path for path in named if path.is_file()}
     return found or set(place.glob("*best*"))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any, TextIO
+from typing import TextIO
 
 from ravenml.common.formatting import format_duration, format_number
+from ravenml.runs.events import EndEvent, Event, MetricsEvent, ProgressEvent, ResumedEvent
 from ravenml.runs.progress import RunProgress, Series, main_metrics
 
 _BAR = 24  # columns
 STEPS = 5.0  # seconds between two lines about the training of a program that does not count epochs
-_PRINTED = ("EventType.TEXT", "EventType.RESUMED")
-_ENDED = ("EventType.TASK_FINISHED", "EventType.TASK_STOPPED", "EventType.TASK_CRASHED")
 
 
 class PlainView:
@@ -37,20 +36,20 @@ class PlainView:
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
-    def event(self, run: RunProgress, event: dict[str, Any], runs: list[RunProgress]) -> None:
+    def event(self, run: RunProgress, event: Event, runs: list[RunProgress]) -> None:
         """Print what an event says, if it is the end of an epoch or a text."""
-        if event.get("event_type") == "EventType.PROGRESS" and event.get("subtask") == "Epoch":
+        if isinstance(event, ProgressEvent) and event.subtask == "Epoch":
             epoch = run.subtasks["Epoch"].current
             if epoch > self._epochs.get(run.label, int(run.resumed_at or 0)):
                 self._epochs[run.label] = epoch
                 self.line("  ".join(filter(None, [epoch_line(run), series_line(self.series, runs)])))
-        elif event.get("event_type") == "EventType.METRICS" and "Epoch" not in run.subtasks:
+        elif isinstance(event, MetricsEvent) and "Epoch" not in run.subtasks:
             # A program that does not count epochs says what it measures; at every step would be too often.
             now = time.monotonic()
-            if event.get("type") != "train" or now - self._measured.get(run.label, -STEPS) >= STEPS:
+            if event.kind != "train" or now - self._measured.get(run.label, -STEPS) >= STEPS:
                 self._measured[run.label] = now
                 self.line(epoch_line(run))
-        elif event.get("event_type") in _PRINTED:
+        elif event.type in ("TEXT", "RESUMED"):
             self.line(event_line(run, event))
 
 
@@ -85,11 +84,11 @@ class LiveView:
 
         self._console.print(Text(text))
 
-    def event(self, run: RunProgress, event: dict[str, Any], runs: list[RunProgress]) -> None:
+    def event(self, run: RunProgress, event: Event, runs: list[RunProgress]) -> None:
         """Print what stays: texts, and how a run stood at its end."""
-        if event.get("event_type") in _PRINTED:
+        if event.type in ("TEXT", "RESUMED"):
             self.line(event_line(run, event))
-        elif event.get("event_type") in _ENDED:
+        elif isinstance(event, EndEvent):
             self.last_line(run)
 
     def last_line(self, run: RunProgress) -> None:
@@ -162,11 +161,11 @@ def series_line(series: Series | None, runs: list[RunProgress]) -> str:
     )
 
 
-def event_line(run: RunProgress, event: dict[str, Any]) -> str:
+def event_line(run: RunProgress, event: Event) -> str:
     """What an event says in words on one line, with the run's label."""
-    message = str(event.get("message"))
-    if event.get("event_type") == "EventType.RESUMED":
-        message = f"goes on from epoch {event.get('epoch')}, step {event.get('step')}"
+    message = event.message
+    if isinstance(event, ResumedEvent):
+        message = f"resumes from epoch {event.fields.get('epoch')}, step {event.fields.get('step')}"
     return " ".join(filter(None, [run.label, message]))
 
 

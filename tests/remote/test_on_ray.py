@@ -11,7 +11,7 @@ import pytest
 from as_user import wait_for
 from on_ray import OnRay, kill_ray, parent_of
 
-from ravenml.runs.events import effective
+from ravenml.runs.events import MetricsEvent, effective, read_event
 
 pytestmark = pytest.mark.timeout(400)
 TRAIN = ("train", "--remote", "local", "--dataset", "../project", "learner", "train")
@@ -19,8 +19,8 @@ TRAIN = ("train", "--remote", "local", "--dataset", "../project", "learner", "tr
 
 def told(cluster: OnRay, run_id: str) -> list[object]:
     """What a reader sees of a run: its metrics by step, whatever was overtaken."""
-    kept = effective(cluster.events(run_id))
-    return [(e["type"], e["step"], e["metrics"]) for e in kept if e["event_type"] == "EventType.METRICS"]
+    kept = effective(map(read_event, cluster.events(run_id)))
+    return [(e.kind, e.step, e.fields["metrics"]) for e in kept if isinstance(e, MetricsEvent)]
 
 
 def test_a_third_partys_script_runs_there_untouched(cluster: OnRay) -> None:

@@ -15,9 +15,17 @@ from ravenml.common.io import to_jsonable
 from ravenml.errors import RavenError
 from ravenml.runs.events import (
     LINE_LIMIT,
+    CheckpointEvent,
+    Event,
     EventReader,
     EventWriter,
+    ImageEvent,
+    MetricsEvent,
+    ProgressEvent,
+    ResourcesEvent,
     effective,
+    parse,
+    read_event,
     read_events,
     utc_timestamp,
 )
@@ -38,7 +46,7 @@ def test_an_event_carries_schema_attempt_sequence_and_time(tmp_path: Path) -> No
     writer = EventWriter(tmp_path / "events.jsonl", attempt=3)
     for _ in range(2):
         writer.write("metrics", "METRICS", {"type": "val", "metrics": {"miou": 0.5}})
-    first, second = read_events(tmp_path / "events.jsonl")
+    first, second = (event.fields for event in read_events(tmp_path / "events.jsonl"))
     assert (first["v"], first["attempt"], first["seq"], second["seq"]) == (1, 3, 1, 2)
     assert first["event_type"] == "EventType.METRICS" and first["level"] == "info"
 
@@ -54,19 +62,19 @@ def test_the_next_writer_ends_a_torn_line_and_counts_on(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.write(b'{"message": "torn off he')
     EventWriter(path, attempt=2).write("two", "TEXT", {})
-    assert [(event["message"], event["seq"]) for event in read_events(path)] == [("one", 1), ("two", 2)]
+    assert [(event.message, event.fields["seq"]) for event in read_events(path)] == [("one", 1), ("two", 2)]
 
 
 def test_a_reader_takes_a_line_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     reader = EventReader(path)
-    assert reader.read_new() == []
+    assert list(reader.read_new()) == []
     path.write_bytes(b'{"message": "a"}\n{"mess')
-    assert [event["message"] for event in reader.read_new()] == ["a"]
+    assert [event.message for event in reader.read_new()] == ["a"]
     with path.open("ab") as file:
         file.write(b'age": "b"}\nno json\n[1]\n')
-    assert [event["message"] for event in reader.read_new()] == ["b"]
-    assert reader.read_new() == []
+    assert [event.message for event in reader.read_new()] == ["b"]
+    assert list(reader.read_new()) == []
 
 
 def test_a_line_is_at_most_a_mebibyte(tmp_path: Path) -> None:
@@ -74,7 +82,7 @@ def test_a_line_is_at_most_a_mebibyte(tmp_path: Path) -> None:
     EventWriter(path).write("x" * (2 * LINE_LIMIT), "TEXT", {"more": "y" * LINE_LIMIT})
     assert len(path.read_bytes()) <= LINE_LIMIT
     (event,) = read_events(path)
-    assert "shortened" in event["message"]
+    assert "shortened" in event.message
 
 
 def test_threads_may_share_a_writer(tmp_path: Path) -> None:
@@ -86,7 +94,9 @@ def test_threads_may_share_a_writer(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(event["seq"] for event in read_events(tmp_path / "events.jsonl")) == list(range(1, 1601))
+    assert sorted(event.fields["seq"] for event in read_events(tmp_path / "events.jsonl")) == list(
+        range(1, 1601)
+    )
 
 
 def test_later_steps_of_an_attempt_that_was_overtaken_no_longer_count() -> None:
@@ -100,8 +110,45 @@ def test_later_steps_of_an_attempt_that_was_overtaken_no_longer_count() -> None:
         {"event_type": "EventType.RESUMED", "step": 2},
         metrics(3, 2),
     ]
-    counted = [(event["step"], event["attempt"]) for event in effective(events) if "attempt" in event]
+    kept = effective(map(read_event, events))
+    counted = [(event.step, event.attempt) for event in kept if event.attempt is not None]
     assert counted == [(1, 1), (2, 1), (3, 2)]
+
+
+def test_each_type_is_read_into_its_own_class_whatever_a_line_lacks() -> None:
+    lines = [
+        b'{"event_type": "EventType.METRICS", "type": "val", "epoch": 2,'
+        b'"metrics": {"a": 1, "b": "NaN", "c": "x"}}',
+        b'{"event_type": "EventType.METRICS", "type": "val", "metrics": "no numbers", "timestamp": 7}',
+        b'{"event_type": "EventType.PROGRESS", "subtask": "Epoch", "current": 1, "total": "many"}',
+        b'{"event_type": "EventType.CHECKPOINT", "id": 3, "files": ["a.pth", 4]}',
+        b'{"event_type": "EventType.IMAGE", "file": "previews/val/a.png", "step": 4}',
+        b'{"event_type": "EventType.RESOURCES", "resources": {"cpu_percent": 12.5}}',
+        b'{"event_type": "EventType.SOMETHING_NEWER", "step": true}',
+        b'{"message": "no type"}',
+    ]
+    metrics, broken, progress, checkpoint, image, resources, newer, untyped = map(parse, lines)
+    assert isinstance(metrics, MetricsEvent) and metrics.moment() == ("epoch", 2.0)
+    assert metrics.values == {"val/a": 1, "val/b": "NaN", "val/c": "x"}
+    assert str(dict(metrics.numbers())) == "{'val/a': 1.0, 'val/b': nan}"
+    assert type(broken) is Event and broken.type == "METRICS" and broken.seconds is None
+    assert isinstance(progress, ProgressEvent) and (progress.current, progress.total) == (1, 0)
+    assert (
+        isinstance(checkpoint, CheckpointEvent) and checkpoint.files == ["a.pth"] and not checkpoint.best_now
+    )
+    assert isinstance(image, ImageEvent) and (image.name, image.step, image.epoch) == ("a", 4, None)
+    assert isinstance(resources, ResourcesEvent) and dict(resources.numbers()) == {"cpu_percent": 12.5}
+    assert type(newer) is Event and newer.type == "SOMETHING_NEWER"
+    assert untyped == Event("", {"message": "no type"})
+
+
+def test_a_reader_of_some_types_passes_over_the_others(tmp_path: Path) -> None:
+    writer = EventWriter(tmp_path / "events.jsonl")
+    writer.write("EventType.METRICS", "TEXT", {})
+    writer.write("metrics", "METRICS", {"type": "val", "metrics": {}})
+    reader = EventReader(tmp_path / "events.jsonl")
+    assert [event.type for event in reader.read_new("METRICS", "RESUMED")] == ["METRICS"]
+    assert reader.offset == reader.size()
 
 
 def test_a_folder_that_is_gone_gets_a_sentence(tmp_path: Path) -> None:

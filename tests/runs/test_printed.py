@@ -134,7 +134,7 @@ def test_a_recorded_event_keeps_its_fields_and_gets_ours(tmp_path: Path) -> None
     run = begun(tmp_path)
     told = {"event_type": "EventType.OF_THEIR_OWN", "colour": "red", "v": 9, "seq": 99, "attempt": "x"}
     run.relay(told | {"timestamp": "2019-03-26T11:14:04.577Z", "level": "debug"})
-    event = list(read_events(run.path / "events.jsonl"))[-1]
+    event = list(read_events(run.path / "events.jsonl"))[-1].fields
     assert (event["v"], event["seq"], event["attempt"], event["colour"]) == (1, 2, 1, "red")
     assert (event["timestamp"], event["level"]) == ("2019-03-26T11:14:04.577Z", "debug")
 
@@ -143,7 +143,7 @@ def test_a_recorded_event_keeps_its_fields_and_gets_ours(tmp_path: Path) -> None
 def test_a_time_that_nobody_can_read_is_replaced(tmp_path: Path, time: object) -> None:
     run = begun(tmp_path)
     run.relay(METRICS | {"timestamp": time, "level": 3, "message": 5})
-    event = list(read_events(run.path / "events.jsonl"))[-1]
+    event = list(read_events(run.path / "events.jsonl"))[-1].fields
     assert event["timestamp"].startswith("20") and event["timestamp"].endswith("Z")
     assert (event["level"], event["message"]) == ("info", "5")
 
@@ -154,11 +154,11 @@ def test_training_validation_and_checkpoint_of_one_moment_share_a_step(tmp_path:
         run.relay(METRICS | {"type": "train", "epoch": epoch})
         run.relay(METRICS | {"epoch": epoch})
         run.relay({"event_type": "EventType.CHECKPOINT", "id": 0})
-    steps = [event["step"] for event in read_events(run.path / "events.jsonl") if "step" in event]
+    steps = [event.step for event in read_events(run.path / "events.jsonl") if event.step is not None]
     assert steps == [1, 1, 1, 2, 2, 2, 3, 3, 3]
     run.relay(METRICS | {"epoch": 9, "step": 700})
     run.relay({"event_type": "EventType.CHECKPOINT", "id": 1})
-    steps = [event["step"] for event in read_events(run.path / "events.jsonl") if "step" in event]
+    steps = [event.step for event in read_events(run.path / "events.jsonl") if event.step is not None]
     assert steps[-2:] == [700, 700]
 
 
@@ -169,6 +169,6 @@ def test_a_huge_event_is_recorded_without_its_long_fields(noise: bytes) -> None:
         text = noise.decode("latin-1")
         run.relay(METRICS | {"more": text + "y" * (10 << 20), "message": text * 40_000, text: "\x01" * 900})
         lines = (run.path / "events.jsonl").read_bytes().splitlines(keepends=True)
-        event = list(read_events(run.path / "events.jsonl"))[-1]
+        event = list(read_events(run.path / "events.jsonl"))[-1].fields
     assert max(map(len, lines)) <= LINE_LIMIT
     assert event["epoch"] == 1.0 and "shortened" in event["message"]

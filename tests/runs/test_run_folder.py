@@ -91,7 +91,7 @@ def test_a_picture_is_kept_as_it_is_and_announced(home: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 255, (8, 9, 3), dtype=np.uint8)
     path = run.image("val/one", picture, epoch=1)
     assert (cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) == picture).all()
-    event = list(read_events(run.path / "events.jsonl"))[-1]
+    event = list(read_events(run.path / "events.jsonl"))[-1].fields
     assert event["file"] == "previews/val/one.png" and event["epoch"] == 1
     with pytest.raises(RavenError, match="leaves the run's folder"):
         run.image("../../stolen", picture)
@@ -103,7 +103,7 @@ def test_a_plugin_that_starts_over_is_recorded_as_resumed_from_step_0(home: Path
     run.finish("interrupted")
     again = Run.begin(run.path, run.id, {})
     again.metrics("val", 1, {"miou": 0.2}, step=5)
-    kinds = [event["event_type"] for event in read_events(run.path / "events.jsonl")]
+    kinds = [event.fields["event_type"] for event in read_events(run.path / "events.jsonl")]
     assert kinds[-2:] == ["EventType.RESUMED", "EventType.METRICS"]
     assert again.last_metrics() == {"val/miou": 0.2}
 

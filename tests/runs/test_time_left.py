@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from ravenml.runs.display import Display
+from ravenml.runs.events import read_event
 from ravenml.runs.progress import RunProgress, Series
 from ravenml.runs.run import Run
 
@@ -16,7 +17,8 @@ def test_the_whole_counts_the_folds_that_have_not_begun(tmp_path: Path) -> None:
     now = time.monotonic()
     ended, half = RunProgress("fold 0", tmp_path), RunProgress("fold 1", tmp_path)
     ended.ended = True
-    half._take({"event_type": "EventType.PROGRESS", "subtask": "Epoch", "current": 1, "total": 2})
+    event = {"event_type": "EventType.PROGRESS", "subtask": "Epoch", "current": 1, "total": 2}
+    half._take(read_event(event))
     whole = Series("all folds", 5, began=now - 30)
     assert whole.seconds_left([]) is None
     left = whole.seconds_left([ended, half])  # 1.5 of 5 folds took 30 s

@@ -26,7 +26,7 @@ def record(run: Path) -> dict[str, Any]:
 
 def events(run: Path, kind: str | None = None) -> list[dict[str, Any]]:
     """A run's events, or those of one type."""
-    found = list(read_events(run / "events.jsonl"))
+    found = [event.fields for event in read_events(run / "events.jsonl")]
     return [event for event in found if kind is None or event["event_type"] == f"EventType.{kind}"]
 
 

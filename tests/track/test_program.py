@@ -27,7 +27,7 @@ def record(folder: Path) -> dict[str, Any]:
 
 
 def events(folder: Path, kind: str) -> list[dict[str, Any]]:
-    return [e for e in read_events(folder / "events.jsonl") if e.get("event_type") == f"EventType.{kind}"]
+    return [event.fields for event in read_events(folder / "events.jsonl", kind)]
 
 
 def run_python(raven: Raven, source: str, *options: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -34,7 +34,7 @@ def test_a_training_ends_with_its_model_metadata_split_settings_and_events(
     assert record["plugin_version"] == "1.2" and record["dataset"]["images"] == 12
     assert {"python", "packages", "machine", "code"} <= record["provenance"].keys()
     assert record["provenance"]["packages"]["numpy"]
-    kinds = [event["event_type"].removeprefix("EventType.") for event in read_events(run / "events.jsonl")]
+    kinds = [event.type for event in read_events(run / "events.jsonl")]
     assert kinds[0] == "TASK_STARTED" and kinds[-1] == "TASK_FINISHED" and kinds.count("METRICS") == 4
     assert "training on 9 images" in (run / "console.log").read_text()
     stored = json.loads(Path(record["result"]["stored"]).read_text())
@@ -113,10 +113,8 @@ def test_a_killed_run_is_lost_and_can_be_resumed(raven: Raven, learner: Path, pr
     process.communicate(timeout=PATIENCE)
     assert status(run, read_record(run)) == "lost"
     raven.ok("train", "learner", "train", "--resume", run.name, "--seconds", "0")
-    resumed = [
-        event for event in read_events(run / "events.jsonl") if event["event_type"] == "EventType.RESUMED"
-    ]
-    assert len(resumed) == 1 and resumed[0]["step"] >= 1 and resumed[0]["attempt"] == 2
+    (resumed,) = read_events(run / "events.jsonl", "RESUMED")
+    assert resumed.step is not None and resumed.step >= 1 and resumed.attempt == 2
 
 
 def test_a_request_in_control_json_stops_a_polite_plugin(raven: Raven, learner: Path, project: Path) -> None:

@@ -57,8 +57,7 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 
 
 def events(folder: Path, kind: str) -> list[dict[str, Any]]:
-    wanted = f"EventType.{kind}"
-    return [e for e in effective(list(read_events(folder / "events.jsonl"))) if e.get("event_type") == wanted]
+    return [event.fields for event in effective(read_events(folder / "events.jsonl")) if event.type == kind]
 
 
 def told(folder: Path) -> list[tuple[str, int, dict[str, Any]]]:

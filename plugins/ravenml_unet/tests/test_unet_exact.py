@@ -31,7 +31,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def told(folder: Path) -> list[tuple[str, int, dict[str, Any]]]:
     """What a reader of the events sees of training and validation, whatever was overtaken."""
-    events = effective(list(read_events(folder / "events.jsonl")))
+    events = [event.fields for event in effective(read_events(folder / "events.jsonl"))]
     metrics = [e for e in events if e.get("event_type") == "EventType.METRICS"]
     return sorted(((e["type"], e["step"], e["metrics"]) for e in metrics), key=lambda one: one[:2])
 

@@ -54,7 +54,11 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def events(folder: Path, kind: str) -> list[dict[str, Any]]:
     wanted = f"EventType.{kind}"
-    return [event for event in read_events(folder / "events.jsonl") if event.get("event_type") == wanted]
+    return [
+        event.fields
+        for event in read_events(folder / "events.jsonl")
+        if event.fields.get("event_type") == wanted
+    ]
 
 
 def validations(folder: Path) -> list[tuple[float, dict[str, Any]]]:

@@ -16,7 +16,7 @@ from ravenml.dashboard.widgets.controls import count_text, link, table
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.comparison import Comparison, compare
-from ravenml.runs.curves import as_number
+from ravenml.runs.events import as_number
 from ravenml.runs.record import UNDER_WAY, read_record, status
 from ravenml.runs.tables import select_metrics
 

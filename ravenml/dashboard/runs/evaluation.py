@@ -15,7 +15,7 @@ from ravenml.dashboard.runs.state import State
 from ravenml.dashboard.widgets.controls import table
 from ravenml.dashboard.widgets.previews import EVALUATION, PICTURES
 from ravenml.runs import layout
-from ravenml.runs.curves import as_number
+from ravenml.runs.events import as_number
 
 _SIZES = {"original_size": "at the original image size", "model_size": "at the network's input size"}
 _LEGIBLE = 30  # classes of a confusion matrix that can be read

@@ -12,7 +12,7 @@ from ravenml.common.io import JsonObject
 from ravenml.dashboard.drawing import COLOURS
 from ravenml.dashboard.runs.state import State
 from ravenml.dashboard.widgets.controls import link, table
-from ravenml.runs.curves import as_number
+from ravenml.runs.events import as_number
 from ravenml.runs.tables import select_metrics
 
 _BOXES = 16  # metrics that are drawn

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ravenml.errors import InputError
-from ravenml.runs.curves import as_number
+from ravenml.runs.events import as_number
 from ravenml.runs.filters import Row, filter_runs, lookup, parse_where
 from ravenml.runs.overview import headline
 

@@ -12,6 +12,7 @@ from ravenml.common.formatting import format_duration, format_number, parse_time
 from ravenml.common.io import read_json
 from ravenml.dashboard.run_files import fold_folders
 from ravenml.runs import layout
+from ravenml.runs.events import ImageEvent
 from ravenml.runs.progress import RunProgress, main_metrics
 from ravenml.runs.views import current_subtask
 
@@ -36,9 +37,10 @@ class ProgressBars:
                 label = f"fold {place.name}" if place != self.folder else ""
                 self._runs[place] = RunProgress(label, place, from_start=True, began=_began(place))
             for event in self._runs[place].read():
-                file, epoch = event.get("file"), event.get("epoch", event.get("step"))
-                if event.get("event_type") == "EventType.IMAGE" and isinstance(epoch, int | float):
-                    self.epochs[place / str(file)] = epoch
+                if isinstance(event, ImageEvent):
+                    moment = event.epoch if event.epoch is not None else event.step
+                    if moment is not None:
+                        self.epochs[place / event.file] = moment
 
     def build(self) -> None:
         """Make room on the page."""

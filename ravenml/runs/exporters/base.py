@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ravenml.common.formatting import parse_timestamp
+from ravenml.common.io import JsonObject
 from ravenml.renamed import former_names
+from ravenml.runs.events import Event, ImageEvent, MetricsEvent, ResourcesEvent, read_event
 
 __getattr__ = former_names(__name__, {"Reader": "Exporter"})
 
@@ -38,12 +39,10 @@ class Exporter:
     resumable = True
     alone = False
 
-    def __init__(
-        self, folder: Path, record: Mapping[str, Any], config: Config, state: dict[str, Any]
-    ) -> None:
+    def __init__(self, folder: Path, record: Mapping[str, Any], config: Config, state: JsonObject) -> None:
         self.folder, self.record, self.config, self.state = folder, record, config, state
 
-    def take(self, events: Sequence[Mapping[str, Any]]) -> None:
+    def take(self, events: Sequence[JsonObject]) -> None:
         """Bring these events there; they are when this returns.
 
         Whatever is raised is tried again later: after :class:`Unreached` with the same events, and else from
@@ -66,56 +65,38 @@ class Exporter:
         return ""
 
 
-def kind_of(event: Mapping[str, Any]) -> str:
-    """An event's type, such as ``METRICS``."""
-    return str(event.get("event_type", "")).removeprefix("EventType.")
-
-
-def seconds_of(event: Mapping[str, Any]) -> float:
+def seconds_of(event: JsonObject) -> float:
     """When an event was written, in seconds since 1970."""
-    try:
-        return parse_timestamp(event.get("timestamp"))
-    except ValueError:
-        return 0.0
+    return Event("", event).seconds or 0.0
 
 
-def step_of(event: Mapping[str, Any]) -> int:
+def step_of(event: Event | JsonObject) -> int:
     """An event's step; a plugin that counts none has epochs, in thousandths."""
-    step, epoch = event.get("step"), event.get("epoch")
-    if isinstance(step, int):
-        return step
-    return round(epoch * 1000) if isinstance(epoch, int | float) else 0
+    event = event if isinstance(event, Event) else Event("", event)
+    return event.step if event.step is not None else round((event.epoch or 0.0) * 1000)
 
 
-def scalars(event: Mapping[str, Any], created: float) -> Iterator[tuple[str, float, int]]:
+def scalars(event: Event | JsonObject, created: float) -> Iterator[tuple[str, float, int]]:
     """Address, value and step of every number in an event.
 
     Args:
+        event: as ``take`` is given it.
         created: when the run began; the step of what is in use of the machine is the seconds since then.
     """
-    if kind_of(event) == "METRICS" and isinstance(event.get("metrics"), dict):
-        for name, value in event["metrics"].items():
-            number = _number(value)
-            if number is not None:
-                yield f"{event.get('type')}/{name}", number, step_of(event)
-    elif kind_of(event) == "RESOURCES" and isinstance(event.get("resources"), dict):
-        for name, value in event["resources"].items():
-            number = _number(value)
-            if number is not None:
-                yield f"system/{name}", number, max(0, round(seconds_of(event) - created))
+    event = event if isinstance(event, Event) else read_event(event)
+    if isinstance(event, MetricsEvent):
+        step = step_of(event)
+        for address, value in event.numbers():
+            yield address, value, step
+    elif isinstance(event, ResourcesEvent):
+        step = max(0, round((event.seconds or 0.0) - created))
+        for name, value in event.numbers():
+            yield f"system/{name}", value, step
 
 
-def _number(value: object) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    return float(value) if value in ("NaN", "Infinity", "-Infinity") else None
-
-
-def picture_of(event: Mapping[str, Any], folder: Path) -> Path | None:
+def picture_path(event: ImageEvent, folder: Path) -> Path | None:
     """The file of a picture that an event announces, where it is there, in the run's folder."""
-    if kind_of(event) != "IMAGE" or not isinstance(event.get("file"), str):
-        return None
-    path = (folder / event["file"]).resolve()
+    path = (folder / event.file).resolve()
     return path if path.is_file() and path.is_relative_to(folder.resolve()) else None
 
 

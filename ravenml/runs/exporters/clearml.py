@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ravenml.common.io import JsonObject
+from ravenml.runs.events import ImageEvent, read_event
 from ravenml.runs.exporters.base import (
     Exporter,
-    kind_of,
-    picture_of,
+    picture_path,
     project_of,
     scalars,
     seconds_of,
@@ -31,19 +32,18 @@ class ClearML(Exporter):
     alone = True
     _task: Any = None
 
-    def take(self, events: Sequence[Mapping[str, Any]]) -> None:
+    def take(self, events: Sequence[JsonObject]) -> None:
         created = seconds_of({"timestamp": self.record.get("created")})
         logger = self._open().get_logger()
-        for event in events:
+        for event in map(read_event, events):
             for address, value, step in scalars(event, created):
                 title, _, series = address.partition("/")
                 logger.report_scalar(title, series, value, step)
-            path = picture_of(event, self.folder)
-            if path is not None:
-                title, _, series = str(event.get("name") or path.stem).partition("/")
+            if isinstance(event, ImageEvent) and (path := picture_path(event, self.folder)) is not None:
+                title, _, series = event.name.partition("/")
                 logger.report_image(title, series or title, step_of(event), local_path=str(path))
-            if kind_of(event) == "TEXT":
-                logger.report_text(str(event.get("message")), print_console=False)
+            if event.type == "TEXT":
+                logger.report_text(event.message, print_console=False)
         if not self._offline():  # a session is whole once it is closed
             self._task.flush(wait_for_uploads=True)
 

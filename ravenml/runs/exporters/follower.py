@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,13 @@ from ravenml.common.io import read_json, to_user_error, write_json
 from ravenml.common.locks import open_locked
 from ravenml.config.config import Config
 from ravenml.runs import layout
-from ravenml.runs.events import parse
-from ravenml.runs.exporters.base import Exporter, Unreached, kind_of
+from ravenml.runs.events import Event, ResumedEvent, parse
+from ravenml.runs.exporters.base import Exporter, Unreached
 from ravenml.runs.exporters.start_sidecar import FOLDER
 from ravenml.runs.record import read_record
 
 PIECE = 4 << 20  # bytes of events that are brought at once
 _MARK = b'"EventType.RESUMED"'
-
-
-@dataclass(frozen=True, slots=True)
-class _Resumed:
-    """The run went back here: events before ``position`` with a later step no longer count."""
-
-    position: int
-    step: int
-    attempt: Any
 
 
 class ExportCursor:
@@ -67,7 +57,7 @@ class ExportCursor:
         self.closed = known.get("closed")  # the attempt at whose end it was closed
         record = read_record(folder)
         self.reader = made_by(folder, record, config, dict(known.get("state") or {}))
-        self._resumed: list[_Resumed] = []
+        self._resumed: list[tuple[int, ResumedEvent]] = []  # where the run went back
         self._scanned = 0
         self._attempt = len(record["attempts"])
         self._broken_off = bool(known.get("bringing"))
@@ -95,13 +85,13 @@ class ExportCursor:
         if events:
             self._save(bringing=True)
             try:
-                self.reader.take(events)
+                self.reader.take([event.fields for event in events])
             except Unreached:
                 raise
             except BaseException:  # some of them may be there
                 self._broken_off = True
                 raise
-        steps = [event["step"] for event in events if isinstance(event.get("step"), int)]
+        steps = [event.step for event in events if event.step is not None]
         self.furthest = max([*steps, *([self.furthest] if self.furthest is not None else [])], default=None)
         self.offset = end
         self._save()
@@ -112,7 +102,7 @@ class ExportCursor:
             return True
         furthest = self.furthest
         return furthest is not None and any(
-            one.position >= self.offset and one.step < furthest for one in self._resumed
+            position >= self.offset and (resumed.step or 0) < furthest for position, resumed in self._resumed
         )
 
     def close(self, status: str) -> None:
@@ -149,15 +139,13 @@ class ExportCursor:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                if _MARK in line and (event := parse(line)) is not None and kind_of(event) == "RESUMED":
-                    step = event.get("step")
-                    step = step if isinstance(step, int) else 0
-                    self._resumed.append(_Resumed(self._scanned, step, event.get("attempt")))
+                if _MARK in line and isinstance(event := parse(line), ResumedEvent):
+                    self._resumed.append((self._scanned, event))
                 self._scanned += len(line)
 
-    def _read(self) -> tuple[list[dict[str, Any]], int]:
+    def _read(self) -> tuple[list[Event], int]:
         """The next events that count, and where the ones after them begin."""
-        events: list[dict[str, Any]] = []
+        events: list[Event] = []
         position = self.offset
         try:
             file = self._events.open("rb")
@@ -174,11 +162,11 @@ class ExportCursor:
                 position += len(line)
         return events, position
 
-    def _overtaken(self, position: int, event: Mapping[str, Any]) -> bool:
-        step = event.get("step")
-        return isinstance(step, int) and any(
-            one.position > position and step > one.step and one.attempt != event.get("attempt")
-            for one in self._resumed
+    def _overtaken(self, position: int, event: Event) -> bool:
+        step = event.step
+        return step is not None and any(
+            back_at > position and step > (resumed.step or 0) and resumed.attempt != event.attempt
+            for back_at, resumed in self._resumed
         )
 
 

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ravenml.common.io import read_json
+from ravenml.common.io import JsonObject, read_json
+from ravenml.runs.events import ImageEvent, read_event
 from ravenml.runs.exporters.base import (
     Exporter,
     Unreached,
-    picture_of,
+    picture_path,
     project_of,
     scalars,
     seconds_of,
@@ -37,7 +38,7 @@ class MLflow(Exporter):
 
     _running = False
 
-    def take(self, events: Sequence[Mapping[str, Any]]) -> None:
+    def take(self, events: Sequence[JsonObject]) -> None:
         from mlflow.entities import Metric
 
         created = seconds_of({"timestamp": self.record.get("created")})
@@ -46,16 +47,16 @@ class MLflow(Exporter):
             self._client().get_run(run_id)
         except Exception as error:  # a server that is away has taken nothing
             raise Unreached from error
+        parsed = list(map(read_event, events))
         metrics = [
-            Metric(_safe(address), value, int(seconds_of(event) * 1000), step)
-            for event in events
+            Metric(_safe(address), value, int((event.seconds or 0.0) * 1000), step)
+            for event in parsed
             for address, value, step in scalars(event, created)
         ]
         for begin in range(0, len(metrics), _METRICS):
             self._client().log_batch(run_id, metrics=metrics[begin : begin + _METRICS])
-        for event in events:
-            path = picture_of(event, self.folder)
-            if path is not None:
+        for event in parsed:
+            if isinstance(event, ImageEvent) and (path := picture_path(event, self.folder)) is not None:
                 place = path.parent.relative_to(self.folder.resolve()).as_posix()
                 self._client().log_artifact(run_id, str(path), place)
 

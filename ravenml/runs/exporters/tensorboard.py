@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from ravenml.runs.exporters.base import Exporter, kind_of, picture_of, scalars, seconds_of, step_of
+from ravenml.common.io import JsonObject
+from ravenml.runs.events import ImageEvent, read_event
+from ravenml.runs.exporters.base import Exporter, picture_path, scalars, seconds_of, step_of
 from ravenml.runs.exporters.tfevents_writer import EventFileWriter
 
 FOLDER = "tensorboard"
@@ -18,18 +19,16 @@ class TensorBoard(Exporter):
 
     _writer: EventFileWriter | None = None
 
-    def take(self, events: Sequence[Mapping[str, Any]]) -> None:
+    def take(self, events: Sequence[JsonObject]) -> None:
         created = seconds_of({"timestamp": self.record.get("created")})
-        for event in events:
-            kind = kind_of(event)
-            if kind in ("METRICS", "RESOURCES"):
-                writer, seconds = self._open(), seconds_of(event)
-                for tag, value, step in scalars(event, created):
-                    writer.add_scalar(tag, value, step, seconds)
-            elif kind == "IMAGE":
-                path = picture_of(event, self.folder)
-                if path is not None:
-                    self._add_picture(str(event.get("name") or path.stem), path, event)
+        for event in map(read_event, events):
+            seconds = event.seconds or 0.0
+            for tag, value, step in scalars(event, created):
+                self._open().add_scalar(tag, value, step, seconds)
+            if isinstance(event, ImageEvent) and (path := picture_path(event, self.folder)) is not None:
+                content, step = path.read_bytes(), step_of(event)
+                tag = event.name.removesuffix(f"_{step:06d}")  # a series, where the name ends in its step
+                self._open().add_picture(tag, content, *_size(content), step, seconds)
         if self._writer is not None:
             self._writer.flush()
 
@@ -51,11 +50,6 @@ class TensorBoard(Exporter):
         if self._writer is None:
             self._writer = EventFileWriter(self.folder / FOLDER)
         return self._writer
-
-    def _add_picture(self, name: str, path: Path, event: Mapping[str, Any]) -> None:
-        content, step = path.read_bytes(), step_of(event)
-        tag = name.removesuffix(f"_{step:06d}")  # a series, where the name ends in its step
-        self._open().add_picture(tag, content, *_size(content), step, seconds_of(event))
 
 
 def _size(content: bytes) -> tuple[int, int]:

@@ -212,7 +212,7 @@ class _RunningProgram:
 
     def _read_inbox(self) -> None:
         for event in self.inbox.read_new():
-            self._relay(event)
+            self._relay(event.fields)
 
     def _tick(self, child: subprocess.Popen[bytes], log: ConsoleLog) -> None:
         for state in self.states.values():

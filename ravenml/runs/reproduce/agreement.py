@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.runs import layout
-from ravenml.runs.curves import Curve, as_number, curves
+from ravenml.runs.curves import Curve, curves
+from ravenml.runs.events import as_number
 from ravenml.runs.record import read_record
 from ravenml.runs.tables import align, select_metrics
 
