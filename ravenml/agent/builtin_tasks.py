@@ -12,14 +12,14 @@ import shutil
 import sys
 import tarfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import yaml
 
 from ravenml.agent.safe_copy import copy_folder
-from ravenml.common.io import read_json, write_json
+from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.config.home import runs_dir
 from ravenml.data.progress import ImageProgress
 from ravenml.errors import InputError
@@ -30,7 +30,10 @@ from ravenml.sly.reporting import Progress, logger, report_inference_finished, r
 from ravenml.sly.trainer import TrainCheckpoints
 from ravenml.store.model_state import CONFIG, unpack_model
 
-Describe = Callable[[Mapping[str, Any], list[dict[str, str]]], dict[str, Any]]
+if TYPE_CHECKING:
+    from ravenml.serve.loaded_model import ServedModel
+
+Describe = Callable[[JsonObject, list[dict[str, str]]], JsonObject]
 _OWN_FIELDS = ("v", "seq", "attempt", "message", "level", "timestamp", "event_type")
 _PASSED_ON = ("PROGRESS", "METRICS", "TEXT")
 
@@ -89,7 +92,7 @@ def deploy_task() -> None:
     """
     from ravenml.sly.deploy import serve_task
 
-    def load() -> Any:
+    def load() -> ServedModel:
         from ravenml.serve.loaded_model import ServedModel
 
         return ServedModel.load(TaskPaths.MODEL_DIR, config=Path(TaskPaths.TASK_CONFIG_PATH))
@@ -179,7 +182,7 @@ class _Relay(threading.Thread):
         optional = {"epoch": event.fields.get("epoch")}
         self._checkpoints.saved(event.best_now, get_directory_size(str(target)), optional)
 
-    def _config(self, folder: Path, weights: str) -> dict[str, Any]:
+    def _config(self, folder: Path, weights: str) -> JsonObject:
         settings = read_json(folder / layout.TRAIN_ARGS)["plugin"]
         listed = folder / layout.INFO / "model_classes.json"
         classes = read_json(listed) if listed.exists() else []

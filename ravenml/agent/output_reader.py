@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ravenml.agent.safe_copy import keep_checkpoint
 from ravenml.agent.task import Task
 from ravenml.agent.task_folder import MOUNT, RESULTS
-from ravenml.common.io import read_json, write_json
+from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import read_events
@@ -75,7 +74,7 @@ class OutputReader:
             self._item(name, parser, item)
         return bool(piece)
 
-    def _item(self, name: str, parser: OutputParser, item: dict[str, Any] | str) -> None:
+    def _item(self, name: str, parser: OutputParser, item: JsonObject | str) -> None:
         if isinstance(item, str):
             self._log.write(item.encode(errors="replace") + b"\n")
             self._log.flush()
@@ -84,7 +83,7 @@ class OutputReader:
                 item = self._checkpoint(item)
             self._run.relay({"at": []} | item | {"at": [name, parser.consumed]})
 
-    def _checkpoint(self, event: dict[str, Any]) -> dict[str, Any]:
+    def _checkpoint(self, event: JsonObject) -> JsonObject:
         """Keep the folder that the event announces; where that cannot be, the event becomes a warning."""
         results = self._task.task_dir / RESULTS
         try:

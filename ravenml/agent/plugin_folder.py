@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ravenml.common.hooks import PRESETS
-from ravenml.common.io import read_json
+from ravenml.common.io import JsonObject, read_json
 from ravenml.errors import InputError
 
 MODES = ("train", "inference", "deploy")
@@ -30,8 +29,8 @@ class PluginFolder:
     """
 
     root: Path
-    info: dict[str, Any]
-    configs: list[dict[str, Any]]
+    info: JsonObject
+    configs: list[JsonObject]
     version: str | None
 
     @classmethod
@@ -73,26 +72,23 @@ class PluginFolder:
             )
         return Path("src") / f"{mode}.py"
 
-    def preset(self, title: str, mode: str) -> dict[str, Any]:
-        """The config of a predefined run config.
+    def preset(self, mode: str, title: str | None = None) -> JsonObject:
+        """The config of a mode's predefined run config: of that title, or the first; empty if it has none.
 
         Raises:
-            InputError: there is none of this title and mode.
+            InputError: there is none of this title.
         """
-        known = [entry["title"] for entry in self.configs if entry["type"] == mode]
-        for entry in self.configs:
-            if entry["title"] == title and entry["type"] == mode:
+        presets = [entry for entry in self.configs if entry["type"] == mode]
+        for entry in presets:
+            if title is None or entry["title"] == title:
                 return dict(entry["config"])
-        raise InputError(
-            f"{self.root / PRESETS} has no {mode} config {title!r}; there is {', '.join(known) or 'none'}."
-        )
-
-    def first_preset(self, mode: str) -> str | None:
-        """The title of the mode's first predefined config."""
-        return next((entry["title"] for entry in self.configs if entry["type"] == mode), None)
+        if title is None:
+            return {}
+        titles = ", ".join(entry["title"] for entry in presets) or "none"
+        raise InputError(f"{self.root / PRESETS} has no {mode} config {title!r}; there is {titles}.")
 
 
-def _read_info(root: Path) -> dict[str, Any]:
+def _read_info(root: Path) -> JsonObject:
     path = root / INFO
     if not path.exists():
         return {}
@@ -107,8 +103,8 @@ def _read_info(root: Path) -> dict[str, Any]:
     return info
 
 
-def _read_configs(root: Path) -> list[dict[str, Any]]:
-    path = root / PRESETS
+def _read_configs(root: Path) -> list[JsonObject]:
+    path = root / CONFIGS
     if not path.exists():
         return []
     configs = read_json(path)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ravenml.agent.safe_copy import copy_file, copy_folder, remove_links
 from ravenml.agent.task import Task
 from ravenml.agent.task_folder import RESULTS
 from ravenml.common.formatting import utc_timestamp
-from ravenml.common.io import to_user_error, write_json
+from ravenml.common.io import JsonObject, to_user_error, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import CheckpointEvent, read_events
@@ -93,7 +92,7 @@ def _bring(source: Path, target: Path, copy: bool) -> None:
 def _describe(run: Run, outcome: TrainResult) -> None:
     record = run.record
     names = ("plugin", "plugin_version", "mode", "dataset", "config")
-    description: dict[str, Any] = {
+    description: JsonObject = {
         "v": 1,
         "id": run.id,
         "created": record["created"],

@@ -21,7 +21,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ravenml.agent import supervisor
 from ravenml.common.io import read_json, write_json
@@ -84,10 +83,9 @@ class Task:
         except (KeyError, TypeError) as error:
             raise RavenError(f"{folder / TASK} describes no task: {error}.") from None
 
-    def write(self, **changes: Any) -> None:
-        """Change fields and write ``task.json``."""
-        for name, value in changes.items():
-            setattr(self, name, value)
+    def write(self, done: bool = False) -> None:
+        """Write ``task.json``, with ``done`` once nothing is left to do."""
+        self.done = self.done or done
         record = asdict(self)
         del record["folder"]
         write_json(self.folder / TASK, record)

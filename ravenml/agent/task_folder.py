@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from ravenml.agent.plugin_folder import PluginFolder
 from ravenml.agent.safe_copy import copy_folder
-from ravenml.common.io import read_json, to_user_error, write_json
+from ravenml.common.io import JsonObject, read_json, to_user_error, write_json
 from ravenml.data.project import Project
 from ravenml.data.registry import resolve_dataset
 from ravenml.errors import InputError
@@ -53,7 +52,7 @@ def make_task_folder(
     mode: str,
     data: str | None,
     model: str | None,
-    config: dict[str, Any],
+    config: JsonObject,
     linked: bool,
     force: bool = False,
 ) -> TaskFolder:
@@ -136,9 +135,7 @@ def bring_model(weights: Path, folder: Path) -> None:
         unpack_model(weights, folder)
 
 
-def read_task_config(
-    plugin: PluginFolder, mode: str, file: Path | None, preset: str | None
-) -> dict[str, Any]:
+def read_task_config(plugin: PluginFolder, mode: str, file: Path | None, preset: str | None) -> JsonObject:
     """What ``task_config.json`` will hold: a file's content (JSON or YAML), or a predefined config; without
     either, the mode's first predefined one, or nothing.
 
@@ -148,8 +145,7 @@ def read_task_config(
     if file is not None and preset is not None:
         raise InputError("--config and --preset exclude each other; name one of them.")
     if file is None:
-        title = preset if preset is not None else plugin.first_preset(mode)
-        return plugin.preset(title, mode) if title is not None else {}
+        return plugin.preset(mode, preset)
     if file.suffix.lower() not in (".yaml", ".yml"):
         config = read_json(file)
     else:
