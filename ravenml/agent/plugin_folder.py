@@ -104,7 +104,7 @@ def _read_info(root: Path) -> JsonObject:
 
 
 def _read_configs(root: Path) -> list[JsonObject]:
-    path = root / CONFIGS
+    path = root / PRESETS
     if not path.exists():
         return []
     configs = read_json(path)

@@ -24,3 +24,6 @@ The run learns what its sender knows through its environment: ``RAVENML_RUN_ID``
 ``RAVENML_PROVENANCE`` (commit and diff of the packed code), ``RAVENML_SCRATCH`` (the folder below which the
 training does not wait for the disk: after a power cut the mirror counts).
 """
+
+# Set where a script runs because it was sent there, so that ``execute_remotely`` does nothing.
+WORKER = "RAVENML_WORKER"

@@ -7,6 +7,6 @@ carries on even if the disk is full.
 
 ``exit_hooks.py`` notices the script's end. ``parameters.py`` wraps argparse at once and Click when it is
 loaded, ``task.py`` wraps ``torch.save`` when torch is loaded (``import_hooks.py``). ``uploader.py`` copies
-a checkpoint and uploads the copy from a thread. ``remote.py`` sends the script to a queue; on the worker
-``RAVENML_WORKER`` is set.
+a checkpoint and uploads the copy from a thread. ``ravenml.remote`` sends the script to a queue; on the
+worker ``RAVENML_WORKER`` is set.
 """

@@ -7,19 +7,21 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ravenml.errors import InputError
+from ravenml.remote import WORKER
 from ravenml.runs import layout
 from ravenml.task import parameters
 from ravenml.task.artifacts import save_artifact
 from ravenml.task.backend import RunBackend, find_backend
-from ravenml.task.container import Container, parse_container
 from ravenml.task.exit_hooks import ExitHooks
 from ravenml.task.import_hooks import when_imported
 from ravenml.task.logger import Logger
-from ravenml.task.remote import WORKER, Submission, submit
 from ravenml.task.uploader import Uploader, key_part
+
+if TYPE_CHECKING:
+    from ravenml.remote.client.execute_remotely import Container
 
 
 class TaskTypes(enum.StrEnum):
@@ -230,6 +232,8 @@ class Task:
 
         Of ``--env`` only the names are recorded.
         """
+        from ravenml.remote.client.execute_remotely import parse_container
+
         self._container = parse_container(
             docker_cmd, docker_image, docker_arguments, docker_setup_bash_script
         )
@@ -251,6 +255,8 @@ class Task:
         """
         if not self.running_locally():
             return
+        from ravenml.remote.client.execute_remotely import Submission, submit
+
         self._backend.hold()
         where = submit(
             Submission(

@@ -9,13 +9,13 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from ravenml.common.io import JsonObject
 from ravenml.errors import RavenError
 from ravenml.remote.client.pack import pack
 from ravenml.remote.client.queues import NamedQueue, queue_named
 from ravenml.remote.client.ray_api import RayJobs
-from ravenml.remote.client.submit import entrypoint, runtime_environment
+from ravenml.remote.client.submit import entrypoint, requirements, runtime_environment
 from ravenml.remote.layout import ROOT, open_store
 from ravenml.remote.worker.probe import MARK
 
@@ -84,10 +84,8 @@ def _resources(target: NamedQueue, jobs: RayJobs) -> str:
     return ", ".join(f"{amount:g} {what}" for what, amount in sorted(shown.items()))
 
 
-def _probe(target: NamedQueue, jobs: RayJobs, address: str, key: str) -> dict[str, Any]:
+def _probe(target: NamedQueue, jobs: RayJobs, address: str, key: str) -> JsonObject:
     """What a job on the cluster tells."""
-    from ravenml.remote.client.submit import requirements
-
     asked = {"store": address, "key": key, "secrets": target.settings.secrets}
     with tempfile.TemporaryDirectory(prefix="ravenml-") as scratch:
         package = pack(Path(scratch), Path(scratch), needs_code=False)
@@ -105,10 +103,10 @@ def _probe(target: NamedQueue, jobs: RayJobs, address: str, key: str) -> dict[st
     while time.monotonic() < end:
         found = jobs.job(name) or {}
         if found.get("status") in ("SUCCEEDED", "FAILED", "STOPPED"):
-            said = [line for line in jobs.logs(name).splitlines() if line.startswith(MARK)]
-            if said:
-                told: dict[str, Any] = json.loads(said[-1].removeprefix(MARK))
-                return told
+            answers = [line for line in jobs.logs(name).splitlines() if line.startswith(MARK)]
+            if answers:
+                answer: JsonObject = json.loads(answers[-1].removeprefix(MARK))
+                return answer
             raise RavenError(f"A job on the cluster failed: {str(found.get('message')).strip()[-600:]}")
         time.sleep(0.2)
     raise RavenError(f"A job on the cluster did not end within {PATIENCE:g} s; its name is {name}.")

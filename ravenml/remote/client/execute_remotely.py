@@ -5,48 +5,79 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
+from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
+from ravenml.remote import WORKER
 from ravenml.remote.client.submit import submit as send
 from ravenml.runs.replay import PARAMETERS
-from ravenml.runs.secrets import is_secret, redact, redact_arguments
+from ravenml.runs.secrets import HIDDEN, is_secret, redact, redact_arguments
 
 _HARMLESS = re.compile(r"true|false|yes|no|on|off|[+-]?\d{1,4}(\.\d+)?", re.IGNORECASE)
-WORKER = "RAVENML_WORKER"  # where it is set, ``execute_remotely`` does nothing
 
 
-class Container(Protocol):
-    """The image that a script asks for."""
+@dataclass(frozen=True)
+class Container:
+    """The image that a script asks to run in, and what docker or podman is told beside it.
+
+    Attributes:
+        image: such as ``registry/custom/detectron2:v3``.
+        arguments: such as ``--env GIT_SSL_NO_VERIFY=true``, word by word.
+        setup: lines of shell that prepare it.
+    """
 
     image: str
-    arguments: tuple[str, ...]
-    setup: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
 
-    def record(self) -> dict[str, Any]:
-        """What may be written down of it."""
-        ...
+    def record(self) -> JsonObject:
+        """What may be written down: of the environment only the names."""
+        arguments = _hide_all_values(self.arguments)
+        return {"image": self.image, "arguments": arguments, "setup": list(self.setup)}
 
 
-class Submission(Protocol):
-    """What ``ravenml.task`` hands over."""
+def parse_container(
+    command: str | None,
+    image: str | None,
+    arguments: Sequence[str] | str | None,
+    setup: Sequence[str] | str | None,
+) -> Container | None:
+    """Understand what ``Task.set_base_docker`` is given: ``IMAGE ARGUMENTS…`` in one text, or apart."""
+    words = shlex.split(command) if command else []
+    name = image or (words[0] if words else None)
+    if name is None:
+        return None
+    more = words[1:] if not image else words
+    more += shlex.split(arguments) if isinstance(arguments, str) else list(arguments or ())
+    lines = setup.splitlines() if isinstance(setup, str) else list(setup or ())
+    return Container(name, tuple(more), tuple(lines))
 
-    @property
-    def command(self) -> Sequence[str]: ...
-    @property
-    def folder(self) -> Path: ...
-    @property
-    def queue(self) -> str: ...
-    @property
-    def project(self) -> str | None: ...
-    @property
-    def name(self) -> str | None: ...
-    @property
-    def container(self) -> Any: ...
-    @property
-    def overrides(self) -> Mapping[str, Any]: ...
+
+@dataclass(frozen=True)
+class Submission:
+    """A script on its way to a queue.
+
+    Attributes:
+        command: Python and its arguments as they were here; the worker uses a Python of its own.
+        folder: where it runs, and what is packed.
+        queue: the queue's name.
+        project, name: what the run belongs to and is called.
+        container: the image that the worker runs it in, with its arguments; values of ``--env`` are whole
+            here, and must not be written down.
+        overrides: parameters that stand above the script's own (``raven runs clone --set``).
+    """
+
+    command: Sequence[str]
+    folder: Path
+    queue: str
+    project: str | None = None
+    name: str | None = None
+    container: Container | None = None
+    overrides: Mapping[str, object] = field(default_factory=dict)
 
 
 def submit(submission: Submission) -> str:
@@ -56,7 +87,7 @@ def submit(submission: Submission) -> str:
         InputError: something of it cannot be sent.
         RavenError: the cluster or the store does not answer.
     """
-    arguments = [_inside(word, submission.folder) for word in submission.command[1:]]
+    arguments = [_relative_path(word, submission.folder) for word in submission.command[1:]]
     container = submission.container
     setup = list(container.setup) if container is not None else []
     overrides = dict(submission.overrides)
@@ -66,12 +97,15 @@ def submit(submission: Submission) -> str:
             "the job; set it in the environment of the workers, and name the variable under the queue's "
             "`secrets`."
         )
-    named = {"project": submission.project, "name": submission.name}
-    options = [word for name, value in named.items() if value for word in (f"--{name}", value)]
+    record: JsonObject = {
+        name: value
+        for name, value in {"project": submission.project, "name": submission.name}.items()
+        if value
+    }
+    options = [word for name, value in record.items() for word in (f"--{name}", value)]
     command = ["run", *options, "--", "python", *arguments]
-    record: dict[str, Any] = {name: value for name, value in named.items() if value}
     record["command"] = ["raven", *command]
-    told, kept_here = hide_values(container.arguments if container is not None else ())
+    image_arguments, hidden = hide_values(container.arguments if container is not None else ())
     if container is not None:
         record["container"] = container.record()
     run_id = send(
@@ -81,12 +115,12 @@ def submit(submission: Submission) -> str:
         cwd=submission.folder,
         env={WORKER: "1", **({PARAMETERS: json.dumps(overrides)} if overrides else {})},
         image=container.image if container is not None else None,
-        image_arguments=told,
+        image_arguments=image_arguments,
         setup=setup,
     )
     lines = [f"Sent:      {run_id} to the queue {submission.queue}"]
-    if kept_here:
-        lines.append(f"Note:      {', '.join(kept_here)}: the value stays here, and the worker's own counts.")
+    if hidden:
+        lines.append(f"Note:      {', '.join(hidden)}: the value stays here, and the worker's own counts.")
     return "\n".join([*lines, f"Follow it: raven runs logs -f {run_id}"])
 
 
@@ -120,8 +154,27 @@ def _variable_in(word: str) -> str | None:
     return None
 
 
-def _inside(word: str, folder: Path) -> str:
-    """A path below the folder, as it is called over there."""
+def _hide_all_values(arguments: Sequence[str]) -> list[str]:
+    """A container's arguments in which every value of ``--env NAME=VALUE`` is hidden."""
+    result: list[str] = []
+    value_next = False
+    for argument in redact_arguments(arguments):
+        option, sign, value = argument.partition("=")
+        if value_next:
+            result.append(f"{option}={HIDDEN}" if sign else argument)
+        elif option == "--env" and sign:
+            name, inner, _ = value.partition("=")
+            result.append(f"--env={name}={HIDDEN}" if inner else argument)
+        elif argument.startswith("-e") and not argument.startswith("--") and len(argument) > 2:
+            result.append(f"{option}={HIDDEN}" if sign else argument)  # -eNAME=VALUE
+        else:
+            result.append(argument)
+        value_next = argument in ("-e", "--env")
+    return result
+
+
+def _relative_path(word: str, folder: Path) -> str:
+    """A path below the folder, as it is called on the worker."""
     if os.path.isabs(word) and Path(word).is_relative_to(folder):
         return Path(word).relative_to(folder).as_posix()
     return word

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.remote.client.queues import queues
 from ravenml.remote.client.submit import REMOTE, follow_run
-from ravenml.remote.client.sync import check_run
+from ravenml.remote.client.sync import Say, check_run
 from ravenml.remote.job import Job
 from ravenml.remote.layout import RemoteRun, known_runs, open_store
 from ravenml.runs import layout
 from ravenml.store.base import Store
-
-Say = Callable[[str], None]
 
 
 class ForeignRuns:
@@ -66,8 +64,8 @@ def fetch_run(prefix: str) -> str:
         RavenError: a store does not answer.
     """
     found: dict[str, tuple[str, Store]] = {}
-    told: list[str] = []
-    for address, store in _stores(told.append):
+    problems: list[str] = []
+    for address, store in _stores(problems.append):
         for name in known_runs(store):
             if name.startswith(prefix):
                 found.setdefault(name, (address, store))
@@ -77,7 +75,7 @@ def fetch_run(prefix: str) -> str:
         what = f"{len(found)} runs begin" if found else "No run begins"
         mend = f": {', '.join(found)}; give more letters." if found else "; `raven remote queues` lists them."
         raise InputError(
-            f"{what} with {prefix!r} in the stores of the queues{mend} {' '.join(told)}".rstrip()
+            f"{what} with {prefix!r} in the stores of the queues{mend} {' '.join(problems)}".rstrip()
         )
     ((name, (address, store)),) = found.items()
     run = RemoteRun(store, name)

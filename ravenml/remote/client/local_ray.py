@@ -20,9 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from ravenml.common.io import read_json, write_json
+from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.common.locks import exclusive_lock
 from ravenml.config.home import home
 from ravenml.errors import RavenError
@@ -39,7 +38,7 @@ def _folder() -> Path:
     return home() / "remote"
 
 
-def _state() -> dict[str, Any]:
+def _state() -> JsonObject:
     try:
         found = read_json(_folder() / "local-ray.json")
     except RavenError:

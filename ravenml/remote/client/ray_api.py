@@ -9,11 +9,19 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+from ravenml.common.io import JsonObject
 from ravenml.errors import RavenError
 
 PATIENCE = 15.0  # seconds; a cluster whose head has gone takes connections and never answers
+
+
+class RayJob(TypedDict, total=False):
+    """What a cluster says of a job, as far as it is read here."""
+
+    status: str
+    message: str
 
 
 class RayJobs:
@@ -53,9 +61,7 @@ class RayJobs:
             self._call("PUT", f"/api/packages/gcs/{name}", package.read_bytes(), patience=120)
         return f"gcs://{name}"
 
-    def submit(
-        self, name: str, entrypoint: str, runtime_env: dict[str, Any], metadata: dict[str, str]
-    ) -> None:
+    def submit(self, name: str, entrypoint: str, runtime_env: JsonObject, metadata: dict[str, str]) -> None:
         """Start a job; one that has this name already is left as it is."""
         request = {
             "entrypoint": entrypoint,
@@ -69,15 +75,15 @@ class RayJobs:
             if self.job(name) is None:
                 raise
 
-    def job(self, name: str, patience: float = PATIENCE) -> dict[str, Any] | None:
+    def job(self, name: str, patience: float = PATIENCE) -> RayJob | None:
         """The job's state (``status``, ``message`` …), or None where the cluster knows none of this name."""
         answer = self._call("GET", f"/api/jobs/{name}", missing=True, patience=patience)
-        found: dict[str, Any] | None = None if answer is None else self._parsed(answer)
+        found: RayJob | None = None if answer is None else self._parsed(answer)
         return found
 
-    def jobs(self) -> list[dict[str, Any]]:
+    def jobs(self) -> list[RayJob]:
         """Every job that the cluster remembers."""
-        found: list[dict[str, Any]] = self._json("GET", "/api/jobs/")
+        found: list[RayJob] = self._json("GET", "/api/jobs/")
         return found
 
     def logs(self, name: str) -> str:
@@ -88,7 +94,7 @@ class RayJobs:
         """Ask the cluster to stop a job."""
         self._json("POST", f"/api/jobs/{name}/stop")
 
-    def _json(self, method: str, path: str, content: Any = None, patience: float = PATIENCE) -> Any:
+    def _json(self, method: str, path: str, content: object = None, patience: float = PATIENCE) -> Any:
         body = None if content is None else json.dumps(content).encode()
         return self._parsed(self._call(method, path, body, patience=patience, kind="application/json"))
 

@@ -11,10 +11,9 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
-from ravenml.common.defaults import DEFAULT_RETRIES
-from ravenml.common.io import read_json, write_json
+from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.config.config import load_config
 from ravenml.config.home import home, runs_dir
 from ravenml.errors import InputError, RavenError
@@ -40,25 +39,31 @@ _CONFIG = (
 _HOOK = "ravenml.remote.worker.export_python"
 
 
+class JobOptions(TypedDict, total=False):
+    """What else a caller may say of a job; see :class:`Job`."""
+
+    image_arguments: list[str]
+    setup: list[str]
+    workers: int
+    retries: int
+    spread_folds: bool
+    resumable: bool
+    config: JsonObject | None
+
+
 def submit(
     command: Sequence[str],
     queue: str,
     *,
-    record: Mapping[str, Any] | None = None,
+    record: Mapping[str, object] | None = None,
     run_id: str | None = None,
     cwd: Path | None = None,
     plugin: str | None = None,
     needs_code: bool = True,
     env: Mapping[str, str] | None = None,
     image: str | None = None,
-    image_arguments: Sequence[str] = (),
-    setup: Sequence[str] = (),
-    workers: int = 1,
-    retries: int = DEFAULT_RETRIES,
-    spread_folds: bool = False,
-    resumable: bool = False,
-    config: dict[str, Any] | None = None,
     resume_from: Path | None = None,
+    **options: Unpack[JobOptions],
 ) -> str:
     """Send ``raven COMMAND`` to a queue, with the code as it is here; the run's id.
 
@@ -74,14 +79,8 @@ def submit(
         needs_code: whether a ``cwd`` outside of any git checkout is an error.
         env: more plain variables than the queue's.
         image: another image than the queue's.
-        image_arguments: what the container engine is told beside it.
-        setup: lines of bash that are run in it before the command.
-        workers: how many processes train one model together.
-        retries: how often a lost worker, and how often a lost cluster, is made up for.
-        spread_folds: whether the command is a k-fold training, whose folds are spread.
-        resumable: whether ``--resume ID`` behind the command goes on with it.
-        config: what the worker writes into a file, whose path replaces ``{config}`` in the command.
-        resume_from: a run's folder here that the worker goes on with.
+        resume_from: a run's folder here that the worker resumes.
+        options: further fields of :class:`Job`.
 
     Raises:
         InputError: no such queue, no checkout, too much code …; nothing was submitted.
@@ -101,14 +100,7 @@ def submit(
             folder=package.folder,
             code=package.digest,
             resources=settings.resources,
-            workers=workers,
-            spread_folds=spread_folds,
-            resumable=resumable,
-            retries=retries,
             image=image or settings.image,
-            image_arguments=list(image_arguments),
-            setup=list(setup),
-            config=config,
             env={**settings.env, **(env or {})},
             secrets=settings.secrets,
             packages=requirements(target, plugin, image or settings.image),
@@ -118,6 +110,7 @@ def submit(
                 **(record or {}),
                 "remote": {"queue": queue, "from": socket.gethostname()},
             },
+            **options,
         )
         if job.image and target.is_local:
             find_engine()
@@ -144,8 +137,7 @@ def submit_program(
     name: str | None = None,
     outputs: Sequence[str] = (),
     image: str | None = None,
-    workers: int = 1,
-    retries: int = DEFAULT_RETRIES,
+    **options: Unpack[JobOptions],
 ) -> str:
     """Send any program to a queue, to be recorded there as ``raven run`` does; the run's id.
 
@@ -159,16 +151,15 @@ def submit_program(
             "environment of the workers, and name the variable under the queue's `secrets`."
         )
     record = {key: value for key, value in (("project", project), ("name", name)) if value}
-    options = [word for key, value in record.items() for word in (f"--{key}", value)]
-    options += [word for folder in outputs for word in ("--output", folder)]
-    command = ["run", *options, "--", *words]
+    flags = [word for key, value in record.items() for word in (f"--{key}", value)]
+    flags += [word for folder in outputs for word in ("--output", folder)]
+    command = ["run", *flags, "--", *words]
     return submit(
         command,
         queue,
         record={**record, "command": ["raven", *command]},
         image=image,
-        workers=workers,
-        retries=retries,
+        **options,
     )
 
 
@@ -187,11 +178,11 @@ def resubmit(job: Job, attempt: int) -> None:
 
 
 def _start(jobs: RayJobs, target: NamedQueue, job: Job, attempt: int, package: Path) -> None:
-    told = {**job.env, RUN: job.id, ATTEMPT: str(attempt), STORE: job.store}
+    environment = {**job.env, RUN: job.id, ATTEMPT: str(attempt), STORE: job.store}
     jobs.submit(
         submission_id(job.id, attempt),
         entrypoint(job.python, "ravenml.remote.worker.supervisor"),
-        runtime_environment(jobs, target, package, job.code, job.packages, told),
+        runtime_environment(jobs, target, package, job.code, job.packages, environment),
         {"raven_run": job.id, "raven_attempt": str(attempt)},
     )
 
@@ -209,9 +200,9 @@ def runtime_environment(
     digest: str,
     packages: Sequence[str],
     env: Mapping[str, str],
-) -> dict[str, Any]:
+) -> JsonObject:
     """What Ray makes ready for a job: the packed code, variables, packages."""
-    environment: dict[str, Any] = {
+    environment: JsonObject = {
         "working_dir": jobs.upload(package, digest),
         "worker_process_setup_hook": _HOOK,
         "env_vars": {**_worker_config(target), **env, "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": _HOOK},

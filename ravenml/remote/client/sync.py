@@ -7,23 +7,22 @@ this machine only where its cluster has gone.
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import read_json, write_json
+from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.common.locks import LockHeld, open_locked
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.remote.client.queues import queue_named
+from ravenml.remote.client.ray_api import RayJob
 from ravenml.remote.client.submit import REMOTE, following, resubmit
 from ravenml.remote.job import Job, submission_id
 from ravenml.remote.layout import HEARTBEAT, WAITING, RemoteRun, attempt_name, open_store
@@ -34,7 +33,13 @@ from ravenml.runs import layout
 from ravenml.runs.record import STALE
 
 _CURSOR = "readers/mirror.json"
-_SENT: dict[str, Any] = {"state": "waiting", "waits_for": "its queue to start it", "begun": False}
+_SENT: JsonObject = {"state": "waiting", "waits_for": "its queue to start it", "begun": False}
+
+Say = Callable[[str], None]  # is told what was done about a lost run, or what is in the way
+
+
+def _ignore(line: str) -> None:
+    pass
 
 
 def unfinished() -> list[Path]:
@@ -50,7 +55,7 @@ def unfinished() -> list[Path]:
     return [folder for folder in found if (folder / REMOTE).exists()]
 
 
-def refresh(folder: Path, say: Any = None) -> bool:
+def refresh(folder: Path, say: Say = _ignore) -> bool:
     """Bring what is new of a run; send it again if it is lost.  Whether it has ended.
 
     Args:
@@ -63,14 +68,18 @@ def refresh(folder: Path, say: Any = None) -> bool:
     with _exclusively(folder) as alone:
         if not alone:
             return False
-        told = read_json(folder / REMOTE)
-        run = RemoteRun(open_store(told["store"]), told["id"])
+        run = _remote_run(folder)
         _forward_request(folder, run)
         if _fetch(run, folder):
             return True
         beat = check_run(run, say)
         write_json(folder / layout.HEARTBEAT, beat)
         return beat["state"] == "sealed" and _fetch(run, folder)
+
+
+def _remote_run(folder: Path) -> RemoteRun:
+    sent = read_json(folder / REMOTE)
+    return RemoteRun(open_store(sent["store"]), sent["id"])
 
 
 def _fetch(run: RemoteRun, folder: Path) -> bool:
@@ -88,15 +97,15 @@ def _fetch(run: RemoteRun, folder: Path) -> bool:
     return True
 
 
-def check_run(run: RemoteRun, say: Any = None) -> dict[str, Any]:
+def check_run(run: RemoteRun, say: Say = _ignore) -> JsonObject:
     """What is known of a run that has not ended; one that is lost is sent again."""
     beat = latest_heartbeat(run)
     if time.time() - beat["at"] > STALE or not beat.get("begun", True) or beat["state"] == "ended":
-        beat = _check(run, beat, say or (lambda line: None))
+        beat = _check(run, beat, say)
     return beat
 
 
-def latest_heartbeat(run: RemoteRun) -> dict[str, Any]:
+def latest_heartbeat(run: RemoteRun) -> JsonObject:
     """What was last heard of a run, as ``heartbeat.json`` of its folder says it."""
     worker, supervisor = run.read_heartbeat(HEARTBEAT) or {}, run.read_heartbeat(WAITING) or {}
     attempt = run.attempts()
@@ -109,7 +118,7 @@ def latest_heartbeat(run: RemoteRun) -> dict[str, Any]:
     return {**_SENT, "at": float(claim.get("at") or 0)}
 
 
-def _check(run: RemoteRun, beat: dict[str, Any], say: Any) -> dict[str, Any]:
+def _check(run: RemoteRun, beat: JsonObject, say: Say) -> JsonObject:
     """A run of which nothing is heard: find out why, and send it again if its cluster has lost it.
 
     Returns:
@@ -157,13 +166,13 @@ def retries_before(run: RemoteRun, attempt: int) -> int:
     return int(claim.get("retry", attempt - 1))
 
 
-def _end_run(run: RemoteRun, job: Job, status: str, why: str, say: Any) -> dict[str, Any]:
+def _end_run(run: RemoteRun, job: Job, status: str, why: str, say: Say) -> JsonObject:
     seal_mirror(run, job, status, why)
     say(f"{job.id} is {status}: {why}")
     return {"state": "sealed", "at": time.time()}
 
 
-def _on_the_cluster(job: Job, attempt: int) -> tuple[bool, dict[str, Any] | None]:
+def _on_the_cluster(job: Job, attempt: int) -> tuple[bool, RayJob | None]:
     """Whether the queue answers (one that is started on demand need not), and its job of this attempt."""
     try:
         jobs = queue_named(job.queue).cluster_if_up()
@@ -177,7 +186,7 @@ def _on_the_cluster(job: Job, attempt: int) -> tuple[bool, dict[str, Any] | None
         return False, None
 
 
-def _failure_reason(job: Job, attempt: int, found: dict[str, Any]) -> str:
+def _failure_reason(job: Job, attempt: int, found: RayJob) -> str:
     """Why the cluster says that this attempt failed before it could say so itself."""
     log = ""
     with suppress(RavenError):
@@ -192,10 +201,8 @@ def _summarise(message: str, log: str) -> str:
     for line in lines:
         if line.startswith("ERROR:"):  # pip's own words
             return f"Its requirements cannot be installed: {line.removeprefix('ERROR:').strip()}"
-    told = next(
-        (line for line in reversed(lines) if "Error" in line), lines[-1] if lines else "no reason given"
-    )
-    return f"The cluster could not start it: {told[:500]}"
+    errors = [line for line in lines if "Error" in line] or lines or ["no reason given"]
+    return f"The cluster could not start it: {errors[-1][:500]}"
 
 
 def _forward_request(folder: Path, run: RemoteRun) -> None:
@@ -221,15 +228,14 @@ def _exclusively(folder: Path) -> Iterator[bool]:
         os.close(file)
 
 
-def refresh_all(say: Any = None) -> int:
+def refresh_all(say: Say = _ignore) -> int:
     """Bring what is new of every unfinished run; how many there are still."""
 
     def one(folder: Path) -> bool:
         try:
             return refresh(folder, say)
         except (RavenError, OSError, ValueError) as error:
-            if say is not None:
-                say(f"{folder.name}: {error}")
+            say(f"{folder.name}: {error}")
             return False
 
     folders = unfinished()
@@ -255,7 +261,7 @@ def sync_in_background(patience: float = 10.0) -> None:
 
     def work() -> None:
         while True:
-            refresh_all(say if not first.is_set() else None)
+            refresh_all(say if not first.is_set() else _ignore)
             first.set()
             time.sleep(PERIOD)
 
@@ -270,5 +276,4 @@ def _forward_all() -> None:
     for folder in unfinished():
         if (folder / layout.CONTROL).exists():
             with suppress(RavenError, OSError, ValueError):
-                told = json.loads((folder / REMOTE).read_bytes())
-                _forward_request(folder, RemoteRun(open_store(told["store"]), told["id"]))
+                _forward_request(folder, _remote_run(folder))
