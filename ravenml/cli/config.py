@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import click
 
+Command = Callable[..., None]
+
 # Spelled out here, and not made from the model, because importing pydantic costs every `--help` 0.2 s;
 # a test compares the two.
-FIELDS: dict[str, tuple[Any, str]] = {
+FIELDS: dict[str, tuple[type | tuple[str, ...], str]] = {
     "dataset": (str, "Default dataset: a name or a folder."),
     "cache_gib": (float, "Size limit of the cache of decoded images, in GiB."),
     "model_bucket_name": (
@@ -39,7 +40,7 @@ FIELDS: dict[str, tuple[Any, str]] = {
 }
 
 
-def field_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def field_options(command: Command) -> Command:
     """Give a command an option per field of the configuration; an empty value is always allowed."""
     for name, (kind, help_text) in reversed(FIELDS.items()):
         shown = (
@@ -61,7 +62,7 @@ def config() -> None:
 @config.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @field_options
-def show(as_json: bool, **flags: Any) -> None:
+def show(as_json: bool, **flags: str | None) -> None:
     """Print every setting and where its value comes from: default, file, environment or flag.
 
     Flags are applied as if they had been set.
@@ -89,7 +90,7 @@ def path() -> None:
 
 @config.command()
 @field_options
-def update(**given: Any) -> None:
+def update(**given: str | None) -> None:
     """Change settings; an empty value restores the default."""
     from ravenml.common.validation import validate
     from ravenml.config.config import Config, config_path, read_config_file, save_config
@@ -108,7 +109,7 @@ def update(**given: Any) -> None:
 @config.command()
 @field_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(as_json: bool, **flags: Any) -> None:
+def check(as_json: bool, **flags: str | None) -> None:
     """Test the configured buckets: list, write, read, compare, delete, and the checksums the server accepts.
 
     Flags replace settings, so that they can be tested before they are saved.

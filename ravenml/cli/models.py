@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ravenml.cli.options import confirm, print_table, store_option
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ravenml.store.base import Store
+
+Command = Callable[..., None]
 
 
 @click.group()
@@ -19,7 +23,7 @@ def models() -> None:
     """List, show, fetch, store and remove trained models, on this machine and in the bucket."""
 
 
-def _places(command: Callable[..., Any]) -> Callable[..., Any]:
+def _places(command: Command) -> Command:
     """The options that choose where to look."""
     for option in (
         store_option,
@@ -58,7 +62,7 @@ def list_(
     local: bool,
     remote: bool,
     address: str | None,
-    since: Any,
+    since: datetime | None,
     limit: int | None,
     as_json: bool,
     **wanted: str | None,

@@ -111,7 +111,7 @@ def write_cache(path: Path, parts: list[bytes] | list[bytes | memoryview]) -> No
         raise
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write ``value`` as indented JSON, whole or not at all.
 
     Raises:
@@ -121,7 +121,7 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (content + "\n").encode(errors="surrogateescape"))
 
 
-def to_jsonable(value: Any, place: str) -> Any:
+def to_jsonable(value: object, place: str) -> Any:
     """``value`` as JSON knows it: numpy's scalars and arrays become numbers and lists, paths become text,
     NaN and infinities become ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``.
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ravenml.common.io import JsonObject
 
 
-def deep_merge(*layers: Mapping[str, Any]) -> JsonObject:
+def deep_merge(*layers: Mapping[str, object]) -> JsonObject:
     """Later layers win, field by field, within nested mappings too."""
     result: JsonObject = {}
     for layer in layers:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from ravenml.common.io import write_bytes
+from ravenml.common.io import JsonObject, write_bytes
 from ravenml.common.validation import validate
 from ravenml.config.home import home
 from ravenml.config.queues import Queue
@@ -77,7 +77,7 @@ def config_path() -> Path:
     return home() / "config.yaml"
 
 
-def load_config(flags: Mapping[str, Any] | None = None) -> Config:
+def load_config(flags: Mapping[str, object] | None = None) -> Config:
     """Read the configuration: the file, above it the environment (``RAVENML_REGION`` …), above it ``flags``.
 
     Raises:
@@ -87,7 +87,7 @@ def load_config(flags: Mapping[str, Any] | None = None) -> Config:
     return effective_config(flags)[0]
 
 
-def effective_config(flags: Mapping[str, Any] | None = None) -> tuple[Config, dict[str, str]]:
+def effective_config(flags: Mapping[str, object] | None = None) -> tuple[Config, dict[str, str]]:
     """The configuration, and for each field where it comes from: default, file, environment or flag."""
     path = config_path()
     below = read_yaml(path) if path.exists() else {}
@@ -137,7 +137,7 @@ def save_config(config: Config) -> None:
     path.chmod(0o600)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> JsonObject:
     """Read a YAML (or JSON) mapping.
 
     Raises:

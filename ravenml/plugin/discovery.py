@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -63,11 +64,13 @@ class Plugin:
         if self.name in taken:
             return f"its name belongs to the command `raven train {self.name}`"
         if self.conflicting:
-            others = " and ".join(sorted({self.distribution, *map(_distribution, self.conflicting)}))
-            return f"{others} declare the same name; uninstall all but one of them"
+            return f"{self._declared_by()} declare the same name; uninstall all but one of them"
         if not module_exists(self.entry_point.module):
             return f"its module {self.entry_point.module} cannot be found"
         return None
+
+    def _declared_by(self) -> str:
+        return " and ".join(sorted({self.distribution, *map(_distribution, self.conflicting)}))
 
     def load(self) -> Any:
         """Import the plugin's object.
@@ -76,9 +79,9 @@ class Plugin:
             PluginError: another distribution has the same name, or the import fails or takes too long.
         """
         if self.conflicting:
-            others = " and ".join(sorted({self.distribution, *map(_distribution, self.conflicting)}))
             raise PluginError(
-                f"The plugin {self.name!r} is declared by {others}; uninstall all but one of them."
+                f"The plugin {self.name!r} is declared by {self._declared_by()}; "
+                "uninstall all but one of them."
             )
         limit = import_limit()
         try:
@@ -141,7 +144,7 @@ def find_plugin(name: str, group: str = TRAIN) -> Plugin | None:
 def module_exists(dotted: str) -> bool:
     """Whether a module can be found, decided without importing it or its packages."""
     path = None
-    for name in _prefixes(dotted):
+    for name in accumulate(dotted.split("."), "{}.{}".format):
         spec = None
         for finder in sys.meta_path:
             find = getattr(finder, "find_spec", None)
@@ -154,12 +157,6 @@ def module_exists(dotted: str) -> bool:
         if path is None and name != dotted:
             return False
     return True
-
-
-def _prefixes(dotted: str) -> Iterator[str]:
-    parts = dotted.split(".")
-    for end in range(1, len(parts) + 1):
-        yield ".".join(parts[:end])
 
 
 class _ImportTimeout(BaseException):

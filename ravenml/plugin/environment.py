@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ravenml.common.hooks import TRAIN
+from ravenml.common.io import JsonObject
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -92,7 +93,7 @@ class Package:
 
     name: str
     version: str
-    origin: dict[str, Any] | None = None
+    origin: JsonObject | None = None
 
     def requirement(self) -> list[str]:
         """The arguments by which pip installs just this again."""
@@ -193,7 +194,7 @@ def _by_name(folders: list[str]) -> dict[str, Distribution]:
     return result
 
 
-def origin(found: Distribution) -> dict[str, Any] | None:
+def origin(found: Distribution) -> JsonObject | None:
     """What pip noted about where a distribution came from, if it was no index."""
     text = found.read_text("direct_url.json")
     try:

@@ -65,10 +65,7 @@ def install(folder: PluginFolder, gpu: bool = False, recompile: bool = False, sa
         say(f"Compiled {compiled}.")
     pins = folder.pins(gpu)
     with locked():
-        journal = Journal.open()
-        cleared = journal.settle()
-        if cleared:
-            say(f"An installation was interrupted; its remains are removed: {', '.join(cleared)}.")
+        journal = open_settled_journal(say)
         if gpu:
             check_driver(pins)
             _check_cuda_conflict(folder, pins, journal)
@@ -104,6 +101,15 @@ def install(folder: PluginFolder, gpu: bool = False, recompile: bool = False, sa
     if problem:
         say(f"Note: pip check finds: {problem}")
     say(f"{folder.name} is installed and loads ({'GPU' if gpu else 'CPU'}, {len(pins)} pinned packages).")
+
+
+def open_settled_journal(say: Say = say) -> Journal:
+    """The journal, once what an interrupted installation left behind is removed."""
+    journal = Journal.open()
+    cleared = journal.settle()
+    if cleared:
+        say(f"An installation was interrupted; its remains are removed: {', '.join(cleared)}.")
+    return journal
 
 
 def _announce_changes(
@@ -175,12 +181,6 @@ def _install_plugin(folder: PluginFolder) -> None:
         raise RavenError(f"pip says: {problem.rstrip('.')}.")
 
 
-def end_on_signals() -> None:
-    """Let SIGTERM and SIGHUP end this process as an exception does, so that the journal is settled."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, frame: sys.exit(128 + number))
-
-
 def uninstall_alone(folder: PluginFolder, say: Say = say) -> None:
     """Uninstall the plugin and leave its dependencies.
 
@@ -205,36 +205,46 @@ def uninstall_alone(folder: PluginFolder, say: Say = say) -> None:
     say(f"{folder.name} is uninstalled; its dependencies stay (`install_all.sh -u` removes them too).")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """The command line behind ``install.sh``; exit codes as everywhere: 0, 1 failed, 2 unusable input."""
-    end_on_signals()
+def run_script(script: str, run: Callable[[], int]) -> int:
+    """Do what a script asks for; its exit code: 0, 1 failed, 2 unusable input, 130 interrupted.
+
+    SIGTERM and SIGHUP end this process as an exception does, so that the journal is settled.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     try:
-        options, rest = getopt.getopt(list(arguments[1:]), "gurfdh")
-        given = {name for name, _ in options}
-        if "-h" in given:
-            return subprocess.run([Path(arguments[0]) / "install.sh", "-h"]).returncode
-        if rest:
-            raise InputError(f"install.sh takes no argument '{rest[0]}'; see install.sh -h.")
-        require_environment("-f" in given)
-        folder = PluginFolder(Path(arguments[0]).resolve())
-        if "-u" in given:
-            uninstall_alone(folder)
-        else:
-            install(folder, gpu="-g" in given, recompile="-r" in given)
+        return run()
     except getopt.GetoptError as error:
-        print(f"Error: {error}; see install.sh -h.", file=sys.stderr)
+        print(f"Error: {error}; see {script} -h.", file=sys.stderr)
         return 2
     except RavenError as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(
-            "Interrupted; run it again to go on, or install_all.sh -u to remove what came.", file=sys.stderr
+            "Interrupted; run it again to resume, or install_all.sh -u to remove what was installed.",
+            file=sys.stderr,
         )
         return 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line behind ``install.sh``."""
+    options, rest = getopt.getopt(list(arguments[1:]), "gurfdh")
+    given = {name for name, _ in options}
+    if "-h" in given:
+        return subprocess.run([Path(arguments[0]) / "install.sh", "-h"]).returncode
+    if rest:
+        raise InputError(f"install.sh takes no argument '{rest[0]}'; see install.sh -h.")
+    require_environment("-f" in given)
+    folder = PluginFolder(Path(arguments[0]).resolve())
+    if "-u" in given:
+        uninstall_alone(folder)
+    else:
+        install(folder, gpu="-g" in given, recompile="-r" in given)
     return 0
 
 
 if __name__ == "__main__":
     with suppress(BrokenPipeError):
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(run_script("install.sh", lambda: main(sys.argv[1:])))

@@ -13,7 +13,7 @@ from pathlib import Path
 from ravenml.errors import RavenError
 from ravenml.plugin.conda import verify
 from ravenml.plugin.environment import Environment
-from ravenml.plugin.install import end_on_signals, require_environment, say
+from ravenml.plugin.install import open_settled_journal, require_environment, run_script, say
 from ravenml.plugin.inventory import PluginFolder, find_plugin_folders
 from ravenml.plugin.journal import Journal, locked
 from ravenml.plugin.uninstall import UninstallPlan, execute_plan, make_plan, summary_table
@@ -37,11 +37,7 @@ def install_each(folders: Sequence[PluginFolder], pass_on: Sequence[str], dry_ru
 def uninstall(root: Path, chosen: Sequence[PluginFolder], dry_run: bool) -> tuple[UninstallPlan, list[str]]:
     """Remove plugins and all that came only with them; what was done, and what could not be."""
     with nullcontext() if dry_run else locked():
-        journal = Journal.open()
-        if not dry_run:
-            cleared = journal.settle()
-            if cleared:
-                say(f"An installation was interrupted; its remains are removed: {', '.join(cleared)}.")
+        journal = Journal.open() if dry_run else open_settled_journal()
         environment = Environment()
         names = [folder.distribution for folder in chosen]
         plan = make_plan(journal, environment, names, find_plugin_folders(root))
@@ -92,30 +88,19 @@ def run(root: Path, given: set[str], names: Sequence[str]) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """The command line behind ``install_all.sh``."""
-    end_on_signals()
     root, *rest = arguments
     given: set[str] = set()
     names: list[str] = []
-    try:
-        while rest:  # options may stand behind names as well
-            options, rest = getopt.getopt(rest, "ugcnfh")
-            given |= {name for name, _ in options}
-            names += rest[:1]
-            rest = rest[1:]
-        if "-h" in given:
-            return subprocess.run([Path(root) / "install_all.sh", "-h"]).returncode
-        return run(Path(root).resolve(), given, names)
-    except getopt.GetoptError as error:
-        print(f"Error: {error}; see install_all.sh -h.", file=sys.stderr)
-        return 2
-    except RavenError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("Interrupted; run it again to go on.", file=sys.stderr)
-        return 130
+    while rest:  # options may stand behind names as well
+        options, rest = getopt.getopt(rest, "ugcnfh")
+        given |= {name for name, _ in options}
+        names += rest[:1]
+        rest = rest[1:]
+    if "-h" in given:
+        return subprocess.run([Path(root) / "install_all.sh", "-h"]).returncode
+    return run(Path(root).resolve(), given, names)
 
 
 if __name__ == "__main__":
     with suppress(BrokenPipeError):
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(run_script("install_all.sh", lambda: main(sys.argv[1:])))

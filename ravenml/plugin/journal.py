@@ -21,10 +21,10 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from ravenml.common.formatting import utc_timestamp
-from ravenml.common.io import read_json, to_user_error, write_json
+from ravenml.common.io import JsonObject, read_json, to_user_error, write_json
 from ravenml.common.locks import acquire
 from ravenml.errors import RavenError
 from ravenml.plugin import environment as this_environment
@@ -68,19 +68,51 @@ def locked() -> Iterator[None]:
         os.close(descriptor)
 
 
+class NotedPackage(TypedDict):
+    """A package as it was before a change."""
+
+    version: str
+    origin: NotRequired[JsonObject]
+
+
+class Change(TypedDict):
+    """A package that was changed; its version now is None where it is gone."""
+
+    had: NotedPackage
+    now: str | None
+
+
+class NotedPlugin(TypedDict):
+    """An installed plugin."""
+
+    folder: str
+    gpu: bool
+    pins: dict[str, str]
+
+
+class Pending(TypedDict):
+    """A change that has begun and not ended."""
+
+    started: str
+    plugin: str | None
+    before: dict[str, NotedPackage]
+    pins: dict[str, str]
+    entries: dict[str, list[str]]
+
+
 class Journal:
     """One environment's journal; see this module's text for its fields."""
 
-    def __init__(self, path: Path, values: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, path: Path, values: JsonObject | None = None) -> None:
         values = values or {}
         self.path = path
         self.began: str = values.get("began", _now())
-        self.before: dict[str, Any] = dict(values.get("before", {}))
+        self.before: dict[str, NotedPackage] = dict(values.get("before", {}))
         self.brought: dict[str, str] = dict(values.get("brought", {}))
-        self.changed: dict[str, Any] = dict(values.get("changed", {}))
-        self.plugins: dict[str, Any] = dict(values.get("plugins", {}))
+        self.changed: dict[str, Change] = dict(values.get("changed", {}))
+        self.plugins: dict[str, NotedPlugin] = dict(values.get("plugins", {}))
         self.repair: list[str] = list(values.get("repair", []))
-        self.pending: dict[str, Any] | None = values.get("pending")
+        self.pending: Pending | None = values.get("pending")
 
     @classmethod
     def open(cls) -> Journal:
@@ -122,7 +154,7 @@ class Journal:
         pins: Mapping[str, str],
         leaving: Iterable[str] = (),
         plugin: str | None = None,
-        noted: Mapping[str, Any] | None = None,
+        noted: NotedPlugin | None = None,
     ) -> None:
         """Note, before a change, everything that is there.
 
@@ -134,8 +166,8 @@ class Journal:
         packages = {name: _noted(package) for name, package in environment.packages.items()}
         if self.is_empty:
             self.began, self.before = _now(), packages
-        if plugin is not None:
-            self.plugins[plugin] = dict(noted or {})
+        if plugin is not None and noted is not None:
+            self.plugins[plugin] = noted
         self.pending = {
             "started": _now(),
             "plugin": plugin,
@@ -195,13 +227,15 @@ class Journal:
         }
 
 
-def package_from_journal(name: str, noted: Mapping[str, Any]) -> Package:
+def package_from_journal(name: str, noted: NotedPackage) -> Package:
     """A package as the journal has noted it."""
     return Package(name, noted["version"], noted.get("origin"))
 
 
-def _noted(package: Package) -> dict[str, Any]:
-    return {"version": package.version} | ({"origin": package.origin} if package.origin else {})
+def _noted(package: Package) -> NotedPackage:
+    if package.origin:
+        return {"version": package.version, "origin": package.origin}
+    return {"version": package.version}
 
 
 def _now() -> str:

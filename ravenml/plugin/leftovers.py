@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from ravenml.plugin.environment import Environment
 
@@ -36,7 +35,7 @@ def list_entries(environment: Environment, leaving: Iterable[str]) -> dict[str, 
 
 
 def remove_leftovers(
-    environment: Environment, before: Mapping[str, Any], entries: Mapping[str, list[str]]
+    environment: Environment, before: Mapping[str, Mapping[str, object]], entries: Mapping[str, list[str]]
 ) -> list[str]:
     """Remove half-written distributions, and files beside ``entries`` that belong to no distribution.
 

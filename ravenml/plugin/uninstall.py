@@ -143,9 +143,10 @@ def _plan_versions(
 def _would_break(plan: UninstallPlan, journal: Journal, environment: Environment, had: Package) -> str | None:
     """Who came, or was changed, after ours and cannot live with the former version."""
     for name, package in environment.packages.items():
-        before = journal.before.get(name, {}).get("version")
+        noted = journal.before.get(name)
+        is_as_before = noted is not None and package.version == noted["version"]
         ours = name in journal.changed and name not in plan.own
-        if ours or name in plan.plugins or name in plan.remove or package.version == before:
+        if ours or name in plan.plugins or name in plan.remove or is_as_before:
             continue
         for requirement in environment.needs(name):
             if canonical(requirement.name) == had.name and not accepts(requirement, had.version):

@@ -4,45 +4,62 @@ from __future__ import annotations
 
 import secrets
 import tempfile
+import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict, TypeVar
 
 from ravenml.config.config import Config
 from ravenml.errors import RavenError
 from ravenml.store.base import Store
+from ravenml.store.checksums import crc_header
 from ravenml.store.factory import FIELDS, bucket, local_models
+
+if TYPE_CHECKING:
+    from ravenml.store.s3 import S3Store
+
+T = TypeVar("T")
 
 CONTENT = b"ravenML was here to see whether it may; this file may be removed.\n"
 
 
-def check_stores(config: Config) -> list[dict[str, Any]]:
+class Step(TypedDict):
+    """What was tried, in words, and whether it worked; ``checksums``: those that the server compares."""
+
+    what: str
+    ok: bool
+    checksums: NotRequired[list[str]]
+
+
+StoreReport = TypedDict("StoreReport", {"store": str, "for": str, "steps": list[Step]})
+
+
+def check_stores(config: Config) -> list[StoreReport]:
     """Use every store once; each step says in words whether it worked.
 
     Returns:
         For each store: ``store`` (its name), ``for`` (what it holds), ``steps`` (``what``, ``ok``).
     """
-    found: list[dict[str, Any]] = []
-    for kind in FIELDS:
-        steps: list[dict[str, Any]] = []
+    found: list[StoreReport] = []
+    for kind, field in FIELDS.items():
         try:
-            store: Store | None = bucket(kind, config)
+            store = bucket(kind, config)
         except RavenError as error:
-            name = str(getattr(config, FIELDS[kind]))
-            found.append({"store": name, "for": kind, "steps": [{"what": str(error), "ok": False}]})
-            continue
-        if store is None and kind == "datasets":
-            continue  # without a bucket, datasets are folders of the user's
-        _check(store if store is not None else local_models(), steps)
-        if store is not None and all(step["ok"] for step in steps):
-            steps.append(_checksums(store, config))
-        name = store.name if store is not None else local_models().name
+            name, steps = str(getattr(config, field)), [Step(what=str(error), ok=False)]
+        else:
+            if store is None and kind == "datasets":
+                continue  # without a bucket, datasets are folders of the user's
+            name, steps = (store or local_models()).name, _use(store or local_models())
+            if store is not None and all(step["ok"] for step in steps):
+                steps.append(_checksums(store, config))
         found.append({"store": name, "for": kind, "steps": steps})
     return found
 
 
-def _check(store: Store, steps: list[dict[str, Any]]) -> None:
+def _use(store: Store) -> list[Step]:
+    """List, write, read and delete; ends with the first step that fails."""
+    steps: list[Step] = []
     key = f"ravenml-check-{secrets.token_hex(8)}"
     with tempfile.TemporaryDirectory(prefix="ravenml-") as folder:
         there, back = Path(folder) / "there", Path(folder) / "back"
@@ -62,48 +79,45 @@ def _check(store: Store, steps: list[dict[str, Any]]) -> None:
             try:
                 step()
             except RavenError as error:
-                steps.append({"what": str(error), "ok": False})
-                return
-            steps.append({"what": what, "ok": True})
+                return [*steps, Step(what=str(error), ok=False)]
+            steps.append(Step(what=what, ok=True))
+    return steps
 
 
-def _checksums(store: Any, config: Config) -> dict[str, Any]:
+def _checksums(store: S3Store, config: Config) -> Step:
     """Whether the server refuses what differs from its checksum; asked with one that is wrong."""
     key, takes = f"ravenml-check-{secrets.token_hex(8)}", []
     wrong = {
         "CRC-32": {"ChecksumCRC32": "AAAAAA=="},
         "MD5": {"ContentMD5": "AAAAAAAAAAAAAAAAAAAAAA=="},
     }
+    crc = crc_header(zlib.crc32(CONTENT))
     known = _answer_or_none(
-        lambda: store.request("put_object", Key=store.full_key(key), Body=CONTENT, ChecksumCRC32=_crc())
+        lambda: store.request("put_object", Key=store.full_key(key), Body=CONTENT, ChecksumCRC32=crc)
     )
     echoes = isinstance(known, dict) and "ChecksumCRC32" in known
     for name, fields in wrong.items():
         ask = partial(store.request, "put_object", Key=store.full_key(key), Body=CONTENT, **fields)
-        answer = _answer_or_none(ask)
-        if answer is None:
+        if _answer_or_none(ask) is None:
             takes.append(name)
     store.delete(key)
-    used = "CRC-32" if config.checksums == "when_supported" else "MD5"
+    used, other = "CRC-32", "when_required"
+    if config.checksums != "when_supported":
+        used, other = "MD5", "when_supported"
     if used in takes:
         text = f"refuses what differs from its {used} (`checksums: {config.checksums}`)"
-        return {"what": text, "ok": True, "checksums": takes}
-    if takes:
-        other = "when_required" if used == "CRC-32" else "when_supported"
+    elif takes:
         text = (
             f"does not look at {used}, but at {takes[0]}: `raven config update --checksums {other}` suits it "
             "better (what arrives is compared in any case)"
         )
-        return {"what": text, "ok": True, "checksums": takes}
-    text = "keeps" if echoes else "does not know"
-    return {
-        "what": f"{text} checksums and does not look at them; what arrives is compared by its ETag",
-        "ok": True,
-        "checksums": takes,
-    }
+    else:
+        known_or_not = "keeps" if echoes else "does not know"
+        text = f"{known_or_not} checksums and does not look at them; what arrives is compared by its ETag"
+    return {"what": text, "ok": True, "checksums": takes}
 
 
-def _answer_or_none(call: Callable[[], Any]) -> Any:
+def _answer_or_none(call: Callable[[], T]) -> T | None:
     """The answer, or None where the server refused."""
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -111,11 +125,3 @@ def _answer_or_none(call: Callable[[], Any]) -> Any:
         return call()
     except (BotoCoreError, ClientError):
         return None
-
-
-def _crc() -> str:
-    import zlib
-
-    from ravenml.store.checksums import crc_header
-
-    return crc_header(zlib.crc32(CONTENT))

@@ -6,8 +6,6 @@ import secrets
 from datetime import UTC, datetime
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # ascending, and without letters that read like digits
-
-
 _issued: set[str] = set()  # by this process, which may ask for many within the same part of a second
 
 

@@ -13,18 +13,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ravenml.common.io import is_scratch, to_user_error, write_bytes
+from ravenml.common.io import atomic_open, to_user_error, write_bytes
 from ravenml.errors import InputError, RavenError
 from ravenml.store.base import Digest, Entry, Progress, no_progress
 from ravenml.store.checksums import MIB, crc_of, crc_text
 
 _LINKED = MIB  # files from this size on are linked where the file system can
 _GROWING = {".log", ".jsonl"}  # what may still be appended to is never linked
-
-
-def every_key(key: str) -> bool:
-    """For ``links``: whatever is put here is never written to again."""
-    return True
 
 
 class FolderStore:
@@ -38,7 +33,7 @@ class FolderStore:
         links: says of a key whether what is put there may be linked, because nobody writes to it any more.
     """
 
-    def __init__(self, root: Path, links: Callable[[str], bool] = every_key) -> None:
+    def __init__(self, root: Path, links: Callable[[str], bool] = lambda key: True) -> None:
         self.root, self._links = root, links
 
     @property
@@ -185,27 +180,20 @@ def _link(source: Path, target: Path) -> bool:
 
 def _copy(source: Path, target: Path, progress: Progress) -> Digest:
     """Copy, read what was written, and compare; the target is there whole or not at all."""
-    beside, crc, size = _temporary(target), 0, 0
+    crc, size = 0, 0
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with source.open("rb") as reader, beside.open("wb") as writer:
+        with source.open("rb") as reader, atomic_open(target) as writer:
             while chunk := reader.read(MIB):
                 crc = zlib.crc32(chunk, crc)
                 size += len(chunk)
                 writer.write(chunk)
                 progress(len(chunk))
             writer.flush()
-            if not is_scratch(target):
-                os.fsync(writer.fileno())
-        if crc_of(beside) != crc:
-            raise RavenError(f"{target}: what was written is not what was read; check the disk.")
-        shutil.copystat(source, beside)
-        os.replace(beside, target)
+            if crc_of(Path(writer.name)) != crc:
+                raise RavenError(f"{target}: what was written is not what was read; check the disk.")
+            shutil.copystat(source, writer.name)
     except OSError as error:
         raise to_user_error(error, target) from error
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
     return Digest(size, crc_text(crc))
 
 

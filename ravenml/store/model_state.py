@@ -15,9 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from ravenml.common.io import atomic_open
+from ravenml.common.io import JsonObject, atomic_open
 from ravenml.errors import RavenError
 
 SCHEMA = 1
@@ -26,7 +25,7 @@ CONFIG_LIMIT = 64 * 2**20
 MEMBERS_LIMIT = 100_000
 
 
-def pack_model(destination: Path, config: dict[str, Any], files: Sequence[Path]) -> Path:
+def pack_model(destination: Path, config: JsonObject, files: Sequence[Path]) -> Path:
     """Write ``config`` and ``files`` (by their bare names) into the tar ``destination``, whole or not at all.
 
     Returns:
@@ -38,10 +37,7 @@ def pack_model(destination: Path, config: dict[str, Any], files: Sequence[Path])
         member.size = len(content)
         tar.addfile(member, BytesIO(content))
         for file in files:
-            member = tarfile.TarInfo(file.name)
-            member.size = file.stat().st_size
-            with file.open("rb") as source:
-                tar.addfile(member, source)
+            _add(tar, file, file.name)
     return destination
 
 
@@ -69,14 +65,19 @@ def pack_folder(folder: Path, destination: Path) -> list[str]:
     files.sort(key=lambda name: name != Path(CONFIG))
     with atomic_open(destination) as target, tarfile.open(fileobj=target, mode="w") as tar:
         for name in files:
-            member = tarfile.TarInfo(name.as_posix())
-            with (folder / name).open("rb") as source:
-                member.size = os.fstat(source.fileno()).st_size
-                tar.addfile(member, source)
+            _add(tar, folder / name, name.as_posix())
     return [name.as_posix() for name in files]
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def _add(tar: tarfile.TarFile, file: Path, name: str) -> None:
+    """Add a file with its name and content alone: no owner, no time."""
+    member = tarfile.TarInfo(name)
+    with file.open("rb") as source:
+        member.size = os.fstat(source.fileno()).st_size
+        tar.addfile(member, source)
+
+
+def read_config(path: Path) -> JsonObject:
     """Read ``config.json`` of a ``model-state.tar``, or of the folder that one was unpacked into.
 
     Raises:
@@ -101,7 +102,7 @@ def read_config(path: Path) -> dict[str, Any]:
                 f"{path}: {CONFIG} is larger than {CONFIG_LIMIT >> 20} MiB, which no model's is."
             )
     try:
-        config: dict[str, Any] = json.loads(content)
+        config: JsonObject = json.loads(content)
     except ValueError as error:
         raise RavenError(f"{path}: {CONFIG} is not valid JSON: {error}.") from None
     if not isinstance(config, dict):
@@ -117,7 +118,7 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def check_model(path: Path) -> dict[str, Any]:
+def check_model(path: Path) -> JsonObject:
     """Read ``config.json`` of a ``model-state.tar`` that could be unpacked, and unpack nothing.
 
     Raises:

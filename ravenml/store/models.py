@@ -9,12 +9,11 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from ravenml.common.formatting import utc_timestamp
-from ravenml.common.io import write_bytes, write_json
+from ravenml.common.io import JsonObject, write_bytes, write_json
 from ravenml.config.home import cache_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.store.base import Digest, Entry, Store
@@ -49,7 +48,7 @@ class Model:
     folds: int = 0
     size: int | None = None
     date: str = ""
-    metrics: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, object] = field(default_factory=dict)
     transfer_only: bool = False
     where: str = ""
     error: str | None = None
@@ -94,7 +93,7 @@ def merge_models(*lists: Iterable[Model]) -> list[Model]:
     return sorted(found.values(), key=lambda model: (model.date, model.id), reverse=True)
 
 
-def read_metadata(store: Store, model_id: str) -> dict[str, Any]:
+def read_metadata(store: Store, model_id: str) -> JsonObject:
     """What was stored about a model.
 
     Raises:
@@ -102,7 +101,7 @@ def read_metadata(store: Store, model_id: str) -> dict[str, Any]:
     """
     key = metadata_key(model_id)
     try:
-        metadata: Any = orjson.loads(store.read(key))
+        metadata: object = orjson.loads(store.read(key))
     except orjson.JSONDecodeError as error:
         raise RavenError(f"{store.name}/{key} is not valid JSON: {error}.") from None
     if not isinstance(metadata, dict):
@@ -139,7 +138,7 @@ def find_model(stores: Iterable[Store], prefix: str) -> tuple[Store, str]:
     )
 
 
-def model_entries(store: Store, model_id: str, metadata: Mapping[str, Any]) -> dict[str, Entry]:
+def model_entries(store: Store, model_id: str, metadata: JsonObject) -> dict[str, Entry]:
     """Every object of a model but its metadata, by key."""
     found = {entry.key: entry for entry in store.list(extras_prefix(model_id))}
     for key in _model_keys(metadata):
@@ -197,7 +196,7 @@ def push_file(store: Store, file: Path, plugin: str | None, name: str | None, tr
             "store it with --transfer-only to start trainings from it."
         )
     model_id, now = new_id(), utc_timestamp()
-    metadata: dict[str, Any] = {
+    metadata: JsonObject = {
         "v": SCHEMA,
         "id": model_id,
         "name": name or file.stem,
@@ -264,12 +263,12 @@ def _read_row(store: Store, entry: Entry) -> Model:
     )
 
 
-def _model_keys(metadata: Mapping[str, Any]) -> list[str]:
+def _model_keys(metadata: JsonObject) -> list[str]:
     models = metadata.get("models")
     return [str(key) for key in models.values()] if isinstance(models, dict) else []
 
 
-def _write_cache(cache: Path, entries: Iterable[Entry], found: Mapping[str, Any]) -> None:
+def _write_cache(cache: Path, entries: Iterable[Entry], found: Mapping[str, JsonObject]) -> None:
     """Write the cache: what is known of these models by now."""
     content = {
         entry.key: {"etag": entry.etag, "model": found[entry.key]} for entry in entries if entry.key in found
@@ -278,7 +277,7 @@ def _write_cache(cache: Path, entries: Iterable[Entry], found: Mapping[str, Any]
         write_bytes(cache, orjson.dumps({"v": _CACHE, "models": content}))
 
 
-def _read_cache(cache: Path) -> dict[str, Any]:
+def _read_cache(cache: Path) -> JsonObject:
     try:
         content = orjson.loads(cache.read_bytes())
         return dict(content["models"]) if content["v"] == _CACHE else {}

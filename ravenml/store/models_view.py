@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ravenml.common.formatting import format_number, format_size, local_time
+from ravenml.common.io import JsonObject
 from ravenml.store.base import Entry, Store
 from ravenml.store.models import Model
 from ravenml.store.results import extras_prefix
@@ -35,9 +35,7 @@ def rows(found: Sequence[Model]) -> list[list[str]]:
     return table
 
 
-def details(
-    store: Store, model_id: str, metadata: Mapping[str, Any], entries: Mapping[str, Entry]
-) -> list[str]:
+def details(store: Store, model_id: str, metadata: JsonObject, entries: Mapping[str, Entry]) -> list[str]:
     """One model as lines of text."""
     dataset = metadata.get("dataset")
     extras = [entry for key, entry in entries.items() if key.startswith(extras_prefix(model_id))]

@@ -6,12 +6,13 @@ import sys
 import threading
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ravenml.common.formatting import format_size
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
+    from rich.progress import TaskID
 
 
 class Meter:
@@ -27,21 +28,21 @@ class Meter:
         self._show = sys.stderr.isatty() if show is None else show
         self._lock = threading.Lock()
         self._began = time.monotonic()
-        self._bar: Bar | None = None
-        self._task: Any = None
+        self._bar: tuple[Bar, TaskID] | None = None
 
     def __call__(self, count: int) -> None:
         with self._lock:
             self.done += count
             if self._bar is not None:
-                self._bar.update(self._task, completed=self.done)
+                bar, task = self._bar
+                bar.update(task, completed=self.done)
 
     def __enter__(self) -> Meter:
         if self._show and self._total:
             from rich.console import Console
             from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-            self._bar = Progress(
+            bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 DownloadColumn(binary_units=True),
@@ -49,15 +50,15 @@ class Meter:
                 console=Console(stderr=True),
                 transient=True,
             )
-            self._task = self._bar.add_task(self._title, total=self._total)
-            self._bar.start()
+            self._bar = bar, bar.add_task(self._title, total=self._total)
+            bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._bar[0].stop()
 
     def summary(self) -> str:
         """``12.3 MiB in 4 s, 3.1 MiB/s``."""

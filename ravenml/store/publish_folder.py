@@ -7,9 +7,8 @@ import os
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import atomic_open, read_json, to_user_error, write_json
+from ravenml.common.io import JsonObject, atomic_open, read_json, to_user_error, write_json
 from ravenml.errors import InputError, RavenError
 
 MANIFEST = ".ravenml-files.json"
@@ -90,7 +89,7 @@ def _refuse_taken(names: Collection[str], folder: Path) -> None:
             )
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def _manifest(folder: Path) -> JsonObject:
     if not (folder / MANIFEST).exists():
         return {}
     content = read_json(folder / MANIFEST)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ravenml.common.io import write_json
 from ravenml.store.base import Store
@@ -47,7 +46,7 @@ def store_result(
     architecture: str,
     models: Mapping[str, Path],
     extras: Mapping[str, Path],
-    metadata: Mapping[str, Any],
+    metadata: Mapping[str, object],
     metadata_file: Path,
 ) -> Transferred:
     """Store a result, the metadata last, so that what is listed is whole.

@@ -24,6 +24,7 @@ from ravenml.store.base import Entry
 from ravenml.store.s3_errors import (
     BucketInfo,
     ChecksumMismatch,
+    Response,
     is_network_error,
     is_retryable,
     to_user_error,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from ravenml.config.config import Config
 
 T = TypeVar("T")
-Response = dict[str, Any]  # what botocore makes of a server's answer
-
 THREADS = 10  # for small files, whose time is the line's
 PART_THREADS = min(THREADS, 2 * (os.cpu_count() or 1))  # for large ones, whose time is the processor's
 
@@ -261,7 +260,7 @@ def make_client(connection: Connection, info: BucketInfo, service: str = "s3") -
         raise to_user_error(error, info, "connecting") from error
 
 
-def read_time(text: Any) -> datetime:
+def read_time(text: str) -> datetime:
     """A time as S3 writes it, in listings (ISO 8601) and in headers (RFC 1123); others, as botocore does.
 
     botocore's own parser tries everything that looks like a time, which takes as long as all else about an

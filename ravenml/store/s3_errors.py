@@ -11,6 +11,8 @@ from typing import Any
 
 from ravenml.errors import InputError, RavenError
 
+Response = dict[str, Any]  # what botocore makes of a server's answer
+
 # S3 servers other than Amazon's spell some of these in their own way.
 _RETRYABLE = {
     "SlowDown", "SlowDownRead", "SlowDownWrite", "InternalError", "ServiceUnavailable", "RequestTimeout",
@@ -54,17 +56,20 @@ class BucketInfo:
     field: str  # the configuration's field that names the bucket
 
 
+def _response(error: BaseException) -> Response:
+    """What the server answered; empty where it did not."""
+    response = getattr(error, "response", None)
+    return response if isinstance(response, dict) else {}
+
+
 def error_code(error: BaseException) -> str:
     """The server's own word for what is wrong; empty where it said nothing."""
-    response: Any = getattr(error, "response", None)
-    if not isinstance(response, dict):
-        return ""
-    return str(response.get("Error", {}).get("Code", "")) or str(_status(error))
+    response = _response(error)
+    return str(response.get("Error", {}).get("Code", "")) or (str(_status(error)) if response else "")
 
 
 def _status(error: BaseException) -> int:
-    response: Any = getattr(error, "response", None) or {}
-    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return int(_response(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def is_missing(error: BaseException) -> bool:
@@ -185,14 +190,14 @@ def to_user_error(error: BaseException, info: BucketInfo, doing: str) -> RavenEr
             if code in _CHECKSUMS
             else ""
         )
-        message = error.response.get("Error", {}).get("Message", "") if hasattr(error, "response") else ""
+        message = _response(error).get("Error", {}).get("Message", "")
         return RavenError(f"{info.endpoint} refused {doing}: {code} {message}".rstrip(". ") + f"{hint}.")
     return RavenError(f"{info.name}: {doing} failed with {type(error).__name__}: {_short(error)}.")
 
 
 def _skew(error: BaseException) -> str:
     """By how much, where the server's answer says what time it is."""
-    headers = (getattr(error, "response", None) or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    headers = _response(error).get("ResponseMetadata", {}).get("HTTPHeaders", {})
     try:
         seconds = (datetime.now(UTC) - parsedate_to_datetime(headers["date"])).total_seconds()
     except (KeyError, TypeError, ValueError):
@@ -202,7 +207,7 @@ def _skew(error: BaseException) -> str:
 
 
 def _region(error: BaseException) -> str:
-    response: Any = getattr(error, "response", None) or {}
+    response = _response(error)
     region = response.get("Error", {}).get("Region") or response.get("ResponseMetadata", {}).get(
         "HTTPHeaders", {}
     ).get("x-amz-bucket-region")

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ravenml.common.io import write_bytes
 from ravenml.errors import RavenError
@@ -29,8 +29,8 @@ from ravenml.store.checksums import (
     part_ranges,
     part_size,
 )
-from ravenml.store.s3_client import BucketClient, Response
-from ravenml.store.s3_errors import ChecksumMismatch, TruncatedBody, error_code, is_missing
+from ravenml.store.s3_client import BucketClient
+from ravenml.store.s3_errors import ChecksumMismatch, Response, TruncatedBody, error_code, is_missing
 
 T = TypeVar("T")
 
@@ -402,8 +402,7 @@ def confirms(answer: Response, crc: int, md5: bytes) -> bool | None:
 
 def recorded_crc(answer: Response) -> int | None:
     """The CRC-32 that the object's uploader recorded in its metadata."""
-    metadata: dict[str, Any] = answer.get("Metadata", {})
-    for name, value in metadata.items():
+    for name, value in answer.get("Metadata", {}).items():
         if name.lower() == CRC_NAME:  # some servers write Ravenml-Crc32, as headers may be written
             return int(value, 16)
     return None
