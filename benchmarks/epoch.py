@@ -35,8 +35,8 @@ from ravenml.runs.events import EventWriter
 from ravenml.runs.run import Run
 from ravenml.toolkit.async_writer import AsyncWriter
 from ravenml_unet.augmentation.augmenter import Augmenter
+from ravenml_unet.checkpoints import TorchCheckpointWriter
 from ravenml_unet.data import Loader
-from ravenml_unet.keeping import TorchCheckpointWriter
 from ravenml_unet.loop import TrainingLoop
 from ravenml_unet.previews import Previewer
 from ravenml_unet.settings import UNetSettings

@@ -6,10 +6,4 @@ shown to each plugin's ``accepts`` (``predictor.py``), so the core need not know
 trainings look like. ``network_factory.py`` makes a network of it, of all folds' models for a k-fold run;
 ``raven serve`` does the same. ``output.py`` notes the request in ``infer.json``; an item's annotation is
 written last, and an item whose annotation is newer than its sources is done.
-
-``out_of_fold.py`` is the score of a whole k-fold run. Each fold returns what is known of each validation
-image (``TrainOutput.scores``: statistics that can be summed, such as confusion matrices, or records that
-cannot, such as boxes) and the function that turns all of it into scores. The parent joins the folds'
-images, refuses an image that two folds scored, and reduces once. A mean of the folds' means is never called
-the score of the whole.
 """

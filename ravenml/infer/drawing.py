@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +14,9 @@ from ravenml.data.masks import draw, mask_type
 from ravenml.data.meta import ObjClass
 
 
-def draw_mask(labels: Sequence[Label], size: tuple[int, int], classes: Sequence[ObjClass]) -> NDArray[Any]:
+def draw_mask(
+    labels: Sequence[Label], size: tuple[int, int], classes: Sequence[ObjClass]
+) -> NDArray[np.generic]:
     """What was predicted as one mask (height, width): 0 for nothing, else the class's number from 1."""
     numbers = {one.title: index + 1 for index, one in enumerate(classes)}
     mask = np.zeros(size, mask_type(len(classes)))

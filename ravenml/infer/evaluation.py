@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.common.io import JsonObject
 from ravenml.infer.metrics import segmentation_metrics
 
 SCHEMA = 1
 SIZES = ("model_size", "original_size")
 
 
-def make_section(confusion: NDArray[np.int64], titles: Sequence[str], items: Sequence[str]) -> dict[str, Any]:
+def make_section(confusion: NDArray[np.int64], titles: Sequence[str], items: Sequence[str]) -> JsonObject:
     """Confusion, scores, classes and images from matrices ``(N, C, C)`` of one size."""
     per_image = [
         {"item": item, **segmentation_metrics(one, titles)}
@@ -45,7 +45,7 @@ def score_classes(
     }
 
 
-def pool_evaluations(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def pool_evaluations(folds: Sequence[JsonObject]) -> JsonObject | None:
     """The evaluation of a k-fold run: every image as the fold saw it that did not learn from it.
 
     Args:
@@ -62,7 +62,7 @@ def pool_evaluations(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any] | Non
         return None
 
 
-def _pooled(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def _pooled(folds: Sequence[JsonObject]) -> JsonObject | None:
     first = folds[0]
     titles = first["classes"]
     if any(one["v"] != SCHEMA or one["classes"] != titles for one in folds):
@@ -88,9 +88,7 @@ def _pooled(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     return result
 
 
-def _section(
-    total: NDArray[np.int64], titles: Sequence[str], per_image: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _section(total: NDArray[np.int64], titles: Sequence[str], per_image: list[JsonObject]) -> JsonObject:
     return {
         "confusion": total.tolist(),
         "scores": {name: v for name, v in segmentation_metrics(total, titles).items() if "/" not in name},
@@ -99,5 +97,5 @@ def _section(
     }
 
 
-def _mean(values: Sequence[Any], counts: Sequence[int]) -> float:
+def _mean(values: Sequence[float], counts: Sequence[int]) -> float:
     return float(sum(float(value) * count for value, count in zip(values, counts, strict=True)) / sum(counts))

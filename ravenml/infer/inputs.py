@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.common.io import JsonObject
 from ravenml.data.decoding import check_image_size
 from ravenml.data.editable_annotation import EditableAnnotation, read_editable
 from ravenml.data.images import EXTENSIONS, read_image
@@ -51,7 +51,7 @@ class Inputs:
     """
 
     path: Path
-    meta: dict[str, Any]
+    meta: JsonObject
     classes: list[ObjClass] = field(default_factory=list)
     pictures: list[InputImage] = field(default_factory=list)
     faults: list[DataProblem] = field(default_factory=list)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.common.io import JsonObject
 from ravenml.data.editable_annotation import EditableAnnotation
 from ravenml.data.progress import ImageProgress
 from ravenml.data.writing import extended_meta
@@ -97,7 +97,7 @@ def run_job(job: InferenceJob, meter: Callable[[int], ImageProgress] = ImageProg
     return done
 
 
-def _prepare(job: InferenceJob, fingerprint: dict[str, Any]) -> Mode:
+def _prepare(job: InferenceJob, fingerprint: JsonObject) -> Mode:
     """Load the model, and describe the output."""
     plugin = model_plugin(job.source.paths[0])
     network = load_network(job.source, plugin, job.request, job.device, job.batch_size)
@@ -192,7 +192,7 @@ def _report(done: JobReport, shown: ImageProgress, reason: str) -> None:
     shown.line(f"Passed over: {reason}")
 
 
-def _fingerprint(job: InferenceJob) -> dict[str, Any]:
+def _fingerprint(job: InferenceJob) -> JsonObject:
     """What decides the results, in words that a later call can compare."""
     return {
         "data": str(job.inputs.path),

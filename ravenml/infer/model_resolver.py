@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import read_json
+from ravenml.common.io import JsonObject, read_json
 from ravenml.config.home import cache_dir, runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.renamed import former_names
@@ -193,12 +192,12 @@ def _no_folds(name: str, fold: int | None) -> None:
         raise InputError(f"--fold: {name} is one model, and has no folds; leave it out.")
 
 
-def _names(metadata: dict[str, Any]) -> set[str]:
+def _names(metadata: JsonObject) -> set[str]:
     models = metadata.get("models")
     return {Path(str(key)).name for key in models.values()} if isinstance(models, dict) else set()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> JsonObject:
     try:
         content = read_json(path)
     except RavenError:

@@ -41,9 +41,11 @@ class Ensemble:
 
     def predict(
         self, images: NDArray[np.uint8], want: Literal["labels", "probabilities"] = "labels"
-    ) -> NDArray[Any]:
+    ) -> NDArray[np.generic]:
         """The mean probabilities, or the classes that they make likeliest; see `Predictor.predict`."""
-        total = np.require(self.predictors[0].predict(images, want="probabilities"), np.float32, "W")
+        total: NDArray[np.float32] = np.require(
+            self.predictors[0].predict(images, want="probabilities"), np.float32, "W"
+        )
         for other in self.predictors[1:]:
             total += other.predict(images, want="probabilities")
         total /= len(self.predictors)
@@ -51,7 +53,8 @@ class Ensemble:
             return total
         if len(self.classes) == 1:
             return (total[:, 0] > 0.5).astype(np.uint8)
-        return total.argmax(axis=1).astype(np.uint8 if len(self.classes) <= 256 else np.uint16)
+        numbers: NDArray[np.int64] = total.argmax(axis=1)
+        return numbers.astype(np.uint8 if len(self.classes) <= 256 else np.uint16)
 
 
 class PredictorNetwork:
@@ -96,7 +99,7 @@ class PredictorNetwork:
             numbers = numbers + (1 if len(self.classes) < 256 else np.uint16(1))
         return Prediction(segments(numbers, self.classes))
 
-    def _boxes(self, found: NDArray[Any], size: tuple[int, ...]) -> list[Label]:
+    def _boxes(self, found: NDArray[np.generic], size: tuple[int, ...]) -> list[Label]:
         labels = []
         for left, top, right, bottom, score, index in np.asarray(found, np.float64).reshape(-1, 6).tolist():
             box = Rectangle(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.common.io import atomic_open, read_json, write_bytes, write_json
+from ravenml.common.io import JsonObject, atomic_open, read_json, write_bytes, write_json
 from ravenml.data.editable_annotation import EditableAnnotation
 from ravenml.data.images import encode_png
 from ravenml.data.meta import ObjClass
@@ -41,7 +40,7 @@ class Output:
         self.writer = ProjectWriter(root)
         self.classes: list[ObjClass] = []
 
-    def begin(self, request: Mapping[str, Any], overwrite: bool) -> None:
+    def begin(self, request: Mapping[str, object], overwrite: bool) -> None:
         """Claim the folder for what is asked for; one that was made by the same request is resumed.
 
         Raises:
@@ -79,7 +78,11 @@ class Output:
                     folder.rmdir()
 
     def describe(
-        self, request: Mapping[str, Any], mode: Mapping[str, Any], classes: Sequence[ObjClass], meta: Any
+        self,
+        request: Mapping[str, object],
+        mode: Mapping[str, object],
+        classes: Sequence[ObjClass],
+        meta: JsonObject,
     ) -> None:
         """Write `meta.json`, and what the results mean.
 

@@ -6,10 +6,9 @@ import importlib.resources
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ravenml.common.hooks import PRESETS
-from ravenml.common.io import read_json
+from ravenml.common.io import JsonObject, read_json
 from ravenml.common.merge import deep_merge
 from ravenml.config.config import read_yaml
 from ravenml.data.problems import suggestion
@@ -34,8 +33,8 @@ class InferenceRequest:
         spelled: for fields that an option gave, that option.
     """
 
-    model: Mapping[str, Any]
-    mode: Mapping[str, Any]
+    model: Mapping[str, object]
+    mode: Mapping[str, object]
     where: str
     spelled: Mapping[tuple[str, ...], str]
 
@@ -43,7 +42,7 @@ class InferenceRequest:
 def read_request(
     config: Path | None,
     preset: str | None,
-    options: Mapping[tuple[str, ...], tuple[str, Any]],
+    options: Mapping[tuple[str, ...], tuple[str, object]],
     plugin: Plugin,
 ) -> InferenceRequest:
     """Put a config file or a preset, and above it the command line's options, together.
@@ -70,8 +69,8 @@ def read_request(
             raise InputError(f"{where}: `{name}` should hold fields, not {value!r}.")
     mode = dict(content.get("mode", {}))
     for path, (_, value) in options.items():
-        nested: Any = value
-        for name in reversed(path[1:]):
+        nested: JsonObject = {path[-1]: value}
+        for name in reversed(path[1:-1]):
             nested = {name: nested}
         mode = deep_merge(mode, nested)
     spelled = {path: option for path, (option, _) in options.items()}
@@ -96,7 +95,7 @@ def effective_mode(request: InferenceRequest, predictor: Predictor, suffix: str)
     width, height = predictor.input_size
     window = deep_merge({"width": width, "height": height}, _mapping(request.mode.get("window")))
     eighth = {"x": _eighth(window.get("width")), "y": _eighth(window.get("height"))}
-    default: dict[str, Any] = {"name": name, "model_classes": {"add_suffix": suffix}}
+    default: JsonObject = {"name": name, "model_classes": {"add_suffix": suffix}}
     if str(name).startswith("sliding_window"):
         default |= {"window": window, "min_overlap": eighth}
     if name == "sliding_window_det":
@@ -120,7 +119,7 @@ def check_project(config: ModeConfig, mode: Mode, titles: list[str], where: str)
         _check_names(f"{where}: `mode.from_classes`", config.from_classes, titles)
 
 
-def configure(predictor: Predictor, settings: Mapping[str, Any], plugin: Plugin, where: str) -> None:
+def configure(predictor: Predictor, settings: Mapping[str, object], plugin: Plugin, where: str) -> None:
     """Hand the content of ``model`` to the plugin.
 
     Which device is used is the command's affair: the contract's ``gpu_device`` is passed over.
@@ -139,7 +138,7 @@ def configure(predictor: Predictor, settings: Mapping[str, Any], plugin: Plugin,
         )
 
 
-def inference_presets(plugin: Plugin) -> list[dict[str, Any]]:
+def inference_presets(plugin: Plugin) -> list[JsonObject]:
     """The plugin's presets for inference."""
     package = plugin.entry_point.module.partition(".")[0]
     file = importlib.resources.files(package) / PRESETS
@@ -148,7 +147,7 @@ def inference_presets(plugin: Plugin) -> list[dict[str, Any]]:
     return [one for one in found if one.get("type") == "inference"]
 
 
-def _preset(plugin: Plugin, title: str) -> dict[str, Any]:
+def _preset(plugin: Plugin, title: str) -> JsonObject:
     known = inference_presets(plugin)
     for one in known:
         if str(one.get("title", "")).lower() == title.lower():
@@ -158,7 +157,7 @@ def _preset(plugin: Plugin, title: str) -> dict[str, Any]:
     raise InputError(f"--preset: {plugin.name} has no preset {title!r} for inference; {has}.")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> JsonObject:
     if path.suffix.lower() != ".json":
         return read_yaml(path)
     content = read_json(path)
@@ -167,7 +166,7 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _fitting(mode: Mapping[str, Any], predictor: Predictor) -> str:
+def _fitting(mode: Mapping[str, object], predictor: Predictor) -> str:
     """The mode where none is named: windows where windows are spoken of, else the whole image."""
     if "window" in mode or "min_overlap" in mode:
         return "sliding_window_det" if predictor.task == "detection" else "sliding_window"
@@ -194,9 +193,9 @@ def _check_names(label: str, chosen: str | list[str], known: list[str]) -> None:
             raise InputError(f'{label}: there is no class "{title}"; {suggestion(title, known)}.')
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _eighth(side: Any) -> int:
+def _eighth(side: object) -> int:
     return side // 8 if isinstance(side, int) and side > 0 else 0

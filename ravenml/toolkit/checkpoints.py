@@ -20,9 +20,9 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Generic, Protocol, TypeVar
 
-from ravenml.common.io import write_bytes
+from ravenml.common.io import JsonObject, write_bytes
 from ravenml.renamed import former_names
 from ravenml.runs import layout
 from ravenml.runs.run import Run
@@ -64,6 +64,11 @@ class Position(Protocol):
     batch: int
     step: int
     weights: str
+
+
+Network = TypeVar("Network")
+Weights = TypeVar("Weights")
+State = TypeVar("State", bound=Position)
 
 
 def checkpoint_label(epoch: int, batch: int) -> str:
@@ -118,14 +123,15 @@ def hard_link(source: Path, path: Path) -> None:
     temporary.unlink(missing_ok=True)  # it stays where both are names of one file already
 
 
-class CheckpointWriter:
+class CheckpointWriter(Generic[Network, Weights, State]):
     """Writes a training's checkpoints and removes what they replace.
 
     What is to be written is copied at once, which takes milliseconds; the writing is done in the background.
     Checkpoints come into being in the order in which they were asked for, one at a time, so that at most one
     copy is held.
 
-    A plugin says in a subclass what its files are called, and how they are written.
+    A plugin says in a subclass what its files are called, and how they are written; the type's parameters are
+    its network, a copy of the network's weights, and its state.
 
     Attributes:
         folder: where the checkpoints are.
@@ -145,37 +151,37 @@ class CheckpointWriter:
 
     # What a plugin says.
 
-    def copied(self, model: Any) -> Any:
+    def copied(self, model: Network) -> Weights:
         """A copy of the weights, which no longer changes."""
         raise NotImplementedError
 
-    def write_weights(self, path: Path, weights: Any) -> None:
+    def write_weights(self, path: Path, weights: Weights) -> None:
         """Write what :meth:`copied` gave."""
         raise NotImplementedError
 
-    def write_state(self, path: Path, state: Any) -> None:
+    def write_state(self, path: Path, state: State) -> None:
         """Write a copy of the state that :meth:`keep_position` was given."""
         raise NotImplementedError
 
     # What all share.
 
-    def state_name(self, state: Position) -> str:
+    def state_name(self, state: State) -> str:
         """The name of a state's file."""
         return f"state_{checkpoint_label(state.epoch, state.batch)}{self.state_suffix}"
 
-    def keep_best(self, model: Any, name: str, step: int, epoch: float, metric: dict[str, Any]) -> None:
+    def keep_best(self, model: Network, name: str, step: int, epoch: float, metric: JsonObject) -> None:
         """Write the weights of the best validation so far, which replace those of the one before."""
         path = self.folder / name
         weights = self._weights_now(model, step, path)
         self.background.do(partial(self._write_best, path, weights, step, epoch, metric))
 
-    def keep_position(self, model: Any, name: str, state: Position, epoch: float) -> None:
+    def keep_position(self, model: Network, name: str, state: State, epoch: float) -> None:
         """Write weights, and the state from which a training can resume there."""
         path = self.folder / name
         weights = self._weights_now(model, state.step, path)
         self.background.do(partial(self._write_position, path, weights, deepcopy(state), epoch))
 
-    def announce(self, weights: Path, state: Position, epoch: float) -> None:
+    def announce(self, weights: Path, state: State, epoch: float) -> None:
         """Say that a checkpoint is complete, and remove what it replaces."""
         its = self.folder / self.state_name(state)
         self.run.checkpoint(state.step, [weights, its], epoch=epoch)
@@ -196,7 +202,7 @@ class CheckpointWriter:
         found = [(int(m[1]), path) for path in self.folder.iterdir() if (m := name.fullmatch(path.name))]
         return [path for _, path in sorted(found)][:-most] if most else []
 
-    def _weights_now(self, model: Any, step: int, path: Path) -> Any:
+    def _weights_now(self, model: Network, step: int, path: Path) -> Weights | Path:
         """A copy of the weights; or the file that has the very same ones already."""
         before, self._written = self._written, (step, path)
         if before is not None and before[0] == step:
@@ -204,18 +210,20 @@ class CheckpointWriter:
         self.background.wait()
         return self.copied(model)
 
-    def _write(self, path: Path, weights: Any) -> None:
+    def _write(self, path: Path, weights: Weights | Path) -> None:
         if isinstance(weights, Path):
             hard_link(weights, path)
         else:
             self.write_weights(path, weights)
 
-    def _write_best(self, path: Path, weights: Any, step: int, epoch: float, metric: dict[str, Any]) -> None:
+    def _write_best(
+        self, path: Path, weights: Weights | Path, step: int, epoch: float, metric: JsonObject
+    ) -> None:
         self._write(path, weights)
         self.run.checkpoint(step, [path], best_now=True, epoch=epoch, optional=metric)
         remove_others(self.folder, f"model_*_best{self.suffix}", {path.name})
 
-    def _write_position(self, path: Path, weights: Any, state: Position, epoch: float) -> None:
+    def _write_position(self, path: Path, weights: Weights | Path, state: State, epoch: float) -> None:
         self._write(path, weights)
         self.write_state(self.folder / self.state_name(state), state)
         self.announce(path, state, epoch)

@@ -88,8 +88,8 @@ def plot_curves(
     return render_figure(figure)
 
 
-def render_figure(figure: Any) -> NDArray[np.uint8]:
+def render_figure(figure: Figure) -> NDArray[np.uint8]:
     """The figure's pixels: uint8 RGB."""
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from ravenml.data.problems import suggestion
+from ravenml.data.project import Item
 from ravenml.data.split import Split
 from ravenml.errors import InputError
 from ravenml.renamed import former_names
@@ -14,7 +14,7 @@ from ravenml.toolkit.hyperparameters import LoopSettings
 __getattr__ = former_names(__name__, {"parts": "split_parts"})
 
 
-def split_parts(split: Split) -> dict[str, list[Any]]:
+def split_parts(split: Split) -> dict[str, list[Item]]:
     """The split's items by the name that files and metrics use."""
     return {"train": list(split.train), "val": list(split.val)}
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import read_json
+from ravenml.common.io import JsonObject, read_json
 from ravenml.data.project import ObjClass
 from ravenml.errors import InputError
 from ravenml.renamed import former_names
@@ -26,7 +25,7 @@ __getattr__ = former_names(
     },
 )
 
-ReadState = Callable[[Mapping[str, Any]], tuple[Any, Any]]
+ReadState = Callable[[JsonObject], tuple[object, JsonObject]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class PretrainedWeights:
         return self.path.suffix == ".tar"
 
 
-def read_run_state(state: Mapping[str, Any]) -> tuple[Any, Any]:
+def read_run_state(state: JsonObject) -> tuple[object, JsonObject]:
     """Architecture and input size from a run's ``info/ui_state.json``."""
     return state["plugin"]["model"], state["plugin"]["input_size"]
 
@@ -145,7 +144,7 @@ def _of_training(folder: Path, weights: Path, read_state: ReadState) -> Pretrain
     return PretrainedWeights(weights, str(model), sides, _classes(own, classes_file))
 
 
-def _classes(listed: Any, where: Path) -> list[ObjClass]:
+def _classes(listed: Iterable[JsonObject], where: Path) -> list[ObjClass]:
     try:
         return [ObjClass(c["title"], c["shape"], c["color"]) for c in listed]
     except (KeyError, TypeError) as error:

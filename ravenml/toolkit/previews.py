@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -28,15 +28,17 @@ GAP = 4
 
 Draw = Callable[[], NDArray[np.uint8]]
 
+Samples = TypeVar("Samples")
+
 
 @dataclass(frozen=True)
-class PreviewImage:
+class PreviewImage(Generic[Samples]):
     """One image whose predictions are shown; ``samples[index]`` is the image and its truth."""
 
     kind: str  # train or val
     item: Item
     index: int
-    samples: Any
+    samples: Samples
 
     @property
     def name(self) -> str:
@@ -45,7 +47,7 @@ class PreviewImage:
         return f"{self.kind}/{safe}"
 
 
-class Previews:
+class Previews(Generic[Samples]):
     """Shows what the network makes of a few images, over time.
 
     Pictures are ``previews/<train or val>/<image>/epoch_<number>.png`` and ``…/final.png``.
@@ -54,9 +56,9 @@ class Previews:
     def __init__(self, run: Run, epochs: int, background: AsyncWriter) -> None:
         self.run, self.writer = run, background
         self.every = math.ceil(epochs / MOMENTS)
-        self.shown: list[PreviewImage] = []
+        self.shown: list[PreviewImage[Samples]] = []
 
-    def show(self, kind: str, items: Sequence[Item], samples: Any, count: int) -> None:
+    def show(self, kind: str, items: Sequence[Item], samples: Samples, count: int) -> None:
         """Choose ``count`` images, evenly spread, and record them in ``info/<kind>_vis_items.json``."""
         count = min(count, len(items))
         chosen = [index * len(items) // count for index in range(count)]
@@ -68,7 +70,7 @@ class Previews:
         """Whether it is time for pictures after this epoch."""
         return epoch % self.every == 0
 
-    def write(self, shown: PreviewImage, name: str, draw: Draw, epoch: float) -> None:
+    def write(self, shown: PreviewImage[Samples], name: str, draw: Draw, epoch: float) -> None:
         """Draw and write a picture in the background; what the network says must be there already."""
         self.writer.do(lambda: self.run.image(f"{shown.name}/{name}", draw(), epoch=epoch))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from ravenml.common.io import JsonObject
 from ravenml.data.split import Split
 from ravenml.errors import InputError
 from ravenml.renamed import former_names
@@ -20,7 +20,7 @@ __getattr__ = former_names(
 
 def training_identity(
     settings: LoopSettings, titles: Sequence[str], fold: int | None, split: Split, pipeline: Pipeline
-) -> dict[str, Any]:
+) -> JsonObject:
     """What must be unchanged when a training resumes, as far as all loops share it."""
     keys = "\n".join(item.key for item in split.train)
     return {
@@ -42,7 +42,7 @@ def training_identity(
     }
 
 
-def schedule_of(settings: LoopSettings) -> dict[str, Any]:
+def schedule_of(settings: LoopSettings) -> JsonObject:
     """The settings that decide the learning rate of a step; what the schedule does not read is left out."""
     read = {
         "none": (),
@@ -55,7 +55,7 @@ def schedule_of(settings: LoopSettings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names}
 
 
-def check_identity(run_path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_identity(run_path: Path, before: Mapping[str, object], now: Mapping[str, object]) -> None:
     """Refuse to resume with other settings.
 
     Raises:
@@ -70,7 +70,7 @@ def check_identity(run_path: Path, before: Mapping[str, Any], now: Mapping[str, 
             )
 
 
-def describe_machine_change(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+def describe_machine_change(then: Mapping[str, object], now: Mapping[str, object]) -> str | None:
     """A sentence about what differs where a training resumes, or None."""
     changed = [f"{n} {then.get(n)} → {now[n]}" for n in now if then.get(n) != now[n]]
     if not changed:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ravenml.common.io import JsonObject
 from ravenml.common.validation import validate
 from ravenml.config.config import read_yaml
 from ravenml.errors import InputError
@@ -108,16 +109,16 @@ class TrainConfig(BaseModel):
     upload_checkpoints: Literal["all", "best", "none"] | None = Field(
         None, description="Checkpoints to store with the model.  Default: best."
     )
-    plugin: dict[str, Any] = Field(default_factory=dict)
+    plugin: JsonObject = Field(default_factory=dict)
 
     @field_validator("kfold", mode="before")
     @classmethod
-    def _switch(cls, value: Any) -> Any:
+    def _switch(cls, value: object) -> object:
         """``kfold: true`` means five random folds, ``kfold: false`` none."""
         return {} if value is True else None if value is False else value
 
 
-def read_train_config(path: Path, plugin: str | None = None) -> dict[str, Any]:
+def read_train_config(path: Path, plugin: str | None = None) -> JsonObject:
     """Read a config file as plain values, checked against :class:`TrainConfig`; relative paths of its
     split are taken from where the file lies.
 
@@ -142,7 +143,7 @@ def read_train_config(path: Path, plugin: str | None = None) -> dict[str, Any]:
     return values
 
 
-def pop_plugin_name(values: dict[str, Any], where: str) -> str | None:
+def pop_plugin_name(values: JsonObject, where: str) -> str | None:
     """Take the plugin's name out of a config file's content, where it stands there.
 
     Raises:

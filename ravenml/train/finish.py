@@ -15,10 +15,10 @@ import traceback
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ravenml.common.formatting import utc_timestamp
-from ravenml.common.io import to_jsonable, to_user_error, write_json
+from ravenml.common.io import JsonObject, to_jsonable, to_user_error, write_json
 from ravenml.config.config import load_config
 from ravenml.errors import InputError, Interrupted, RavenError
 from ravenml.runs import layout
@@ -48,13 +48,13 @@ class TrainResult:
         remote: whether that is a bucket.
     """
 
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: JsonObject = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: JsonObject = field(default_factory=dict)
     stored: str | None = None
     remote: bool = False
 
-    def as_result(self) -> dict[str, Any]:
+    def as_result(self) -> JsonObject:
         """Plain values, with ``model`` for the common case of a single one."""
         plain_values = {**asdict(self), "model": self.models.get("")}
         del plain_values["remote"]
@@ -66,7 +66,7 @@ def keep_output(run: Run, output: TrainOutput) -> TrainResult:
     model = output.model_path
     if model is None and (run.path / layout.MODEL_STATE).exists():
         model = run.path / layout.MODEL_STATE
-    metrics: dict[str, Any] = run.last_metrics()
+    metrics: JsonObject = run.last_metrics()
     if output.scores is not None:
         output.scores.save(run.path / layout.SCORES)
         final = to_jsonable(output.scores.values(), "TrainOutput.scores")
@@ -98,7 +98,7 @@ def write_metadata(run: Run, outcome: TrainResult, train: TrainInput) -> None:
     """Write ``metadata.json``: all that is stored about the result, whenever it is."""
     models = {suffix: run.path / name for suffix, name in outcome.models.items()}
     record = run.record
-    description: dict[str, Any] = {
+    description: JsonObject = {
         "v": 1,
         "id": run.id,
         "created": record["created"],

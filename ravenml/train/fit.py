@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import BaseModel
 
+from ravenml.common.io import JsonObject
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.discovery import Plugin, find_plugin, plugins
 from ravenml.runs.info import RunInfo, load_run
-from ravenml.train.settings import leaves, settings_model, strip_optional
+from ravenml.train.settings import Leaf, leaves, settings_model, strip_optional
 
 _WORDS = ("null", "true", "false")  # which `--set` reads as such, unless they are quoted
 _KFOLD = {"folds": "--folds", "by": "--fold-by", "seed": "--fold-seed", "tag": "--fold-from"}
@@ -21,11 +21,11 @@ _KFOLD = {"folds": "--folds", "by": "--fold-by", "seed": "--fold-seed", "tag": "
 def fit(
     plugin: str,
     dataset: str | Path | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     *,
     preset: str | None = None,
     config: str | Path | None = None,
-    kfold: bool | Mapping[str, Any] = False,
+    kfold: bool | Mapping[str, object] = False,
     fold: int | None = None,
     jobs: int | None = None,
     resume: str | RunInfo | None = None,
@@ -62,7 +62,7 @@ def fit(
     if found is None:
         known = ", ".join(plugins()) or "none"
         raise InputError(f"No plugin is called {plugin!r}; installed: {known}.")
-    options: dict[str, Any] = {
+    options: JsonObject = {
         "--preset": preset,
         "--fold": fold,
         "--jobs": jobs,
@@ -85,7 +85,7 @@ def fit(
     return load_run(run_id)
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """A setting's value as ``--set NAME=VALUE`` takes it.
 
     Raises:
@@ -95,8 +95,12 @@ def as_text(value: Any) -> str:
         value = str(value)
     elif isinstance(value, tuple | set | frozenset):
         value = list(value)
-    is_text = isinstance(value, str)
-    if is_text and value == value.strip() and value[:1] not in ("[", "{", '"') and value not in _WORDS:
+    if (
+        isinstance(value, str)
+        and value == value.strip()
+        and value[:1] not in ("[", "{", '"')
+        and value not in _WORDS
+    ):
         return value
     if value is None:
         return "null"
@@ -104,7 +108,7 @@ def as_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    style = '"' if is_text else None
+    style = '"' if isinstance(value, str) else None
     try:
         text = yaml.safe_dump(value, default_flow_style=True, default_style=style, width=float("inf"))
         return str(text).strip()
@@ -112,7 +116,7 @@ def as_text(value: Any) -> str:
         raise InputError(f"A setting cannot hold {value!r}; use numbers, text, lists and mappings.") from None
 
 
-def _kfold_words(kfold: bool | Mapping[str, Any]) -> Iterator[str]:
+def _kfold_words(kfold: bool | Mapping[str, object]) -> Iterator[str]:
     if kfold is False or kfold is None:
         return
     yield "--kfold"
@@ -127,7 +131,7 @@ def _kfold_words(kfold: bool | Mapping[str, Any]) -> Iterator[str]:
             yield from (_KFOLD[name], str(value))
 
 
-def _settings_words(settings: Mapping[str, Any], model: type[BaseModel] | None) -> Iterator[str]:
+def _settings_words(settings: Mapping[str, object], model: type[BaseModel] | None) -> Iterator[str]:
     """Each setting as the option that it is on the command line; as ``--set`` where there is none."""
     known = {leaf.path: leaf for leaf in leaves(model)} if model is not None else {}
     for path, value in _by_path(settings, known, ()):
@@ -150,8 +154,8 @@ def _settings_words(settings: Mapping[str, Any], model: type[BaseModel] | None) 
 
 
 def _by_path(
-    values: Mapping[str, Any], known: Mapping[tuple[str, ...], Any], above: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], Any]]:
+    values: Mapping[str, object], known: Mapping[tuple[str, ...], Leaf], above: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], object]]:
     for name, value in values.items():
         path = (*above, *str(name).split("."))
         if isinstance(value, Mapping) and value and path not in known:
@@ -160,7 +164,7 @@ def _by_path(
             yield path, value
 
 
-def _set(name: str, value: Any) -> tuple[str, str]:
+def _set(name: str, value: object) -> tuple[str, str]:
     return "--set", f"{name}={as_text(value)}"
 
 

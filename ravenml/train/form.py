@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
+from ravenml.common.io import JsonObject
 from ravenml.common.merge import deep_merge
 from ravenml.common.validation import message_of
 from ravenml.train.settings import (
@@ -19,7 +20,7 @@ from ravenml.train.settings import (
 )
 
 
-def describe_settings(model: type[BaseModel]) -> dict[str, Any]:
+def describe_settings(model: type[BaseModel]) -> JsonObject:
     """Everything that a form needs.
 
     Returns:
@@ -41,9 +42,7 @@ def describe_settings(model: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-def validate_settings(
-    model: type[BaseModel], values: dict[str, Any]
-) -> tuple[BaseModel | None, dict[str, str]]:
+def validate_settings(model: type[BaseModel], values: JsonObject) -> tuple[BaseModel | None, dict[str, str]]:
     """The settings, and what is wrong with them: a sentence per field; ``""`` is the whole."""
     try:
         return model.model_validate(values), {}
@@ -57,11 +56,11 @@ def validate_settings(
         return None, wrong
 
 
-def flatten(values: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+def flatten(values: JsonObject, model: type[BaseModel]) -> JsonObject:
     """Nested values by the fields' dotted names."""
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for leaf in leaves(model):
-        inner: Any = values
+        inner: object = values
         for name in leaf.path:
             inner = inner.get(name, PydanticUndefined) if isinstance(inner, dict) else PydanticUndefined
         if inner is not PydanticUndefined:
@@ -69,9 +68,9 @@ def flatten(values: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     return found
 
 
-def unflatten(values: dict[str, Any]) -> dict[str, Any]:
+def unflatten(values: JsonObject) -> JsonObject:
     """The reverse of :func:`flatten`: ``{"input_size.width": 64}`` as the config file has it."""
-    result: dict[str, Any] = {}
+    result: JsonObject = {}
     for name, value in values.items():
         for part in reversed(name.split(".")):
             value = {part: value}
@@ -79,7 +78,7 @@ def unflatten(values: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _field(model: type[BaseModel], leaf: Leaf) -> dict[str, Any]:
+def _field(model: type[BaseModel], leaf: Leaf) -> JsonObject:
     extra = leaf.field.json_schema_extra if isinstance(leaf.field.json_schema_extra, dict) else {}
     annotation = strip_optional(leaf.field.annotation)
     offered = _offered(model, ".".join(leaf.path), annotation)
@@ -101,7 +100,7 @@ def _field(model: type[BaseModel], leaf: Leaf) -> dict[str, Any]:
     }
 
 
-def _kind(annotation: Any) -> str:
+def _kind(annotation: object) -> str:
     origin = get_origin(annotation)
     if annotation is bool:
         return "switch"
@@ -114,15 +113,15 @@ def _kind(annotation: Any) -> str:
     return "mapping" if origin is dict else "text"
 
 
-def _offered(model: type[BaseModel], name: str, annotation: Any) -> list[dict[str, Any]]:
+def _offered(model: type[BaseModel], name: str, annotation: object) -> list[JsonObject]:
     if get_origin(annotation) is Literal:
         return [{"value": value, "text": "", "parameters": None} for value in get_args(annotation)]
     return [vars(one) for one in model.choices(name)] if issubclass(model, TrainSettings) else []
 
 
-def _limits(leaf: Leaf) -> dict[str, Any]:
+def _limits(leaf: Leaf) -> JsonObject:
     """The least and the most that a number may be; ``above`` and ``below`` exclude the limit itself."""
-    found: dict[str, Any] = {"least": None, "most": None, "above": None, "below": None}
+    found: JsonObject = {"least": None, "most": None, "above": None, "below": None}
     for rule in leaf.field.metadata:
         for rule_name, name in (("ge", "least"), ("le", "most"), ("gt", "above"), ("lt", "below")):
             if getattr(rule, rule_name, None) is not None:

@@ -24,13 +24,14 @@ import orjson
 from pydantic import BaseModel
 
 from ravenml.common.hooks import SETTINGS
+from ravenml.common.io import JsonObject
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.discovery import find_plugin
 from ravenml.train.form import describe_settings, flatten, validate_settings
 from ravenml.train.settings import TrainSettings
 
 
-def answer(model: type[BaseModel], question: dict[str, Any]) -> dict[str, Any]:
+def answer(model: type[BaseModel], question: JsonObject) -> JsonObject:
     """The answer to one question.
 
     Raises:
@@ -56,7 +57,7 @@ def answer(model: type[BaseModel], question: dict[str, Any]) -> dict[str, Any]:
     raise InputError(f"ask: {kind!r} is not a question that is known.")
 
 
-def _augment(settings: TrainSettings, question: dict[str, Any]) -> list[list[str]]:
+def _augment(settings: TrainSettings, question: JsonObject) -> list[list[str]]:
     """For each image its small copy and the changed ones, as files."""
     import cv2
 
@@ -81,7 +82,7 @@ def _augment(settings: TrainSettings, question: dict[str, Any]) -> list[list[str
     return rows
 
 
-def safely(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def safely(work: Callable[[], JsonObject]) -> JsonObject:
     """The answer, or the sentence that says why there is none; a plugin's own errors end nothing."""
     try:
         return {"error": None, **work()}

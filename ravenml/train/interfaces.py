@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from ravenml.common.io import JsonObject
 from ravenml.config.home import cache_dir
 from ravenml.data.project import Project
 from ravenml.data.split import Split
@@ -53,10 +54,10 @@ class TrainInput:
     ) -> None:
         self.plugin = plugin
         self.settings = settings
-        self.config: dict[str, Any] = config.model_dump(mode="json")
-        self.plugin_config: dict[str, Any] = self.config["plugin"]
-        self.metadata: dict[str, Any] = self.config["metadata"]
-        self.plugin_metadata: dict[str, Any] = {}
+        self.config: JsonObject = config.model_dump(mode="json")
+        self.plugin_config: JsonObject = self.config["plugin"]
+        self.metadata: JsonObject = self.config["metadata"]
+        self.plugin_metadata: JsonObject = {}
         self.fold = fold
         self.resume_from = resume_from
         self._open_dataset = open_dataset
@@ -117,7 +118,7 @@ class TrainOutput:
 
     model_path: Path | None = None
     extra_files: Sequence[Path] = ()
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: JsonObject = field(default_factory=dict)
     artifact_path: Path | None = None
     scores: Scores | None = None
 

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ravenml.common.io import read_json, write_json
 from ravenml.data.cache import default_cache
@@ -35,7 +34,7 @@ _LOOK = 0.1  # seconds between two looks at the folds: whoever trains on the sam
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def run_folds(session: Session, call: Callable[[TrainInput], Any]) -> None:
+def run_folds(session: Session, call: Callable[[TrainInput], object]) -> None:
     """Train every fold that is not done yet, then score and store them as one run.
 
     Raises:
@@ -153,7 +152,9 @@ def _note_end(run: Run, fold: int, child: Child | ClusterFold, code: int, sessio
     run.text(f"fold {fold} failed", level="error")
 
 
-def _train_here(request: Request, call: Callable[[TrainInput], Any], run: Run, todo: Sequence[int]) -> None:
+def _train_here(
+    request: Request, call: Callable[[TrainInput], object], run: Run, todo: Sequence[int]
+) -> None:
     """Train the folds one after another in this process, so that a debugger sees them."""
     for fold in todo:
         try:

@@ -22,6 +22,7 @@ from ravenml.errors import InputError, RavenError
 from ravenml.runs.secrets import is_secret
 
 if TYPE_CHECKING:
+    from ravenml.data.project import Project
     from ravenml.plugin.discovery import Plugin
     from ravenml.train.request import Request, TrainArguments
     from ravenml.train.settings import Leaf
@@ -51,7 +52,7 @@ def pass_train(function: Function) -> Function:
     """
 
     @functools.wraps(function)
-    def command(*args: Any, **kwargs: Any) -> Any:
+    def command(*args: Any, **kwargs: Any) -> object:
         context = click.get_current_context()
         return _run_command(context, lambda train: context.invoke(function, train, *args, **kwargs))
 
@@ -59,7 +60,7 @@ def pass_train(function: Function) -> Function:
     return command  # type: ignore[return-value]
 
 
-def _run_command(context: click.Context, function: Callable[..., Any]) -> Any:
+def _run_command(context: click.Context, function: Callable[..., object]) -> object:
     """Call a plugin's training command with its ``TrainInput``; finish and store what it did.
 
     A command called by another command with ``@pass_train``, or inside a group that has it, shares the
@@ -135,10 +136,10 @@ class _CommandFailed(RavenError):
         self.error = error
 
 
-def _translated(function: Callable[..., Any]) -> Callable[..., Any]:
+def _translated(function: Callable[..., object]) -> Callable[..., object]:
     """The function, with Click's exceptions as those of Python."""
 
-    def call(*args: Any) -> Any:
+    def call(*args: object) -> object:
         try:
             return function(*args)
         except click.Abort:
@@ -151,7 +152,7 @@ def _translated(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def store_unclaimed(context: click.Context, result: Any) -> None:
+def store_unclaimed(context: click.Context, result: object) -> None:
     """Store the ``TrainOutput`` of a command that has no ``@pass_train``."""
     from ravenml.train.interfaces import TrainOutput
     from ravenml.train.request import make_request
@@ -417,7 +418,7 @@ def remote_options(command: Function) -> Function:
 
 
 def processes_option(
-    name: str, *, then: Callable[..., Any] = lambda context, parameter, value: value, **more: Any
+    name: str, *, then: Callable[..., object] = lambda context, parameter, value: value, **more: Any
 ) -> Callable[[Function], Function]:
     """``--processes N``, and its former name ``--workers``, which warns."""
     former = f"ravenml.{name}"
@@ -427,7 +428,7 @@ def processes_option(
             click.echo("Note: --workers is now called --processes.", err=True)
             context.meta[former] = value
 
-    def choose(context: click.Context, parameter: click.Parameter, value: int | None) -> Any:
+    def choose(context: click.Context, parameter: click.Parameter, value: int | None) -> object:
         given = context.meta.pop(former, None)
         if given is not None and context.get_parameter_source(name) == ParameterSource.DEFAULT:
             value = given
@@ -544,11 +545,11 @@ def _heading(leaf: Leaf) -> str:
     return "Model" if group in (None, "general") else _BY_GROUP.get(str(group), str(group).capitalize())
 
 
-def _setting_option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
+def _setting_option(leaf: Leaf, plugin: str, default: object) -> click.Option:
     from ravenml.train.settings import strip_optional
 
     annotation = strip_optional(leaf.field.annotation)
-    kind: click.ParamType = click.STRING
+    kind: click.ParamType[Any] = click.STRING
     declaration = leaf.option
     is_list = leaf.is_list
     variable = f"RAVENML_{plugin}_{'_'.join(leaf.path)}".upper().replace("-", "_")
@@ -567,7 +568,7 @@ def _setting_option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
             parsed = leaf.parse(value) if isinstance(value, str) else value
             context.meta.setdefault(_SETTINGS, {})[leaf.path] = (typed, parsed)
 
-    shown = ",".join(map(str, default)) if is_list and default else default
+    shown = ",".join(map(str, default)) if isinstance(default, list | tuple) and default else default
     return click.Option(
         [declaration, _SETTING + "_".join(leaf.path)],
         type=kind,
@@ -581,7 +582,7 @@ def _setting_option(leaf: Leaf, plugin: str, default: Any) -> click.Option:
     )
 
 
-def evaluate_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def evaluate_options(function: Callable[..., object]) -> Callable[..., object]:
     """Give a command the arguments of an evaluation.
 
     The function is called with ``model`` (the path of what was named, which may be a run's id), ``project``
@@ -614,7 +615,7 @@ def evaluate_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.pass_context
     @functools.wraps(function)
-    def with_project(context: click.Context, /, model: str, dataset: str | None, **given: Any) -> Any:
+    def with_project(context: click.Context, /, model: str, dataset: str | None, **given: object) -> object:
         from ravenml.infer.model_resolver import find_one_model
 
         return function(model=find_one_model(model), project=_open_project(context, dataset), **given)
@@ -622,7 +623,7 @@ def evaluate_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_project
 
 
-def _open_project(context: click.Context, dataset: str | None) -> Any:
+def _open_project(context: click.Context, dataset: str | None) -> Project:
     from ravenml.config.config import load_config
     from ravenml.data.project import Project
     from ravenml.data.registry import resolve_dataset

@@ -6,9 +6,9 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ravenml.common.io import write_json
+from ravenml.common.io import JsonObject, write_json
 from ravenml.data.cache import default_cache
 from ravenml.data.problems import DataProblem
 from ravenml.data.split import write_split
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from ravenml.train.request import Request
 
 
-def describe_origin(request: Request) -> dict[str, Any]:
+def describe_origin(request: Request) -> JsonObject:
     """What ``run.json`` says from its first moment on."""
-    fields: dict[str, Any] = {
+    fields: JsonObject = {
         "plugin": request.plugin_name,
         "plugin_distribution": request.plugin.distribution if request.plugin else None,
         "plugin_version": request.plugin.version if request.plugin else None,
@@ -47,7 +47,7 @@ def record_inputs(request: Request, run: Run, train: TrainInput) -> None:
     effective = redact(request.config.model_dump(mode="json"))
     write_json(run.path / layout.TRAIN_ARGS, effective)
     write_json(run.path / layout.INFO / "ui_state.json", {PLUGIN_NAME: request.plugin_name, **effective})
-    known: dict[str, Any] = {"config": effective}
+    known: JsonObject = {"config": effective}
     if request.config.dataset is not None:
         project = train.dataset
         known["dataset"] = {"name": project.name, "path": str(project.root), "images": len(project.items)}

@@ -7,11 +7,10 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
-from ravenml.common.io import read_json
+from ravenml.common.io import JsonObject, read_json
 from ravenml.common.merge import deep_merge
 from ravenml.common.validation import validate
 from ravenml.config.config import load_config
@@ -51,9 +50,9 @@ class TrainArguments:
     plugin: Plugin | None
     command: str
     arguments: list[str]
-    options: dict[str, Any] = field(default_factory=dict)
-    defaults: dict[str, Any] = field(default_factory=dict)
-    settings: dict[tuple[str, ...], tuple[str, Any]] = field(default_factory=dict)
+    options: JsonObject = field(default_factory=dict)
+    defaults: JsonObject = field(default_factory=dict)
+    settings: dict[tuple[str, ...], tuple[str, object]] = field(default_factory=dict)
     own_options: Collection[str] = ()
     secret_options: list[str] = field(default_factory=list)
     choose_dataset: Choose | None = None
@@ -237,10 +236,10 @@ def make_request(given: TrainArguments) -> Request:
 def _settings(
     given: TrainArguments,
     model: type[BaseModel] | None,
-    base: dict[str, Any],
-    from_file: dict[str, Any],
-    values: dict[str, Any],
-    sets: dict[str, Any],
+    base: JsonObject,
+    from_file: JsonObject,
+    values: JsonObject,
+    sets: JsonObject,
 ) -> BaseModel | None:
     """The plugin's settings from preset, file and command line; None where it publishes none."""
     options, plugin = given.options, given.plugin
@@ -271,9 +270,9 @@ _SPELLED = {
 }
 
 
-def from_options(options: dict[str, Any]) -> dict[str, Any]:
+def from_options(options: JsonObject) -> JsonObject:
     """The core's options in the form of the config file."""
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     for option, name in (
         ("dataset", "dataset"),
         ("preset", "preset"),

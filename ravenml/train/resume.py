@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ravenml.common.io import read_json
 from ravenml.errors import InputError
@@ -46,7 +45,7 @@ def check_unchanged(folder: Path, config: TrainConfig, fold: int | None) -> int 
     before = TrainConfig.model_validate(read_json(folder / layout.TRAIN_ARGS))
     was: int | None = read_record(folder).get("fold")
     done = any((folder / layout.FOLDS).glob(f"*/{layout.RUN_JSON}"))
-    pairs: dict[str, tuple[Any, Any]] = {
+    pairs: dict[str, tuple[object, object]] = {
         "the dataset": (before.dataset, config.dataset),
         "the folds": (before.kfold, config.kfold),
         "the fold": (was, was if fold is None else fold),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.common.io import atomic_open
+from ravenml.common.io import JsonObject, atomic_open
 from ravenml.errors import RavenError
 from ravenml.infer.metrics import SegmentationScores
 
@@ -34,9 +34,9 @@ class Scores:
     """
 
     items: Sequence[str]
-    statistics: Mapping[str, NDArray[Any]]
+    statistics: Mapping[str, NDArray[np.generic]]
     reduce: Reduce
-    records: Mapping[str, Sequence[NDArray[Any]]] = field(default_factory=dict)
+    records: Mapping[str, Sequence[NDArray[np.generic]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, array in {**self.statistics, **self.records}.items():
@@ -112,9 +112,9 @@ class Scores:
         return cls(items, sums, first.reduce, records)
 
 
-def _reference(reduce: Reduce) -> dict[str, Any]:
+def _reference(reduce: Reduce) -> JsonObject:
     target = type(reduce) if is_dataclass(reduce) else reduce
-    arguments: dict[str, Any] = {}
+    arguments: JsonObject = {}
     if is_dataclass(reduce) and not isinstance(reduce, type):
         arguments = asdict(reduce)
     name = getattr(target, "__qualname__", "")
@@ -123,7 +123,7 @@ def _reference(reduce: Reduce) -> dict[str, Any]:
     return {"callable": f"{target.__module__}:{name}", "arguments": arguments}
 
 
-def _resolve(reference: dict[str, Any], path: Path) -> Reduce:
+def _resolve(reference: JsonObject, path: Path) -> Reduce:
     module, _, name = reference["callable"].partition(":")
     try:
         target: Any = importlib.import_module(module)
@@ -134,4 +134,5 @@ def _resolve(reference: dict[str, Any], path: Path) -> Reduce:
             f"{path}: the scores need {reference['callable']}, which is not installed: {error}."
         ) from None
     arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in reference["arguments"].items()}
-    return target(**arguments) if isinstance(target, type) else target
+    reduce: Reduce = target(**arguments) if isinstance(target, type) else target
+    return reduce

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TypeVar
 
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
@@ -24,6 +24,8 @@ from ravenml.train import finish
 from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.record import describe_origin, record_inputs
 from ravenml.train.request import Request
+
+Result = TypeVar("Result")
 
 
 class Session:
@@ -45,7 +47,7 @@ class Session:
         self._stack = ExitStack()
         self._shown = ExitStack()
 
-    def run_whole(self, call: Callable[[TrainInput], Any]) -> Any:
+    def run_whole(self, call: Callable[[TrainInput], Result]) -> Result:
         """Call the plugin, then keep, store and report what comes back."""
         with self:
             output = self.call(call)
@@ -56,7 +58,7 @@ class Session:
         self.report()
         return output
 
-    def call(self, call: Callable[[TrainInput], Any]) -> Any:
+    def call(self, call: Callable[[TrainInput], Result]) -> Result:
         """Call the plugin's code with the ``TrainInput``."""
         train = self.input
         self.called = self.calling = True

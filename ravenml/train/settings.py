@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from ravenml.common.hooks import PRESETS, SETTINGS
-from ravenml.common.io import read_json
+from ravenml.common.io import JsonObject, read_json
 from ravenml.common.merge import deep_merge
 from ravenml.errors import InputError
 from ravenml.plugin.discovery import Plugin, find_plugin
@@ -107,8 +107,8 @@ def shown(
     title: str | None = None,
     unit: str | None = None,
     role: str | None = None,
-    when: Mapping[str, Sequence[Any]] | None = None,
-) -> dict[str, Any]:
+    when: Mapping[str, Sequence[object]] | None = None,
+) -> JsonObject:
     """What the command line and the dashboard's form should know of a field (``json_schema_extra``).
 
     Args:
@@ -143,10 +143,10 @@ class Leaf:
         return get_origin(strip_optional(self.field.annotation)) in (list, tuple)
 
     @property
-    def default(self) -> Any:
+    def default(self) -> object:
         return self.field.get_default(call_default_factory=True)
 
-    def parse(self, text: str) -> Any:
+    def parse(self, text: str) -> object:
         """What a typed text means: a list's parts, a ``Literal``'s own value; else the text itself."""
         annotation = strip_optional(self.field.annotation)
         if not self.is_list:
@@ -155,7 +155,7 @@ class Leaf:
         return [_parse_choice(inner, part.strip()) for part in text.split(",") if part.strip()]
 
 
-def _parse_choice(annotation: Any, text: str) -> Any:
+def _parse_choice(annotation: object, text: str) -> object:
     """A ``Literal``'s value that is written like this, such as the number 16; else the text itself."""
     choices = get_args(annotation) if get_origin(annotation) is Literal else ()
     return next((choice for choice in choices if str(choice) == text), text)
@@ -200,20 +200,20 @@ def settings_model(plugin: Plugin) -> type[BaseModel] | None:
     return model
 
 
-def default_of(model: type[BaseModel], leaf: Leaf) -> Any:
+def default_of(model: type[BaseModel], leaf: Leaf) -> object:
     """The default as the whole model has it: an outer field's default may override an inner one's."""
     head = model.model_fields[leaf.path[0]]
     if len(leaf.path) == 1 or head.is_required():
         return None if leaf.field.is_required() else leaf.default
-    value: Any = head.get_default(call_default_factory=True)
+    value: object = head.get_default(call_default_factory=True)
     for name in leaf.path[1:]:
         value = getattr(value, name, None)
     return value
 
 
-def nest(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+def nest(values: Mapping[tuple[str, ...], object]) -> JsonObject:
     """Values by their paths, nested as the model is."""
-    result: dict[str, Any] = {}
+    result: JsonObject = {}
     for path, value in values.items():
         inner = result
         for name in path[:-1]:
@@ -222,7 +222,7 @@ def nest(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
     return result
 
 
-def parse_settings(sets: Sequence[str], model: type[BaseModel] | None) -> dict[str, Any]:
+def parse_settings(sets: Sequence[str], model: type[BaseModel] | None) -> JsonObject:
     """What ``--set NAME=VALUE`` says, in the form of the config file.
 
     A name is a field of the plugin's settings (``lr``, ``input_size.width``) or of the file itself
@@ -234,12 +234,12 @@ def parse_settings(sets: Sequence[str], model: type[BaseModel] | None) -> dict[s
     """
     own = model.model_fields if model is not None else {}
     known = {leaf.path: leaf for leaf in leaves(model)} if model is not None else {}
-    result: dict[str, Any] = {}
+    result: JsonObject = {}
     for name, text in parse_sets(sets).items():
         path = tuple(name.split("."))
         if path[0] in own or path[0] not in TrainConfig.model_fields:
             path = ("plugin", *path)
-        value: Any = None if text == "null" else text
+        value: object = None if text == "null" else text
         if path[0] != "plugin" and text in ("true", "false"):
             value = text == "true"
         if text[:1] in ("[", "{", '"'):
@@ -249,13 +249,11 @@ def parse_settings(sets: Sequence[str], model: type[BaseModel] | None) -> dict[s
                 raise InputError(f"--set {name}: {text} is not valid YAML.") from None
         elif path[0] == "plugin" and path[1:] in known and text != "null":
             value = known[path[1:]].parse(text)
-        for part in reversed(path):
-            value = {part: value}
-        result = deep_merge(result, value)
+        result = deep_merge(result, nest({path: value}))
     return result
 
 
-def find_preset(model: type[BaseModel], title: str, plugin: str) -> dict[str, Any]:
+def find_preset(model: type[BaseModel], title: str, plugin: str) -> JsonObject:
     """The settings of the preset ``title`` in the plugin's ``predefined_run_configs.json``.
 
     Raises:
@@ -271,7 +269,7 @@ def find_preset(model: type[BaseModel], title: str, plugin: str) -> dict[str, An
     )
 
 
-def read_presets(model: type[BaseModel]) -> list[dict[str, Any]]:
+def read_presets(model: type[BaseModel]) -> list[JsonObject]:
     """The presets for training that lie beside the module of ``model``."""
     import importlib.resources
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import to_jsonable
-from ravenml.data.project import Project
+import numpy as np
+
+from ravenml.common.io import JsonObject, to_jsonable
+from ravenml.data.project import Item, Project
+from ravenml.data.samples import Samples
 from ravenml.data.split import Split
 from ravenml.errors import RavenError
-from ravenml.infer.out_of_fold import predict_segmentation
+from ravenml.infer.metrics import confusion_matrix
+from ravenml.infer.predictor import load_predictor
 from ravenml.runs import layout
 from ravenml.runs.record import read_record, status
 from ravenml.runs.tables import fold_table
@@ -35,7 +39,7 @@ class FoldResult:
     status: str
     metrics: dict[str, float] = field(default_factory=dict)
     model: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: JsonObject = field(default_factory=dict)
     error: str | None = None
 
 
@@ -75,15 +79,12 @@ class Summary:
     def mean(self, name: str) -> float | None:
         """The mean over the completed folds that have it."""
         values = self.values(name)
-        return sum(values) / len(values) if values else None
+        return statistics.fmean(values) if values else None
 
     def std(self, name: str) -> float | None:
         """The sample standard deviation (n - 1); None with fewer than two values."""
         values = self.values(name)
-        if len(values) < 2:
-            return None
-        mean = sum(values) / len(values)
-        return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+        return statistics.stdev(values) if len(values) > 1 else None
 
     def headline(self) -> dict[str, float]:
         """The scores that stand for the whole run: out of fold where there are any, else the means."""
@@ -94,11 +95,11 @@ class Summary:
         """The folds' models by suffix to the run's id."""
         return {f"-f{one.fold}": one.model for one in self.folds if one.model is not None}
 
-    def metadata(self) -> dict[str, Any]:
+    def metadata(self) -> JsonObject:
         """What is stored about the run beside its scores."""
         return {"kfold": self.as_json()}
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """The content of ``summary.json``."""
         names = self.names()
         return {
@@ -150,14 +151,34 @@ def _scores(folder: Path, project: Project, plan: Sequence[Split]) -> tuple[Scor
                 raise RavenError(f"fold {fold} scored other images than those that it validates with")
         return Scores.together(parts), "scores"
     try:
-        found = [
-            predict_segmentation(place / layout.MODEL_STATE, project, one.val)
+        parts = [
+            _predict_scores(place / layout.MODEL_STATE, project, one.val)
             for place, one in zip(places, plan, strict=True)
         ]
     except RavenError as error:
         reason = str(error).rstrip(".")
         raise RavenError(f"the plugin returns no scores, and its models cannot be asked ({reason})") from None
-    return Scores.together([Scores.segmentation(*part) for part in found]), "predictor"
+    return Scores.together(parts), "predictor"
+
+
+def _predict_scores(model: Path, project: Project, items: Sequence[Item]) -> Scores:
+    """Predict a segmentation of ``items`` at their own size, and count pixels by true and predicted class.
+
+    Raises:
+        RavenError: there is no such model, its plugin cannot predict, or it predicts something else.
+    """
+    predictor = load_predictor(model)
+    if predictor.task != "segmentation":
+        raise RavenError(
+            f"{model} is a model for {predictor.task}; only segmentation can be scored like this."
+        )
+    titles = list(predictor.classes)
+    samples = Samples(project, items, titles)
+    counts = np.zeros((len(items), len(titles), len(titles)), dtype=np.int64)
+    for index in range(len(items)):
+        image, truth = samples[index]
+        counts[index] = confusion_matrix(truth, predictor.predict(image[None])[0], len(titles))
+    return Scores.segmentation([item.key for item in items], counts, titles)
 
 
 def fold_result(folder: Path, fold: int) -> FoldResult:

@@ -20,7 +20,7 @@ from ravenml.infer.modes.blending import blend, most_likely
 from ravenml.infer.modes.catalog import MODES, effective_config, make_mode
 from ravenml.infer.modes.grid import Grid, make_axis
 from ravenml.infer.modes.interface import ModeResult, Prediction
-from ravenml.infer.modes.suppression import suppress
+from ravenml.infer.modes.sliding import suppress
 
 CLASSES = [
     ObjClass("__bg__", "bitmap", "#000000"),

@@ -14,7 +14,7 @@ from ravenml_tf_bbox.detecting import Detector, to_image
 from ravenml_tf_bbox.pictures import make_palette, side_by_side
 
 
-class Previewer(Previews):
+class Previewer(Previews[FittedSamples]):
     """Shows true and predicted boxes of a few images."""
 
     def __init__(self, run: Run, classes: Sequence[ObjClass], epochs: int, background: AsyncWriter) -> None:
@@ -29,7 +29,7 @@ class Previewer(Previews):
     def draw(self, detector: Detector, name: str, caption: str, epoch: float) -> None:
         """Draw every chosen image's picture; drawing and writing are done in the background."""
         for shown in self.shown:
-            samples: FittedSamples = shown.samples
+            samples = shown.samples
             truth = samples.truth(shown.index)
             small = pad_image(samples[shown.index].image, samples.width, samples.height)
             found = to_image(detector(small[None])[0], truth.scale, truth.size)

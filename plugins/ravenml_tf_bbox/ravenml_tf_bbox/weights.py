@@ -58,7 +58,7 @@ class State:
     optimizer: list[NDArray[Any]] = field(default_factory=list)
 
 
-class KerasCheckpointWriter(checkpoints.CheckpointWriter):
+class KerasCheckpointWriter(checkpoints.CheckpointWriter["keras.Model", Arrays, State]):
     """Writes ``model_*.npz`` and ``state_*.npz``."""
 
     suffix = SUFFIX

@@ -1,4 +1,4 @@
-"""What resuming needs beyond the weights: the state in ``checkpoints/``."""
+"""A training's checkpoints as PyTorch writes them: weights, and the state that resuming needs beyond them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from ravenml.toolkit.checkpoints import list_states
-from ravenml_unet.weights import load_torch
+from ravenml.toolkit.checkpoints import CheckpointWriter, list_states
+from ravenml_unet.weights import bare_state, load_torch, save_torch
 
 STATE_SUFFIX = ".pt"
 
@@ -55,3 +56,22 @@ def newest_state(folder: Path) -> State | None:
         if (folder / state.weights).exists():
             return state
     return None
+
+
+class TorchCheckpointWriter(CheckpointWriter[nn.Module, dict[str, torch.Tensor], State]):
+    """Writes ``model_*.pth``, bare state dicts, and ``state_*.pt``."""
+
+    suffix = ".pth"
+    state_suffix = STATE_SUFFIX
+
+    def copied(self, model: nn.Module) -> dict[str, torch.Tensor]:
+        """A copy of the network's weights."""
+        return bare_state(model)
+
+    def write_weights(self, path: Path, weights: dict[str, torch.Tensor]) -> None:
+        """Write a bare state dict."""
+        save_torch(path, weights)
+
+    def write_state(self, path: Path, state: State) -> None:
+        """Write what resuming needs beyond the weights."""
+        save_torch(path, vars(state))  # asdict would copy all tensors once more

@@ -19,13 +19,12 @@ from ravenml.runs.run import Run
 from ravenml.toolkit.checkpoints import Best, best_name, checkpoint_label
 from ravenml.toolkit.hyperparameters import learning_rate
 from ravenml.toolkit.seeding import AUGMENTATION, STEP, derived_seed, epoch_order
-from ravenml_unet.checkpoints import State
+from ravenml_unet.checkpoints import State, TorchCheckpointWriter
 from ravenml_unet.compiling import compile_network, explain_failures
 from ravenml_unet.confusion import confusion_per_image
 from ravenml_unet.data import ImagesAndLabels, Loader, ResizedSamples, split_batches
 from ravenml_unet.device import seed_generators
 from ravenml_unet.evaluation import Evaluation, evaluate
-from ravenml_unet.keeping import TorchCheckpointWriter
 from ravenml_unet.loss import Loss, segmentation_loss
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.objective import Metric

@@ -15,10 +15,11 @@ from ravenml.data.project import ObjClass
 from ravenml.runs.run import Run
 from ravenml.toolkit.async_writer import AsyncWriter
 from ravenml.toolkit.previews import Previews, stack_panels
+from ravenml_unet.data import ImagesAndLabels
 from ravenml_unet.predicting import most_likely, probabilities
 
 
-class Previewer(Previews):
+class Previewer(Previews[ImagesAndLabels]):
     """Shows what the network makes of a few images, over time."""
 
     def __init__(

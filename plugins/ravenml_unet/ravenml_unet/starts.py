@@ -6,7 +6,6 @@ and ``imgSize`` in its ``info/ui_state.json``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ def inspect_weights(path: Path) -> PretrainedWeights:
     return pretrained.inspect_weights(path, ".pth", _read_state)
 
 
-def _read_state(state: Mapping[str, Any]) -> tuple[Any, Any]:
+def _read_state(state: dict[str, Any]) -> tuple[object, dict[str, Any]]:
     if isinstance(state.get("plugin"), dict):
         return pretrained.read_run_state(state)
     return state["selectedModel"], state["imgSize"]

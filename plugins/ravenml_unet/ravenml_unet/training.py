@@ -21,6 +21,7 @@ from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.scores import Scores
 from ravenml_unet.allocator import keep_freed_memory
 from ravenml_unet.augmentation.recording import record_augmentations
+from ravenml_unet.checkpoints import TorchCheckpointWriter
 from ravenml_unet.checks import check_batches, check_best, check_class_weights
 from ravenml_unet.classes import choose_classes
 from ravenml_unet.compiling import check_compiler
@@ -28,7 +29,6 @@ from ravenml_unet.data import Loader, ResizedSamples
 from ravenml_unet.device import make_fabric
 from ravenml_unet.export import describe_model, export_model
 from ravenml_unet.gallery import evaluation_pictures
-from ravenml_unet.keeping import TorchCheckpointWriter
 from ravenml_unet.loop import TrainingData, TrainingLoop, machine
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.models.registry import create_model

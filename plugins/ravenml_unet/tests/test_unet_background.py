@@ -13,8 +13,7 @@ from unet_support import small_settings
 from ravenml.errors import RavenError
 from ravenml.runs.run import Run
 from ravenml.toolkit.async_writer import MOST, AsyncWriter
-from ravenml_unet.checkpoints import State
-from ravenml_unet.keeping import TorchCheckpointWriter
+from ravenml_unet.checkpoints import State, TorchCheckpointWriter
 
 
 def state(step: int, weights: str, optimizer: dict[str, torch.Tensor]) -> State:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.common.io import JsonObject
 from ravenml.data.bitmap import trim
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.editable_annotation import EditableAnnotation, Label, Tag
@@ -47,7 +48,7 @@ class Mode:
         self.tags = [tag for tag in tags if tag.name]
 
     @classmethod
-    def make_default_config(cls, model_result_suffix: str) -> dict[str, Any]:
+    def make_default_config(cls, model_result_suffix: str) -> JsonObject:
         """The mode's config with every default filled in.
 
         Args:
@@ -118,7 +119,7 @@ class Mode:
             prediction.labels = self.segments(most_likely(prediction.probabilities))
         return prediction
 
-    def segments(self, numbers: NDArray[Any]) -> list[Label]:
+    def segments(self, numbers: NDArray[np.generic]) -> list[Label]:
         """A bitmap for every class in a map of class numbers, counted from 1, under the model's titles."""
         return segments(numbers, self.network.classes)
 
@@ -128,7 +129,7 @@ class Mode:
         return np.zeros((len(self.network.classes), *size), np.float16) if wanted else None
 
 
-def segments(numbers: NDArray[Any], classes: Sequence[ObjClass]) -> list[Label]:
+def segments(numbers: NDArray[np.generic], classes: Sequence[ObjClass]) -> list[Label]:
     """A bitmap object for every class in a map (height, width) of class numbers, counted from 1."""
     labels = []
     for index, one in enumerate(classes):
@@ -140,7 +141,7 @@ def segments(numbers: NDArray[Any], classes: Sequence[ObjClass]) -> list[Label]:
     return labels
 
 
-def put_probabilities(target: NDArray[Any] | None, prediction: Prediction, area: Rectangle) -> None:
+def put_probabilities(target: NDArray[np.generic] | None, prediction: Prediction, area: Rectangle) -> None:
     """Put a part's probabilities into those of the whole image."""
     if target is None:
         return

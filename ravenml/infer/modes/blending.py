@@ -96,7 +96,8 @@ def most_likely(probabilities: NDArray[np.floating]) -> NDArray[np.uint8] | NDAr
     count = len(probabilities)
     kind = np.uint8 if count < 256 else np.uint16
     if count == 1:
-        return (probabilities[0] > 0.5).astype(kind)
+        likely: NDArray[np.bool_] = probabilities[0] > 0.5
+        return likely.astype(np.uint8)
     best, numbers = probabilities[0].copy(), np.ones(probabilities.shape[1:], kind)
     better, found = np.empty_like(numbers, bool), np.empty_like(numbers)
     for index in range(1, count):  # five times as fast as argmax over the first axis

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
@@ -27,8 +26,8 @@ MODES: dict[str, type[Mode]] = {
 
 
 def effective_config(
-    given: Mapping[str, Any],
-    default: Mapping[str, Any],
+    given: Mapping[str, object],
+    default: Mapping[str, object],
     where: str,
     spelled: Mapping[tuple[str, ...], str] | None = None,
 ) -> ModeConfig:

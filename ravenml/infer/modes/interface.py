@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ class ModeResult:
 
     document: EditableAnnotation
     added: list[Label]
-    probabilities: NDArray[Any] | None = None
+    probabilities: NDArray[np.generic] | None = None
     areas: list[Label] = field(default_factory=list)
 
     @property

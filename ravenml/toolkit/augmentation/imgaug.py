@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
 
-Params = dict[str, Any]
+Params = JsonObject
 FILLS = {"constant": "constant", "edge": "edge", "symmetric": "reflect", "reflect": "reflect"}
 IGNORED = ("seed", "name", "random_state", "deterministic", "backend")  # say nothing about the result
 _UNSET = object()
@@ -26,12 +27,12 @@ class _Taken:
         self.left = {name: value for name, value in params.items() if name not in IGNORED}
         self.where = where
 
-    def __call__(self, name: str, default: Any = _UNSET) -> Any:
+    def __call__(self, name: str, default: object = _UNSET) -> Any:
         if name not in self.left and default is _UNSET:
             raise InputError(f"{self.where}: {name} is missing.")
         return self.left.pop(name, default)
 
-    def range(self, name: str, default: Any = _UNSET, times: float = 1.0) -> list[float]:
+    def range(self, name: str, default: object = _UNSET, times: float = 1.0) -> list[float]:
         """A number or a list of two; a longer list would be a choice, which we do not have."""
         value = self(name, default)
         pair = [value, value] if isinstance(value, int | float) else value
@@ -39,7 +40,7 @@ class _Taken:
             raise InputError(f"{self.where}: {name} must be a number or a range of two, not {value!r}.")
         return sorted(v * times for v in pair)
 
-    def only(self, name: str, *allowed: Any) -> Any:
+    def only(self, name: str, *allowed: object) -> object:
         """An argument that may be missing, or one of these."""
         value = self(name, allowed[0])
         if value not in allowed:
@@ -219,7 +220,7 @@ CONVERTERS: dict[tuple[str, str], Callable[[_Taken], Params]] = {
 }
 
 
-def from_imgaug(step: dict[str, Any], where: str) -> Params:
+def from_imgaug(step: JsonObject, where: str) -> Params:
     """One operation in our form.
 
     Args:

@@ -14,12 +14,14 @@ is the chance that an image is changed at all.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
+from ravenml.common.io import JsonObject
 
-def _as_pair(value: Any) -> Any:
+
+def _as_pair(value: object) -> object:
     return (value, value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
@@ -241,6 +243,6 @@ class Pipeline(BaseModel):
     random_order: bool = False
     pipeline: list[SerializeAsAny[Operation]] = []
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """What ``info/augs_config.json`` holds; reading it gives the same pipeline."""
         return self.model_dump(mode="json")

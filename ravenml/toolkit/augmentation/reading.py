@@ -7,7 +7,6 @@ Supervisely's ImgAug Studio writes, whose operations have a ``category``.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ravenml.common.validation import validate
 from ravenml.config.config import read_yaml
@@ -47,7 +46,7 @@ def read_pipeline(path: Path) -> Pipeline:
     return validate(Pipeline, content | {"pipeline": steps}, str(path))
 
 
-def _operation(path: Path, number: int, step: Any) -> Operation:
+def _operation(path: Path, number: int, step: object) -> Operation:
     where = f"{path}: pipeline[{number}]"
     if not isinstance(step, dict):
         raise InputError(f"{where} is not an operation with fields.")
