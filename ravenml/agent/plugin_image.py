@@ -44,7 +44,7 @@ def labels(plugin: PluginFolder) -> dict[str, str]:
         "INFO": _encode(plugin.root / INFO),
         "MODES": " ".join(plugin.modes),
         "README": _encode(plugin.root / "README.md"),
-        "PRESETS": _encode(plugin.root / PRESETS),
+        "CONFIGS": _encode(plugin.root / PRESETS),
     }
 
 
@@ -99,9 +99,9 @@ def build(plugin: PluginFolder, push: bool = False) -> None:
 
 def _labelled_dockerfile(plugin: PluginFolder) -> bytes:
     """The Dockerfile with the labels at its end, so that they go with the context wherever it is built."""
-    said = (f"{name}={json.dumps(value)}" for name, value in labels(plugin).items())
+    pairs = (f"{name}={json.dumps(value)}" for name, value in labels(plugin).items())
     text = (plugin.root / "Dockerfile").read_text(encoding="utf-8").rstrip()
-    return (text + "\nLABEL " + " \\\n      ".join(said) + "\n").encode()
+    return (text + "\nLABEL " + " \\\n      ".join(pairs) + "\n").encode()
 
 
 def _encode(path: Path) -> str:
