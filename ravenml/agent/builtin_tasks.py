@@ -10,7 +10,6 @@ import os
 import runpy
 import shutil
 import sys
-import tarfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -26,9 +25,10 @@ from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.runs.events import CheckpointEvent, EventReader, MetricsEvent
 from ravenml.sly.paths import TaskPaths, dir_empty, get_directory_size
+from ravenml.sly.project import find_single_project
 from ravenml.sly.reporting import Progress, logger, report_inference_finished, report_metrics_validation
 from ravenml.sly.trainer import TrainCheckpoints
-from ravenml.store.model_state import CONFIG, unpack_model
+from ravenml.store.model_state import CONFIG, pack_folder, unpack_model
 
 if TYPE_CHECKING:
     from ravenml.serve.loaded_model import ServedModel
@@ -51,10 +51,12 @@ def train_task(plugin: str, describe: Describe | None = None) -> None:
     home = Path(os.environ.setdefault("RAVENML_STORAGE_PATH", str(Path.home() / ".ravenML")))
     settings = read_json(Path(TaskPaths.TASK_CONFIG_PATH))
     if not dir_empty(TaskPaths.MODEL_DIR):
-        settings["weights"] = str(_pack_folder(Path(TaskPaths.MODEL_DIR), home / "start.tar"))
+        pack_folder(Path(TaskPaths.MODEL_DIR), home / "start.tar")
+        settings["weights"] = str(home / "start.tar")
     config = home / "task.yaml"
     config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(yaml.safe_dump({"dataset": str(_find_project()), "plugin": settings}))
+    project = find_single_project(TaskPaths.DATA_DIR)
+    config.write_text(yaml.safe_dump({"dataset": str(project), "plugin": settings}))
     relay = _Relay(describe)
     relay.start()
     # In this process, which SIGTERM reaches, and through the command line, as `python -m ravenml` does.
@@ -76,11 +78,11 @@ def infer_task() -> None:
     from ravenml.infer.predictor import model_plugin
     from ravenml.infer.settings import read_request
 
-    project = _find_project()
+    project = find_single_project(TaskPaths.DATA_DIR)
     source = find_source(TaskPaths.MODEL_DIR)
-    asked = read_request(Path(TaskPaths.TASK_CONFIG_PATH), None, {}, model_plugin(source.paths[0]))
+    request = read_request(Path(TaskPaths.TASK_CONFIG_PATH), None, {}, model_plugin(source.paths[0]))
     output = Output(Path(TaskPaths.RESULTS_DIR) / project.name, [], False)
-    done = run_job(InferenceJob(source, open_inputs(str(project)), output, asked), _ReportedMeter)
+    done = run_job(InferenceJob(source, open_inputs(str(project)), output, request), _ReportedMeter)
     if done.broken:
         raise InputError(f"{len(done.broken)} images could not be used: {done.broken[0]}")
     report_inference_finished()
@@ -192,19 +194,3 @@ class _Relay(threading.Thread):
             "class_title_to_idx": {one["title"]: index for index, one in enumerate(classes)},
         }
         return {**known, **config, "settings": {**config["settings"], "weights": weights}}
-
-
-def _find_project() -> Path:
-    found = [path for path in sorted(Path(TaskPaths.DATA_DIR).iterdir()) if (path / "meta.json").exists()]
-    if len(found) != 1:
-        raise InputError(f"{TaskPaths.DATA_DIR} must hold one project, not {len(found)}.")
-    return found[0]
-
-
-def _pack_folder(folder: Path, target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(target, "w") as tar:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                tar.add(path, path.relative_to(folder).as_posix())
-    return target

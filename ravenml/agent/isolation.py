@@ -130,18 +130,18 @@ def docker_command(sandbox: Sandbox, program: Sequence[str], interactive: bool =
     return [*line, sandbox.image, *program[1:]]
 
 
-def host_environment(kind: str, sandbox: Sandbox, here: Mapping[str, str]) -> tuple[dict[str, str], Path]:
+def host_environment(kind: str, sandbox: Sandbox, outer: Mapping[str, str]) -> tuple[dict[str, str], Path]:
     """The environment and the working folder in which the command line is started.
 
     Docker's command line needs the user's own HOME; what its program gets stands among its arguments.
     """
     if kind == "docker":
-        return dict(here), Path("/")
+        return dict(outer), Path("/")
     # `python` in a shell, and in what a plugin starts, is the interpreter that runs the plugin.
-    here = {**here, "PATH": f"{sandbox.python.parent}:{here.get('PATH', os.defpath)}"}
+    outer = {**outer, "PATH": f"{sandbox.python.parent}:{outer.get('PATH', os.defpath)}"}
     if kind == "none":
-        return environment(here, str(sandbox.shims), str(sandbox.plugin), str(sandbox.home)), sandbox.plugin
-    return environment(here, str(sandbox.shims), WORKDIR, HOME), Path("/")
+        return environment(outer, str(sandbox.shims), str(sandbox.plugin), str(sandbox.home)), sandbox.plugin
+    return environment(outer, str(sandbox.shims), WORKDIR, HOME), Path("/")
 
 
 def environment(outside: Mapping[str, str], shims: str, workdir: str, home: str) -> dict[str, str]:
@@ -182,13 +182,13 @@ def choose_isolation(wanted: str | None, image: str | None) -> str:
     Raises:
         InputError: what is wanted is not there; the sentence says what to install.
     """
-    mends = {
+    hints = {
         "docker": "no Docker engine answers; install one, or choose --isolation bwrap.",
         "bwrap": "bubblewrap is missing or may make no sandbox here; install it (apt install bubblewrap).",
     }
     if wanted is not None:
-        if wanted in mends and not _is_available(wanted):
-            raise InputError(f"--isolation {wanted}: {mends[wanted]}")
+        if wanted in hints and not _is_available(wanted):
+            raise InputError(f"--isolation {wanted}: {hints[wanted]}")
         return wanted
     if image is not None and _is_available("docker"):
         return "docker"

@@ -31,8 +31,8 @@ def link_mount(task: Task, mount: Path = Path(MOUNT)) -> None:
                 f"{mount} is in use by {holder.name}, and without isolation one task runs at a time; "
                 "wait for it, or install bubblewrap (apt install bubblewrap)."
             )
-        ours = (holder / TASK).exists() or holder.parent == tasks_dir() or not holder.exists()
-        if target.name == WHERE and ours:
+        leftover = (holder / TASK).exists() or holder.parent == tasks_dir() or not holder.exists()
+        if target.name == WHERE and leftover:
             with suppress(OSError):
                 mount.unlink()
     try:
@@ -55,5 +55,5 @@ def unlink_mount(task: Task, mount: Path = Path(MOUNT)) -> None:
 
 def _in_use(holder: Path) -> bool:
     """Whether a task runs, or is just being started or stored, in the agent's folder ``holder``."""
-    there = (holder / TASK).exists() and Task.read(holder).alive()
-    return there or is_held(holder / "agent")
+    is_running = (holder / TASK).exists() and Task.read(holder).alive()
+    return is_running or is_held(holder / "agent")

@@ -21,11 +21,11 @@ def copy_folder(source: Path, target: Path) -> list[str]:
     try:
         target.mkdir(parents=True, exist_ok=True)
         for folder, _, names, handle in os.fwalk(source, onerror=_raise_unless_missing):
-            there = target / Path(folder).relative_to(source)
-            there.mkdir(exist_ok=True)
+            copy = target / Path(folder).relative_to(source)
+            copy.mkdir(exist_ok=True)
             for name in names:
-                if copy_file(name, there / name, handle):
-                    files.append((there / name).relative_to(target).as_posix())
+                if copy_file(name, copy / name, handle):
+                    files.append((copy / name).relative_to(target).as_posix())
     except OSError as error:
         raise to_user_error(error, target) from error
     return sorted(files)

@@ -34,8 +34,10 @@ def queues(as_json: bool) -> None:
         return
     for name, queue in found.items():
         where = "this machine" if queue.is_local else queue.settings.address
-        asked = ", ".join(f"{amount:g} {what}" for what, amount in queue.settings.resources.items())
-        click.echo("\t".join([name, where, asked, *([queue.settings.image] if queue.settings.image else [])]))
+        resources = ", ".join(f"{amount:g} {what}" for what, amount in queue.settings.resources.items())
+        click.echo(
+            "\t".join([name, where, resources, *([queue.settings.image] if queue.settings.image else [])])
+        )
 
 
 @remote.command()
@@ -78,15 +80,15 @@ def watch(once: bool) -> None:
     from ravenml.remote.client.foreign_runs import ForeignRuns
     from ravenml.remote.client.sync import refresh_all
 
-    said: set[str] = set()
+    shown: set[str] = set()
 
     def say(line: str) -> None:
-        if line not in said:  # a queue that does not answer is not news the second time
-            said.add(line)
+        if line not in shown:  # a queue that does not answer is not news the second time
+            shown.add(line)
             click.echo(line)
 
-    others = ForeignRuns()
-    while (left := refresh_all(say) + others.check_all(say)) and not once:
+    foreign = ForeignRuns()
+    while (left := refresh_all(say) + foreign.check_all(say)) and not once:
         time.sleep(5)
     if left:
         click.echo(f"{left} runs have not ended.")

@@ -68,9 +68,9 @@ def fetch(
             continue  # it was removed meanwhile
         seen[entry.key] = entry.etag
         new = True
-    there = {entry.key for entry in files.values()}
+    present = {entry.key for entry in files.values()}
     prefix = run.key(f"files/{inside}")
-    for key in [key for key in seen if key.startswith(prefix) and key not in there]:
+    for key in [key for key in seen if key.startswith(prefix) and key not in present]:
         name = key.removeprefix(prefix)
         if not name.startswith(tuple(without)) and keep(name):  # the mirror has it no longer
             (folder / name).unlink(missing_ok=True)

@@ -86,12 +86,12 @@ class Label:
 
     def to_json(self) -> JsonObject:
         """As an object of an annotation."""
-        said = {
+        fields = {
             "classTitle": self.obj_class.name,
             "description": self.description,
             "tags": self.tags.to_json(),
         }
-        return {**self._rest, **said, **self.geometry.to_json()}
+        return {**self._rest, **fields, **self.geometry.to_json()}
 
     def clone(
         self,

@@ -31,9 +31,9 @@ CLASSES = "classes"
 def update_recursively(lhs: JsonObject, rhs: Mapping[str, object]) -> JsonObject:
     """Lay ``rhs`` over ``lhs``, which is changed and given back; nested mappings field by field."""
     for name, value in rhs.items():
-        there = lhs.get(name)
-        if isinstance(value, Mapping) and isinstance(there, dict):
-            update_recursively(there, value)
+        current = lhs.get(name)
+        if isinstance(value, Mapping) and isinstance(current, dict):
+            update_recursively(current, value)
         else:
             lhs[name] = value
     return lhs

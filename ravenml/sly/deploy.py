@@ -75,10 +75,10 @@ def _served_model(model: SingleImageInferenceBase) -> ServedModel:
     # What the server tells of the plugin; its program knows no more than its folder.
     plugin: Any = SimpleNamespace(name=Path.cwd().name, version="?")
     where = Path(TaskPaths.TASK_CONFIG_PATH)
-    asked = InferenceRequest({}, read_json(where).get(MODE) or {}, where.name, {})
+    request = InferenceRequest({}, read_json(where).get(MODE) or {}, where.name, {})
     source = ModelSource("model", (Path(TaskPaths.MODEL_DIR),))
     # Of a network, the server asks what every mode does, and what `PluginNetwork` gives.
     network_of_server: Any = network
-    served = ServedModel(source, plugin, predictor, network_of_server, asked)
+    served = ServedModel(source, plugin, predictor, network_of_server, request)
     served.mode(PredictParams())  # a config that does not fit is told at once
     return served

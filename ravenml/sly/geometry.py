@@ -84,26 +84,26 @@ class Geometry:
 
     def draw(self, bitmap: np.ndarray, color: Color, thickness: int = 1) -> None:
         """Draw it into an array (height, width) or (height, width, channels) of any type."""
-        here = np.zeros(bitmap.shape[:2], np.uint8)
+        mask = np.zeros(bitmap.shape[:2], np.uint8)
         inside = transforms.crop(self.shape, Rectangle.from_size(bitmap.shape[:2]).shape)
         if isinstance(self.shape, shapes.Polygon):
-            masks.draw(here, self.shape, 1)
+            masks.draw(mask, self.shape, 1)
         elif isinstance(self.shape, shapes.Line):
-            cv2.polylines(here, [self.shape.points], False, 1, thickness)
+            cv2.polylines(mask, [self.shape.points], False, 1, thickness)
         else:
             for part in inside:
                 if isinstance(part, shapes.Point):
-                    cv2.circle(here, (part.x, part.y), thickness // 2, 1, -1)
+                    cv2.circle(mask, (part.x, part.y), thickness // 2, 1, -1)
                 else:
-                    masks.draw(here, part, 1)  # type: ignore[arg-type]
-        bitmap[here.view(bool)] = color
+                    masks.draw(mask, part, 1)  # type: ignore[arg-type]
+        bitmap[mask.view(bool)] = color
 
     def draw_contour(self, bitmap: np.ndarray, color: Color, thickness: int = 1) -> None:
         """Draw its outline."""
-        here = np.zeros(bitmap.shape[:2], np.uint8)
-        self.draw(here, 1)
-        contours, _ = cv2.findContours(here, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-        line = cv2.drawContours(np.zeros_like(here), contours, -1, 1, thickness)
+        mask = np.zeros(bitmap.shape[:2], np.uint8)
+        self.draw(mask, 1)
+        contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+        line = cv2.drawContours(np.zeros_like(mask), contours, -1, 1, thickness)
         bitmap[np.asarray(line).view(bool)] = color
 
     def to_bbox(self) -> Rectangle:
@@ -114,9 +114,9 @@ class Geometry:
     def area(self) -> float:
         """Its pixels."""
         box = self.to_bbox()
-        here = np.zeros((box.height, box.width), np.uint8)
-        self.translate(-box.top, -box.left).draw(here, 1)
-        return float(here.sum())
+        mask = np.zeros((box.height, box.width), np.uint8)
+        self.translate(-box.top, -box.left).draw(mask, 1)
+        return float(mask.sum())
 
     def clone(self) -> Self:
         """The same."""
@@ -359,8 +359,8 @@ class MultichannelBitmap(Geometry):
         """What of it lies in a rectangle."""
         found = []
         for part in self.to_bbox().crop(rect):
-            here = part.translate(-self.origin.row, -self.origin.col)
-            found.append(type(self)(Point(part.top, part.left), here.get_cropped_numpy_slice(self.data)))
+            inner = part.translate(-self.origin.row, -self.origin.col)
+            found.append(type(self)(Point(part.top, part.left), inner.get_cropped_numpy_slice(self.data)))
         return found
 
 

@@ -34,7 +34,7 @@ from ravenml.sly.configs import (
     update_recursively,
 )
 from ravenml.sly.configs import GPU_DEVICE as GPU_DEVICE  # plugins import it from here
-from ravenml.sly.geometry import Bitmap, MultichannelBitmap, Point, Rectangle
+from ravenml.sly.geometry import AnyGeometry, Bitmap, MultichannelBitmap, Point, Rectangle
 from ravenml.sly.paths import TaskPaths
 from ravenml.sly.project import OpenMode, Project, read_single_project
 from ravenml.sly.project_meta import (
@@ -128,8 +128,8 @@ class SingleImageInferenceBase:
     def _load_train_config(self) -> None:
         self._load_raw_model_config_json()
         key = self.train_classes_key
-        said = self.train_config[key] if key in self.train_config else self.train_config["out_classes"]
-        known = ObjClassCollection.from_json(said)
+        result = self.train_config[key] if key in self.train_config else self.train_config["out_classes"]
+        known = ObjClassCollection.from_json(result)
         self.class_title_to_idx: dict[str, int] = self.train_config[self.class_title_to_idx_key]
         self.out_class_mapping: dict[int, ObjClass] = {
             index: one
@@ -219,22 +219,24 @@ class PluginNetwork:
         """Run the network on images of which nothing is known."""
         return self.infer(images, [EditableAnnotation(image.shape[:2]) for image in images], probabilities)
 
-    def prediction(self, said: Prediction, size: tuple[int, ...], probabilities: bool = False) -> Prediction:
+    def prediction(
+        self, result: Prediction, size: tuple[int, ...], probabilities: bool = False
+    ) -> Prediction:
         """What `run` said about an image is a prediction already."""
-        return said
+        return result
 
     def _one(self, image: np.ndarray, known: EditableAnnotation, probabilities: bool) -> Prediction:
         ann = _annotation(known, image.shape[:2])
-        said = self._model.inference(image, ann)
-        labels = [Entry(label.to_json()) for label in said.labels]
-        scores = self._scores(said) if probabilities else None
-        return Prediction(labels, [tag.to_json() for tag in said.img_tags], scores)
+        result = self._model.inference(image, ann)
+        labels = [Entry(label.to_json()) for label in result.labels]
+        scores = self._scores(result) if probabilities else None
+        return Prediction(labels, [tag.to_json() for tag in result.img_tags], scores)
 
-    def _scores(self, said: Annotation) -> np.ndarray | None:
-        if not said.pixelwise_scores_labels:
+    def _scores(self, result: Annotation) -> np.ndarray | None:
+        if not result.pixelwise_scores_labels:
             return None
-        scores = np.zeros((len(self.classes), *said.img_size), np.float32)
-        for label in said.pixelwise_scores_labels:
+        scores = np.zeros((len(self.classes), *result.img_size), np.float32)
+        for label in result.pixelwise_scores_labels:
             box = label.geometry.to_bbox()
             data = label.geometry.data  # type: ignore[attr-defined]
             box.get_cropped_numpy_slice(scores[self._index[label.obj_class.name]])[:] += data[:, :, 0]
@@ -371,19 +373,12 @@ def _document(ann: Annotation) -> EditableAnnotation:
 
 def _annotation(document: EditableAnnotation, size: tuple[int, ...]) -> Annotation:
     """What is known of an image or a part of it, as plugins want it."""
+    tags = [*document.tags, *(tag for label in document.labels for tag in label.tags)]
     meta = ProjectMeta(
-        [
-            ObjClass.from_json({"title": title, "shape": "any"})
-            for title in dict.fromkeys(x.title for x in document.labels)
-        ],
-        [TagMeta(name, "any") for name in dict.fromkeys(_names(document))],
+        [ObjClass(title, AnyGeometry) for title in dict.fromkeys(label.title for label in document.labels)],
+        [TagMeta(name, "any") for name in dict.fromkeys(str(tag.get("name")) for tag in tags)],
     )
     return Annotation.from_json({**document.to_json(), "size": {"height": size[0], "width": size[1]}}, meta)
-
-
-def _names(document: EditableAnnotation) -> list[str]:
-    tags = [*document.tags, *(tag for label in document.labels for tag in label.tags)]
-    return [str(tag.get("name")) for tag in tags]
 
 
 class BatchInferenceApplier:

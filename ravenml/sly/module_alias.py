@@ -70,8 +70,8 @@ class _Modules(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         for ours in reversed(MODULES[module.__name__.removeprefix(self._below)]):
-            there = vars(importlib.import_module(f"ravenml.sly.{ours}"))
-            vars(module).update({name: value for name, value in there.items() if not name.startswith("__")})
+            names = vars(importlib.import_module(f"ravenml.sly.{ours}"))
+            vars(module).update({name: value for name, value in names.items() if not name.startswith("__")})
 
 
 def install_alias(package: ModuleType) -> None:

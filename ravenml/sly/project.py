@@ -16,6 +16,7 @@ from ravenml.data.images import read_image
 from ravenml.data.layout import Item, find_items
 from ravenml.data.writing import META, ProjectWriter, place_image
 from ravenml.errors import InputError
+from ravenml.sly import image as images
 from ravenml.sly.annotation import Annotation
 from ravenml.sly.project_meta import Collection, ProjectMeta
 
@@ -95,13 +96,8 @@ class Dataset:
 
     def add_item_np(self, item_name: str, img: np.ndarray, ann: Annotation | None = None) -> None:
         """Add an item from uint8 RGB (height, width, 3)."""
-        import cv2
-
         item = self._writer.item(self.name, item_name)
-        written, content = cv2.imencode(Path(item_name).suffix, cv2.cvtColor(img, cv2.COLOR_RGB2BGR))
-        if not written:
-            raise InputError(f"{item_name} cannot be written; give it another extension, such as .png.")
-        write_bytes(item.image_path, content.tobytes())
+        images.write(str(item.image_path), img)
         self._add(item, ann)
 
     def set_ann(self, item_name: str, ann: Annotation) -> None:
@@ -205,10 +201,15 @@ def read_single_project(directory: str) -> Project:
     Raises:
         InputError: there is none, or there are several.
     """
+    return Project(str(find_single_project(directory)), OpenMode.READ)
+
+
+def find_single_project(directory: str) -> Path:
+    """The folder of the one project in a folder; see :func:`read_single_project`."""
     found = sorted(entry for entry in Path(directory).iterdir() if (entry / META).is_file())
     if len(found) != 1:
         raise InputError(f"{directory} must hold one project, not {len(found)}.")
-    return Project(str(found[0]), OpenMode.READ)
+    return found[0]
 
 
 def _refuse(fault: InputError) -> None:

@@ -81,8 +81,8 @@ class Collection(Generic[T]):
             ValueError: both have something of one name that is not the same.
         """
         for item in other:
-            mine = self.get(item.name)
-            if mine is not None and mine != item:
+            own = self.get(item.name)
+            if own is not None and own != item:
                 raise ValueError(f"{item.name!r} is there in both, but is not the same.")
         return self.add_items(item for item in other if not self.has_key(item.name))
 
@@ -224,8 +224,8 @@ class TagMeta:
         return TagMeta(name or self.name, self.value_type, self.possible_values, self.color, rest)
 
     def __eq__(self, other: object) -> bool:
-        mine = (self.name, self.value_type)
-        return isinstance(other, TagMeta) and mine == (other.name, other.value_type)
+        own = (self.name, self.value_type)
+        return isinstance(other, TagMeta) and own == (other.name, other.value_type)
 
     def __hash__(self) -> int:
         return hash((self.name, self.value_type))
@@ -428,7 +428,7 @@ class ProjectMeta:
         return ProjectMeta(classes, self.tag_metas if tag_metas is None else tag_metas, rest=self._rest)
 
     def __eq__(self, other: object) -> bool:
-        mine = (self.obj_classes, self.tag_metas)
-        return isinstance(other, ProjectMeta) and mine == (other.obj_classes, other.tag_metas)
+        own = (self.obj_classes, self.tag_metas)
+        return isinstance(other, ProjectMeta) and own == (other.obj_classes, other.tag_metas)
 
     __hash__ = None  # type: ignore[assignment]

@@ -42,12 +42,12 @@ def check_queue(name: str) -> Iterator[str]:
             found = _probe(target, jobs, address, key)
     finally:
         store.delete(key)
-    theirs, mine = tuple(found["python"][:2]), sys.version_info[:2]
-    if theirs < (3, 11):
+    remote_python, own_python = tuple(found["python"][:2]), sys.version_info[:2]
+    if remote_python < (3, 11):
         raise RavenError(
-            f"The cluster's Python is {'.'.join(map(str, theirs))}; ravenML needs 3.11 or later."
+            f"The cluster's Python is {'.'.join(map(str, remote_python))}; ravenML needs 3.11 or later."
         )
-    differs = "" if theirs == mine else f" (here {mine[0]}.{mine[1]})"
+    differs = "" if remote_python == own_python else f" (here {own_python[0]}.{own_python[1]})"
     yield f"python:     {'.'.join(map(str, found['python']))}{differs}, {found['executable']}"
     if found["missing"]:
         raise RavenError(
@@ -71,22 +71,22 @@ def check_queue(name: str) -> Iterator[str]:
 
 def _resources(target: NamedQueue, jobs: RayJobs) -> str:
     end = time.monotonic() + NODES
-    while not (there := jobs.resources()) and time.monotonic() < end:
+    while not (total := jobs.resources()) and time.monotonic() < end:
         time.sleep(0.5)  # a head that has just started knows of no node yet
     missing = [
-        f"{amount:g} {what} (it has {there.get(what, 0):g})"
+        f"{amount:g} {what} (it has {total.get(what, 0):g})"
         for what, amount in target.settings.resources.items()
-        if amount > there.get(what, 0)
+        if amount > total.get(what, 0)
     ]
     if missing:
         raise RavenError(f"The cluster of the queue {target.name!r} lacks {', '.join(missing)}.")
-    shown = {what: amount for what, amount in there.items() if "memory" not in what.lower()}
+    shown = {what: amount for what, amount in total.items() if "memory" not in what.lower()}
     return ", ".join(f"{amount:g} {what}" for what, amount in sorted(shown.items()))
 
 
 def _probe(target: NamedQueue, jobs: RayJobs, address: str, key: str) -> JsonObject:
     """What a job on the cluster tells."""
-    asked = {"store": address, "key": key, "secrets": target.settings.secrets}
+    question = {"store": address, "key": key, "secrets": target.settings.secrets}
     with tempfile.TemporaryDirectory(prefix="ravenml-") as scratch:
         package = pack(Path(scratch), Path(scratch), needs_code=False)
         environment = runtime_environment(
@@ -95,7 +95,7 @@ def _probe(target: NamedQueue, jobs: RayJobs, address: str, key: str) -> JsonObj
             package.path,
             package.digest,
             requirements(target),
-            {"RAVENML_PROBE": json.dumps(asked)},
+            {"RAVENML_PROBE": json.dumps(question)},
         )
         name = f"raven-check-{uuid.uuid4().hex[:12]}"
         jobs.submit(name, entrypoint(target.settings.python, "ravenml.remote.worker.probe"), environment, {})

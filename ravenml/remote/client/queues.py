@@ -85,8 +85,8 @@ def queue_named(name: str) -> NamedQueue:
     if name in known:
         return known[name]
     close = difflib.get_close_matches(name, known, n=1)
-    mend = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}."
-    raise InputError(f"No queue is called {name!r}; {mend} `queues:` in {config_path()} names them.")
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}."
+    raise InputError(f"No queue is called {name!r}; {hint} `queues:` in {config_path()} names them.")
 
 
 def queues() -> dict[str, NamedQueue]:

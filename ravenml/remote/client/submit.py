@@ -217,8 +217,8 @@ def _worker_config(target: NamedQueue) -> dict[str, str]:
     if target.is_local:
         return {"RAVENML_STORAGE_PATH": str(home())}
     config = load_config()
-    given = {name: getattr(config, name) for name in _CONFIG}
-    return {f"RAVENML_{name.upper()}": str(value) for name, value in given.items() if value is not None}
+    values = {name: getattr(config, name) for name in _CONFIG}
+    return {f"RAVENML_{name.upper()}": str(value) for name, value in values.items() if value is not None}
 
 
 def requirements(target: NamedQueue, plugin: str | None = None, image: str | None = None) -> list[str]:

@@ -85,10 +85,10 @@ class ClusterFolds:
                 return None
         if not ended:
             return None
-        told = read_json(self._requests / f"code-{fold}")
-        if "why" in told:
-            print(f"A fold was lost: {told['why']}", flush=True)
-        return int(told["code"])
+        answer = read_json(self._requests / f"code-{fold}")
+        if "why" in answer:
+            print(f"A fold was lost: {answer['why']}", flush=True)
+        return int(answer["code"])
 
     def ask_to_stop(self, fold: int) -> None:
         """Ask the fold's worker to let it stop in good order."""

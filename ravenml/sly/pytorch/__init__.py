@@ -110,14 +110,14 @@ class WeightsRW:
             KeyError: the file has others, or lacks some.
             RuntimeError: one has another shape.
         """
-        there, wanted = self._read(), model.state_dict()
+        stored, wanted = self._read(), model.state_dict()
         for names, what in (
-            (there.keys() - wanted.keys(), "has weights that the network does not have"),
-            (wanted.keys() - there.keys(), "lacks weights that the network has"),
+            (stored.keys() - wanted.keys(), "has weights that the network does not have"),
+            (wanted.keys() - stored.keys(), "lacks weights that the network has"),
         ):
             if names:
                 raise KeyError(f"{self._path} {what}: {', '.join(sorted(names))}")
-        return self._copy_weights(there, model)
+        return self._copy_weights(stored, model)
 
     def load_for_transfer_learning(
         self,
@@ -129,17 +129,18 @@ class WeightsRW:
 
         Args:
             model: the network.
-            ignore_matching_layers: weights in whose names one of these occurs begin anew, such as a head's.
+            ignore_matching_layers: weights whose names contain one of these, such as a head's, start from
+                scratch.
             logger: is told which ones those are.
 
         Raises:
             RuntimeError: one that is not ignored has another shape.
         """
-        there = self._read()
-        anew = {name for name in there for part in ignore_matching_layers or () if part in name}
-        if anew and logger is not None:
-            logger.info("Layers that begin anew.", extra={"layer_names": sorted(anew)})
-        return self._copy_weights({name: there[name] for name in there.keys() - anew}, model)
+        stored = self._read()
+        fresh = {name for name in stored for part in ignore_matching_layers or () if part in name}
+        if fresh and logger is not None:
+            logger.info("Layers that start from scratch.", extra={"layer_names": sorted(fresh)})
+        return self._copy_weights({name: stored[name] for name in stored.keys() - fresh}, model)
 
     def _read(self) -> Mapping[str, Tensor]:
         found: Mapping[str, Tensor] = torch.load(self._path, map_location="cpu")
@@ -149,13 +150,13 @@ class WeightsRW:
         target = model.state_dict()
         with torch.no_grad():
             for name in sorted(weights.keys() & target.keys()):
-                here, given = target[name], weights[name]
-                if here.shape != given.shape:
+                current, given = target[name], weights[name]
+                if current.shape != given.shape:
                     raise RuntimeError(
                         f"{name} has the shape {tuple(given.shape)} in {self._path}, and "
-                        f"{tuple(here.shape)} in the network."
+                        f"{tuple(current.shape)} in the network."
                     )
-                here.copy_(given)
+                current.copy_(given)
         return model
 
 
@@ -203,9 +204,9 @@ def infer_per_pixel_scores_single_image(
     with torch.no_grad():
         scores = model(cuda_variable(raw_input[None]))
         scores = scores.softmax(dim=1) if apply_softmax else scores
-    there = np.ascontiguousarray(scores[0].permute(1, 2, 0).cpu().numpy())
+    array = np.ascontiguousarray(scores[0].permute(1, 2, 0).cpu().numpy())
     height, width = out_shape[:2]
-    return images.resize(there, (height, width)).reshape(height, width, -1)
+    return images.resize(array, (height, width)).reshape(height, width, -1)
 
 
 torch = lazy_import("torch", "pip install torch")
@@ -333,8 +334,8 @@ class PytorchSegmentationTrainer(SuperviselyModelTrainer):
                 if planner.need_validation(self.epoch_flt):
                     found = self._validation()
                     planner.validation_performed()
-                    told = {"epoch": self.epoch_flt, "val_metrics": found}
-                    self._save_model_snapshot(found[LOSS] < best, opt_data=told)
+                    data = {"epoch": self.epoch_flt, "val_metrics": found}
+                    self._save_model_snapshot(found[LOSS] < best, opt_data=data)
                     best = min(best, found[LOSS])
 
     def _output(self, batch: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,11 +12,11 @@ from importlib.machinery import ModuleSpec, PathFinder
 
 def _find_bundled() -> "ModuleSpec | None":
     """The package of this name that the plugin brings, wherever it lies; None where it brings none."""
-    here = os.path.realpath(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    ours = os.path.realpath(os.path.abspath(__file__))
-    others = [place for place in sys.path if os.path.realpath(place or os.getcwd()) != here]
+    own_folder = os.path.realpath(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    own_file = os.path.realpath(os.path.abspath(__file__))
+    others = [place for place in sys.path if os.path.realpath(place or os.getcwd()) != own_folder]
     found = PathFinder.find_spec(__name__, others)
-    if found is None or not found.origin or os.path.realpath(found.origin) == ours:
+    if found is None or not found.origin or os.path.realpath(found.origin) == own_file:
         return None
     return found
 
