@@ -82,7 +82,7 @@ def release(file: int) -> None:
 
 @contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file ``path`` while the block runs, after whoever holds it now.
+    """Hold the lock file ``path`` while the block runs; waits for its holder.
 
     Raises:
         RavenError: the folder may not be written.

@@ -55,8 +55,8 @@ def _unknown_field(model: type[BaseModel], place: tuple[str, ...], where: str) -
     known = _fields_at(model, above)
     within = [name for name in known if wrong.endswith(f"_{name}")]
     close = within or difflib.get_close_matches(wrong, known, n=1)
-    mend = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(sorted(known))}."
-    return f"{where}: `{'.'.join(place)}` is not a known field; {mend}"
+    remedy = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(sorted(known))}."
+    return f"{where}: `{'.'.join(place)}` is not a known field; {remedy}"
 
 
 def _sentence(

@@ -62,7 +62,7 @@ class Config(BaseModel):
         None, description="Where MLflow keeps runs: a server's URL, sqlite:///… or a folder."
     )
     clearml: Literal["server", "offline"] = Field(
-        "server", description="Whether ClearML's server is told, or an offline session is written."
+        "server", description="Send to ClearML's server, or write an offline session."
     )
     queues: dict[str, Queue] = Field(
         default_factory=dict, description="Names for Ray clusters: name to address, resources, image, env."
@@ -73,7 +73,7 @@ class Config(BaseModel):
 
 
 def config_path() -> Path:
-    """Where the configuration rests; the file need not exist."""
+    """The path of the configuration file, which need not exist."""
     return home() / "config.yaml"
 
 

@@ -1,4 +1,4 @@
-"""Where ravenML keeps its things on this machine."""
+"""The folders that ravenML uses on this machine."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def runs_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Where derived data rests; it may be deleted at any time."""
+    """The folder of derived data; it may be deleted at any time."""
     return home() / "cache"
 
 
 def datasets_dir() -> Path:
-    """Where datasets that ravenML fetched or made for the user rest, a folder each."""
+    """The datasets that ravenML fetched or made for the user, a folder each."""
     return home() / "datasets"
 
 

@@ -62,7 +62,7 @@ class Queue(BaseModel):
     def _tell_nothing(cls, value: dict[str, str]) -> dict[str, str]:
         for name in value:
             if not _VARIABLE.fullmatch(name):
-                raise ValueError(f"names no variable: {name!r}")
+                raise ValueError(f"is not the name of a variable: {name!r}")
             if _SECRET.search(name):
                 raise ValueError(
                     f"would put {name} into the job's metadata, which everybody can read; set it on the "

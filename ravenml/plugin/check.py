@@ -176,7 +176,7 @@ def importable_modules(name: str) -> list[str]:
 
 
 @dataclass
-class Metadata:
+class PackageMetadata:
     """What a package says of itself."""
 
     name: str = ""
@@ -185,7 +185,7 @@ class Metadata:
 
 
 def find_problems(folder: Path) -> list[str]:
-    """Everything that is wrong with the plugin in ``folder``, in the order in which to mend it.
+    """Everything that is wrong with the plugin in ``folder``, in the order in which to fix it.
 
     Raises:
         InputError: there is no such folder.
@@ -203,7 +203,7 @@ def find_problems(folder: Path) -> list[str]:
     return faults + _loading(folder, metadata)
 
 
-def package_metadata(folder: Path) -> Metadata:
+def package_metadata(folder: Path) -> PackageMetadata:
     """What ``setup.py`` (or ``pyproject.toml``) says, written to a folder elsewhere.
 
     Raises:
@@ -233,7 +233,7 @@ def package_metadata(folder: Path) -> Metadata:
         text = (info / "requires.txt").read_text() if (info / "requires.txt").is_file() else ""
         lines = text.split("\n[")[0].splitlines()
         name = re.search(r"^Name: (.+)$", (info / "PKG-INFO").read_text(encoding="utf-8"), re.MULTILINE)
-        return Metadata(
+        return PackageMetadata(
             name=name[1] if name else "",
             requires=[line for line in lines if line and not line.startswith("[")],
             points={group: dict(parser.items(group)) for group in parser.sections()},
@@ -257,7 +257,7 @@ def _layout(folder: Path) -> list[str]:
     return faults
 
 
-def _metadata(metadata: Metadata) -> list[str]:
+def _metadata(metadata: PackageMetadata) -> list[str]:
     faults = []
     trained = metadata.points.get(TRAIN, {})
     if not trained:
@@ -323,7 +323,7 @@ def _impure(compiled: Path) -> list[str]:
     return faults
 
 
-def _loading(folder: Path, metadata: Metadata) -> list[str]:
+def _loading(folder: Path, metadata: PackageMetadata) -> list[str]:
     points = [
         f"{group}={value}"
         for group in (SETTINGS, PREDICT, TRAIN)  # settings first, to see what they alone import

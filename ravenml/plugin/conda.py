@@ -1,6 +1,6 @@
 """``-c``: does the environment hold what ``environment.yml`` asks for?  What is missing is put back.
 
-What lies in range is never touched: whoever puts back is told of nothing else.
+What is in range is never touched: only what is missing is passed to conda or pip.
 """
 
 from __future__ import annotations

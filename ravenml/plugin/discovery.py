@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
 
 IMPORT_LIMIT = 60.0  # seconds; RAVENML_IMPORT_TIMEOUT sets another
-ANNOUNCE_AFTER = 5.0  # seconds after which an import that goes on is mentioned
+ANNOUNCE_AFTER = 5.0  # seconds after which a running import is mentioned
 
 
 class PluginError(RavenError):

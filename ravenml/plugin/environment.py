@@ -30,7 +30,7 @@ else:
     except ImportError:  # pip's own copy, which is there wherever pip is
         from pip._vendor.packaging.requirements import Requirement
 
-__all__ = ["Environment", "Package", "Requirement", "accepts", "canonical", "in_environment", "pip"]
+__all__ = ["Environment", "InstalledPackage", "Requirement", "accepts", "canonical", "in_environment", "pip"]
 
 # The journal's lock: a pip that outlives us, because we alone were killed, keeps holding it.
 inherited_by_pip: tuple[int, ...] = ()
@@ -82,7 +82,7 @@ def pip(*arguments: str, quiet: bool = True, environment: Mapping[str, str] | No
 
 
 @dataclass(frozen=True)
-class Package:
+class InstalledPackage:
     """One installed distribution.
 
     Attributes:
@@ -126,9 +126,9 @@ class Environment:
         self.external = {name: one for name, one in others.items() if name not in self.distributions}
 
     @cached_property
-    def packages(self) -> dict[str, Package]:
+    def packages(self) -> dict[str, InstalledPackage]:
         """Everything installed, by canonical name."""
-        return {name: Package(name, found.version, origin(found)) for name, found in self.items()}
+        return {name: InstalledPackage(name, found.version, origin(found)) for name, found in self.items()}
 
     def items(self) -> Iterable[tuple[str, Distribution]]:
         """Names and distributions, sorted by name."""

@@ -1,7 +1,7 @@
 """What a plugin's ``install.sh`` does: ``python -m ravenml.plugin.install FOLDER [-g] [-u] [-r] [-f] [-d]``.
 
 Before the first change everything that is there is journaled (:mod:`ravenml.plugin.journal`), so that
-``install_all.sh -u`` can bring it back; an installation that was killed goes on from there.
+``install_all.sh -u`` can bring it back; an installation that was killed resumes from there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ravenml.errors import InputError, RavenError
 from ravenml.plugin.check import loading_error
 from ravenml.plugin.driver import check_driver, cuda_conflict
 from ravenml.plugin.environment import Environment, Requirement, accepts, in_environment, pip
-from ravenml.plugin.inventory import PluginFolder
+from ravenml.plugin.inventory import PluginSource
 from ravenml.plugin.journal import UNPINNED, Journal, locked
 from ravenml.plugin.requirements import compile_plugin, cpu_index
 from ravenml.plugin.uninstall import execute_plan, make_plan
@@ -45,13 +45,13 @@ def require_environment(anywhere: bool) -> None:
         )
 
 
-def install(folder: PluginFolder, gpu: bool = False, recompile: bool = False, say: Say = say) -> None:
+def install(folder: PluginSource, gpu: bool = False, recompile: bool = False, say: Say = say) -> None:
     """Install a plugin and its pinned requirements into this environment, and see that it loads.
 
     Args:
         folder: where the plugin lies; it is installed so that changes there count at once.
         gpu: take ``requirements-gpu.txt``, after a look at the driver.
-        recompile: compile the requirements anew even if they are up to date.
+        recompile: compile the requirements again even if they are up to date.
         say: what takes each sentence for the user.
 
     Raises:
@@ -113,7 +113,7 @@ def open_settled_journal(say: Say = say) -> Journal:
 
 
 def _announce_changes(
-    folder: PluginFolder,
+    folder: PluginSource,
     environment: Environment,
     journal: Journal,
     say: Say,
@@ -138,7 +138,7 @@ def _announce_changes(
     return changing
 
 
-def _check_cuda_conflict(folder: PluginFolder, pins: dict[str, str], journal: Journal) -> None:
+def _check_cuda_conflict(folder: PluginSource, pins: dict[str, str], journal: Journal) -> None:
     for name, noted in journal.plugins.items():
         conflict = cuda_conflict(pins, noted["pins"]) if name != folder.distribution else None
         if conflict:
@@ -149,7 +149,7 @@ def _check_cuda_conflict(folder: PluginFolder, pins: dict[str, str], journal: Jo
             )
 
 
-def _install_pins(folder: PluginFolder, gpu: bool, pins: dict[str, str]) -> None:
+def _install_pins(folder: PluginSource, gpu: bool, pins: dict[str, str]) -> None:
     if not pins:
         return
     with tempfile.TemporaryDirectory() as temporary:
@@ -166,7 +166,7 @@ def _install_pins(folder: PluginFolder, gpu: bool, pins: dict[str, str]) -> None
         raise RavenError(f"pip says: {problem.rstrip('.')}.")
 
 
-def _install_plugin(folder: PluginFolder) -> None:
+def _install_plugin(folder: PluginSource) -> None:
     """Install the plugin itself from its folder, and leave nothing in the folder."""
     before = {path.name for path in folder.path.iterdir()}
     # setuptools is a requirement of pip-tools and so of the core: nothing has to be fetched to build it
@@ -181,7 +181,7 @@ def _install_plugin(folder: PluginFolder) -> None:
         raise RavenError(f"pip says: {problem.rstrip('.')}.")
 
 
-def uninstall_alone(folder: PluginFolder, say: Say = say) -> None:
+def uninstall_alone(folder: PluginSource, say: Say = say) -> None:
     """Uninstall the plugin and leave its dependencies.
 
     Raises:
@@ -237,7 +237,7 @@ def main(arguments: Sequence[str]) -> int:
     if rest:
         raise InputError(f"install.sh takes no argument '{rest[0]}'; see install.sh -h.")
     require_environment("-f" in given)
-    folder = PluginFolder(Path(arguments[0]).resolve())
+    folder = PluginSource(Path(arguments[0]).resolve())
     if "-u" in given:
         uninstall_alone(folder)
     else:

@@ -14,12 +14,12 @@ from ravenml.errors import RavenError
 from ravenml.plugin.conda import verify
 from ravenml.plugin.environment import Environment
 from ravenml.plugin.install import open_settled_journal, require_environment, run_script, say
-from ravenml.plugin.inventory import PluginFolder, find_plugin_folders
+from ravenml.plugin.inventory import PluginSource, find_plugin_folders
 from ravenml.plugin.journal import Journal, locked
 from ravenml.plugin.uninstall import UninstallPlan, execute_plan, make_plan, summary_table
 
 
-def install_each(folders: Sequence[PluginFolder], pass_on: Sequence[str], dry_run: bool) -> list[str]:
+def install_each(folders: Sequence[PluginSource], pass_on: Sequence[str], dry_run: bool) -> list[str]:
     """Run each plugin's ``install.sh``, with this Python first on the PATH; those that failed."""
     failed = []
     environment = dict(os.environ)
@@ -34,7 +34,7 @@ def install_each(folders: Sequence[PluginFolder], pass_on: Sequence[str], dry_ru
     return failed
 
 
-def uninstall(root: Path, chosen: Sequence[PluginFolder], dry_run: bool) -> tuple[UninstallPlan, list[str]]:
+def uninstall(root: Path, chosen: Sequence[PluginSource], dry_run: bool) -> tuple[UninstallPlan, list[str]]:
     """Remove plugins and all that came only with them; what was done, and what could not be."""
     with nullcontext() if dry_run else locked():
         journal = Journal.open() if dry_run else open_settled_journal()

@@ -15,7 +15,7 @@ from ravenml.plugin.requirements import read_pins
 
 
 @dataclass(frozen=True)
-class PluginFolder:
+class PluginSource:
     """The folder of one plugin's package; by default it has the name of the package in it."""
 
     path: Path
@@ -45,7 +45,7 @@ class PluginFolder:
         return read_pins(compiled) if compiled.is_file() else {}
 
 
-def find_plugin_folders(root: Path, chosen: Sequence[str] = ()) -> list[PluginFolder]:
+def find_plugin_folders(root: Path, chosen: Sequence[str] = ()) -> list[PluginSource]:
     """The plugins of the checkout ``root`` that were chosen; without a choice, all.
 
     Args:
@@ -54,7 +54,7 @@ def find_plugin_folders(root: Path, chosen: Sequence[str] = ()) -> list[PluginFo
     Raises:
         InputError: no plugin has such a name; the sentence lists those that there are.
     """
-    known = {script.parent.name: PluginFolder(script.parent) for script in root.glob("plugins/*/install.sh")}
+    known = {script.parent.name: PluginSource(script.parent) for script in root.glob("plugins/*/install.sh")}
     if not chosen:
         return [known[name] for name in sorted(known)]
     result = []

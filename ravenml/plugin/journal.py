@@ -1,8 +1,8 @@
 """The journal of an environment: what was there before ravenML's scripts changed it, and what they changed.
 
-It rests in ``<environment>/share/ravenml/journal.json`` and is written, whole, *before* each change
+It is kept in ``<environment>/share/ravenml/journal.json`` and is written, whole, *before* each change
 (``Journal.begin``) and after it (``Journal.settle``).  A process killed in between leaves ``pending`` behind,
-which says what was there before and what was being brought; whoever comes next settles that first.
+which says what was there before and what was being brought; the next script settles that first.
 
 Schema 1::
 
@@ -28,7 +28,7 @@ from ravenml.common.io import JsonObject, read_json, to_user_error, write_json
 from ravenml.common.locks import acquire
 from ravenml.errors import RavenError
 from ravenml.plugin import environment as this_environment
-from ravenml.plugin.environment import Environment, Package
+from ravenml.plugin.environment import Environment, InstalledPackage
 from ravenml.plugin.leftovers import list_entries, remove_leftovers
 
 SCHEMA = 1
@@ -36,7 +36,7 @@ UNPINNED = "?"  # stands for the version of the plugin itself
 
 
 def journal_folder() -> Path:
-    """Where this environment's journal rests."""
+    """The folder of this environment's journal."""
     return Path(sys.prefix) / "share" / "ravenml"
 
 
@@ -216,7 +216,7 @@ class Journal:
         return cleared
 
     def forget_what_is_as_before(self, environment: Environment) -> None:
-        """Drop what is gone, or back at its version, whoever has done that."""
+        """Drop what is gone, or back at its version, no matter who did that."""
         now = environment.packages
         self.brought = {name: version for name, version in self.brought.items() if name in now}
         self.plugins = {name: plugin for name, plugin in self.plugins.items() if name in now}
@@ -227,12 +227,12 @@ class Journal:
         }
 
 
-def package_from_journal(name: str, noted: NotedPackage) -> Package:
+def package_from_journal(name: str, noted: NotedPackage) -> InstalledPackage:
     """A package as the journal has noted it."""
-    return Package(name, noted["version"], noted.get("origin"))
+    return InstalledPackage(name, noted["version"], noted.get("origin"))
 
 
-def _noted(package: Package) -> NotedPackage:
+def _noted(package: InstalledPackage) -> NotedPackage:
     if package.origin:
         return {"version": package.version, "origin": package.origin}
     return {"version": package.version}

@@ -112,7 +112,7 @@ def clean_pins(lines: str) -> str:
         pin = _PIN.match(text)
         if not pin or " @ " in text or "/" in text.split(";")[0]:
             raise RavenError(
-                f"pip-compile gave '{text}', which is not a pin that others could install; mend the .in file."
+                f"pip-compile gave '{text}', which is not a pin that others could install; edit the .in file."
             )
         name, version = pin.groups()
         if name.lower() != "pip":

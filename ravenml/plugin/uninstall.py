@@ -12,8 +12,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ravenml.plugin.environment import Environment, Package, accepts, canonical, pip
-from ravenml.plugin.inventory import PluginFolder
+from ravenml.plugin.environment import Environment, InstalledPackage, accepts, canonical, pip
+from ravenml.plugin.inventory import PluginSource
 from ravenml.plugin.journal import Journal, package_from_journal
 from ravenml.plugin.leftovers import remove_empty
 from ravenml.plugin.requirements import cpu_index
@@ -39,7 +39,7 @@ class UninstallPlan:
     plugins: dict[str, str] = field(default_factory=dict)
     remove: dict[str, str] = field(default_factory=dict)
     keep: dict[str, str] = field(default_factory=dict)
-    restore: dict[str, tuple[str | None, Package]] = field(default_factory=dict)
+    restore: dict[str, tuple[str | None, InstalledPackage]] = field(default_factory=dict)
     repair: list[str] = field(default_factory=list)
     own: dict[str, str] = field(default_factory=dict)
     journaled: bool = True
@@ -49,7 +49,7 @@ def make_plan(
     journal: Journal,
     environment: Environment,
     chosen: Sequence[str],
-    folders: Sequence[PluginFolder] = (),
+    folders: Sequence[PluginSource] = (),
 ) -> UninstallPlan:
     """Work out what goes, stays and comes back when the plugins ``chosen`` are taken away.
 
@@ -140,7 +140,9 @@ def _plan_versions(
             plan.restore[name] = (version, had)
 
 
-def _would_break(plan: UninstallPlan, journal: Journal, environment: Environment, had: Package) -> str | None:
+def _would_break(
+    plan: UninstallPlan, journal: Journal, environment: Environment, had: InstalledPackage
+) -> str | None:
     """Who came, or was changed, after ours and cannot live with the former version."""
     for name, package in environment.packages.items():
         noted = journal.before.get(name)
@@ -196,7 +198,7 @@ def _files(environment: Environment, name: str) -> set[str]:
     return environment.files(name) if name in environment.distributions else set()
 
 
-def _install_again(packages: Sequence[Package], problems: list[str]) -> list[str]:
+def _install_again(packages: Sequence[InstalledPackage], problems: list[str]) -> list[str]:
     """Install these at just these versions, and nothing else; the names of those where it failed."""
     if not packages:
         return []

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-Progress = Callable[[int], None]  # is told how many more bytes have gone; negative where they go again
+Progress = Callable[[int], None]  # takes the number of bytes just moved; negative if they must go again
 
 
 def no_progress(count: int) -> None:

@@ -29,7 +29,7 @@ def part_ranges(size: int, part: int) -> list[tuple[int, int]]:
     return [(begin, min(part, size - begin)) for begin in range(0, size, part)]
 
 
-def crc_text(crc: int) -> str:
+def format_crc(crc: int) -> str:
     """A CRC-32 as ravenML writes it: 8 hexadecimal digits."""
     return f"{crc:08x}"
 
@@ -39,7 +39,7 @@ def crc_header(crc: int) -> str:
     return base64.b64encode(crc.to_bytes(4, "big")).decode()
 
 
-def crc_from_header(text: str) -> int | None:
+def parse_crc_header(text: str) -> int | None:
     """The CRC-32 in S3's ``x-amz-checksum-crc32``; None where it is one of parts (``…-3``)."""
     return None if "-" in text else int.from_bytes(base64.b64decode(text), "big")
 
@@ -49,7 +49,7 @@ def md5_header(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def crc_of(path: Path, begin: int = 0, length: int | None = None) -> int:
+def compute_crc(path: Path, begin: int = 0, length: int | None = None) -> int:
     """The CRC-32 of a file, or of a part of it."""
     crc = 0
     with path.open("rb") as file:
@@ -61,7 +61,7 @@ def crc_of(path: Path, begin: int = 0, length: int | None = None) -> int:
     return crc
 
 
-def crc_combined(parts: Sequence[tuple[int, int]]) -> int:
+def combine_crcs(parts: Sequence[tuple[int, int]]) -> int:
     """The CRC-32 of contents one after another, from each one's CRC-32 and length.
 
     A CRC is linear: appending n zero bytes multiplies it by x^(8n) modulo the polynomial, and what

@@ -27,13 +27,13 @@ def fetch(uri: str, to: str | os.PathLike[str] | None = None) -> Path:
     Args:
         uri: ``s3://bucket/key``, ``s3://host:port/bucket/key``, or a file (``file:///…`` or a path).
         to: where a library expects it: the file's path, or a folder (existing, or ending in ``/``);
-            without it ravenML's cache, which may be deleted at any time.
+            default: ravenML's cache, which may be deleted at any time.
 
     Returns:
         The file.  One in the cache is everybody's: do not write to it.
 
     Raises:
-        InputError: there is no such object, or the address is none.
+        InputError: there is no such object, or it is not an address.
         RavenError: it cannot be fetched, or differs from its checksum.
     """
     folder, name = _split(uri)
@@ -59,13 +59,13 @@ def fetch_folder(uri: str, local_dir: str | os.PathLike[str] | None = None) -> P
 
     Args:
         uri: ``s3://bucket/prefix``, ``s3://host:port/bucket/prefix``, or a folder.
-        local_dir: where to; files that are there already stay.  By custom ravenML's cache.
+        local_dir: where to; files that are there already stay.  Default: ravenML's cache.
 
     Returns:
         The folder, in which the prefix's files lie with their paths below it.
 
     Raises:
-        InputError: there is nothing below it, or the address is none.
+        InputError: there is nothing below it, or it is not an address.
         RavenError: a file cannot be fetched, or differs from its checksum.
     """
     uri = uri.rstrip("/")

@@ -16,7 +16,7 @@ from pathlib import Path
 from ravenml.common.io import atomic_open, to_user_error, write_bytes
 from ravenml.errors import InputError, RavenError
 from ravenml.store.base import Digest, Entry, Progress, no_progress
-from ravenml.store.checksums import MIB, crc_of, crc_text
+from ravenml.store.checksums import MIB, compute_crc, format_crc
 
 _LINKED = MIB  # files from this size on are linked where the file system can
 _GROWING = {".log", ".jsonl"}  # what may still be appended to is never linked
@@ -50,13 +50,13 @@ class FolderStore:
         # A link to a symbolic link would lead to where that leads, whatever becomes of it.
         if linked and not source.is_symlink() and _link(source, target):
             progress(size)
-            return Digest(size, crc_text(crc_of(target)))
+            return Digest(size, format_crc(compute_crc(target)))
         return _copy(source, target, progress)
 
     def put_content(self, key: str, content: bytes, progress: Progress = no_progress) -> Digest:
         write_bytes(self._path(key), content)
         progress(len(content))
-        return Digest(len(content), crc_text(zlib.crc32(content)))
+        return Digest(len(content), format_crc(zlib.crc32(content)))
 
     def create(self, key: str, content: bytes) -> bool:
         target = self._path(key)
@@ -122,7 +122,7 @@ class FolderStore:
         mine = self._path(entry.key)
         if not path.is_file() or path.stat().st_size != entry.size:
             return False
-        return os.path.samefile(mine, path) or crc_of(mine) == crc_of(path)
+        return os.path.samefile(mine, path) or compute_crc(mine) == compute_crc(path)
 
     def copy(self, key: str, to: str, content: Digest) -> None:
         source, target = self._existing(key), self._path(to)
@@ -189,12 +189,12 @@ def _copy(source: Path, target: Path, progress: Progress) -> Digest:
                 writer.write(chunk)
                 progress(len(chunk))
             writer.flush()
-            if crc_of(Path(writer.name)) != crc:
+            if compute_crc(Path(writer.name)) != crc:
                 raise RavenError(f"{target}: what was written is not what was read; check the disk.")
             shutil.copystat(source, writer.name)
     except OSError as error:
         raise to_user_error(error, target) from error
-    return Digest(size, crc_text(crc))
+    return Digest(size, format_crc(crc))
 
 
 def _temporary(target: Path) -> Path:

@@ -28,7 +28,7 @@ _AT_ONCE = 1_000  # models whose metadata is read before it is remembered: Ctrl-
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelRow:
     """A line of the list.
 
     Attributes:
@@ -54,7 +54,7 @@ class Model:
     error: str | None = None
 
 
-def list_models(store: Store, where: str) -> list[Model]:
+def list_models(store: Store, where: str) -> list[ModelRow]:
     """Every model in a store, newest first.
 
     One listing tells what is there; metadata is fetched only where its ETag is not the cached one's.
@@ -78,18 +78,18 @@ def list_models(store: Store, where: str) -> list[Model]:
         _write_cache(cache, entries, fresh)
     if not asked and len(known) != len(entries):
         _write_cache(cache, entries, fresh)
-    models = [Model(**{**fresh[entry.key], "where": where}) for entry in entries]
+    models = [ModelRow(**{**fresh[entry.key], "where": where}) for entry in entries]
     return sorted(models, key=lambda model: (model.date, model.id), reverse=True)
 
 
-def merge_models(*lists: Iterable[Model]) -> list[Model]:
+def merge_models(*lists: Iterable[ModelRow]) -> list[ModelRow]:
     """Several stores' models as one list; what is in more than one names them all."""
-    found: dict[str, Model] = {}
+    found: dict[str, ModelRow] = {}
     for one in lists:
         for model in one:
             before = found.get(model.id)
             where = f"{before.where}, {model.where}" if before else model.where
-            found[model.id] = Model(**{**asdict(before or model), "where": where})
+            found[model.id] = ModelRow(**{**asdict(before or model), "where": where})
     return sorted(found.values(), key=lambda model: (model.date, model.id), reverse=True)
 
 
@@ -238,17 +238,17 @@ def remove_model(store: Store, model_id: str) -> int:
     return len(keys) + 1
 
 
-def _read_row(store: Store, entry: Entry) -> Model:
+def _read_row(store: Store, entry: Entry) -> ModelRow:
     model_id = entry.key[len(METADATA) : -len(".json")]
     written = utc_timestamp(entry.modified, milliseconds=False)
     try:
         metadata = read_metadata(store, model_id)
     except RavenError as error:
-        return Model(model_id, date=written, error=str(error))
+        return ModelRow(model_id, date=written, error=str(error))
     files, dataset = metadata.get("files") or {}, metadata.get("dataset")
     sizes = [files[key]["size"] for key in _model_keys(metadata) if key in files]
     name = dataset.get("name") if isinstance(dataset, dict) else dataset or metadata.get("dataset_used")
-    return Model(
+    return ModelRow(
         id=model_id,
         name=metadata.get("name"),
         architecture=metadata.get("architecture"),

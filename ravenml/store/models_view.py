@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from ravenml.common.formatting import format_number, format_size, local_time
 from ravenml.common.io import JsonObject
 from ravenml.store.base import Entry, Store
-from ravenml.store.models import Model
+from ravenml.store.models import ModelRow
 from ravenml.store.results import extras_prefix
 
 _SHOWN = ("val/miou", "val/mdice", "val/map", "val/pixel_accuracy", "val/loss")
 
 
-def rows(found: Sequence[Model]) -> list[list[str]]:
+def rows(found: Sequence[ModelRow]) -> list[list[str]]:
     """The list as a table of text with a header."""
     table = [["MODEL", "ARCHITECTURE", "PLUGIN", "DATASET", "FOLDS", "SIZE", "DATE", "SCORE", "WHERE"]]
     for one in found:

@@ -22,7 +22,7 @@ def check_destination(
     Args:
         folder: it is made if need be, so that a place that may not be written is noticed now.
         overwrite: whether what we wrote there earlier may be replaced.
-        run_id: a run that is gone on with; the folder may hold what was already stored of it.
+        run_id: a run that is resumed; the folder may hold what was already stored of it.
         usual: names of files that every result has, which must not be taken by the user's own.
 
     Raises:

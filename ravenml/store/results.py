@@ -63,7 +63,7 @@ def store_result(
         metadata_file: where the metadata is written on this machine.
 
     Raises:
-        RavenError: it cannot be stored; nothing is listed, and a second call goes on.
+        RavenError: it cannot be stored; nothing is listed, and a second call resumes.
     """
     keys = {suffix: model_key(architecture, model_id, suffix, path.suffix) for suffix, path in models.items()}
     done = Transferred()

@@ -15,7 +15,7 @@ from ravenml.common.io import to_user_error
 from ravenml.errors import RavenError
 from ravenml.store import checksums, s3_errors, s3_transfer
 from ravenml.store.base import Digest, Entry, Progress, no_progress
-from ravenml.store.checksums import MIB, crc_text, etag_matches
+from ravenml.store.checksums import MIB, etag_matches, format_crc
 from ravenml.store.s3_client import BucketClient
 from ravenml.store.s3_errors import ChecksumMismatch, TruncatedBody, error_code
 
@@ -52,7 +52,7 @@ class S3Store(BucketClient):
                 "put_object",
                 Key=self.full_key(key),
                 Body=body,
-                Metadata={s3_transfer.CRC_NAME: crc_text(crc)},
+                Metadata={s3_transfer.CRC_NAME: format_crc(crc)},
                 **s3_transfer.checksum_fields(self, crc, md5),
             )
             # Some servers' ETags are no MD5s (encryption does that): then reading it back decides.
@@ -61,7 +61,7 @@ class S3Store(BucketClient):
 
         self.retry(f"storing {key}", send)
         progress(len(content))
-        return Digest(len(content), crc_text(crc))
+        return Digest(len(content), format_crc(crc))
 
     def create(self, key: str, content: bytes) -> bool:
         mine: list[bool] = []
@@ -100,7 +100,7 @@ class S3Store(BucketClient):
                 beside.unlink(missing_ok=True)
         except OSError as error:
             raise to_user_error(error, target) from error
-        return Digest(len(content), crc_text(zlib.crc32(content)))
+        return Digest(len(content), format_crc(zlib.crc32(content)))
 
     def read(self, key: str) -> bytes:
         return self._fetch(key, no_progress)

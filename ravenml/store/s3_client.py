@@ -45,7 +45,7 @@ LONGEST = 15.0
 
 _PROBE = "ravenml-probe"
 _PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_ASK_CLIENT = (301, 302, 307, 400, 401, 403)  # what another address, region or signature would mend
+_ASK_CLIENT = (301, 302, 307, 400, 401, 403)  # another address, region or signature may help
 _META = "x-amz-meta-"
 _HEADERS = {
     "etag": "ETag",

@@ -127,11 +127,11 @@ def to_user_error(error: BaseException, info: BucketInfo, doing: str) -> RavenEr
     if isinstance(error, RavenError):
         return error
     code = error_code(error)
-    mend = f"`raven config update --{info.field.replace('_', '-')} NAME` names another"
+    remedy = f"`raven config update --{info.field.replace('_', '-')} NAME` names another"
     if code == "NoSuchBucket":
-        return InputError(f"There is no bucket {info.bucket!r} at {info.endpoint}; {mend}.")
+        return InputError(f"There is no bucket {info.bucket!r} at {info.endpoint}; {remedy}.")
     if code in ("InvalidBucketName",):
-        return InputError(f"{info.bucket!r} is not a possible bucket name at {info.endpoint}; {mend}.")
+        return InputError(f"{info.bucket!r} is not a possible bucket name at {info.endpoint}; {remedy}.")
     if isinstance(error, boto.ProfileNotFound):
         return InputError(
             f"{str(error).rstrip('.')}; `raven config update --profile NAME` chooses another "

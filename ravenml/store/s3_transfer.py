@@ -17,15 +17,15 @@ from ravenml.errors import RavenError
 from ravenml.store.base import Digest, Entry, Progress, no_progress
 from ravenml.store.checksums import (
     MIB,
-    crc_combined,
-    crc_from_header,
+    combine_crcs,
+    compute_crc,
     crc_header,
-    crc_of,
-    crc_text,
     etag_matches,
     etag_of_parts,
+    format_crc,
     is_md5,
     md5_header,
+    parse_crc_header,
     part_ranges,
     part_size,
 )
@@ -64,8 +64,8 @@ class _Upload:
     def __init__(self, bucket: BucketClient, key: str, source: Path, size: int) -> None:
         self.bucket, self.key, self.source, self.size = bucket, key, source, size
         self.ranges = part_ranges(size, part_size(size))
-        self.crcs = list(bucket.parts_pool.map(lambda one: crc_of(source, *one), self.ranges))
-        self.crc = crc_combined(
+        self.crcs = list(bucket.parts_pool.map(lambda one: compute_crc(source, *one), self.ranges))
+        self.crc = combine_crcs(
             [(crc, length) for crc, (_, length) in zip(self.crcs, self.ranges, strict=True)]
         )
         self.answers_prove_nothing = threading.Event()  # an answer had neither a CRC-32 nor an MD5
@@ -80,7 +80,7 @@ class _Upload:
         if kept and recorded_crc(self._request("head_object")) != self.crc:
             # The upload had been begun for another content of the file: it carries that one's checksum.
             self._send(self._begin(), {}, no_progress)
-        return Digest(self.size, crc_text(self.crc))
+        return Digest(self.size, format_crc(self.crc))
 
     def _once(self, operation: str, **fields: object) -> Response:
         answer: Response = self.bucket.request(operation, Key=self.bucket.full_key(self.key), **fields)
@@ -90,7 +90,7 @@ class _Upload:
         return self.bucket.retry(f"storing {self.key}", partial(self._once, operation, **fields))
 
     def _begin(self) -> str:
-        fields: dict[str, object] = {"Metadata": {CRC_NAME: crc_text(self.crc)}}
+        fields: dict[str, object] = {"Metadata": {CRC_NAME: format_crc(self.crc)}}
         if self.bucket.connection.checksums == "when_supported":
             fields["ChecksumAlgorithm"] = "CRC32"
         return str(self._request("create_multipart_upload", **fields)["UploadId"])
@@ -147,8 +147,8 @@ class _Upload:
     def _send_part(self, upload: str, number: int, content: bytes | bytearray, md5: bytes) -> str:
         """Send one part, once; the server's ETag for it."""
         crc = self.crcs[number - 1]
-        # The server computes a part's MD5 for its ETag in any case; told ours to compare, it would do so
-        # twice.  Nothing is an object yet: a part that arrived changed is sent again.
+        # The server computes a part's MD5 for its ETag in any case; if it had to compare ours, it would do
+        # so twice.  Nothing is an object yet: a part that arrived changed is sent again.
         compare_md5 = not checksum_fields(self.bucket, crc, None) or self.answers_prove_nothing.is_set()
         answer = self._once(
             "upload_part",
@@ -310,8 +310,8 @@ class _Download:
             _in_threads(self.bucket, fetch, [n for n in range(len(self.ranges)) if n not in done])
         finally:
             os.close(file)
-        crc = crc_combined([(done[number], length) for number, (_, length) in enumerate(self.ranges)])
-        return Digest(self.entry.size, crc_text(crc))
+        crc = combine_crcs([(done[number], length) for number, (_, length) in enumerate(self.ranges)])
+        return Digest(self.entry.size, format_crc(crc))
 
     def _fetch_range(self, file: int, begin: int, length: int) -> int:
         """Fetch one range; where a content ends too early, the next request begins there."""
@@ -360,7 +360,7 @@ class _Download:
             )
             self.expected = expected_crc(self.bucket.retry(f"checking {self.entry.key}", ask))
         if self.expected is not None:
-            return digest.crc32 == crc_text(self.expected)
+            return digest.crc32 == format_crc(self.expected)
         return etag_matches(self.part, self.entry.etag) is not False
 
 
@@ -392,7 +392,7 @@ def checksum_fields(bucket: BucketClient, crc: int, md5: bytes | None) -> dict[s
 def confirms(answer: Response, crc: int, md5: bytes) -> bool | None:
     """Whether the server's answer shows that it has what was sent; None where it shows nothing."""
     said, etag = answer.get("ChecksumCRC32"), str(answer.get("ETag", "")).strip('"')
-    if said is not None and crc_from_header(said) != crc:
+    if said is not None and parse_crc_header(said) != crc:
         return False
     encrypted = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
     if is_md5(etag) and not encrypted and "SSECustomerAlgorithm" not in answer:
@@ -414,7 +414,7 @@ def expected_crc(answer: Response) -> int | None:
     if recorded is not None:
         return recorded
     said = answer.get("ChecksumCRC32")
-    return crc_from_header(said) if said is not None else None
+    return parse_crc_header(said) if said is not None else None
 
 
 def is_intact(answer: Response, content: bytes) -> bool:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from ravenml.errors import RavenError
 from ravenml.store.base import Digest, Entry, Store
-from ravenml.store.checksums import crc_of, crc_text
+from ravenml.store.checksums import compute_crc, format_crc
 from ravenml.store.progress import Meter
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def upload(store: Store, files: Mapping[str, Path], prefix: str, title: str) -> 
         title: stands before the progress bar.
 
     Raises:
-        RavenError: a file cannot be stored; what was stored before stays, and a second call goes on.
+        RavenError: a file cannot be stored; what was stored before stays, and a second call resumes.
     """
     there = {entry.key: entry for entry in store.list(prefix)} if files else {}
     result = Transferred()
@@ -54,7 +54,7 @@ def upload(store: Store, files: Mapping[str, Path], prefix: str, title: str) -> 
             path, entry = files[key], there.get(key)
             if entry is not None and store.same(entry, path):
                 meter(entry.size)
-                return Digest(entry.size, crc_text(crc_of(path))), False
+                return Digest(entry.size, format_crc(compute_crc(path))), False
             return store.put(key, path, meter), True
 
         for key, (digest, sent) in zip(files, map_in_threads(store, put, list(files)), strict=True):

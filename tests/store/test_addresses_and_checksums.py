@@ -16,7 +16,7 @@ from ravenml.config.config import Config
 from ravenml.errors import InputError
 from ravenml.store import checksums
 from ravenml.store.address import Address, parse_address
-from ravenml.store.checksums import MIB, crc_combined, etag_matches, etag_of_parts, part_ranges, part_size
+from ravenml.store.checksums import MIB, combine_crcs, etag_matches, etag_of_parts, part_ranges, part_size
 from ravenml.store.s3_client import Connection, read_time
 
 
@@ -57,7 +57,7 @@ def test_a_server_in_the_address_beats_the_configured_one_but_takes_its_scheme()
 
 @given(st.lists(st.binary(max_size=200), max_size=6))
 def test_the_crc_of_parts_together_is_that_of_the_whole(parts: list[bytes]) -> None:
-    assert crc_combined([(zlib.crc32(one), len(one)) for one in parts]) == zlib.crc32(b"".join(parts))
+    assert combine_crcs([(zlib.crc32(one), len(one)) for one in parts]) == zlib.crc32(b"".join(parts))
 
 
 def test_parts_are_never_more_than_s3_takes() -> None:

@@ -17,7 +17,7 @@ from packer import write_packer
 from throwaway import GROUP, write_plugin
 
 from ravenml.runs.record import read_record, status
-from ravenml.store.checksums import crc_of, crc_text
+from ravenml.store.checksums import compute_crc, format_crc
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_the_keys_are_those_that_users_know_and_metadata_names_every_file_with_i
     model = run / "model-state.tar"
     assert metadata["files"][f"models/Tiny_{run.name}.tar"] == {
         "size": model.stat().st_size,
-        "crc32": crc_text(crc_of(model)),
+        "crc32": format_crc(compute_crc(model)),
     }
     assert read_record(run)["result"]["stored"] == f"{store.name}/models/metadata_{run.name}.json"
     assert f" {store.name}/models/metadata_{run.name}.json" in cloud.ok("runs", "show")

@@ -14,7 +14,7 @@ from ravenml.dashboard.models.upload import UploadForm
 from ravenml.dashboard.widgets.controls import link, set_label, table
 from ravenml.errors import RavenError
 from ravenml.store.factory import bucket, local_models
-from ravenml.store.models import Model, list_models, merge_models
+from ravenml.store.models import ModelRow, list_models, merge_models
 
 PERIOD = 1.0  # seconds between two looks at the servers
 _SHOWN = ("val/miou", "val/mdice", "val/map", "val/pixel_accuracy", "val/loss")
@@ -22,10 +22,10 @@ _WIDE = ("Architecture", "Plugin", "Dataset", "Size", "Finished", "Where")  # fo
 _MOST = 200  # models that are listed; the filter finds the others
 
 
-def read_models() -> tuple[list[Model], str]:
+def read_models() -> tuple[list[ModelRow], str]:
     """Every stored model, newest first, and why the bucket's are not among them.  Work for a thread."""
     here, problem = list_models(local_models(), "local"), ""
-    there: list[Model] = []
+    there: list[ModelRow] = []
     try:
         remote = bucket("models")
         there = list_models(remote, "remote") if remote is not None else []
@@ -48,7 +48,7 @@ class ModelsPage:
     """The page in one browser."""
 
     def __init__(self) -> None:
-        self._models: list[Model] = []
+        self._models: list[ModelRow] = []
         self._problem = ""
         self._servers: list[serving.Server] = []
         self._words = ""
@@ -129,7 +129,7 @@ class ModelsPage:
                     "muted pad small"
                 )
 
-    def _row(self, model: Model, served: bool) -> list[object]:
+    def _row(self, model: ModelRow, served: bool) -> list[object]:
         def title() -> None:
             link(model.name or model.id, f"/models/{model.id}", "strong")
             if model.name:
@@ -158,7 +158,7 @@ class ModelsPage:
         ]
 
 
-def _text(model: Model) -> str:
+def _text(model: ModelRow) -> str:
     parts = (
         model.id,
         model.name,
