@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 
 import click
 
 from ravenml.cli.options import confirm, store_option
 from ravenml.common.formatting import local_time
+from ravenml.common.hooks import SETTINGS, find_entry_points
 
 
 @click.group()
@@ -37,8 +39,7 @@ def inspect(ctx: click.Context, dataset: str | None, as_json: bool) -> None:
 
     import orjson
 
-    from ravenml.data.inspection import inspect_project
-    from ravenml.data.inspection_view import as_text, print_rich
+    from ravenml.data.inspection import as_text, inspect_project, print_rich
 
     root = _dataset(dataset)
     threads = min(os.cpu_count() or 1, 8)
@@ -73,7 +74,6 @@ def demo(directory: Path, images: int, seed: int) -> None:
     (rectangles), tagged for training and validation.
     """
     from ravenml.data.demo import CLASSES, write_demo
-    from ravenml.data.plugin_suggestion import training_command
 
     project = write_demo(directory, images, seed)
     quoted = shlex.quote(str(directory))
@@ -119,7 +119,8 @@ def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as
     import sys
 
     from ravenml.common.formatting import format_size
-    from ravenml.data.listing import DatasetRow, list_local, list_remote
+    from ravenml.data.listing import list_local
+    from ravenml.data.remote import DatasetRow, list_remote
 
     if local and (remote or address):
         raise click.UsageError("--local excludes --remote and --store.")
@@ -205,12 +206,12 @@ def rm(name: str, local: bool, address: str | None, yes: bool) -> None:
     from ravenml.data.remote import datasets_store, remove_dataset
 
     if local:
-        from ravenml.data.listing import remove_here
+        from ravenml.data.listing import remove_local
 
         if address:
             raise click.UsageError("--local excludes --store.")
         confirm(f"Remove the copy of {name} on this machine?", yes)
-        click.echo(f"Removed {remove_here(name)}.")
+        click.echo(f"Removed {remove_local(name)}.")
         return
     store = datasets_store(address)
     confirm(f"Remove {name} from {store.name}?", yes)
@@ -258,7 +259,6 @@ def import_(
     from ravenml.data.formats.base import ImportOptions
     from ravenml.data.formats.conversion import import_project
     from ravenml.data.formats.registry import guess_format, load_format
-    from ravenml.data.plugin_suggestion import training_command
     from ravenml.data.problems import print_notice
     from ravenml.data.progress import ImageProgress
     from ravenml.errors import Interrupted
@@ -385,3 +385,38 @@ def _were(number: int) -> str:
 
 def _count(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def training_command(dataset: str, kinds: Collection[str]) -> str:
+    """The command that trains on a project.
+
+    Areas are learned by segmentation or, where no plugin does that, by detection of the boxes around them;
+    rectangles the other way round.
+
+    Args:
+        dataset: the project's name or folder, quoted for a shell.
+        kinds: the shapes of its objects, as annotations name them.
+
+    Returns:
+        The command with an installed plugin that fits, or with ``PLUGIN`` where none says that it does.
+    """
+    learned = _learned_tasks()
+    areas = {"bitmap", "polygon", "rectangle"} & set(kinds)
+    wanted = ["segmentation", "detection"] if areas else []
+    if areas == {"rectangle"}:
+        wanted.reverse()
+    fits = [name for task in wanted for name, its in learned.items() if its == task]
+    return f"raven train --dataset {dataset} {(fits or ['PLUGIN'])[0]} train"
+
+
+def _learned_tasks() -> dict[str, str]:
+    """By their names, what the installed plugins learn; those that are broken or do not say are left out."""
+    found = {}
+    for entry in find_entry_points(SETTINGS):
+        try:
+            learns = getattr(entry.load(), "learns", "")
+        except Exception:  # a plugin that is broken must not spoil what has been done
+            continue
+        if isinstance(learns, str) and learns:
+            found[entry.name] = learns
+    return found

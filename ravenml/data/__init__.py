@@ -10,6 +10,5 @@ copied or symbolically linked, and an item exists once its annotation does, whic
 ``project.py`` opens a project, ``cache.py`` keeps decoded images and masks, ``split.py`` and ``folds.py``
 divide, ``masks.py`` and ``boxes.py`` make what networks learn from. ``samples.py`` is the reader for
 plugins. ``image_header.py`` reads an image's size before anything decodes it. ``registry.py`` knows
-datasets by name, ``remote.py`` those in a bucket. ``plugin_suggestion.py`` suggests a plugin for a project
-from what plugins publish.
+datasets by name, ``remote.py`` those in a bucket.
 """

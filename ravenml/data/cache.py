@@ -1,11 +1,18 @@
-"""Decoding happens once: decoded images and masks rest on disk, keyed by content."""
+"""Decoding happens once: decoded images and masks rest on disk, keyed by content.
+
+A file holds one item: a header of 64 bytes, the image, the mask; ready to be mapped.  Everything is
+little-endian and raw: opening costs a page table, not a decoder.  The header holds a sum over all that
+follows, so that a damaged file is noticed and made again.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import mmap
 import os
 import re
+import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,13 +23,15 @@ from pathlib import Path
 import numpy as np
 
 from ravenml.common.io import write_cache
-from ravenml.data import cache_file
 from ravenml.data.decoding import decode, decode_bytes
 from ravenml.data.digests import Digests
 from ravenml.data.problems import Notice, print_notice
 from ravenml.data.project import Item, Project
 from ravenml.errors import InputError
 
+_HEADER = struct.Struct("<8sIIIIQ")  # magic, height, width, bytes per mask pixel, 0, sum
+_MAGIC = b"ravenDC1"
+_HEADER_BYTES = 64
 _TOUCH_AGAIN_S = 600.0  # how often a file in use is marked as such
 _STALE_S = 3600.0  # a temporary file this old was left by a process that died
 
@@ -163,10 +172,9 @@ class DecodedCache:
         digests = self._digests.get(project.root)
         if digests is None:
             name = hashlib.sha256(str(project.root).encode()).hexdigest()[:16]
+            path = self.root / "digests" / f"{name}.json"
             with self._lock:
-                digests = self._digests.setdefault(
-                    project.root, Digests(self.root / "digests" / f"{name}.json")
-                )
+                digests = self._digests.setdefault(project.root, Digests(path))
         return digests
 
     def _name(self, project: Project, image_digest: str, annotation_digest: str) -> str:
@@ -180,7 +188,7 @@ class DecodedCache:
         marked = self._used.get(name)
         path = self._path(name)
         # Once in a process the content is checked; from then on the file cannot change, only go.
-        found = cache_file.read(path, verify=marked is None)
+        found = map_item(path, verify=marked is None)
         now = time.monotonic()
         if found is not None and (marked is None or now - marked > _TOUCH_AGAIN_S):
             self._used[name] = now
@@ -191,7 +199,7 @@ class DecodedCache:
     def _store(self, name: str, image: np.ndarray, mask: np.ndarray) -> None:
         if not self._writing:
             return
-        parts = cache_file.pack(image, mask)
+        parts = pack_item(image, mask)
         needed = sum(memoryview(part).nbytes for part in parts)
         if not self._make_room(needed):
             return
@@ -221,7 +229,8 @@ class DecodedCache:
         with self._lock:
             # Other processes write too, so what they added is counted anew from time to time.
             if self._total is None or self._uncounted + needed > self.max_bytes // 16:
-                self._count()
+                self._total = sum(status.st_size for _, status in self._files())
+                self._uncounted = 0
             if self._total is not None and self._total + needed > self.max_bytes:
                 self._evict(self.max_bytes - needed)
             if self._total is None or self._total + needed > self.max_bytes:
@@ -229,10 +238,6 @@ class DecodedCache:
             self._total += needed
             self._uncounted += needed
             return True
-
-    def _count(self) -> None:
-        self._total = sum(status.st_size for _, status in self._files())
-        self._uncounted = 0
 
     def _evict(self, allowed: int) -> None:
         """Remove files that this object has not used, oldest use first, until ``allowed`` bytes are left."""
@@ -318,3 +323,55 @@ def _read_only(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndar
     image.flags.writeable = False
     mask.flags.writeable = False
     return image, mask
+
+
+def pack_item(image: np.ndarray, mask: np.ndarray) -> list[bytes | memoryview]:
+    """The parts of the file that holds an image (height, width, 3) uint8 and a mask (height, width)."""
+    height, width = mask.shape
+    parts = [_padded(np.ascontiguousarray(image)), _padded(np.ascontiguousarray(mask))]
+    total = sum(int(part.sum(dtype=np.uint64)) for part in parts) & 0xFFFFFFFFFFFFFFFF
+    header = _HEADER.pack(_MAGIC, height, width, mask.itemsize, 0, total)
+    return [header.ljust(_HEADER_BYTES, b"\0"), *(part.data for part in parts)]
+
+
+def map_item(path: Path, verify: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    """Map a file that `pack_item` made: image and mask, read-only; None where it is absent or damaged.
+
+    ``verify`` compares the sum, which reads the whole file once.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        length = os.fstat(descriptor).st_size
+        if length < _HEADER_BYTES:
+            return None
+        content = mmap.mmap(descriptor, length, prot=mmap.PROT_READ)
+    except (OSError, ValueError):
+        return None
+    finally:
+        os.close(descriptor)
+    magic, height, width, depth, _, total = _HEADER.unpack_from(content)
+    pixels = height * width
+    mask_at = _HEADER_BYTES + _round_up(3 * pixels)
+    if magic != _MAGIC or depth not in (1, 2) or length != mask_at + _round_up(depth * pixels):
+        return None
+    if verify:
+        words = np.frombuffer(content, np.uint64, offset=_HEADER_BYTES)
+        if int(words.sum(dtype=np.uint64)) != total:
+            return None
+    image = np.frombuffer(content, np.uint8, 3 * pixels, _HEADER_BYTES).reshape(height, width, 3)
+    kind = np.uint8 if depth == 1 else np.uint16
+    return image, np.frombuffer(content, kind, pixels, mask_at).reshape(height, width)
+
+
+def _round_up(length: int) -> int:
+    return (length + 7) // 8 * 8
+
+
+def _padded(array: np.ndarray) -> np.ndarray:
+    """An array's bytes as whole 64-bit words, filled up with zeros."""
+    raw = array.reshape(-1).view(np.uint8)
+    missing = -raw.size % 8
+    return (np.append(raw, np.zeros(missing, np.uint8)) if missing else raw).view(np.uint64)

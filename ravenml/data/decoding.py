@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ravenml.data.annotation import Annotation
+from ravenml.data.geometry import Size
 from ravenml.data.images import decode_image, read_bytes
 from ravenml.data.masks import draw_mask
 from ravenml.data.problems import DataProblem
@@ -30,21 +30,16 @@ def decode_bytes(
     """`decode`, where the files' contents have been read already."""
     annotation = project.parse(annotation_content, item)
     image = decode_image(image_content, item.image_path)
-    check_size(annotation, image, item)
+    check_size(annotation.size, image, item.annotation_path, item.image_path)
     return image, draw_mask(annotation, project.titles)
 
 
-def check_size(annotation: Annotation, image: np.ndarray, item: Item) -> None:
-    """Check that an annotation belongs to an image of this size.
+def check_size(size: Size, image: np.ndarray, annotation: Path, path: Path) -> None:
+    """Check that an annotation of ``size`` (height, width) belongs to an image; the paths are for messages.
 
     Raises:
         DataProblem: it does not; says so where width and height are only swapped.
     """
-    check_image_size(annotation.size, image, item.annotation_path, item.image_path)
-
-
-def check_image_size(size: tuple[int, int], image: np.ndarray, annotation: Path, path: Path) -> None:
-    """`check_size` for an annotation of ``size`` (height, width); the paths are for the message."""
     height, width = image.shape[:2]
     if size == (height, width):
         return

@@ -1,42 +1,17 @@
-"""Datasets that have a name, on this machine and in the bucket, as lines of one list."""
+"""Datasets that have a name on this machine."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ravenml.common.formatting import utc_timestamp
 from ravenml.config.home import datasets_dir
 from ravenml.data.project import Project
 from ravenml.data.registry import known_datasets
+from ravenml.data.remote import DatasetRow
 from ravenml.errors import InputError, RavenError
-from ravenml.store.factory import bucket
-
-
-@dataclass(frozen=True)
-class DatasetRow:
-    """A line of the list.
-
-    Attributes:
-        images: how many, or ``missing``, ``broken``, or ``-`` where nobody counted them.
-        folder: where it lies; for one in the bucket, its address.
-        size: in bytes.
-        date: when it was last written to, ISO 8601 in UTC; empty where it is missing.
-        where: ``local`` or ``remote``.
-    """
-
-    name: str
-    images: str
-    folder: str
-    size: int
-    date: str
-    where: str
-
-    def as_dict(self) -> dict[str, object]:
-        """Plain values, ``images`` a number where there is one."""
-        return {**asdict(self), "images": int(self.images) if self.images.isdigit() else None}
 
 
 def list_local() -> list[DatasetRow]:
@@ -53,27 +28,7 @@ def list_local() -> list[DatasetRow]:
     return found
 
 
-def list_remote(address: str | None = None, required: bool = False) -> list[DatasetRow]:
-    """The datasets in the bucket; none where no bucket is configured and none is ``required``."""
-    from ravenml.data.remote import datasets_store, remote_datasets
-
-    store = datasets_store(address) if required else bucket("datasets", address=address)
-    if store is None:
-        return []
-    return [
-        DatasetRow(
-            one.name,
-            "-" if one.images is None else str(one.images),
-            f"{store.name}/{one.name}",
-            one.size,
-            one.date,
-            "remote",
-        )
-        for one in remote_datasets(store)
-    ]
-
-
-def remove_here(name: str) -> Path:
+def remove_local(name: str) -> Path:
     """Remove a dataset's copy below ravenML's datasets folder; folders of the user's are never removed.
 
     Raises:

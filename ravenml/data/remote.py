@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC
 from pathlib import Path, PurePosixPath
 
@@ -32,19 +32,27 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class RemoteDataset:
-    """A dataset in the bucket.
+class DatasetRow:
+    """A line of the list of datasets.
 
     Attributes:
-        images: how many; None where nobody counted them.
+        images: how many, or ``missing``, ``broken``, or ``-`` where nobody counted them.
+        folder: where it lies; for one in the bucket, its address.
         size: of all its files, in bytes.
-        date: when it was last pushed, ISO 8601 in UTC.
+        date: when it was last written to or pushed, ISO 8601 in UTC; empty where it is missing.
+        where: ``local`` or ``remote``.
     """
 
     name: str
-    images: int | None
+    images: str
+    folder: str
     size: int
     date: str
+    where: str
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, ``images`` a number where there is one."""
+        return {**asdict(self), "images": int(self.images) if self.images.isdigit() else None}
 
 
 def datasets_store(address: str | None = None) -> Store:
@@ -61,8 +69,11 @@ def datasets_store(address: str | None = None) -> Store:
     return store
 
 
-def remote_datasets(store: Store) -> list[RemoteDataset]:
-    """Every whole dataset in the bucket, by name."""
+def list_remote(address: str | None = None, required: bool = False) -> list[DatasetRow]:
+    """Every whole dataset in the bucket; none where no bucket is configured and none is ``required``."""
+    store = datasets_store(address) if required else bucket("datasets", address=address)
+    if store is None:
+        return []
     found = map_in_threads(store, lambda name: _describe(store, name), list(store.folders()))
     return [one for one in found if one is not None]
 
@@ -182,20 +193,16 @@ def pull_if_there(name_or_address: str) -> Path | None:
     return folder
 
 
-def _describe(store: Store, name: str) -> RemoteDataset | None:
-    counted = _read_summary(store, name) if store.head(f"{name}/{COUNTED}") is not None else {}
-    if counted:
-        return RemoteDataset(name, counted.get("images"), counted["bytes"], counted["pushed"])
+def _describe(store: Store, name: str) -> DatasetRow | None:
+    folder = f"{store.name}/{name}"
+    if store.head(f"{name}/{COUNTED}") is not None and (known := _read_summary(store, name)):
+        images = "-" if known.get("images") is None else str(known["images"])
+        return DatasetRow(name, images, folder, known["bytes"], known["pushed"], "remote")
     entries: Sequence[Entry] = list(store.list(f"{name}/"))
     if not any(entry.key == f"{name}/{META}" for entry in entries):
         return None
-    newest = max(entry.modified for entry in entries).astimezone(UTC)
-    return RemoteDataset(
-        name,
-        None,
-        sum(entry.size for entry in entries),
-        utc_timestamp(newest, milliseconds=False),
-    )
+    newest = utc_timestamp(max(entry.modified for entry in entries).astimezone(UTC))
+    return DatasetRow(name, "-", folder, sum(entry.size for entry in entries), newest, "remote")
 
 
 def _read_summary(store: Store, name: str) -> JsonObject:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml.common.io import JsonObject
-from ravenml.data.decoding import check_image_size
+from ravenml.data.decoding import check_size
 from ravenml.data.editable_annotation import EditableAnnotation, read_editable
 from ravenml.data.images import EXTENSIONS, read_image
 from ravenml.data.meta import ObjClass
@@ -66,7 +66,7 @@ class Inputs:
         if picture.annotation_path is None:
             return image, EditableAnnotation(image.shape[:2])
         document = read_editable(picture.annotation_path, {one.title: one.shape for one in self.classes})
-        check_image_size(document.size, image, picture.annotation_path, picture.image_path)
+        check_size(document.size, image, picture.annotation_path, picture.image_path)
         return image, document
 
 

@@ -12,7 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from ravenml.data.bitmap import bitmap_size
-from ravenml.data.decoding import check_image_size
+from ravenml.data.decoding import check_size
 from ravenml.data.editable_annotation import EditableAnnotation, parse_editable
 from ravenml.errors import InputError
 from ravenml.serve.admission import Limits
@@ -64,7 +64,7 @@ class Image:
             return image, EditableAnnotation(image.shape[:2])
         where = Path(f"annotation of {self.name}")
         document = parse_editable(self.annotation, where)
-        check_image_size(document.size, image, where, Path(self.name))
+        check_size(document.size, image, where, Path(self.name))
         _check_bitmaps(document, where)
         return image, document
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ravenml.data.plugin_suggestion import training_command
+from ravenml.cli.data import training_command
 
 PLUGINS = {"seg": "segmentation", "box": "detection", "odd": "", "mute": None}
 

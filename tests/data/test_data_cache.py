@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from projects import real_data, write_project
 
-from ravenml.data import cache_file
-from ravenml.data.cache import DecodedCache, default_cache, parse_bytes
+from ravenml.data.cache import DecodedCache, default_cache, map_item, pack_item, parse_bytes
 from ravenml.data.decoding import decode
 from ravenml.data.problems import DataProblem
 from ravenml.data.project import Project
@@ -316,8 +315,8 @@ def test_files_left_by_a_process_that_died_are_swept_up(aged: Project, tmp_path:
 def test_any_image_and_mask_survive_the_file(pair: tuple[np.ndarray, np.ndarray]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "x.raw")
-        path.write_bytes(b"".join(bytes(part) for part in cache_file.pack(*pair)))
-        found = cache_file.read(path, verify=True)
+        path.write_bytes(b"".join(bytes(part) for part in pack_item(*pair)))
+        found = map_item(path, verify=True)
         assert found is not None
         for read, given in zip(found, pair, strict=True):
             assert read.dtype == given.dtype and (read == given).all()

@@ -99,7 +99,7 @@ def test_inspect_is_plain_text_when_piped(tmp_path: Path) -> None:
 
 
 def test_inspect_shows_tables_on_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from ravenml.data.inspection_view import print_rich
+    from ravenml.data.inspection import print_rich
 
     print_rich(inspect_project(broken_project(tmp_path)))
     shown = capsys.readouterr().out

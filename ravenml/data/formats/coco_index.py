@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import orjson
 
-from ravenml.data.formats.json_stream import JsonEntry, entries, load_at
+from ravenml.data.formats.json_stream import JsonEntry, entries
 from ravenml.data.meta import ObjClass
 from ravenml.data.problems import DataProblem
 from ravenml.store.progress import Meter
@@ -66,7 +67,7 @@ class Index:
             yield place, self._load(self._spans[2 * place], self._spans[2 * place + 1])
 
     def _load(self, start: int, end: int) -> dict[str, object]:
-        entry = load_at(os.pread(self._file, end - start, start))
+        entry = orjson.loads(os.pread(self._file, end - start, start))
         assert isinstance(entry, dict)
         return entry
 

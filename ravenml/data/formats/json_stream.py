@@ -25,7 +25,7 @@ class JsonEntry(NamedTuple):
             ``[]``, for a list's beginning.
         start: where its first byte is.
         end: behind its last byte.
-        value: what it says; text beyond ASCII is garbled here, see `load_at`.
+        value: what it says; text beyond ASCII is garbled here, so parse those bytes instead.
     """
 
     key: str
@@ -45,11 +45,6 @@ def entries(path: Path, chunk: int = _CHUNK) -> Iterator[JsonEntry]:
         DataProblem: the file is not a JSON object; names the byte.
     """
     yield from _Reader(path, chunk).entries()
-
-
-def load_at(content: bytes) -> object:
-    """An entry out of the bytes from its ``start`` to its ``end``."""
-    return orjson.loads(content)
 
 
 def members(pairs: Iterable[tuple[str, object]]) -> Iterator[bytes]:
