@@ -17,14 +17,14 @@ from ravenml.runs.info import RunInfo
 
 
 class Model:
-    """A trained model; of a k-fold run all its folds' models, whose probabilities are averaged.
+    """A trained model; for a k-fold run, all its folds' models, whose probabilities are averaged.
 
     Attributes:
-        predictor: what the plugin loaded.
-        name: the file, run or stored model.
+        predictor: the plugin's predictor.
+        name: the file, run or stored model that it was loaded from.
         task: ``segmentation`` or ``detection``.
         classes: the classes' titles in index order.
-        input_size: width and height in pixels of what the network sees.
+        input_size: width and height of the network's input in pixels.
     """
 
     def __init__(self, predictor: Predictor | Ensemble, name: str) -> None:
@@ -43,11 +43,11 @@ class Model:
 
         Args:
             image: a file, or uint8 RGB of shape ``(H, W, 3)``, or a batch ``(N, H, W, 3)``.
-            want: of a segmentation, class indices or probabilities from 0 to 1.
+            want: for segmentation, class indices or probabilities (0 to 1).
 
         Returns:
-            For segmentation class indices ``(H, W)``, or float32 ``(C, H, W)``; a model of a single class
-            labels it 1 and everything else 0.  For detection float32 ``(K, 6)``: left, top, right and bottom
+            For segmentation, class indices ``(H, W)``, or float32 ``(C, H, W)``; a model with a single class
+            labels it 1 and everything else 0.  For detection, float32 ``(K, 6)``: left, top, right and bottom
             edges in pixels, score, class index.  For a batch, one of these for each image.
 
         Raises:
@@ -74,14 +74,14 @@ def load_model(
     """Load a trained model with the plugin that made it.
 
     Args:
-        model: a run, or the beginning of its id; a ``model-state.tar``, or the folder that one was unpacked
-            into; or a stored model's id.  One that is only in the bucket is fetched.
-        fold: of a k-fold run, only this fold's model; without it, the mean of all.
+        model: a run, or a prefix of its ID; a ``model-state.tar``, or the folder that one was unpacked into;
+            or a stored model's ID.  A model that is only in the bucket is downloaded.
+        fold: for a k-fold run, only this fold's model; without it, the mean of all folds.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …
         force: load a model that was stored for transfer learning only.
 
     Raises:
-        InputError: there is no such model or fold, or it is for transfer learning only.
+        InputError: the model or fold does not exist, or it is for transfer learning only.
         RavenError: it cannot be loaded, or its plugin is not installed.
     """
     source = find_source(str(model.path if isinstance(model, RunInfo) else model), fold)

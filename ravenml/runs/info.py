@@ -17,20 +17,20 @@ from ravenml.runs.record import read_record
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A run as it was when it was read.
+    """A run, as of when it was read.
 
     Attributes:
-        id: its name.
+        id: its ID.
         path: its folder.
         status: running, waiting, completed, failed, interrupted, lost or broken.
-        plugin: what trained; None for a program that ``raven run`` recorded.
+        plugin: the plugin that trained it; None for a program that ``raven run`` recorded.
         dataset: the dataset's name.
-        name, project: what people call it, and what it belongs to.
+        name, project: its name, and the project that it belongs to.
         created, finished: UTC, in ISO 8601.
-        folds: how many, of a k-fold run.
-        metrics: the final scores by address (``val/miou``); a k-fold run's are out of fold.
-        settings: what it was told to do, flat (``lr``, ``input_size.width``, ``kfold.folds``).
-        tags, note: what people said about it.
+        folds: the number of folds of a k-fold run.
+        metrics: the final scores by name (``val/miou``); for a k-fold run, out of fold.
+        settings: its settings, flat (``lr``, ``input_size.width``, ``kfold.folds``).
+        tags, note: the tags and the note that users gave it.
         stored: where its result was stored.
     """
 
@@ -57,7 +57,7 @@ class RunInfo:
         return [path for one in (self.path, *folds) if (path := one / layout.MODEL_STATE).is_file()]
 
     def curves(self) -> dict[str, Curve]:
-        """How each metric went: ``run.curves()["val/loss"].y``; a k-fold run's are the means of its folds."""
+        """Each metric's curve: ``run.curves()["val/loss"].y``; for a k-fold run, the mean of its folds."""
         return curves(self.path)
 
     def __hash__(self) -> int:
@@ -71,10 +71,10 @@ def load_run(run: str | None = None) -> RunInfo:
     """Read one run.
 
     Args:
-        run: any unique beginning of its id; without it, the newest.
+        run: any unique prefix of its ID; without it, the newest run.
 
     Raises:
-        InputError: no run, or more than one, begins like that.
+        InputError: no run, or more than one, has this prefix.
         RavenError: its record cannot be read.
     """
     folder = layout.find_run(run)
@@ -91,15 +91,15 @@ def list_runs(
     since: str | None = None,
     limit: int | None = None,
 ) -> list[RunInfo]:
-    """The runs of which all of this is true, newest first.
+    """List the runs that match all conditions, newest first.
 
     Args:
         where: comparisons of metrics, settings and fields, such as ``val/miou>0.5 and lr<=0.01``.
-        plugin: only this plugin's.
-        status: only those with this status, or one of these.
-        tags: only those with this tag, or with all of these.
-        since: only those begun since ``30min``, ``12h``, ``2d`` or ``3w`` ago, or since a date.
-        limit: only the newest of them.
+        plugin: only runs of this plugin.
+        status: only runs with this status, or with one of these.
+        tags: only runs with this tag, or with all of these.
+        since: only runs started in the last ``30min``, ``12h``, ``2d`` or ``3w``, or since a date.
+        limit: only this many, the newest.
 
     Raises:
         InputError: a condition cannot be read, or names something that no run has.

@@ -35,9 +35,9 @@ def fit(
 ) -> RunInfo:
     """Train a model, and return its run once it is complete.
 
-    What is not given comes from the environment, the preset, the config file and the defaults, in this order,
-    as on the command line; a preset named in the config file ranks below the file's own values.  The run is
-    the same, too: it can be listed, compared, resumed and cloned.
+    Values that you do not pass come from the environment, the preset, the config file and the defaults, in
+    this order, as on the command line; a preset named in the config file ranks below the file's own values.
+    The run is the same as one from the command line: it can be listed, compared, resumed and cloned.
 
     Args:
         plugin: the plugin's name, as ``raven train list`` shows it.
@@ -46,17 +46,18 @@ def fit(
         preset: the title of one of the plugin's presets.
         config: a YAML file, as ``raven train -c`` takes it.
         kfold: whether to train with k-fold, or how: ``folds``, ``by``, ``seed`` and ``tag``.
-        fold: train this fold alone, counted from 0.
-        jobs: how many folds are trained at the same time.
+        fold: train only this fold, counted from 0.
+        jobs: how many folds to train in parallel.
         resume: the run to continue.
         local: the folder in which the result is stored, instead of the configured store.
         upload_checkpoints: which checkpoints are stored with the model: ``all``, ``best`` or ``none``.
         metadata: who trained and why, and any fields of your own.
 
     Raises:
-        InputError: an unknown plugin, setting, preset, dataset or run; the sentence names it.
+        InputError: an unknown plugin, setting, preset, dataset or run; the message names it.
         Interrupted: the run was stopped; it can be resumed.
-        RavenError: the training, one of its folds or the storing failed; the run is kept.
+        RavenError: the training or one of its folds failed, or the result could not be stored; the run is
+            kept.
     """
     found = find_plugin(plugin)
     if found is None:
