@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # usage: install_all.sh [-u] [-g] [-c] [-n] [-f] [-h] [NAME...]
-# Installs every plugin of plugins/, or those that are named, by its install.sh into the active environment.
-#   -u  uninstall them instead, and all that came only with them; versions that they changed come back
-#   -g  for an NVIDIA GPU
-#   -c  afterwards, put back what environment.yml asks for and is missing or out of range: with
-#       'conda env update' where conda manages the environment, else with pip
-#   -n  only say what would happen
-#   -f  go on although no virtual or conda environment is active
+# Installs all plugins in plugins/, or those named, into the active environment, each with its install.sh.
+#   -u  uninstall the plugins and everything installed for them only; restore versions that they changed
+#   -g  install for an NVIDIA GPU
+#   -c  afterwards, restore packages that environment.yml requires and that are missing or out of range:
+#       with 'conda env update' if conda manages the environment, else with pip
+#   -n  dry run: print what would happen
+#   -f  continue even if no virtual or conda environment is active
 #   -h  this help
 set -euo pipefail
 

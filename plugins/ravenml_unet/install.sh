@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # usage: install.sh [-g] [-u] [-r] [-f] [-d] [-h]
 # Installs this plugin and its pinned requirements into the active virtual or conda environment.
-#   -g  for an NVIDIA GPU; makes sure of its driver first (RAVENML_SKIP_DRIVER_CHECK=1: does not)
-#   -u  uninstall the plugin; its dependencies stay
-#   -r  compile the requirements anew; without it, only if requirements.in or the constraints have changed
-#   -f  go on although no virtual or conda environment is active
+#   -g  install for an NVIDIA GPU; checks its driver first (RAVENML_SKIP_DRIVER_CHECK=1 skips the check)
+#   -u  uninstall the plugin, but not its dependencies
+#   -r  recompile the requirements, even if requirements.in and the constraints have not changed
+#   -f  install even if no virtual or conda environment is active
 #   -d  accepted and ignored
 #   -h  this help
-# RAVENML_TORCH_INDEX names another index of torch's CPU builds; set and empty, the default index serves alone.
-# What is there before the first change is written down in <environment>/share/ravenml/journal.json.
+# RAVENML_TORCH_INDEX sets another index for PyTorch's CPU builds; empty: only the default index is used.
+# The packages before the first change are recorded in <environment>/share/ravenml/journal.json.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
