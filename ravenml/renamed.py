@@ -19,7 +19,7 @@ RENAMED = {
     "ravenml.runs.readers.start": "ravenml.runs.exporters.start_sidecar",
     "ravenml.runs.readers.sync": "ravenml.runs.exporters.sync",
     "ravenml.runs.readers.tensorboard": "ravenml.runs.exporters.tensorboard",
-    "ravenml.runs.readers.tfwriter": "ravenml.runs.exporters.tfevents_writer",
+    "ravenml.runs.readers.tfwriter": "ravenml.runs.exporters.tensorboard",
     "ravenml.sly.classes": "ravenml.sly.project_meta",
     "ravenml.sly.collection": "ravenml.sly.project_meta",
     "ravenml.sly.constants": "ravenml.sly.configs",

@@ -258,7 +258,7 @@ def stop(run: str, grace: float, kill: bool) -> None:
     """Stop a run gracefully and report the outcome."""
     from ravenml.runs.layout import find_run
     from ravenml.runs.record import read_record
-    from ravenml.runs.stop_request import stop_run
+    from ravenml.runs.stop import stop_run
 
     folder = find_run(run)
     now = stop_run(folder, grace, kill, lambda text: click.echo(text, err=True))

@@ -242,18 +242,16 @@ def test_a_run_that_does_not_listen_is_ended_only_when_that_is_meant(
     done = raven("runs", "stop", run.name, "--grace", "0.5")
     assert done.returncode == 1 and "has not stopped within 0.5 s" in done.stderr
     assert status(run, record_of(run)) == "running"
-    from ravenml.runs import stop_request
+    from ravenml.runs import stop
 
-    monkeypatch.setattr(
-        stop_request, "_SIGNALS", [(number, min(seconds, 2.0)) for number, seconds in stop_request._SIGNALS]
-    )
-    assert stop_request.stop_run(run, 0.1, kill=True, say=lambda text: None) == "interrupted"
+    monkeypatch.setattr(stop, "_SIGNALS", [(number, min(seconds, 2.0)) for number, seconds in stop._SIGNALS])
+    assert stop.stop_run(run, 0.1, kill=True, say=lambda text: None) == "interrupted"
     process.wait(PATIENCE)
 
 
 def test_only_where_a_run_runs_can_its_process_be_killed(home: Path) -> None:
     from ravenml.errors import RavenError
-    from ravenml.runs.stop_request import stop_run
+    from ravenml.runs.stop import stop_run
 
     folder = write_run(home, NAME, status=None, more={"process": {"host": "elsewhere", "pid": 1}})
     with pytest.raises(RavenError, match="runs on elsewhere; only there"):

@@ -25,7 +25,7 @@ from ravenml.config.config import Config
 from ravenml.runs.exporters.base import Exporter, Unreached
 from ravenml.runs.exporters.follower import ExportCursor
 from ravenml.runs.exporters.registry import load_exporter
-from ravenml.runs.exporters.tfevents_writer import EventFileWriter
+from ravenml.runs.exporters.tensorboard import EventFileWriter
 from ravenml.runs.process.tfevents import EventFile, Picture, Scalar
 from ravenml.runs.run import Run
 

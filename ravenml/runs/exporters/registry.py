@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import importlib.util
 from collections.abc import Callable
-from typing import Any
 
 from ravenml.common.hooks import TRACK, find_entry_points
 from ravenml.config.config import Config
@@ -31,18 +30,13 @@ def load_exporter(name: str) -> Callable[..., Exporter]:
         InputError: none is called so; the sentence names the nearest.
         RavenError: it cannot be imported; the sentence names its package.
     """
-    known: dict[str, Any] = _known()
+    known = {entry.name: entry for entry in find_entry_points(TRACK)}
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         mend = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known)) or 'none'}."
         raise InputError(f"`track`: no reader of events is called {name!r}; {mend}")
     try:
-        found = known[name].load()
+        found: Callable[..., Exporter] = known[name].load()
     except ImportError as error:
         raise RavenError(f"The reader {name!r} cannot be loaded: {error}.") from error
-    assert callable(found)
     return found
-
-
-def _known() -> dict[str, Any]:
-    return {entry.name: entry for entry in find_entry_points(TRACK)}

@@ -168,13 +168,14 @@ class _RunningProgram:
         ends = {name: stream.child_end for stream in streams for name in stream.names}
         told = {EVENTS: str(self.run.path / INBOX), RUN: str(self.run.path), "PYTHONUNBUFFERED": "1"}
         try:
-            return subprocess.Popen(
+            child: subprocess.Popen[bytes] = subprocess.Popen(
                 list(self.program.arguments),
                 executable=self.executable,
                 cwd=self.program.folder,
                 env={**os.environ, **told},
                 **ends,  # type: ignore[call-overload]
             )
+            return child
         except OSError as error:
             raise _cannot_start(self.program, 126, error.strerror or str(error)) from error
         finally:
