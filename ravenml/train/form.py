@@ -8,7 +8,6 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
 from ravenml.common.io import JsonObject
-from ravenml.common.merge import deep_merge
 from ravenml.common.validation import message_of
 from ravenml.train.settings import (
     Leaf,
@@ -66,16 +65,6 @@ def flatten(values: JsonObject, model: type[BaseModel]) -> JsonObject:
         if inner is not PydanticUndefined:
             found[".".join(leaf.path)] = inner
     return found
-
-
-def unflatten(values: JsonObject) -> JsonObject:
-    """The reverse of :func:`flatten`: ``{"input_size.width": 64}`` as the config file has it."""
-    result: JsonObject = {}
-    for name, value in values.items():
-        for part in reversed(name.split(".")):
-            value = {part: value}
-        result = deep_merge(result, value)
-    return result
 
 
 def _field(model: type[BaseModel], leaf: Leaf) -> JsonObject:

@@ -152,7 +152,7 @@ def _scores(folder: Path, project: Project, plan: Sequence[Split]) -> tuple[Scor
         return Scores.together(parts), "scores"
     try:
         parts = [
-            _predict_scores(place / layout.MODEL_STATE, project, one.val)
+            predict_scores(place / layout.MODEL_STATE, project, one.val)
             for place, one in zip(places, plan, strict=True)
         ]
     except RavenError as error:
@@ -161,7 +161,7 @@ def _scores(folder: Path, project: Project, plan: Sequence[Split]) -> tuple[Scor
     return Scores.together(parts), "predictor"
 
 
-def _predict_scores(model: Path, project: Project, items: Sequence[Item]) -> Scores:
+def predict_scores(model: Path, project: Project, items: Sequence[Item]) -> Scores:
     """Predict a segmentation of ``items`` at their own size, and count pixels by true and predicted class.
 
     Raises:

@@ -17,9 +17,8 @@ from ravenml.data.samples import Samples
 from ravenml.errors import InputError
 from ravenml_unet.data import Loader, ResizedSamples
 from ravenml_unet.evaluation import Evaluation, evaluate
-from ravenml_unet.gallery import evaluation_pictures
 from ravenml_unet.loading import load_model
-from ravenml_unet.report import write_evaluation
+from ravenml_unet.report import evaluation_pictures, write_evaluation
 
 FILE = "evaluation.json"
 

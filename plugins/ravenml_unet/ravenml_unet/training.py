@@ -20,7 +20,7 @@ from ravenml.toolkit.seeding import INITIAL_WEIGHTS, derived_seed
 from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.scores import Scores
 from ravenml_unet.allocator import keep_freed_memory
-from ravenml_unet.augmentation.recording import record_augmentations
+from ravenml_unet.augmentation.preview import record_augmentations
 from ravenml_unet.checkpoints import TorchCheckpointWriter
 from ravenml_unet.checks import check_batches, check_best, check_class_weights
 from ravenml_unet.classes import choose_classes
@@ -28,13 +28,12 @@ from ravenml_unet.compiling import check_compiler
 from ravenml_unet.data import Loader, ResizedSamples
 from ravenml_unet.device import make_fabric
 from ravenml_unet.export import describe_model, export_model
-from ravenml_unet.gallery import evaluation_pictures
 from ravenml_unet.loop import TrainingData, TrainingLoop, machine
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.models.registry import create_model
 from ravenml_unet.objective import make_loss, make_metrics
 from ravenml_unet.previews import Previewer
-from ravenml_unet.report import write_evaluation
+from ravenml_unet.report import evaluation_pictures, write_evaluation
 from ravenml_unet.resuming import find_state, unet_identity, warn_of_machine_change
 from ravenml_unet.settings import UNetSettings
 from ravenml_unet.starts import inspect_weights

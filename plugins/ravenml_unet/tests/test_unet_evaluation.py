@@ -18,8 +18,8 @@ from ravenml.data.samples import Samples
 from ravenml.errors import InputError
 from ravenml.infer.evaluation import make_section, score_classes
 from ravenml.infer.metrics import confusion_matrix, segmentation_metrics
-from ravenml.infer.out_of_fold import predict_segmentation
 from ravenml.toolkit.pictures import plot_confusion, plot_curves
+from ravenml.train.summary import predict_scores
 from ravenml_unet import load_model
 from ravenml_unet.evaluating import evaluate_model
 from ravenml_unet.evaluation import Evaluation
@@ -118,10 +118,9 @@ def test_every_training_leaves_its_evaluation(trained: Path, project_path: Path)
     assert pictures == {"confusion_matrix", "curves", "worst_1", "best_1"}
     # At the images' own size it is what the predictor predicts.
     project = Project.open(project_path)
-    _, confusion, titles = predict_segmentation(trained / "model-state.tar", project, project.items[4:])
-    assert (
-        confusion.sum(axis=0).tolist() == found["original_size"]["confusion"] and titles == found["classes"]
-    )
+    scores = predict_scores(trained / "model-state.tar", project, project.items[4:])
+    assert scores.statistics["confusion"].sum(axis=0).tolist() == found["original_size"]["confusion"]
+    assert list(scores.reduce.titles) == found["classes"]
 
 
 def test_a_model_is_evaluated_as_its_training_was(trained: Path, project_path: Path, tmp_path: Path) -> None:

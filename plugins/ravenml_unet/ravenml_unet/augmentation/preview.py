@@ -1,4 +1,4 @@
-"""A picture of what a pipeline does to an image; ``info/augs_preview.py`` of a run calls this."""
+"""What a run keeps of its augmentations: the pipeline, and a script that shows what it does to an image."""
 
 from __future__ import annotations
 
@@ -10,13 +10,33 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ravenml.common.io import write_bytes
+from ravenml.common.io import write_bytes, write_json
 from ravenml.data.images import read_image
 from ravenml.toolkit.augmentation.pipeline import Pipeline
 from ravenml.toolkit.augmentation.reading import read_pipeline
 from ravenml_unet.augmentation.augmenter import Augmenter
 
 COLUMNS, WIDTH = 4, 256
+
+SCRIPT = '''"""Shows what this training's augmentations do to an image; needs the plugin ravenml_unet.
+
+    python augs_preview.py IMAGE [--count 11] [--seed 0] [--out augs_preview.png]
+"""
+
+from pathlib import Path
+
+from ravenml_unet.augmentation.preview import main
+
+if __name__ == "__main__":
+    main(Path(__file__).with_name("augs_config.json"))
+'''
+
+
+def record_augmentations(info: Path, pipeline: Pipeline) -> None:
+    """Write ``augs_config.json``, which ``--augmentations`` reads, and the script that shows what it does."""
+    write_json(info / "augs_config.json", pipeline.plain())
+    if pipeline.pipeline:
+        write_bytes(info / "augs_preview.py", SCRIPT.encode())
 
 
 def main(config: Path, arguments: list[str] | None = None) -> None:
