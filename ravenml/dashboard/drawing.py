@@ -74,7 +74,7 @@ class Drawing:
         extent: the first and the last ``x`` of all lines; None where there is nothing to draw.
         sent: how many points ``curves`` have.
         left_out: how many values are not finite, or not positive where that is needed.
-        words: the chart in words, for those who do not see it.
+        description: the chart in words, for those who do not see it.
     """
 
     curves: list[Curve]

@@ -19,6 +19,9 @@ MODULES = (
 )
 
 
+PATIENCE = 60.0  # seconds that a page may read before it is sent
+
+
 @dataclass(frozen=True)
 class Nav:
     """A page's place in the navigation: its title, its address, and one of Material's icons."""

@@ -38,7 +38,7 @@ class Server:
         model: the model's id.
         alive: whether its process lives.
         address: where it answers, with its token; None before it does.
-        said: the last thing it printed, without the address.
+        last_line: the last thing it printed, without the address.
     """
 
     id: str

@@ -24,14 +24,13 @@ _MOST = 200  # models that are listed; the filter finds the others
 
 def read_models() -> tuple[list[ModelRow], str]:
     """Every stored model, newest first, and why the bucket's are not among them.  Work for a thread."""
-    here, problem = list_models(local_models(), "local"), ""
-    there: list[ModelRow] = []
+    local, remote, problem = list_models(local_models(), "local"), [], ""
     try:
-        remote = bucket("models")
-        there = list_models(remote, "remote") if remote is not None else []
+        store = bucket("models")
+        remote = list_models(store, "remote") if store is not None else []
     except RavenError as error:
         problem = str(error)
-    return merge_models(here, there), problem
+    return merge_models(local, remote), problem
 
 
 async def show() -> None:

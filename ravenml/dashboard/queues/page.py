@@ -7,24 +7,17 @@ import time
 
 from nicegui import app, ui
 
-from ravenml.dashboard.pages import Nav, Settings
+from ravenml.dashboard.pages import PATIENCE, Nav, Settings
+from ravenml.dashboard.queues import view
 
 NAV: Nav | None = Nav("Queues", "/queues", "dns")
+_PERIOD = 1.0  # seconds; the mirror itself is written every two
 
 
 def register(settings: Settings) -> None:
     """Declare the page; bring what is new of remote runs into this home as long as the dashboard runs."""
-
-    @ui.page("/queues", response_timeout=60)
-    async def queues() -> None:
-        from ravenml.dashboard.queues.view import show
-
-        await show()
-
+    ui.page("/queues", response_timeout=PATIENCE)(view.show)
     app.on_startup(lambda: threading.Thread(target=follow, name="remote runs", daemon=True).start())
-
-
-_PERIOD = 1.0  # seconds; the mirror itself is written every two
 
 
 def follow() -> None:

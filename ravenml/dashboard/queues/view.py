@@ -169,7 +169,7 @@ class QueueStatus:
     """A queue.
 
     Attributes:
-        told: whether it answers, in words.
+        message: whether it answers, in words.
         answers: None while nobody has asked.
     """
 

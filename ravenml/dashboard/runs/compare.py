@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 
 from nicegui import run, ui
 
 from ravenml.common.formatting import format_number
 from ravenml.config.home import runs_dir
 from ravenml.dashboard.layout import empty_state, heading, page_frame, section
-from ravenml.dashboard.run_files import fold_folders
+from ravenml.dashboard.run_files import RunFolder, fold_folders
 from ravenml.dashboard.runs.labels import format_cell, status_chip
+from ravenml.dashboard.runs.state import State, read_state
 from ravenml.dashboard.widgets.charts import PERIOD, Charts, Source
 from ravenml.dashboard.widgets.controls import count_text, link, table
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.comparison import Comparison, compare
 from ravenml.runs.events import as_number
-from ravenml.runs.record import UNDER_WAY, read_record, status
 from ravenml.runs.tables import select_metrics
 
 _MOST = 24  # runs that are compared; more lines than that nobody tells apart
@@ -40,88 +42,79 @@ async def show(ids: list[str]) -> None:
             ):
                 ui.link("All runs", "/runs")
             return
-        charts = Charts([_source(one) for one in chosen])
-        compared = await run.io_bound(_read, chosen, charts)
+        states = await run.io_bound(_read_states, chosen) or []
+        charts = Charts([Source(_name(state), _folders(state)) for state in states])
+        compared = await run.io_bound(_read, states, charts)
         with section("Runs"):
-            _runs(chosen)
+            _build_runs(states)
         with section("Charts"):
             charts.build()
         if isinstance(compared, Comparison):
+            names = ["", *map(_name, states)]
             with section("Differences"):
-                _differences(compared)
+                _build_differences(compared, names)
             with section("Scores"):
-                _scores(compared)
+                _build_scores(compared, names)
         else:
             ui.label(str(compared or "")).classes("bad")
 
     async def refresh() -> None:
         await charts.refresh()
 
-    if any(_under_way(one) for one in chosen):
+    if any(state.under_way for state in states):
         ui.timer(PERIOD, refresh, immediate=False)
 
 
-def _read(ids: list[str], charts: Charts) -> Comparison | str:
+def _read_states(ids: list[str]) -> list[State]:
+    return [read_state(RunFolder(run_id, None, runs_dir() / run_id)) for run_id in ids]
+
+
+def _read(states: list[State], charts: Charts) -> Comparison | str:
     charts.load()
     try:
-        return compare([runs_dir() / one for one in ids])
+        return compare([state.folder for state in states])
     except RavenError as error:
         return str(error)
 
 
-def _source(run_id: str) -> Source:
-    folder = runs_dir() / run_id
-    return Source(_name(run_id), tuple(fold_folders(folder)) or (folder,))
+def _name(state: State) -> str:
+    return str(state.record.get("name") or state.id)
 
 
-def _name(run_id: str) -> str:
-    try:
-        return str(read_record(runs_dir() / run_id).get("name") or run_id)
-    except RavenError:
-        return run_id
+def _folders(state: State) -> tuple[Path, ...]:
+    return tuple(fold_folders(state.folder)) or (state.folder,)
 
 
-def _under_way(run_id: str) -> bool:
-    try:
-        return status(runs_dir() / run_id, read_record(runs_dir() / run_id)) in UNDER_WAY
-    except RavenError:
-        return False
-
-
-def _runs(ids: list[str]) -> None:
-    def first(run_id: str) -> None:
-        link(_name(run_id), f"/runs/{run_id}", "strong")
-
-    def stands(run_id: str) -> None:
-        try:
-            status_chip(status(runs_dir() / run_id, read_record(runs_dir() / run_id)))
-        except RavenError:
-            status_chip("broken")
-
-    def without(run_id: str) -> None:
-        rest = [one for one in ids if one != run_id]
-        ui.link("remove", f"/runs/compare?ids={','.join(rest)}").classes("small")
+def _build_runs(states: list[State]) -> None:
+    def remove(run_id: str) -> None:
+        rest = [state.id for state in states if state.id != run_id]
+        link("remove", f"/runs/compare?ids={','.join(rest)}", "small")
 
     rows = [
-        [lambda one=one: first(one), lambda one=one: stands(one), lambda one=one: without(one)] for one in ids
+        [
+            partial(link, _name(state), f"/runs/{state.id}", "strong"),
+            partial(status_chip, state.status),
+            partial(remove, state.id),
+        ]
+        for state in states
     ]
     table(["Run", "Status", ""], rows, numbers=False)
 
 
-def _differences(compared: Comparison) -> None:
+def _build_differences(compared: Comparison, names: list[str]) -> None:
     if not compared.differing:
         ui.label("Identical settings.").classes("muted")
         return
     rows = [[name, *map(format_cell, values)] for name, values in compared.differing.items()]
-    table(["", *map(_name, compared.ids)], rows, numbers=False)
+    table(names, rows, numbers=False)
 
 
-def _scores(compared: Comparison) -> None:
+def _build_scores(compared: Comparison, head: list[str]) -> None:
     names = select_metrics(compared.metrics)
     if not names:
         ui.label("No scores yet.").classes("muted")
         return
-    table(["", *map(_name, compared.ids)], [[name, *_marked(name, compared.metrics[name])] for name in names])
+    table(head, [[name, *_marked(name, compared.metrics[name])] for name in names])
 
 
 def _marked(name: str, values: Sequence[object]) -> list[object]:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from asyncio import to_thread
 from urllib.parse import quote
 
+from fastapi.responses import RedirectResponse
 from nicegui import app, ui
 from nicegui.events import GenericEventArguments
 
 from ravenml.dashboard.layout import empty_state, heading, page_frame, section, show_error
-from ravenml.dashboard.pages import Nav, Settings
+from ravenml.dashboard.pages import PATIENCE, Nav, Settings
+from ravenml.dashboard.train import pictures
 from ravenml.dashboard.train.draft import Draft, list_drafts, new_draft, remove_draft
 from ravenml.dashboard.train.draft_import import LARGEST, draft_of_file, draft_of_run
+from ravenml.dashboard.train.view import WizardView
 from ravenml.dashboard.train.wizard import Shared, Wizard
 from ravenml.dashboard.widgets.controls import count_text, set_label
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.discovery import plugins
 
 NAV: Nav | None = Nav("Train", "/train", "model_training")
-PATIENCE = 60.0  # seconds that a page may read before it is sent
 # What is far too large is cut off, and refused by the server; the same file may be chosen once more.
 _READ = f"""async (event) => {{
   const field = event.target, file = field.files[0];
@@ -29,11 +31,6 @@ _READ = f"""async (event) => {{
 
 def register(settings: Settings) -> None:
     """Declare the pages."""
-    from starlette.responses import RedirectResponse
-
-    from ravenml.dashboard.train import pictures
-    from ravenml.dashboard.train.view import WizardView
-
     shared = Shared(settings)
     app.on_shutdown(shared.close)
 
@@ -54,11 +51,7 @@ def register(settings: Settings) -> None:
             draft = await draft_of_run(clone, shared) if clone else await to_thread(_fresh)
             return RedirectResponse(f"/train/{draft.id}", 303)
         except RavenError as error:
-            with (
-                page_frame("Train", "/train"),
-                empty_state("error_outline", "Cannot open this run", str(error)),
-            ):
-                ui.link("Back to the drafts", "/train")
+            _show_problem("Cannot open this run", error)
         return None
 
     @ui.page("/train/{draft_id}", response_timeout=PATIENCE)
@@ -66,17 +59,18 @@ def register(settings: Settings) -> None:
         try:
             state = Wizard(draft_id, shared)
         except InputError as error:
-            with (
-                page_frame("Train", "/train"),
-                empty_state("search_off", "This draft does not exist", str(error)),
-            ):
-                ui.link("All drafts", "/train")
+            _show_problem("This draft does not exist", error)
             return
         await state.load()
         with page_frame(state.draft.title or "New training", "/train") as content:
             await WizardView(state, content).build(step)
 
     pictures.register(app, shared)
+
+
+def _show_problem(title: str, error: RavenError) -> None:
+    with page_frame("Train", "/train"), empty_state("error_outline", title, str(error)):
+        ui.link("All drafts", "/train")
 
 
 def _fresh() -> Draft:

@@ -143,8 +143,7 @@ class WizardView:
             if place:
                 before = STEPS[place - 1]
                 ui.button("Back", on_click=lambda: self.open(before)).props("flat")
-            said = ui.label(why or "").classes("grow muted wrap").props('role="status"')
-            said.set_visibility(True)
+            ui.label(why or "").classes("grow muted wrap").props('role="status"')
             if place + 1 < len(STEPS):
                 following = STEPS[place + 1]
                 forward = ui.button(f"Next: {TITLES[following]}", on_click=lambda: self.open(following))
