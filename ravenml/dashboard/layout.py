@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from nicegui import ui
@@ -121,6 +121,20 @@ def show_error(problem: object) -> None:
         timeout=0,
         position="top",
     )
+
+
+async def confirm(title: str, texts: Sequence[str], action: str, keep: str = "Cancel") -> bool:
+    """Ask whether to do what cannot be undone."""
+    with ui.dialog() as dialog, ui.card().classes("dialog"):
+        ui.label(title).classes("strong")
+        for text in texts:
+            ui.label(text).classes("wrap")
+        with ui.element("div").classes("line"):
+            ui.button(action, on_click=lambda: dialog.submit(True)).props("unelevated color=negative")
+            ui.button(keep, on_click=dialog.close).props("flat autofocus")
+    answer = await dialog
+    dialog.delete()
+    return bool(answer)
 
 
 def command_box(text: str, on_copy: Callable[[], None] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Stopping runs and going on with them, through the command line."""
+"""Stop and resume runs, through the command line."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import asyncio
 from nicegui import ui
 
 from ravenml.config.home import runs_dir
-from ravenml.dashboard.layout import show_error
+from ravenml.dashboard.layout import confirm, show_error
 from ravenml.dashboard.processes import Started, start
 from ravenml.dashboard.train.launch import looks_for_requests
 from ravenml.runs.record import UNDER_WAY, read_record, status
 
 _GRACE = 90.0  # seconds that `raven runs stop` waits; longer than a training takes to save itself
 _DEAF = 8.0  # the same of a run that has not looked for requests so far; it may just be starting
-_BEGIN = 60.0  # seconds within which a training that goes on says so
+_BEGIN = 60.0  # seconds within which a training that is resumed says so
 
 
 async def stop(*run_ids: str) -> None:
@@ -26,20 +26,10 @@ async def stop(*run_ids: str) -> None:
     left = [(name, command) for name, command, code in zip(run_ids, asked, waited, strict=True) if code != 0]
     if not left:
         return
-    with ui.dialog() as dialog, ui.card().classes("dialog"):
-        one = len(left) == 1
-        ui.label(f"{left[0][0]} has not stopped" if one else f"{len(left)} runs have not stopped").classes(
-            "strong"
-        )
-        for _, command in left:
-            ui.label(command.last_line()).classes("wrap")
-        with ui.element("div").classes("line"):
-            sure = ui.button("Force stop" if one else "Force stop all")
-            sure.on_click(lambda: dialog.submit(True)).props("unelevated color=negative")
-            ui.button("Keep running", on_click=dialog.close).props("flat autofocus")
-    answer = await dialog
-    dialog.delete()
-    if answer:
+    one = len(left) == 1
+    title = f"{left[0][0]} has not stopped" if one else f"{len(left)} runs have not stopped"
+    reasons = [command.last_line() for _, command in left]
+    if await confirm(title, reasons, "Force stop" if one else "Force stop all", "Keep running"):
         ended = [start(["runs", "stop", run_id, "--grace", "1", "--kill"]) for run_id, _ in left]
         for command, code in zip(ended, await asyncio.gather(*(c.wait(60) for c in ended)), strict=True):
             if code != 0:
@@ -52,7 +42,7 @@ def _ask(run_id: str) -> Started:
 
 
 async def resume(run_id: str) -> bool:
-    """Go on with a run; whether it does."""
+    """Resume a run; whether it runs again."""
     ui.notify(f"Resuming {run_id}; this takes a few seconds.", position="bottom")
     going = start(["runs", "resume", run_id])
     waited = 0.0

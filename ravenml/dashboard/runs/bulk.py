@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from nicegui import run, ui
 
 from ravenml.config.home import runs_dir
-from ravenml.dashboard.layout import show_error
+from ravenml.dashboard.layout import confirm, show_error
 from ravenml.dashboard.runs.actions import stop
 from ravenml.dashboard.widgets.controls import count_text
 from ravenml.errors import RavenError
@@ -90,16 +90,9 @@ class Bulk:
         )
 
     async def _remove(self) -> None:
-        with ui.dialog() as dialog, ui.card().classes("dialog"):
-            count = len(self._chosen)
-            ui.label(f"Remove {count_text(count, 'run')} permanently?").classes("strong")
-            ui.label("This deletes their folders, including checkpoints and models. Stored models are kept.")
-            with ui.element("div").classes("line"):
-                ui.button("Remove", on_click=lambda: dialog.submit(True)).props("unelevated color=negative")
-                ui.button("Cancel", on_click=dialog.close).props("flat autofocus")
-        answer = await dialog
-        dialog.delete()
-        if answer:
+        title = f"Remove {count_text(len(self._chosen), 'run')} permanently?"
+        text = "This deletes their folders, including checkpoints and models. Stored models are kept."
+        if await confirm(title, [text], "Remove"):
             await self._each(lambda run_id: remove_run(runs_dir() / run_id))
 
     async def _each(self, change: Callable[[str], object]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from nicegui import ui
 
+from ravenml.common.formatting import local_time
 from ravenml.dashboard.layout import show_error
 from ravenml.dashboard.runs import actions
-from ravenml.dashboard.runs.labels import format_cell, format_elapsed, moment, status_chip
+from ravenml.dashboard.runs.labels import format_cell, format_elapsed, status_chip
 from ravenml.dashboard.runs.provenance import get_dataset
 from ravenml.dashboard.runs.state import State
 from ravenml.dashboard.widgets.controls import link, set_label, short_path
@@ -42,7 +43,7 @@ def _about(state: State, name: str) -> str:
         state.id if name else "",
         f"{record.get('plugin') or record.get('kind') or ''} {record.get('plugin_version') or ''}".strip(),
         f"on {get_dataset(record).get('name')}" if get_dataset(record) else "",
-        f"started {moment(record.get('created'))}" if record.get("created") else "",
+        f"started {local_time(record.get('created'))}" if record.get("created") else "",
     ]
     if state.result.get("finished"):
         parts.append(f"took {format_elapsed(record.get('created'), state.result['finished'])}")

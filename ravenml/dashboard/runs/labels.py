@@ -5,17 +5,12 @@ from __future__ import annotations
 import math
 import time
 
-from ravenml.common.formatting import format_duration, local_time, parse_timestamp
+from ravenml.common.formatting import format_duration, parse_timestamp
 from ravenml.dashboard.widgets.controls import text_element
 from ravenml.runs.filters import Row
 from ravenml.runs.overview import headline
 
 _STATUSES = ("running", "waiting", "completed", "failed", "interrupted", "lost", "broken")
-
-
-def moment(timestamp: str | None) -> str:
-    """A moment of UTC by this machine's clock."""
-    return local_time(timestamp, missing="")
 
 
 def format_elapsed(begin: str | None, end: str | None) -> str:

@@ -34,7 +34,7 @@ export default {
           <td><span :class="'status status-' + row.mark">{{ row.status }}</span></td>
           <td class="wide">{{ row.kind }}</td>
           <td class="wide">{{ row.dataset }}</td>
-          <td class="wide nowrap">{{ row.begun }}<div v-if="row.took" class="small muted">{{ row.took }}</div></td>
+          <td class="wide nowrap">{{ row.started }}<div v-if="row.took" class="small muted">{{ row.took }}</div></td>
           <td :class="row.wrong ? 'bad small' : 'nowrap'">{{ row.score }}</td>
           <td v-for="(text, place) in row.more" :key="place">{{ text }}</td>
           <td class="wide"><a v-for="tag in row.tags" :key="tag.text" class="chip" :href="tag.address">{{ tag.text }}</a></td>

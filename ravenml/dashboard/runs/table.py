@@ -9,10 +9,11 @@ from nicegui import run, ui
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
+from ravenml.common.formatting import local_time
 from ravenml.common.io import JsonObject
 from ravenml.dashboard.layout import empty_state, heading, page_frame
 from ravenml.dashboard.runs.bulk import Bulk
-from ravenml.dashboard.runs.labels import format_cell, format_elapsed, format_score, moment
+from ravenml.dashboard.runs.labels import format_cell, format_elapsed, format_score
 from ravenml.dashboard.runs.listing import LISTING
 from ravenml.dashboard.runs.query import SCORE, SIZE, STATUSES, Page, Query, select
 from ravenml.dashboard.widgets.controls import link, select_field, set_label
@@ -148,7 +149,7 @@ class RunsPage:
             "mark": row["status"] if row["status"] in STATUSES else "lost",
             "kind": f"{kind} · {row['folds']} folds" if row.get("folds") else kind,
             "dataset": str(row.get("dataset") or ""),
-            "begun": moment(row.get("created")),
+            "started": local_time(row.get("created"), missing=""),
             "took": format_elapsed(row.get("created"), row["finished"]) if row.get("finished") else "",
             "score": best or str(row.get("error") or ""),
             "wrong": not best,

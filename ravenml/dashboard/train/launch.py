@@ -78,8 +78,3 @@ def stop(run_id: str) -> None:
     folder = runs_dir() / run_id
     grace = GRACE if looks_for_requests(folder) else 1.0
     processes.start(["runs", "stop", run_id, "--kill", "--grace", f"{grace:g}"], log_of(run_id))
-
-
-def resume(run_id: str) -> None:
-    """``raven runs resume``, in a process of its own."""
-    processes.start(["runs", "resume", run_id], log_of(run_id))

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 from nicegui import app, ui
 from nicegui.events import GenericEventArguments
 
-from ravenml.dashboard.layout import empty_state, heading, page_frame, section, show_error
+from ravenml.dashboard.layout import confirm, empty_state, heading, page_frame, section, show_error
 from ravenml.dashboard.pages import PATIENCE, Nav, Settings
 from ravenml.dashboard.train import pictures
 from ravenml.dashboard.train.draft import Draft, list_drafts, new_draft, remove_draft
@@ -120,13 +120,8 @@ def _opener(shared: Shared) -> None:
 
 def _row(draft: Draft) -> None:
     async def remove() -> None:
-        with ui.dialog() as dialog, ui.card():
-            ui.label(f"Remove the draft “{draft.title or draft.id}”?").classes("strong")
-            ui.label("Runs started from it are kept.").classes("muted")
-            with ui.element("div").classes("line"):
-                ui.button("Remove", on_click=lambda: dialog.submit(True))
-                ui.button("Cancel", on_click=lambda: dialog.submit(False)).props("flat")
-        if await dialog:
+        title = f"Remove the draft “{draft.title or draft.id}”?"
+        if await confirm(title, ["Runs started from it are kept."], "Remove"):
             try:
                 await to_thread(remove_draft, draft.id)
                 row.delete()

@@ -13,6 +13,7 @@ from ravenml.common.io import write_bytes
 from ravenml.config.home import runs_dir
 from ravenml.dashboard.layout import command_box, section, show_error
 from ravenml.dashboard.run_files import RunFolder
+from ravenml.dashboard.runs import actions
 from ravenml.dashboard.runs.evaluation import build_pictures, find_final_pictures
 from ravenml.dashboard.runs.state import State, read_state
 from ravenml.dashboard.train import launch
@@ -212,14 +213,10 @@ class RunCard:
             show_error(error)
 
     async def _resume(self) -> None:
-        await to_thread(launch.resume, self.run.id)
         self._buttons.clear()
         self._word.text = "Resuming"
-        for _ in range(60):  # until the process holds the run's lock
-            await asyncio.sleep(0.5)
-            await to_thread(self._read)
-            if self.state.under_way:
-                break
+        await actions.resume(self.run.id)
+        await to_thread(self._read)
         self._displayed = None
         await self._show()
 
