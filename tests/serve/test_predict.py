@@ -150,7 +150,7 @@ def test_what_is_no_image_is_refused_with_the_status_that_fits(server: Access) -
     assert (post(server, b"").status, post(server, b"hello").status) == (400, 415)
     assert "No image given; send an image as the body" in post(server, b"").said
     answer = post(server, picture()[:-30])
-    assert answer.status == 415 and "cut off" in answer.said
+    assert answer.status == 415 and "truncated" in answer.said
     body, headers = form(("image", "<b>evil</b>.png", b"\x89PNG\r\n\x1a\n"))
     assert "<b>evil</b>.png" in post(server, body, **headers).said  # JSON, never markup
 
