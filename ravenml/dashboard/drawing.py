@@ -72,14 +72,12 @@ class Drawing:
     Attributes:
         curves: two for each line: what was measured, pale, where it is smoothed; and what is drawn.
         extent: the first and the last ``x`` of all lines; None where there is nothing to draw.
-        sent: how many points ``curves`` have.
         left_out: how many values are not finite, or not positive where that is needed.
         description: the chart in words, for those who do not see it.
     """
 
     curves: list[Curve]
     extent: tuple[float, float] | None
-    sent: int
     left_out: int
     description: str
 
@@ -105,7 +103,6 @@ def draw(lines: Sequence[Line], view: ChartView) -> Drawing:
     return Drawing(
         curves,
         extent,
-        sum(curve.count for curve in curves),
         left_out,
         "; ".join(_describe(line) for line in lines),
     )

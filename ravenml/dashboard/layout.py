@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from nicegui import ui
@@ -137,14 +137,12 @@ async def confirm(title: str, texts: Sequence[str], action: str, keep: str = "Ca
     return bool(answer)
 
 
-def command_box(text: str, on_copy: Callable[[], None] | None = None) -> None:
+def command_box(text: str) -> None:
     """A command line to copy."""
 
     def copy() -> None:
         ui.clipboard.write(text)
         ui.notify("Copied.", position="bottom", timeout=1000)
-        if on_copy is not None:
-            on_copy()
 
     with ui.element("div").classes("command"):
         with ui.element("code"):

@@ -46,7 +46,6 @@ class Server:
     alive: bool
     address: str | None
     last_line: str
-    since: str
 
 
 def serve(model: str) -> str:
@@ -114,7 +113,7 @@ def _read(folder: Path) -> Server:
     lines = [line.strip() for line in text.splitlines() if line.strip() and not _ADDRESS.match(line)]
     last_line = (lines[-1] if lines else "").removeprefix("Error: ")
     address = found[1] if found else None
-    return Server(folder.name, str(served["model"]), alive, address, last_line, str(served.get("since")))
+    return Server(folder.name, str(served["model"]), alive, address, last_line)
 
 
 def _home() -> Path:

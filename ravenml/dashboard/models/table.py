@@ -119,7 +119,7 @@ class ModelsPage:
                 head,
                 rows,
                 numbers=False,
-                wide=("Architecture", "Plugin", "Dataset", "Size", "Finished", "Where"),
+                wide=_WIDE,
             )
             if not found:
                 ui.label("No models match.").classes("muted pad")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nicegui import run, ui
 
@@ -178,7 +178,6 @@ class QueueStatus:
     asked: str
     message: str = ""
     answers: bool | None = None
-    jobs: list[PendingRun] = field(default_factory=list)
 
 
 def pending_runs(rows: Sequence[Row]) -> list[PendingRun]:

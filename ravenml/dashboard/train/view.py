@@ -10,7 +10,7 @@ from pathlib import Path
 from nicegui import ui
 
 from ravenml.dashboard.layout import heading, show_error
-from ravenml.dashboard.train.draft import STEPS, Draft, value_at
+from ravenml.dashboard.train.draft import STEPS, Draft, put, value_at
 from ravenml.dashboard.train.wizard import TITLES, Wizard
 from ravenml.dashboard.widgets.controls import count_text
 from ravenml.errors import RavenError
@@ -92,8 +92,6 @@ class WizardView:
 
     async def set(self, name: str, value: object) -> None:
         """Set one of the plugin's settings."""
-        from ravenml.dashboard.train.draft import put
-
         await self.change(lambda draft: put(draft.settings, name, value))
 
     async def redo(self) -> None:

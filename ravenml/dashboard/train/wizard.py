@@ -12,7 +12,7 @@ from ravenml.common.io import JsonObject
 from ravenml.common.merge import deep_merge
 from ravenml.dashboard.pages import Settings
 from ravenml.dashboard.train.dataset_stats import StatsJob, StatsJobs
-from ravenml.dashboard.train.draft import STEPS, Draft, change_draft, changed_at, put, read_draft, value_at
+from ravenml.dashboard.train.draft import STEPS, Draft, change_draft, changed_at, read_draft, value_at
 from ravenml.dashboard.train.helper import Helper
 from ravenml.dashboard.train.split_preview import SplitPreview, preview_split, propose_split
 from ravenml.data.registry import known_datasets
@@ -122,10 +122,6 @@ class Wizard:
                 await self._ask_plugin()
             await self._divide()
             self.on_change()
-
-    async def set(self, name: str, value: object) -> None:
-        """Set one of the plugin's settings by its dotted name; None restores its default."""
-        await self.change(lambda draft: put(draft.settings, name, value))
 
     def value(self, name: str) -> Any:
         """What was chosen for a setting; the value that holds where nothing was."""

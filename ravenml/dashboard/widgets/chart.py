@@ -102,11 +102,6 @@ class Chart:
         self._describe()
 
     @property
-    def points_sent(self) -> int:
-        """How many points the browser was given last."""
-        return self._drawn.sent
-
-    @property
     def _unit(self) -> str:
         return next((line.points.unit for line in self.lines), "")
 

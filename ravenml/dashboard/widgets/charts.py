@@ -56,9 +56,8 @@ class Charts:
     something may be new (:data:`PERIOD`).
     """
 
-    def __init__(self, sources: Sequence[Source], only: Sequence[str] | None = None) -> None:
+    def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = list(sources)
-        self.only = only
         self.view = ChartView()
         self._charts: dict[str, Chart] = {}
         self._versions: list[int] = []
@@ -171,8 +170,7 @@ class Charts:
                 await there.update(self._lines(panel))
 
     def _matching(self) -> list[Panel]:
-        known = [name for name in self.addresses() if self.only is None or name in self.only]
-        found = group_panels(known, len(self.sources))
+        found = group_panels(self.addresses(), len(self.sources))
         return [
             one
             for one in found
