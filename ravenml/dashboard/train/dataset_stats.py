@@ -53,7 +53,7 @@ class StatsJob:
 
     Attributes:
         project: once it is open.
-        survey: once all is counted.
+        stats: once all is counted.
         error: why there is none.
         rows: the number of each image, by its key.
         done, total: images.
@@ -68,7 +68,7 @@ class StatsJob:
         self.opened = threading.Event()
         self.stamp = ""
         self.rows: dict[str, int] = {}
-        threading.Thread(target=self._work, daemon=True, name=f"survey {root.name}").start()
+        threading.Thread(target=self._work, daemon=True, name=f"count {root.name}").start()
 
     @classmethod
     def failed(cls, error: str) -> StatsJob:
@@ -118,7 +118,7 @@ class StatsJob:
             drawn = np.bincount(draw_mask(annotation, project.titles).ravel(), minlength=len(names) + 1)
             return found, drawn, annotation.tags, wrong
 
-        with ThreadPoolExecutor(2, thread_name_prefix="survey") as pool:
+        with ThreadPoolExecutor(2, thread_name_prefix="count") as pool:
             for row, (found, drawn, own, wrong) in enumerate(pool.map(look, project.items)):
                 np.add.at(objects[row], found, 1)
                 pixels[row], sizes[row] = drawn[1:], drawn.sum()

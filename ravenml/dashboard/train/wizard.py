@@ -61,7 +61,7 @@ class Wizard:
         values: all the settings that hold, by dotted name.
         wrong: what is wrong with them, by dotted name.
         plugin_fault: why the plugin cannot be used.
-        division: how the images are divided; None while that is not known.
+        split_preview: how the images are divided; None while that is not known.
     """
 
     def __init__(self, draft_id: str, shared: Shared) -> None:
