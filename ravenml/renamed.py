@@ -9,6 +9,7 @@ from typing import Any
 
 RENAMED = {
     "ravenml.files": "ravenml.common.io",
+    "ravenml.remote.submit": "ravenml.remote.client.submit",
     "ravenml.runs.readers": "ravenml.runs.exporters",
     "ravenml.runs.readers.base": "ravenml.runs.exporters.base",
     "ravenml.runs.readers.chosen": "ravenml.runs.exporters.registry",

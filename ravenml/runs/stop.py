@@ -25,7 +25,7 @@ from ravenml.runs.record import UNDER_WAY, read_record, status
 POLL = 1.0  # seconds between two looks at control.json
 RECENT = 60.0  # a plugin that asked within this many seconds is believed to ask again
 GRACE = 60.0  # seconds that a run has to end by itself
-# What ends a run for sure: the first signal is a request to one that polls, the second interrupts it.
+# What certainly ends a run: the first signal is a request to one that polls, the second interrupts it.
 _SIGNALS = ((signal.SIGTERM, 5.0), (signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
 _LOOK = 0.1
 
@@ -129,8 +129,8 @@ def stop_run(
         return status(folder, read_record(folder))
     if not kill:
         raise RavenError(
-            f"{folder.name} has not stopped within {grace:g} s: it is busy, or it does not look for "
-            "requests; --kill ends it for sure."
+            f"{folder.name} has not stopped within {grace:g} s: it is busy, or does not poll for "
+            "requests; --kill ends it."
         )
     record = read_record(folder)
     if record["process"].get("host") != socket.gethostname():
