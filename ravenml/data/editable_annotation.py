@@ -154,9 +154,9 @@ def parse_editable(content: bytes, path: Path, shapes: Mapping[str, str] | None 
     return EditableAnnotation(size, labels, tuple(as_tags(data.get("tags"))), rest)
 
 
-def write_editable(path: Path, document: EditableAnnotation) -> None:
+def write_editable(path: Path, annotation: EditableAnnotation) -> None:
     """Write an annotation file, whole or not at all."""
-    write_bytes(path, orjson.dumps(document.to_json()))
+    write_bytes(path, orjson.dumps(annotation.to_json()))
 
 
 def as_tags(given: object) -> list[Tag]:

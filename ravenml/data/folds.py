@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ravenml.data.problems import Notice, print_notice
 from ravenml.data.project import Item, Project
-from ravenml.data.split import Split, rank, tell_left_out
+from ravenml.data.split import Split, rank, report_left_out
 from ravenml.errors import InputError
 
 
@@ -63,10 +63,10 @@ def make_folds(
                 f"{project.root} has {len(groups)} {what}, fewer than {n} folds; "
                 "ask for fewer folds or group more finely."
             )
-    tell_left_out(project, items, notice)
+    report_left_out(project, items, notice)
     number = _deal(groups, n, seed)
     if by != "random":
-        notice(_told(groups, by, number, n))
+        notice(_describe_folds(groups, by, number, n))
     return [
         Split(
             [item for item in items if number[item.key] != fold],
@@ -100,7 +100,7 @@ _NUMBERED = re.compile(r"(?P<beginning>.*?[^0-9])(?:f|frame|fr)?0*\d+$", re.IGNO
 _SAYS_SO = re.compile(r"frame|video|clip|movie|drive|sequence|(^|[^a-z])(seq|vid|cam|frm)([^a-z]|$)")
 
 
-def _told(groups: dict[str, list[Item]], by: str, number: dict[str, int], n: int) -> str:
+def _describe_folds(groups: dict[str, list[Item]], by: str, number: dict[str, int], n: int) -> str:
     """How many groups there are, and how even the folds came out."""
     largest = sorted(groups, key=lambda name: -len(groups[name]))
     named = ", ".join(f"{name} ({len(groups[name])})" for name in largest[:5]) + (

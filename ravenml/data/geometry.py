@@ -58,3 +58,8 @@ class Point:
 
 Geometry = Bitmap | Polygon | Rectangle  # what can be drawn into a mask
 AnyGeometry = Geometry | Line | Point
+
+
+def geometry_kind(geometry: AnyGeometry) -> str:
+    """``bitmap``, ``polygon``, ``rectangle``, ``line`` or ``point``: what annotations call a shape."""
+    return type(geometry).__name__.lower()

@@ -57,13 +57,9 @@ def decode_image(content: bytes, path: Path) -> np.ndarray:
     except cv2.error:
         image = None
     if image is None:
-        if _known(content):
-            raise DataProblem(
-                path,
-                "",
-                "the image is damaged, cut off, or of a kind that is not read",
-                _COPY_AGAIN_OR_CONVERT,
-            )
+        if content.startswith((_PNG, _JPEG, b"BM", b"II*\0", b"MM\0*", b"RIFF")):
+            problem = "the image is damaged, cut off, or of a kind that is not read"
+            raise DataProblem(path, "", problem, _COPY_AGAIN_OR_CONVERT)
         raise DataProblem(
             path, "", "is not a PNG, JPEG, BMP, TIFF or WebP image", "convert it to one of these"
         )
@@ -82,10 +78,6 @@ def encode_png(image: np.ndarray, level: int = 9) -> bytes:
     """
     pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     return bytes(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, level])[1])
-
-
-def _known(content: bytes) -> bool:
-    return content.startswith((_PNG, _JPEG, b"BM", b"II*\0", b"MM\0*", b"RIFF"))
 
 
 def _cut_off(content: bytes) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ravenml.data.annotation import Annotation
 from ravenml.data.decoding import check_size
-from ravenml.data.geometry import Bitmap, Polygon
+from ravenml.data.geometry import geometry_kind
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
 from ravenml.data.problems import DataProblem
@@ -148,16 +148,10 @@ def _count(found: Inspection, seen: _Seen) -> None:
     found.image_tags.update(seen.annotation.tags)
     for thing in seen.annotation.objects:
         found.classes[thing.class_title].objects += 1
-        found.shapes[_shape_of(thing.geometry)] += 1
+        found.shapes[geometry_kind(thing.geometry)] += 1
         found.object_tags.update(thing.tags)
     for title in {thing.class_title for thing in seen.annotation.objects}:
         found.classes[title].images += 1
-
-
-def _shape_of(geometry: object) -> str:
-    if isinstance(geometry, Bitmap):
-        return "bitmap"
-    return "polygon" if isinstance(geometry, Polygon) else "rectangle"
 
 
 @dataclass(frozen=True, slots=True)

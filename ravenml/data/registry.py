@@ -66,9 +66,9 @@ def resolve_dataset(name_or_path: str) -> Path:
             )
         return path.absolute()
     if name_or_path.startswith("s3://") or not ("/" in name_or_path or name_or_path.startswith(("~", "."))):
-        from ravenml.data.remote import pull_if_there
+        from ravenml.data.remote import pull_if_exists
 
-        fetched = pull_if_there(name_or_path)
+        fetched = pull_if_exists(name_or_path)
         if fetched is not None:
             return fetched.absolute()
     if name_or_path.startswith("s3://"):

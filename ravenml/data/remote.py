@@ -174,7 +174,7 @@ def remove_dataset(store: Store, name: str) -> int:
     return len(keys)
 
 
-def pull_if_there(name_or_address: str) -> Path | None:
+def pull_if_exists(name_or_address: str) -> Path | None:
     """Fetch a dataset that is not known here but lies in the bucket; None where it does not.
 
     Args:

@@ -42,7 +42,7 @@ def default_split(
         DataProblem: an annotation is broken.
     """
     tagged = {item.key: project.tags_of(item) & set(tags) for item in project.items}
-    tell_left_out(project, project.items, notice)
+    report_left_out(project, project.items, notice)
     if set(tags) <= frozenset().union(*tagged.values()):
         return _by_tags(project, tagged, tags, notice)
     if tags != (TRAIN, VAL):
@@ -75,7 +75,7 @@ def _by_tags(
     return _divide(project.items, {key for key, own in tagged.items() if val in own})
 
 
-def tell_left_out(project: Project, items: Sequence[Item], notice: Notice) -> None:
+def report_left_out(project: Project, items: Sequence[Item], notice: Notice) -> None:
     """Give notice of objects that cannot become masks; silent where there are none."""
     found = project.left_out(items)
     if found:

@@ -100,7 +100,7 @@ class ProjectWriter:
         dataset: str,
         name: str,
         image: Path | np.ndarray,
-        document: EditableAnnotation,
+        annotation: EditableAnnotation,
         link: bool = False,
     ) -> Item:
         """Write an item.
@@ -117,7 +117,7 @@ class ProjectWriter:
             write_bytes(item.image_path, encode_png(image))
         else:
             place_image(image, item.image_path, link)
-        write_editable(item.annotation_path, document)
+        write_editable(item.annotation_path, annotation)
         return item
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ravenml.data.problems import Notice, print_notice, suggestion
 from ravenml.data.project import Project
-from ravenml.data.split import Split, by_chance, default_split, read_split, tell_left_out
+from ravenml.data.split import Split, by_chance, default_split, read_split, report_left_out
 from ravenml.errors import InputError
 from ravenml.train.config import SplitChoice
 
@@ -22,7 +22,7 @@ def split_from_config(
         return read_split(project, choice.train, choice.val)
     if choice.tags is not None:
         return _by_tags(project, choice.tags, notice)
-    tell_left_out(project, project.items, notice)
+    report_left_out(project, project.items, notice)
     if choice.datasets is not None:
         return _by_datasets(project, choice.datasets)
     if len(project.items) < 2:

@@ -26,7 +26,7 @@ from ravenml.data.bitmap import trim
 from ravenml.data.editable_annotation import Tag
 from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import SPLITS, TAGS, Format, ImportSource, Labels, Record, make_label
-from ravenml.data.formats.coco_index import Index
+from ravenml.data.formats.coco_index import CocoIndex
 from ravenml.data.formats.export import Export, ExportedImage
 from ravenml.data.formats.image_finder import Images, dataset_name, files_of, folder_of, read_ends, split_of
 from ravenml.data.formats.json_stream import elements
@@ -63,7 +63,7 @@ class Coco(Format):
             left = ", ".join(sorted({file.name for file in files} - {file.name for file in chosen}))
             source.notice(f"{left} are left alone; name one as SRC to import it.")
         source.read_through(chosen)
-        indexes = [Index(file) for file in chosen]
+        indexes = [CocoIndex(file) for file in chosen]
         source.total = sum(len(index) + len(index.problems) for index in indexes)
         for index in indexes:
             known = {one.title for one in source.classes}
@@ -88,7 +88,7 @@ class Coco(Format):
                 file.finish()
 
 
-def _records(source: ImportSource, index: Index) -> Iterator[Record | DataProblem]:
+def _records(source: ImportSource, index: CocoIndex) -> Iterator[Record | DataProblem]:
     path = index.path
     stem = path.stem.removeprefix(_PREFIX)
     split = split_of(stem.rstrip("0123456789_")) or split_of(path.parent.name)
@@ -114,7 +114,7 @@ def _records(source: ImportSource, index: Index) -> Iterator[Record | DataProble
 class _Labels:
     """Makes an image's objects when they are asked for."""
 
-    def __init__(self, index: Index, number: int) -> None:
+    def __init__(self, index: CocoIndex, number: int) -> None:
         self.index, self.number = index, number
 
     def __call__(self, size: Size) -> Labels:

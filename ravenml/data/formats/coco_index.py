@@ -19,7 +19,7 @@ _NONE, _NOBODY = -(1 << 62), -(1 << 62) - 1  # no whole number; an entry that wa
 _LISTS = ("images", "annotations", "categories")
 
 
-class Index:
+class CocoIndex:
     """A COCO file whose images and annotations are read when they are asked for; threads may share it.
 
     Attributes:

@@ -8,7 +8,17 @@ from typing import Protocol
 import numpy as np
 
 from ravenml.data.formats.geometry_parsing import area
-from ravenml.data.geometry import AnyGeometry, Bitmap, Geometry, Line, Point, Polygon, Rectangle, Size
+from ravenml.data.geometry import (
+    AnyGeometry,
+    Bitmap,
+    Geometry,
+    Line,
+    Point,
+    Polygon,
+    Rectangle,
+    Size,
+    geometry_kind,
+)
 from ravenml.data.transforms import as_bitmap, bounds, outlines, translate
 
 
@@ -32,8 +42,8 @@ def convert(
         size: the image's (height, width).
         lose: is told of each change.
     """
+    kind = geometry_kind(geometry)
     if isinstance(geometry, Line | Point):
-        kind = "line" if isinstance(geometry, Line) else "point"
         if kind in holds:
             yield geometry
         else:
@@ -44,18 +54,18 @@ def convert(
         else:
             lose("holes", "were filled", len(geometry.interior))
             yield Polygon(geometry.exterior)
-    elif _kind(geometry) in holds:
+    elif kind in holds:
         yield geometry
     elif "bitmap" in holds:
-        yield from _bitmap(geometry, size, f"{_kind(geometry)}s", lose)
+        yield from _bitmap(geometry, size, f"{kind}s", lose)
     elif "polygon" in holds:
-        lose(f"{_kind(geometry)}s", "became polygons")
+        lose(f"{kind}s", "became polygons")
         yield from _polygons(geometry, "holes" in holds, lose)
     elif "rectangle" in holds:
-        lose(f"{_kind(geometry)}s", "became boxes")
+        lose(f"{kind}s", "became boxes")
         yield bounds(geometry)
     else:
-        lose(f"{_kind(geometry)}s")
+        lose(f"{kind}s")
 
 
 def _bitmap(geometry: Geometry, size: Size, what: str, lose: LossReport) -> Iterator[AnyGeometry]:
@@ -85,9 +95,3 @@ def _polygons(geometry: Geometry, holes: bool, lose: LossReport) -> Iterator[Any
             yield translate(piece, *geometry.origin)
         if pieces > 1:
             lose("bitmaps of several parts", "became several objects")
-
-
-def _kind(geometry: Geometry) -> str:
-    if isinstance(geometry, Bitmap):
-        return "bitmap"
-    return "polygon" if isinstance(geometry, Polygon) else "rectangle"
