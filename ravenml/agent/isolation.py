@@ -105,17 +105,8 @@ def docker_command(sandbox: Sandbox, program: Sequence[str], interactive: bool =
     """
     if sandbox.image is None:
         raise InputError(f"{sandbox.plugin} has no VERSION, which names the image; write name:tag into it.")
-    line = [
-        "docker",
-        "run",
-        "--rm",
-        "--init",
-        "--name",
-        sandbox.name,
-        "--shm-size=1G",
-        "--entrypoint",
-        program[0],
-    ]
+    line = ["docker", "run", "--rm", "--init", "--name", sandbox.name]
+    line += ["--shm-size=1G", "--entrypoint", program[0]]
     line += ["-it", "-v", f"{sandbox.plugin}/src:{WORKDIR}/src"] if interactive else []
     line += ["-v", f"{sandbox.task.root}:{MOUNT}"]
     for name, path in sandbox.task.projects.items():

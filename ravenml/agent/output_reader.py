@@ -2,7 +2,7 @@
 
 An agent may be killed at any instant, and the next one goes on: every event carries in ``at`` the stream
 and the place where it ended, so that none is recorded twice; the console log is cut back to what the cursor
-vouches for, and written anew from there.
+vouches for, and written again from there.
 """
 
 from __future__ import annotations

@@ -30,10 +30,10 @@ class Job:
         resources: what each training asks for (``CPU``, ``GPU``, ``memory``, custom ones).
         workers: how many processes train one model together.
         spread_folds: whether it is a k-fold run, whose folds are jobs of their own.
-        resumable: whether ``--resume`` goes on with it; otherwise it starts over.
+        resumable: whether ``--resume`` resumes it; otherwise it starts over.
         retries: how often a lost worker, and how often a lost cluster, is made up for.
         image: the container image that the command runs in.
-        image_arguments: what the container engine is told beside it.
+        image_arguments: further options of the container engine.
         setup: lines of bash that are run in it before the command.
         config: what the worker writes into a file whose path replaces ``{config}`` among the arguments.
         env: plain variables.

@@ -165,7 +165,7 @@ class Mirror:
             self._whole[stamp] = name, content
 
     def _changes(self, name: str) -> None:
-        """What the store has under this name is no longer what it was."""
+        """Forget what the store has under this name: it is about to change."""
         before = self._sent.get(name)
         if before is not None and self._whole.get(before, ("",))[0] == name:
             del self._whole[before]

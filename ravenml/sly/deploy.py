@@ -24,7 +24,7 @@ class ModelDeploy:
 
     Args:
         model_applier_cls: makes the network.
-        rpc_servicer_cls: is passed over: it spoke to Supervisely's server.
+        rpc_servicer_cls: ignored: it spoke to Supervisely's server.
     """
 
     def __init__(
@@ -80,5 +80,5 @@ def _served_model(model: SingleImageInferenceBase) -> ServedModel:
     # Of a network, the server asks what every mode does, and what `PluginNetwork` gives.
     network_of_server: Any = network
     served = ServedModel(source, plugin, predictor, network_of_server, request)
-    served.mode(PredictParams())  # a config that does not fit is told at once
+    served.mode(PredictParams())  # so that an unusable config is reported at once
     return served

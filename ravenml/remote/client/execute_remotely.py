@@ -22,7 +22,7 @@ _HARMLESS = re.compile(r"true|false|yes|no|on|off|[+-]?\d{1,4}(\.\d+)?", re.IGNO
 
 @dataclass(frozen=True)
 class Container:
-    """The image that a script asks to run in, and what docker or podman is told beside it.
+    """The image that a script asks to run in, and further options of docker or podman.
 
     Attributes:
         image: such as ``registry/custom/detectron2:v3``.

@@ -287,7 +287,7 @@ def follow_run(job: Job, where: str | None = None) -> None:
 
 
 def _reset_mirror(folder: Path, run: RemoteRun) -> None:
-    """Make the mirror of a run that is gone on with elsewhere; its result of before is no longer one, and a
+    """Make the mirror of a run that is resumed elsewhere; its former result no longer counts, and a
     request to stop was for the attempt that it was made to.
     """
     (folder / layout.CONTROL).unlink(missing_ok=True)

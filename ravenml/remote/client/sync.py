@@ -1,6 +1,6 @@
 """Remote runs as they are seen from here: their mirrors brought into this home, lost ones sent again.
 
-Whoever looks (`raven runs …`, `raven remote watch`) brings what is new.  Nothing runs in between: a run needs
+`raven runs …` and `raven remote watch` fetch what is new.  Nothing runs in between: a run needs
 this machine only where its cluster has gone.
 """
 
@@ -35,7 +35,7 @@ from ravenml.runs.record import STALE
 _CURSOR = "readers/mirror.json"
 _SENT: JsonObject = {"state": "waiting", "waits_for": "its queue to start it", "begun": False}
 
-Say = Callable[[str], None]  # is told what was done about a lost run, or what is in the way
+Say = Callable[[str], None]  # is given a sentence: what was done about a lost run, or what went wrong
 
 
 def _ignore(line: str) -> None:
@@ -60,7 +60,7 @@ def refresh(folder: Path, say: Say = _ignore) -> bool:
 
     Args:
         folder: the run's folder here.
-        say: is told in words what was done about a lost run.
+        say: is given a sentence on what was done about a lost run.
 
     Raises:
         RavenError: the store does not answer.
@@ -246,7 +246,7 @@ def refresh_all(say: Say = _ignore) -> int:
 
 
 def sync_in_background(patience: float = 10.0) -> None:
-    """Bring what is new now, and go on with it in the background until this process ends.
+    """Fetch what is new, now and in the background until this process ends.
 
     Args:
         patience: how long the first look may take, in seconds, before what is known here has to do.

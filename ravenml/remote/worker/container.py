@@ -57,7 +57,7 @@ def container_command(
         gpus: whether it sees the GPUs.
         name: the container's name, by which it can be killed: it outlives the command that has started it.
         user: ``uid:gid`` that files are written as.
-        arguments: what else the engine is told, such as ``--env NAME=VALUE``.
+        arguments: further options of the engine, such as ``--env NAME=VALUE``.
         setup: lines of bash that are run inside before ``command``; the first that fails ends it all.
     """
     words = [engine, "run", "--rm", "--init", "--ipc=host", "--network=host"]

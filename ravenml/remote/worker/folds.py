@@ -91,7 +91,7 @@ class ClusterFolds:
         return int(answer["code"])
 
     def ask_to_stop(self, fold: int) -> None:
-        """Ask the fold's worker to let it stop in good order."""
+        """Ask the fold's worker to stop it gracefully."""
         (self._requests / f"stop-{fold}").touch()
         self._to_stop.add(fold)
 

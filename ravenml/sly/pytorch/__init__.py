@@ -64,7 +64,7 @@ def cuda_variable(x: Tensor, volatile: bool = False) -> Tensor:
 
     Args:
         x: what has ``cuda()``.
-        volatile: is passed over, as PyTorch does since 0.4; gradients are left out by ``torch.no_grad()``.
+        volatile: ignored, as PyTorch does since 0.4; ``torch.no_grad()`` leaves gradients out.
     """
     return x.cuda() if torch.cuda.is_available() else x
 
@@ -131,7 +131,7 @@ class WeightsRW:
             model: the network.
             ignore_matching_layers: weights whose names contain one of these, such as a head's, start from
                 scratch.
-            logger: is told which ones those are.
+            logger: logs which ones those are.
 
         Raises:
             RuntimeError: one that is not ignored has another shape.
@@ -165,7 +165,7 @@ class MultiClassAccuracy:
 
     Args:
         ignore_index: elements that truly have this index do not count; those without any give 0.
-        squeeze_targets: is passed over: a channel that targets have, ``(N, 1, …)``, is taken away by itself.
+        squeeze_targets: ignored: a channel that targets have, ``(N, 1, …)``, is always removed.
     """
 
     def __init__(self, ignore_index: int | None = None, squeeze_targets: bool = True) -> None:
