@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO
 
-from ravenml.common.io import atomic_open, to_user_error
+from ravenml.common.io import JsonObject, atomic_open, to_user_error
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.runs.layout import CONTROL, LOCK, RUN_JSON
@@ -151,7 +151,7 @@ def import_run(file: Path) -> tuple[Path, bool]:
 def _unpack(file: Path, place: Path) -> tuple[str, dict[str, str]]:
     """Unpack into ``place``, checking every name and digest; the run's ID and its files' digests."""
     found: dict[str, str] = {}
-    manifest: dict[str, Any] | None = None
+    manifest: JsonObject | None = None
     with tarfile.open(file, "r|*") as tar:
         for member in tar:
             content = tar.extractfile(member) if member.isfile() else None
@@ -180,7 +180,7 @@ def _unpack(file: Path, place: Path) -> tuple[str, dict[str, str]]:
     return str(manifest["run"]), dict(manifest["files"])
 
 
-def _manifest(content: bytes, file: Path) -> dict[str, Any]:
+def _manifest(content: bytes, file: Path) -> JsonObject:
     """What an archive says of itself, if it says it in the form in which it is written."""
     with suppress(ValueError):
         found = json.loads(content)

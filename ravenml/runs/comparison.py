@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ravenml.common.formatting import format_number
+from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
 from ravenml.runs.curves import Curve, curves
 from ravenml.runs.events import as_number
@@ -29,8 +29,8 @@ class Comparison:
     """
 
     ids: list[str]
-    differing: dict[str, list[Any]]
-    metrics: dict[str, list[Any]]
+    differing: dict[str, list[object]]
+    metrics: dict[str, list[object]]
     curves: list[dict[str, Curve]]
 
     def curve(self, address: str) -> list[Curve | None]:
@@ -59,7 +59,7 @@ class Comparison:
         first = headline(values)[0] or next(iter(known), "")
         return [first] if first else []
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Plain values."""
         return {"runs": self.ids, "settings": self.differing, "metrics": self.metrics}
 
@@ -101,11 +101,11 @@ def compare(folders: Sequence[Path]) -> Comparison:
     return Comparison([folder.name for folder in folders], differing, metrics, every)
 
 
-def _describe(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+def _describe(folder: Path, record: JsonObject) -> JsonObject:
     """All that may make two runs differ."""
-    code: dict[str, Any] = (record.get("provenance") or {}).get("code") or {}
+    code: JsonObject = (record.get("provenance") or {}).get("code") or {}
     dataset = record.get("dataset") or {}
-    state: dict[str, Any] = next((one for one in code.values() if one.get("commit")), {})
+    state: JsonObject = next((one for one in code.values() if one.get("commit")), {})
     version = f"{state['commit'][:12]}{', with changes' if state.get('diff') else ''}" if state else None
     return {
         "status": status(folder, record),
@@ -118,12 +118,12 @@ def _describe(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     text = f"{value:g}" if isinstance(value, float) else "-" if value is None else str(value)
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 
-def _difference(values: Sequence[Any]) -> str:
+def _difference(values: Sequence[object]) -> str:
     first, second = map(as_number, values)
     return f"{second - first:+.4f}" if first is not None and second is not None else "-"
 

@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ravenml.common.formatting import parse_duration, parse_timestamp, utc_timestamp
+from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
 
-Row = dict[str, Any]
+Row = JsonObject
 
 _CONDITION = re.compile(
     r"""\s*(?P<name>[^\s<>=!~"']+)\s*(?P<sign><=|>=|!=|==|=|<|>|~)\s*"""
@@ -55,7 +56,7 @@ class Condition:
         return _SIGNS[self.sign](_text(found), self.value)
 
 
-def lookup(row: Row, name: str) -> Any:
+def lookup(row: Row, name: str) -> object:
     """What a run has under a metric's, a field's or a setting's name; None where it has nothing."""
     for place in (row.get("metrics", {}), row, row.get("settings", {})):
         if name in place and name not in ("metrics", "settings"):
@@ -156,7 +157,7 @@ def parse_since(text: str, now: datetime | None = None) -> datetime:
         ) from None
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     """A number, also one that is written as text (``"NaN"``, ``"1e-3"``); None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -166,7 +167,7 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):

@@ -12,11 +12,10 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import orjson
 
-from ravenml.common.io import write_cache
+from ravenml.common.io import JsonObject, write_cache
 from ravenml.config.home import cache_dir, runs_dir
 from ravenml.errors import RavenError
 from ravenml.runs import layout
@@ -30,7 +29,7 @@ _FILE = "runs-index.json"
 _SAVE = 10.0  # seconds between two writings of it by somebody who looks on
 
 
-def list_rows(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def list_rows(names: Sequence[str] | None = None) -> list[JsonObject]:
     """One flat record per run, newest first, of somebody who looks once; see :class:`Index`."""
     return Index().rows(names)
 
@@ -42,11 +41,11 @@ class Index:
 
     def __init__(self) -> None:
         self._root: Path | None = None
-        self._entries: dict[str, dict[str, Any]] = {}
+        self._entries: dict[str, JsonObject] = {}
         self._unsaved = False
         self._saved = -_SAVE  # when, by time.monotonic
 
-    def rows(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    def rows(self, names: Sequence[str] | None = None) -> list[JsonObject]:
         """One flat record per run, newest first; see :func:`ravenml.runs.run_row.run_row`.
 
         Their ``status`` is derived now.  A run whose record is broken has the status ``broken`` and an
@@ -60,7 +59,7 @@ class Index:
             self._root, self._entries, self._unsaved = root, _load(), False
         known = self._entries
         found = layout.run_ids() if names is None else sorted(names)
-        entries: dict[str, dict[str, Any]] = {}
+        entries: dict[str, JsonObject] = {}
         self._unsaved |= names is None and len(found) != len(known)
         for name in found:
             folder = f"{root}/{name}"
@@ -92,7 +91,7 @@ def _stamp(folder: str) -> list[int]:
     return stamp
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def _read(folder: Path) -> JsonObject:
     try:
         record = read_record(folder)
         row = run_row(record, _notes(folder)) | {"id": folder.name}
@@ -103,18 +102,18 @@ def _read(folder: Path) -> dict[str, Any]:
         return {"row": _broken(folder, f"{folder / layout.RUN_JSON} is not a record of a run.")}
 
 
-def _notes(folder: Path) -> dict[str, Any]:
+def _notes(folder: Path) -> JsonObject:
     try:
         return read_notes(folder)
     except RavenError as error:  # no reason to hide the run
         return {"note": str(error)}
 
 
-def _broken(folder: Path, error: str) -> dict[str, Any]:
+def _broken(folder: Path, error: str) -> JsonObject:
     return {"id": folder.name, "status": "broken", "error": error, "metrics": {}, "settings": {}, "tags": []}
 
 
-def _follow(folder: Path, entry: dict[str, Any]) -> bool:
+def _follow(folder: Path, entry: JsonObject) -> bool:
     """Take in what a run without a result has reported since; whether anything was new.
 
     Only the new lines are read, unless they say that the training has gone back.
@@ -134,16 +133,16 @@ def _follow(folder: Path, entry: dict[str, Any]) -> bool:
     return True
 
 
-def _now(root: Path, entry: dict[str, Any]) -> dict[str, Any]:
+def _now(root: Path, entry: JsonObject) -> JsonObject:
     """The entry's row with what holds only at this moment."""
-    row: dict[str, Any] = entry["row"]
+    row: JsonObject = entry["row"]
     if row["status"] is not None:
         return row
     now = status(root / row["id"], {"process": {"host": entry["host"]}})
     return row | {"status": now, "metrics": entry.get("reported", {})}
 
 
-def _load() -> dict[str, dict[str, Any]]:
+def _load() -> dict[str, JsonObject]:
     collecting = gc.isenabled()
     gc.disable()  # a million small objects at once, none of them garbage: half of the time would be lost
     try:
@@ -158,6 +157,6 @@ def _load() -> dict[str, dict[str, Any]]:
     return {}
 
 
-def _save(entries: dict[str, dict[str, Any]]) -> None:
+def _save(entries: dict[str, JsonObject]) -> None:
     stored = {"format": _FORMAT, "runs_dir": str(runs_dir()), "runs": entries}
     write_cache(cache_dir() / _FILE, [orjson.dumps(stored)])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import JsonObject
 from ravenml.config.home import runs_dir
 from ravenml.runs import layout
 from ravenml.runs.curves import Curve, curves
@@ -116,7 +117,7 @@ def _several(given: str | Collection[str]) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
 
 
-def _info(row: Mapping[str, Any]) -> RunInfo:
+def _info(row: JsonObject) -> RunInfo:
     return RunInfo(
         id=row["id"],
         path=runs_dir() / row["id"],

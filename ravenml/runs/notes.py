@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import read_json, write_json
+from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.common.locks import exclusive_lock
 from ravenml.errors import InputError, RavenError
 from ravenml.runs.layout import NOTES
@@ -16,7 +15,7 @@ SCHEMA = 1
 _TAG = re.compile(r"[\w.:/+-]{1,64}")
 
 
-def read_notes(folder: Path) -> dict[str, Any]:
+def read_notes(folder: Path) -> JsonObject:
     """The run's ``tags`` (sorted) and ``note``; empty where nobody wrote any.
 
     Raises:
@@ -46,7 +45,7 @@ def change_tags(folder: Path, add: Sequence[str] = (), remove: Sequence[str] = (
                 f"The tag {tag!r} cannot be used: a tag is a word of letters, digits and . _ : / + -"
             )
 
-    def change(notes: dict[str, Any]) -> None:
+    def change(notes: JsonObject) -> None:
         tags = set(notes.get("tags") or ())
         for tag in remove:
             if tag not in tags:
@@ -60,13 +59,13 @@ def change_tags(folder: Path, add: Sequence[str] = (), remove: Sequence[str] = (
 def change_note(folder: Path, text: str | None) -> None:
     """Replace a run's note; None or an empty text removes it."""
 
-    def change(notes: dict[str, Any]) -> None:
+    def change(notes: JsonObject) -> None:
         notes["note"] = text.strip() or None if text else None
 
     _change(folder, change)
 
 
-def _change(folder: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def _change(folder: Path, change: Callable[[JsonObject], None]) -> JsonObject:
     with exclusive_lock(folder / f".{NOTES}.lock"):
         notes = read_notes(folder)
         change(notes)

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from ravenml.common.io import to_jsonable
+from ravenml.common.io import JsonObject, to_jsonable
 
 LIMIT = 16 << 20  # bytes of one line that are kept until it ends; a longer one cannot be an event
 TEXT_LIMIT = 64 << 10  # bytes of one line of text that are passed on
@@ -39,7 +39,7 @@ class OutputParser:
         self._left_out = 0  # bytes of the current line beyond LIMIT
         self._cut_at_return = False  # whether what was given last ended at a carriage return, just now
 
-    def feed(self, piece: bytes) -> Iterator[dict[str, Any] | str]:
+    def feed(self, piece: bytes) -> Iterator[JsonObject | str]:
         """The events (dicts) and lines of text (without their end) that ``piece`` completes, in order."""
         start = 0
         for end in _END.finditer(piece):
@@ -48,7 +48,7 @@ class OutputParser:
             yield from self._complete(1, end.group())
         self._keep(piece[start:])
 
-    def end(self) -> Iterator[dict[str, Any] | str]:
+    def end(self) -> Iterator[JsonObject | str]:
         """What is left when the stream has ended without a newline."""
         if self._line:
             yield from self._complete(0, b"")
@@ -58,7 +58,7 @@ class OutputParser:
         self._line += part[:room]
         self._left_out += max(0, len(part) - room)
 
-    def _complete(self, width: int, end: bytes) -> Iterator[dict[str, Any] | str]:
+    def _complete(self, width: int, end: bytes) -> Iterator[JsonObject | str]:
         line, left_out = bytes(self._line), self._left_out
         self._line, self._left_out = bytearray(), 0
         self.consumed += len(line) + left_out + width
@@ -71,7 +71,7 @@ class OutputParser:
         yield event if event is not None else _text(line, left_out)
 
 
-def parse_event(line: bytes) -> dict[str, Any] | None:
+def parse_event(line: bytes) -> JsonObject | None:
     """The event that a line holds, or None: an object whose ``event_type`` begins with ``EventType.``.
 
     The tokens ``NaN``, ``Infinity`` and ``-Infinity``, which Python's own ``json`` writes, are taken as
@@ -126,13 +126,13 @@ class StepNumbering:
         recorded: the events that are in the run already.
     """
 
-    def __init__(self, recorded: Iterable[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, recorded: Iterable[Mapping[str, object]] = ()) -> None:
         self._step = 0
-        self._epoch: Any = None
+        self._epoch: object = None
         for event in recorded:
             self.number_event(event)
 
-    def number_event(self, event: Mapping[str, Any]) -> dict[str, Any]:
+    def number_event(self, event: Mapping[str, object]) -> JsonObject:
         """The event with its step, where it has a place among the steps."""
         event = dict(event)
         kind, epoch, step = event["event_type"], event.get("epoch"), event.get("step")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ravenml.common.formatting import local_time
-from ravenml.common.io import read_json
+from ravenml.common.io import JsonObject, read_json
 from ravenml.runs import layout
 from ravenml.runs.events import effective_metrics, newest_metrics
 from ravenml.runs.filters import lookup
@@ -22,12 +21,12 @@ _COLUMNS = ("id", "status", "plugin", "dataset", "folds", "tags")
 _HEADLINES = ("val/miou", "val/mdice", "val/pixel_accuracy", "val/loss", "train/loss")
 
 
-def overview(limit: int | None = None) -> list[dict[str, Any]]:
+def overview(limit: int | None = None) -> list[JsonObject]:
     """One flat record per run, newest first; a run whose record is broken says so."""
     return list_rows(layout.run_ids()[-limit:] if limit else None)
 
 
-def rows(found: list[dict[str, Any]], more: Sequence[str] = ()) -> list[list[str]]:
+def rows(found: list[JsonObject], more: Sequence[str] = ()) -> list[list[str]]:
     """The overview as a table of text with a header.
 
     Args:
@@ -53,11 +52,11 @@ def rows(found: list[dict[str, Any]], more: Sequence[str] = ()) -> list[list[str
     return table
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
-def headline(metrics: dict[str, Any]) -> tuple[str, float]:
+def headline(metrics: JsonObject) -> tuple[str, float]:
     """The one score that a line has room for: a well-known one, else the first (a program has its own)."""
     for name in (*_HEADLINES, *metrics):
         if isinstance(metrics.get(name), int | float):
@@ -65,7 +64,7 @@ def headline(metrics: dict[str, Any]) -> tuple[str, float]:
     return "", 0.0
 
 
-def full_record(folder: Path) -> dict[str, Any]:
+def full_record(folder: Path) -> JsonObject:
     """``run.json`` with the derived status, people's notes, and ``summary.json`` where there is one."""
     record = read_record(folder)
     record["status"] = status(folder, record)
@@ -128,13 +127,13 @@ def _progress(folder: Path) -> str | None:
     return "; ".join(line for line in lines if line) or None
 
 
-def _origin(record: dict[str, Any]) -> str | None:
+def _origin(record: JsonObject) -> str | None:
     origin = record.get("origin") or {}
     changed = ", ".join(f"{name}={value}" for name, value in (origin.get("set") or {}).items())
     return f"{origin['clone_of']}{f', with {changed}' if changed else ''}" if origin else None
 
 
-def _commit(record: dict[str, Any]) -> str | None:
+def _commit(record: JsonObject) -> str | None:
     code = (record.get("provenance") or {}).get("code", {})
     for name in ("working folder", "core"):
         state = code.get(name) or {}
@@ -143,7 +142,7 @@ def _commit(record: dict[str, Any]) -> str | None:
     return None
 
 
-def _split(record: dict[str, Any]) -> str | None:
+def _split(record: JsonObject) -> str | None:
     if record.get("kfold"):
         return f"{record['kfold']['folds']} folds of {record['kfold']['images']} images"
     split = record.get("split")

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from ravenml.common.io import JsonObject
 from ravenml.runs.events import EndEvent, Event, EventReader, MetricsEvent, ProgressEvent, ResumedEvent
 from ravenml.runs.layout import EVENTS
 
@@ -36,7 +36,7 @@ class RunProgress:
     folder: Path
     from_start: bool = False
     subtasks: dict[str, Progress] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: JsonObject = field(default_factory=dict)
     images_per_second: float | None = None
     resumed_at: float | None = None
     newest: str = ""  # the subtask that was spoken of last
@@ -130,7 +130,7 @@ class Series:
         return elapsed * max(0.0, 1 - share) / share if share > 0.002 else None
 
 
-def main_metrics(metrics: dict[str, Any], limit: int = 6) -> dict[str, Any]:
+def main_metrics(metrics: JsonObject, limit: int = 6) -> JsonObject:
     """Those that fit on a line: losses first, no classes one by one."""
     short = {
         address: value for address, value in metrics.items() if address.count("/") == 1 and "_" not in address

@@ -11,9 +11,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import read_json, write_bytes
+from ravenml.common.io import JsonObject, read_json, write_bytes
 from ravenml.runs.secrets import SECRET_FILES, redact_text
 
 DIFF_LIMIT = 1 << 20  # bytes
@@ -25,7 +24,7 @@ VARIABLES = (
 )
 
 
-def provenance(checkouts: Mapping[str, Path], folder: Path | None) -> dict[str, Any]:
+def provenance(checkouts: Mapping[str, Path], folder: Path | None) -> JsonObject:
     """Describe the code, the packages and the machine.
 
     Args:
@@ -43,7 +42,7 @@ def provenance(checkouts: Mapping[str, Path], folder: Path | None) -> dict[str, 
     }
 
 
-def _packed_code(folder: Path | None) -> dict[str, Any]:
+def _packed_code(folder: Path | None) -> JsonObject:
     """What was recorded of the code where it was packed, for a run that was sent here."""
     packed = os.environ.get("RAVENML_PROVENANCE")
     if not packed or not (Path(packed) / "code.json").is_file():
@@ -51,7 +50,7 @@ def _packed_code(folder: Path | None) -> dict[str, Any]:
     if folder is not None:
         for diff in Path(packed).glob("*.diff"):
             write_bytes(folder / diff.name, diff.read_bytes())
-    found: dict[str, Any] = read_json(Path(packed) / "code.json")
+    found: JsonObject = read_json(Path(packed) / "code.json")
     return found
 
 
@@ -74,13 +73,13 @@ def packages() -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
 
 
-def code(checkouts: Mapping[str, Path], folder: Path | None) -> dict[str, Any]:
+def code(checkouts: Mapping[str, Path], folder: Path | None) -> JsonObject:
     """Commit, branch and uncommitted changes of each place that lies in a git checkout."""
     if brought := _packed_code(folder):
         return brought
     if shutil.which("git") is None:
         return {}
-    result: dict[str, Any] = {}
+    result: JsonObject = {}
     seen: dict[Path, str] = {}
     for name, place in checkouts.items():
         top = _git(place, "rev-parse", "--show-toplevel")
@@ -96,11 +95,11 @@ def code(checkouts: Mapping[str, Path], folder: Path | None) -> dict[str, Any]:
     return result
 
 
-def _checkout(root: Path, name: str, folder: Path | None) -> dict[str, Any]:
+def _checkout(root: Path, name: str, folder: Path | None) -> JsonObject:
     excluded = [f":(exclude,glob,icase)**/{pattern}" for pattern in SECRET_FILES]
     commit = _git(root, "rev-parse", "HEAD")
     remote = _git(root, "remote", "get-url", "origin")
-    state: dict[str, Any] = {
+    state: JsonObject = {
         "root": str(root),
         "remote": redact_text(remote.strip()) if remote else None,
         "commit": commit.strip() if commit else None,
@@ -150,7 +149,7 @@ def _git(place: Path, *arguments: str) -> str | None:
     return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else None
 
 
-def machine() -> dict[str, Any]:
+def machine() -> JsonObject:
     """Host, system, processor, memory and GPUs."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
     return {

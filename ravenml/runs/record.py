@@ -5,9 +5,8 @@ from __future__ import annotations
 import socket
 import time
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import read_json
+from ravenml.common.io import JsonObject, read_json
 from ravenml.errors import RavenError
 from ravenml.runs.layout import EVENTS, HEARTBEAT, RUN_JSON
 from ravenml.runs.lock import is_locked
@@ -18,7 +17,7 @@ UNDER_WAY = ("running", "waiting")  # statuses of runs that have not ended
 SILENCE = 300.0  # seconds without an event after which a run on another machine counts as lost
 
 
-def read_record(folder: Path) -> dict[str, Any]:
+def read_record(folder: Path) -> JsonObject:
     """The content of ``run.json``.
 
     Raises:
@@ -36,7 +35,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def status(folder: Path, record: dict[str, Any]) -> str:
+def status(folder: Path, record: JsonObject) -> str:
     """``running``, ``completed``, ``failed``, ``interrupted``, ``lost`` (its process is gone, unsealed), or
     ``waiting`` (on a cluster, for what it asks for).
 
@@ -59,7 +58,7 @@ def status(folder: Path, record: dict[str, Any]) -> str:
     return "running" if silence < SILENCE else "lost"
 
 
-def heartbeat(folder: Path) -> dict[str, Any]:
+def heartbeat(folder: Path) -> JsonObject:
     """What was last heard of a run on a cluster: ``state``, ``at`` (seconds since 1970), ``waits_for``."""
     try:
         beat = read_json(folder / HEARTBEAT)

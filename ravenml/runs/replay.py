@@ -10,8 +10,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.runs.run_row import flat_settings
@@ -67,7 +68,7 @@ class Replay:
         os.execve(sys.executable, command, self.full_environment(plugin))
 
 
-def replay_resume(folder: Path, record: Mapping[str, Any], more: Sequence[str] = ()) -> Replay:
+def replay_resume(folder: Path, record: JsonObject, more: Sequence[str] = ()) -> Replay:
     """The command that goes on with the run in ``folder``.
 
     Raises:
@@ -91,9 +92,7 @@ def replay_resume(folder: Path, record: Mapping[str, Any], more: Sequence[str] =
     return Replay(["train", *rest, "--resume", folder.name, *more], _folder(record))
 
 
-def replay_clone(
-    folder: Path, record: Mapping[str, Any], sets: Sequence[str], more: Sequence[str] = ()
-) -> Replay:
+def replay_clone(folder: Path, record: JsonObject, sets: Sequence[str], more: Sequence[str] = ()) -> Replay:
     """The command that starts a run like the one in ``folder``.
 
     Args:
@@ -120,7 +119,7 @@ def replay_clone(
     return Replay([*arguments, *more], _folder(record), {ORIGIN: json.dumps(clone_origin)})
 
 
-def repeat_arguments(record: Mapping[str, Any], config: Path, values: Mapping[str, str]) -> list[str]:
+def repeat_arguments(record: JsonObject, config: Path, values: Mapping[str, str]) -> list[str]:
     """The recorded command of a training, behind ``raven``, with ``config`` as its file and ``values`` set.
 
     Raises:
@@ -158,7 +157,7 @@ def parse_sets(sets: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def _training_arguments(record: Mapping[str, Any]) -> list[str]:
+def _training_arguments(record: JsonObject) -> list[str]:
     """What stood behind ``raven train``, without the file and what is given anew."""
     _, room, *rest = record["command"]
     if room != "train":
@@ -197,7 +196,7 @@ def _matches(value: str, wanted: str) -> bool:
     return not wanted or value == wanted or value.startswith(f"{wanted}=")
 
 
-def _program(folder: Path, record: Mapping[str, Any], values: dict[str, str], more: Sequence[str]) -> Replay:
+def _program(folder: Path, record: JsonObject, values: dict[str, str], more: Sequence[str]) -> Replay:
     """A program's command: parameters that it told of are handed over, others are put into the command."""
     arguments = list(record["command"][1:])
     _refuse_hidden(record, arguments)
@@ -234,7 +233,7 @@ def _set_argument(arguments: list[str], name: str, value: str) -> bool:
     return False
 
 
-def _refuse_hidden(record: Mapping[str, Any], arguments: Sequence[str]) -> None:
+def _refuse_hidden(record: JsonObject, arguments: Sequence[str]) -> None:
     for position, argument in enumerate(arguments):
         if argument == HIDDEN or argument.endswith(f"={HIDDEN}"):
             name = argument.partition("=")[0] if argument != HIDDEN else arguments[max(0, position - 1)]
@@ -244,13 +243,13 @@ def _refuse_hidden(record: Mapping[str, Any], arguments: Sequence[str]) -> None:
             )
 
 
-def _folder(record: Mapping[str, Any]) -> Path | None:
+def _folder(record: JsonObject) -> Path | None:
     """Where the command was given, if the folder is still there."""
     place = record.get("folder")
     return Path(place) if place and Path(place).is_dir() else None
 
 
-def clone_origin() -> dict[str, Any]:
+def clone_origin() -> JsonObject:
     """What a clone's environment says of where it comes from, once: what it starts in turn is not a clone."""
     text = os.environ.pop(ORIGIN, None)
     if text is None:

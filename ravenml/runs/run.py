@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravenml.common.formatting import utc_timestamp
-from ravenml.common.io import to_jsonable, to_user_error, write_bytes, write_json
+from ravenml.common.io import JsonObject, to_jsonable, to_user_error, write_bytes, write_json
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import EventWriter, effective_metrics, newest_metrics, read_events
@@ -43,7 +43,7 @@ class Run:
         attempt: 1, and one more each time the run is resumed.
     """
 
-    def __init__(self, path: Path, record: dict[str, Any], lock: RunLock) -> None:
+    def __init__(self, path: Path, record: JsonObject, lock: RunLock) -> None:
         self.path = path
         self.record = record
         self.id: str = record["id"]
@@ -57,7 +57,7 @@ class Run:
         self._placed = self.attempt == 1  # whether readers know from which step this attempt goes on
 
     @classmethod
-    def begin(cls, path: Path, run_id: str, fields: Mapping[str, Any]) -> Run:
+    def begin(cls, path: Path, run_id: str, fields: Mapping[str, object]) -> Run:
         """Make the run's folder, or open it for one more attempt, and hold its lock.
 
         Args:
@@ -81,10 +81,10 @@ class Run:
             raise
 
     @classmethod
-    def _begin(cls, path: Path, run_id: str, fields: Mapping[str, Any], resumed: bool) -> Run:
+    def _begin(cls, path: Path, run_id: str, fields: Mapping[str, object], resumed: bool) -> Run:
         lock = RunLock(path)
         (path / layout.CONTROL).unlink(missing_ok=True)  # a request is for the attempt that it was made to
-        record: dict[str, Any] = {"v": SCHEMA, "id": run_id, "created": utc_timestamp(), "attempts": []}
+        record: JsonObject = {"v": SCHEMA, "id": run_id, "created": utc_timestamp(), "attempts": []}
         if resumed:
             record = read_record(path)
         record.update(fields if resumed else {**clone_origin(), **fields})
@@ -123,14 +123,14 @@ class Run:
     # What a plugin says.
 
     def metrics(
-        self, type: str, epoch: float | None, metrics: Mapping[str, Any], step: int | None = None
+        self, type: str, epoch: float | None, metrics: Mapping[str, object], step: int | None = None
     ) -> None:
         """Report numbers of one kind (``train`` or ``val``) at a moment in epochs, where it is known.
 
         A metric is addressed as ``<type>/<name>``, such as ``val/miou``.  NaN and infinities are kept.
         """
         self._announce_restart()
-        fields: dict[str, Any] = {
+        fields: JsonObject = {
             "type": type,
             "epoch": epoch,
             "metrics": dict(metrics) if _is_plain(metrics) else to_jsonable(dict(metrics), "metrics"),
@@ -139,7 +139,7 @@ class Run:
             fields["step"] = step
         self._write("metrics", "METRICS", fields)
 
-    def progress(self, subtask: str, current: int, total: int, **extra: Any) -> None:
+    def progress(self, subtask: str, current: int, total: int, **extra: object) -> None:
         """Report that ``current`` of ``total`` units of ``subtask`` are done (``Epoch``, ``Iteration``, …).
 
         ``images=`` with ``Iteration`` says how many images of this epoch are done; rates come from it.
@@ -152,7 +152,7 @@ class Run:
         files: Sequence[Path],
         best_now: bool = False,
         epoch: float | None = None,
-        optional: Mapping[str, Any] | None = None,
+        optional: Mapping[str, object] | None = None,
     ) -> None:
         """Announce a checkpoint whose ``files`` are already in place: it exists from this event on."""
         self._announce_restart()
@@ -201,7 +201,7 @@ class Run:
         where = {"epoch": epoch, "step": step}
         return self.picture(f"{name}{suffix}", content, **{k: v for k, v in where.items() if v is not None})
 
-    def picture(self, file: str, content: bytes, **fields: Any) -> Path:
+    def picture(self, file: str, content: bytes, **fields: object) -> Path:
         """Keep an encoded picture as ``previews/<file>`` and announce it.
 
         Args:
@@ -242,7 +242,7 @@ class Run:
         self._placed = True
         self._write("resumed", "RESUMED", {"step": step, "epoch": epoch})
 
-    def relay(self, event: Mapping[str, Any]) -> None:
+    def relay(self, event: Mapping[str, object]) -> None:
         """Keep an event that another program printed (see ``ravenml.runs.output_parser``).
 
         Its fields stay as they are; ``v``, ``attempt`` and ``seq`` become ours.  Metrics, checkpoints and
@@ -256,13 +256,13 @@ class Run:
             self._announce_restart()
         self._events.relay(event)
 
-    def emit(self, event_type: str, message: str, fields: Mapping[str, Any], level: str = "info") -> None:
+    def emit(self, event_type: str, message: str, fields: Mapping[str, object], level: str = "info") -> None:
         """Append an event of any type."""
         if "step" in fields:
             self._announce_restart()
         self._write(message, event_type, fields, level)
 
-    def describe(self, fields: Mapping[str, Any]) -> None:
+    def describe(self, fields: Mapping[str, object]) -> None:
         """Add what a program says of itself to ``run.json``, mappings and tags to those that are there.
 
         A project or name that was given on the command line stays.
@@ -297,16 +297,16 @@ class Run:
 
     # What the core says.
 
-    def update(self, **fields: Any) -> None:
+    def update(self, **fields: object) -> None:
         """Add fields to ``run.json``."""
         self.record |= fields
         write_json(self.path / layout.RUN_JSON, self.record)
 
-    def last_metrics(self) -> dict[str, Any]:
+    def last_metrics(self) -> JsonObject:
         """The newest value of each metric that was reported, by its address (``val/miou``)."""
         return newest_metrics(effective_metrics(self.path / layout.EVENTS))
 
-    def finish(self, status: str, **result: Any) -> None:
+    def finish(self, status: str, **result: object) -> None:
         """Write how the run ended and let its lock go; only the first call counts.
 
         Args:
@@ -330,11 +330,13 @@ class Run:
                 self._events.close()
                 self._lock.release()
 
-    def _write(self, message: str, event_type: str, fields: Mapping[str, Any], level: str = "info") -> None:
+    def _write(
+        self, message: str, event_type: str, fields: Mapping[str, object], level: str = "info"
+    ) -> None:
         self._events.write(message, event_type, fields, level)
 
 
-def _merge(old: Any, value: Any) -> Any:
+def _merge(old: object, value: object) -> object:
     """A mapping or list with what is added to it; other values replace the one before."""
     if isinstance(value, dict) and isinstance(old, dict):
         return {**old, **value}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+
+from ravenml.common.io import JsonObject
 
 _NO_SETTINGS = ("v", "dataset", "metadata", "plugin")  # fields of a config that say not how was trained
 
 
-def run_row(record: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
+def run_row(record: JsonObject, notes: JsonObject) -> JsonObject:
     """The flat record of a run, from its ``run.json`` and ``notes.json``.
 
     ``status`` is None as long as the run has no result: it is derived whenever somebody asks.
@@ -34,7 +35,7 @@ def run_row(record: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def flat_settings(record: Mapping[str, Any]) -> dict[str, Any]:
+def flat_settings(record: JsonObject) -> JsonObject:
     """What the run was told to do, flat: the plugin's settings by their own names (``lr``,
     ``input_size.width``), the rest of the config by the config file's (``kfold.folds``, ``jobs``).
     """
@@ -44,7 +45,7 @@ def flat_settings(record: Mapping[str, Any]) -> dict[str, Any]:
     return dict(_flatten(core)) | dict(_flatten(plugin)) | dict(_flatten(record.get("parameters") or {}))
 
 
-def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(values: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
     for name, value in values.items():
         if isinstance(value, dict) and value:
             yield from _flatten(value, f"{above}{name}.")

@@ -30,7 +30,7 @@ def is_secret(name: str) -> bool:
     return bool(_SECRET.search(name))
 
 
-def redact(value: Any, name: str = "") -> Any:
+def redact(value: object, name: str = "") -> Any:
     """A copy of nested plain values in which every text whose name looks like a secret is hidden.
 
     Numbers and switches stay: ``max_tokens: 128`` gives nothing away.
@@ -44,7 +44,7 @@ def redact(value: Any, name: str = "") -> Any:
     return redact_text(value) if isinstance(value, str) else value
 
 
-def drop_hidden(value: Any) -> Any:
+def drop_hidden(value: object) -> Any:
     """What was written redacted, without the values that were hidden: they must be given anew."""
     if isinstance(value, dict):
         return {key: drop_hidden(inner) for key, inner in value.items() if inner != HIDDEN}

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ravenml.common.formatting import format_number
+from ravenml.common.io import JsonObject
 
 
-def score_table(metrics: Mapping[str, Any]) -> list[str]:
+def score_table(metrics: Mapping[str, object]) -> list[str]:
     """The final scores of a training, a row each: those on the validation images if there are any."""
     names = select_metrics(metrics)
     width = max(map(len, names), default=0)
     return [f"{name:{width}}  {format_number(metrics[name]):>8}" for name in names]
 
 
-def fold_table(summary: Mapping[str, Any], width: int | None = None) -> list[str]:
+def fold_table(summary: JsonObject, width: int | None = None) -> list[str]:
     """A k-fold run's ``summary.json`` as lines: a row per metric, a column per fold.
 
     Folds that do not fit into ``width`` columns are left to ``summary.json``.
     """
-    folds: list[dict[str, Any]] = summary["folds"]
+    folds: list[JsonObject] = summary["folds"]
     names = select_metrics(summary["mean"])
     scores = {f"val/{name}": value for name, value in (summary["out_of_fold"] or {}).items()}
     longest = max(map(len, names), default=0)
@@ -41,7 +41,7 @@ def fold_table(summary: Mapping[str, Any], width: int | None = None) -> list[str
     return lines
 
 
-def select_metrics(metrics: Mapping[str, Any]) -> list[str]:
+def select_metrics(metrics: Mapping[str, object]) -> list[str]:
     """The metrics that a person compares by: ``val/…`` where there are any."""
     return [name for name in metrics if name.startswith("val/")] or list(metrics)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import read_json, write_json
+from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.config.config import load_config
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
@@ -65,7 +64,7 @@ def store_run(
         )
     lock = RunLock(folder)
     try:
-        metadata: dict[str, Any] = read_json(folder / layout.METADATA)
+        metadata: JsonObject = read_json(folder / layout.METADATA)
         chosen = checkpoints or (record.get("config") or {}).get("upload_checkpoints")
         files = run_files(folder, chosen or load_config().upload_checkpoints)
         models = {suffix: folder / name for suffix, name in (result.get("models") or {}).items()}

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from ravenml.common.io import write_bytes
+from ravenml.common.io import JsonObject, write_bytes
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
@@ -49,11 +49,11 @@ class RunBackend(Protocol):
     id: str
     folder: Path
 
-    def event(self, event_type: str, message: str = "", level: str = "info", **fields: Any) -> None:
+    def event(self, event_type: str, message: str = "", level: str = "info", **fields: object) -> None:
         """Append an event; it is in a file when this returns."""
         ...
 
-    def describe(self, **fields: Any) -> None:
+    def describe(self, **fields: object) -> None:
         """Add to the run's record (``parameters``, ``project``, ``container`` …)."""
         ...
 
@@ -65,7 +65,7 @@ class RunBackend(Protocol):
         """A block in which a full disk does not end the script."""
         ...
 
-    def end(self, status: str, **result: Any) -> None:
+    def end(self, status: str, **result: object) -> None:
         """Say how it ended."""
         ...
 
@@ -86,14 +86,14 @@ class AttachedRun(BestEffort):
         self.id = self.folder.name
         self._writer = EventWriter(Path(os.environ[EVENTS]))
 
-    def event(self, event_type: str, message: str = "", level: str = "info", **fields: Any) -> None:
+    def event(self, event_type: str, message: str = "", level: str = "info", **fields: object) -> None:
         with self.best_effort():
             self._writer.write(message or event_type.lower(), event_type, fields, level)
 
-    def describe(self, **fields: Any) -> None:
+    def describe(self, **fields: object) -> None:
         self.event("DESCRIBED", fields=fields)
 
-    def end(self, status: str, **result: Any) -> None:
+    def end(self, status: str, **result: object) -> None:
         self._writer.close()  # what the exit code says counts
 
     def hold(self, held: bool = True) -> None:
@@ -124,7 +124,7 @@ class OwnRun(BestEffort):
         self._stack = ExitStack()
         self._stack.enter_context(record_console(self.folder / layout.CONSOLE))
         places = {"working folder": Path.cwd(), **({"script": Path(script).parent} if script else {})}
-        found: dict[str, Any] = {"code": code(places, self.folder / "provenance")}
+        found: JsonObject = {"code": code(places, self.folder / "provenance")}
         found |= {**environment_of(Path(sys.executable)), "machine": machine()}
         self.run.update(provenance=found)
         self._boards = TensorBoardWatcher(self.run, [Path.cwd()], os.getpid())
@@ -132,15 +132,15 @@ class OwnRun(BestEffort):
         self._monitor.every(1.0, self._boards.look)
         self._stack.enter_context(self._monitor)
 
-    def event(self, event_type: str, message: str = "", level: str = "info", **fields: Any) -> None:
+    def event(self, event_type: str, message: str = "", level: str = "info", **fields: object) -> None:
         with self.best_effort():
             self.run.emit(event_type, message or event_type.lower(), fields, level)
 
-    def describe(self, **fields: Any) -> None:
+    def describe(self, **fields: object) -> None:
         with self.best_effort():
             self.run.describe(fields)
 
-    def end(self, status: str, **result: Any) -> None:
+    def end(self, status: str, **result: object) -> None:
         if not self.run.finished:
             with suppress(Exception):
                 self._boards.look_everywhere()
@@ -163,7 +163,7 @@ def find_backend(project: str | None, name: str | None) -> RunBackend:
     """The run around this process where there is one, and a new one elsewhere."""
     if os.environ.get(EVENTS) and os.environ.get(RUN):
         backend = AttachedRun()
-        known: Mapping[str, Any] = {"project": project, "name": name}
+        known: Mapping[str, object] = {"project": project, "name": name}
         backend.describe(**{field: value for field, value in known.items() if value})
         return backend
     return OwnRun(project, name)

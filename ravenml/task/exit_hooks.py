@@ -14,6 +14,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
+from ravenml.common.io import JsonObject
 from ravenml.errors import RavenError
 
 
@@ -25,8 +26,8 @@ class ExitHooks:
     """
 
     def __init__(self, tell: Callable[..., None]) -> None:
-        self._result: dict[str, Any] = {"status": "completed"}
-        self._exit_status: Any = None  # what `sys.exit` was last called with
+        self._result: JsonObject = {"status": "completed"}
+        self._exit_status: object = None  # what `sys.exit` was last called with
         self._outermost = _outermost_frame()
         self._watch_exceptions()
         self._watch_exits()
@@ -85,7 +86,7 @@ class ExitHooks:
             return
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
 
-            def handle(*_: Any) -> None:
+            def handle(*_: object) -> None:
                 self._result = {"status": "interrupted", "reason": "SIGTERM"}
                 raise SystemExit(143)
 

@@ -47,7 +47,7 @@ class Logger:
         self._backend.event("METRICS", "metrics", type="summary", metrics={name: to_jsonable(value, name)})
 
     def report_text(
-        self, msg: str, level: int = logging.INFO, print_console: bool = True, *args: Any, **_: Any
+        self, msg: str, level: int = logging.INFO, print_console: bool = True, *args: Any, **_: object
     ) -> None:
         """Say something in words, and print it unless ``print_console`` is off."""
         text = msg % args if args else str(msg)
@@ -100,7 +100,7 @@ class Logger:
             self._backend.event("IMAGE", "image", name=name, file=file, step=step)
 
     def report_matplotlib_figure(
-        self, title: str, series: str, figure: Any, iteration: int | None = None, **_: Any
+        self, title: str, series: str, figure: Any, iteration: int | None = None, **_: object
     ) -> None:
         """Keep a figure as a picture; ``figure`` is a Figure, or ``pyplot`` for the current one."""
         figure = figure.gcf() if hasattr(figure, "gcf") else figure
@@ -119,7 +119,7 @@ class Logger:
         local_path: str | None = None,
         stream: Any = None,
         file_extension: str | None = None,
-        **_: Any,
+        **_: object,
     ) -> None:
         """Keep a file of any kind: ``local_path``, or a ``stream`` with its ``file_extension``."""
         if local_path is not None:
@@ -137,8 +137,8 @@ class Logger:
         table_plot: Any = None,
         csv: str | None = None,
         url: str | None = None,
-        extra_layout: Any = None,
-        extra_data: Any = None,
+        extra_layout: object = None,
+        extra_data: object = None,
     ) -> None:
         """Keep a table as CSV: ``table_plot`` is a DataFrame or rows with a header, ``csv`` a file."""
         if csv is not None:
@@ -185,7 +185,7 @@ class Logger:
 
 def _plot(kind: str) -> Callable[..., None]:
     def report(
-        self: Logger, title: str, series: Any, *data: Any, iteration: int | None = None, **named: Any
+        self: Logger, title: str, series: Any, *data: object, iteration: int | None = None, **named: object
     ) -> None:
         name = series if isinstance(series, str) else "series"
         content = {"title": title, "series": name if name == series else str(series), "iteration": iteration}
@@ -241,7 +241,7 @@ def _encode_image(image: Any, place: str) -> bytes:
     return bytes(cv2.imencode(".png", ready if code is None else cv2.cvtColor(ready, code))[1].tobytes())
 
 
-def _json(value: Any) -> bytes:
+def _json(value: object) -> bytes:
     try:
         return json.dumps(to_jsonable(value, "plot"), ensure_ascii=False).encode()
     except Exception:

@@ -15,17 +15,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
 from ravenml.runs.secrets import redact
 from ravenml.task.import_hooks import when_imported
 
 VARIABLE = "RAVENML_PARAMETERS"  # a JSON object, name to value, or @FILE with one
 
-known: dict[str, Any] = {}  # what was seen so far, by name
-_listeners: list[Callable[[dict[str, Any]], None]] = []
+known: JsonObject = {}  # what was seen so far, by name
+_listeners: list[Callable[[JsonObject], None]] = []
 
 
-def overrides() -> dict[str, Any]:
+def overrides() -> JsonObject:
     """The values that stand above the script's own, by name (``lr``, ``Optimizer.lr``).
 
     Raises:
@@ -43,14 +44,14 @@ def overrides() -> dict[str, Any]:
     return found
 
 
-def listen(listener: Callable[[dict[str, Any]], None]) -> None:
+def listen(listener: Callable[[JsonObject], None]) -> None:
     """Be told of all parameters now, and whenever there are more."""
     _listeners.append(listener)
     if known:
         listener(known)
 
 
-def record(values: Mapping[str, Any], section: str | None = None) -> None:
+def record(values: Mapping[str, object], section: str | None = None) -> None:
     """Record parameters; secrets by their names."""
     if not values:
         return
@@ -61,7 +62,7 @@ def record(values: Mapping[str, Any], section: str | None = None) -> None:
         listener(known)
 
 
-def find_overridden(values: Mapping[str, Any], section: str | None = None) -> dict[str, Any]:
+def find_overridden(values: Mapping[str, object], section: str | None = None) -> JsonObject:
     """Those of ``values`` that stand under another value in the overrides, with that value."""
     given = overrides()
     prefix = f"{section}." if section else ""
@@ -69,7 +70,7 @@ def find_overridden(values: Mapping[str, Any], section: str | None = None) -> di
     return {name: cast(given[prefix + name], values[name]) for name in names if prefix + name in given}
 
 
-def cast(value: Any, like: Any) -> Any:
+def cast(value: object, like: object) -> object:
     """A value that may have come as text, as the type of the one that it replaces."""
     if not isinstance(value, str) or isinstance(like, str):
         return str(value) if isinstance(like, str) else value
@@ -84,7 +85,7 @@ def cast(value: Any, like: Any) -> Any:
         return value
 
 
-def _to_recordable(value: Any) -> Any:
+def _to_recordable(value: object) -> object:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):

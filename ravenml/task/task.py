@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
 from ravenml.remote import WORKER
 from ravenml.runs import layout
@@ -78,7 +79,7 @@ class Task:
         reuse_last_task_id: bool | str = True,
         continue_last_task: bool | str | int = False,
         output_uri: str | bool | None = None,
-        **_: Any,
+        **_: object,
     ) -> Task:
         """Begin this script's run, or speak to the ``raven run`` that started it.
 
@@ -147,7 +148,7 @@ class Task:
         return mutable
 
     def connect_configuration(
-        self, configuration: Any, name: str | None = None, description: str | None = None, **_: Any
+        self, configuration: Any, name: str | None = None, description: str | None = None, **_: object
     ) -> Any:
         """Keep a configuration: a mapping is recorded like ``connect``'s, a file is kept as an artifact."""
         if isinstance(configuration, str | os.PathLike):
@@ -155,9 +156,9 @@ class Task:
             return configuration
         return self.connect(configuration, name)
 
-    def get_parameters(self, backwards_compatibility: bool = True, cast: bool = False) -> dict[str, Any]:
+    def get_parameters(self, backwards_compatibility: bool = True, cast: bool = False) -> JsonObject:
         """All parameters, flat; a section's are ``Section/name``."""
-        flat: dict[str, Any] = {}
+        flat: JsonObject = {}
         for name, value in parameters.known.items():
             inner = value if isinstance(value, dict) else {None: value}
             flat |= {name if key is None else f"{name}/{key}": one for key, one in inner.items()}
@@ -167,12 +168,12 @@ class Task:
         """One parameter."""
         return self.get_parameters(cast=cast).get(name, default)
 
-    def set_parameters(self, *mappings: Mapping[str, Any], **values: Any) -> None:
+    def set_parameters(self, *mappings: Mapping[str, object], **values: object) -> None:
         """Record parameters."""
         for one in (*mappings, values):
             parameters.record(one)
 
-    def set_parameter(self, name: str, value: Any, *_: Any, **__: Any) -> None:
+    def set_parameter(self, name: str, value: object, *_: object, **__: object) -> None:
         """Record a parameter."""
         parameters.record({name: value})
 
@@ -181,10 +182,10 @@ class Task:
     def upload_artifact(
         self,
         name: str,
-        artifact_object: Any,
-        metadata: Mapping[str, Any] | None = None,
+        artifact_object: object,
+        metadata: Mapping[str, object] | None = None,
         delete_after_upload: bool = False,
-        **_: Any,
+        **_: object,
     ) -> bool:
         """Keep an object or file among the run's artifacts, and send it to ``output_uri``.
 
@@ -200,7 +201,7 @@ class Task:
         if path is None:
             return False
         file = path.relative_to(self._backend.folder).as_posix()
-        fields: dict[str, Any] = {"name": name, "file": file, "sizeb": path.stat().st_size}
+        fields: JsonObject = {"name": name, "file": file, "sizeb": path.stat().st_size}
         if metadata:
             fields["metadata"] = dict(metadata)
         self._backend.event("ARTIFACT", "artifact", **fields)
@@ -282,11 +283,11 @@ class Task:
         """End the run as completed; a script need not call it."""
         self._end("completed")
 
-    def mark_completed(self, *_: Any, **__: Any) -> None:
+    def mark_completed(self, *_: object, **__: object) -> None:
         """End the run as completed."""
         self._end("completed")
 
-    def mark_failed(self, *_: Any, status_reason: str | None = None, **__: Any) -> None:
+    def mark_failed(self, *_: object, status_reason: str | None = None, **__: object) -> None:
         """End the run as failed."""
         self._end("failed", error=status_reason or "the script said so")
 
@@ -294,7 +295,7 @@ class Task:
         """Everything is on disk already."""
         return True
 
-    def _end(self, status: str, **result: Any) -> None:
+    def _end(self, status: str, **result: object) -> None:
         if self._ended or self._pid != os.getpid():
             return
         self._ended = True
@@ -327,7 +328,7 @@ class Task:
         )
 
 
-def _attributes(source: Any) -> dict[str, Any]:
+def _attributes(source: Any) -> JsonObject:
     """An object's or class's own public attributes that are no functions."""
     found = {**vars(type(source)), **vars(source)} if not isinstance(source, type) else dict(vars(source))
     skipped = (classmethod, staticmethod, property)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ravenml.common.io import JsonObject
 from ravenml.renamed import former_names
@@ -39,7 +39,7 @@ class Exporter:
     resumable = True
     alone = False
 
-    def __init__(self, folder: Path, record: Mapping[str, Any], config: Config, state: JsonObject) -> None:
+    def __init__(self, folder: Path, record: JsonObject, config: Config, state: JsonObject) -> None:
         self.folder, self.record, self.config, self.state = folder, record, config, state
 
     def take(self, events: Sequence[JsonObject]) -> None:
@@ -54,7 +54,7 @@ class Exporter:
         """Remove all that was brought: the run has gone back, and everything that counts comes again."""
         raise NotImplementedError
 
-    def close(self, status: str, record: Mapping[str, Any]) -> None:
+    def close(self, status: str, record: JsonObject) -> None:
         """The run has ended as ``completed``, ``failed``, ``interrupted`` or ``lost``."""
 
     def leave(self) -> None:
@@ -100,11 +100,11 @@ def picture_path(event: ImageEvent, folder: Path) -> Path | None:
     return path if path.is_file() and path.is_relative_to(folder.resolve()) else None
 
 
-def title_of(record: Mapping[str, Any]) -> str:
+def title_of(record: JsonObject) -> str:
     """What a run is called elsewhere."""
     return str(record.get("name") or record["id"])
 
 
-def project_of(record: Mapping[str, Any]) -> str:
+def project_of(record: JsonObject) -> str:
     """What a run belongs to elsewhere."""
     return str(record.get("project") or record.get("plugin") or "ravenml")

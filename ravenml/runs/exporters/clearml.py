@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ravenml.common.io import JsonObject
@@ -60,7 +60,7 @@ class ClearML(Exporter):
 
             Task.get_task(task_id).delete(raise_on_error=False)
 
-    def close(self, status: str, record: Mapping[str, Any]) -> None:
+    def close(self, status: str, record: JsonObject) -> None:
         task = self._open()
         task.set_parameters({f"General/{name}": value for name, value in flat_settings(record).items()})
         if status != "completed" and not self._offline():

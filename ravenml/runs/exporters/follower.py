@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import read_json, to_user_error, write_json
+from ravenml.common.io import JsonObject, read_json, to_user_error, write_json
 from ravenml.common.locks import open_locked
 from ravenml.config.config import Config
 from ravenml.runs import layout
@@ -51,7 +50,7 @@ class ExportCursor:
         except OSError as error:
             raise to_user_error(error, lock) from error
         self._lock = open_locked(lock, math.inf if wait else 0)
-        known: Mapping[str, Any] = read_json(self._cursor) if self._cursor.exists() else {}
+        known: JsonObject = read_json(self._cursor) if self._cursor.exists() else {}
         self.offset = int(known.get("offset", 0))
         self.furthest = known.get("furthest")  # the latest step that was brought
         self.closed = known.get("closed")  # the attempt at whose end it was closed
@@ -126,7 +125,7 @@ class ExportCursor:
         finally:
             os.close(self._lock)
 
-    def _save(self, **more: Any) -> None:
+    def _save(self, **more: object) -> None:
         fields = {"offset": self.offset, "furthest": self.furthest, "closed": self.closed}
         write_json(self._cursor, {"v": 1, **fields, "state": self.reader.state, **more})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -79,7 +79,7 @@ class MLflow(Exporter):
             ours |= {known.run_id} if known.lifecycle_stage == LifecycleStage.ACTIVE else set()
         return ours
 
-    def close(self, status: str, record: Mapping[str, Any]) -> None:
+    def close(self, status: str, record: JsonObject) -> None:
         self._describe(record)
         self._client().set_terminated(self._run(), _STATUS.get(status, "FAILED"))
 
@@ -128,7 +128,7 @@ class MLflow(Exporter):
         found = client.search_runs([experiment], told, max_results=1)
         return {"mlflow.parentRunId": found[0].info.run_id} if found else {}
 
-    def _describe(self, record: Mapping[str, Any]) -> None:
+    def _describe(self, record: JsonObject) -> None:
         """Its settings, and the words by which people find it."""
         from mlflow.entities import Param, RunTag
 

@@ -6,10 +6,9 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from ravenml.common.io import JsonObject
 from ravenml.runs.events import ImageEvent, read_event
@@ -43,7 +42,7 @@ class TensorBoard(Exporter):
         for path in (self.folder / FOLDER).glob("*tfevents*"):
             path.unlink()
 
-    def close(self, status: str, record: Mapping[str, Any]) -> None:
+    def close(self, status: str, record: JsonObject) -> None:
         if self._writer is not None:
             self._writer.close()
 

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+from ravenml.common.io import JsonObject
 
 
-def environment_of(program: Path) -> dict[str, Any]:
+def environment_of(program: Path) -> JsonObject:
     """Python's version, place and packages, as ``run.json`` records them under ``provenance``.
 
     Args:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ravenml.common.io import JsonObject
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.runs import layout
@@ -136,7 +137,7 @@ class _RunningProgram:
         """Start it, stay with it, and record how it ended."""
         run, program = self.run, self.program
         places = {"working folder": program.folder, **self._scripts()}
-        found: dict[str, Any] = {"code": code(places, run.path / "provenance")}  # before it can change any
+        found: JsonObject = {"code": code(places, run.path / "provenance")}  # before it can change any
         with ConsoleLog(run.path / layout.CONSOLE) as log:
             streams = open_streams()
             with SignalForwarder() as signals:
@@ -233,7 +234,7 @@ class _RunningProgram:
                 self._relay(found)
 
     def _record_end(
-        self, returned: int, came: Sequence[int], boards: TensorBoardWatcher, found: dict[str, Any]
+        self, returned: int, came: Sequence[int], boards: TensorBoardWatcher, found: JsonObject
     ) -> int:
         """Bring in what is left, and write how it ended."""
         run = self.run
@@ -250,7 +251,7 @@ class _RunningProgram:
         exit_code = 128 - returned if returned < 0 else returned
         stopped = bool(came) or run.stop.reason is not None
         status = "completed" if returned == 0 else "interrupted" if stopped else "failed"
-        result: dict[str, Any] = {"exit_code": exit_code, "metrics": run.last_metrics()}
+        result: JsonObject = {"exit_code": exit_code, "metrics": run.last_metrics()}
         if status == "interrupted":
             result["reason"] = run.stop.reason or _signal_name(came[0])
         elif status == "failed":
@@ -297,7 +298,7 @@ def _cannot_start(program: Program, code: int, why: str) -> CannotStart:
     return error
 
 
-def _describe(executable: Path) -> dict[str, Any]:
+def _describe(executable: Path) -> JsonObject:
     return {**environment_of(executable), "machine": machine()}
 
 

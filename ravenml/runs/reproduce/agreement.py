@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from ravenml.common.io import JsonObject
 from ravenml.runs import layout
 from ravenml.runs.curves import Curve, curves
 from ravenml.runs.events import as_number
@@ -81,7 +81,7 @@ def _same_curve(way: Curve | None, again: Curve | None) -> bool:
 def _finals(folder: Path) -> dict[str, float]:
     if not (folder / layout.RUN_JSON).exists():
         return {}
-    metrics: dict[str, Any] = (read_record(folder).get("result") or {}).get("metrics") or {}
+    metrics: JsonObject = (read_record(folder).get("result") or {}).get("metrics") or {}
     return {name: number for name, value in metrics.items() if (number := as_number(value)) is not None}
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from ravenml.common.io import JsonObject
 from ravenml.runs.secrets import HIDDEN
 
 _COPIED = 10 * 2**20  # bytes; larger files that git did not know are data, not code
@@ -30,7 +29,7 @@ class Checkouts:
     restored: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
-    def moved(self, path: Path, code: Mapping[str, Any]) -> Path | None:
+    def moved(self, path: Path, code: JsonObject) -> Path | None:
         """Where a path of then lies now; None if it lay in no checkout that was brought back."""
         for name, root in self.roots.items():
             before = code[name].get("root")
@@ -39,12 +38,12 @@ class Checkouts:
         return None
 
 
-def check_out(run: Path, record: Mapping[str, Any], target: Path) -> Checkouts:
+def check_out(run: Path, record: JsonObject, target: Path) -> Checkouts:
     """Bring back every checkout that the run in ``run`` records, below ``target``.
 
     Nothing fails here: what cannot be brought back is said in ``missing``.
     """
-    code: dict[str, Any] = (record.get("provenance") or {}).get("code") or {}
+    code: JsonObject = (record.get("provenance") or {}).get("code") or {}
     done = Checkouts()
     if not code:
         done.missing.append("the code: no git checkout was recorded")
@@ -60,9 +59,7 @@ def check_out(run: Path, record: Mapping[str, Any], target: Path) -> Checkouts:
     return done
 
 
-def _restore(
-    run: Path, name: str, what: str, state: Mapping[str, Any], target: Path, done: Checkouts
-) -> None:
+def _restore(run: Path, name: str, what: str, state: JsonObject, target: Path, done: Checkouts) -> None:
     commit = state.get("commit")
     if not commit:
         done.missing.append(f"{what}: it had no commit")
@@ -91,7 +88,7 @@ def _restore(
         done.missing.append(f"{what}: its submodules")
 
 
-def _clone(state: Mapping[str, Any], commit: str, target: Path) -> str | None:
+def _clone(state: JsonObject, commit: str, target: Path) -> str | None:
     """Clone from where the checkout was, or from where it came from; None, or why neither was possible."""
     reasons = []
     for source in (state.get("root"), state.get("remote")):
@@ -107,7 +104,7 @@ def _clone(state: Mapping[str, Any], commit: str, target: Path) -> str | None:
     return "; ".join(reasons) or "it is not known where it came from"
 
 
-def _untracked(what: str, state: Mapping[str, Any], target: Path, done: Checkouts) -> None:
+def _untracked(what: str, state: JsonObject, target: Path, done: Checkouts) -> None:
     """Files that git did not know are recorded by name alone; they are taken as they are today."""
     names = list(state.get("untracked") or ())
     copied = []

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from ravenml.common.io import JsonObject
 from ravenml.errors import RavenError
 
 _LABEL = re.compile(r"\+[\w.]+$")
@@ -62,13 +62,13 @@ def canonical_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def recorded_packages(record: Mapping[str, Any]) -> dict[str, str]:
+def recorded_packages(record: JsonObject) -> dict[str, str]:
     """The recorded packages by canonical name."""
     found = (record.get("provenance") or {}).get("packages") or {}
     return {canonical_name(name): version for name, version in found.items()}
 
 
-def current_interpreter(record: Mapping[str, Any], sources: Mapping[str, Path]) -> Interpreter:
+def current_interpreter(record: JsonObject, sources: Mapping[str, Path]) -> Interpreter:
     """This Python, with the restored code before its packages, and how it differs from the recorded one."""
     result = Interpreter(Path(sys.executable), list(dict.fromkeys(sources.values())))
     _report_python(record, sys.version.split()[0], result)
@@ -77,7 +77,7 @@ def current_interpreter(record: Mapping[str, Any], sources: Mapping[str, Path]) 
 
 
 def make_environment(
-    record: Mapping[str, Any], sources: Mapping[str, Path], folder: Path, say: Callable[[str], None]
+    record: JsonObject, sources: Mapping[str, Path], folder: Path, say: Callable[[str], None]
 ) -> Interpreter:
     """Make a virtual environment with the recorded versions.
 
@@ -165,7 +165,7 @@ def _version_of(python: Path) -> str:
     return done.stdout.split()[-1]
 
 
-def _report_python(record: Mapping[str, Any], version: str, result: Interpreter) -> None:
+def _report_python(record: JsonObject, version: str, result: Interpreter) -> None:
     wanted = (record.get("provenance") or {}).get("python")
     if wanted == version:
         result.restored.append(f"Python {version}")
@@ -174,7 +174,7 @@ def _report_python(record: Mapping[str, Any], version: str, result: Interpreter)
 
 
 def _report_packages(
-    record: Mapping[str, Any], found: Mapping[str, str], sources: Mapping[str, Path], result: Interpreter
+    record: JsonObject, found: Mapping[str, str], sources: Mapping[str, Path], result: Interpreter
 ) -> None:
     wanted = {name: v for name, v in recorded_packages(record).items() if name not in sources}
     same = [name for name in found if name in wanted and found[name] == wanted[name]]

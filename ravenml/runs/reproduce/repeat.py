@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-from ravenml.common.io import read_json, to_jsonable, write_json
+from ravenml.common.io import JsonObject, read_json, to_jsonable, write_json
 from ravenml.data.cache import default_cache
 from ravenml.data.project import Project
 from ravenml.data.registry import resolve_dataset
@@ -130,7 +129,7 @@ def reproduce(
 
 
 def _data(
-    record: Mapping[str, Any], elsewhere: str | None, anyway: bool, restored: list[str], missing: list[str]
+    record: JsonObject, elsewhere: str | None, anyway: bool, restored: list[str], missing: list[str]
 ) -> Path | None:
     """The folder of the run's dataset, whose content was compared with the recorded digest."""
     recorded = record.get("dataset")
@@ -161,7 +160,7 @@ def _data(
 
 
 def _arguments(
-    run: Path, record: Mapping[str, Any], folder: Path, sets: tuple[str, ...], data: Path | None = None
+    run: Path, record: JsonObject, folder: Path, sets: tuple[str, ...], data: Path | None = None
 ) -> Replay:
     """The recorded command, with a config of its own, which is written once the folder is there."""
     if record.get("kind") == "program":
@@ -170,13 +169,13 @@ def _arguments(
         raise InputError(f"{run.name} has no {layout.TRAIN_ARGS}, so it cannot be repeated.")
     config = folder / "train_args.json"
     if folder.exists():
-        values: dict[str, Any] = read_json(run / layout.TRAIN_ARGS)
+        values: JsonObject = read_json(run / layout.TRAIN_ARGS)
         values |= {"artifact_path": None, "dataset": str(data) if data is not None else values.get("dataset")}
         write_json(config, values)
     return Replay(repeat_arguments(record, config, parse_sets(sets)))
 
 
-def _sources(record: Mapping[str, Any], code: Checkouts) -> dict[str, Path]:
+def _sources(record: JsonObject, code: Checkouts) -> dict[str, Path]:
     """The restored folders that are distributions themselves, by the distributions' names."""
     named = {"core": "ravenml", "plugin": str(record.get("plugin_distribution") or "")}
     found: dict[str, Path] = {}
@@ -195,7 +194,7 @@ def _sources(record: Mapping[str, Any], code: Checkouts) -> dict[str, Path]:
     return found
 
 
-def _place(record: Mapping[str, Any], code: Checkouts, folder: Path) -> tuple[Path, list[str]]:
+def _place(record: JsonObject, code: Checkouts, folder: Path) -> tuple[Path, list[str]]:
     """Where the command is given: in the checkout, where it was given in one; else where it was given."""
     given = record.get("folder")
     if given is None:
@@ -208,7 +207,7 @@ def _place(record: Mapping[str, Any], code: Checkouts, folder: Path) -> tuple[Pa
     return folder, [f"the folder in which the command was given: {given} is gone"]
 
 
-def _environment(record: Mapping[str, Any], folder: Path, interpreter: Interpreter) -> dict[str, str]:
+def _environment(record: JsonObject, folder: Path, interpreter: Interpreter) -> dict[str, str]:
     before = (record.get("provenance") or {}).get("environment") or {}
     base = Replay([]).full_environment(record.get("plugin"))
     kept = {name: value for name, value in base.items() if name not in VARIABLES}
@@ -224,7 +223,7 @@ def _environment(record: Mapping[str, Any], folder: Path, interpreter: Interpret
 
 
 def _run(
-    record: Mapping[str, Any],
+    record: JsonObject,
     arguments: list[str],
     place: Path,
     environment: dict[str, str],
@@ -247,9 +246,9 @@ def _run(
         raise RavenError(f"{python} does not start: {error.strerror}.") from None
 
 
-def _other_machine(record: Mapping[str, Any]) -> list[str]:
+def _other_machine(record: JsonObject) -> list[str]:
     """How this machine differs from the recorded one, where it may matter."""
-    before: dict[str, Any] = (record.get("provenance") or {}).get("machine") or {}
+    before: JsonObject = (record.get("provenance") or {}).get("machine") or {}
     now = machine()
     named = {
         "cpu": "the processor",
