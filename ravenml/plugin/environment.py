@@ -41,14 +41,14 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def in_environment(prefix: str | None = None) -> bool:
+def in_environment() -> bool:
     """Whether this Python belongs to a virtual or a conda environment."""
-    return sys.prefix != sys.base_prefix or is_conda(prefix)
+    return sys.prefix != sys.base_prefix or is_conda()
 
 
-def is_conda(prefix: str | None = None) -> bool:
+def is_conda() -> bool:
     """Whether conda manages this environment."""
-    return os.path.isdir(os.path.join(prefix or sys.prefix, "conda-meta"))
+    return os.path.isdir(os.path.join(sys.prefix, "conda-meta"))
 
 
 def accepts(requirement: Requirement, version: str) -> bool:
@@ -56,12 +56,11 @@ def accepts(requirement: Requirement, version: str) -> bool:
     return bool(requirement.specifier.contains(version, prereleases=True))
 
 
-def pip(*arguments: str, quiet: bool = True, environment: Mapping[str, str] | None = None) -> str | None:
+def pip(*arguments: str, environment: Mapping[str, str] | None = None) -> str | None:
     """Run this environment's pip; None, or why it failed.
 
     Args:
         arguments: a command of pip and its arguments.
-        quiet: keep what pip says to ourselves; it comes back if pip fails.
         environment: further environment variables.
     """
     command = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", *arguments]
@@ -69,8 +68,7 @@ def pip(*arguments: str, quiet: bool = True, environment: Mapping[str, str] | No
         command,
         env=None if environment is None else {**os.environ, **environment},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if quiet else None,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         pass_fds=inherited_by_pip,
     )

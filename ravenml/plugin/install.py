@@ -25,8 +25,6 @@ from ravenml.plugin.journal import UNPINNED, Journal, locked
 from ravenml.plugin.requirements import compile_plugin, cpu_index
 from ravenml.plugin.uninstall import execute_plan, make_plan
 
-Say = Callable[[str], None]
-
 
 def say(text: str) -> None:
     """Print a line at once: pip's children print to the same terminal."""
@@ -45,14 +43,13 @@ def require_environment(anywhere: bool) -> None:
         )
 
 
-def install(folder: PluginSource, gpu: bool = False, recompile: bool = False, say: Say = say) -> None:
+def install(folder: PluginSource, gpu: bool = False, recompile: bool = False) -> None:
     """Install a plugin and its pinned requirements into this environment, and see that it loads.
 
     Args:
         folder: where the plugin lies; it is installed so that changes there count at once.
         gpu: take ``requirements-gpu.txt``, after a look at the driver.
         recompile: compile the requirements again even if they are up to date.
-        say: what takes each sentence for the user.
 
     Raises:
         RavenError: something is missing, pip fails, or the plugin does not load; the sentence names it.
@@ -65,12 +62,12 @@ def install(folder: PluginSource, gpu: bool = False, recompile: bool = False, sa
         say(f"Compiled {compiled}.")
     pins = folder.pins(gpu)
     with locked():
-        journal = open_settled_journal(say)
+        journal = open_settled_journal()
         if gpu:
             check_driver(pins)
             _check_cuda_conflict(folder, pins, journal)
         environment = Environment()
-        changing = _announce_changes(folder, environment, journal, say, pins, gpu)
+        changing = _announce_changes(folder, environment, journal, pins, gpu)
         journal.begin(
             environment,
             pins | {folder.distribution: UNPINNED},
@@ -103,7 +100,7 @@ def install(folder: PluginSource, gpu: bool = False, recompile: bool = False, sa
     say(f"{folder.name} is installed and loads ({'GPU' if gpu else 'CPU'}, {len(pins)} pinned packages).")
 
 
-def open_settled_journal(say: Say = say) -> Journal:
+def open_settled_journal() -> Journal:
     """The journal, once what an interrupted installation left behind is removed."""
     journal = Journal.open()
     cleared = journal.settle()
@@ -116,7 +113,6 @@ def _announce_changes(
     folder: PluginSource,
     environment: Environment,
     journal: Journal,
-    say: Say,
     pins: dict[str, str],
     gpu: bool,
 ) -> list[str]:
@@ -181,7 +177,7 @@ def _install_plugin(folder: PluginSource) -> None:
         raise RavenError(f"pip says: {problem.rstrip('.')}.")
 
 
-def uninstall_alone(folder: PluginSource, say: Say = say) -> None:
+def uninstall_alone(folder: PluginSource) -> None:
     """Uninstall the plugin and leave its dependencies.
 
     Raises:

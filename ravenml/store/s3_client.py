@@ -216,7 +216,7 @@ def _no_collection() -> Iterator[None]:
 
 
 @_no_collection()
-def make_client(connection: Connection, info: BucketInfo, service: str = "s3") -> Any:
+def make_client(connection: Connection, info: BucketInfo) -> Any:
     """A client; nothing is sent yet.
 
     Credentials come from boto3's own chain.  Neither they nor anything made of them is kept by us.
@@ -251,7 +251,7 @@ def make_client(connection: Connection, info: BucketInfo, service: str = "s3") -
         if region is None and connection.endpoint_url is not None:
             region = "us-east-1"  # servers other than Amazon's have none, and signing wants one
         return session.create_client(
-            service,
+            "s3",
             region_name=region,
             endpoint_url=connection.endpoint_url,
             config=settings,
