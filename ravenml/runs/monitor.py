@@ -1,4 +1,4 @@
-"""What is done beside a run while it is going on: a thread of its owner's, with a few small duties."""
+"""What is done beside a run while it is going on: a thread of its owner's, with a few small jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ravenml.runs.exporters.start_sidecar import start_sidecar
 from ravenml.runs.resources import PERIOD, ResourceMonitor, can_measure
 from ravenml.runs.run import Run
 
-FIRST = 1.0  # seconds after which the first duties are done: a run that is over by then pays for none
+FIRST = 1.0  # seconds after which the first jobs are done: a run that is over by then pays for none
 
 
 @dataclass
@@ -28,7 +28,7 @@ class PeriodicJob:
 
 
 class RunMonitor:
-    """Does its duties while the block lasts.  One that fails is not tried again, and nothing is said of it:
+    """Does its jobs while the block lasts.  One that fails is not tried again, and nothing is said of it:
     nothing that goes wrong here may reach the training.
     """
 
@@ -39,15 +39,15 @@ class RunMonitor:
         self._sidecar: Sidecar | None = None
 
     def every(self, period: float, work: Callable[[], None], first: float | None = None) -> None:
-        """Add a duty; only before the block begins."""
+        """Add a job; only before the block begins."""
         self._add(PeriodicJob(work, period, period if first is None else first))
 
-    def _add(self, duty: PeriodicJob) -> None:
-        self._jobs.append((duty.first, duty))
+    def _add(self, job: PeriodicJob) -> None:
+        self._jobs.append((job.first, job))
 
     @classmethod
     def of(cls, run: Run, pid: int | None = None) -> RunMonitor:
-        """The duties that every run has: its readers are started, and its use of resources is recorded.
+        """The jobs that every run has: its readers are started, and its use of resources is recorded.
 
         Args:
             run: the run.
@@ -67,7 +67,7 @@ class RunMonitor:
 
     def __enter__(self) -> RunMonitor:
         began = time.monotonic()
-        self._jobs = [(began + due, duty) for due, duty in self._jobs]
+        self._jobs = [(began + due, job) for due, job in self._jobs]
         if self._jobs:
             self._thread.start()
         return self
@@ -85,18 +85,18 @@ class RunMonitor:
     def _work(self) -> None:
         while self._jobs:
             self._jobs.sort(key=lambda one: one[0])
-            due, duty = self._jobs[0]
+            due, job = self._jobs[0]
             if self._ending.wait(max(0.0, due - time.monotonic())):
                 return
             try:
-                duty.work()
+                job.work()
             except Exception:
                 del self._jobs[0]
                 continue
-            if duty.period is None:
+            if job.period is None:
                 del self._jobs[0]
             else:
-                self._jobs[0] = (time.monotonic() + duty.period, duty)
+                self._jobs[0] = (time.monotonic() + job.period, job)
 
 
 class Sidecar:

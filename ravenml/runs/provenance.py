@@ -108,22 +108,8 @@ def _checkout(root: Path, name: str, folder: Path | None) -> JsonObject:
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "--", ".", *excluded) or ""
     if untracked:
         state["untracked"] = untracked.splitlines()[:1000]
-    diff = (
-        _git(
-            root,
-            "diff",
-            "--no-ext-diff",
-            "--no-textconv",
-            "--no-color",
-            "--binary",
-            "HEAD",
-            "--",
-            ".",
-            *excluded,
-        )
-        if commit
-        else None
-    ) or ""
+    plain = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary")
+    diff = (_git(root, "diff", *plain, "HEAD", "--", ".", *excluded) if commit else None) or ""
     if diff and folder is not None:
         content = redact_text(diff).encode(errors="surrogateescape")
         if len(content) > DIFF_LIMIT:

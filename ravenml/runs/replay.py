@@ -19,7 +19,7 @@ from ravenml.runs.run_row import flat_settings
 from ravenml.runs.secrets import HIDDEN, redact
 
 ORIGIN = "RAVENML_ORIGIN"  # in a clone's environment, as JSON: which run it repeats, and what was set anew
-PARAMETERS = "RAVENML_PARAMETERS"  # in a program's environment, as JSON: values above its own arguments
+PARAMETERS = "RAVENML_PARAMETERS"  # in a program's environment: values above its own, as JSON or @FILE
 
 # The environment's variables that stand for options of `raven train`: what a run was given then must not
 # mix with what stands in the environment now.

@@ -93,11 +93,7 @@ class Logger:
             content, suffix = _encode_image(given, f"report_image: {title}/{series}"), ".png"
         else:
             raise InputError(f"report_image: {title}/{series} needs image=, matrix= or local_path=.")
-        step = int(iteration or 0)
-        name = f"{_part(title)}/{_part(series)}_{step:06d}"
-        file = f"{layout.PREVIEWS}/{name}{suffix}"
-        if self._backend.keep(file, content):
-            self._backend.event("IMAGE", "image", name=name, file=file, step=step)
+        self._keep_image(title, series, iteration, content, suffix)
 
     def report_matplotlib_figure(
         self, title: str, series: str, figure: Any, iteration: int | None = None, **_: object
@@ -106,10 +102,16 @@ class Logger:
         figure = figure.gcf() if hasattr(figure, "gcf") else figure
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
+        self._keep_image(title, series, iteration, buffer.getvalue(), ".png")
+
+    def _keep_image(
+        self, title: str, series: str, iteration: int | None, content: bytes, suffix: str
+    ) -> None:
         step = int(iteration or 0)
         name = f"{_part(title)}/{_part(series)}_{step:06d}"
-        if self._backend.keep(f"{layout.PREVIEWS}/{name}.png", buffer.getvalue()):
-            self._backend.event("IMAGE", "image", name=name, file=f"{layout.PREVIEWS}/{name}.png", step=step)
+        file = f"{layout.PREVIEWS}/{name}{suffix}"
+        if self._backend.keep(file, content):
+            self._backend.event("IMAGE", "image", name=name, file=file, step=step)
 
     def report_media(
         self,

@@ -17,10 +17,9 @@ from typing import Any
 
 from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
+from ravenml.runs.replay import PARAMETERS
 from ravenml.runs.secrets import redact
 from ravenml.task.import_hooks import when_imported
-
-VARIABLE = "RAVENML_PARAMETERS"  # a JSON object, name to value, or @FILE with one
 
 known: JsonObject = {}  # what was seen so far, by name
 _listeners: list[Callable[[JsonObject], None]] = []
@@ -32,15 +31,15 @@ def overrides() -> JsonObject:
     Raises:
         InputError: the variable holds no JSON object.
     """
-    text = os.environ.get(VARIABLE, "")
+    text = os.environ.get(PARAMETERS, "")
     if not text:
         return {}
     try:
         found = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
     except (OSError, ValueError) as error:
-        raise InputError(f"{VARIABLE} holds no JSON object and names no file with one: {error}.") from None
+        raise InputError(f"{PARAMETERS} holds no JSON object and names no file with one: {error}.") from None
     if not isinstance(found, dict):
-        raise InputError(f'{VARIABLE} must hold a JSON object, such as {{"lr": 0.1}}.')
+        raise InputError(f'{PARAMETERS} must hold a JSON object, such as {{"lr": 0.1}}.')
     return found
 
 
