@@ -21,7 +21,7 @@ _PLACES = 10  # of where it is drawn: steps are counted in millions, and zoomed 
 
 
 @dataclass(frozen=True)
-class Line:
+class ChartLine:
     """A curve in a chart.
 
     Attributes:
@@ -82,13 +82,13 @@ class Drawing:
     description: str
 
 
-def find_extent(lines: Sequence[Line]) -> tuple[float, float] | None:
+def find_extent(lines: Sequence[ChartLine]) -> tuple[float, float] | None:
     """The first and the last ``x`` of these lines; None where there is nothing to draw."""
     ends = [end for line in lines if len(line.points) for end in line.points.x[[0, -1]].tolist()]
     return (min(ends), max(ends)) if ends else None
 
 
-def draw(lines: Sequence[Line], view: ChartView) -> Drawing:
+def draw(lines: Sequence[ChartLine], view: ChartView) -> Drawing:
     """Smooth, thin and write down curves."""
     curves: list[Curve] = []
     left_out = 0
@@ -127,7 +127,7 @@ def _short(values: Numbers, digits: int) -> Numbers:
     return np.where(np.isfinite(rounded), rounded, values)
 
 
-def _describe(line: Line) -> str:
+def _describe(line: ChartLine) -> str:
     x, y = line.points.x, line.points.y
     known = np.isfinite(y)
     if not known.any():

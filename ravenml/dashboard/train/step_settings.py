@@ -8,7 +8,7 @@ import numpy as np
 from nicegui import ui
 
 from ravenml.common.io import JsonObject
-from ravenml.dashboard.drawing import Line
+from ravenml.dashboard.drawing import ChartLine
 from ravenml.dashboard.layout import empty_state, section
 from ravenml.dashboard.metric_column import Points
 from ravenml.dashboard.train.draft import Draft
@@ -99,7 +99,7 @@ class Form:
         x = np.array([*(number / per_epoch for number in chosen), len(rates) / per_epoch], float)
         y = np.array([*(rates[number] for number in chosen), rates[-1]], float)
         self.drawn += 1
-        line = Line("learning rate", Points("epoch", x, y, self.drawn))
+        line = ChartLine("learning rate", Points("epoch", x, y, self.drawn))
         if self.chart is None:
             with box:
                 self.chart = Chart("Learning rate", [line], legend=False)

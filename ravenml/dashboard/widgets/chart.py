@@ -9,7 +9,7 @@ from nicegui import run, ui
 from nicegui.events import GenericEventArguments
 
 from ravenml.common.io import JsonObject
-from ravenml.dashboard.drawing import COLOURS, ChartView, Curve, Drawing, Line, draw, find_extent
+from ravenml.dashboard.drawing import COLOURS, ChartLine, ChartView, Curve, Drawing, draw, find_extent
 
 _ZOOM = {"+": 0.5, "=": 0.5, "-": 2.0}  # keys: by how much the visible range shrinks or grows
 _MOVE = {"ArrowLeft": -0.2, "ArrowRight": 0.2}  # by which share of it the range moves
@@ -42,7 +42,7 @@ class Chart:
     def __init__(
         self,
         title: str,
-        lines: Sequence[Line] = (),
+        lines: Sequence[ChartLine] = (),
         view: ChartView | None = None,
         *,
         legend: bool = True,
@@ -68,7 +68,7 @@ class Chart:
         self._box.on("keydown", self._on_key, ["key"], js_handler=_KEYS)
         self._describe()
 
-    async def update(self, lines: Sequence[Line] | None = None, view: ChartView | None = None) -> None:
+    async def update(self, lines: Sequence[ChartLine] | None = None, view: ChartView | None = None) -> None:
         """Draw other lines, or look at them in another way; what is None stays."""
         if lines is not None:
             self.lines = list(lines)

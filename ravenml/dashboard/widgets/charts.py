@@ -9,7 +9,7 @@ from pathlib import Path
 from nicegui import run, ui
 from nicegui.events import GenericEventArguments, ValueChangeEventArguments
 
-from ravenml.dashboard.drawing import ChartView, Drawing, Line, draw
+from ravenml.dashboard.drawing import ChartLine, ChartView, Drawing, draw
 from ravenml.dashboard.metric_cache import METRICS
 from ravenml.dashboard.metric_column import Points, mean
 from ravenml.dashboard.run_files import fold_folders
@@ -211,7 +211,7 @@ class Charts:
         self._controls.set_visibility(bool(chosen) or bool(self._filter_text))
         self._search.set_visibility(len(matching) > 4 or bool(self._filter_text))
 
-    def _lines(self, panel: Panel) -> list[Line]:
+    def _lines(self, panel: Panel) -> list[ChartLine]:
         """The panel's lines: coloured by metric, or, of several sources, by source."""
         alone = len(self.sources) == 1
         lines = []
@@ -221,9 +221,9 @@ class Charts:
                     continue
                 name = line_name(address, panel)
                 lines.append(
-                    Line(name, points[address], place)
+                    ChartLine(name, points[address], place)
                     if alone
-                    else Line(
+                    else ChartLine(
                         f"{source.name} {name}" if len(panel.addresses) > 1 else source.name,
                         points[address],
                         number,
