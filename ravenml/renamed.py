@@ -8,7 +8,11 @@ from types import ModuleType
 from typing import Any
 
 RENAMED = {
+    "ravenml.data.faults": "ravenml.data.problems",
+    "ravenml.data.formats.forms": "ravenml.data.formats.geometry_parsing",
+    "ravenml.data.listed": "ravenml.data.item_list",
     "ravenml.files": "ravenml.common.io",
+    "ravenml.infer.sources": "ravenml.infer.model_resolver",
     "ravenml.remote.submit": "ravenml.remote.client.submit",
     "ravenml.runs.readers": "ravenml.runs.exporters",
     "ravenml.runs.readers.base": "ravenml.runs.exporters.base",
@@ -43,6 +47,7 @@ RENAMED = {
     "ravenml.sly.raw_to_labels": "ravenml.sly.inference",
     "ravenml.sly.sly_logger": "ravenml.sly.reporting",
     "ravenml.sly.wrapper": "ravenml.sly.reporting",
+    "ravenml.sly.ours": "ravenml.agent.builtin_tasks",
     "ravenml.toolkit.lr_schedule": "ravenml.toolkit.hyperparameters",
     "ravenml.train.augmentation": "ravenml.toolkit.augmentation",
     "ravenml.train.augmentation.imgaug": "ravenml.toolkit.augmentation.imgaug",

@@ -29,18 +29,21 @@ def test_other_names_are_not_found() -> None:
 @pytest.mark.parametrize(
     ("module", "old", "new"),
     [
-        ("async_writer", "Background", "AsyncWriter"),
-        ("checkpoints", "Keeper", "CheckpointWriter"),
-        ("prefetch", "Kept", "MemoryCache"),
-        ("pretrained", "Start", "PretrainedWeights"),
-        ("pretrained", "read_start", "inspect_weights"),
-        ("previews", "beside_each_other", "stack_panels"),
-        ("resume_guard", "identity_of", "training_identity"),
+        ("data.problems", "Fault", "DataProblem"),
+        ("infer.evaluation", "section", "make_section"),
+        ("infer.model_resolver", "one_model", "find_one_model"),
+        ("toolkit.async_writer", "Background", "AsyncWriter"),
+        ("toolkit.checkpoints", "Keeper", "CheckpointWriter"),
+        ("toolkit.prefetch", "Kept", "MemoryCache"),
+        ("toolkit.pretrained", "Start", "PretrainedWeights"),
+        ("toolkit.pretrained", "read_start", "inspect_weights"),
+        ("toolkit.previews", "beside_each_other", "stack_panels"),
+        ("toolkit.resume_guard", "identity_of", "training_identity"),
     ],
 )
 def test_an_old_name_within_a_module_gives_the_same_object_and_a_warning(
     module: str, old: str, new: str
 ) -> None:
-    found = importlib.import_module(f"ravenml.toolkit.{module}")
+    found = importlib.import_module(f"ravenml.{module}")
     with pytest.warns(DeprecationWarning, match=f"{module}.{old} is now {new}; use that."):
         assert getattr(found, old) is getattr(found, new)

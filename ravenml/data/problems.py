@@ -13,7 +13,7 @@ from typing import NoReturn
 from ravenml.errors import InputError
 from ravenml.renamed import former_names
 
-__getattr__ = former_names(__name__, {"Fault": "DataProblem"})
+__getattr__ = former_names(__name__, {"Fault": "DataProblem", "raise_fault": "raise_problem"})
 
 
 class DataProblem(InputError):

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from ravenml.common.io import JsonObject
 from ravenml.infer.metrics import segmentation_metrics
+from ravenml.renamed import former_names
+
+__getattr__ = former_names(__name__, {"section": "make_section"})
 
 SCHEMA = 1
 SIZES = ("model_size", "original_size")

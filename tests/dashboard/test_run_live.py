@@ -60,7 +60,7 @@ def test_chosen_runs_are_stopped_together_and_a_stubborn_one_only_if_one_insists
         page.get_by_text("2 runs selected").wait_for()
         page.get_by_role("button", name="Stop").click()
         page.get_by_text(re.compile("has not stopped$")).wait_for()
-        page.get_by_text("it does not look for requests").wait_for()
+        page.get_by_text("does not poll for requests").wait_for()
         page.locator(".status-interrupted").wait_for()  # the other one has
         assert page.locator(".status-running").count() == 1
         page.get_by_role("button", name="Force stop").click()
