@@ -119,7 +119,7 @@ def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as
     import sys
 
     from ravenml.common.formatting import format_size
-    from ravenml.data.listing import list_local
+    from ravenml.data.registry import list_local
     from ravenml.data.remote import DatasetRow, list_remote
 
     if local and (remote or address):
@@ -206,7 +206,7 @@ def rm(name: str, local: bool, address: str | None, yes: bool) -> None:
     from ravenml.data.remote import datasets_store, remove_dataset
 
     if local:
-        from ravenml.data.listing import remove_local
+        from ravenml.data.registry import remove_local
 
         if address:
             raise click.UsageError("--local excludes --store.")
