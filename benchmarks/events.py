@@ -68,7 +68,7 @@ def ravenml(folder: Path, count: int) -> dict[str, float]:
     source = (
         "import sys, time; from pathlib import Path; from ravenml.config.config import Config\n"
         "from ravenml.runs.exporters.registry import load_exporter\n"
-        "from ravenml.runs.exporters.follower import ExportCursor\n"
+        "from ravenml.runs.exporters.cursor import ExportCursor\n"
         "reader = ExportCursor('tensorboard', load_exporter('tensorboard'), Path(sys.argv[1]), Config())\n"
         "begin = time.process_time()\n"
         "while reader.bring(): pass\n"

@@ -18,7 +18,7 @@ RENAMED = {
     "ravenml.runs.readers.base": "ravenml.runs.exporters.base",
     "ravenml.runs.readers.chosen": "ravenml.runs.exporters.registry",
     "ravenml.runs.readers.clearml": "ravenml.runs.exporters.clearml",
-    "ravenml.runs.readers.follower": "ravenml.runs.exporters.follower",
+    "ravenml.runs.readers.follower": "ravenml.runs.exporters.cursor",
     "ravenml.runs.readers.mlflow": "ravenml.runs.exporters.mlflow",
     "ravenml.runs.readers.sidecar": "ravenml.runs.exporters.sidecar",
     "ravenml.runs.readers.start": "ravenml.runs.exporters.start_sidecar",

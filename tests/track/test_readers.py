@@ -23,7 +23,7 @@ from throwaway import LEARNS, SETTINGS, write_plugin
 from ravenml.common.locks import LockHeld
 from ravenml.config.config import Config
 from ravenml.runs.exporters.base import Exporter, Unreached
-from ravenml.runs.exporters.follower import ExportCursor
+from ravenml.runs.exporters.cursor import ExportCursor
 from ravenml.runs.exporters.registry import load_exporter
 from ravenml.runs.exporters.tensorboard import EventFileWriter
 from ravenml.runs.process.tfevents import EventFile, Picture, Scalar
@@ -63,7 +63,7 @@ def brought(name: str, folder: Path, config: Config) -> str:
         record = json.loads((folder / "run.json").read_text())
         if record["result"]:
             follower.close(record["result"]["status"])
-        return follower.reader.where()
+        return follower.exporter.where()
     finally:
         follower.release()
 
@@ -200,13 +200,13 @@ def test_a_process_that_is_killed_while_it_brings_leaves_nothing_twice(tmp_path:
     run = begun(folder)
     reported(run, 1, 5)
     follower = ExportCursor("tensorboard", load_exporter("tensorboard"), folder, Config())
-    take = follower.reader.take
+    take = follower.exporter.take
 
     def killed(events: Any) -> None:
         take(events)
         raise SystemExit  # what it brought is there, and its cursor does not say so
 
-    follower.reader.take = killed  # type: ignore[method-assign]
+    follower.exporter.take = killed  # type: ignore[method-assign]
     with pytest.raises(SystemExit):
         follower.bring()
     follower.release()
@@ -263,13 +263,13 @@ def test_an_mlflow_run_whose_maker_was_killed_before_it_noted_it_does_not_stay(t
     run = begun(tmp_path / "run")
     reported(run, 1, 3)
     follower = ExportCursor("mlflow", load_exporter("mlflow"), run.path, config)
-    make = follower.reader._run  # type: ignore[attr-defined]
+    make = follower.exporter._run  # type: ignore[attr-defined]
 
     def killed() -> None:
         make()
         raise SystemExit
 
-    follower.reader._run = killed  # type: ignore[attr-defined]
+    follower.exporter._run = killed  # type: ignore[attr-defined]
     with pytest.raises(SystemExit):
         follower.bring()
     follower.release()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ravenml.config.config import Config, load_config
 from ravenml.runs import layout
-from ravenml.runs.exporters.follower import ExportCursor
+from ravenml.runs.exporters.cursor import ExportCursor
 from ravenml.runs.exporters.registry import configured_exporters, load_exporter
 from ravenml.runs.exporters.start_sidecar import start_sidecar
 from ravenml.runs.record import read_record, status
@@ -30,7 +30,7 @@ LONGEST_PAUSE = 60.0  # seconds between two tries of a reader that fails
 
 def follow(folder: Path, name: str, config: Config) -> None:
     """Bring a run's events with one reader until the run has ended and nothing is left."""
-    follower = ExportCursor(name, load_exporter(name), folder, config, wait=True)
+    cursor = ExportCursor(name, load_exporter(name), folder, config, wait=True)
     pause, ended_at = PERIOD, None
     try:
         while True:
@@ -38,22 +38,22 @@ def follow(folder: Path, name: str, config: Config) -> None:
             if state != "running" and ended_at is None:
                 ended_at = time.monotonic()
             try:
-                while follower.bring():
+                while cursor.bring():
                     pause = PERIOD
                 if state != "running":
-                    follower.close(state)
+                    cursor.close(state)
                     return
             except Exception as error:
                 _log(f"{name}: {type(error).__name__}: {error}")
                 with suppress(Exception):
-                    follower.fail(error)
+                    cursor.fail(error)
                 pause = min(LONGEST_PAUSE, pause * 2)
             if ended_at is not None and time.monotonic() - ended_at > GIVE_UP:
                 _log(f"{name}: given up; later: raven runs sync {folder.name} --to {name}")
                 return
             time.sleep(pause)
     finally:
-        follower.release()
+        cursor.release()
 
 
 def main(arguments: Sequence[str]) -> None:

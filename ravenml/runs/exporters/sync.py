@@ -13,7 +13,7 @@ from ravenml.config.config import Config
 from ravenml.config.home import home
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.exporters.follower import ExportCursor
+from ravenml.runs.exporters.cursor import ExportCursor
 from ravenml.runs.exporters.registry import load_exporter
 from ravenml.runs.record import read_record, status
 
@@ -35,29 +35,29 @@ def sync_run(folder: Path, names: Sequence[str], config: Config) -> Iterator[str
                 failed += _sync_in_process(place, name, label)
                 continue
             try:
-                follower = ExportCursor(name, made_by, place, config)
+                cursor = ExportCursor(name, made_by, place, config)
             except LockHeld as held:
                 yield f"{label}: process {held.holder} is bringing it."
                 continue
             try:
-                yield f"{label}: {_bring(follower, place)}"
+                yield f"{label}: {_bring(cursor, place)}"
             except Exception as error:
-                follower.fail(error)
+                cursor.fail(error)
                 failed.append(f"{label}: {type(error).__name__}: {error}")
             finally:
-                follower.release()
+                cursor.release()
     if failed:
         raise RavenError("\n".join(["Not everything could be brought.", *failed]))
 
 
-def _bring(follower: ExportCursor, place: Path) -> str:
-    was_behind = follower.behind()
-    while follower.bring():
+def _bring(cursor: ExportCursor, place: Path) -> str:
+    was_behind = cursor.behind()
+    while cursor.bring():
         pass
     state = status(place, read_record(place))
     if state != "running":
-        follower.close(state)
-    where = follower.reader.where()
+        cursor.close(state)
+    where = cursor.exporter.where()
     return ("all is there" if was_behind else "all was there") + (f" ({where})" if where else "")
 
 

@@ -21,14 +21,14 @@ _MARK = b'"EventType.RESUMED"'
 
 
 class ExportCursor:
-    """Holds a reader's cursor, ``readers/<name>.json`` in the run's folder.
+    """Holds a exporter's cursor, ``readers/<name>.json`` in the run's folder.
 
-    The cursor moves on only after the reader has brought the events.  When the run has gone back behind what
-    was brought, or bringing something has failed or was killed halfway, the reader starts over and is given
-    everything that counts: so no step is there twice.
+    The cursor moves on only after the exporter has brought the events.  When the run has gone back behind
+    what was brought, or bringing something has failed or was killed halfway, the exporter starts over and is
+    given everything that counts: so no step is there twice.
 
     Args:
-        name: the reader's.
+        name: the exporter's.
         made_by: its class.
         folder: the run's.
         wait: whether to wait for another process that holds it.
@@ -55,26 +55,26 @@ class ExportCursor:
         self.furthest = known.get("furthest")  # the latest step that was brought
         self.closed = known.get("closed")  # the attempt at whose end it was closed
         record = read_record(folder)
-        self.reader = made_by(folder, record, config, dict(known.get("state") or {}))
+        self.exporter = made_by(folder, record, config, dict(known.get("state") or {}))
         self._resumed: list[tuple[int, ResumedEvent]] = []  # where the run went back
         self._scanned = 0
         self._attempt = len(record["attempts"])
         self._broken_off = bool(known.get("bringing"))
-        self._cannot_go_on = self.offset > 0 and not self.reader.resumable
+        self._cannot_go_on = self.offset > 0 and not self.exporter.resumable
 
     def behind(self) -> bool:
         """Whether there are events that were not brought."""
         return _size(self._events) > self.offset
 
     def bring(self) -> bool:
-        """Bring the next events; whatever the reader raises is raised, and the same events come next time.
+        """Bring the next events; whatever the exporter raises is raised, and the same events come next time.
 
         Returns:
             Whether there were any.
         """
         self._scan()
         if self._must_start_over():
-            self.reader.start_over()
+            self.exporter.start_over()
             self.offset, self.furthest, self.closed = 0, None, None
             self._broken_off = self._cannot_go_on = False
             self._save()
@@ -84,7 +84,7 @@ class ExportCursor:
         if events:
             self._save(bringing=True)
             try:
-                self.reader.take([event.fields for event in events])
+                self.exporter.take([event.fields for event in events])
             except Unreached:
                 raise
             except BaseException:  # some of them may be there
@@ -105,29 +105,29 @@ class ExportCursor:
         )
 
     def close(self, status: str) -> None:
-        """Tell the reader that the run has ended; once for every attempt."""
+        """Tell the exporter that the run has ended; once for every attempt."""
         record = read_record(self.folder)
         attempt = len(record["attempts"])
         if self.closed != attempt:
-            self.reader.close(status, record)
+            self.exporter.close(status, record)
             self.closed = attempt
         self._save()
 
     def fail(self, error: BaseException) -> None:
-        """Note for people what keeps the reader from its work."""
+        """Note for people what keeps the exporter from its work."""
         told = error.__cause__ if isinstance(error, Unreached) and error.__cause__ else error
         self._save(error=f"{type(told).__name__}: {told}"[:2000], bringing=self._broken_off)
 
     def release(self) -> None:
         """Let another process have it."""
         try:
-            self.reader.leave()
+            self.exporter.leave()
         finally:
             os.close(self._lock)
 
     def _save(self, **more: object) -> None:
         fields = {"offset": self.offset, "furthest": self.furthest, "closed": self.closed}
-        write_json(self._cursor, {"v": 1, **fields, "state": self.reader.state, **more})
+        write_json(self._cursor, {"v": 1, **fields, "state": self.exporter.state, **more})
 
     def _scan(self) -> None:
         """Find where the run went back, in what has been added to the file."""
