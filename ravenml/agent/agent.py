@@ -173,7 +173,7 @@ def take_over(task: Task, echo: Callable[[str], None] | None = None) -> str | No
         RavenError: as ``follow_task``; or another agent was faster.
     """
     if not task.acquire():
-        raise RavenError(f"Another agent attends to {task.run}.")
+        raise RavenError(f"Another agent is already following {task.run}.")
     run = Run.reattach(runs_dir() / task.run)
     result = run.record.get("result") or {}
     if result:

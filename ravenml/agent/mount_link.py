@@ -38,7 +38,9 @@ def link_mount(task: Task, mount: Path = Path(MOUNT)) -> None:
     try:
         mount.symlink_to(where, target_is_directory=True)
     except FileExistsError:
-        raise RavenError(f"{mount} is there and none of ours; remove it, or choose an isolation.") from None
+        raise RavenError(
+            f"{mount} exists and was not made by ravenML; remove it, or choose another --isolation."
+        ) from None
     except OSError:
         raise RavenError(
             f"Without isolation the plugin needs {mount}, which this user may not make; "

@@ -128,7 +128,7 @@ def find_checkpoint(results: Path, subdir: object) -> Path:
         RavenError: it is not text, lies outside of ``results/``, or is not a folder.
     """
     if not isinstance(subdir, str) or not subdir or "\0" in subdir:
-        raise RavenError(f"its subdir is {str(subdir)[:100]!r}, which names no folder")
+        raise RavenError(f"its subdir is {str(subdir)[:100]!r}, which is not the name of a folder")
     path = PurePosixPath(subdir)
     if path.is_absolute():
         inside = PurePosixPath(MOUNT) / RESULTS
@@ -136,7 +136,7 @@ def find_checkpoint(results: Path, subdir: object) -> Path:
             inside = PurePosixPath(results.as_posix())  # a plugin without isolation may resolve the link
         path = path.relative_to(inside) if path.is_relative_to(inside) else PurePosixPath("..")
     if results.is_symlink():
-        raise RavenError(f"{RESULTS}/ has become a link, and what that points to is none of the task's")
+        raise RavenError(f"{RESULTS}/ has become a link, which is not followed")
     folder = results / path
     real, root = Path(os.path.realpath(folder)), Path(os.path.realpath(results))
     if ".." in path.parts or real == root or not real.is_relative_to(root):

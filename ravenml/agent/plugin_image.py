@@ -94,7 +94,7 @@ def build(plugin: PluginFolder, push: bool = False) -> None:
     if done.returncode == 0 and push:
         done = subprocess.run(["docker", "push", str(plugin.version)], stdin=subprocess.DEVNULL)
     if done.returncode:
-        raise RavenError(f"Docker failed with exit code {done.returncode}; its words are above.")
+        raise RavenError(f"Docker failed with exit code {done.returncode}; see its output above.")
 
 
 def _labelled_dockerfile(plugin: PluginFolder) -> bytes:

@@ -143,7 +143,7 @@ def read_task_config(plugin: PluginFolder, mode: str, file: Path | None, preset:
         InputError: both are named, or the one that is named cannot be used.
     """
     if file is not None and preset is not None:
-        raise InputError("--config and --preset exclude each other; name one of them.")
+        raise InputError("--config and --preset cannot be combined; give one of them.")
     if file is None:
         return plugin.preset(mode, preset)
     if file.suffix.lower() not in (".yaml", ".yml"):

@@ -158,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             raise
         click.echo(
             f"Error: {type(error).__name__}: {error}\n"
-            "This should not have happened; RAVENML_DEBUG=1 shows where it did.",
+            "This is a bug in ravenML; RAVENML_DEBUG=1 shows the traceback.",
             err=True,
         )
         sys.exit(1)

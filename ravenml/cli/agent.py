@@ -167,7 +167,7 @@ def run(options: TaskOptions, max_tasks: int | None, grace: float, detach: bool)
     request = options.read_request()
     if request.config is None and (options.data or options.model or options.config or options.preset):
         raise InputError(
-            f"{options.task_dir} holds a task already; leave --data, --model and --config out to run it."
+            f"{options.task_dir} already holds a task; leave --data, --model and --config out to run it."
         )
     slot = None
     if max_tasks is not None:
@@ -214,7 +214,7 @@ def attach(task: str | None) -> None:
             click.echo(f"Error: {error}", err=True)
             failed.append(error)
     if failed:
-        raise RavenError(f"{len(failed)} of {len(found)} tasks did not end well.")
+        raise RavenError(f"{len(failed)} of {len(found)} tasks failed.")
 
 
 @agent.command()

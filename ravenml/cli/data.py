@@ -123,7 +123,7 @@ def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as
     from ravenml.data.remote import DatasetRow, list_remote
 
     if local and (remote or address):
-        raise click.UsageError("--local excludes --remote and --store.")
+        raise click.UsageError("--local cannot be combined with --remote or --store.")
     found: list[DatasetRow] = [] if remote or address else list_local()
     if not local:
         found += list_remote(address, required=remote or bool(address))

@@ -102,7 +102,7 @@ def infer(
     Exit code: 0 if every image was processed, 1 if some could not be read, 2 if nothing was started.
     """
     if config and preset:
-        raise click.UsageError("--config and --preset exclude each other.")
+        raise click.UsageError("--config and --preset cannot be combined; give one of them.")
     from pathlib import Path
 
     from ravenml.errors import Interrupted, RavenError

@@ -39,7 +39,7 @@ def _stores(local: bool, remote: bool, address: str | None) -> list[tuple[str, S
     from ravenml.store.factory import bucket, local_models
 
     if local and (remote or address):
-        raise click.UsageError("--local excludes --remote and --store.")
+        raise click.UsageError("--local cannot be combined with --remote or --store.")
     found = None if local else bucket("models", address=address)
     if remote and found is None:
         raise click.UsageError(

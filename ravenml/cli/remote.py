@@ -99,4 +99,4 @@ def stop_local() -> None:
     """Stop the Ray cluster of the queue `local`, even if it is busy; when idle, it stops by itself."""
     from ravenml.remote.client.local_ray import stop
 
-    click.echo("Stopped." if stop() else "It does not run.")
+    click.echo("Stopped." if stop() else "It is not running.")

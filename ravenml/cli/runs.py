@@ -393,7 +393,7 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
             raise InputError("There is no terminal to ask for confirmation; use --yes.")
         for folder in folders:
             click.echo(folder.name)
-        click.confirm(f"Remove {'these runs' if len(folders) > 1 else 'this run'} for good?", abort=True)
+        click.confirm(f"Remove {'these runs' if len(folders) > 1 else 'this run'} permanently?", abort=True)
     for folder in folders:
         sent = may_come_back(folder)
         remove_run(folder)
@@ -401,7 +401,7 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
         if sent:
             click.echo(
                 "Note: it was sent to a cluster and has not ended; its mirror stays in the store, and "
-                "whoever watches there may send it again.",
+                "another machine may submit it again.",
                 err=True,
             )
 
@@ -428,5 +428,5 @@ def import_(file: Path) -> None:
 
     folder, new = import_run(file)
     click.echo(
-        f"{folder.name} is here now: {folder}" if new else f"{folder.name} was here already, identical."
+        f"{folder.name} was imported: {folder}" if new else f"{folder.name} was already here, identical."
     )

@@ -25,33 +25,35 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
-    dataset: str | None = Field(None, description="The dataset that is used where none is named.")
-    datasets: dict[str, str] = Field(default_factory=dict, description="Names for datasets: name to folder.")
-    cache_gib: float = Field(
-        20.0, gt=0, description="How large the cache of decoded images may grow, in GiB."
+    dataset: str | None = Field(None, description="Default dataset.")
+    datasets: dict[str, str] = Field(
+        default_factory=dict, description=("Named datasets: a folder for each name.")
     )
+    cache_gib: float = Field(20.0, gt=0, description="Size limit of the cache of decoded images, in GiB.")
     model_bucket_name: str | None = Field(
         None,
-        description="Where finished models go: a bucket, s3://bucket/prefix or s3://host:port/bucket/prefix; "
+        description="Where models are stored: a bucket, s3://bucket/prefix or s3://host:port/bucket/prefix; "
         "without it, the folder store/ of ravenML's home.",
     )
     dataset_bucket_name: str | None = Field(
-        None, description="Where datasets are pulled from and pushed to; written like model_bucket_name."
+        None, description="Where datasets are stored; same forms as model_bucket_name."
     )
     endpoint_url: str | None = Field(
-        None, description="The URL of an S3 server other than Amazon's, such as https://s3.example.org."
+        None, description="URL of an S3-compatible server, such as https://s3.example.org."
     )
-    region: str | None = Field(None, description="The buckets' region; without it, boto3's own choice.")
+    region: str | None = Field(None, description="Region of the buckets.  Default: boto3's choice.")
     addressing_style: Literal["auto", "path", "virtual"] = Field(
-        "auto", description="Whether a bucket's name stands in the path or in the host's name."
+        "auto", description="Whether the bucket's name goes into the URL's path or its host."
     )
-    profile: str | None = Field(None, description="The profile of ~/.aws whose credentials are used.")
+    profile: str | None = Field(None, description="Profile in ~/.aws that provides the credentials.")
     checksums: Literal["when_supported", "when_required"] = Field(
         "when_supported",
-        description="Whether uploads carry a CRC-32 beside their MD5; some servers know no other than MD5.",
+        description=(
+            "Send CRC-32 and MD5 with every upload, or MD5 alone for servers that support nothing else."
+        ),
     )
     upload_checkpoints: Literal["all", "best", "none"] = Field(
-        "best", description="Which of a run's checkpoints are stored beside its model."
+        "best", description="Checkpoints to store with a model."
     )
     track: str | None = Field(
         None,
@@ -59,16 +61,16 @@ class Config(BaseModel):
         "tensorboard where its extra is installed.",
     )
     mlflow_tracking_uri: str | None = Field(
-        None, description="Where MLflow keeps runs: a server's URL, sqlite:///… or a folder."
+        None, description="Where MLflow stores runs: a server's URL, sqlite:///… or a folder."
     )
     clearml: Literal["server", "offline"] = Field(
         "server", description="Send to ClearML's server, or write an offline session."
     )
     queues: dict[str, Queue] = Field(
-        default_factory=dict, description="Names for Ray clusters: name to address, resources, image, env."
+        default_factory=dict, description="Ray clusters by name: address, resources, image, env."
     )
     ec2_policy: Literal["keep", "stop", "terminate"] = Field(
-        "keep", description="What becomes of this EC2 instance once a training's result is safe in a bucket."
+        "keep", description="What happens to this EC2 instance after a result is stored in a bucket."
     )
 
 

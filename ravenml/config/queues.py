@@ -16,13 +16,13 @@ class Queue(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     address: str = Field(
-        ..., description="The URL of the cluster's dashboard, which takes jobs: http://host:8265."
+        ..., description="URL of the cluster's dashboard, which accepts jobs: http://host:8265."
     )
     resources: dict[str, float] = Field(
         default_factory=lambda: {"CPU": 1.0},
-        description="What each training (each fold, each worker) asks for: CPU, GPU, memory, custom ones.",
+        description="Resources of each training, fold and worker: CPU, GPU, memory, custom ones.",
     )
-    image: str | None = Field(None, description="The container image that the command runs in.")
+    image: str | None = Field(None, description="Container image that the command runs in.")
     env: dict[str, str] = Field(default_factory=dict, description="Environment variables of the job.")
     secrets: list[str] = Field(
         default_factory=list,
@@ -54,7 +54,7 @@ class Queue(BaseModel):
     def _are_amounts(cls, value: dict[str, float]) -> dict[str, float]:
         wrong = next((name for name, amount in value.items() if amount < 0), None)
         if wrong is not None:
-            raise ValueError(f"asks for less than nothing of {wrong}")
+            raise ValueError(f"has a negative amount of {wrong}")
         return value
 
     @field_validator("env")

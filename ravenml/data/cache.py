@@ -218,7 +218,7 @@ class DecodedCache:
             if first:
                 reason = error.strerror or str(error)
                 self._notice(
-                    f"{self.root} cannot be written ({reason}), so images are decoded anew each time; "
+                    f"{self.root} cannot be written ({reason}), so images are decoded each time; "
                     "free some space, or set RAVENML_STORAGE_PATH to another disk."
                 )
             return False

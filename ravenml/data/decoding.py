@@ -46,4 +46,4 @@ def check_size(size: Size, image: np.ndarray, annotation: Path, path: Path) -> N
     said = f"says {size[1]}×{size[0]}, but {path} is {width}×{height}"
     if size == (width, height):
         said += ", the other way round (an EXIF orientation, where there is one, has been applied)"
-    raise DataProblem(annotation, "size", said, "annotate this image anew, or put the right image back")
+    raise DataProblem(annotation, "size", said, "annotate this image again, or restore the right image")

@@ -69,7 +69,7 @@ def read_meta(path: Path, report: Report = raise_problem) -> tuple[list[ObjClass
             made = _class(entry, path, where, report)
             if made.title in classes:
                 raise DataProblem(
-                    path, f"{where}.title", f'"{made.title}" is there twice', "rename one of them"
+                    path, f"{where}.title", f'"{made.title}" appears twice', "rename one of them"
                 )
             classes[made.title] = made
         except DataProblem as error:
@@ -86,8 +86,8 @@ def read_meta(path: Path, report: Report = raise_problem) -> tuple[list[ObjClass
 
 def _no_project(path: Path) -> DataProblem:
     if (path.parent / IMPORT_NOTE).is_file():
-        problem = "is missing, for the import of this project has not ended"
-        return DataProblem(path, "", problem, "give the same `raven data import` again")
+        problem = "is missing, because the import of this project was not completed"
+        return DataProblem(path, "", problem, "run the same `raven data import` again")
     problem = "is missing, so this is not a Supervisely project"
     return DataProblem(
         path, "", problem, "name a project's own folder, or make one: raven data import SRC DST"

@@ -137,7 +137,7 @@ def pull_dataset(store: Store, name: str, folder: Path | None = None) -> tuple[P
     meta = f"{name}/{META}"
     if meta not in entries:
         if entries:
-            raise RavenError(f"{store.name}/{name} is not whole: it has no {META} (yet); push it again.")
+            raise RavenError(f"{store.name}/{name} is incomplete: it has no {META} (yet); push it again.")
         raise InputError(
             f'There is no dataset "{name}" in {store.name}; {suggestion(name, list(store.folders()))}.'
         )
@@ -145,7 +145,7 @@ def pull_dataset(store: Store, name: str, folder: Path | None = None) -> tuple[P
     counted = _read_summary(store, name) if f"{name}/{COUNTED}" in entries else {}
     if len(wanted) < counted.get("files", 0):
         raise RavenError(
-            f"{store.name}/{name} is not whole: {len(wanted)} of {counted['files']} files are there; "
+            f"{store.name}/{name} is incomplete: {len(wanted)} of {counted['files']} files are there; "
             "push it again."
         )
     targets = {key: folder / _inside(key, name) for key in wanted}
@@ -217,7 +217,7 @@ def _read_summary(store: Store, name: str) -> JsonObject:
 def _name(name: str) -> str:
     if not name or "/" in name or name.startswith("."):
         raise InputError(
-            f"{name!r} cannot be a dataset's name in a bucket; a name has no / and begins with no dot."
+            f"{name!r} cannot be a dataset's name in a bucket; a name has no / and does not begin with a dot."
         )
     return name
 

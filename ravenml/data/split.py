@@ -48,7 +48,7 @@ def default_split(
     if tags != (TRAIN, VAL):
         used = frozenset().union(*tagged.values())
         unused = next(tag for tag in tags if tag not in used)
-        raise InputError(f'{project.root}: no image is tagged "{unused}", which is to divide the images.')
+        raise InputError(f'{project.root}: no image is tagged "{unused}", so the images cannot be split.')
     if len(project.items) < 2:
         raise InputError(
             f"{project.root} has {len(project.items)} image, which cannot be split; add more images, "

@@ -46,8 +46,8 @@ class ModelSource:
         self.check_transfer(force)
         if self.classless and not force:
             raise InputError(
-                f"{self.name} names no classes (`out_classes` of its config.json), as models do that are "
-                "only good to start trainings from; --force uses it nevertheless."
+                f"{self.name} names no classes (`out_classes` of its config.json), like models that "
+                "are only meant to initialise trainings; --force uses it anyway."
             )
 
     def check_transfer(self, force: bool = False) -> None:
@@ -58,8 +58,8 @@ class ModelSource:
         """
         if self.transfer_only and not force:
             raise InputError(
-                f"{self.name} was stored for transfer learning only, and not to predict; --force uses it "
-                "nevertheless."
+                f"{self.name} was stored for transfer learning only, not for prediction; --force uses it "
+                "anyway."
             )
 
     def fingerprint(self) -> list[str]:
@@ -174,7 +174,7 @@ def _of_stores(model: str, fold: int | None) -> ModelSource:
         return ModelSource(model_id, (files[""],), transfer_only)
     folds = {int(suffix[2:]): file for suffix, file in files.items() if suffix[:2] == "-f"}
     if not folds:
-        raise InputError(f"{store.name}: {model_id} has no model, only what lies beside one.")
+        raise InputError(f"{store.name}: {model_id} has no model, only other files of one.")
     return ModelSource(model_id, _chosen(model_id, folds, fold), transfer_only)
 
 

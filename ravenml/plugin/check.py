@@ -272,7 +272,7 @@ def _metadata(metadata: PackageMetadata) -> list[str]:
     ]
     for group in (SETTINGS, PREDICT):
         for name in metadata.points.get(group, {}).keys() - trained.keys():
-            faults.append(f"{name!r} stands in {group} and not in {TRAIN}; both need the same name.")
+            faults.append(f"{name!r} is in {group} but not in {TRAIN}; both need the same name.")
     for line in metadata.requires:
         if "==" in line:
             faults.append(f"setup.py pins {line}; give a range there, and the pin in requirements.in.")

@@ -101,20 +101,20 @@ def verify(path: Path, dry_run: bool = False) -> tuple[list[str], str]:
     if is_conda() and conda is None:
         how += " (conda manages this environment, but there is no command conda on the PATH)"
     if not missing:
-        return [], f"All that {path.name} asks for is there and in range; nothing had to be put back."
+        return [], f"Everything in {path.name} is installed and in range; nothing had to be restored."
     if dry_run:
-        return _describe(missing, Environment()), f"What {path.name} asks for would be put back with {how}."
+        return _describe(missing, Environment()), f"The packages of {path.name} would be restored with {how}."
     if conda is not None:
         _conda_update(conda, wanted, list(missing))
     else:
         problem = _with_pip(list(missing))
         if problem:
-            raise RavenError(f"pip could not put back what {path.name} asks for: {problem}")
+            raise RavenError(f"pip could not restore the packages of {path.name}: {problem}")
     environment = Environment()
     still = find_missing(wanted, environment)
     if still:
-        raise RavenError(f"What {path.name} asks for is still not there: {', '.join(still)}.")
-    return _describe(missing, environment), f"What {path.name} asks for was put back with {how}."
+        raise RavenError(f"Still missing from {path.name}: {', '.join(still)}.")
+    return _describe(missing, environment), f"The packages of {path.name} were restored with {how}."
 
 
 def _describe(missing: dict[str, str], environment: Environment) -> list[str]:

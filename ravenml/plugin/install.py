@@ -84,7 +84,7 @@ def install(folder: PluginSource, gpu: bool = False, recompile: bool = False) ->
         except RavenError as error:
             raise RavenError(
                 f"{folder.name} is not, or only half, installed: {error} Run {folder.script} again, or "
-                f"`install_all.sh -u {folder.name}` to remove what came."
+                f"`install_all.sh -u {folder.name}` to undo it."
             ) from error
         finally:
             journal.settle(killed=not ended_well)
@@ -105,7 +105,7 @@ def open_settled_journal() -> Journal:
     journal = Journal.open()
     cleared = journal.settle()
     if cleared:
-        say(f"An installation was interrupted; its remains are removed: {', '.join(cleared)}.")
+        say(f"An installation was interrupted; removed what it left: {', '.join(cleared)}.")
     return journal
 
 

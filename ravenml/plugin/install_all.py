@@ -42,7 +42,7 @@ def uninstall(root: Path, chosen: Sequence[PluginSource], dry_run: bool) -> tupl
         names = [folder.distribution for folder in chosen]
         plan = make_plan(journal, environment, names, find_plugin_folders(root))
         if not plan.journaled and plan.plugins:
-            say("There is no journal of what was here before, so that dependencies stay.")
+            say("There is no journal of earlier packages, so dependencies stay.")
         if dry_run or not (plan.plugins or plan.remove or plan.restore or plan.repair or plan.own):
             if not dry_run:
                 journal.forget_what_is_as_before(environment)

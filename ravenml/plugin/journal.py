@@ -55,7 +55,7 @@ def locked() -> Iterator[None]:
         raise to_user_error(error, folder) from error
     try:
         if not acquire(descriptor, patience=0):
-            raise RavenError(f"Another install.sh is at work in {sys.prefix}; wait for its end.")
+            raise RavenError(f"Another install.sh is running in {sys.prefix}; wait until it ends.")
         this_environment.inherited_by_pip = (descriptor,)
         try:
             yield
@@ -126,7 +126,9 @@ class Journal:
             return cls(path)
         values = read_json(path)
         if not isinstance(values, dict) or not isinstance(values.get("v"), int):
-            raise RavenError(f"{path} is not a journal of ravenML's; move it away; dependencies will stay.")
+            raise RavenError(
+                f"{path} is not a journal written by ravenML; move it away, and dependencies will stay."
+            )
         if values["v"] > SCHEMA:
             raise RavenError(
                 f"{path} was written by a newer ravenML (schema {values['v']}); update ravenML first."

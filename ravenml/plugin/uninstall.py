@@ -78,7 +78,7 @@ def make_plan(
             if now[name].version == version:
                 brought[name] = version
             else:
-                plan.own[name] = f"you have changed it since, from {version} to {now[name].version}"
+                plan.own[name] = f"you changed it since, from {version} to {now[name].version}"
     if strangers:
         plan.keep = dict.fromkeys(brought, _foreign_reason(strangers))
     else:
@@ -129,7 +129,7 @@ def _plan_versions(
         version = now[name].version if name in now else None
         others = [plugin for plugin, pins in pins_of_others.items() if name in pins]
         if version is not None and version != change["now"]:
-            plan.own[name] = f"you have changed it since, from {change['now']} to {version}"
+            plan.own[name] = f"you changed it since, from {change['now']} to {version}"
         elif version is not None and strangers:
             plan.keep[name] = _foreign_reason(strangers)
         elif version is not None and others:

@@ -67,7 +67,7 @@ class Comparison:
         """What differs, a row each."""
         rows = [["", *self.ids]]
         rows += [[name, *map(_cell, values)] for name, values in self.differing.items()]
-        return align(rows) if self.differing else ["They were told the same."]
+        return align(rows) if self.differing else ["Identical settings."]
 
     def metrics_table(self) -> list[str]:
         """The scores that a person compares by, a row each; of two runs also the difference."""

@@ -34,7 +34,7 @@ def rows(found: list[JsonObject], more: Sequence[str] = ()) -> list[list[str]]:
         more: names of metrics, settings or fields that get a column of their own.
     """
     more = [name for name in dict.fromkeys(more) if name not in _COLUMNS]
-    table = [["RUN", "STATUS", "PLUGIN", "DATASET", "FOLDS", "BEGUN", "SCORE", *more, "TAGS"]]
+    table = [["RUN", "STATUS", "PLUGIN", "DATASET", "FOLDS", "STARTED", "SCORE", *more, "TAGS"]]
     for one in found:
         name, value = headline(one["metrics"])
         table.append(
@@ -92,7 +92,7 @@ def details(folder: Path, width: int | None = None) -> list[str]:
         ("Plugin", f"{record.get('plugin') or ''} {record.get('plugin_version') or ''}".strip()),
         ("Dataset", "{name} ({images} images, {path})".format(**dataset) if dataset else None),
         ("Split", _split(record)),
-        ("Begun", local_time(record.get("created"))),
+        ("Started", local_time(record.get("created"))),
         ("Ended", local_time(result.get("finished")) if result.get("finished") else None),
         ("Attempts", str(len(record["attempts"])) if len(record["attempts"]) > 1 else None),
         ("Clone of", _origin(record)),

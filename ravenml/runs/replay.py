@@ -76,13 +76,13 @@ def replay_resume(folder: Path, record: JsonObject, more: Sequence[str] = ()) ->
     """
     if record.get("agent"):
         raise InputError(
-            f"{folder.name} is a task of `raven agent`, and ravenML does not know how its program goes on; "
+            f"{folder.name} is a task of `raven agent`, and ravenML cannot resume its program; "
             "`raven agent attach` takes over one whose agent is gone."
         )
     if not record.get("plugin"):
         raise InputError(
             f"{folder.name} is not a training of a plugin, and ravenML cannot resume its program; "
-            f"`raven runs clone {folder.name}` starts it anew."
+            f"`raven runs clone {folder.name}` starts it again."
         )
     if (record.get("result") or {}).get("status") == "completed":
         raise InputError(f"{folder.name} is completed; `raven runs clone {folder.name}` starts one like it.")
@@ -131,7 +131,7 @@ def repeat_arguments(record: JsonObject, config: Path, values: Mapping[str, str]
             if name not in values:
                 raise InputError(
                     f"The value of {name} is a secret that {record['id']} does not record; "
-                    f"give it anew with --set {name}=VALUE."
+                    f"give it again with --set {name}=VALUE."
                 )
             rest = _without_options(rest, ["--" + name.replace(".", "-").replace("_", "-")])
     if record.get("fold") is not None and not any(one.split("=")[0] == "--fold" for one in rest):

@@ -116,7 +116,7 @@ class Run:
             raise
 
     def detach(self) -> None:
-        """Close the run without saying how it ended: another process goes on with it."""
+        """Close the run without saying how it ended: another process resumes it."""
         self._events.close()
         self._lock.release()
 

@@ -32,7 +32,7 @@ def fold_table(summary: JsonObject, width: int | None = None) -> list[str]:
         rows.append([name, *cells, mean, std, format_number(scores.get(name))])
     lines = align(rows) if names else ["No scores were reported."]
     if names and room < len(folds):
-        lines.append(f"{len(folds)} folds; each of them stands in summary.json.")
+        lines.append(f"{len(folds)} folds; summary.json has each of them.")
     if summary["out_of_fold"] is not None:
         images = summary["out_of_fold_images"]
         lines.append(f"Out of fold: {images} images, each predicted once, by the model that never saw it.")

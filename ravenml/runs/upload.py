@@ -60,7 +60,7 @@ def store_run(
     if result.get("status") != "completed" or not (folder / layout.METADATA).exists():
         raise InputError(
             f"{folder.name} has no result to store: it is {result.get('status') or 'not finished'}; "
-            f"`--resume {folder.name}` goes on with it."
+            f"`--resume {folder.name}` resumes it."
         )
     lock = RunLock(folder)
     try:

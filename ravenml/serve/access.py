@@ -165,7 +165,7 @@ def choose_token(none: bool = False, file: Path | None = None) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a server that listens on ``host`` is reached from this machine alone."""
+    """Whether a server that listens on ``host`` can be reached from this machine alone."""
     if host.lower() == "localhost":
         return True
     try:

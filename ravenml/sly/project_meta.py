@@ -42,7 +42,7 @@ class Collection(Generic[T]):
         self._items: list[T] = []
         for item in items or ():
             if self.unique and self.has_key(item.name):
-                raise KeyError(f"{item.name!r} is there already.")
+                raise KeyError(f"{item.name!r} already exists.")
             self._items.append(item)
 
     def get(self, key: str, default: T | None = None) -> T | None:

@@ -41,7 +41,8 @@ def identity() -> dict[str, str]:
         return {"instanceId": str(document["instanceId"]), "region": str(document["region"])}
     except (OSError, ValueError, KeyError) as error:
         raise RavenError(
-            f"`ec2_policy`: this seems to be no EC2 instance: {service} does not say which it is ({error})."
+            f"`ec2_policy`: this does not seem to be an EC2 instance: {service} does not identify "
+            f"it ({error})."
         ) from None
 
 
@@ -70,4 +71,4 @@ def act(policy: str, profile: str | None = None) -> str:
         raise RavenError(
             f"`ec2_policy`: the instance {here['instanceId']} could not {policy} itself: {error}."
         ) from error
-    return f"The EC2 instance {here['instanceId']} is asked to {policy} (ec2_policy)."
+    return f"The EC2 instance {here['instanceId']} was asked to {policy} (ec2_policy)."

@@ -57,7 +57,7 @@ class S3Store(BucketClient):
             )
             # Some servers' ETags are no MD5s (encryption does that): then reading it back decides.
             if not s3_transfer.confirms(answer, crc, md5) and self._read_once(key) != content:
-                raise ChecksumMismatch(f"{self.name}: {key} arrived changed, again and again.")
+                raise ChecksumMismatch(f"{self.name}: {key} arrived corrupted several times.")
 
         self.retry(f"storing {key}", send)
         progress(len(content))
@@ -116,10 +116,10 @@ class S3Store(BucketClient):
                 answer = self.request("get_object", Key=full_key, ChecksumMode="ENABLED")
             content = bytes(answer["Body"].read())
             if len(content) != answer["ContentLength"]:
-                raise TruncatedBody(f"{self.name}: {key} ended too early, again and again.")
+                raise TruncatedBody(f"{self.name}: {key} was cut short several times.")
             if not s3_transfer.is_intact(answer, content):
                 raise ChecksumMismatch(
-                    f"{self.name}: {key} differs from its checksum, again and again; it is broken."
+                    f"{self.name}: {key} differs from its checksum every time; it is corrupt."
                 )
             progress(len(content))
             return content

@@ -164,11 +164,11 @@ def to_user_error(error: BaseException, info: BucketInfo, doing: str) -> RavenEr
             "set it with `raven config update --region REGION`."
         )
     if code in _FULL:
-        return RavenError(f"{info.endpoint} has no room left for {doing}; nothing was lost here.")
+        return RavenError(f"{info.endpoint} has no space left for {doing}; nothing was lost here.")
     if code == "NoSuchKey":
         return RavenError(f"{info.name}: {doing} found nothing there.")
     if code == "PreconditionFailed":
-        return RavenError(f"{info.name}: what was being fetched was replaced meanwhile; start again.")
+        return RavenError(f"{info.name}: the object was replaced while it was fetched; start again.")
     if isinstance(error, boto.SSLError):
         return RavenError(
             f"{info.endpoint} cannot be trusted: {_short(error)}; check its certificate (AWS_CA_BUNDLE) "
@@ -177,7 +177,7 @@ def to_user_error(error: BaseException, info: BucketInfo, doing: str) -> RavenEr
     if isinstance(error, boto.InvalidRegionError | ValueError):
         return InputError(f"{info.name} cannot be used: {_short(error)}.")
     if isinstance(error, boto.TokenRetrievalError | boto.SSOError | boto.CredentialRetrievalError):
-        return RavenError(f"The credentials could not be had: {_short(error)}; sign in again.")
+        return RavenError(f"No credentials could be obtained: {_short(error)}; sign in again.")
     if is_network_error(error):
         return RavenError(
             f"{info.endpoint} cannot be reached ({_short(error)}); check the network"

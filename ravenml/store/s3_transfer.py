@@ -140,9 +140,7 @@ class _Upload:
         # Where the server's ETags are MD5s, so is that of the whole.
         are_md5s = dash and is_md5(digest) and all(one.strip('"') == md5.hex() for one, md5 in sent)
         if are_md5s and etag != etag_of_parts([md5 for _, md5 in sent]):
-            raise ChecksumMismatch(
-                f"{self.bucket.name}: {self.key} was put together wrongly; store it again."
-            )
+            raise ChecksumMismatch(f"{self.bucket.name}: {self.key} was assembled wrongly; store it again.")
 
     def _send_part(self, upload: str, number: int, content: bytes | bytearray, md5: bytes) -> str:
         """Send one part, once; the server's ETag for it."""
@@ -163,7 +161,7 @@ class _Upload:
             return self._send_part(upload, number, content, md5)
         if proof is False:
             raise ChecksumMismatch(
-                f"{self.bucket.name}: a part of {self.key} arrived changed, again and again."
+                f"{self.bucket.name}: a part of {self.key} arrived corrupted several times."
             )
         return str(answer["ETag"])
 
@@ -276,7 +274,8 @@ class _Download:
             self.progress(-self.entry.size)
             if not again:
                 raise ChecksumMismatch(
-                    f"{self.bucket.name}: {self.entry.key} differs from its checksum; it is broken there."
+                    f"{self.bucket.name}: {self.entry.key} differs from its checksum; it is "
+                    "corrupt in the store."
                 )
         set_modified_time(self.part, self.entry)
         os.replace(self.part, self.target)
@@ -334,7 +333,7 @@ class _Download:
                 at += len(chunk)
                 self.progress(len(chunk))
             if at < length:
-                raise TruncatedBody(f"{self.bucket.name}: {self.entry.key} ended too early, again and again.")
+                raise TruncatedBody(f"{self.bucket.name}: {self.entry.key} was cut short several times.")
             body.close()
 
         before = -1

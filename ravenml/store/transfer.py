@@ -86,7 +86,7 @@ def download(
     """
     missing = [key for key in targets if key not in entries]
     if missing:
-        raise RavenError(f"{store.name} has no {missing[0]} (and so is not whole); store it again.")
+        raise RavenError(f"{store.name} has no {missing[0]} and is incomplete; store it again.")
     result = Transferred()
     with Meter(title, sum(entries[key].size for key in targets)) as meter:
 

@@ -37,7 +37,9 @@ def overrides() -> JsonObject:
     try:
         found = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
     except (OSError, ValueError) as error:
-        raise InputError(f"{PARAMETERS} holds no JSON object and names no file with one: {error}.") from None
+        raise InputError(
+            f"{PARAMETERS} is neither a JSON object nor the name of a JSON file: {error}."
+        ) from None
     if not isinstance(found, dict):
         raise InputError(f'{PARAMETERS} must hold a JSON object, such as {{"lr": 0.1}}.')
     return found

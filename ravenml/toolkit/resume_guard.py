@@ -66,7 +66,7 @@ def check_identity(run_path: Path, before: Mapping[str, object], now: Mapping[st
         if was != value:
             raise InputError(
                 f"{name}: the run in {run_path} was trained with {was!r}, and cannot resume with {value!r}; "
-                "resume it with its own settings, or begin a new run."
+                "resume it with its own settings, or start a new run."
             )
 
 

@@ -22,7 +22,7 @@ class Metadata(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     created_by: str | None = Field(None, description="Who trained.")
-    comments: str | None = Field(None, description="What is worth remembering of this training.")
+    comments: str | None = Field(None, description="Comments on this training.")
 
     def near_misses(self) -> dict[str, str]:
         """Fields of the user's own whose names look like ours misspelt, with the one that was meant."""

@@ -37,7 +37,7 @@ def _by_tags(project: Project, tags: tuple[str, str], notice: Notice) -> Split:
     used = frozenset().union(*map(project.tags_of, project.items))
     for tag in tags:
         if tag not in used:
-            raise InputError(f'{project.root}: no image is tagged "{tag}", which is to divide the images.')
+            raise InputError(f'{project.root}: no image is tagged "{tag}", so the images cannot be split.')
     split = default_split(project, notice=notice, tags=tags)
     if not split.train:
         raise InputError(f'{project.root}: every image is tagged "{tags[1]}"; none is left to learn from.')

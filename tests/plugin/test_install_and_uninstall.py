@@ -107,7 +107,7 @@ def test_a_version_that_the_user_changed_since_is_the_users(environment: Environ
     environment.ok(checkout.install_all)
     environment.pip("install", "-q", "alpha==1.0")
     said = environment.ok(checkout.install_all, "-u")
-    assert "alpha: you have changed it since, from 2.0 to 1.0" in said
+    assert "alpha: you changed it since, from 2.0 to 1.0" in said
     assert "alpha==1.0" in environment.freeze()
 
 

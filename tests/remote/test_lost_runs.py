@@ -108,7 +108,7 @@ def test_any_machine_that_knows_the_queue_may_watch_over_what_others_sent(
     others, said = ForeignRuns(), list[str]()
     assert [others.check_all(said.append) for _ in range(2)] == [1, 1]
     assert [asked["submission_id"] for asked in cluster.submitted] == [submission_id(ID, 2)]
-    assert said == [f"{ID} was lost with its cluster; it is sent again (attempt 2)."]
+    assert said == [f"{ID} was lost with its cluster; it is submitted again (attempt 2)."]
     assert not runs_dir().exists(), "the run's folder stays where it is wanted"
     elsewhere.write("files/run.json", {"id": ID, "result": {"status": "completed"}})
     assert others.check_all(said.append) == 0

@@ -37,7 +37,7 @@ def tensorflow(device: str = "auto") -> Any:
         import tensorflow as tf
 
     if keras.backend.backend() != "tensorflow":
-        raise RavenError("Keras computes with another framework in this process; begin a new one.")
+        raise RavenError("Keras computes with another framework in this process; start a new one.")
     if first:
         tf.config.experimental.enable_op_determinism()
         threads = os.environ.get(THREADS, "")

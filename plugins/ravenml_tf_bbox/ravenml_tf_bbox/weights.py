@@ -118,7 +118,7 @@ def load_arrays(path: Path) -> Arrays:
         raise InputError(f"{path} does not exist.") from None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         raise InputError(
-            f"{path} holds no weights that can be read: it is broken, or no .npz of ours."
+            f"{path} holds no weights that can be read: it is broken, or not an .npz file written by ravenML."
         ) from None
 
 

@@ -70,8 +70,8 @@ class Team:
             with suppress(RuntimeError):
                 torch.distributed.barrier()
             raise RavenError(
-                "The workers found different checkpoints to go on from; they see different files, or files "
-                "that are still being brought.  Resume the run once more."
+                "The workers found different checkpoints to resume from; they see different files, or files "
+                "that are still being copied.  Resume the run again."
             )
 
     def agree(self, model: nn.Module) -> None:

@@ -153,7 +153,7 @@ class UNetSettings(LoopSettings):
     def _as_begun(self) -> Self:
         """What trained weights say of architecture and input size holds where nothing else was asked for."""
         if self.weights is not None and self.encoder_weights is not None:
-            raise ValueError("weights and encoder_weights exclude each other; give one of them")
+            raise ValueError("weights and encoder_weights cannot be combined; give one of them")
         wants_model = "model" not in self.model_fields_set
         wants_size = not self.input_size.model_fields_set
         if (

@@ -97,7 +97,9 @@ def first_difference(expected: Mapping[str, torch.Tensor], found: Mapping[str, t
             return f"it lacks {name}"
         if found[name].shape != value.shape:
             return f"{name} has the shape {list(found[name].shape)} instead of {list(value.shape)}"
-    return next((f"it has {name}, which the network has not" for name in found if name not in expected), None)
+    return next(
+        ((f"it has {name}, which the network does not have") for name in found if name not in expected), None
+    )
 
 
 def load_initial_weights(
@@ -116,7 +118,7 @@ def load_initial_weights(
     """
     if start.architecture not in (None, architecture):
         raise InputError(
-            f"weights: {start.path} holds a {start.architecture} and not a {architecture}; "
+            f"weights: {start.path} holds a {start.architecture}, not a {architecture}; "
             f"train with --model {start.architecture} or give other weights."
         )
     if not start.is_packed:

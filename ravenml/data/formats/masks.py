@@ -186,11 +186,13 @@ def _key(source: ImportSource, sample: Sequence[Path], masks: Path) -> _Key:
         return _listed_key(listed, single)
     if colours:
         titles = {value: f"#{value:06X}" for value in sorted(colours - {0})}
-        source.notice("No list of classes: they are called after their colours; --classes FILE names them.")
+        source.notice(
+            "No list of classes, so classes are named after their colours; --classes FILE names them."
+        )
         return _Key({}, titles, [ObjClass(title, "bitmap", title) for title in titles.values()], single)
     if numbers <= {0, _VOID} and palette is None:
         return _Key(None, {}, [], single)
-    source.notice("No list of classes: they are called after their numbers; --classes FILE names them.")
+    source.notice("No list of classes, so classes are named after their numbers; --classes FILE names them.")
     return _Key({value: f"class {value}" for value in range(1, 1 << 16)}, {}, [], single)
 
 

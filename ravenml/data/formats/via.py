@@ -145,7 +145,7 @@ def _geometry(shape: dict[str, object]) -> AnyGeometry:
     if name in ("polygon", "polyline"):
         x, y = shape.get("all_points_x"), shape.get("all_points_y")
         if not isinstance(x, list) or not isinstance(y, list) or len(x) != len(y):
-            raise InvalidGeometry("all_points_x", "and all_points_y are no lists of one length")
+            raise InvalidGeometry("all_points_x", "and all_points_y are not lists of the same length")
         corners = [list(pair) for pair in zip(x, y, strict=True)]
         if name == "polygon":
             return geometry_parsing.polygon(corners, "all_points")

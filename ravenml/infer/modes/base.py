@@ -146,7 +146,7 @@ def put_probabilities(target: NDArray[np.generic] | None, prediction: Prediction
     if target is None:
         return
     if prediction.probabilities is None:
-        raise InputError("mode.save_probabilities: this model gives no probabilities; leave it out.")
+        raise InputError("mode.save_probabilities: this model does not predict probabilities; leave it out.")
     target[:, area.top : area.bottom + 1, area.left : area.right + 1] = prediction.probabilities
 
 

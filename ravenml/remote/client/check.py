@@ -35,7 +35,7 @@ def check_queue(name: str) -> Iterator[str]:
     store = open_store(address)
     store.put_content(key, b"here")
     try:
-        yield f"store:      {store.name} takes and gives from here"
+        yield f"store:      {store.name} can be read and written from here"
         with target.cluster() as jobs:
             yield f"cluster:    Ray {jobs.version()} at {jobs.address}"
             yield f"resources:  {_resources(target, jobs)}"
@@ -56,10 +56,10 @@ def check_queue(name: str) -> Iterator[str]:
         )
     if found["store"] != "here":
         raise RavenError(
-            f"The worker {found['host']} does not reach {address}: {found['store']} Name a store that all "
+            f"The worker {found['host']} cannot reach {address}: {found['store']} Name a store that all "
             f"machines reach under `queues.{name}.store`."
         )
-    yield f"store:      {address} is reached from {found['host']}"
+    yield f"store:      {address} can be reached from {found['host']}"
     if target.settings.image is not None:
         if found["engine"] is None:
             raise RavenError(

@@ -120,7 +120,7 @@ def submit(submission: Submission) -> str:
     )
     lines = [f"Sent:      {run_id} to the queue {submission.queue}"]
     if hidden:
-        lines.append(f"Note:      {', '.join(hidden)}: the value stays here, and the worker's own counts.")
+        lines.append(f"Note:      {', '.join(hidden)}: not sent; the worker uses its own value.")
     return "\n".join([*lines, f"Follow it: raven runs logs -f {run_id}"])
 
 

@@ -111,7 +111,7 @@ def _start() -> RayJobs:
         if (jobs := running()) is not None:
             return jobs
         time.sleep(0.1)
-    raise RavenError(f"Ray did not come up on this machine; what it said is in {log}.")
+    raise RavenError(f"Ray did not start on this machine; see {log}.")
 
 
 def run_supervisor() -> None:

@@ -63,8 +63,8 @@ def pack(target: Path, cwd: Path, plugin: str | None = None, needs_code: bool = 
     root = checkout(cwd)
     if root is None and needs_code:
         raise InputError(
-            f"{cwd} lies in no git checkout, so that it is not known which files belong to the code; "
-            "make it one with: git init"
+            f"{cwd} is not in a git checkout, so ravenML cannot tell which files belong to the code; "
+            "run: git init"
         )
     files = dict(_packages(plugin))
     if root is not None:
@@ -97,7 +97,7 @@ def files_of(root: Path) -> list[str]:
         head = (_git(place, "rev-parse", "HEAD") or "").strip()
         if head != commit or _git(place, "status", "--porcelain"):
             raise InputError(
-                f"The submodule {place} has changes that are in no commit of {root.name}; commit them "
+                f"The submodule {place} has changes that {root.name} has not committed; commit them "
                 "there and here first."
             )
     tracked = _names(_git(root, "ls-files", "-z", "--cached", "--recurse-submodules"))

@@ -130,7 +130,7 @@ class RayJobs:
                 return None
             if error.code in (401, 403):
                 raise RavenError(
-                    f"The Ray cluster at {self.address} wants a token: put it into RAY_AUTH_TOKEN or "
+                    f"The Ray cluster at {self.address} requires a token: put it into RAY_AUTH_TOKEN or "
                     "~/.ray/auth_token."
                 ) from None
             lines = [str(error.reason)]
@@ -142,7 +142,7 @@ class RayJobs:
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
             raise RavenError(
-                f"The Ray cluster at {self.address} does not answer ({reason}); is it up, and may this "
+                f"The Ray cluster at {self.address} does not answer ({reason}); is it running, and can this "
                 "machine reach it?"
             ) from None
 

@@ -123,7 +123,7 @@ def submit(
             run.write("job.json", job.as_json())
             attempt = run.attempts() + 1
             if not run.claim(attempt, {"by": socket.gethostname(), "at": time.time(), "retry": 0}):
-                raise RavenError(f"Somebody else is submitting {run_id} at this moment.")
+                raise RavenError(f"Another process is submitting {run_id} right now.")
             _start(jobs, target, job, attempt, package.path)
     follow_run(job)
     return run_id

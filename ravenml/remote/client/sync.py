@@ -138,11 +138,14 @@ def _check(run: RemoteRun, beat: JsonObject, say: Say) -> JsonObject:
     if time.time() - beat["at"] <= STALE:
         return beat
     if state == "PENDING":
-        return {"state": "waiting", "at": time.time(), "waits_for": "the cluster to make its environment"}
+        return {"state": "waiting", "at": time.time(), "waits_for": "the cluster to create its environment"}
     if state == "RUNNING":  # it cannot reach the store at this moment, say; a second one would not be better
         return {"state": "running", "at": time.time()}
     if not answers:
-        say(f"{job.id} was lost, and the queue {job.queue!r} does not answer; it is sent again when it does.")
+        say(
+            f"{job.id} was lost, and the queue {job.queue!r} does not answer; it is submitted "
+            "again when it does."
+        )
         return beat
     retry = retries_before(run, attempt) + 1
     if retry > job.retries:
@@ -151,12 +154,12 @@ def _check(run: RemoteRun, beat: JsonObject, say: Say) -> JsonObject:
     claim = {"by": socket.gethostname(), "at": time.time(), "retry": retry}
     if not run.claim(attempt + 1, claim):
         return beat  # somebody else is doing it
-    say(f"{job.id} was lost with its cluster; it is sent again (attempt {attempt + 1}).")
+    say(f"{job.id} was lost with its cluster; it is submitted again (attempt {attempt + 1}).")
     try:
         resubmit(job, attempt + 1)
     except RavenError as error:
         run.write(attempt_name(attempt + 1), {**claim, "retry": retry - 1, "failed": str(error)})
-        say(f"{job.id} cannot be sent again yet: {error}")
+        say(f"{job.id} cannot be submitted again yet: {error}")
     return {**_SENT, "at": time.time()}
 
 
@@ -267,7 +270,7 @@ def sync_in_background(patience: float = 10.0) -> None:
 
     threading.Thread(target=work, name="remote runs", daemon=True).start()
     if not first.wait(patience):
-        say("the stores of remote runs are slow to answer; what is shown may be old.")
+        say("the stores of remote runs are slow to answer, so this list may be out of date.")
     atexit.register(_forward_all)
 
 

@@ -280,7 +280,7 @@ def _find(program: Program) -> Path:
     found = shutil.which(name, path=os.environ.get("PATH")) if os.sep not in name else None
     place = Path(found) if found else program.folder / name
     if not found and (os.sep not in name or not place.exists()):
-        raise _cannot_start(program, 127, "there is no such program")
+        raise _cannot_start(program, 127, "no such program")
     if place.is_dir() or not os.access(place, os.X_OK):
         raise _cannot_start(program, 126, "it is not executable")
     return place
@@ -290,7 +290,7 @@ def _cannot_start(program: Program, code: int, why: str) -> CannotStart:
     name = program.arguments[0]
     hint = ""
     if len(program.arguments) == 1 and " " in name:
-        hint = "; give program and arguments as words of their own, not as one text"
+        hint = "; give the program and its arguments as separate words, not as one text"
     elif name.endswith(".py"):
         hint = f"; did you mean: raven run -- python {shlex.join(program.arguments)}"
     error = CannotStart(f"{name} cannot be run: {why}{hint}.")

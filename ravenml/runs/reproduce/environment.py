@@ -139,10 +139,10 @@ def _install(
             absent = _ABSENT.search(str(error))
             name = canonical_name(absent["name"]) if absent else ""
             if name in left and _LABEL.search(left[name]):  # a build for some GPU, or for none
-                lost.append(f"the build {left[name]} of {name}: it is not to be had here")
+                lost.append(f"the build {left[name]} of {name}: it is not available here")
                 left[name] = _LABEL.sub("", left[name])
             elif name in left and needed is None:
-                lost.append(f"the package {name} {left.pop(name)}: it is not to be had here")
+                lost.append(f"the package {name} {left.pop(name)}: it is not available here")
             else:
                 raise RavenError(
                     f"{error}  `--here` runs it with the packages of this environment instead."

@@ -154,7 +154,7 @@ def _data(
     if len(project.items) != recorded["images"]:
         told += f", and it has {len(project.items)} images instead of {recorded['images']}"
     if not anyway:
-        raise InputError(f"{told}; --dataset DIR names the right one, --anyway takes this one.")
+        raise InputError(f"{told}; --dataset DIR names the right one, --anyway uses this one.")
     missing.append(f"the dataset {recorded['name']}: {told}")
     return path
 

@@ -41,7 +41,7 @@ def read_pipeline(path: Path) -> Pipeline:
     """
     content = read_yaml(path)  # JSON is YAML
     if not isinstance(content.get("pipeline"), list):
-        raise InputError(f"{path}: `pipeline` is missing or no list of operations.")
+        raise InputError(f"{path}: `pipeline` is missing or not a list of operations.")
     steps = [_operation(path, number, step) for number, step in enumerate(content["pipeline"])]
     return validate(Pipeline, content | {"pipeline": steps}, str(path))
 

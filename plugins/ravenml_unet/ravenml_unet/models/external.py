@@ -66,7 +66,9 @@ class ExternalNetwork(SegmentationNetwork):
             )
         values = result.detach().float()
         if not torch.isfinite(values).all() and not (self.output == "log_probabilities"):
-            raise InputError(f"model: {self.name} returned values that are no numbers in its first batch.")
+            raise InputError(
+                f"model: {self.name} returned values that are not numbers (NaN) in its first batch."
+            )
         if self.output == "logits":
             return
         sums = (values.exp() if self.output == "log_probabilities" else values).sum(dim=1)
