@@ -44,7 +44,8 @@ def render_config(
         heading: what a setting stands under.
         order: puts headings into the order of ``--help``.
     """
-    values = redact(config.model_dump(mode="json"))
+    # The plugin's values are plain already, and as JSON an infinite one would become null.
+    values = redact(config.model_dump(mode="json") | {"plugin": config.plugin})
     lines = [
         f"# A config for training with {plugin}: give it to the training command with --config.",
         "# Options on the command line override it; a line that is deleted means the default.",

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 import yaml
 from as_user import Raven, start_raven
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
@@ -119,6 +119,7 @@ configs = st.builds(
 
 
 @limits(max_examples=50, deadline=None)
+@example(TrainConfig(), Settings(by_name={"": float("inf")}, number=float("-inf")))
 @given(configs, st.none() | settings)
 def test_reading_what_was_written_gives_the_same_config(
     config: TrainConfig, chosen: TrainSettings | None
