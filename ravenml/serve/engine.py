@@ -250,4 +250,5 @@ class Engine:
 
 
 def _pixels(work: Work) -> int:
-    return work.image.shape[0] * work.image.shape[1]
+    height, width = work.image.shape[:2]
+    return int(height * width)

@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, TextIO
 
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import JsonObject
@@ -75,7 +75,7 @@ class Logger(logging.Logger):
         self.log(TRACE, message, *arguments, **more)
 
 
-class _Stdout(logging.StreamHandler):
+class _Stdout(logging.StreamHandler[TextIO]):
     """Writes to what is ``sys.stdout`` at that moment, a line at a time."""
 
     def emit(self, record: logging.LogRecord) -> None:

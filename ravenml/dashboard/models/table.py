@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from nicegui import run, ui
 from nicegui.events import ValueChangeEventArguments
@@ -103,7 +104,7 @@ class ModelsPage:
             self._table = ui.element("section").classes("card flush")
             self._rows()
 
-    def _filter(self, event: ValueChangeEventArguments) -> None:
+    def _filter(self, event: ValueChangeEventArguments[Any]) -> None:
         self._words = str(event.value or "")
         self._rows()
 

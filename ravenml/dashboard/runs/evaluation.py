@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
@@ -40,7 +41,7 @@ def build(state: State) -> None:
             with box:
                 _section(found[chosen["name"]], list((state.evaluation or {}).get("classes") or ()))
 
-        def change(event: ValueChangeEventArguments) -> None:
+        def change(event: ValueChangeEventArguments[Any]) -> None:
             chosen["name"] = event.value
             show()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from nicegui import ui
@@ -58,7 +59,7 @@ class ImageGallery:
         self._show()
 
     def _select(self, name: str, label: str, options: list[str]) -> None:
-        def choose(event: ValueChangeEventArguments) -> None:
+        def choose(event: ValueChangeEventArguments[Any]) -> None:
             self.filters[name] = event.value
             self.page = 0
             self._show()

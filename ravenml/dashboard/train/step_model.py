@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
@@ -87,7 +87,7 @@ async def _weights(view: WizardView, field: JsonObject) -> None:
             ui.label("No stored models yet.").classes("muted")
     show(way)
 
-    async def turn(event: ValueChangeEventArguments) -> None:
+    async def turn(event: ValueChangeEventArguments[Any]) -> None:
         show(event.value)
         if event.value == SCRATCH:
             await choose(None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
@@ -18,7 +18,7 @@ from ravenml.dashboard.train.step_project import figure
 if TYPE_CHECKING:
     from ravenml.dashboard.train.view import WizardView
 
-Handler = Callable[[ValueChangeEventArguments], Awaitable[None]]
+Handler = Callable[[ValueChangeEventArguments[Any]], Awaitable[None]]
 
 WAYS = {
     "percent": ("Random", "A random percentage is used for validation."),
@@ -65,7 +65,7 @@ def _controls(view: WizardView, show: Callable[[], None]) -> None:
     assert job is not None and job.project is not None
 
     def setter(name: str) -> Handler:
-        async def set(event: ValueChangeEventArguments) -> None:
+        async def set(event: ValueChangeEventArguments[Any]) -> None:
             if event.value is None and name not in ("only_tag",):
                 return
             kind = type(getattr(view.wizard.draft.split, name))
@@ -112,7 +112,7 @@ def _grouping(view: WizardView, set_by: Handler) -> None:
         'dense outlined debounce=500 hint="Images whose names match the same text stay together"'
     )
 
-    async def choose(event: ValueChangeEventArguments) -> None:
+    async def choose(event: ValueChangeEventArguments[Any]) -> None:
         expression.set_visibility(event.value == "")
         if event.value:
             await set_by(event)
@@ -121,7 +121,7 @@ def _grouping(view: WizardView, set_by: Handler) -> None:
     kind.props("dense outlined").classes("medium").move(target_index=1)
     expression.classes("medium").set_visibility(not named)
 
-    async def typed(event: ValueChangeEventArguments) -> None:
+    async def typed(event: ValueChangeEventArguments[Any]) -> None:
         if event.value:
             await set_by(event)
 

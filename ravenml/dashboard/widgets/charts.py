@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nicegui import run, ui
 from nicegui.events import GenericEventArguments, ValueChangeEventArguments
@@ -135,11 +136,11 @@ class Charts:
         self.view = ChartView(min(max(float(event.args or 0), 0.0), 0.99), self.view.log)
         await self._look()
 
-    async def _scale(self, event: ValueChangeEventArguments) -> None:
+    async def _scale(self, event: ValueChangeEventArguments[Any]) -> None:
         self.view = ChartView(self.view.smoothing, bool(event.value))
         await self._look()
 
-    async def _filter(self, event: ValueChangeEventArguments) -> None:
+    async def _filter(self, event: ValueChangeEventArguments[Any]) -> None:
         self._filter_text = str(event.value or "").lower()
         await self._show()
 

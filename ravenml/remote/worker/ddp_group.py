@@ -6,7 +6,7 @@ import json
 import socket
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ravenml.remote.job import Job, ray_options
 from ravenml.remote.worker.worker import train
@@ -23,7 +23,7 @@ class ProcessGroup:
         self.error = ""
         self._ray, self._job, self._attempt = ray, job, attempt
         self._tries = 0
-        self._tasks: list[ObjectRef] = []
+        self._tasks: list[ObjectRef[Any]] = []
         self._reserve()
 
     def wait(self, patience: float) -> int | None:

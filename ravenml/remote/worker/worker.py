@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ravenml.common.io import SCRATCH, write_json
 from ravenml.common.locks import acquire, is_held
@@ -232,7 +232,7 @@ class FoldTasks:
         self._task = ray.remote(train_fold).options(
             **ray_options(job.resources), max_retries=job.retries, retry_exceptions=[TrainingLost]
         )
-        self._running: dict[int, ObjectRef] = {}
+        self._running: dict[int, ObjectRef[Any]] = {}
         self._checked_at: dict[int, float] = {}
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="folds", daemon=True)
@@ -256,7 +256,7 @@ class FoldTasks:
 
     def _work(self) -> None:
         while not self._ending.is_set():
-            ended: list[ObjectRef] = []
+            ended: list[ObjectRef[Any]] = []
             if self._running:
                 ended, _ = self._ray.wait([*self._running.values()], timeout=_LOOK)
             else:
@@ -271,7 +271,7 @@ class FoldTasks:
                 elif (self._requests / f"stop-{fold}").exists() and not self._is_training(fold):
                     self._ray.cancel(task, force=True)
 
-    def _report_end(self, fold: int, task: ObjectRef) -> None:
+    def _report_end(self, fold: int, task: ObjectRef[Any]) -> None:
         end: dict[str, int | str]
         try:
             end = {"code": int(self._ray.get(task))}
