@@ -61,7 +61,7 @@ def test_what_a_worker_fetches_into_the_scratch_folder_does_not_wait_for_the_dis
 
 def test_a_full_disk_and_a_forbidden_place_get_a_sentence() -> None:
     assert "the disk is full" in str(to_user_error(OSError(errno.ENOSPC, ""), Path("x")))
-    assert "may not be written" in str(to_user_error(OSError(errno.EACCES, ""), Path("x")))
+    assert "is not writable" in str(to_user_error(OSError(errno.EACCES, ""), Path("x")))
 
 
 def test_broken_json_gets_its_line(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ class Task:
             paths = {name: Path(record[name]) for name in ("plugin", "task_dir")}
             return cls(folder=folder, **{**record, **paths})
         except (KeyError, TypeError) as error:
-            raise RavenError(f"{folder / TASK}is not a valid task: {error}.") from None
+            raise RavenError(f"{folder / TASK} is not a valid task: {error}.") from None
 
     def write(self, done: bool = False) -> None:
         """Write ``task.json``, with ``done`` once nothing is left to do."""

@@ -73,7 +73,7 @@ def to_user_error(error: OSError, path: Path) -> RavenError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RavenError(f"{path}: the disk is full; free some space and start again.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return RavenError(f"{path}is not writable; choose another folder.")
+        return RavenError(f"{path} is not writable; choose another folder.")
     return RavenError(f"{path}: {error.strerror or error}.")
 
 

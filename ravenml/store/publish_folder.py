@@ -36,7 +36,7 @@ def check_destination(
     except OSError as error:
         raise to_user_error(error, folder) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise RavenError(f"--local: {folder}is not writable; choose another folder.")
+        raise RavenError(f"--local: {folder} is not writable; choose another folder.")
     if overwrite:
         _refuse_taken([name for name in usual if (folder / name).is_file()], folder)
     if overwrite or not any(folder.iterdir()):

@@ -201,7 +201,7 @@ def test_a_folder_that_may_not_be_written_turns_caching_off_with_one_notice(
     cache = DecodedCache(tmp_path / "cache", PLENTY, said.append)
     same(aged, cache)
     cache.warm(aged, aged.items, 2)
-    assert len(said) == 1 and "cannot be written" in said[0] and "decoded anew" in said[0]
+    assert len(said) == 1 and "cannot be written" in said[0] and "decoded each time" in said[0]
 
 
 CHILD = """

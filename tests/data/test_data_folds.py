@@ -218,7 +218,7 @@ def test_other_tags_divide_where_they_are_named(tmp_path: Path) -> None:
         path.write_text(json.dumps(json.loads(path.read_text()) | {"tags": [tag]}))
     split = default_split(Project.open(tmp_path), notice=silent, tags=("learn", "check"))
     assert [item.name for item in split.val] == ["scene_003.png"]
-    with pytest.raises(InputError, match='no image is tagged "test", which is to divide the images'):
+    with pytest.raises(InputError, match='no image is tagged "test", so the images cannot be split'):
         default_split(Project.open(tmp_path), notice=silent, tags=("learn", "test"))
 
 

@@ -109,7 +109,7 @@ def test_no_such_folder_a_file_and_a_folder_that_is_no_project_are_refused(tmp_p
     assert "empty/meta.json: is missing, so this is not a Supervisely project" in said
     assert "raven data import SRC DST" in said
     (tmp_path / "empty" / "import.json").write_text("{}")
-    assert "has not ended; run the same `raven data import` again" in refused(tmp_path / "empty")
+    assert "was not completed; run the same `raven data import` again" in refused(tmp_path / "empty")
 
 
 def test_a_project_without_images_is_refused(tmp_path: Path) -> None:

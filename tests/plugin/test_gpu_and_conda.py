@@ -135,10 +135,10 @@ def test_c_puts_back_what_is_missing_or_out_of_range_and_touches_nothing_else(
     environment.pip("install", "-q", "alpha==1.0", "beta")
     first = environment.freeze()
     said = environment.ok(checkout.install_all, "-u", "-c")
-    assert "was put back with pip, from the file's pip section" in said
+    assert "were restored with pip, from the file's pip section" in said
     assert "alpha 2.0 (was 1.0)" in said and "gamma 1.0 (was missing)" in said
     assert set(environment.freeze().splitlines()) - set(first.splitlines()) == {"alpha==2.0", "gamma==1.0"}
-    assert "nothing had to be put back" in environment.ok(checkout.install_all, "-u", "-c")
+    assert "nothing had to be restored" in environment.ok(checkout.install_all, "-u", "-c")
 
 
 def test_c_sees_what_the_listed_ones_need_themselves(environment: Environment, checkout: Checkout):
@@ -177,7 +177,7 @@ def test_where_conda_manages_the_environment_conda_puts_back(
         said = environment.ok(checkout.install_all, "-u", "-c", CONDA_EXE=str(conda))
     finally:
         (environment.path / "conda-meta").rmdir()
-    assert "put back with conda env update" in said and "alpha 2.0 (was missing)" in said
+    assert "restored with conda env update" in said and "alpha 2.0 (was missing)" in said
     assert (tmp_path / "asked").read_text().startswith(f"env update --prefix {environment.path} --file ")
     assert "alpha>=2" in (tmp_path / "file.yml").read_text()
     assert "click" not in (tmp_path / "file.yml").read_text()  # what lies in range is never touched

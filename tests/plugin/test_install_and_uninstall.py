@@ -233,7 +233,7 @@ def test_two_installations_at_once_do_not_disturb_each_other(environment: Enviro
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     done = environment.run(checkout.script("tiny"))
     os.close(descriptor)
-    assert done.returncode == 1 and "Another install.sh is at work" in done.stderr
+    assert done.returncode == 1 and "Another install.sh is running" in done.stderr
     assert "alpha" not in environment.freeze()
     folder.rmdir()
     folder.parent.rmdir()

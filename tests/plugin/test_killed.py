@@ -126,7 +126,7 @@ def test_a_pip_that_outlives_its_killed_script_is_waited_for(environment: Enviro
     killed = subprocess.Popen([python, "-P", "-c", code], env=environment.variables())
     assert killed.wait() == -signal.SIGKILL
     done = environment.run(checkout.install_all, "-u")
-    assert done.returncode == 1 and "Another install.sh is at work" in done.stderr
+    assert done.returncode == 1 and "Another install.sh is running" in done.stderr
     time.sleep(3)
     environment.ok(checkout.install_all, "-u")
     assert environment.everything() == files

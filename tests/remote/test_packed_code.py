@@ -61,7 +61,7 @@ def test_untracked_secrets_stay_here(code: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_checkout_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"lies in no git checkout.*git init"):
+    with pytest.raises(InputError, match=r"is not in a git checkout.*git init"):
         pack(tmp_path / "zips", tmp_path)
 
 

@@ -47,7 +47,7 @@ def test_a_wrong_name_gets_a_suggestion() -> None:
         ("{adress: 'http://h:1'}", r"queues\.gpu\.adress` is not a known field; did you mean `address`"),
         ("{address: 'ray://h:10001'}", r"queues\.gpu\.address` should be the URL of the cluster's dashboard"),
         ("{}", r"queues\.gpu\.address` is missing"),
-        ("{address: 'http://h:1', resources: {GPU: -1}}", "asks for less than nothing of GPU"),
+        ("{address: 'http://h:1', resources: {GPU: -1}}", "has a negative amount of GPU"),
         ("{address: 'http://h:1', env: {AWS_SECRET_ACCESS_KEY: x}}", "name it under `secrets`"),
     ],
 )

@@ -49,7 +49,7 @@ def test_what_a_clone_sets_goes_along_and_values_of_variables_stay(tmp_path: Pat
     job = json.loads(described.read_text())
     assert job["image_arguments"] == ["--env=GIT_SSL_NO_VERIFY=true", "--env=GIT_USER", "--env=PASS"]
     assert job["setup"] == ["pip install numpy"]
-    assert "GIT_USER, PASS: the value stays here" in done.stdout
+    assert "GIT_USER, PASS: not sent" in done.stdout
     for path in filter(os.path.isfile, tmp_path.rglob("*")):
         if path.suffix in (".json", ".jsonl", ".log"):
             assert not any(word in path.read_text() for word in ("harmless", "hunter2")), path

@@ -69,12 +69,12 @@ def test_a_run_comes_back_from_its_file_as_it_was(
 
 def test_on_the_command_line_it_is_the_same(kept: Path, raven: Raven, tmp_path: Path) -> None:
     assert re.search(r"5 files, 29\d\.\d KiB", raven.ok("runs", "export", "2026", tmp_path / "run.tar"))
-    assert "was here already, identical" in raven.ok("runs", "import", tmp_path / "run.tar")
+    assert "was already here, identical" in raven.ok("runs", "import", tmp_path / "run.tar")
     assert "exists already" in raven("runs", "export", "2026", tmp_path / "run.tar").stderr
     raven.ok("runs", "rm", "2026", "--yes")
-    assert f"{NAME} is here now" in raven.ok("runs", "import", tmp_path / "run.tar")
+    assert f"{NAME} was imported" in raven.ok("runs", "import", tmp_path / "run.tar")
     raven.ok("runs", "tag", NAME, "mine")
-    assert "was here already, identical" in raven.ok("runs", "import", tmp_path / "run.tar")
+    assert "was already here, identical" in raven.ok("runs", "import", tmp_path / "run.tar")
     (kept / "events.jsonl").write_text("")
     done = raven("runs", "import", tmp_path / "run.tar")
     assert done.returncode == 2 and "differs from" in done.stderr and "events.jsonl" in done.stderr
@@ -205,7 +205,7 @@ def test_a_run_that_a_cluster_still_has_goes_only_when_it_is_silent_and_with_a_w
     assert f"waits for its cluster; stop it first: raven runs stop {NAME}" in done.stderr
     beat.write_text(json.dumps({"state": "running", "at": 0}))  # nothing was heard of it since 1970
     done = raven("runs", "rm", NAME, "--yes")
-    assert done.returncode == 0 and not folder.exists() and "may send it again" in done.stderr
+    assert done.returncode == 0 and not folder.exists() and "may submit it again" in done.stderr
 
 
 def test_without_a_terminal_removing_wants_to_be_told_twice(kept: Path, raven: Raven) -> None:

@@ -109,7 +109,7 @@ def test_secrets_are_not_repeated(raven: Raven, learner: Path, project: Path) ->
     raven.ok("train", "--dataset", project, "learner", "train", "--epochs", "1", "--api-token", "hush")
     for run in raven.runs():
         done = raven("runs", "clone", run.name)
-        assert done.returncode == 2 and "give it anew with --set api_token=VALUE" in done.stderr
+        assert done.returncode == 2 and "give it again with --set api_token=VALUE" in done.stderr
         raven.ok("runs", "clone", run.name, "--set", "api_token=murmur")
     assert not any("hush" in text or "murmur" in text for text in map(all_text, raven.runs()))
 

@@ -153,7 +153,7 @@ def test_what_cannot_be_repeated_is_refused_before_anything_is_made(
         reproduce(run.path, tmp_path)
     raven.ok("train", "--dataset", project, "learner", "train", "--epochs", "1", "--api-token", "hush")
     done = raven("runs", "reproduce", "--here", max(raven.runs()).name)
-    assert done.returncode == 2 and "give it anew with --set api_token=VALUE" in done.stderr
+    assert done.returncode == 2 and "give it again with --set api_token=VALUE" in done.stderr
     found = report(raven, max(raven.runs()).name, "--set", "api_token=hush")
     assert found["agrees"]
 

@@ -175,7 +175,7 @@ def test_a_named_task_folder_is_never_touched_and_runs_again(
     assert (mine / "results" / "00000001" / "config.json").exists()
     assert record(only_run(raven))["result"]["status"] == "completed"
     refused = raven("agent", "run", printing, "--mode", "train", "--task-dir", mine, "--data", project)
-    assert refused.returncode == 2 and "holds a task already" in refused.stderr
+    assert refused.returncode == 2 and "already holds a task" in refused.stderr
 
 
 def test_a_named_task_folder_that_a_run_has_made_shows_its_data_to_the_next(

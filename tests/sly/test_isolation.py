@@ -173,7 +173,7 @@ def test_without_isolation_one_task_runs_at_a_time(tmp_path: Path) -> None:
     unlink_mount(second, mount)
     assert not mount.is_symlink()
     mount.mkdir()
-    with pytest.raises(RavenError, match="none of ours"):
+    with pytest.raises(RavenError, match="was not made by ravenML"):
         link_mount(second, mount)
 
 

@@ -75,7 +75,7 @@ def test_an_interrupted_push_or_pull_is_never_listed_and_goes_on(
     assert cloud("data", "push", project, "--name", "meadows").returncode == 1
     assert json.loads(cloud.ok("data", "list", "--remote", "--json")) == []
     done = cloud("data", "pull", "meadows")
-    assert done.returncode == 1 and "is not whole: it has no meta.json (yet)" in done.stderr
+    assert done.returncode == 1 and "is incomplete: it has no meta.json (yet)" in done.stderr
     proxy.fault = lambda *_: None
     cloud.ok("data", "push", project, "--name", "meadows")
     proxy.fault = lambda method, path, number: (

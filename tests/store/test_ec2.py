@@ -115,4 +115,4 @@ def test_elsewhere_than_on_ec2_there_is_a_sentence_and_the_result_is_stored(
         "train", "--dataset", project, "packer", "train",
         RAVENML_EC2_POLICY="stop", AWS_EC2_METADATA_SERVICE_ENDPOINT="http://127.0.0.1:9",
     )  # fmt: skip
-    assert "this seems to be no EC2 instance" in done.stderr and "Stored:    s3://" in done.stdout
+    assert "this does not seem to be an EC2 instance" in done.stderr and "Stored:    s3://" in done.stdout

@@ -23,7 +23,7 @@ SAID = [
     ("AccessDenied 403", "have no permission for storing a in the bucket"),
     ("RequestTimeTooSkewed 403", "clock is off by"),
     ("IllegalLocationConstraintException 400", "is in another region"),
-    ("XMinioStorageFull 507", "has no room left for storing a"),
+    ("XMinioStorageFull 507", "has no space left for storing a"),
     ("NotImplemented 501", "--checksums when_required"),
 ]
 

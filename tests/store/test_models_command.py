@@ -79,7 +79,7 @@ def test_a_model_that_is_not_what_its_metadata_says_is_refused(
     assert not (cloud.home / "store" / "models" / f"Tiny_{trained}.tar").exists()
     open_store(prefix="m").delete(f"models/Tiny_{trained}.tar")
     done = cloud("models", "pull", trained)
-    assert done.returncode == 1 and "is not whole" in done.stderr
+    assert done.returncode == 1 and "is incomplete" in done.stderr
 
 
 def test_metadata_cannot_make_files_outside_of_the_folder(

@@ -259,9 +259,9 @@ def test_a_program_that_is_under_way_shows_as_running_and_its_log_grows(raven: R
 @pytest.mark.parametrize(
     ("program", "code", "told"),
     [
-        (["no_such_program"], 127, "there is no such program"),
+        (["no_such_program"], 127, "no such program"),
         (["./script.py"], 126, "did you mean: raven run -- python ./script.py"),
-        (["python script.py"], 127, "as words of their own"),
+        (["python script.py"], 127, "as separate words"),
         (["."], 127, "no such program"),
     ],
 )

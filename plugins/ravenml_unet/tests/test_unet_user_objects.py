@@ -142,7 +142,7 @@ def test_offered_networks_are_listed_with_their_descriptions() -> None:
         ("own_code:Half", r"shape \(2, 3, 4, 4\) .* it must return \(2, 3, 8, 8\)"),
         ("own_code:Dictionary", "returned a dict; it must return one tensor"),
         ("own_code:Odd", "output = 'boxes'; it must be one of logits"),
-        ("own_code:Lost", "no numbers in its first batch"),
+        ("own_code:Lost", "not numbers .NaN. in its first batch"),
         ("own_code:make_nothing", "made a NoneType"),
         ("own_code:mean_nll", "failed with TypeError"),
         ("own_code:Missing", "own_code has no Missing"),

@@ -55,7 +55,7 @@ def test_a_packed_model_is_a_beginning_too(tmp_path: Path) -> None:
     other = create_model("UNet", 2)
     load_initial_weights(other, inspect_weights(path), "UNet")
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
-    with pytest.raises(InputError, match=r"holds a UNet and not a UNet11"):
+    with pytest.raises(InputError, match=r"holds a UNet, not a UNet11"):
         load_initial_weights(create_model("UNet11", 2), inspect_weights(path), "UNet11")
     assert [p.name for p in tmp_path.iterdir()] == ["model-state.tar"]
 
