@@ -81,7 +81,7 @@ class TrainConfig(BaseModel):
     ``plugin`` holds the settings of the plugin, in the form of its published model where it has one.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
     v: int = Field(SCHEMA, le=SCHEMA, description="The schema of this file.")
     dataset: str | None = Field(None, description="Dataset: a folder or a name (see `raven data list`).")

@@ -58,7 +58,7 @@ class TrainSettings(BaseModel):
         command: the name of the training command in the plugin's group.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
     best_metric: ClassVar[str] = "val/loss"
     best_mode: ClassVar[str] = "min"
     learns: ClassVar[str] = ""

@@ -81,7 +81,7 @@ def test_both_streams_are_passed_on_and_recorded_in_order_of_arrival(raven: Rave
     source = """
         import sys, time
         for i in range(20):
-            print("line", i, file=(sys.stdout, sys.stderr)[i % 2]); time.sleep(0.005)
+            print("line", i, file=(sys.stdout, sys.stderr)[i % 2]); time.sleep(0.05)
     """
     done = run_python(raven, source)
     assert done.stdout.splitlines() == [f"line {i}" for i in range(0, 20, 2)]

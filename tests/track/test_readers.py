@@ -359,7 +359,9 @@ def test_readers_that_fail_or_hang_neither_slow_nor_end_a_training_and_sync_brin
         raven.ok("train", "--dataset", project, "learner", "train", RAVENML_TRACK="notes,hangs,tensorboard")
     (folder,) = raven.runs()
     wait_for(lambda: (folder / "tensorboard").exists())  # the third one is served all the same
-    wait_for(lambda: "not there" in json.loads((folder / "readers" / "notes.json").read_text())["error"])
+    wait_for(
+        lambda: "not there" in json.loads((folder / "readers" / "notes.json").read_text()).get("error", "")
+    )
     wait_for(lambda: "notes:" in (folder / "readers" / "sidecar.log").read_text())
     (home / "broken").unlink()
     wait_for(lambda: (folder / "notes.end").exists())  # the sidecar itself tries again

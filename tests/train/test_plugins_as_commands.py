@@ -113,7 +113,7 @@ def test_check_imports_each_plugin_apart_and_gives_a_line_per_broken_one(raven: 
     write_plugin(site, "hangs", "while True: pass")
     write_plugin(site, "number", "my_plugin = 42")
     write_plugin(site, "good", AS_WRITTEN_TODAY)
-    done = raven("train", "list", "--check", RAVENML_IMPORT_TIMEOUT="2")
+    done = raven("train", "list", "--check", RAVENML_IMPORT_TIMEOUT="5")
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if line.startswith("The plugin")]
     assert len(lines) == 3

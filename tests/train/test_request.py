@@ -193,3 +193,13 @@ def test_a_choice_of_numbers_can_be_given_everywhere(raven: Raven, site: Path, p
         assert plugin["bits"] == 16 and plugin["levels"] == [1, 2]
     refused = raven(*words, "--bits", "12")
     assert refused.returncode == 2 and "--bits" in refused.stderr and "'8', '16'" in refused.stderr
+
+
+def test_an_infinite_setting_is_recorded_and_the_record_can_be_trained_again(
+    raven: Raven, learner: Path, project: Path
+) -> None:
+    raven.ok("train", "--dataset", project, "learner", "train", "--epochs", "1", "--lr", "inf")
+    record = raven.runs()[0] / "checkpoints" / "train_args.json"
+    assert effective(raven.runs()[0])["plugin"]["lr"] == "Infinity"  # JSON has no number for it
+    raven.ok("train", "-c", record, "learner", "train")
+    assert effective(raven.runs()[-1])["plugin"]["lr"] == "Infinity"
