@@ -16,7 +16,7 @@ from ravenml.agent.mount_link import unlink_mount
 from ravenml.agent.output_reader import OutputReader
 from ravenml.agent.result import keep_result
 from ravenml.agent.safe_copy import remove_tree
-from ravenml.agent.task import TASK, Task, tasks_dir
+from ravenml.agent.task import TASK, AgentTask, tasks_dir
 from ravenml.common.io import to_user_error
 from ravenml.config.home import runs_dir
 from ravenml.errors import Interrupted, RavenError
@@ -30,7 +30,7 @@ from ravenml.runs.upload import store_run
 POLL = 0.05  # seconds
 
 
-def follow_task(run: Run, task: Task, echo: Callable[[str], None] | None = None) -> str | None:
+def follow_task(run: Run, task: AgentTask, echo: Callable[[str], None] | None = None) -> str | None:
     """Read the task to its end, show its progress, keep and store the result, remove what is not needed.
 
     Args:
@@ -73,7 +73,7 @@ def follow_task(run: Run, task: Task, echo: Callable[[str], None] | None = None)
     return store_and_clear(task, echo)
 
 
-def store_and_clear(task: Task, echo: Callable[[str], None] | None = None) -> str:
+def store_and_clear(task: AgentTask, echo: Callable[[str], None] | None = None) -> str:
     """Store the result of a completed run, then remove its task unless it is to be kept.
 
     Raises:
@@ -94,7 +94,7 @@ def store_and_clear(task: Task, echo: Callable[[str], None] | None = None) -> st
     return stored.where
 
 
-def _read_to_end(run: Run, task: Task) -> tuple[int | None, bool]:
+def _read_to_end(run: Run, task: AgentTask) -> tuple[int | None, bool]:
     """The program's exit code, None where it is gone without one, and whether it was asked to stop."""
     reader = OutputReader(run, task)
     stopping: float | None = None
@@ -120,7 +120,7 @@ def _read_to_end(run: Run, task: Task) -> tuple[int | None, bool]:
     return task.exit_code(), stopping is not None
 
 
-def _describe_failure(run: Run, task: Task, code: int | None) -> RavenError:
+def _describe_failure(run: Run, task: AgentTask, code: int | None) -> RavenError:
     how = (
         "is gone without an exit code (was the machine restarted?)"
         if code is None
@@ -134,7 +134,7 @@ def _describe_failure(run: Run, task: Task, code: int | None) -> RavenError:
     return RavenError(f"{error}\nIts log, {run.path / layout.CONSOLE}, ends with:\n{last}" if last else error)
 
 
-def _describe_stop(run: Run, task: Task) -> Interrupted:
+def _describe_stop(run: Run, task: AgentTask) -> Interrupted:
     reason = run.stop.reason or "Ctrl-C"
     run.finish("interrupted", reason=reason, metrics=run.last_metrics())
     stopped = Interrupted(f"Stopped by {reason}; the run is kept in {run.path}, its task in {task.task_dir}.")
@@ -154,19 +154,19 @@ def _last_lines(log: Path, count: int = 12) -> str:
 # Tasks whose agent died.
 
 
-def orphaned_tasks() -> list[Task]:
+def orphaned_tasks() -> list[AgentTask]:
     """The tasks that nobody attends to and that are not done, oldest first."""
-    found: list[Task] = []
+    found: list[AgentTask] = []
     for folder in sorted(tasks_dir().iterdir()) if tasks_dir().is_dir() else ():
         if (folder / TASK).exists():
             with suppress(RavenError):
-                task = Task.read(folder)
+                task = AgentTask.read(folder)
                 if not task.done and not task.is_attended():
                     found.append(task)
     return found
 
 
-def take_over(task: Task, echo: Callable[[str], None] | None = None) -> str | None:
+def take_over(task: AgentTask, echo: Callable[[str], None] | None = None) -> str | None:
     """Go on with a task whose agent died, whatever the agent was doing.
 
     Raises:
@@ -185,12 +185,12 @@ def take_over(task: Task, echo: Callable[[str], None] | None = None) -> str | No
     return follow_task(run, task, echo)
 
 
-def follow_in_background(task: Task) -> None:
+def follow_in_background(task: AgentTask) -> None:
     """Have a process of its own attend to a task; what it says goes to ``<home>/agent/console.log``."""
     launch(["agent", "attach", task.run], tasks_dir(), {})
 
 
-def take_over_in_background() -> list[Task]:
+def take_over_in_background() -> list[AgentTask]:
     """Start an agent for each task that lost its own; the tasks."""
     found = orphaned_tasks()
     for task in found:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ravenml.agent import isolation
 from ravenml.agent.launch import Launch, TaskRequest
 from ravenml.agent.mount_link import link_mount, unlink_mount
-from ravenml.agent.task import Task
+from ravenml.agent.task import AgentTask
 from ravenml.errors import InputError
 
 
@@ -30,7 +30,9 @@ def develop(request: TaskRequest, debugpy: int | None = None) -> int:
         if request.deployment is not None:
             print(f"Open: {request.deployment.access.address} (once src/deploy.py runs)", flush=True)
         root = launch.task_folder.root
-        task = Task(folder, folder.name, request.plugin.root, request.mode, root, True, launch.kind, command)
+        task = AgentTask(
+            folder, folder.name, request.plugin.root, request.mode, root, True, launch.kind, command
+        )
         if launch.kind == "none":
             link_mount(task)
         try:

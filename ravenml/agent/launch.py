@@ -18,7 +18,7 @@ from ravenml.agent.deployment import Deployment
 from ravenml.agent.mount_link import link_mount
 from ravenml.agent.plugin_folder import PluginFolder
 from ravenml.agent.safe_copy import remove_tree
-from ravenml.agent.task import Task, tasks_dir
+from ravenml.agent.task import AgentTask, tasks_dir
 from ravenml.agent.task_folder import TASK_CONFIG, TaskFolder, make_task_folder, open_task_folder
 from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.common.locks import LockHeld, open_locked
@@ -137,7 +137,7 @@ class Launch:
 
 def start(
     request: TaskRequest, slot: int | None = None, grace: float = 10.0, arguments: Sequence[str] = ()
-) -> tuple[Run, Task]:
+) -> tuple[Run, AgentTask]:
     """Make the task folder and the run, and start the program.
 
     Args:
@@ -157,7 +157,7 @@ def start(
     try:
         launch = Launch(request, folder, f"raven-{run_id}")
         program = [str(launch.sandbox.python), "-u", launch.script_inside]
-        task = Task(
+        task = AgentTask(
             folder,
             run_id,
             request.plugin.root,
@@ -193,7 +193,7 @@ def start(
     return run, task
 
 
-def _begin_run(request: TaskRequest, task: Task, folder: TaskFolder, arguments: Sequence[str]) -> Run:
+def _begin_run(request: TaskRequest, task: AgentTask, folder: TaskFolder, arguments: Sequence[str]) -> Run:
     path = runs_dir() / task.run
     config = redact(read_json(folder.root / TASK_CONFIG))
     run = Run.begin(

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ravenml.agent.task import TASK, Task, tasks_dir
+from ravenml.agent.task import TASK, AgentTask, tasks_dir
 from ravenml.agent.task_folder import MOUNT
 from ravenml.common.locks import is_held
 from ravenml.errors import RavenError
@@ -14,7 +14,7 @@ from ravenml.errors import RavenError
 WHERE = "mount"  # in the agent's folder of a task; links on to the task folder
 
 
-def link_mount(task: Task, mount: Path = Path(MOUNT)) -> None:
+def link_mount(task: AgentTask, mount: Path = Path(MOUNT)) -> None:
     """Make the link.  One whose task has ended is replaced.
 
     Raises:
@@ -48,7 +48,7 @@ def link_mount(task: Task, mount: Path = Path(MOUNT)) -> None:
         ) from None
 
 
-def unlink_mount(task: Task, mount: Path = Path(MOUNT)) -> None:
+def unlink_mount(task: AgentTask, mount: Path = Path(MOUNT)) -> None:
     """Remove the link if it is this task's."""
     with suppress(OSError):
         if os.readlink(mount) == str(task.folder / WHERE):
@@ -57,5 +57,5 @@ def unlink_mount(task: Task, mount: Path = Path(MOUNT)) -> None:
 
 def _in_use(holder: Path) -> bool:
     """Whether a task runs, or is just being started or stored, in the agent's folder ``holder``."""
-    is_running = (holder / TASK).exists() and Task.read(holder).alive()
+    is_running = (holder / TASK).exists() and AgentTask.read(holder).alive()
     return is_running or is_held(holder / "agent")

@@ -12,7 +12,7 @@ import time
 from pathlib import Path, PurePosixPath
 
 from ravenml.agent.safe_copy import keep_checkpoint
-from ravenml.agent.task import Task
+from ravenml.agent.task import AgentTask
 from ravenml.agent.task_folder import MOUNT, RESULTS
 from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.errors import RavenError
@@ -30,7 +30,7 @@ PERIOD = 1.0  # seconds between two writings of the cursor
 class OutputReader:
     """Takes in what the program prints, from where the last agent stopped."""
 
-    def __init__(self, run: Run, task: Task) -> None:
+    def __init__(self, run: Run, task: AgentTask) -> None:
         self._run, self._task = run, task
         self._cursor_path = task.folder / "cursor.json"
         cursor: dict[str, int] = read_json(self._cursor_path) if self._cursor_path.exists() else {}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ravenml.agent.safe_copy import copy_file, copy_folder, remove_links
-from ravenml.agent.task import Task
+from ravenml.agent.task import AgentTask
 from ravenml.agent.task_folder import RESULTS
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import JsonObject, to_user_error, write_json
@@ -19,7 +19,7 @@ from ravenml.store.model_state import pack_folder
 from ravenml.train.finish import TrainResult, read_architecture
 
 
-def keep_result(run: Run, task: Task) -> TrainResult:
+def keep_result(run: Run, task: AgentTask) -> TrainResult:
     """Bring the result into the run's folder, and describe it in ``metadata.json``.
 
     A training's model is its best checkpoint, or the last where none was called best.  Whatever else lies

@@ -37,7 +37,7 @@ def tasks_dir() -> Path:
 
 
 @dataclass
-class Task:
+class AgentTask:
     """A task of the agent.
 
     Attributes:
@@ -70,7 +70,7 @@ class Task:
         self._held = -1
 
     @classmethod
-    def read(cls, folder: Path) -> Task:
+    def read(cls, folder: Path) -> AgentTask:
         """The task in a folder.
 
         Raises:

@@ -52,7 +52,7 @@ class ChartView:
 
 
 @dataclass(frozen=True)
-class Curve:
+class DrawnCurve:
     """What of a line is drawn.
 
     Attributes:
@@ -76,7 +76,7 @@ class Drawing:
         description: the chart in words, for those who do not see it.
     """
 
-    curves: list[Curve]
+    curves: list[DrawnCurve]
     extent: tuple[float, float] | None
     left_out: int
     description: str
@@ -90,14 +90,14 @@ def find_extent(lines: Sequence[ChartLine]) -> tuple[float, float] | None:
 
 def draw(lines: Sequence[ChartLine], view: ChartView) -> Drawing:
     """Smooth, thin and write down curves."""
-    curves: list[Curve] = []
+    curves: list[DrawnCurve] = []
     left_out = 0
     for line in lines:
         x, y = line.points.x, line.points.y
         usable = np.isfinite(y) & (y > 0) if view.log else np.isfinite(y)
         left_out += int(len(y) - usable.sum())
         y = np.where(usable, y, np.nan)
-        curves.append(_curve(x, y, view) if view.smoothing else Curve("[]", 0))
+        curves.append(_curve(x, y, view) if view.smoothing else DrawnCurve("[]", 0))
         curves.append(_curve(x, smooth(y, view.smoothing), view))
     extent = find_extent(lines)
     return Drawing(
@@ -108,12 +108,12 @@ def draw(lines: Sequence[ChartLine], view: ChartView) -> Drawing:
     )
 
 
-def _curve(x: Numbers, y: Numbers, view: ChartView) -> Curve:
+def _curve(x: Numbers, y: Numbers, view: ChartView) -> DrawnCurve:
     begin, end = view.window or (-np.inf, np.inf)
     chosen = downsample_visible(x, y, begin, end)
     pairs = np.stack((_short(x[chosen], _PLACES), _short(y[chosen], _DIGITS)), axis=1)
     numbers = orjson.dumps(pairs.ravel(), option=orjson.OPT_SERIALIZE_NUMPY).decode().replace("null", "NaN")
-    return Curve(f"new Float64Array({numbers})", len(chosen))
+    return DrawnCurve(f"new Float64Array({numbers})", len(chosen))
 
 
 def _short(values: Numbers, digits: int) -> Numbers:

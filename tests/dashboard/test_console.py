@@ -12,7 +12,7 @@ from as_user import in_a_loop
 pytest.importorskip("nicegui", reason="the extra `dashboard` is not installed")
 
 from ravenml.dashboard.widgets import console as module
-from ravenml.dashboard.widgets.console import Console, LogReader
+from ravenml.dashboard.widgets.console import Console, ConsoleTail
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_the_end_comes_first_then_what_is_new_and_on_request_what_stands_before(path: Path) -> None:
     path.write_text("".join(f"line {number}\n" for number in range(10_000)))
-    log = LogReader(path)
+    log = ConsoleTail(path)
     shown = log.tail()
     assert shown.endswith("line 9999\n") and shown.startswith("line ") and log.new() == ""
     with path.open("a") as file:
@@ -36,7 +36,7 @@ def test_the_end_comes_first_then_what_is_new_and_on_request_what_stands_before(
 
 def test_a_bar_that_draws_itself_over_and_over_stops_nothing(path: Path) -> None:
     path.write_bytes(b"begin\n")
-    log = LogReader(path)
+    log = ConsoleTail(path)
     assert log.tail() == "begin\n"
     with path.open("ab") as file:
         file.writelines(b"\rstep %d of 40000 %s" % (number, b"." * 40) for number in range(40_000))
@@ -48,7 +48,7 @@ def test_a_bar_that_draws_itself_over_and_over_stops_nothing(path: Path) -> None
 
 def test_a_line_without_end_stops_nothing_either(path: Path) -> None:
     path.write_bytes(b"begin\n")
-    log = LogReader(path)
+    log = ConsoleTail(path)
     log.tail()
     with path.open("ab") as file:
         file.write(b"x" * 3_000_000 + b"\nend\n")
@@ -57,8 +57,8 @@ def test_a_line_without_end_stops_nothing_either(path: Path) -> None:
 
 def test_of_a_program_that_was_killed_the_torn_line_is_shown(path: Path) -> None:
     path.write_text("one\nKilled in the mid")
-    assert LogReader(path).tail() == "one\n"
-    assert LogReader(path).tail(ended=True) == "one\nKilled in the mid"
+    assert ConsoleTail(path).tail() == "one\n"
+    assert ConsoleTail(path).tail(ended=True) == "one\nKilled in the mid"
 
 
 def test_a_page_that_is_open_for_days_lets_go_of_what_stands_first(

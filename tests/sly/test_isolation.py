@@ -18,7 +18,7 @@ from ravenml.agent import isolation
 from ravenml.agent.mount_link import link_mount, unlink_mount
 from ravenml.agent.output_reader import find_checkpoint
 from ravenml.agent.safe_copy import copy_folder, remove_tree
-from ravenml.agent.task import Task
+from ravenml.agent.task import AgentTask
 from ravenml.agent.task_folder import TaskFolder
 from ravenml.errors import RavenError
 
@@ -149,10 +149,10 @@ def test_the_command_line_of_bubblewrap(sandbox: isolation.Sandbox) -> None:
 def test_without_isolation_one_task_runs_at_a_time(tmp_path: Path) -> None:
     mount = tmp_path / "sly_task_data"
 
-    def task(name: str) -> Task:
+    def task(name: str) -> AgentTask:
         folder = tmp_path / name
         folder.mkdir()
-        made = Task(folder, name, tmp_path, "train", folder / "task", False, "none", ["sleep", "30"])
+        made = AgentTask(folder, name, tmp_path, "train", folder / "task", False, "none", ["sleep", "30"])
         made.task_dir.mkdir()
         made.write()
         return made

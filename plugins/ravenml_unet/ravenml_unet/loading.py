@@ -17,7 +17,7 @@ from ravenml.data.project import ObjClass
 from ravenml.errors import InputError
 from ravenml.store.model_state import unpack_model
 from ravenml_unet.predict import UNetPredictor, load, make_predictor
-from ravenml_unet.starts import inspect_weights
+from ravenml_unet.pretrained import inspect_weights
 
 MODEL = "model-state.tar"
 

@@ -162,7 +162,7 @@ class UNetSettings(LoopSettings):
             or not Path(self.weights).expanduser().exists()
         ):
             return self
-        from ravenml_unet.starts import inspect_weights  # OpenCV comes with it
+        from ravenml_unet.pretrained import inspect_weights  # OpenCV comes with it
 
         start = inspect_weights(Path(self.weights))
         if wants_model and start.architecture is not None:

@@ -32,11 +32,11 @@ from ravenml_unet.loop import TrainingData, TrainingLoop, machine
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.models.registry import create_model
 from ravenml_unet.objective import make_loss, make_metrics
+from ravenml_unet.pretrained import inspect_weights
 from ravenml_unet.previews import Previewer
 from ravenml_unet.report import evaluation_pictures, write_evaluation
 from ravenml_unet.resuming import find_state, unet_identity, warn_of_machine_change
 from ravenml_unet.settings import UNetSettings
-from ravenml_unet.starts import inspect_weights
 from ravenml_unet.weights import load_encoder, load_initial_weights, load_weights
 
 if TYPE_CHECKING:

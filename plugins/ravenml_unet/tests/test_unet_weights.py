@@ -13,7 +13,7 @@ from ravenml.data.project import ObjClass
 from ravenml.errors import InputError
 from ravenml_unet.export import export_model
 from ravenml_unet.models.registry import create_model
-from ravenml_unet.starts import inspect_weights
+from ravenml_unet.pretrained import inspect_weights
 from ravenml_unet.weights import bare_state, load_initial_weights, load_weights, save_torch
 
 

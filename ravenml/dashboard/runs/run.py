@@ -13,7 +13,7 @@ from ravenml.dashboard.widgets.artifacts import build_files, list_files
 from ravenml.dashboard.widgets.charts import PERIOD, Charts, find_sources
 from ravenml.dashboard.widgets.console import Console
 from ravenml.dashboard.widgets.controls import definition_list
-from ravenml.dashboard.widgets.previews import Previews, find_previews
+from ravenml.dashboard.widgets.previews import PreviewSlider, find_previews
 from ravenml.dashboard.widgets.progress import ProgressBars
 from ravenml.runs import layout
 
@@ -107,7 +107,7 @@ class RunPage:
                     if state.summary is not None:
                         folds.build(state)
                     folds.links(state, count)
-            self._previews = Previews(self.run)
+            self._previews = PreviewSlider(self.run)
             self._previews.show(previews)
             if evaluation.sections(state) or has_pictures:
                 with section("Evaluation"):

@@ -22,7 +22,7 @@ from ravenml.dashboard.widgets.artifacts import RUN_LINK, build_files, list_file
 from ravenml.dashboard.widgets.charts import PERIOD, Charts, find_sources
 from ravenml.dashboard.widgets.console import Console
 from ravenml.dashboard.widgets.controls import short_path
-from ravenml.dashboard.widgets.previews import Previews, PreviewSet, find_previews
+from ravenml.dashboard.widgets.previews import PreviewSet, PreviewSlider, find_previews
 from ravenml.dashboard.widgets.progress import ProgressBars
 from ravenml.errors import RavenError
 from ravenml.serve.access import Access, reachable_name
@@ -121,7 +121,7 @@ class RunCard:
             self._message = ui.label().classes("wrap muted")
             self._progress.build()
         self._charts_box = ui.element("div").classes("stack")
-        self._previews = Previews(self.run)
+        self._previews = PreviewSlider(self.run)
         self._evaluation = ui.element("div")
         with section("Console"):
             self._console = Console(self.run.folder, self._is_resting)

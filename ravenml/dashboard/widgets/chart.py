@@ -9,7 +9,7 @@ from nicegui import run, ui
 from nicegui.events import GenericEventArguments
 
 from ravenml.common.io import JsonObject
-from ravenml.dashboard.drawing import COLOURS, ChartLine, ChartView, Curve, Drawing, draw, find_extent
+from ravenml.dashboard.drawing import COLOURS, ChartLine, ChartView, Drawing, DrawnCurve, draw, find_extent
 
 _ZOOM = {"+": 0.5, "=": 0.5, "-": 2.0}  # keys: by how much the visible range shrinks or grows
 _MOVE = {"ArrowLeft": -0.2, "ArrowRight": 0.2}  # by which share of it the range moves
@@ -252,7 +252,7 @@ class Chart:
         )
 
 
-def _series_data(curve: Curve) -> JsonObject:
+def _series_data(curve: DrawnCurve) -> JsonObject:
     """A series' points; where they are few, each is marked."""
     return {":data": curve.script, "showSymbol": curve.count <= _MARKED}
 

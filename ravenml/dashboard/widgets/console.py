@@ -26,7 +26,7 @@ def clean_text(content: bytes) -> str:
     return "\n".join(line if len(line) <= _LINE else f"{line[:_LINE]}…" for line in kept)
 
 
-class LogReader:
+class ConsoleTail:
     """A log that is read from its end in both directions.  Its methods are work for a thread."""
 
     def __init__(self, path: Path) -> None:
@@ -91,7 +91,7 @@ class Console:
 
     def __init__(self, folder: Path, ended: bool) -> None:
         self._folder = folder
-        self._log = LogReader(folder / layout.CONSOLE)
+        self._log = ConsoleTail(folder / layout.CONSOLE)
         self._ended = ended
         self._folds = 0
         self._parts: deque[tuple[ui.label, int]] = deque()  # what is shown, and where in the log it ends
@@ -125,7 +125,7 @@ class Console:
             toggle.props("dense no-caps unelevated").on_value_change(self._choose)
 
     async def _choose(self, event: ValueChangeEventArguments[Path]) -> None:
-        self._log = LogReader(event.value / layout.CONSOLE)
+        self._log = ConsoleTail(event.value / layout.CONSOLE)
         await self._tail()
 
     async def _tail(self) -> None:

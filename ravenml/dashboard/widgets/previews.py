@@ -82,7 +82,7 @@ def _parse_name(name: Path) -> tuple[str, Moment]:
     return name.with_suffix("").as_posix(), (1, 0, "final")
 
 
-class Previews:
+class PreviewSlider:
     """The section of previews on the current page; hidden while there are none."""
 
     def __init__(self, run: RunFolder) -> None:
