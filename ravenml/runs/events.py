@@ -330,6 +330,8 @@ class EventReader:
                     content += file.readline()
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise to_user_error(error, self.path) from error
         end = content.rfind(b"\n") + 1
         self.offset += end
         return content[:end].splitlines()

@@ -22,7 +22,7 @@ from ravenml.runs import layout
 from ravenml.runs.events import EventReader, ResumedEvent, effective_metrics, newest_metrics
 from ravenml.runs.notes import read_notes
 from ravenml.runs.record import read_record, status
-from ravenml.runs.run_row import run_row
+from ravenml.runs.run_row import printable, run_row
 
 _FORMAT = 2  # of the index file; another one is made anew
 _FILE = "runs-index.json"
@@ -68,8 +68,12 @@ class Index:
             if before is None or before.get("stamp") != stamp:
                 before = {"stamp": stamp, **_read(Path(folder))}
                 self._unsaved = True
-            if before["row"]["status"] is None:
-                self._unsaved |= _follow(Path(folder), before)
+            try:
+                if before["row"]["status"] is None:
+                    self._unsaved |= _follow(Path(folder), before)
+            except Exception as error:
+                # not remembered: what is wrong may be mended without a change of run.json
+                before = {"stamp": None, "row": _broken(Path(folder), _reason(error))}
             entries[name] = before
         self._entries = entries if names is None else {**known, **entries}
         if self._unsaved and time.monotonic() - self._saved >= _SAVE:
@@ -92,25 +96,39 @@ def _stamp(folder: str) -> list[int]:
 
 
 def _read(folder: Path) -> JsonObject:
+    """An entry without its stamp.  Whatever is wrong in a run's folder is the error of that run alone."""
     try:
         record = read_record(folder)
+        host = printable(record["process"].get("host"))
+    except Exception as error:
+        return {"row": _broken(folder, _reason(error))}
+    try:
         row = run_row(record, _notes(folder)) | {"id": folder.name}
-        return {"row": row, "host": record["process"].get("host")}
-    except RavenError as error:
-        return {"row": _broken(folder, str(error))}
-    except (AttributeError, TypeError, ValueError):  # JSON, but not of our making
-        return {"row": _broken(folder, f"{folder / layout.RUN_JSON} is not a record of a run.")}
+    except Exception as error:
+        where = folder / layout.RUN_JSON
+        return {"row": _broken(folder, f"{where} is not a record of a run: {_reason(error)}.")}
+    return {"row": row, "host": host}
 
 
 def _notes(folder: Path) -> JsonObject:
     try:
-        return read_notes(folder)
-    except RavenError as error:  # no reason to hide the run
-        return {"note": str(error)}
+        notes = read_notes(folder)
+        run_row({"id": folder.name}, notes)
+    except Exception as error:  # no reason to hide the run
+        return {"note": _reason(error)}
+    return notes
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, for people; of an error that nobody foresaw, its kind too."""
+    text = str(error) if isinstance(error, RavenError) else f"{type(error).__name__}: {error}"
+    return str(printable(text[:1000]))
 
 
 def _broken(folder: Path, error: str) -> JsonObject:
-    return {"id": folder.name, "status": "broken", "error": error, "metrics": {}, "settings": {}, "tags": []}
+    row = dict.fromkeys(run_row({"id": folder.name}, {}))
+    empty: JsonObject = {"metrics": {}, "settings": {}, "tags": []}
+    return row | empty | {"id": folder.name, "status": "broken", "error": error}
 
 
 def _follow(folder: Path, entry: JsonObject) -> bool:
@@ -138,7 +156,10 @@ def _now(root: Path, entry: JsonObject) -> JsonObject:
     row: JsonObject = entry["row"]
     if row["status"] is not None:
         return row
-    now = status(root / row["id"], {"process": {"host": entry["host"]}})
+    try:
+        now = status(root / row["id"], {"process": {"host": entry["host"]}})
+    except Exception as error:
+        return _broken(root / row["id"], _reason(error))
     return row | {"status": now, "metrics": entry.get("reported", {})}
 
 
