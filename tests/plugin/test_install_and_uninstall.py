@@ -158,7 +158,7 @@ def test_nothing_is_removed_that_no_journal_says_we_brought(environment: Environ
     folder = checkout.script("tiny").parent
     environment.pip("install", "-q", "--no-deps", "--no-build-isolation", folder)
     said = environment.ok(checkout.install_all, "-u")
-    assert "There is no journal of what was here before" in said
+    assert "There is no journal of earlier packages" in said
     assert "beta==1.0" in environment.freeze() and "ravenml-tiny" not in environment.freeze()
 
 
