@@ -67,14 +67,15 @@ def test_a_compiled_training_gives_the_same_bits_twice_and_when_it_was_stopped_i
 
 @pytest.mark.usefixtures("slim_unet")
 def test_without_a_compiler_one_sentence_says_so_before_anything_is_begun(
-    make_input: MakeInput, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_input: MakeInput, tmp_path: Path
 ) -> None:
-    import torch._inductor.config
-    from torch._inductor import cpp_builder
+    from torch._inductor import config, cpp_builder
 
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, "no-such-compiler"))
     cpp_builder.cpp_compiler_search.cache_clear()
-    with pytest.raises(InputError, match=r"^compile: no C\+\+ compiler was found; install one .*$"):
+    # not with monkeypatch: what it restores there is missing for all later tests of this process
+    no_compiler = config.patch({"cpp.cxx": (None, "no-such-compiler")})
+    problem = r"^compile: no C\+\+ compiler was found; install one .*$"
+    with no_compiler, pytest.raises(InputError, match=problem):
         run_training(make_input(small_settings(compile=True)))
     cpp_builder.cpp_compiler_search.cache_clear()
     assert not (tmp_path / "run").exists()
