@@ -45,4 +45,4 @@ def has_bwrap() -> bool:
         return False
 
 
-needs_bwrap = pytest.mark.skipif(not has_bwrap(), reason="bubblewrap can make no sandbox here")
+needs_bwrap = pytest.mark.skipif(not has_bwrap(), reason="no bubblewrap here (apt install bubblewrap)")
