@@ -28,7 +28,7 @@ _OWN_FIELDS = ("event_type", "timestamp", "level", "v", "attempt", "seq")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of an events file.  What ravenML reads of a type stands in a subclass for it.
+    """One line of an events file.  Each type has a subclass with the fields that ravenML reads.
 
     Attributes:
         type: such as ``METRICS``; empty where the line has none.

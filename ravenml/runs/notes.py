@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.common.locks import exclusive_lock
@@ -25,11 +26,19 @@ def read_notes(folder: Path) -> JsonObject:
     if not path.exists():
         return {"v": SCHEMA, "tags": [], "note": None}
     notes = read_json(path)
-    if not isinstance(notes, dict) or not isinstance(notes.get("tags", []), list):
+    if not _are_notes(notes):
         raise RavenError(f"{path} holds no notes; mend or remove it.")
-    if int(notes.get("v", SCHEMA)) > SCHEMA:
+    if notes.get("v", SCHEMA) > SCHEMA:
         raise RavenError(f"{path} was written by a newer ravenML; upgrade ravenML to change it.")
     return notes
+
+
+def _are_notes(notes: object) -> TypeGuard[JsonObject]:
+    if not isinstance(notes, dict) or not isinstance(notes.get("v", SCHEMA), int):
+        return False
+    tags, note = notes.get("tags", []), notes.get("note")
+    texts = isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)
+    return texts and (note is None or isinstance(note, str))
 
 
 def change_tags(folder: Path, add: Sequence[str] = (), remove: Sequence[str] = ()) -> list[str]:

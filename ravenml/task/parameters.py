@@ -26,7 +26,7 @@ _listeners: list[Callable[[JsonObject], None]] = []
 
 
 def overrides() -> JsonObject:
-    """The values that stand above the script's own, by name (``lr``, ``Optimizer.lr``).
+    """The values that override the script's own, by name (``lr``, ``Optimizer.lr``).
 
     Raises:
         InputError: the variable holds no JSON object.

@@ -82,7 +82,7 @@ def test_a_broken_run_says_what_is_wrong_and_hides_no_other(
     raven: Raven, runs: Path, files: dict[str, object], said: str
 ) -> None:
     write_run(runs, "20260102-000000-bbbbbb", **files)
-    for _ in range(2):  # read anew, and from the cache
+    for _ in range(2):  # first from the folder, then from the cache
         broken, good = list_rows()
         assert broken["status"] == "broken" and said in broken["error"]
         assert good["status"] == "completed" and good["metrics"] == {"val/miou": 0.5}
@@ -91,6 +91,21 @@ def test_a_broken_run_says_what_is_wrong_and_hides_no_other(
         "broken",
         "completed",
     ]
+
+
+@pytest.mark.parametrize(
+    "notes", [{"tags": [["x"]]}, {"tags": [1]}, {"note": 3}, {"v": "new"}, {"v": None}, [1]]
+)
+def test_notes_that_are_none_are_left_as_they_are_and_cost_no_run(
+    raven: Raven, runs: Path, notes: object
+) -> None:
+    file = runs / "20260101-000000-aaaaaa" / layout.NOTES
+    file.write_text(json.dumps(notes))
+    (row,) = list_rows()
+    assert row["status"] == "completed" and "holds no notes" in row["note"]
+    done = raven("runs", "tag", "20260101", "good")
+    assert done.returncode == 1 and "holds no notes; mend or remove it" in done.stderr
+    assert json.loads(file.read_text()) == notes
 
 
 def test_a_run_is_listed_again_when_what_was_wrong_is_mended(runs: Path) -> None:

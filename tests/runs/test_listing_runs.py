@@ -204,7 +204,7 @@ def test_who_looks_on_sees_what_is_new_and_does_not_write_the_index_each_time(
             events.write(json.dumps(event) + "\n")
         assert looking.rows()[0]["metrics"] == {"val/miou": value}
     assert sorted(read_anew) == ["a", "b", "c", "d"] and file.stat().st_mtime_ns == written
-    assert looking.rows() == list_rows()  # whoever comes anew finds the same
+    assert looking.rows() == list_rows()  # a new reader finds the same
 
 
 @pytest.mark.parametrize(

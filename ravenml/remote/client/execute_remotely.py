@@ -68,7 +68,7 @@ class Submission:
         project, name: what the run belongs to and is called.
         container: the image that the worker runs it in, with its arguments; values of ``--env`` are whole
             here, and must not be written down.
-        overrides: parameters that stand above the script's own (``raven runs clone --set``).
+        overrides: parameters that override the script's own (``raven runs clone --set``).
     """
 
     command: Sequence[str]
