@@ -33,7 +33,7 @@ optional = {
     "clearml": ["clearml>=2"],
     "resources": ["psutil>=5.9", "nvidia-ml-py>=12"],
     "charts": ["matplotlib>=3.8"],
-    "dashboard": ["nicegui>=3.18,<4", "uvicorn>=0.30"],
+    "dashboard": ["nicegui>=3.18,<4", "uvicorn[standard]>=0.32"],
     "remote": ["ray[default]>=2.60,<3"],
     "serve": [
         "fastapi>=0.115,<1",

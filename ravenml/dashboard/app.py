@@ -128,13 +128,13 @@ def serve(
     app = make_app(Settings(access, AllowedPaths(roots)))
     import uvicorn
 
+    from ravenml.serve.server import uvicorn_config
+
     print(f"Dashboard: {access.address}", flush=True)
     print("Press Ctrl-C to stop; running trainings continue.", file=sys.stderr, flush=True)
     if browser:
         _open(access.address_once())
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, ws_max_size=2**24
-    )
+    config = uvicorn_config(app, timeout_graceful_shutdown=2, ws_max_size=2**24)
     uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -12,8 +12,9 @@ lines. ``allowed_paths.py`` accepts paths below the allowed roots alone.
 ``raven serve`` is ``app.py`` (FastAPI) around ``engine.py``. An image goes from the event loop to a pool of
 threads that decodes it, from there to the one thread that runs the network (a batch has one mode and one
 size; modes other than ``full_image`` run alone), back to the pool, where objects are made and encoded, and
-its bytes to the loop. ``admission.py`` counts what is inside, from before a body is read until it is
-answered, in images and in decoded pixels. ``loaded_model.py`` loads what ``raven infer`` would.
+its bytes to the loop. ``admission.py`` counts what is inside: bytes as they arrive, and images and decoded
+pixels from when a request has arrived until it is answered. ``connections.py`` limits what a connection may
+cost any of our servers, slow and endless ones too. ``loaded_model.py`` loads what ``raven infer`` would.
 ``server.py`` runs uvicorn on an open socket; with ``--processes`` it starts the same command line on the
 same socket (``RAVENML_SERVE_SOCKET``) and restarts a process that dies. The pages in ``web/`` are plain
 files that speak to the same addresses as every program, and show what they are told as text, never as

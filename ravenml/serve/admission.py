@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Limits:
     """What a server takes on.
 
     Attributes:
-        queue: how many images may be inside at once, from a request's arrival to its answer.
+        queue: how many images may be inside at once, from when their request has arrived to its answer.
         deadline: seconds within which a request is answered.
         max_bytes: of an image's file.
         max_pixels: of an image.
@@ -32,10 +32,19 @@ class Limits:
     max_bytes: int = MAX_BYTES
     max_pixels: int = MAX_PIXELS
 
+    def cap_wait(self, seconds: int) -> int:
+        """When to come again at the latest: by the deadline, whatever is inside now has left."""
+        return min(seconds, 60, int(self.deadline))
+
     @property
     def pixels_inside(self) -> int:
         """How many decoded pixels may wait at once: as many as four of the largest images have."""
         return 4 * self.max_pixels
+
+    @property
+    def bytes_inside(self) -> int:
+        """How many bytes of requests may arrive or wait at once: as four of the largest files."""
+        return 4 * self.max_bytes
 
 
 class QueueFull(RavenError):
@@ -79,7 +88,7 @@ class AdmissionControl:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.images = self.pixels = 0
+        self.images = self.pixels = self.bytes = 0
         self._speed = 0.0  # images a second, a moving mean
         self._last = 0.0
 
@@ -109,6 +118,27 @@ class AdmissionControl:
         finally:
             self.pixels -= count
 
+    @contextmanager
+    def reserve_bytes(self) -> Iterator[Callable[[int], None]]:
+        """Room for a request's bytes while the block runs; what it gives is called with those that came.
+
+        Raises:
+            QueueFull: from what it gives: these have no room.
+        """
+        held = 0
+
+        def add(count: int) -> None:
+            nonlocal held
+            if self.bytes > held and self.bytes + count > self.limits.bytes_inside:
+                raise QueueFull(self.estimate_wait())
+            held += count
+            self.bytes += count
+
+        try:
+            yield add
+        finally:
+            self.bytes -= held
+
     def record_answers(self, count: int) -> None:
         """So many images were answered just now."""
         now = time.monotonic()
@@ -118,5 +148,6 @@ class AdmissionControl:
         self._speed += share * (speed - self._speed)
 
     def estimate_wait(self) -> int:
-        """In how many seconds what is inside now will be answered, at least 1 and at most 60."""
-        return min(max(math.ceil(self.images / self._speed) if self._speed > 0 else 1, 1), 60)
+        """In how many whole seconds what is inside will be answered: at most 60, and the deadline."""
+        wait = math.ceil(self.images / self._speed) if self._speed > 0 else 1
+        return self.limits.cap_wait(max(wait, 1))

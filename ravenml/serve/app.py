@@ -10,7 +10,7 @@ import io
 import os
 import time
 import zipfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +23,7 @@ from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Message
 
 from ravenml.common.io import JsonObject
 from ravenml.data.editable_annotation import EditableAnnotation
@@ -37,7 +38,7 @@ from ravenml.serve.openapi import PREDICT
 from ravenml.serve.predict_params import PredictParams
 from ravenml.serve.request_body import Image, read_request
 from ravenml.serve.responses import MEDIA
-from ravenml.serve.security import Guard
+from ravenml.serve.security import BodyRefused, Guard
 from ravenml.serve.uploads import Refused, read_file
 from ravenml.serve.urls import AllowedUrls, NotAllowed, NotFetched
 
@@ -98,7 +99,7 @@ def make_app(serving: Serving) -> FastAPI:
 
     @app.exception_handler(RavenError)
     async def answer_error(request: Request, error: RavenError) -> Response:
-        return _error_response(error)
+        return handler.error_response(error)
 
     @app.post("/predict", summary="Predict images", openapi_extra=PREDICT, response_model=None)
     async def predict(request: Request) -> Response:
@@ -201,36 +202,42 @@ class _PredictHandler:
     async def predict(self, request: Request) -> Response:
         """Answer a request, or say why not."""
         began = time.monotonic()
+        arrived = asyncio.Event()
         try:
             async with asyncio.timeout(self.limits.deadline):
-                answer = await self._predict(request, began + self.limits.deadline)
+                answer = await self._predict(request, began + self.limits.deadline, arrived)
         except TimeoutError:
-            answer = _error_response(TooLate(f"Timeout: no answer within {self.limits.deadline:g} s."))
+            seconds = f"within {self.limits.deadline:g} s"
+            late = TooLate(f"Timeout: no answer {seconds}.")
+            slow = Refused(f"Timeout: the request has not arrived {seconds}; send it again.", 408)
+            answer = self.error_response(late if arrived.is_set() else slow)
         except RavenError as error:
-            answer = _error_response(error)
+            answer = self.error_response(error)
         except HTTPException as error:  # a form that is none
             answer = JSONResponse({"detail": f"The form cannot be read: {error.detail}"}, error.status_code)
         except ClientDisconnect:
-            answer = _error_response(Refused("The client disconnected.", 400))
+            answer = self.error_response(Refused("The client disconnected.", 400))
         except Exception as error:
-            answer = _error_response(RavenError(f"The model failed: {type(error).__name__}: {error}"))
+            answer = self.error_response(RavenError(f"The model failed: {type(error).__name__}: {error}"))
+        self.metrics.inside.set(self.admission.images)
         self.metrics.requests.labels(str(answer.status_code)).inc()
         self.metrics.seconds.observe(time.monotonic() - began)
         return answer
 
-    async def _predict(self, request: Request, deadline: float) -> Response:
+    async def _predict(self, request: Request, deadline: float, arrived: asyncio.Event) -> Response:
         with ExitStack() as inside:
-            # Before the body is read, so that what waits outside takes no memory.
+            add_bytes = inside.enter_context(self.admission.reserve_bytes())
+            parsed = await read_request(_counted(request, add_bytes, arrived), self.limits)
+            # Only now: who sends slowly must not take the place of those who have sent.
             inside.enter_context(self.admission.reserve_images(1))
             self.metrics.inside.set(self.admission.images)
-            parsed = await read_request(request, self.limits)
             params, images = parsed.params, parsed.images
             count = len(images) + len(params.urls) + len(params.paths)
             if count > self.limits.queue:
                 raise Refused(f"{count} images exceed the limit of {self.limits.queue}.", 413)
             inside.enter_context(self.admission.reserve_images(count - 1))
             mode = self.serving.served.mode(params)
-            images = [*images, *await self._fetch(params, deadline)]
+            images = [*images, *await self._fetch(params, deadline, add_bytes)]
             for image in images:
                 image.check(self.limits)
             inside.enter_context(self.admission.reserve_pixels(sum(image.pixels for image in images)))
@@ -239,13 +246,32 @@ class _PredictHandler:
             ]
             contents = await self._run(works)
             self.admission.record_answers(count)
-        self.metrics.inside.set(self.admission.images)
         self.metrics.images.inc(count)
         for work in works:
             for stage, seconds in work.spent.items():
                 self.metrics.spent.labels(stage).observe(seconds)
         body, kind = _combine(contents, [image.name for image in images], params)
         return Response(body, media_type=kind, headers={"server-timing": _server_timing(works[0].spent)})
+
+    def error_response(self, error: RavenError) -> Response:
+        """An error as an answer: its sentence, with the status that fits."""
+        headers: dict[str, str] = {}
+        status = 500
+        if isinstance(error, Refused | BodyRefused):
+            status = error.status
+        elif isinstance(error, NotAllowed):
+            status = 403
+        elif isinstance(error, NotFetched):
+            status = 502
+        elif isinstance(error, QueueFull):
+            status, headers = 503, {"retry-after": str(error.seconds)}
+        elif isinstance(error, Stopped):
+            status, headers = 503, {"retry-after": str(self.limits.cap_wait(5))}
+        elif isinstance(error, TooLate):
+            status = 504
+        elif isinstance(error, InputError):
+            status = 400
+        return JSONResponse({"detail": str(error)}, status, headers)
 
     async def _run(self, works: Sequence[Work]) -> list[bytes]:
         waiting = [asyncio.wrap_future(self.engine.submit(work)) for work in works]
@@ -255,7 +281,9 @@ class _PredictHandler:
             for one in waiting:
                 one.cancel()  # nobody waits for the others when one has failed
 
-    async def _fetch(self, params: PredictParams, deadline: float) -> list[Image]:
+    async def _fetch(
+        self, params: PredictParams, deadline: float, add_bytes: Callable[[int], None]
+    ) -> list[Image]:
         """The images that the request names, once every name was found to be allowed."""
         for url in params.urls:
             self.serving.urls.check(url)
@@ -268,9 +296,12 @@ class _PredictHandler:
         def read(path: Path) -> Image:
             return Image(path.name, read_file(path, self.limits.max_bytes))
 
-        loop = asyncio.get_running_loop()
-        begun = [loop.run_in_executor(self._fetchers, fetch, url) for url in params.urls]
-        begun += [loop.run_in_executor(self._fetchers, read, path) for path in paths]
+        async def counted(get: Callable[..., Image], place: str | Path) -> Image:
+            image = await asyncio.get_running_loop().run_in_executor(self._fetchers, get, place)
+            add_bytes(len(image.content))
+            return image
+
+        begun = [counted(fetch, url) for url in params.urls] + [counted(read, path) for path in paths]
         return list(await asyncio.gather(*begun))
 
     def _resolve(self, path: str) -> Path:
@@ -302,25 +333,17 @@ def _combine(contents: Sequence[bytes], names: Sequence[str], params: PredictPar
     return file.getvalue(), "application/zip"
 
 
-def _error_response(error: RavenError) -> Response:
-    """An error as an answer: its sentence, with the status that fits."""
-    headers: dict[str, str] = {}
-    status = 500
-    if isinstance(error, Refused):
-        status = error.status
-    elif isinstance(error, NotAllowed):
-        status = 403
-    elif isinstance(error, NotFetched):
-        status = 502
-    elif isinstance(error, QueueFull):
-        status, headers = 503, {"retry-after": str(error.seconds)}
-    elif isinstance(error, Stopped):
-        status, headers = 503, {"retry-after": "5"}
-    elif isinstance(error, TooLate):
-        status = 504
-    elif isinstance(error, InputError):
-        status = 400
-    return JSONResponse({"detail": str(error)}, status, headers)
+def _counted(request: Request, add_bytes: Callable[[int], None], arrived: asyncio.Event) -> Request:
+    """The request, whose bytes are counted as they come; ``arrived`` is set with the last of them."""
+
+    async def receive() -> Message:
+        message = await request.receive()
+        add_bytes(len(message.get("body", b"")))
+        if not message.get("more_body", False):
+            arrived.set()
+        return message
+
+    return Request(request.scope, receive)
 
 
 def _server_timing(spent: dict[str, float]) -> str:

@@ -151,7 +151,7 @@ class Client:
                 if error.code != 503 or not wait.isdigit() or time.monotonic() + int(wait) > end:
                     wrong = InputError if error.code in (400, 403, 413, 415) else RavenError
                     raise wrong(f"{self.url}: {message}") from None
-                time.sleep(int(wait))
+                time.sleep(max(int(wait), 0.1))
             except (OSError, http.client.HTTPException) as error:
                 reason = getattr(error, "reason", None) or error
                 raise RavenError(f"{self.url} cannot be reached: {reason}.") from None

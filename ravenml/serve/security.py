@@ -17,12 +17,15 @@ that it stays out of history and logs::
 
 from __future__ import annotations
 
+import asyncio
 import html
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from ravenml.errors import RavenError
 from ravenml.serve.access import Access, cookie_name
 
 Scope = MutableMapping[str, Any]
@@ -36,6 +39,8 @@ POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
+SLOWEST = 2**14  # bytes a second at which a body has to come, or an answer is read
+PATIENCE = 10.0  # seconds that may be lost on top
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">{again}
@@ -58,10 +63,18 @@ class Guard:
         access: what is demanded.
         policy: the ``Content-Security-Policy`` of answers that have none of their own.
         max_body: how many bytes a request may bring; larger ones are answered with 413.
+        patience: how many seconds a body may lose on the slowest line (`SLOWEST`); slower ones get a 408.
     """
 
-    def __init__(self, app: App, access: Access, policy: str = POLICY, max_body: int = 2**26) -> None:
-        self.app, self.access, self.max_body = app, access, max_body
+    def __init__(
+        self,
+        app: App,
+        access: Access,
+        policy: str = POLICY,
+        max_body: int = 2**26,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.app, self.access, self.max_body, self.patience = app, access, max_body, patience
         self._headers = [
             (b"x-content-type-options", b"nosniff"),
             (b"x-frame-options", b"DENY"),
@@ -166,9 +179,7 @@ class Guard:
         await send({"type": "http.response.start", "status": 303, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _respond(
-        self, send: Send, scope: Scope, status: int, message: str, close: bool = False
-    ) -> None:
+    async def _respond(self, send: Send, scope: Scope, status: int, message: str) -> None:
         """Answer with one sentence: a page for browsers, JSON for programs."""
         if _is_page(scope):
             # A strict cookie is not sent by whoever follows a link on another site; the page asks again.
@@ -190,33 +201,42 @@ class Guard:
         ]
         if status == 401:
             headers.append((b"www-authenticate", b'Bearer realm="ravenML"'))
-        if close:
-            headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let it through, with the headers of safety on the answer and no more body than allowed."""
-        too_large = f"A request may bring at most {self.max_body} bytes; send a smaller file."
+        """Let it through, with the headers of safety on the answer, if its body is not too large or slow."""
+        too_large = BodyRefused(
+            f"A request may bring at most {self.max_body} bytes; send a smaller file.", 413
+        )
         length = _header_values(scope, b"content-length")
         if length and length[0].isdigit() and int(length[0]) > self.max_body:
-            await self._respond(send, scope, 413, too_large, close=True)
+            await self._respond(send, scope, too_large.status, str(too_large))
             return
-        began = over = False
-        count = 0
+        began, count, complete = False, 0, False
+        refused: BodyRefused | None = None
+        end = time.monotonic() + self.patience
 
-        async def counted() -> Message:
-            nonlocal count, over
-            message = await receive()
+        async def checked() -> Message:
+            nonlocal count, complete, refused
+            try:
+                # What comes behind the body is the client's leaving, which may take its time.
+                in_time = None if complete else end + count / SLOWEST - time.monotonic()
+                async with asyncio.timeout(in_time):
+                    message = await receive()
+            except TimeoutError:
+                refused = BodyRefused("The request's body comes too slowly; send it again.", 408)
+                raise refused from None
             count += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
             if count > self.max_body:
-                over = True
-                raise _TooLarge
+                refused = too_large
+                raise refused
             return message
 
         async def with_headers(message: Message) -> None:
             nonlocal began
-            if over and not began:
+            if refused is not None and not began:
                 return  # a framework's own words about a body that it could not read
             if message["type"] == "http.response.start":
                 began = True
@@ -226,16 +246,20 @@ class Guard:
             await send(message)
 
         try:
-            await self.app(scope, counted, with_headers)
-        except _TooLarge:
+            await self.app(scope, checked, with_headers)
+        except BodyRefused:
             if began:
                 raise
-        if over and not began:
-            await self._respond(send, scope, 413, too_large, close=True)
+        if refused is not None and not began:
+            await self._respond(send, scope, refused.status, str(refused))
 
 
-class _TooLarge(Exception):
-    """A request brings more than it may."""
+class BodyRefused(RavenError):
+    """A request's body is too large or too slow.  ``status`` is HTTP's."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def _header_values(scope: Scope, name: bytes) -> list[str]:

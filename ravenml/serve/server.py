@@ -14,10 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ravenml.errors import RavenError
 from ravenml.runs.launcher import PARENT_PID
+
+if TYPE_CHECKING:
+    import uvicorn
 
 SOCKET = "RAVENML_SERVE_SOCKET"  # in a worker's environment: the number of the open socket
 PORT, HOST = "RAVENML_PORT", "RAVENML_HOST"  # where a deployed program listens, in its environment
@@ -80,16 +83,26 @@ def serve_app(
                 for one, handler in before.items():
                     signal.signal(one, handler)
 
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,  # /metrics counts them
-        server_header=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=math.ceil(deadline + _TO_READ),
-        lifespan="on",
+    config = uvicorn_config(
+        app, timeout_graceful_shutdown=math.ceil(deadline + _TO_READ), lifespan="on", ws="none"
     )
     Server(config).run([opened])
+
+
+def uvicorn_config(app: Any, **more: Any) -> uvicorn.Config:
+    """How uvicorn serves any application of ravenML: with limits on what one connection may cost."""
+    import uvicorn
+
+    from ravenml.serve.connections import LimitedProtocol
+
+    settings: dict[str, Any] = {
+        "http": LimitedProtocol,
+        "log_level": "error",  # strangers' malformed requests are warnings, and would fill the log
+        "access_log": False,  # /metrics counts requests
+        "server_header": False,
+        "timeout_keep_alive": 30,
+    }
+    return uvicorn.Config(app, **settings | more)
 
 
 def inherited_socket() -> socket.socket | None:

@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from ravenml.serve.access import Access, listen
+from ravenml.serve.server import uvicorn_config
 
 
 @contextmanager
@@ -17,7 +18,7 @@ def listening(make_app: Any, token: str | None, **more: Any) -> Iterator[Access]
     """Serve ``make_app(access)`` while the block runs."""
     opened = listen("127.0.0.1", 0, 0)
     access = Access(token, "127.0.0.1", opened.getsockname()[1], **more)
-    server = uvicorn.Server(uvicorn.Config(make_app(access), log_level="info"))
+    server = uvicorn.Server(uvicorn_config(make_app(access), log_level="info", access_log=True))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
     thread.start()
     try:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra ravenml[serve] is not installed")
-from as_user import PATIENCE, wait_for, within
+from as_user import wait_for, within
 from serving import Answer, Tints, ask, form, picture, post, serving
 
 from ravenml.serve.access import Access
@@ -123,21 +123,6 @@ def test_a_request_that_takes_too_long_is_answered_504_and_is_not_computed_in_va
         model.gate.set()
         assert post(server, picture()).status == 200
         assert model.batches == [1, 1]  # the one that was in the network, and the last
-
-
-def test_a_body_that_never_ends_has_a_deadline_too() -> None:
-    import http.client
-
-    from serving import TOKEN
-
-    with serving(Tints(), limits=Limits(deadline=0.4)) as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
-        connection.putrequest("POST", "/predict")
-        connection.putheader("Authorization", f"Bearer {TOKEN}")
-        connection.putheader("Content-Length", "1000")
-        connection.endheaders(picture()[:50])
-        assert connection.getresponse().status == 504
-        connection.close()
 
 
 def test_while_the_network_works_everything_else_answers() -> None:
