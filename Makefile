@@ -28,7 +28,7 @@ stamp = @mkdir -p $(@D) && rm -f $(@D)/$(1)-* && touch $@
 # What is imported is compiled once. Nothing else is: pip compiles nothing, and most of it nobody imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-all lint docs screenshots requirements clean install
+.PHONY: help demo test test-all lint docs torture screenshots requirements clean install
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
@@ -64,6 +64,10 @@ screenshots: $(dev) ## the dashboard's pictures in docs/images, with Chromium
 
 requirements: $(dev) ## compile plugins/*/requirements*.in where they have changed
 	$(BIN)/python -m ravenml.plugin.requirements compile
+
+torture: $(dev) ## attack at random: kills, faults, hostile input; CAMPAIGN=… TRIALS=… SEED=… TRIAL=…
+	@PYTHONPATH=tests $(BIN)/python -m torture $(CAMPAIGN) $(if $(TRIALS),--trials $(TRIALS)) \
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(filter command%,$(origin SEED)),--seed $(SEED)) $(if $(TRIAL),--trial $(TRIAL))
 
 clean: ## remove what was made here: .venv, the built documentation, caches
 	rm -rf $(VENV) docs/_build build *.egg-info plugins/*/build plugins/*/*.egg-info
