@@ -66,7 +66,7 @@ def test_a_full_disk_and_a_forbidden_place_get_a_sentence() -> None:
 
 def test_broken_json_gets_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{\n"a": }')
-    with pytest.raises(RavenError, match=r"a\.json is not valid JSON: .* in line 2"):
+    with pytest.raises(RavenError, match=r"a\.json is not valid JSON in line 2"):
         read_json(tmp_path / "a.json")
     with pytest.raises(RavenError, match="does not exist"):
         read_json(tmp_path / "b.json")

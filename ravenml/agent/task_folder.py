@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from ravenml.agent.plugin_folder import PluginFolder
 from ravenml.agent.safe_copy import copy_folder
 from ravenml.common.io import JsonObject, read_json, to_user_error, write_json
+from ravenml.common.parsing import read_yaml
 from ravenml.data.project import Project
 from ravenml.data.registry import resolve_dataset
 from ravenml.errors import InputError
@@ -146,13 +145,7 @@ def read_task_config(plugin: PluginFolder, mode: str, file: Path | None, preset:
         raise InputError("--config and --preset cannot be combined; give one of them.")
     if file is None:
         return plugin.preset(mode, preset)
-    if file.suffix.lower() not in (".yaml", ".yml"):
-        config = read_json(file)
-    else:
-        try:
-            config = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise InputError(f"{file} cannot be read as YAML: {error}.") from None
+    config = read_yaml(file) if file.suffix.lower() in (".yaml", ".yml") else read_json(file)
     if not isinstance(config, dict):
         raise InputError(f"{file} must hold an object: the fields of task_config.json.")
     return config

@@ -1,4 +1,7 @@
-"""Writing files so that a process killed at any instant leaves nothing half-written."""
+"""Writing files so that a process killed at any instant leaves nothing half-written.
+
+`read_json` is that of `ravenml.common.parsing`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ravenml.common.parsing import read_json as read_json
 from ravenml.errors import RavenError
 from ravenml.renamed import former_names
 
@@ -143,21 +147,3 @@ def to_jsonable(value: object, place: str) -> Any:
     raise RavenError(
         f"{place} is a {type(value).__name__}, which cannot be written as JSON; give plain values."
     )
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON.
-
-    Raises:
-        RavenError: the file is missing or is not a JSON; the sentence names the line.
-    """
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise RavenError(f"{path} does not exist.") from None
-    except OSError as error:
-        raise RavenError(f"{path} cannot be read: {error.strerror}.") from error
-    except json.JSONDecodeError as error:
-        raise RavenError(f"{path} is not valid JSON: {error.msg} in line {error.lineno}.") from None
-    except UnicodeDecodeError:
-        raise RavenError(f"{path} is not valid JSON: it is not UTF-8 text.") from None

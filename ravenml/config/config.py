@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from ravenml.common.io import JsonObject, write_bytes
+from ravenml.common.io import write_bytes
+from ravenml.common.parsing import read_yaml
 from ravenml.common.validation import validate
 from ravenml.config.home import home
 from ravenml.config.queues import Queue
-from ravenml.errors import InputError
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -137,28 +137,3 @@ def save_config(config: Config) -> None:
     finally:
         os.umask(before)
     path.chmod(0o600)
-
-
-def read_yaml(path: Path) -> JsonObject:
-    """Read a YAML (or JSON) mapping.
-
-    Raises:
-        InputError: no such file, no YAML (with the line), or no mapping at its top.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from None
-    try:
-        value = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark is not None else ""
-        raise InputError(f"{path} is not valid YAML{where}: {getattr(error, 'problem', error)}.") from None
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise InputError(f"{path} must hold fields with values, such as `dataset: my_project`.")
-    return value

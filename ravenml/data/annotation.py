@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import orjson
-
+from ravenml.common.parsing import ParseError, parse_json
 from ravenml.data.geometry import Bitmap, Geometry, Polygon, Rectangle, Size
 from ravenml.data.geometry_json import InvalidGeometry, parse_geometry
 from ravenml.data.images import read_bytes
-from ravenml.data.problems import DataProblem, Report, raise_problem, suggestion
+from ravenml.data.problems import DataProblem, Report, from_parse_error, raise_problem, suggestion
 
 _DRAWN = ("bitmap", "polygon", "rectangle")
 EXPORT_AGAIN = "export this image's annotation again"
@@ -95,10 +94,9 @@ def parse_object(content: bytes, path: Path) -> dict[str, object]:
         DataProblem: it does not; names the line.
     """
     try:
-        data = orjson.loads(content.removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise DataProblem(path, where, f"is not valid JSON ({error.msg})", "export it again") from None
+        data = parse_json(content, str(path))
+    except ParseError as error:
+        raise from_parse_error(path, error, "export it again") from None
     if not isinstance(data, dict):
         raise DataProblem(path, "", "holds no JSON object", "export it again")
     return data

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from ravenml.common.parsing import ParseError
 from ravenml.errors import InputError
 from ravenml.renamed import former_names
 
@@ -33,6 +34,12 @@ class DataProblem(InputError):
     def __reduce__(self) -> tuple[type[DataProblem], tuple[Path, str, str, str]]:
         # Exceptions pickle by their message alone, which would not survive a data loader's worker.
         return (DataProblem, (self.file, self.field, self.problem, self.fix))
+
+
+def from_parse_error(file: Path, error: ParseError, fix: str) -> DataProblem:
+    """What is wrong with a file's JSON or YAML."""
+    detail = f" ({error.detail})" if error.detail else ""
+    return DataProblem(file, error.where, error.problem + detail, fix)
 
 
 Report = Callable[[DataProblem], None]

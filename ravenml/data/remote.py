@@ -14,10 +14,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC
 from pathlib import Path, PurePosixPath
 
-import orjson
-
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import JsonObject, write_json
+from ravenml.common.parsing import ParseError, parse_json
 from ravenml.config.home import datasets_dir
 from ravenml.data.problems import suggestion
 from ravenml.data.project import Project
@@ -208,8 +207,8 @@ def _describe(store: Store, name: str) -> DatasetRow | None:
 def _read_summary(store: Store, name: str) -> JsonObject:
     """What the last push noted; nothing where it cannot be read."""
     try:
-        content = orjson.loads(store.read(f"{name}/{COUNTED}"))
-    except orjson.JSONDecodeError:
+        content = parse_json(store.read(f"{name}/{COUNTED}"), COUNTED)
+    except ParseError:
         return {}
     return content if isinstance(content, dict) and {"files", "bytes", "pushed"} <= content.keys() else {}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ravenml.common.hooks import PRESETS
 from ravenml.common.io import JsonObject, read_json
 from ravenml.common.merge import deep_merge
-from ravenml.config.config import read_yaml
+from ravenml.common.parsing import read_yaml
 from ravenml.data.problems import suggestion
 from ravenml.errors import InputError
 from ravenml.infer.modes.base import Mode

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ravenml.common.io import JsonObject
+from ravenml.common.parsing import parse_json
 from ravenml.errors import RavenError
 from ravenml.store.base import Store
 from ravenml.store.local_store import FolderStore
@@ -87,8 +88,8 @@ class RemoteRun:
 
     def _content(self, name: str) -> JsonObject | None:
         try:
-            found = json.loads(self.store.read(self.key(name)))
-        except (RavenError, ValueError):
+            found = parse_json(self.store.read(self.key(name)), name)
+        except RavenError:
             return None  # it was just replaced or removed
         return found if isinstance(found, dict) else None
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ravenml.common.formatting import utc_timestamp
-from ravenml.common.io import JsonObject, write_json
+from ravenml.common.io import JsonObject, read_json, write_json
+from ravenml.errors import InputError
 from ravenml.remote.job import Job
 from ravenml.remote.layout import RemoteRun
 from ravenml.runs import layout
@@ -46,7 +46,7 @@ def _with_result(record: JsonObject, status: str, error: str) -> JsonObject:
 
 def _read_record(folder: Path) -> JsonObject:
     try:
-        found = json.loads((folder / layout.RUN_JSON).read_bytes())
-    except (OSError, ValueError):
+        found = read_json(folder / layout.RUN_JSON)
+    except InputError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from ravenml.common.io import JsonObject
+from ravenml.common.parsing import parse_json
 from ravenml.errors import InputError, RavenError
 from ravenml.serve.access import is_loopback
 from ravenml.serve.urls import NoRedirect
@@ -123,7 +124,7 @@ class Client:
 
     def model(self) -> JsonObject:
         """Model information: classes, input size, modes, and where the model comes from."""
-        description: JsonObject = json.loads(self._request("/model")[0])
+        description: JsonObject = parse_json(self._request("/model")[0], self.url)
         return description
 
     def healthy(self) -> bool:
@@ -186,7 +187,7 @@ def _form(images: Sequence[tuple[str, bytes]]) -> tuple[bytes, str]:
 
 def _read(content: bytes, kind: str, answer: Answer) -> list[Any]:
     if answer == "annotation":
-        message = json.loads(content)
+        message = parse_json(content, "The server's answer")
         return message if isinstance(message, list) else [message]
     if kind != "application/zip":
         return [_pixels(content, answer)]
@@ -212,7 +213,7 @@ def _size(value: int | tuple[int, int]) -> str:
 def _detail(error: urllib.error.HTTPError) -> str:
     content = error.read()
     try:
-        detail = json.loads(content)["detail"]
+        detail = parse_json(content, "")["detail"]
     except (ValueError, KeyError, TypeError):
         return f"the server answered with {error.code}."
     return detail if isinstance(detail, str) else json.dumps(detail)

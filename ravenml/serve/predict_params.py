@@ -10,6 +10,7 @@ import orjson
 
 from ravenml.common.io import JsonObject
 from ravenml.common.merge import deep_merge
+from ravenml.common.parsing import parse_json
 from ravenml.data.problems import suggestion
 from ravenml.errors import InputError
 
@@ -97,10 +98,7 @@ def _mode(value: str) -> JsonObject:
     """A mode's name, or an object with all of its fields."""
     if not value.lstrip().startswith("{"):
         return {"name": value}
-    try:
-        content = orjson.loads(value)
-    except ValueError as error:
-        raise InputError(f"mode: is not valid JSON: {error}.") from None
+    content = parse_json(value, "mode:")
     content = content.get("mode", content)  # a whole config may be given, too
     if not isinstance(content, dict):
         raise InputError('mode: should be a name, or an object such as {"name": "full_image"}.')

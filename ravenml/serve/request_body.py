@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from ravenml.common.parsing import parse_json
 from ravenml.data.bitmap import bitmap_size
 from ravenml.data.decoding import check_size
 from ravenml.data.editable_annotation import EditableAnnotation, parse_editable
@@ -137,10 +138,7 @@ async def _read_body(request: Request, most: int) -> bytes:
 
 
 def _read_json(body: bytes) -> list[tuple[str, str]]:
-    try:
-        content = orjson.loads(body)
-    except ValueError as error:
-        raise InputError(f"The body is not valid JSON: {error}.") from None
+    content = parse_json(body, "The body")
     if not isinstance(content, dict):
         raise InputError(f'The body should be an object such as {{"url": "https://…"}}; {_HOW}.')
     found: list[tuple[str, str]] = []

@@ -6,10 +6,10 @@ the standard library alone.  ``AWS_EC2_METADATA_SERVICE_ENDPOINT`` names another
 
 from __future__ import annotations
 
-import json
 import os
 import urllib.request
 
+from ravenml.common.parsing import parse_json
 from ravenml.errors import RavenError
 
 SERVICE = "http://169.254.169.254"
@@ -37,9 +37,9 @@ def identity() -> dict[str, str]:
             headers={"X-aws-ec2-metadata-token": token},
         )
         with opener.open(ask, timeout=TIMEOUT) as answer:
-            document = json.load(answer)
+            document = parse_json(answer.read(1 << 20), service)
         return {"instanceId": str(document["instanceId"]), "region": str(document["region"])}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RavenError(
             f"`ec2_policy`: this does not seem to be an EC2 instance: {service} does not identify "
             f"it ({error})."

@@ -14,6 +14,7 @@ import orjson
 
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import JsonObject, write_bytes, write_json
+from ravenml.common.parsing import parse_json
 from ravenml.config.home import cache_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.store.base import Digest, Entry, Store
@@ -100,10 +101,7 @@ def read_metadata(store: Store, model_id: str) -> JsonObject:
         RavenError: it is missing, no JSON, or was written by a newer ravenML.
     """
     key = metadata_key(model_id)
-    try:
-        metadata: object = orjson.loads(store.read(key))
-    except orjson.JSONDecodeError as error:
-        raise RavenError(f"{store.name}/{key} is not valid JSON: {error}.") from None
+    metadata: object = parse_json(store.read(key), f"{store.name}/{key}")
     if not isinstance(metadata, dict):
         raise RavenError(f"{store.name}/{key} must be a JSON object.")
     if isinstance(metadata.get("v"), int) and metadata["v"] > SCHEMA:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ravenml.common.io import JsonObject
+from ravenml.common.io import JsonObject, read_json
+from ravenml.common.parsing import parse_json
 from ravenml.errors import InputError
 from ravenml.runs.replay import PARAMETERS
 from ravenml.runs.secrets import redact
@@ -35,8 +35,8 @@ def overrides() -> JsonObject:
     if not text:
         return {}
     try:
-        found = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
-    except (OSError, ValueError) as error:
+        found = read_json(Path(text[1:])) if text.startswith("@") else parse_json(text, PARAMETERS)
+    except InputError as error:
         raise InputError(
             f"{PARAMETERS} is neither a JSON object nor the name of a JSON file: {error}."
         ) from None
@@ -81,8 +81,8 @@ def cast(value: object, like: object) -> object:
         if isinstance(like, int | float):
             number = float(value)
             return int(value) if isinstance(like, int) and number == int(number) else number
-        return json.loads(value)
-    except ValueError:
+        return parse_json(value, "")
+    except (ValueError, OverflowError):
         return value
 
 

@@ -8,8 +8,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ravenml.common.io import JsonObject
+from ravenml.common.parsing import read_yaml
 from ravenml.common.validation import validate
-from ravenml.config.config import read_yaml
 from ravenml.errors import InputError
 
 SCHEMA = 1

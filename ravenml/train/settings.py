@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from ravenml.common.hooks import PRESETS, SETTINGS
 from ravenml.common.io import JsonObject, read_json
 from ravenml.common.merge import deep_merge
+from ravenml.common.parsing import parse_yaml
 from ravenml.errors import InputError
 from ravenml.plugin.discovery import Plugin, find_plugin
 from ravenml.runs.replay import parse_sets
@@ -243,10 +243,7 @@ def parse_settings(sets: Sequence[str], model: type[BaseModel] | None) -> JsonOb
         if path[0] != "plugin" and text in ("true", "false"):
             value = text == "true"
         if text[:1] in ("[", "{", '"'):
-            try:
-                value = yaml.safe_load(text)
-            except yaml.YAMLError:
-                raise InputError(f"--set {name}: {text} is not valid YAML.") from None
+            value = parse_yaml(text, f"--set {name}: {text[:100]}")
         elif path[0] == "plugin" and path[1:] in known and text != "null":
             value = known[path[1:]].parse(text)
         result = deep_merge(result, nest({path: value}))

@@ -126,12 +126,12 @@ BOMB = "\n".join(
 WRONG_FILES = [
     (BOMB, "has too many values"),
     ("plugin: &all [*all]", "has too many values"),
-    ("a: [", "is neither YAML nor JSON in line 1"),
+    ("a: [", "is not valid YAML in line 1"),
     ("just words", "contains no training settings"),
     ("epochs: 3", "epochs"),
     ("plugin_name: [unet]", "should be a plugin's name"),
     ("x" * ((1 << 18) + 1), "too large for a settings file"),
-    ("[" * 100_000, "is neither YAML nor JSON"),
+    ("[" * 100_000, "more than 100 deep in each other in line 1"),
 ]
 
 

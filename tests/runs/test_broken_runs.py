@@ -67,7 +67,7 @@ def unfinished(**fields: object) -> dict[str, object]:
     [
         ({"run__json": b"{"}, "not valid JSON"),
         ({"run__json": b"\xff{}"}, "not UTF-8"),
-        ({"run__json": b"[" * 200_000}, "Recursion"),
+        ({"run__json": b"[" * 200_000}, "more than 100 deep in each other"),
         ({"run__json": RECORD | {"process": 3}}, "not a record of a run"),
         ({"run__json": RECORD | {"v": "new"}}, "ValueError"),
         ({"run__json": RECORD | {"plugin": ["net"]}}, "its `plugin` is ['net']"),

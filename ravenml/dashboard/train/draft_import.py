@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from ravenml.common.io import JsonObject, read_json
+from ravenml.common.parsing import parse_yaml
 from ravenml.common.validation import validate
 from ravenml.dashboard.train.draft import Draft, SplitOptions, new_draft, put, value_at
 from ravenml.dashboard.train.wizard import Shared
@@ -20,7 +18,6 @@ from ravenml.runs.secrets import drop_hidden
 from ravenml.train.config import TrainConfig, pop_plugin_name
 
 LARGEST = 1 << 18  # bytes of a file
-MOST = 20_000  # values in it
 
 
 def from_run(run: Path) -> JsonObject:
@@ -60,29 +57,12 @@ def from_text(text: str, name: str) -> JsonObject:
     """
     if len(text) > LARGEST:
         raise InputError(f"{name} is too large for a settings file.")
-    try:
-        values = yaml.load(text, Loader=yaml.SafeLoader)  # the one in C ends the process on deep brackets
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark is not None else ""
-        raise InputError(f"{name} is neither YAML nor JSON{where}.") from None
+    values = parse_yaml(text, name)
     if not isinstance(values, dict):
         raise InputError(f"{name} contains no training settings.")
-    _check_size(values, name)
     plugin = pop_plugin_name(values, name)
     config = validate(TrainConfig, drop_hidden(values), name)
     return {**_fields(config), "title": f"from {name}", "plugin": plugin}
-
-
-def _check_size(values: Any, name: str) -> None:
-    """Refuse YAML in which names stand for lists of names that stand for lists: small, and without end."""
-    left, count = [values], 0
-    while left:
-        one = left.pop()
-        count += 1
-        if count > MOST:
-            raise InputError(f"{name} has too many values for a settings file.")
-        left += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
 
 
 def _fields(config: TrainConfig) -> JsonObject:

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
-
+from ravenml.common.parsing import parse_json
 from ravenml.data.images import read_bytes
 from ravenml.data.problems import DataProblem
 
@@ -33,8 +32,8 @@ def classes_in(path: Path) -> list[ListedClass]:
     """
     content = read_bytes(path)
     try:
-        found = _json(orjson.loads(content)) if path.suffix == ".json" else _lines(content)
-    except (orjson.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        found = _json(parse_json(content, str(path))) if path.suffix == ".json" else _lines(content)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataProblem(path, "", f"lists no classes ({error})", "write one name per line") from None
     if not found:
         raise DataProblem(path, "", "lists no classes", "write one name per line")

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from ravenml.common.parsing import ParseError, parse_yaml
 from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import SPLITS, Format, ImportSource, Labels, Record, make_label
 from ravenml.data.formats.class_list import classes_in
@@ -21,7 +22,7 @@ from ravenml.data.geometry import AnyGeometry, Polygon, Rectangle, Size
 from ravenml.data.geometry_json import InvalidGeometry
 from ravenml.data.images import read_bytes
 from ravenml.data.meta import ObjClass
-from ravenml.data.problems import DataProblem
+from ravenml.data.problems import DataProblem, from_parse_error
 from ravenml.errors import InputError
 
 _YAML = ("data.yaml", "data.yml", "dataset.yaml")
@@ -234,13 +235,10 @@ def _yaml(path: Path) -> Path | None:
 
 
 def _load(path: Path) -> Mapping[str, object]:
-    import yaml
-
     try:
-        found = yaml.safe_load(read_bytes(path))
-    except (yaml.YAMLError, ValueError) as error:
-        said = " ".join(str(error).split())
-        raise DataProblem(path, "", f"is not valid YAML ({said})", "correct it") from None
+        found = parse_yaml(read_bytes(path), str(path))
+    except ParseError as error:
+        raise from_parse_error(path, error, "correct it") from None
     return found if isinstance(found, dict) else {}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ravenml.common.io import JsonObject
+from ravenml.common.parsing import parse_json
 from ravenml.errors import RavenError
 from ravenml.remote.client.pack import pack
 from ravenml.remote.client.queues import NamedQueue, queue_named
@@ -105,7 +106,7 @@ def _probe(target: NamedQueue, jobs: RayJobs, address: str, key: str) -> JsonObj
         if found.get("status") in ("SUCCEEDED", "FAILED", "STOPPED"):
             answers = [line for line in jobs.logs(name).splitlines() if line.startswith(MARK)]
             if answers:
-                answer: JsonObject = json.loads(answers[-1].removeprefix(MARK))
+                answer: JsonObject = parse_json(answers[-1].removeprefix(MARK), "The cluster's answer")
                 return answer
             raise RavenError(f"A job on the cluster failed: {str(found.get('message')).strip()[-600:]}")
         time.sleep(0.2)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from ravenml.common.io import JsonObject
+from ravenml.common.parsing import parse_json
 from ravenml.errors import RavenError
 
 PATIENCE = 15.0  # seconds; a cluster whose head has gone takes connections and never answers
@@ -100,7 +101,7 @@ class RayJobs:
 
     def _parsed(self, answer: bytes | None) -> Any:
         try:
-            return json.loads(answer or b"null")
+            return parse_json(answer or b"null", self.address)
         except ValueError:
             raise RavenError(
                 f"{self.address} is not a Ray cluster's dashboard; check the queue's `address`."

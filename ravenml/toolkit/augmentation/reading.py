@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ravenml.common.parsing import read_yaml
 from ravenml.common.validation import validate
-from ravenml.config.config import read_yaml
 from ravenml.errors import InputError
 from ravenml.toolkit.augmentation.imgaug import from_imgaug
 from ravenml.toolkit.augmentation.pipeline import OPERATIONS, Operation, Pipeline
