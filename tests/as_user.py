@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import time
@@ -134,6 +135,16 @@ def _busy() -> float:
     while time.process_time() - used < 0.05:
         pass
     return max(1.0, (time.monotonic() - begin) / 0.05)
+
+
+def address_in(printed: str, label: str = "Open:", token: str = "") -> str | None:
+    """The address that a server printed, with the token: its own, or the one in the file that it names."""
+    found = re.search(rf"^{label} +(\S+)\n", printed, re.MULTILINE)
+    if found is None:
+        return None
+    named = re.search(r"^Token: +in (.+)\n", printed, re.MULTILINE)
+    token = Path(named[1]).read_text().strip() if named else token
+    return found[1] + (f"?token={token}" if token and "?" not in found[1] else "")
 
 
 def in_a_loop(work: Coroutine[Any, Any, T]) -> T:

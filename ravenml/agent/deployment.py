@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass
 
 from ravenml.common.defaults import DEFAULT_PORT
-from ravenml.serve.access import TOKEN_VARIABLE, Access, choose_token, listen
+from ravenml.serve.access import TOKEN_VARIABLE, Access, choose_token, listen, token_source
 from ravenml.serve.server import HOST, PORT, SOCKET
 
 
@@ -30,7 +30,7 @@ class Deployment:
         """
         token = choose_token()
         opened = listen("127.0.0.1", port, DEFAULT_PORT)
-        return cls(Access(token, "127.0.0.1", opened.getsockname()[1]), opened)
+        return cls(Access(token, "127.0.0.1", opened.getsockname()[1], given=token_source()), opened)
 
     def passes_socket(self, kind: str, network: bool) -> bool:
         """Whether the program gets the socket itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def develop(request: TaskRequest, debugpy: int | None = None) -> int:
         command = launch.publish(dev_command(launch.kind, launch.sandbox, program, debugpy))
         environment, working_folder, files = launch.environment()
         if request.deployment is not None:
-            print(f"Open: {request.deployment.access.address} (once src/deploy.py runs)", flush=True)
+            lines = request.deployment.access.announce("Open:", sys.stdout.isatty())
+            print(*lines, "Nobody answers there until src/deploy.py runs.", sep="\n", flush=True)
         root = launch.task_folder.root
         task = AgentTask(
             folder, folder.name, request.plugin.root, request.mode, root, True, launch.kind, command
@@ -39,6 +41,8 @@ def develop(request: TaskRequest, debugpy: int | None = None) -> int:
             return subprocess.run(command, env=environment, cwd=working_folder, pass_fds=files).returncode
         finally:
             unlink_mount(task)
+            if request.deployment is not None:
+                request.deployment.access.forget_token()
 
 
 def _debug_command(launch: Launch, port: int) -> list[str]:

@@ -181,13 +181,20 @@ def run(options: TaskOptions, max_tasks: int | None, grace: float, detach: bool)
     click.echo(f"Run:       {begun.path}")
     click.echo(f"Isolation: {task.isolation}")
     if request.deployment is not None:
-        click.echo(f"Open:      {request.deployment.access.address}")
+        import sys
+
+        for line in request.deployment.access.announce("Open:     ", sys.stdout.isatty()):
+            click.echo(line)
     if detach:
         begun.detach()
         task.release()
         follow_in_background(task)
         return
-    _report(begun.path, follow_task(begun, task, click.echo))
+    try:
+        _report(begun.path, follow_task(begun, task, click.echo))
+    finally:
+        if request.deployment is not None:
+            request.deployment.access.forget_token()
 
 
 @agent.command()

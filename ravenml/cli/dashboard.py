@@ -44,8 +44,8 @@ def dashboard(
 ) -> None:
     """Train, watch and compare in a browser.
 
-    Prints the address with an access token, which the browser keeps as a cookie; RAVENML_TOKEN sets your own.
-    Trainings continue when the browser or the dashboard is closed.
+    Prints the address, on a terminal with an access token, which the browser keeps as a cookie; RAVENML_TOKEN
+    sets your own.  Trainings continue when the browser or the dashboard is closed.
     """
     from ravenml.dashboard.app import serve
 

@@ -108,27 +108,32 @@ def serve(
     MODEL is a model-state.tar, a run or a stored model (any unique prefix of its ID), or the folder of a
     training in Supervisely's U-Net app.
 
-    The printed address includes an access token; set your own with RAVENML_TOKEN or --token-file.  The
-    server is reachable from this machine only, unless --host says otherwise.
+    On a terminal, the printed address includes an access token; elsewhere, a line says in which file it is.
+    Set your own with RAVENML_TOKEN or --token-file.  The server is reachable from this machine only, unless
+    --host says otherwise.
     """
     from pathlib import Path
 
-    from ravenml.serve.access import Access, choose_token, listen
+    from ravenml.serve.access import Access, choose_token, hide_token, listen, token_source
     from ravenml.serve.server import inherited_socket, need_extra
 
     need_extra()
     opened = inherited_socket()
     inherited = opened is not None
+    file = Path(token_file) if token_file and not inherited else None  # a worker's token is its parent's
+    token, given = choose_token(no_token, file), token_source(no_token, file)
+    hide_token()
     if opened is None:
-        token = choose_token(no_token, Path(token_file) if token_file else None)
         opened = listen(host, port, DEFAULT_PORT)
-    else:  # a worker's token is its parent's
-        token = choose_token(no_token)
-    access = Access(token, host, opened.getsockname()[1], allow_host)
-    if processes > 1 and not inherited:
-        _serve_in_processes(context, model, processes, access, opened, options)
-    else:
-        _serve_here(model, access, opened, inherited, options)
+    access = Access(token, host, opened.getsockname()[1], allow_host, given)
+    try:
+        if processes > 1 and not inherited:
+            _serve_in_processes(context, model, processes, access, opened, options)
+        else:
+            _serve_here(model, access, opened, inherited, options)
+    finally:
+        if not inherited:
+            access.forget_token()
 
 
 def _serve_here(model: str, access: Access, opened: socket, quiet: bool, options: dict[str, Any]) -> None:
@@ -184,7 +189,7 @@ def _serve_in_processes(
     from ravenml.cli import ARGV
     from ravenml.infer.model_resolver import find_source
     from ravenml.infer.predictor import model_plugin
-    from ravenml.serve.access import TOKEN_VARIABLE
+    from ravenml.serve.access import TOKEN_FILE_VARIABLE
     from ravenml.serve.server import DEVICE, Workers, worker_command
     from ravenml.serve.urls import AllowedUrls
 
@@ -194,7 +199,10 @@ def _serve_in_processes(
     source.check_use(options["force"])
     model_plugin(source.paths[0])
     AllowedUrls(options["allow_url"])
-    environment = {TOKEN_VARIABLE: access.token} if access.token is not None else {}
+    environment = {}
+    if access.token is not None:
+        access.write_token()
+        environment[TOKEN_FILE_VARIABLE] = str(access.token_file)
     if not os.environ.get("OMP_NUM_THREADS"):
         environment["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // processes, 1))
     devices = [one.strip() for one in options["device"].split(",")]
@@ -222,7 +230,9 @@ def _describe(model: JsonObject, access: Access) -> list[str]:
 
 
 def _address_lines(access: Access) -> list[str]:
-    lines = [f"Open:  {access.address}"]
-    if access.host in ("0.0.0.0", "::", ""):
-        lines.append(f"       {access.address_as('127.0.0.1')}")
-    return [*lines, "Docs:  /docs for the API; press Ctrl-C to stop."]
+    import sys
+
+    return [
+        *access.announce("Open:", sys.stdout.isatty()),
+        "Docs:  /docs for the API; press Ctrl-C to stop.",
+    ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ravenml.config.home import cache_dir
 from ravenml.dashboard.pages import PORT, Settings
 from ravenml.errors import RavenError
-from ravenml.serve.access import Access, choose_token, listen
+from ravenml.serve.access import Access, choose_token, hide_token, listen, token_source
 from ravenml.serve.allowed_paths import AllowedPaths
 from ravenml.serve.security import Guard
 
@@ -124,18 +124,23 @@ def serve(
     """
     secret = choose_token(not token, token_file)
     listening = listen(host, port, PORT)
-    access = Access(secret, host, listening.getsockname()[1], tuple(names))
+    given = token_source(not token, token_file)
+    access = Access(secret, host, listening.getsockname()[1], tuple(names), given)
+    hide_token()
     app = make_app(Settings(access, AllowedPaths(roots)))
     import uvicorn
 
     from ravenml.serve.server import uvicorn_config
 
-    print(f"Dashboard: {access.address}", flush=True)
+    print(*access.announce("Dashboard:", sys.stdout.isatty()), sep="\n", flush=True)
     print("Press Ctrl-C to stop; running trainings continue.", file=sys.stderr, flush=True)
     if browser:
         _open(access.address_once())
     config = uvicorn_config(app, timeout_graceful_shutdown=2, ws_max_size=2**24)
-    uvicorn.Server(config).run(sockets=[listening])
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        access.forget_token()
 
 
 def _open(address: str) -> None:

@@ -11,12 +11,15 @@ import re
 import secrets
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
 from ravenml.common.defaults import DEFAULT_PORT
+from ravenml.common.io import to_user_error
+from ravenml.config.home import home
 from ravenml.errors import InputError
 
 TOKEN_VARIABLE = "RAVENML_TOKEN"
@@ -35,23 +38,21 @@ class Access:
         host: the address that it listens on.
         port: its port.
         names: further names by which it may be called (``--allow-host``), such as a proxy's.
+        given: where the user has set the token; None for one that was made up.
     """
 
     token: str | None
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     names: tuple[str, ...] = ()
+    given: str | None = None
     # Codes of `address_once`, each until when, on `time.monotonic`'s clock.
     _codes: dict[str, float] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def address(self) -> str:
         """The address to open in a browser; it carries the token."""
-        return self.address_as(reachable_name(self.host))
-
-    def address_as(self, name: str) -> str:
-        """The address under another of the machine's names."""
-        return self._address(name, self.token)
+        return self._address(reachable_name(self.host), self.token)
 
     def address_once(self) -> str:
         """An address that lets one visitor in, within a minute.
@@ -107,11 +108,61 @@ class Access:
 
     @cached_property
     def cookie(self) -> str:
-        """What a browser keeps instead of the token, which cannot be told from it.
+        """What a browser keeps instead of the token, which cannot be told from it; good for this port alone.
 
         Browsers send a host's cookies to all its ports, and other people's servers may listen on those.
         """
-        return hmac.new((self.token or "").encode(), b"ravenml cookie 1", hashlib.sha256).hexdigest()
+        purpose = f"ravenml cookie 2, port {self.port}"
+        return hmac.new((self.token or "").encode(), purpose.encode(), hashlib.sha256).hexdigest()
+
+    @property
+    def token_file(self) -> Path:
+        """Where `write_token` puts the token."""
+        return home() / "tokens" / f"{socket.gethostname()}-{self.port}"  # machines may share a home
+
+    def write_token(self) -> None:
+        """Write the token into `token_file`, which the user alone may read.
+
+        Raises:
+            RavenError: the home may not be written.
+        """
+        path = self.token_file
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+                file.write(self.token or "")
+        except OSError as error:
+            raise to_user_error(error, path) from error
+
+    def forget_token(self) -> None:
+        """Delete `token_file`, with which nobody gets in any more."""
+        with suppress(OSError):
+            self.token_file.unlink()
+
+    def announce(self, label: str, terminal: bool) -> list[str]:
+        """The lines that say where the server is: on a terminal the whole address, and no token elsewhere.
+
+        What is printed elsewhere stays in logs, which others read; there the second line says where the token
+        is.
+
+        Args:
+            label: begins the first line.
+            terminal: whether a person sees them.
+
+        Raises:
+            RavenError: the token cannot be written where the second line says.
+        """
+        width = max(len(label), len("Token:"))
+        if terminal or self.token is None:
+            token, lines = self.token, []
+        else:
+            token, lines = None, [f"{'Token:':{width}} {self.given or f'in {self.token_file}'}"]
+            if self.given is None:
+                self.write_token()
+        names = [reachable_name(self.host), *(["127.0.0.1"] if self.host in ("0.0.0.0", "::", "") else [])]
+        first, *others = (self._address(name, token) for name in names)
+        return [f"{label:{width}} {first}", *(f"{'':{width}} {other}" for other in others), *lines]
 
     @cached_property
     def _own_names(self) -> frozenset[str]:
@@ -129,6 +180,23 @@ def cookie_name(host: str) -> str:
     """The cookie's name: with the port that the browser sees, so that two servers do not clash."""
     found = _HOST.fullmatch(host)
     return f"ravenml-{(found and found['port']) or 'default'}"
+
+
+def token_source(none: bool = False, file: Path | None = None) -> str | None:
+    """Where `choose_token` finds the token, in words; None where it makes one up."""
+    if none:
+        return None
+    if file is not None:
+        return f"in {file}"
+    if os.environ.get(TOKEN_VARIABLE):
+        return f"as set with {TOKEN_VARIABLE}"
+    named = os.environ.get(TOKEN_FILE_VARIABLE)
+    return f"in {named}" if named else None
+
+
+def hide_token() -> None:
+    """Take the token out of the environment, which the processes that this one starts inherit."""
+    os.environ.pop(TOKEN_VARIABLE, None)
 
 
 def choose_token(none: bool = False, file: Path | None = None) -> str | None:

@@ -12,7 +12,7 @@ that it stays out of history and logs::
 
     access = Access(choose_token(), host, port)
     app.add_middleware(Guard, access=access)      # the last one that is added is the outermost
-    print(access.address)
+    print(*access.announce("Open:", sys.stdout.isatty()), sep="\n")
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def serve_task(load: Callable[[], ServedModel]) -> None:
     Raises:
         RavenError: what a server needs is not installed, or the port is taken.
     """
-    from ravenml.serve.access import Access, choose_token, listen
+    from ravenml.serve.access import Access, choose_token, hide_token, listen
     from ravenml.serve.server import HOST, PORT, inherited_socket, need_extra, serve_app
 
     need_extra()
@@ -52,6 +52,7 @@ def serve_task(load: Callable[[], ServedModel]) -> None:
     host, port = os.environ.get(HOST, "127.0.0.1"), os.environ.get(PORT)
     opened = inherited_socket() or listen(host, int(port) if port else None, DEFAULT_PORT)
     access = Access(choose_token(), host, opened.getsockname()[1])
+    hide_token()
     app = make_app(Serving(load(), access))
     deployed = {"event_type": EventType.TASK_DEPLOYED}
     serve_app(app, opened, lambda: logger.info("model deployed", extra=deployed))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from as_user import PATIENCE, Raven, start_raven, wait_for
+from as_user import PATIENCE, Raven, address_in, start_raven, wait_for
 from browsing import Dashboard, Start, Tab
 
 
@@ -35,8 +34,7 @@ def start(raven: Raven, tmp_path: Path) -> Iterator[Start]:
 
         def told() -> str | None:
             assert process.poll() is None, log.read_text()
-            found = re.search(r"Dashboard: (\S+)\n", log.read_text())
-            return found[1] if found else None
+            return address_in(log.read_text(), "Dashboard:", env.get("RAVENML_TOKEN", ""))
 
         running = Dashboard(process, wait_for(told, 60), log)
         started.append(running)

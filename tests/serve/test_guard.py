@@ -102,6 +102,22 @@ def test_a_browser_is_sent_on_to_the_address_without_the_token_and_keeps_a_cooki
     assert ask(server, cookie=f"ravenml-1={cookie.partition('=')[2]}")[0] == 401  # another server's
 
 
+def test_two_servers_with_one_token_neither_share_a_cookie_nor_log_each_other_out(server: Access) -> None:
+    """Browsers send a host's cookies to all its ports."""
+    with listening(lambda access: Guard(echo, access), TOKEN) as other:
+        jar = {}
+        for one in (server, other):
+            _, headers, _ = ask(one, f"/?token={TOKEN}", accept="text/html")
+            name, _, value = headers["set-cookie"].partition(";")[0].partition("=")
+            jar[name] = value
+        both = "; ".join(f"{name}={value}" for name, value in jar.items())
+        assert ask(server, cookie=both)[0] == ask(other, cookie=both)[0] == 200
+        mine, theirs = jar.values()
+        assert mine != theirs
+        assert ask(other, cookie=f"ravenml-{other.port}={mine}")[0] == 401
+        assert ask(server, host="localhost:9000", cookie=f"ravenml-9000={theirs}")[0] == 401
+
+
 def test_a_browser_that_has_the_cookie_may_come_with_an_old_address(server: Access) -> None:
     assert ask(server, "/?token=old", accept="text/html", cookie=f"ravenml-{server.port}={server.cookie}")[
         2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import socket
@@ -20,7 +21,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra ravenml[serve] is not installed")
-from as_user import PATIENCE, Raven, wait_for, within
+from as_user import PATIENCE, Raven, address_in, start_raven, wait_for, within
 from predicting import pack, write_predicting_plugins
 from serving import picture
 from throwaway import write_plugin
@@ -68,14 +69,15 @@ def started(raven: Raven, *arguments: str | Path, **env: str) -> Iterator[tuple[
     process = raven.start("serve", *arguments, "--port", "0", PYTHONUNBUFFERED="1", **env)
     try:
         assert process.stdout is not None
-        address = ""
+        printed = ""
         for line in process.stdout:
-            if found := re.match(r"Open: +(\S+)", line):
-                address = found[1]
+            printed += line
             if line.startswith("Docs:"):
                 break
         else:
             raise AssertionError(process.stderr.read() if process.stderr else "")
+        address = address_in(printed, token=env.get("RAVENML_TOKEN", ""))
+        assert address is not None
         yield process, address
     finally:
         if process.poll() is None:
@@ -94,6 +96,49 @@ def test_the_printed_address_is_all_that_is_needed(raven: Raven, model: Path) ->
         assert (
             process.returncode == 0 and out == "Stopped; all accepted requests were answered.\n" and err == ""
         )
+
+
+def test_a_terminal_shows_the_token_and_a_log_says_where_it_is(raven: Raven, model: Path) -> None:
+    ours, theirs = pty.openpty()
+    env = raven.env(PYTHONUNBUFFERED="1")
+    process = start_raven(
+        "serve", model, "--port", "0", env=env, cwd=raven.cwd, stdout=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    shown = ""
+    while "Docs:" not in shown:
+        shown += os.read(ours, 4096).decode()
+    address = re.search(r"Open:  (http://127\.0\.0\.1:\d+/\?token=[0-9a-f]{48})\r\n", shown)
+    assert address is not None and Client(address[1]).healthy() and "Token:" not in shown
+    process.terminate()
+    process.wait(PATIENCE)
+    os.close(ours)
+
+    process = raven.start("serve", model, "--port", "0", PYTHONUNBUFFERED="1")
+    assert process.stdout is not None
+    printed = "".join(
+        iter(lambda: process.stdout.readline(), "Docs:  /docs for the API; press Ctrl-C to stop.\n")
+    )
+    (file,) = (raven.home / "tokens").iterdir()
+    token = file.read_text()
+    assert f"Token: in {file}\n" in printed and token not in printed
+    assert file.stat().st_mode & 0o777 == 0o600 and file.parent.stat().st_mode & 0o777 == 0o700
+    process.terminate()
+    out, err = process.communicate(timeout=PATIENCE)
+    assert token not in out + err and not file.exists()
+
+
+def test_no_process_of_the_server_has_the_token_in_its_environment_or_command_line(
+    raven: Raven, model: Path
+) -> None:
+    secret = "a-secret-of-sixteen-or-more"
+    with started(raven, model, "--processes", "2", RAVENML_TOKEN=secret) as (process, address):
+        wait_for(Client(address).healthy)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(children) == 2
+        for child in children:
+            for told in ("environ", "cmdline"):
+                assert secret.encode() not in Path(f"/proc/{child}/{told}").read_bytes()
 
 
 def test_the_token_may_be_one_s_own_or_none(raven: Raven, model: Path, tmp_path: Path) -> None:

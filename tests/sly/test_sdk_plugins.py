@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from as_user import Raven, wait_for
+from as_user import Raven, address_in, wait_for
 from sly_support import events, needs_bwrap, only_run, record
 
 from ravenml.data.masks import draw_mask
@@ -91,7 +91,9 @@ def test_it_trains_infers_and_is_deployed(raven: Raven, plugin: Path, project: P
 
     agent = raven.start("agent", "run", plugin, "--mode", "deploy", "--model", run / "model-state.tar")
     assert agent.stdout is not None
-    address = next(line.split()[1] for line in agent.stdout if line.startswith("Open:"))
+    printed = ""
+    while not (address := address_in(printed)) or "Token:" not in printed:
+        printed += agent.stdout.readline()
     client = Client(address)
     wait_for(client.healthy)
     known = client.model()["classes"]

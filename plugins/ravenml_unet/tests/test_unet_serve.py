@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from as_user import start_raven
+from as_user import address_in, start_raven
 from unet_support import FORK_SERVER, small_settings
 
 pytest.importorskip("fastapi", reason="the extra ravenml[serve] is not installed")
@@ -62,8 +61,8 @@ def started(home: Path, *arguments: str | Path) -> Iterator[tuple[subprocess.Pop
         said = []
         for line in process.stdout:
             said.append(line)
-            if found := re.match(r"Open: +(\S+)", line):
-                yield process, found[1]
+            if line.startswith("Token:") and (address := address_in("".join(said))):
+                yield process, address
                 break
         else:
             raise AssertionError("".join(said))

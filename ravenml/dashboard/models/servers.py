@@ -1,7 +1,7 @@
 """Servers of models that were started from the dashboard, and outlive it.
 
 Each has a folder ``<home>/serving/<id>/``: ``served.json`` (which model, since when, its process), ``log``
-(what it prints, the address with its token among it) and ``lock``, which the server's process holds as
+(what it prints, its address among it), ``token`` and ``lock``, which the server's process holds as
 long as it lives, whoever started it.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import time
@@ -61,7 +62,11 @@ def serve(model: str) -> str:
     write_json(folder / "served.json", served)
     lock = open_locked(folder / "lock", mode=0o600)
     try:
-        started = processes.start(["serve", model, "--port", "0"], folder / "log", keep=[lock])
+        token = folder / "token"
+        with os.fdopen(os.open(token, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(secrets.token_hex(24))
+        command = ["serve", model, "--port", "0", "--token-file", str(token)]
+        started = processes.start(command, folder / "log", keep=[lock])
     finally:
         os.close(lock)  # the child's copy goes on holding it
     write_json(folder / "served.json", served | {"pid": started.process.pid})
@@ -113,6 +118,9 @@ def _read(folder: Path) -> Server:
     lines = [line.strip() for line in text.splitlines() if line.strip() and not _ADDRESS.match(line)]
     last_line = (lines[-1] if lines else "").removeprefix("Error: ")
     address = found[1] if found else None
+    if address is not None and "?" not in address:  # an older ravenML printed it with the token
+        with suppress(OSError):
+            address += f"?token={(folder / 'token').read_text()}"
     return Server(folder.name, str(served["model"]), alive, address, last_line)
 
 
