@@ -130,7 +130,11 @@ def serve(
     app = make_app(Settings(access, AllowedPaths(roots)))
     import uvicorn
 
+    from ravenml.dashboard.cleanup import leftovers, sweep_daily
+    from ravenml.dashboard.models.upload import leftover_uploads
     from ravenml.serve.server import uvicorn_config
+
+    sweep_daily([*leftovers(), leftover_uploads()])
 
     print(*access.announce("Dashboard:", sys.stdout.isatty()), sep="\n", flush=True)
     print("Press Ctrl-C to stop; running trainings continue.", file=sys.stderr, flush=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +79,8 @@ def start(
     own = without_token(os.environ if environment is None else environment)
     output = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(output, fcntl.LOCK_SH)  # for as long as a process has it open
         process = subprocess.Popen(
             # -P: a module in the working folder must not stand in for one of Python's or ours.
             [sys.executable, "-P", "-m", "ravenml", *arguments],
@@ -92,6 +96,21 @@ def start(
     # Whoever starts a process has to hear of its end, or it stays in the table of processes.
     threading.Thread(target=process.wait, daemon=True).start()
     return Started(process, log)
+
+
+def is_printing(log: Path) -> bool:
+    """Whether a command that :func:`start` started may still print into a log."""
+    try:
+        file = os.open(log, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def without_token(environment: Mapping[str, str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from nicegui.events import GenericEventArguments
 from ravenml.common.formatting import format_size
 from ravenml.common.io import to_user_error
 from ravenml.config.home import cache_dir
+from ravenml.dashboard.cleanup import Leftovers
 from ravenml.dashboard.layout import show_error
 from ravenml.dashboard.widgets.controls import set_label
 from ravenml.errors import InputError, RavenError
@@ -118,21 +119,23 @@ def _store_file(key: str, plugin: str | None, name: str, transfer_only: bool) ->
 
 PART = 16 << 20  # bytes of a part; the browser sends no larger ones
 LIMIT = 16 << 30  # bytes of a file
-_STALE = 86400.0  # seconds after which what was never stored is deleted
 _keys: set[str] = set()  # of the pages that are open
 
 
 def start_upload() -> str:
     """Make room for a file; its key, under which parts are taken."""
-    folder = cache_dir() / "dashboard" / "uploads"
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob("*.tar"):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > _STALE:
-                left.unlink()
+    leftover_uploads().sweep(time.time())
+    (cache_dir() / "dashboard" / "uploads").mkdir(parents=True, exist_ok=True)
     key = secrets.token_hex(16)
     _keys.add(key)
     return key
+
+
+def leftover_uploads() -> Leftovers:
+    """What was never stored, but for the files of pages that are open."""
+    return Leftovers(
+        cache_dir() / "dashboard" / "uploads", 1, 4 * LIMIT, needed=lambda path: path.stem in _keys
+    )
 
 
 def upload_path(key: str) -> Path:
