@@ -14,6 +14,7 @@ from ravenml.data.images import read_bytes
 from ravenml.data.problems import DataProblem, Report, from_parse_error, raise_problem, suggestion
 
 _DRAWN = ("bitmap", "polygon", "rectangle")
+_LARGEST = 1 << 30  # pixels; OpenCV reads no larger image
 EXPORT_AGAIN = "export this image's annotation again"
 
 
@@ -106,13 +107,15 @@ def parse_size(data: Mapping[str, object], path: Path) -> Size:
     """An annotation's (height, width).
 
     Raises:
-        DataProblem: it is missing or not positive.
+        DataProblem: it is missing, not positive, or larger than an image can be.
     """
     size = data.get("size")
     if isinstance(size, dict):
         height, width = size.get("height"), size.get("width")
         if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
-            return height, width
+            if height * width <= _LARGEST:
+                return height, width
+            raise DataProblem(path, "size", "is larger than any image that is read", EXPORT_AGAIN)
     problem = "is missing" if size is None else "is not an object with a positive height and width"
     raise DataProblem(path, "size", problem, EXPORT_AGAIN)
 

@@ -65,7 +65,7 @@ def parse_points(value: object, field: str, least: int) -> Points:
     """
     try:
         array = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidGeometry(field, "is not a list of points [x, y]") from None
     if isinstance(value, list) and len(value) < least:
         raise InvalidGeometry(field, f"has {len(value)} of at least {least} points", _REDRAW)

@@ -14,6 +14,8 @@ from ravenml.common.parsing import ParseError
 from ravenml.errors import InputError
 from ravenml.renamed import former_names
 
+_LONGEST = 300  # characters
+
 __getattr__ = former_names(__name__, {"Fault": "DataProblem", "raise_fault": "raise_problem"})
 
 
@@ -27,7 +29,7 @@ class DataProblem(InputError):
     def __init__(self, file: Path, field: str, problem: str, fix: str) -> None:
         self.file = file
         self.field = field
-        self.problem = problem
+        self.problem = problem = shortened(problem)
         self.fix = fix
         super().__init__(f"{file}{f', {field}' if field else ''}: {problem}; {fix}.")
 
@@ -40,6 +42,11 @@ def from_parse_error(file: Path, error: ParseError, fix: str) -> DataProblem:
     """What is wrong with a file's JSON or YAML."""
     detail = f" ({error.detail})" if error.detail else ""
     return DataProblem(file, error.where, error.problem + detail, fix)
+
+
+def shortened(text: str) -> str:
+    """Text for a message, which may repeat what a file says: not longer than a few lines."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 Report = Callable[[DataProblem], None]

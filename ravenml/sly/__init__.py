@@ -45,6 +45,7 @@ _NAMES = {
         "Polyline",
         "Rectangle",
     ),
+    "json_fields": ("InvalidJson",),
     "trainer": ("SuperviselyModelTrainer", "TrainCheckpoints"),
     "inference": (
         "BatchInferenceApplier",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from ravenml.common.io import JsonObject
+from ravenml.common.io import JsonObject, read_json
 from ravenml.data.annotation import parse_size, shape_kind
 from ravenml.data.images import read_image
 from ravenml.sly.geometry import (
@@ -21,6 +20,7 @@ from ravenml.sly.geometry import (
     Size,
     geometry_type,
 )
+from ravenml.sly.json_fields import InvalidJson, expect_object, get_text, inside, read_list
 from ravenml.sly.project_meta import ObjClass, ProjectMeta, Tag, TagCollection, accepts_geometry
 
 ANN_EXT = ".json"
@@ -67,22 +67,25 @@ class Label:
         """Read an object of an annotation.
 
         Raises:
-            ValueError: its class is not in ``meta.json``.
+            InvalidJson: a field is missing or unusable, or its class is not in ``meta.json``.
         """
-        obj_class = project_meta.get_obj_class(data["classTitle"])
+        data = expect_object(data)
+        title = get_text(data, "classTitle")
+        obj_class = project_meta.get_obj_class(title)
         if obj_class is None:
-            raise ValueError(f'The class "{data["classTitle"]}" is not in meta.json; add it there.')
+            raise InvalidJson("classTitle", f'the class "{title}" is not in meta.json; add it there')
         name = shape_kind(data, obj_class.shape)
         kind = geometry_type(name)
         shape = {field: data[field] for field in data if field in _SHAPE}
         geometry: Geometry = (
             OtherGeometry(name, dict(data)) if kind is OtherGeometry else kind.from_json(shape)
         )
-        tags = TagCollection.from_json(data.get("tags", ()), project_meta.tag_metas)
+        with inside("tags"):
+            tags = TagCollection.from_json(data.get("tags"), project_meta.tag_metas)
         rest = {key: value for key, value in data.items() if key not in _SHAPE}
         if not accepts_geometry(obj_class, geometry):  # an older project may say so; it is read all the same
             obj_class = obj_class.clone(geometry_type=type(geometry))
-        return cls(geometry, obj_class, tags, data.get("description") or "", rest)
+        return cls(geometry, obj_class, tags, get_text(data, "description", ""), rest)
 
     def to_json(self) -> JsonObject:
         """As an object of an annotation."""
@@ -201,20 +204,33 @@ class Annotation:
 
     @classmethod
     def from_json(cls, data: JsonObject, project_meta: ProjectMeta) -> Annotation:
-        """Read the content of an annotation file."""
+        """Read the content of an annotation file.
+
+        Raises:
+            InvalidJson: a field is missing or unusable; the error names its place.
+        """
+        data = expect_object(data)
+        with inside(""):
+            size = parse_size(data, Path("annotation"))
+        with inside("objects"):
+            labels = read_list(data.get("objects"), lambda entry: Label.from_json(entry, project_meta))
+        with inside("tags"):
+            tags = TagCollection.from_json(data.get("tags"), project_meta.tag_metas)
         known = ("size", "tags", "objects", "description")
-        return cls(
-            parse_size(data, Path("annotation")),
-            [Label.from_json(entry, project_meta) for entry in data.get("objects", ())],
-            TagCollection.from_json(data.get("tags", ()), project_meta.tag_metas),
-            data.get("description") or "",
-            rest={key: value for key, value in data.items() if key not in known},
-        )
+        rest = {key: value for key, value in data.items() if key not in known}
+        return cls(size, labels, tags, get_text(data, "description", ""), rest=rest)
 
     @classmethod
     def load_json_file(cls, path: str, project_meta: ProjectMeta) -> Annotation:
-        """Read an annotation file."""
-        return cls.from_json(json.loads(Path(path).read_bytes()), project_meta)
+        """Read an annotation file.
+
+        Raises:
+            InputError: it cannot be read, or is not JSON.
+            InvalidJson: a field is missing or unusable; the error names the file and the place.
+        """
+        data = read_json(Path(path))
+        with inside("", str(path)):
+            return cls.from_json(data, project_meta)
 
     @classmethod
     def from_img_path(cls, img_path: str) -> Annotation:

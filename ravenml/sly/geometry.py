@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Self, cast
+from typing import ClassVar, Self
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from ravenml.data import geometry as shapes
 from ravenml.data import masks, transforms
 from ravenml.data.bitmap import decode_bitmap, encode_bitmap, trim
 from ravenml.data.geometry_json import geometry_json, parse_geometry
+from ravenml.sly.json_fields import InvalidJson, expect_object, inside
 
 Color = int | float | Sequence[int]
 Size = tuple[int, int]  # (height, width)
@@ -45,10 +46,13 @@ class Geometry:
         """Read an object's shape.
 
         Raises:
-            InvalidGeometry: a field is missing or unusable.
+            InvalidJson: a field is missing or unusable.
         """
-        # Each class that is read has a kind that is known.
-        return cls.from_shape(cast(shapes.AnyGeometry, parse_geometry(data, cls._name)))
+        with inside(""):
+            shape = parse_geometry(expect_object(data), cls._name)
+        if shape is None:
+            raise InvalidJson("geometryType", "is missing")
+        return cls.from_shape(shape)
 
     def to_json(self) -> JsonObject:
         """The fields of an object that tell its shape."""
@@ -378,9 +382,25 @@ class OtherGeometry(Geometry):
         """The same."""
         return [self]
 
+    def clone(self) -> Self:
+        """The same."""
+        return self
+
     def translate(self, drow: int, dcol: int) -> Self:
         """It cannot be moved."""
         raise NotImplementedError(f"An object of the shape {self.name} cannot be moved here.")
+
+    def resize(self, in_size: Size, out_size: Size) -> Self:
+        """It cannot be scaled."""
+        raise NotImplementedError(f"An object of the shape {self.name} cannot be scaled here.")
+
+    def fliplr(self, img_size: Size) -> Self:
+        """It cannot be mirrored."""
+        raise NotImplementedError(f"An object of the shape {self.name} cannot be mirrored here.")
+
+    def to_bbox(self) -> Rectangle:
+        """Where it lies is not known."""
+        raise NotImplementedError(f"Where an object of the shape {self.name} lies is not known here.")
 
     def draw(self, bitmap: np.ndarray, color: Color, thickness: int = 1) -> None:
         """It is not drawn."""

@@ -18,6 +18,7 @@ from ravenml.data.writing import META, ProjectWriter, place_image
 from ravenml.errors import InputError
 from ravenml.sly import image as images
 from ravenml.sly.annotation import Annotation
+from ravenml.sly.json_fields import inside
 from ravenml.sly.project_meta import Collection, ProjectMeta
 
 
@@ -141,7 +142,9 @@ class Project:
             root = self._writer.root
             if not (root / META).is_file():
                 raise InputError(f"{root} is not a Supervisely project: it has no {META}.")
-            self._meta = ProjectMeta.from_json(read_json(root / META))
+            content = read_json(root / META)
+            with inside("", str(root / META)):
+                self._meta = ProjectMeta.from_json(content)
             names, items = find_items(root, _refuse)
             self._datasets = [
                 Dataset(self._writer, name, [item for item in items if item.dataset == name])

@@ -5,12 +5,14 @@ Nothing is changed: each method gives a new object.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, Protocol, Self, TypeVar
 
 from ravenml.common.io import JsonObject
 from ravenml.sly.geometry import AnyGeometry, Geometry, OtherGeometry, geometry_type
+from ravenml.sly.json_fields import InvalidJson, expect_object, get_text, inside, read_list
 
 
 class Named(Protocol):
@@ -40,9 +42,11 @@ class Collection(Generic[T]):
 
     def __init__(self, items: Iterable[T] | None = None) -> None:
         self._items: list[T] = []
+        names: set[str] = set()
         for item in items or ():
-            if self.unique and self.has_key(item.name):
+            if self.unique and item.name in names:
                 raise KeyError(f"{item.name!r} already exists.")
+            names.add(item.name)
             self._items.append(item)
 
     def get(self, key: str, default: T | None = None) -> T | None:
@@ -150,9 +154,14 @@ class ObjClass:
 
     @classmethod
     def from_json(cls, data: JsonObject) -> ObjClass:
-        """Read an entry of ``meta.json``."""
-        shape = str(data.get("shape", "any"))
-        return cls(data["title"], geometry_type(shape), _rgb(data.get("color")), data)
+        """Read an entry of ``meta.json``.
+
+        Raises:
+            InvalidJson: a field is missing or unusable.
+        """
+        data = expect_object(data)
+        shape = geometry_type(get_text(data, "shape", "any"))
+        return cls(get_text(data, "title"), shape, _rgb(data.get("color")), data)
 
     def to_json(self) -> JsonObject:
         """As an entry of ``meta.json``."""
@@ -206,11 +215,19 @@ class TagMeta:
 
     @classmethod
     def from_json(cls, data: JsonObject | str) -> TagMeta:
-        """Read an entry of ``meta.json``; older projects have bare names."""
+        """Read an entry of ``meta.json``; older projects have bare names.
+
+        Raises:
+            InvalidJson: a field is missing or unusable.
+        """
         if isinstance(data, str):
             return cls(data)
-        kind = str(data.get("value_type", TagValueType.NONE))
-        return cls(data["name"], kind, data.get("values"), _rgb(data.get("color")), data)
+        data = expect_object(data)
+        values = data.get("values")
+        if values is not None and not (isinstance(values, list) and all(isinstance(v, str) for v in values)):
+            raise InvalidJson("values", "should be a list of texts")
+        kind = get_text(data, "value_type", TagValueType.NONE)
+        return cls(get_text(data, "name"), kind, values, _rgb(data.get("color")), data)
 
     def to_json(self) -> JsonObject:
         """As an entry of ``meta.json``."""
@@ -263,13 +280,21 @@ class Tag:
 
     @classmethod
     def from_json(cls, data: JsonObject | str, tag_metas: TagMetaCollection) -> Tag:
-        """Read a tag; older annotations have bare names."""
+        """Read a tag; older annotations have bare names.
+
+        Raises:
+            InvalidJson: its name is not in ``meta.json``, or its value is not of the kind that is said there.
+        """
         if isinstance(data, str):
-            return cls(tag_metas.get(data) or TagMeta(data))
-        meta = tag_metas.get(data["name"])
+            with inside(""):
+                return cls(tag_metas.get(data) or TagMeta(data))
+        data = expect_object(data)
+        name = get_text(data, "name")
+        meta = tag_metas.get(name)
         if meta is None:
-            raise ValueError(f'The tag "{data["name"]}" is not in meta.json; add it there.')
-        return cls(meta, data.get("value"), data)
+            raise InvalidJson("name", f'the tag "{name}" is not in meta.json; add it there')
+        with inside("value"):
+            return cls(meta, data.get("value"), data)
 
     def to_json(self) -> JsonObject:
         """As annotations hold it."""
@@ -292,22 +317,30 @@ class ObjClassCollection(Collection[ObjClass]):
     """Classes by name, in order."""
 
     @classmethod
-    def from_json(cls, data: Iterable[JsonObject]) -> Self:
-        """Read ``classes`` of a ``meta.json`` or a ``config.json``."""
-        return cls(ObjClass.from_json(entry) for entry in data)
+    def from_json(cls, data: Sequence[JsonObject] | None) -> Self:
+        """Read ``classes`` of a ``meta.json`` or a ``config.json``.
+
+        Raises:
+            InvalidJson: an entry is unusable, or two have one title.
+        """
+        with inside(""):
+            return cls(read_list(data, ObjClass.from_json))
 
 
 class TagMetaCollection(Collection[TagMeta]):
     """Tags' metas by name, in order."""
 
     @classmethod
-    def from_json(cls, data: Iterable[JsonObject | str]) -> Self:
-        """Read ``tags`` of a ``meta.json``; the first of a name counts."""
-        metas = [TagMeta.from_json(entry) for entry in data]
-        return cls(
-            {meta.name: meta for meta in reversed(metas)}[name]
-            for name in dict.fromkeys(m.name for m in metas)
-        )
+    def from_json(cls, data: Sequence[JsonObject | str] | None) -> Self:
+        """Read ``tags`` of a ``meta.json``; the first of a name counts.
+
+        Raises:
+            InvalidJson: an entry is unusable.
+        """
+        found: dict[str, TagMeta] = {}
+        for meta in read_list(data, TagMeta.from_json):
+            found.setdefault(meta.name, meta)
+        return cls(found.values())
 
 
 class TagCollection(Collection[Tag]):
@@ -316,9 +349,13 @@ class TagCollection(Collection[Tag]):
     unique = False
 
     @classmethod
-    def from_json(cls, data: Iterable[JsonObject | str], tag_metas: TagMetaCollection) -> Self:
-        """Read ``tags`` of an annotation."""
-        return cls(Tag.from_json(entry, tag_metas) for entry in data or ())
+    def from_json(cls, data: Sequence[JsonObject | str] | None, tag_metas: TagMetaCollection) -> Self:
+        """Read ``tags`` of an annotation.
+
+        Raises:
+            InvalidJson: an entry is unusable.
+        """
+        return cls(read_list(data, lambda entry: Tag.from_json(entry, tag_metas)))
 
     def get_all(self, key: str) -> list[Tag]:
         """All tags of a name."""
@@ -331,9 +368,13 @@ def accepts_geometry(obj_class: ObjClass, geometry: Geometry) -> bool:
 
 
 def _rgb(color: object) -> Color | None:
-    if isinstance(color, str) and len(color) == 7 and color.startswith("#"):
+    if isinstance(color, list | tuple):
+        if len(color) != 3 or not all(type(part) is int and 0 <= part <= 255 for part in color):
+            raise InvalidJson("color", 'should be "#RRGGBB", or three numbers from 0 to 255')
+        return list(color)
+    if isinstance(color, str) and re.fullmatch("#[0-9a-fA-F]{6}", color):
         return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
-    return list(color) if isinstance(color, list | tuple) else None
+    return None
 
 
 def _hex(color: Sequence[int]) -> str:
@@ -342,7 +383,7 @@ def _hex(color: Sequence[int]) -> str:
 
 def _default_color(name: str) -> Color:
     """A colour that a name always gets, neither black nor white."""
-    return [40 + (zlib.crc32(name.encode()) >> shift) % 180 for shift in (0, 8, 16)]
+    return [40 + (zlib.crc32(name.encode("utf-8", "surrogatepass")) >> shift) % 180 for shift in (0, 8, 16)]
 
 
 class ProjectMeta:
@@ -371,12 +412,22 @@ class ProjectMeta:
 
     @classmethod
     def from_json(cls, data: JsonObject) -> ProjectMeta:
-        """Read the content of a ``meta.json``."""
+        """Read the content of a ``meta.json``.
+
+        Raises:
+            InvalidJson: a field is missing or unusable.
+        """
+        data = expect_object(data)
         names = ("tags", "tags_images", "tags_objects")
-        tags = [tag for name in names for tag in data.get(name) or ()]
+        tags: dict[str, TagMeta] = {}
+        for name in names:
+            with inside(name):
+                for meta in TagMetaCollection.from_json(data.get(name)):
+                    tags.setdefault(meta.name, meta)
         rest = {key: value for key, value in data.items() if key not in ("classes", *names)}
-        classes = ObjClassCollection.from_json(data.get("classes", ()))
-        return cls(classes, TagMetaCollection.from_json(tags), rest=rest or None)
+        with inside("classes"):
+            classes = ObjClassCollection.from_json(data.get("classes"))
+        return cls(classes, tags.values(), rest=rest or None)
 
     def to_json(self) -> JsonObject:
         """The content of a ``meta.json``."""

@@ -20,6 +20,7 @@ from projects import write_project
 import ravenml.sly as sly
 from ravenml.data.masks import draw_mask
 from ravenml.data.project import Project
+from ravenml.errors import InputError
 from ravenml.runs.output_parser import OutputParser
 from ravenml.sly.class_indexing import CONTINUE_TRAINING, TRANSFER_LEARNING, create_segmentation_classes
 from ravenml.sly.geometry import Geometry
@@ -133,6 +134,70 @@ def test_a_tags_value_must_be_of_its_kind() -> None:
         sly.Tag(number, "much")
     with pytest.raises(ValueError, match="one of"):
         sly.Tag(sly.TagMeta("day", sly.TagValueType.ONEOF_STRING, ["sun", "rain"]), "snow")
+
+
+def two_boxes(**fields: Any) -> dict[str, Any]:
+    """An annotation with two boxes, the second of which has these fields."""
+    points = {"exterior": [[1, 2], [5, 6]], "interior": []}
+    box = {"classTitle": "box", "geometryType": "rectangle", "points": points}
+    return {"objects": [box, box | fields]}
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (None, "The JSON: should be a JSON object, not NoneType (None)."),
+        ([], "The JSON: should be a JSON object, not list ([])."),
+        ({}, "size: is missing."),
+        ({"size": {"height": 10**6, "width": 10**6}}, "size: is larger than any image that is read."),
+        ({"objects": {}}, "objects: should be a list, not dict ({})."),
+        ({"objects": [3]}, "objects[0]: should be a JSON object, not int (3)."),
+        (two_boxes(classTitle=3), "objects[1].classTitle: should be text, not int (3)."),
+        (two_boxes(classTitle="bux"), 'objects[1].classTitle: the class "bux" is not in meta.json'),
+        (two_boxes(points=None), "objects[1].points: is missing."),
+        (
+            two_boxes(points={"exterior": [[0, 1e300], [1, 1]]}),
+            "objects[1].points.exterior: has a coordinate",
+        ),
+        (two_boxes(tags=[{"name": 3}]), "objects[1].tags[0].name: should be text, not int (3)."),
+        (two_boxes(tags=[{"name": "sure", "value": "x"}]), "objects[1].tags[0].value: The tag 'sure' takes"),
+        ({"objects": [{"classTitle": "any"}]}, "objects[0].geometryType: is missing."),
+        ({"tags": ["sure"]}, "tags[0]: The tag 'sure' takes any_number, not None."),
+    ],
+)
+def test_an_annotation_that_cannot_be_read_raises_one_class_with_the_place(told: Any, said: str) -> None:
+    classes = [sly.ObjClass("box", sly.Rectangle), sly.ObjClass("any", sly.AnyGeometry)]
+    meta = sly.ProjectMeta(classes, [sly.TagMeta("sure", sly.TagValueType.ANY_NUMBER)])
+    if told:
+        told = {"size": {"height": 10, "width": 12}} | told
+    for also in (sly.InvalidJson, InputError, ValueError, KeyError):
+        with pytest.raises(also) as caught:
+            sly.Annotation.from_json(told, meta)
+        assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("told", "place"),
+    [
+        ("x", ""),
+        ({"classes": 3}, "classes"),
+        ({"classes": [{"shape": "any"}]}, "classes[0].title"),
+        ({"classes": [{"title": "a", "shape": []}]}, "classes[0].shape"),
+        ({"classes": [{"title": "a", "color": [1, 2, 300]}]}, "classes[0].color"),
+        ({"classes": [{"title": "a"}, {"title": "a"}]}, "classes"),
+        ({"tags": [{"name": "a", "values": "bc"}]}, "tags[0].values"),
+        ({"tags_images": [None]}, "tags_images[0]"),
+    ],
+)
+def test_a_meta_json_that_cannot_be_read_names_the_place_and_the_file(
+    told: Any, place: str, tmp_path: Path
+) -> None:
+    with pytest.raises(sly.InvalidJson) as caught:
+        sly.ProjectMeta.from_json(told)
+    assert caught.value.field == place
+    (tmp_path / "meta.json").write_text(json.dumps(told))
+    with pytest.raises(InputError, match=r"meta\.json"):
+        sly.Project(str(tmp_path), sly.OpenMode.READ)
 
 
 # Classes' indices.
