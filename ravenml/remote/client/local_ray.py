@@ -1,13 +1,15 @@
 """The queue ``local``: a Ray of its own on this machine, started when it is needed, stopped when idle.
 
 A keeper process starts Ray and looks after it; whoever submits holds a lock, under which the keeper stops
-nothing.  Nobody but this user may use it: the dashboard listens on loopback and wants a token.
+nothing.  Nobody but this user may use it: all of Ray's ports are on loopback, and it wants a token.
 """
 
 from __future__ import annotations
 
 import ctypes
+import ipaddress
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -109,9 +111,20 @@ def _start() -> RayJobs:
     end = time.monotonic() + _UP
     while time.monotonic() < end and keeper.poll() is None:
         if (jobs := running()) is not None:
+            _warn_of_open_ports()
             return jobs
         time.sleep(0.1)
     raise RavenError(f"Ray did not start on this machine; see {log}.")
+
+
+def _warn_of_open_ports() -> None:
+    if found := _state().get("open"):
+        print(
+            f"This Ray also listens on {', '.join(found)}, which other machines may reach; it asks them for "
+            "a token, except for its metrics.  Close these ports with a firewall, or use another version of "
+            "Ray.",
+            file=sys.stderr,
+        )
 
 
 def run_supervisor() -> None:
@@ -132,7 +145,13 @@ def run_supervisor() -> None:
         before = os.umask(0o077)
         write_json(
             _folder() / "local-ray.json",
-            {"address": jobs.address, "token": token, "pid": os.getpid(), "scratch": str(scratch)},
+            {
+                "address": jobs.address,
+                "token": token,
+                "pid": os.getpid(),
+                "scratch": str(scratch),
+                "open": [one for one in listening(ray.pid) if not one.startswith(("127.", "[::1]"))],
+            },
         )
         os.umask(before)
         _wait_until_idle(jobs, ray)
@@ -161,7 +180,9 @@ def _command(port: int, scratch: Path) -> list[str]:
 
 def _environment(token: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    return {**kept, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    # Without it, Ray takes the machine's own address where it is told 127.0.0.1, except on Windows and macOS.
+    loopback = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    return {**kept, **loopback, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
 
 
 def _wait_until_up(jobs: RayJobs, ray: subprocess.Popen[bytes]) -> None:
@@ -193,6 +214,47 @@ def _is_busy(jobs: RayJobs) -> bool:
         return any(job.get("status") in _BUSY for job in jobs.jobs())
     except RavenError:
         return False
+
+
+def listening(pid: int) -> list[str]:
+    """Where a process, and those that it has started, listen: ``127.0.0.1:8265``, ``[::]:80``.
+
+    On Linux alone; empty elsewhere.
+    """
+    inodes = set()
+    for process in _with_descendants(pid):
+        for handle in Path(f"/proc/{process}/fd").glob("*"):
+            with suppress(OSError):
+                inodes.add(os.readlink(handle).removeprefix("socket:[").removesuffix("]"))
+    found = []
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+                words = line.split()
+                if words[3] == "0A" and words[9] in inodes:
+                    found.append(_readable_address(words[1]))
+    return sorted(found)
+
+
+def _readable_address(written: str) -> str:
+    """What the kernel writes as ``0100007F:1F90``: words of four bytes, the last byte first."""
+    host, _, port = written.partition(":")
+    packed = b"".join(bytes.fromhex(word)[::-1] for word in re.findall(".{8}", host))
+    address = ipaddress.ip_address(packed)
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    return f"{address if address.version == 4 else f'[{address}]'}:{int(port, 16)}"
+
+
+def _with_descendants(pid: int) -> set[int]:
+    parents = {}
+    for found in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(found.parent.name)] = int(found.read_text().rpartition(")")[2].split()[1])
+    family: set[int] = {pid}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
 
 
 def _free_port() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,11 @@ def variables(rank: int, addresses: Sequence[tuple[str, int]], name: str) -> dic
     """
     host, port = addresses[0]
     cluster = {"worker": [f"{one}:{its_port}" for one, its_port in addresses]}
+    # Gloo and NCCL choose an address that other machines reach, which those of this machine need not.
+    interface = "lo" if sys.platform == "linux" else "lo0"
+    names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME") if host.startswith("127.") else ()
     return {
+        **dict.fromkeys(names, interface),
         "RANK": str(rank),
         "WORLD_SIZE": str(len(addresses)),
         "LOCAL_RANK": "0",
