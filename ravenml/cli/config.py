@@ -33,6 +33,7 @@ FIELDS: dict[str, tuple[type | tuple[str, ...], str]] = {
     "track": (str, "Trackers that receive every run: tensorboard,mlflow,clearml, or none."),
     "mlflow_tracking_uri": (str, "Where MLflow stores runs: a server's URL, sqlite:///… or a folder."),
     "clearml": (("server", "offline"), "Send to ClearML's server, or write an offline session."),
+    "trusted_code": (str, "Folders of your own code that models may name: FOLDER,FOLDER."),
     "ec2_policy": (
         ("keep", "stop", "terminate"),
         "What happens to this EC2 instance after a result is stored.",
@@ -77,7 +78,7 @@ def show(as_json: bool, **flags: str | None) -> None:
         click.echo(json.dumps({**values, "sources": sources}, indent=2))
         return
     for name, value in values.items():
-        click.echo(f"{name}: {'(not set)' if value in (None, {}) else value}  ({sources[name]})")
+        click.echo(f"{name}: {'(not set)' if value in (None, {}, []) else value}  ({sources[name]})")
 
 
 @config.command()

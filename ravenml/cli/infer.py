@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from ravenml.train.options import TRUST_CODE
+
 MODES = ("full_image", "roi", "bboxes", "sliding_window", "sliding_window_det")
 SAVED = ("masks", "overlays", "probabilities")
 
@@ -72,6 +74,7 @@ class _Size(click.ParamType):
     "--overwrite", is_flag=True, help="Overwrite results in --out that were made with other settings."
 )
 @click.option("--force", is_flag=True, help="Allow a model that was exported for transfer learning only.")
+@click.option("--trust-code", is_flag=True, help=TRUST_CODE)
 def infer(
     model: str,
     data: str,
@@ -90,6 +93,7 @@ def infer(
     link: bool,
     overwrite: bool,
     force: bool,
+    trust_code: bool,
 ) -> None:
     """Annotate images with a trained model, and write the result as a project.
 
@@ -120,7 +124,7 @@ def infer(
     options = _options(mode, window, overlap, suffix, "probabilities" in saved)
     request = read_request(Path(config) if config else None, preset, options, model_plugin(source.paths[0]))
     output = Output(Path(out).expanduser().absolute(), saved, link)
-    job = InferenceJob(source, inputs, output, request, replace, device, batch_size, overwrite)
+    job = InferenceJob(source, inputs, output, request, replace, device, batch_size, overwrite, trust_code)
     try:
         done = run_job(job)
     except KeyboardInterrupt:

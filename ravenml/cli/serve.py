@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ravenml.serve.access import Access
 
 from ravenml.common.defaults import DEFAULT_PORT
-from ravenml.train.options import processes_option
+from ravenml.train.options import TRUST_CODE, processes_option
 
 
 @click.command()
@@ -42,6 +42,7 @@ from ravenml.train.options import processes_option
     help="JSON or YAML file with default inference settings, as for `raven infer`.",
 )
 @click.option("--force", is_flag=True, help="Allow a model that was exported for transfer learning only.")
+@click.option("--trust-code", is_flag=True, help=TRUST_CODE)
 @click.option("--no-token", is_flag=True, help="Disable authentication.")
 @click.option("--token-file", type=click.Path(dir_okay=False), help="File that holds the access token.")
 @click.option(
@@ -160,6 +161,7 @@ def _serve_here(model: str, access: Access, opened: socket, quiet: bool, options
         force=options["force"],
         config=Path(config) if config else None,
         batch_size=options["max_batch"],
+        trust_code=options["trust_code"],
     )
     limits = Limits(options["queue"], options["deadline"], max_pixels=round(options["max_megapixels"] * 1e6))
     roots = AllowedPaths(Path(root) for root in options["root"]) if options["root"] else None

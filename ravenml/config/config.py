@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ravenml.common.io import write_bytes
 from ravenml.common.parsing import read_yaml
@@ -18,6 +18,11 @@ from ravenml.config.queues import Queue
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
+
+
+def _split_folders(value: object) -> object:
+    """``~/nets,~/losses``, as the command line and the environment have a list of folders."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class Config(BaseModel):
@@ -68,6 +73,10 @@ class Config(BaseModel):
     )
     queues: dict[str, Queue] = Field(
         default_factory=dict, description="Ray clusters by name: address, resources, image, env."
+    )
+    trusted_code: Annotated[list[str], BeforeValidator(_split_folders)] = Field(
+        default_factory=list,
+        description="Folders of code of your own, which models and runs may name without --trust-code.",
     )
     ec2_policy: Literal["keep", "stop", "terminate"] = Field(
         "keep", description="What happens to this EC2 instance after a result is stored in a bucket."

@@ -42,6 +42,7 @@ class InferenceJob:
         device: as ``load`` takes it.
         batch_size: how many images at once; by default the device decides.
         overwrite: whether results of other settings are replaced.
+        trust_code: whether the model may name code that is not part of a plugin.
     """
 
     source: ModelSource
@@ -52,6 +53,7 @@ class InferenceJob:
     device: str = "auto"
     batch_size: int | None = None
     overwrite: bool = False
+    trust_code: bool = False
 
 
 @dataclass
@@ -100,7 +102,7 @@ def run_job(job: InferenceJob, meter: Callable[[int], ImageProgress] = ImageProg
 def _prepare(job: InferenceJob, fingerprint: JsonObject) -> Mode:
     """Load the model, and describe the output."""
     plugin = model_plugin(job.source.paths[0])
-    network = load_network(job.source, plugin, job.request, job.device, job.batch_size)
+    network = load_network(job.source, plugin, job.request, job.device, job.batch_size, job.trust_code)
     config = effective_mode(job.request, network.predictor, f"_{plugin.name}")
     mode = make_mode(config, network, job.inputs.classes)
     check_project(config, mode, [one.title for one in job.inputs.classes], job.request.where)

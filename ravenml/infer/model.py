@@ -69,7 +69,12 @@ class Model:
 
 
 def load_model(
-    model: str | Path | RunInfo, *, fold: int | None = None, device: str = "auto", force: bool = False
+    model: str | Path | RunInfo,
+    *,
+    fold: int | None = None,
+    device: str = "auto",
+    force: bool = False,
+    trust_code: bool = False,
 ) -> Model:
     """Load a trained model with the plugin that made it.
 
@@ -79,12 +84,14 @@ def load_model(
         fold: for a k-fold run, only this fold's model; without it, the mean of all folds.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …
         force: load a model that was stored for transfer learning only.
+        trust_code: whether the model may name code that is not part of a plugin, which is then imported.
 
     Raises:
-        InputError: the model or fold does not exist, or it is for transfer learning only.
+        InputError: the model or fold does not exist, it is for transfer learning only, or it names code that
+            is not trusted.
         RavenError: it cannot be loaded, or its plugin is not installed.
     """
     source = find_source(str(model.path if isinstance(model, RunInfo) else model), fold)
     source.check_use(force)
-    predictors = [load_predictor(path, device) for path in source.paths]
+    predictors = [load_predictor(path, device, trust_code) for path in source.paths]
     return Model(predictors[0] if len(predictors) == 1 else Ensemble(predictors, source.name), source.name)

@@ -15,7 +15,7 @@ from ravenml.store.base import Store
 from ravenml.store.factory import bucket, local_models
 from ravenml.store.local_store import FolderStore
 from ravenml.store.model_state import CONFIG, read_config
-from ravenml.store.models import find_model, pull_model, read_metadata
+from ravenml.store.models import find_model, path_of_key, pull_model, read_metadata
 from ravenml.store.results import METADATA
 
 __getattr__ = former_names(__name__, {"one_model": "find_one_model"})
@@ -166,13 +166,15 @@ def _of_stores(model: str, fold: int | None) -> ModelSource:
     else:
         root = cache_dir() / "models" / "pulled"
         pull_model(store, model_id, root, extras=False)
-    keys = metadata.get("models") or {}
-    files = {str(suffix): root / str(key) for suffix, key in keys.items()}
+    keys = metadata.get("models")
+    if not isinstance(keys, dict):
+        raise RavenError(f"{store.name}: the metadata of {model_id} names no models under `models`.")
+    files = {str(suffix): path_of_key(root, str(key)) for suffix, key in keys.items()}
     transfer_only = bool(metadata.get("transfer_only"))
     if set(files) == {""}:
         _no_folds(model_id, fold)
         return ModelSource(model_id, (files[""],), transfer_only)
-    folds = {int(suffix[2:]): file for suffix, file in files.items() if suffix[:2] == "-f"}
+    folds = {int(name[2:]): file for name, file in files.items() if name[:2] == "-f" and name[2:].isdecimal()}
     if not folds:
         raise InputError(f"{store.name}: {model_id} has no model, only other files of one.")
     return ModelSource(model_id, _chosen(model_id, folds, fold), transfer_only)

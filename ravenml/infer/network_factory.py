@@ -15,6 +15,7 @@ def load_network(
     request: InferenceRequest,
     device: str = "auto",
     batch_size: int | None = None,
+    trust_code: bool = False,
 ) -> PredictorNetwork:
     """Load a model, all folds' of a k-fold run, and tell it what was request of it.
 
@@ -24,11 +25,12 @@ def load_network(
         request: what the user set; the model has the section ``model`` of it.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …
         batch_size: how many images go through it together; by default the model decides.
+        trust_code: whether it may name code that is not part of a plugin.
 
     Raises:
         RavenError: it cannot be loaded, or does not know what is request of it.
     """
-    predictors = [load_predictor(path, device) for path in source.paths]
+    predictors = [load_predictor(path, device, trust_code) for path in source.paths]
     for one in predictors:
         configure(one, request.model, plugin, request.where)
     predictor = predictors[0] if len(predictors) == 1 else Ensemble(predictors, source.name)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ravenml.common.hooks import PREDICT
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import Plugin, find_plugin, plugins
+from ravenml.plugin.user_code import trusting_code
 from ravenml.store.model_state import CONFIG, read_config, unpack_model
 
 
@@ -50,23 +51,22 @@ class Predictor(Protocol):
         ...
 
 
-def load_predictor(model: Path, device: str = "auto") -> Predictor:
+def load_predictor(model: Path, device: str = "auto", trust_code: bool = False) -> Predictor:
     """Load a ``model-state.tar``, the folder that one was unpacked into, or a folder that a plugin knows.
 
     Args:
         model: the file or folder.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …
+        trust_code: whether it may name code that is not part of a plugin, which is then imported.
 
     Raises:
+        InputError: it names code that is not trusted.
         RavenError: it is not a model, or the plugin that made it is not installed.
     """
     load = model_plugin(model).load()
     predictor: Predictor
-    if model.is_dir():
-        predictor = load(model, device)
-        return predictor
-    with tempfile.TemporaryDirectory(prefix="ravenml-model-") as folder:
-        predictor = load(unpack_model(model, Path(folder)), device)
+    with trusting_code(trust_code), tempfile.TemporaryDirectory(prefix="ravenml-model-") as folder:
+        predictor = load(model if model.is_dir() else unpack_model(model, Path(folder)), device)
         return predictor
 
 

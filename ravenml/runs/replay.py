@@ -19,6 +19,7 @@ from ravenml.runs.run_row import flat_settings
 from ravenml.runs.secrets import HIDDEN, redact
 
 ORIGIN = "RAVENML_ORIGIN"  # in a clone's environment, as JSON: which run it repeats, and what was set anew
+REPLAYED = "RAVENML_REPLAYED"  # in the environment of a training whose command was read from a run
 PARAMETERS = "RAVENML_PARAMETERS"  # in a program's environment: values above its own, as JSON or @FILE
 
 # The environment's variables that stand for options of `raven train`: what a run was given then must not
@@ -65,7 +66,8 @@ class Replay:
         sys.stdout.flush()
         sys.stderr.flush()
         command = [sys.executable, "-P", "-m", "ravenml", *self.arguments]
-        os.execve(sys.executable, command, self.full_environment(plugin))
+        replayed = {REPLAYED: "1"} if self.arguments[:1] == ["train"] else {}
+        os.execve(sys.executable, command, self.full_environment(plugin) | replayed)
 
 
 def replay_resume(folder: Path, record: JsonObject, more: Sequence[str] = ()) -> Replay:
@@ -247,6 +249,11 @@ def _folder(record: JsonObject) -> Path | None:
     """Where the command was given, if the folder is still there."""
     place = record.get("folder")
     return Path(place) if place and Path(place).is_dir() else None
+
+
+def is_replayed() -> bool:
+    """Whether this command was read from a run, and not typed; what it starts in turn is not told."""
+    return os.environ.pop(REPLAYED, None) is not None
 
 
 def clone_origin() -> JsonObject:

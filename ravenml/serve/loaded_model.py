@@ -61,6 +61,7 @@ class ServedModel:
         force: bool = False,
         config: Path | None = None,
         batch_size: int | None = None,
+        trust_code: bool = False,
     ) -> ServedModel:
         """Find and load a model.
 
@@ -71,6 +72,7 @@ class ServedModel:
             force: serve it even if it was stored for transfer learning only.
             config: a JSON or YAML file, as ``raven infer --config`` takes it: what requests begin with.
             batch_size: how many images go through the network together; by default the model decides.
+            trust_code: whether the model may name code that is not part of a plugin.
 
         Raises:
             RavenError: there is no such model, or it cannot be loaded, or the config does not fit it.
@@ -79,7 +81,7 @@ class ServedModel:
         source.check_use(force)
         plugin = model_plugin(source.paths[0])
         asked = read_request(config, None, {}, plugin)
-        network = load_network(source, plugin, asked, device, batch_size)
+        network = load_network(source, plugin, asked, device, batch_size, trust_code)
         served = cls(source, plugin, network.predictor, network, asked)
         served.mode(PredictParams())  # a config that does not fit is told at once
         return served

@@ -159,10 +159,10 @@ def pull_model(store: Store, model_id: str, folder: Path, extras: bool = True) -
     }
     keys = dict.fromkeys([*_model_keys(metadata), *expected, *sorted(entries)])
     wanted = [key for key in keys if extras or not key.startswith("extras/")]
-    targets = {key: _inside(folder, key) for key in wanted}
+    targets = {key: path_of_key(folder, key) for key in wanted}
     done = download(store, targets, entries, "Fetching", expected)
     last = metadata_key(model_id)
-    write_bytes(_inside(folder, last), store.read(last))
+    write_bytes(path_of_key(folder, last), store.read(last))
     return done
 
 
@@ -289,8 +289,12 @@ def _identity(store: Store) -> str:
     return f"{connection.endpoint_url if connection else ''} {store.name}"
 
 
-def _inside(folder: Path, key: str) -> Path:
-    """Where a key lies in a folder; what a stranger wrote into metadata may not leave it."""
+def path_of_key(folder: Path, key: str) -> Path:
+    """Where a key that metadata names lies in a folder laid out like the store.
+
+    Raises:
+        RavenError: it would lie outside of the folder, as what a stranger wrote may.
+    """
     path = folder / key
     if key.startswith("/") or ".." in path.parts:
         raise RavenError(f"The metadata names {key!r}, which leaves the store; it is not fetched.")

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from ravenml.common.io import JsonObject, write_bytes
+from ravenml.errors import InputError
 from ravenml.renamed import former_names
 from ravenml.runs import layout
 from ravenml.runs.run import Run
@@ -79,6 +80,17 @@ def checkpoint_label(epoch: int, batch: int) -> str:
 def best_name(epochs_done: float, suffix: str) -> str:
     """The name of the best weights: within an epoch, as at its end, with the number of the running one."""
     return f"model_{math.ceil(epochs_done):03d}_best{suffix}"
+
+
+def file_of_state(folder: Path, name: object) -> Path:
+    """Where a file lies that a state names, which may be any file's content: a bare name in its folder.
+
+    Raises:
+        InputError: it is not one.
+    """
+    if not isinstance(name, str) or name != Path(name).name or "\0" in name:
+        raise InputError(f"{folder}: a state names {name!r:.80}, which is not the name of a file beside it.")
+    return folder / name
 
 
 def list_states(folder: Path, suffix: str) -> list[Path]:

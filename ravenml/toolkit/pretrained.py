@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json
 from ravenml.data.project import ObjClass
 from ravenml.errors import InputError
+from ravenml.infer.model_folder import read_classes, read_input_size
 from ravenml.renamed import former_names
 from ravenml.runs import layout
 from ravenml.store.model_state import read_config
@@ -117,13 +118,21 @@ def match_classes(
 
 def _of_tar(path: Path) -> PretrainedWeights:
     config = read_config(path)
-    settings = config.get("settings", {})
-    size = settings.get("input_size") or {}
+    settings = config.get("settings") or {}
+    architecture, size, classes = (
+        settings.get("architecture"),
+        settings.get("input_size"),
+        config.get("out_classes"),
+    )
+    if architecture is not None and not isinstance(architecture, str):
+        raise InputError(
+            f"weights: {path}: `settings.architecture` should be text, not {architecture!r:.80}."
+        )
     return PretrainedWeights(
         path,
-        settings.get("architecture"),
-        (int(size["width"]), int(size["height"])) if {"width", "height"} <= size.keys() else None,
-        _classes(config.get("out_classes", []), path),
+        architecture,
+        read_input_size(size, f"weights: {path}: `settings.input_size`") if size else None,
+        read_classes(classes, f"weights: {path}: `out_classes`") if classes else [],
     )
 
 
@@ -135,17 +144,10 @@ def _of_training(folder: Path, weights: Path, read_state: ReadState) -> Pretrain
     state, own = read_json(state_file), read_json(classes_file)
     try:
         model, size = read_state(state)
-        sides = (int(size["width"]), int(size["height"]))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{state_file}: {error} is missing or unusable; it should hold the network's name and its input "
             "size, with width and height."
         ) from None
-    return PretrainedWeights(weights, str(model), sides, _classes(own, classes_file))
-
-
-def _classes(listed: Iterable[JsonObject], where: Path) -> list[ObjClass]:
-    try:
-        return [ObjClass(c["title"], c["shape"], c["color"]) for c in listed]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{where}: a class lacks {error}; each needs title, shape and color.") from None
+    sides = read_input_size(size, f"{state_file}: the input size")
+    return PretrainedWeights(weights, str(model), sides, read_classes(own, str(classes_file)))

@@ -32,6 +32,7 @@ def fit(
     local: str | Path | None = None,
     upload_checkpoints: str | None = None,
     metadata: Mapping[str, str] | None = None,
+    trust_code: bool = False,
 ) -> RunInfo:
     """Train a model, and return its run once it is complete.
 
@@ -52,6 +53,8 @@ def fit(
         local: the folder in which the result is stored, instead of the configured store.
         upload_checkpoints: which checkpoints are stored with the model: ``all``, ``best`` or ``none``.
         metadata: who trained and why, and any fields of your own.
+        trust_code: whether files (``config``, the weights, the resumed run) may name code that is not part of
+            a plugin, which is then imported.  What ``settings`` names needs no trust.
 
     Raises:
         InputError: an unknown plugin, setting, preset, dataset or run; the message names it.
@@ -71,6 +74,7 @@ def fit(
         "--upload-checkpoints": upload_checkpoints,
     }
     words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    words += ["--trust-code"] if trust_code else []
     words += _kfold_words(kfold)
     model = settings_model(found)
     words += _settings_words(settings or {}, model)

@@ -38,6 +38,7 @@ _SETTINGS = "ravenml.settings"  # the plugin's settings that were given
 
 _MARK = "__ravenml_pass_train__"
 _SETTING = "setting_"  # begins the parameter's name of a plugin's setting
+TRUST_CODE = "Allow the model to name code that is not part of a plugin, which is run."
 _GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 kfold_opt = click.option("--kfold", is_flag=True, help="Train with k-fold cross-validation.")
@@ -61,6 +62,14 @@ def pass_train(function: Function) -> Function:
 
 
 def _run_command(context: click.Context, function: Callable[..., object]) -> object:
+    """Call a plugin's training command, with the trust in files' code that ``--trust-code`` says."""
+    from ravenml.plugin.user_code import trusting_code
+
+    with trusting_code(bool(explicit_options(context).get("trust_code"))):
+        return _train(context, function)
+
+
+def _train(context: click.Context, function: Callable[..., object]) -> object:
     """Call a plugin's training command with its ``TrainInput``; finish and store what it did.
 
     A command called by another command with ``@pass_train``, or inside a group that has it, shares the
@@ -343,6 +352,16 @@ def core_options() -> list[click.Option]:
             ),
         ),
         *_under(
+            "Model",
+            click.Option(
+                ["--trust-code"],
+                help="Allow files (-c, --weights, --resume) to name code that is not part of a plugin.",
+                is_flag=True,
+                expose_value=False,
+                callback=remember,
+            ),
+        ),
+        *_under(
             "k-fold",
             option("--kfold", "Train with k-fold cross-validation.", is_flag=True),
             option("--folds", "Number of folds (default 5); implies --kfold.", type=int, metavar="N"),
@@ -587,7 +606,7 @@ def evaluate_options(function: Callable[..., object]) -> Callable[..., object]:
 
     The function is called with ``model`` (the path of what was named, which may be a run's id), ``project``
     (the opened dataset), ``out`` (the folder for the results), ``items`` (a file that lists images, or None),
-    ``batch_size`` and ``device``.
+    ``batch_size`` and ``device``.  With ``--trust-code``, the model may name code of the user's own.
     """
 
     @click.argument("model")
@@ -613,12 +632,17 @@ def evaluate_options(function: Callable[..., object]) -> Callable[..., object]:
         default="auto",
         help="Device.",
     )
+    @click.option("--trust-code", is_flag=True, help=TRUST_CODE)
     @click.pass_context
     @functools.wraps(function)
-    def with_project(context: click.Context, /, model: str, dataset: str | None, **given: object) -> object:
+    def with_project(
+        context: click.Context, /, model: str, dataset: str | None, trust_code: bool, **given: object
+    ) -> object:
         from ravenml.infer.model_resolver import find_one_model
+        from ravenml.plugin.user_code import trusting_code
 
-        return function(model=find_one_model(model), project=_open_project(context, dataset), **given)
+        with trusting_code(trust_code):
+            return function(model=find_one_model(model), project=_open_project(context, dataset), **given)
 
     return with_project
 

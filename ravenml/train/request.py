@@ -20,12 +20,14 @@ from ravenml.data.registry import known_datasets, resolve_dataset
 from ravenml.data.split import TRAIN, VAL, Split, default_split, read_split
 from ravenml.errors import InputError
 from ravenml.plugin.discovery import Plugin
+from ravenml.plugin.user_code import REFERENCE, check_trusted, remember_code
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT
+from ravenml.runs.replay import is_replayed
 from ravenml.runs.secrets import drop_hidden
 from ravenml.train.config import KFold, TrainConfig, read_train_config
 from ravenml.train.resume import check_unchanged, find_resumable
-from ravenml.train.settings import find_preset, nest, parse_settings, settings_model
+from ravenml.train.settings import find_preset, leaves, nest, parse_settings, settings_model
 from ravenml.train.split_from_config import split_from_config
 
 Choose = Callable[[Mapping[str, Path]], str]  # asks a person which of the known datasets is meant
@@ -72,6 +74,7 @@ class Request:
         choose_dataset: asks the person at the terminal; None where nobody is there.
         own_options, secret_options: as in :class:`TrainArguments`.
         config_file: the file that was named with ``-c``, as it was typed.
+        names_code: whether files name code of the user's own, which he trusts.
         remote: the queue that the training is to be sent to.
         processes, retries: how many processes train there, and how often a lost one is replaced.
     """
@@ -90,6 +93,7 @@ class Request:
     own_options: Collection[str] = ()
     secret_options: list[str] = field(default_factory=list)
     config_file: str | None = None
+    names_code: bool = False
     remote: str | None = None
     processes: int | None = None
     retries: int | None = None
@@ -196,8 +200,15 @@ def make_request(given: TrainArguments) -> Request:
     if "fold_seed" in options and isinstance(values.get("kfold"), dict):
         values["kfold"]["seed"] = options["fold_seed"]
     settings = _settings(given, model, base, from_file, values, sets)
+    names_code = False
     if settings is not None:
         values["plugin"] = settings.model_dump(mode="json")
+        if parent is None:  # a fold's settings are its parent's, which has checked them
+            values_typed = nest({path: value for path, (_, value) in given.settings.items()})
+            typed = {} if is_replayed() else deep_merge(values_typed, sets.get("plugin", {}))
+            names_code = check_code(
+                type(settings), values["plugin"], typed, file or str(resumed or "the preset")
+            )
     default_dataset = values.get("dataset") is None
     values["dataset"] = absolute_dataset(load_config().dataset if default_dataset else values["dataset"])
     if values.get("artifact_path"):
@@ -224,6 +235,7 @@ def make_request(given: TrainArguments) -> Request:
         default_dataset=default_dataset,
         choose_dataset=given.choose_dataset,
         config_file=file,
+        names_code=names_code,
         remote=options.get("remote"),
         processes=options.get("processes"),
         retries=options.get("retries"),
@@ -256,6 +268,44 @@ def _settings(
     file = options.get("config")
     where = f"{file}: plugin" if file else f"the settings of {plugin.name}"
     return validate(model, deep_merge(below, typed, sets.get("plugin", {})), where, spelled)
+
+
+def check_code(model: type[BaseModel], settings: JsonObject, typed: JsonObject, where: str) -> bool:
+    """Check the user's own code that settings name: what he typed is remembered, the rest must be trusted.
+
+    Args:
+        model: the plugin's settings; what one of its defaults names is the plugin's own.
+        settings: the effective ones.
+        typed: those of them that the command line and the environment say.
+        where: what messages say of the others.
+
+    Returns:
+        Whether code is named that was not typed, but is trusted.
+
+    Raises:
+        InputError: code is named that the user does not trust.
+    """
+    from_files = False
+    for leaf in leaves(model):
+        if not leaf.names_code:
+            continue
+        by_user, by_plugin = _texts(typed, leaf.path), _texts({"": leaf.default}, ("",))
+        for reference in _texts(settings, leaf.path):
+            if not REFERENCE.fullmatch(reference) or reference in by_plugin:
+                continue
+            if reference in by_user:
+                remember_code(reference)
+            else:
+                check_trusted(reference, f"{where}: `{'.'.join(leaf.path)}`")
+                from_files = True
+    return from_files
+
+
+def _texts(values: object, path: tuple[str, ...]) -> list[str]:
+    """The text, or the texts of the list, at a place within nested mappings."""
+    for name in path:
+        values = values.get(name) if isinstance(values, Mapping) else None
+    return [one for one in (values if isinstance(values, list | tuple) else [values]) if isinstance(one, str)]
 
 
 _SPELLED = {

@@ -7,7 +7,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 from ravenml.common.io import JsonObject, atomic_open
 from ravenml.errors import RavenError
 from ravenml.infer.metrics import SegmentationScores
+from ravenml.plugin.discovery import plugins
+from ravenml.plugin.user_code import REFERENCE, check_trusted, remember_code
 
 Reduce = Callable[[dict[str, Any]], dict[str, float]]
 _COUNTS, _ROWS = "counts: ", "rows: "  # before a record's name in the file
@@ -67,7 +71,10 @@ class Scores:
 
     def save(self, path: Path) -> None:
         """Write an ``.npz`` file that :meth:`load` reads."""
-        header = json.dumps({"items": list(self.items), "reduce": _reference(self.reduce)})
+        reduction = _reference(self.reduce)
+        if not _is_plugins_own(reduction["callable"]):
+            remember_code(reduction["callable"])
+        header = json.dumps({"items": list(self.items), "reduce": reduction})
         arrays = {"header": np.frombuffer(header.encode(), dtype=np.uint8), **self.statistics}
         for name, rows in self.records.items():
             arrays[_COUNTS + name] = np.array([len(its) for its in rows], np.int64)
@@ -80,20 +87,22 @@ class Scores:
         """Read what :meth:`save` wrote.
 
         Raises:
+            InputError: its reduction is code that is not part of a plugin, and was not used here before.
             RavenError: the file is broken, or its reduction is not installed here.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
                 header = json.loads(file["header"].tobytes())
                 arrays = {name: file[name] for name in file.files if name != "header"}
-        except (OSError, ValueError, KeyError) as error:
+            items, reduction = list(map(str, header["items"])), dict(header["reduce"])
+            records = {}
+            for name in [name for name in arrays if name.startswith(_COUNTS)]:
+                ends = np.cumsum(arrays.pop(name))[:-1]
+                own = name.removeprefix(_COUNTS)
+                records[own] = np.split(arrays.pop(_ROWS + own), ends)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, MemoryError, BadZipFile) as error:
             raise RavenError(f"{path} holds no scores: {error}.") from None
-        records = {}
-        for name in [name for name in arrays if name.startswith(_COUNTS)]:
-            ends = np.cumsum(arrays.pop(name))[:-1]
-            own = name.removeprefix(_COUNTS)
-            records[own] = np.split(arrays.pop(_ROWS + own), ends)
-        return cls(header["items"], arrays, _resolve(header["reduce"], path), records)
+        return cls(items, arrays, _resolve(reduction, path), records)
 
     @classmethod
     def together(cls, parts: Sequence[Scores]) -> Scores:
@@ -123,16 +132,33 @@ def _reference(reduce: Reduce) -> JsonObject:
     return {"callable": f"{target.__module__}:{name}", "arguments": arguments}
 
 
+def _is_plugins_own(reference: str) -> bool:
+    """Whether a reduction is part of ravenML or of an installed plugin's package."""
+    module = reference.partition(":")[0]
+    packages = {plugin.entry_point.module.partition(".")[0] for plugin in plugins().values()}
+    return module == SegmentationScores.__module__ or module.partition(".")[0] in packages
+
+
 def _resolve(reference: JsonObject, path: Path) -> Reduce:
-    module, _, name = reference["callable"].partition(":")
+    """The reduction that a file names; see :mod:`ravenml.plugin.user_code` for which are imported."""
+    named = reference.get("callable")
+    if not isinstance(named, str) or not REFERENCE.fullmatch(named):
+        raise RavenError(f"{path} holds no scores: `reduce` names no function.")
+    if not _is_plugins_own(named):
+        check_trusted(named, f"{path}: `reduce`")
+    module, _, name = named.partition(":")
     try:
         target: Any = importlib.import_module(module)
         for part in name.split("."):
             target = getattr(target, part)
     except (ImportError, AttributeError) as error:
-        raise RavenError(
-            f"{path}: the scores need {reference['callable']}, which is not installed: {error}."
-        ) from None
-    arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in reference["arguments"].items()}
-    reduce: Reduce = target(**arguments) if isinstance(target, type) else target
-    return reduce
+        raise RavenError(f"{path}: the scores need {named}, which is not installed: {error}.") from None
+    own = getattr(target, "__module__", None) == module and getattr(target, "__qualname__", None) == name
+    if not own or not (isinstance(target, FunctionType) or is_dataclass(target)):
+        raise RavenError(f"{path}: {named} is not a function or a dataclass of its module.")
+    try:
+        arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in reference["arguments"].items()}
+        reduce: Any = target(**arguments) if isinstance(target, type) else target
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise RavenError(f"{path} holds no scores: `reduce` does not fit {named}: {error}.") from None
+    return cast(Reduce, reduce)

@@ -108,6 +108,7 @@ def shown(
     unit: str | None = None,
     role: str | None = None,
     when: Mapping[str, Sequence[object]] | None = None,
+    code: bool = False,
 ) -> JsonObject:
     """What the command line and the dashboard's form should know of a field (``json_schema_extra``).
 
@@ -118,10 +119,13 @@ def shown(
         unit: what a number counts: ``pixels``, ``epochs`` …
         role: what the dashboard knows it as: one of ``ROLES``.
         when: it is asked for only where other fields have one of these values: ``{"optimizer": ["SGD"]}``.
+        code: it may name code of the user's own, ``package.module:name``; from a file, such a name needs the
+            user's trust (:mod:`ravenml.plugin.user_code`).
     """
     if role is not None and role not in ROLES:
         raise ValueError(f"role: {role!r} is none of {', '.join(ROLES)}")
-    hints = {"option": option, "group": group, "title": title, "unit": unit, "role": role, "when": when}
+    hints: JsonObject = {"option": option, "group": group, "title": title, "unit": unit, "role": role}
+    hints |= {"when": when, "code": code or None}
     return {name: value for name, value in hints.items() if value is not None}
 
 
@@ -141,6 +145,11 @@ class Leaf:
     @property
     def is_list(self) -> bool:
         return get_origin(strip_optional(self.field.annotation)) in (list, tuple)
+
+    @property
+    def names_code(self) -> bool:
+        extra = self.field.json_schema_extra
+        return isinstance(extra, dict) and bool(extra.get("code"))
 
     @property
     def default(self) -> object:

@@ -50,10 +50,13 @@ def submit_if_remote(request: Request) -> str | None:
     from ravenml.remote.client.submit import send_dataset, submit
 
     config = request.config
+    arguments = arguments_to_send(request.arguments, request.own_options)
+    if request.names_code and "--trust-code" not in arguments:
+        arguments.append("--trust-code")  # it was checked here, where it is known
     config.dataset = send_dataset(config.dataset, request.remote)
     fields = {name: value for name, value in describe_origin(request).items() if name != "parent"}
     return submit(
-        ["train", "-c", CONFIG_FILE, *arguments_to_send(request.arguments, request.own_options)],
+        ["train", "-c", CONFIG_FILE, *arguments],
         request.remote,
         record=fields,
         run_id=request.resumed.name if request.resumed is not None else None,

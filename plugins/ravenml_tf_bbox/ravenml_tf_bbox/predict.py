@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ravenml.errors import InputError
-from ravenml.store.model_state import read_config
+from ravenml.infer.model_folder import read_model_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ravenml.data.project import ObjClass
     from ravenml_tf_bbox.detecting import Detector
 
+MOST_RATIOS = 100  # of anchors
 LIMITS = {"score": (0.0, 1.0), "iou": (0.0, 1.0), "most": (1, 10_000)}  # of `model` in a config for inference
 
 
@@ -128,19 +129,10 @@ def load(model_dir: Path, device: str = "auto") -> BoxPredictor:
     Raises:
         RavenError: the folder holds no model of this plugin.
     """
-    from ravenml.data.project import ObjClass
-
     model_dir = Path(model_dir)
-    config = read_config(model_dir)
-    try:
-        settings = config["settings"]
-        classes = [ObjClass(c["title"], c["shape"], c["color"]) for c in config["out_classes"]]
-        size = int(settings["input_size"]["width"]), int(settings["input_size"]["height"])
-        architecture, weights = settings["architecture"], model_dir / settings["weights"]
-        anchor_size = float(settings["anchors"]["size"])
-        ratios = [float(ratio) for ratio in settings["anchors"]["aspect_ratios"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{model_dir}: config.json describes no detector: {error} is missing.") from None
+    found = read_model_folder(model_dir)
+    architecture, classes, size = found.architecture, found.classes, found.input_size
+    anchor_size, ratios = _read_anchors(found.settings.get("anchors"), model_dir)
     from ravenml_tf_bbox.framework import device_name
     from ravenml_tf_bbox.models import ARCHITECTURES
 
@@ -157,6 +149,23 @@ def load(model_dir: Path, device: str = "auto") -> BoxPredictor:
     with tf.device(where):
         anchors = Anchors(architecture, *size, anchor_size, ratios)
         model = create_model(architecture, len(classes), anchors.per_cell, *size)
-        load_weights(model, weights)
+        load_weights(model, found.weights)
         detector = Detector(model, anchors)
     return BoxPredictor(detector, classes, size, architecture, where)
+
+
+def _read_anchors(anchors: object, model_dir: Path) -> tuple[float, list[float]]:
+    """Size and aspect ratios of the anchors, in the ranges that the settings allow."""
+    values = anchors if isinstance(anchors, Mapping) else {}
+    size, ratios = values.get("size"), values.get("aspect_ratios")
+    numbers = [
+        float(value)
+        for value in [size, *(ratios if isinstance(ratios, list) else [])]
+        if isinstance(value, int | float) and 0 < value <= 100
+    ]
+    if not isinstance(ratios, list) or len(numbers) != len(ratios) + 1 or not 1 <= len(ratios) <= MOST_RATIOS:
+        raise InputError(
+            f"{model_dir}: config.json: `settings.anchors` should have a size and 1 to {MOST_RATIOS} "
+            "aspect_ratios, numbers above 0."
+        )
+    return numbers[0], numbers[1:]

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from ravenml.common.io import atomic_open
 from ravenml.errors import InputError
+from ravenml.infer.model_folder import find_weights
 from ravenml.store.model_state import read_config, unpack_model
 from ravenml.toolkit import checkpoints, pretrained
-from ravenml.toolkit.checkpoints import list_states
+from ravenml.toolkit.checkpoints import file_of_state, list_states
 from ravenml.toolkit.pretrained import PretrainedWeights
 
 if TYPE_CHECKING:
@@ -87,10 +88,23 @@ def newest_state(folder: Path) -> State | None:
     """
     for path in list_states(folder, SUFFIX):
         arrays = dict(load_arrays(path))
-        header = json.loads(arrays.pop(HEADER).tobytes())
-        if (folder / header["weights"]).exists():
-            return State(**header, optimizer=[arrays[name] for name in sorted(arrays)])
+        state = _as_state(path, arrays)
+        if file_of_state(folder, state.weights).exists():
+            return state
     return None
+
+
+def _as_state(path: Path, arrays: dict[str, NDArray[Any]]) -> State:
+    try:
+        header = json.loads(arrays.pop(HEADER).tobytes())
+        state = State(**header, optimizer=[arrays[name] for name in sorted(arrays)])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise InputError(
+            f"{path} is not a training's state; delete it to resume from an older one."
+        ) from None
+    if state.best is not None:
+        file_of_state(path.parent, state.best.get("file"))
+    return state
 
 
 def model_arrays(model: keras.Model) -> Arrays:
@@ -176,5 +190,5 @@ def load_pretrained(model: keras.Model, start: PretrainedWeights, new_head: bool
         return
     with tempfile.TemporaryDirectory(prefix="ravenml-model-") as folder:
         unpacked = unpack_model(start.path, Path(folder))
-        name = read_config(unpacked).get("settings", {}).get("weights", "")
-        load_weights(model, unpacked / name, new_head)
+        name = (read_config(unpacked).get("settings") or {}).get("weights")
+        load_weights(model, find_weights(unpacked, name), new_head)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ravenml.toolkit.checkpoints import CheckpointWriter, list_states
+from ravenml.errors import InputError
+from ravenml.toolkit.checkpoints import CheckpointWriter, file_of_state, list_states
 from ravenml_unet.weights import bare_state, load_torch, save_torch
 
 STATE_SUFFIX = ".pt"
@@ -52,10 +53,22 @@ def newest_state(folder: Path) -> State | None:
         InputError: the file cannot be read.
     """
     for path in list_states(folder, STATE_SUFFIX):
-        state = State(**load_torch(path))
-        if (folder / state.weights).exists():
+        state = _read_state(path)
+        if file_of_state(folder, state.weights).exists():
             return state
     return None
+
+
+def _read_state(path: Path) -> State:
+    try:
+        state = State(**load_torch(path))
+    except TypeError:
+        raise InputError(
+            f"{path} is not a training's state; delete it to resume from an older one."
+        ) from None
+    if state.best is not None:
+        file_of_state(path.parent, state.best.get("file"))
+    return state
 
 
 class TorchCheckpointWriter(CheckpointWriter[nn.Module, dict[str, torch.Tensor], State]):

@@ -15,6 +15,7 @@ from ravenml.data.classes import BACKGROUND
 from ravenml.data.images import read_image
 from ravenml.data.project import ObjClass
 from ravenml.errors import InputError
+from ravenml.plugin.user_code import trusting_code
 from ravenml.store.model_state import unpack_model
 from ravenml_unet.predict import UNetPredictor, load, make_predictor
 from ravenml_unet.pretrained import inspect_weights
@@ -22,7 +23,7 @@ from ravenml_unet.pretrained import inspect_weights
 MODEL = "model-state.tar"
 
 
-def load_model(path: Path | str, device: str = "auto") -> UNetPredictor:
+def load_model(path: Path | str, device: str = "auto", trust_code: bool = False) -> UNetPredictor:
     """Load a trained model.
 
     Args:
@@ -30,11 +31,17 @@ def load_model(path: Path | str, device: str = "auto") -> UNetPredictor:
             folder of a training in Supervisely's U-Net app, or a ``.pth`` in such a folder's
             ``checkpoints/``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        trust_code: whether the model may name code that is not part of this plugin, which is then imported.
 
     Raises:
+        InputError: it names code that is not trusted.
         RavenError: it is none of these, or broken.
     """
-    path = Path(path).expanduser()
+    with trusting_code(trust_code):
+        return _load(Path(path).expanduser(), device)
+
+
+def _load(path: Path, device: str) -> UNetPredictor:
     if path.is_dir() and (path / "config.json").is_file():
         return load(path, device)
     if path.is_dir() and (path / MODEL).is_file():

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from ravenml.errors import InputError
+from ravenml.plugin.user_code import import_object
 from ravenml_unet.checks import METRICS
 from ravenml_unet.data import ResizedSamples
 from ravenml_unet.loss import Loss, balanced_weights, read_weights, segmentation_loss
 from ravenml_unet.settings import BALANCED, UNetSettings
-from ravenml_unet.user_objects import load_object
 
 Metric = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -24,7 +24,7 @@ def make_loss(
 ) -> Loss:
     """The loss that the settings describe; balanced weights come from ``samples``' labels."""
     if settings.loss is not None:
-        return Checked(load_object(settings.loss, "loss"), f"loss: {settings.loss}", per_image=False)
+        return Checked(import_object(settings.loss, "loss"), f"loss: {settings.loss}", per_image=False)
     if settings.class_weights is None:
         weights = None
     elif settings.class_weights == BALANCED:
@@ -49,7 +49,7 @@ def make_metrics(settings: UNetSettings) -> dict[str, Metric]:
         name = reference.rpartition(":")[2].rpartition(".")[2]
         if name in metrics or name in METRICS:
             raise InputError(f"metric: {reference}: a metric is called {name} already; rename the function.")
-        metrics[name] = Checked(load_object(reference, "metric"), f"metric: {reference}", per_image=True)
+        metrics[name] = Checked(import_object(reference, "metric"), f"metric: {reference}", per_image=True)
     return metrics
 
 

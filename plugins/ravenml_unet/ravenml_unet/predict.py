@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ravenml.common.io import read_json
 from ravenml.errors import InputError
-from ravenml.store.model_state import CONFIG, read_config
+from ravenml.store.model_state import CONFIG
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,22 +112,15 @@ def load(model_dir: Path, device: str = "auto") -> UNetPredictor:
     Raises:
         RavenError: the folder holds no model of this plugin.
     """
-    from ravenml.data.project import ObjClass
+    from ravenml.infer.model_folder import read_model_folder
 
     model_dir = Path(model_dir)
     if not (model_dir / CONFIG).is_file() and accepts(model_dir):
         from ravenml_unet.loading import load_model
 
         return load_model(model_dir, device)
-    config = read_config(model_dir)
-    try:
-        settings = config["settings"]
-        classes = [ObjClass(c["title"], c["shape"], c["color"]) for c in config["out_classes"]]
-        size = int(settings["input_size"]["width"]), int(settings["input_size"]["height"])
-        architecture, weights = settings["architecture"], model_dir / settings["weights"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{model_dir}: config.json describes no U-Net: {error!r} is missing.") from None
-    return make_predictor(architecture, weights, classes, size, device)
+    found = read_model_folder(model_dir)
+    return make_predictor(found.architecture, found.weights, found.classes, found.input_size, device)
 
 
 def make_predictor(
@@ -136,22 +129,23 @@ def make_predictor(
     """Make a predictor from weights and what they are.
 
     Args:
-        architecture: as ``--model`` names it.
+        architecture: as the model's file names it.
         weights: a state dict's file.
         classes: in index order.
         size: the input's width and height.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
     Raises:
-        InputError: the weights are another network's, or cannot be read.
+        InputError: the weights are another network's, or cannot be read; or the network is code of somebody's
+            own that the user does not trust.
     """
     import torch
 
     from ravenml_unet.device import choose_device
-    from ravenml_unet.models.registry import create_model
+    from ravenml_unet.models.registry import check_named_by_file, create_model
     from ravenml_unet.weights import load_weights
 
-    model = create_model(architecture, len(classes))
+    model = create_model(check_named_by_file(architecture, "The model"), len(classes))
     load_weights(model, weights, architecture)
     where = torch.device(choose_device(device))
     if where.type != "mps":

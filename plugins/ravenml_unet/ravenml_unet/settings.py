@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from ravenml.errors import InputError
+from ravenml.plugin.user_code import REFERENCE
 from ravenml.toolkit.augmentation.templates import TEMPLATES, template_choices
 from ravenml.toolkit.hyperparameters import InputSize, LoopSettings, absolute_if_exists
 from ravenml.train.settings import Choice, shown
-from ravenml_unet.models.registry import ARCHITECTURES, check_model_name, list_offered
-from ravenml_unet.user_objects import REFERENCE
+from ravenml_unet.models.registry import ARCHITECTURES, check_model_name, check_named_by_file, list_offered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ class UNetSettings(LoopSettings):
         default="UNet",
         description=f"Network: {', '.join(ARCHITECTURES)}, one from another package (see "
         "`raven train unet models`), or package.module:Class.",
-        json_schema_extra=shown(title="Architecture", role="architecture"),
+        json_schema_extra=shown(title="Architecture", role="architecture", code=True),
     )
     weights: str | None = Field(
         default=None,
@@ -71,12 +71,12 @@ class UNetSettings(LoopSettings):
     loss: str | None = Field(
         default=None,
         description="Custom loss: package.module:function of log-probabilities and labels.",
-        json_schema_extra=shown(group="loss", title="Custom loss"),
+        json_schema_extra=shown(group="loss", title="Custom loss", code=True),
     )
     metric: list[str] = Field(
         default=[],
         description="Custom metrics: package.module:function of log-probabilities and labels.",
-        json_schema_extra=shown(group="logging", title="Custom metrics"),
+        json_schema_extra=shown(group="logging", title="Custom metrics", code=True),
     )
 
     # What is measured, kept and shown.
@@ -166,7 +166,8 @@ class UNetSettings(LoopSettings):
 
         start = inspect_weights(Path(self.weights))
         if wants_model and start.architecture is not None:
-            self.model = check_model_name(start.architecture)
+            where = f"weights: {start.path}: the architecture"
+            self.model = check_named_by_file(start.architecture, where)
         if wants_size and start.size is not None:
             self.input_size = InputSize(width=start.size[0], height=start.size[1])
         return self

@@ -13,6 +13,7 @@ from torch import nn
 
 from ravenml.common.io import atomic_open
 from ravenml.errors import InputError
+from ravenml.infer.model_folder import find_weights
 from ravenml.store.model_state import read_config, unpack_model
 from ravenml.toolkit.pretrained import PretrainedWeights
 from ravenml_unet.models.network import SegmentationNetwork
@@ -124,10 +125,11 @@ def load_initial_weights(
     if not start.is_packed:
         load_weights(model, start.path, architecture, keep=model.head if replace_head else ())
         return
-    name = read_config(start.path).get("settings", {}).get("weights", "model.pth")
-    with tempfile.TemporaryDirectory() as folder:
-        unpack_model(start.path, Path(folder))
-        load_weights(model, Path(folder) / name, architecture, keep=model.head if replace_head else ())
+    with tempfile.TemporaryDirectory(prefix="ravenml-model-") as folder:
+        unpacked = unpack_model(start.path, Path(folder))
+        name = (read_config(unpacked).get("settings") or {}).get("weights", "model.pth")
+        keep = model.head if replace_head else ()
+        load_weights(model, find_weights(unpacked, name), architecture, keep)
 
 
 def load_encoder(model: SegmentationNetwork, path: Path, architecture: str) -> None:

@@ -12,9 +12,8 @@ import torch
 from unet_support import MakeInput, small_settings
 
 from ravenml.errors import InputError
-from ravenml.store.model_state import unpack_model
+from ravenml_unet import load_model
 from ravenml_unet.models.registry import create_model, model_descriptions
-from ravenml_unet.predict import load
 from ravenml_unet.training import run_training
 
 OWN = dedent(
@@ -64,6 +63,10 @@ OWN = dedent(
         def forward(self, x):
             return self.only(x) * float("nan")
 
+    class Choosy(Tiny):
+        def __init__(self, num_classes, color):
+            super().__init__(num_classes)
+
     def make_nothing(num_classes):
         return None
 
@@ -107,7 +110,7 @@ def test_a_network_of_ones_own_trains_and_predicts(make_input: MakeInput, tmp_pa
     output = run_training(make_input(small_settings(model=name, previews=1)))
     assert output is not None and output.model_path is not None
     assert set(only_weights(tmp_path / "run")) == {"only.weight", "only.bias"}
-    predictor = load(unpack_model(output.model_path, tmp_path / "model"), "cpu")
+    predictor = load_model(output.model_path, "cpu", trust_code=True)
     images = torch.randint(256, (2, 20, 30, 3), dtype=torch.uint8).numpy()
     assert predictor.predict(images).shape == (2, 20, 30)
     sums = torch.from_numpy(predictor.predict(images, "probabilities")).sum(dim=1)
@@ -143,8 +146,10 @@ def test_offered_networks_are_listed_with_their_descriptions() -> None:
         ("own_code:Dictionary", "returned a dict; it must return one tensor"),
         ("own_code:Odd", "output = 'boxes'; it must be one of logits"),
         ("own_code:Lost", "not numbers .NaN. in its first batch"),
-        ("own_code:make_nothing", "made a NoneType"),
-        ("own_code:mean_nll", "failed with TypeError"),
+        ("own_code:Choosy", "failed with TypeError"),
+        ("own_code:make_nothing", "is not a network; it must be a subclass of torch.nn.Module"),
+        ("own_code:mean_nll", "is not a network; it must be a subclass of torch.nn.Module"),
+        ("os:system", "is not a network; it must be a subclass of torch.nn.Module"),
         ("own_code:Missing", "own_code has no Missing"),
         ("no_such_code:Net", "no_such_code cannot be imported: ModuleNotFoundError"),
     ],

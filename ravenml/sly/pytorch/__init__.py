@@ -143,7 +143,7 @@ class WeightsRW:
         return self._copy_weights({name: stored[name] for name in stored.keys() - fresh}, model)
 
     def _read(self) -> Mapping[str, Tensor]:
-        found: Mapping[str, Tensor] = torch.load(self._path, map_location="cpu")
+        found: Mapping[str, Tensor] = torch.load(self._path, map_location="cpu", weights_only=True)
         return found
 
     def _copy_weights(self, weights: Mapping[str, Tensor], model: Module) -> Module:

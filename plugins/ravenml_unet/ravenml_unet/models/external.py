@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from ravenml.errors import InputError
+from ravenml.plugin.user_code import import_object
 from ravenml_unet.models.network import SegmentationNetwork, pad_to_multiple
 from ravenml_unet.models.registry import list_offered
-from ravenml_unet.user_objects import load_object
 
 Output = Literal["logits", "probabilities", "log_probabilities"]
 OUTPUTS: tuple[Output, ...] = ("logits", "probabilities", "log_probabilities")
@@ -102,14 +102,14 @@ def make_external(name: str, num_classes: int) -> ExternalNetwork:
         InputError: it cannot be imported or made, is not a ``torch.nn.Module``, or its ``output`` is unknown.
     """
     offered = list_offered().get(name)
-    make = load_object(offered.value if offered is not None else name, "model")
+    kind = import_object(offered.value if offered is not None else name, "model")
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise InputError(f"model: {name} is not a network; it must be a subclass of torch.nn.Module.")
     try:
-        network = make(num_classes=num_classes)
+        network = kind(num_classes=num_classes)
     except Exception as error:  # whatever its author did
         reason = f"{type(error).__name__}: {error}"
         raise InputError(f"model: {name}(num_classes={num_classes}) failed with {reason}.") from error
-    if not isinstance(network, nn.Module):
-        raise InputError(f"model: {name} made a {type(network).__name__}; it must be a torch.nn.Module.")
     output = getattr(network, "output", "logits")
     if output not in OUTPUTS:
         raise InputError(f"model: {name} has output = {output!r}; it must be one of {', '.join(OUTPUTS)}.")

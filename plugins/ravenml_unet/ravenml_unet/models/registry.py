@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ravenml.errors import InputError
-from ravenml_unet.user_objects import REFERENCE
+from ravenml.plugin.user_code import REFERENCE, check_trusted
 
 if TYPE_CHECKING:
     from ravenml_unet.models.network import SegmentationNetwork
@@ -66,6 +66,24 @@ def check_model_name(name: str) -> str:
         raise InputError(
             f"There is no architecture {name!r}; choose one of {known}, or package.module:Class."
         )
+    return name
+
+
+def check_named_by_file(name: object, where: str) -> str:
+    """Give ``name``, which a file says, back where it names a network that may be made.
+
+    Args:
+        name: the field's value.
+        where: the file and its field, for messages.
+
+    Raises:
+        InputError: it names no network, or code of somebody's own that the user does not trust.
+    """
+    if not isinstance(name, str):
+        raise InputError(f"{where} should be the name of a network, not {str(name)[:50]!r}.")
+    check_model_name(name)
+    if name not in ARCHITECTURES and name not in list_offered():
+        check_trusted(name, where)
     return name
 
 
