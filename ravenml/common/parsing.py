@@ -130,7 +130,7 @@ def parse_yaml(content: bytes | str, name: str) -> Any:
     text = _SURROGATE.sub("\ufffd", text.removeprefix("\ufeff"))
     try:
         _check_yaml(text, name)
-        return yaml.load(text, Loader=_loader())
+        return yaml.load(text, Loader=_loader())  # noqa: S506 - one of the safe loaders
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         lines = text.splitlines() or [""]

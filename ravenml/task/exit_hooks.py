@@ -108,4 +108,4 @@ def _as_interrupted() -> None:
     interrupted reminds it.
     """
     with suppress(KeyboardInterrupt):
-        exec("raise KeyboardInterrupt")
+        exec("raise KeyboardInterrupt")  # noqa: S102 - a constant

@@ -289,7 +289,7 @@ def test_a_fault_is_told_each_time_and_nothing_of_it_is_kept(aged: Project, tmp_
 def test_the_cache_travels_to_a_data_loader_s_worker(aged: Project, tmp_path: Path) -> None:
     cache = DecodedCache(tmp_path, PLENTY)
     same(aged, cache)
-    same(aged, pickle.loads(pickle.dumps(cache)))
+    same(aged, pickle.loads(pickle.dumps(cache)))  # noqa: S301 - its own
 
 
 def test_files_left_by_a_process_that_died_are_swept_up(aged: Project, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_samples_use_the_user_s_cache_by_default_and_may_be_pickled(small: Proje
     samples = Samples(small, small.items, [BACKGROUND, "blob"])
     expected = samples[0]
     assert list((home / "cache" / "decoded").glob("??/*.raw"))
-    again = pickle.loads(pickle.dumps(samples))[0]
+    again = pickle.loads(pickle.dumps(samples))[0]  # noqa: S301 - its own
     assert (again[0] == expected[0]).all() and (again[1] == expected[1]).all()
 
 

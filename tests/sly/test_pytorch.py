@@ -83,6 +83,18 @@ def test_weights_are_read_strictly_or_for_transfer_learning(tmp_path: Path) -> N
         weights.load_strictly(torch.nn.ModuleDict({**net(), "neck": torch.nn.Conv2d(2, 2, 1)}))
 
 
+def test_weights_are_read_as_data_alone(tmp_path: Path) -> None:
+    class Harmful:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (tmp_path / "harm",)
+
+    torch.save({"head": Harmful()}, tmp_path / "model.pt")
+    for load in (WeightsRW(str(tmp_path)).load_strictly, WeightsRW(str(tmp_path)).load_for_transfer_learning):
+        with pytest.raises(RuntimeError, match="holds more than weights, and is not read"):
+            load(net())
+    assert not (tmp_path / "harm").exists()
+
+
 def test_accuracy_counts_what_is_not_ignored() -> None:
     scores = torch.eye(3)[torch.tensor([[0, 1, 2, 2]])].permute(0, 2, 1)  # the classes 0, 1, 2, 2
     truth = torch.tensor([[0, 1, 0, 2]])

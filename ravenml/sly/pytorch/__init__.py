@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ class WeightsRW:
 
         Raises:
             KeyError: the file has others, or lacks some.
-            RuntimeError: one has another shape.
+            RuntimeError: one has another shape, or the file holds more than weights.
         """
         stored, wanted = self._read(), model.state_dict()
         for names, what in (
@@ -134,7 +135,7 @@ class WeightsRW:
             logger: logs which ones those are.
 
         Raises:
-            RuntimeError: one that is not ignored has another shape.
+            RuntimeError: one that is not ignored has another shape, or the file holds more than weights.
         """
         stored = self._read()
         fresh = {name for name in stored for part in ignore_matching_layers or () if part in name}
@@ -143,7 +144,12 @@ class WeightsRW:
         return self._copy_weights({name: stored[name] for name in stored.keys() - fresh}, model)
 
     def _read(self) -> Mapping[str, Tensor]:
-        found: Mapping[str, Tensor] = torch.load(self._path, map_location="cpu", weights_only=True)
+        try:
+            found = torch.load(self._path, map_location="cpu", weights_only=True)
+        except UnpicklingError as error:
+            raise RuntimeError(f"{self._path} holds more than weights, and is not read: {error}") from None
+        if not isinstance(found, Mapping):
+            raise RuntimeError(f"{self._path} is not a state dict.")
         return found
 
     def _copy_weights(self, weights: Mapping[str, Tensor], model: Module) -> Module:
