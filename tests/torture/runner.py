@@ -26,7 +26,7 @@ import torture
 
 TESTS = Path(__file__).resolve().parents[1]
 MEMORY = 1 << 30  # bytes that one trial may take
-_HELPERS = ("runner", "mutate", "test_campaigns")
+_HELPERS = ("runner", "mutate", "servers", "test_campaigns")
 
 
 class Missing(Exception):
