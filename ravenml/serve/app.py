@@ -227,7 +227,8 @@ class _PredictHandler:
     async def _predict(self, request: Request, deadline: float, arrived: asyncio.Event) -> Response:
         with ExitStack() as inside:
             add_bytes = inside.enter_context(self.admission.reserve_bytes())
-            parsed = await read_request(_counted(request, add_bytes, arrived), self.limits)
+            request = _counted(request, add_bytes, arrived)
+            parsed = await read_request(request, self.limits)
             # Only now: who sends slowly must not take the place of those who have sent.
             inside.enter_context(self.admission.reserve_images(1))
             self.metrics.inside.set(self.admission.images)
@@ -244,7 +245,7 @@ class _PredictHandler:
             works = [
                 Work(partial(_read, image, mode, self.limits), params, mode, deadline) for image in images
             ]
-            contents = await self._run(works)
+            contents = await self._run(works, request)
             self.admission.record_answers(count)
         self.metrics.images.inc(count)
         for work in works:
@@ -273,13 +274,20 @@ class _PredictHandler:
             status = 400
         return JSONResponse({"detail": str(error)}, status, headers)
 
-    async def _run(self, works: Sequence[Work]) -> list[bytes]:
+    async def _run(self, works: Sequence[Work], request: Request) -> list[bytes]:
+        """The answers of all images; nothing more is computed once one has failed or the client has left."""
         waiting = [asyncio.wrap_future(self.engine.submit(work)) for work in works]
+        answered = asyncio.gather(*waiting)
+        left = asyncio.ensure_future(request.receive())
         try:
-            return list(await asyncio.gather(*waiting))
+            await asyncio.wait((answered, left), return_when=asyncio.FIRST_COMPLETED)
+            if not answered.done():
+                raise ClientDisconnect
+            return answered.result()
         finally:
+            left.cancel()
             for one in waiting:
-                one.cancel()  # nobody waits for the others when one has failed
+                one.cancel()
 
     async def _fetch(
         self, params: PredictParams, deadline: float, add_bytes: Callable[[int], None]

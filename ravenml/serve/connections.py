@@ -13,7 +13,7 @@ import resource
 import time
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ravenml.serve.security import PATIENCE, SLOWEST
 
@@ -38,6 +38,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unread, self._unread_since = 0, 0.0  # bytes of answers that wait for the client to read them
         self._closed_since = 0.0
         self._lost = False
+        self._unanswered: list[RequestResponseCycle] = []  # uvicorn looks at the last one alone
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or send it away where there are too many."""
@@ -50,8 +51,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         self._lost = True
-        for cycle, _ in self.pipeline:
+        for cycle in self._unanswered:
             cycle.disconnected = True
+            cycle.message_event.set()
         self.pipeline.clear()
         super().connection_lost(exc)
 
@@ -78,6 +80,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_BYTES:
             raise ValueError("too large")
         super().on_headers_complete()
+        if self.cycle is not None:  # there is none before a WebSocket
+            self._unanswered = [one for one in self._unanswered if not one.response_complete] + [self.cycle]
 
     def on_message_complete(self) -> None:
         """A request is complete."""

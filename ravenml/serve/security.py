@@ -213,12 +213,12 @@ class Guard:
         if length and length[0].isdigit() and int(length[0]) > self.max_body:
             await self._respond(send, scope, too_large.status, str(too_large))
             return
-        began, count, complete = False, 0, False
+        began, count, complete, left = False, 0, False, False
         refused: BodyRefused | None = None
         end = time.monotonic() + self.patience
 
         async def checked() -> Message:
-            nonlocal count, complete, refused
+            nonlocal count, complete, left, refused
             try:
                 # What comes behind the body is the client's leaving, which may take its time.
                 in_time = None if complete else end + count / SLOWEST - time.monotonic()
@@ -227,6 +227,7 @@ class Guard:
             except TimeoutError:
                 refused = BodyRefused("The request's body comes too slowly; send it again.", 408)
                 raise refused from None
+            left = message["type"] == "http.disconnect"
             count += len(message.get("body", b""))
             complete = not message.get("more_body", False)
             if count > self.max_body:
@@ -249,6 +250,9 @@ class Guard:
             await self.app(scope, checked, with_headers)
         except BodyRefused:
             if began:
+                raise
+        except Exception:
+            if not left:  # whatever a framework makes of a client that has left, nobody waits for an answer
                 raise
         if refused is not None and not began:
             await self._respond(send, scope, refused.status, str(refused))

@@ -125,6 +125,28 @@ def test_a_request_that_takes_too_long_is_answered_504_and_is_not_computed_in_va
         assert model.batches == [1, 1]  # the one that was in the network, and the last
 
 
+def test_whoever_leaves_gives_up_the_place_and_is_not_computed_for() -> None:
+    import http.client
+
+    from serving import TOKEN
+
+    model = Tints()
+    with serving(model, limits=Limits(queue=3), max_batch=1) as server, clients(1) as send:
+        model.gate.clear()
+        first = send(server, picture())
+        wait_for(lambda: inside(server) == 1)
+        gone = [http.client.HTTPConnection("127.0.0.1", server.port) for _ in range(2)]
+        for one in gone:
+            one.request("POST", "/predict", picture(), {"Authorization": f"Bearer {TOKEN}"})
+        wait_for(lambda: inside(server) == 3)
+        for one in gone:
+            one.close()
+        wait_for(lambda: inside(server) == 1)
+        model.gate.set()
+        assert first.result().status == 200 and post(server, picture()).status == 200
+    assert model.batches == [1, 1]
+
+
 def test_while_the_network_works_everything_else_answers() -> None:
     model = Tints()
     with serving(model) as server, clients(1) as send:

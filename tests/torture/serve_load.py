@@ -1,6 +1,6 @@
 """32 clients at once get right answers from `raven serve`, also while its workers are killed.
 
-A trial is 100 requests of each client, every one with a picture of its own.  What a killed worker was computing
+A trial is 100 requests of each client, each with a picture of its own.  What a killed worker was computing
 is lost, at most one request a client; whoever lost one asks again, and is answered.  Memory must not grow.
 """
 

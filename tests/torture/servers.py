@@ -60,7 +60,7 @@ class Server:
     def head(self, line: str, *headers: str, token: str = TOKEN) -> bytes:
         """A request's head, with the token."""
         own = [f"Host: 127.0.0.1:{self.port}", f"Authorization: Bearer {token}"]
-        return "\r\n".join([f"{line} HTTP/1.1", *own, *headers, "", ""]).encode("utf-8", "surrogateescape")
+        return "\r\n".join([f"{line} HTTP/1.1", *own, *headers, "", ""]).encode("utf-8", "surrogatepass")
 
     def get(self, place: str, seconds: float = 10.0) -> tuple[int, bytes]:
         """Status and content."""
