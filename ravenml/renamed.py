@@ -25,6 +25,7 @@ RENAMED = {
     "ravenml.runs.readers.sync": "ravenml.runs.exporters.sync",
     "ravenml.runs.readers.tensorboard": "ravenml.runs.exporters.tensorboard",
     "ravenml.runs.readers.tfwriter": "ravenml.runs.exporters.tensorboard",
+    "ravenml.runs.secrets": "ravenml.common.secrets",
     "ravenml.sly.classes": "ravenml.sly.project_meta",
     "ravenml.sly.collection": "ravenml.sly.project_meta",
     "ravenml.sly.constants": "ravenml.sly.configs",

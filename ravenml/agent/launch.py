@@ -22,13 +22,13 @@ from ravenml.agent.task import AgentTask, tasks_dir
 from ravenml.agent.task_folder import TASK_CONFIG, TaskFolder, make_task_folder, open_task_folder
 from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.common.locks import LockHeld, open_locked
+from ravenml.common.secrets import redact, redact_arguments
 from ravenml.config.home import runs_dir
 from ravenml.data.project import Project
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.runs.provenance import provenance
 from ravenml.runs.run import Run
-from ravenml.runs.secrets import redact, redact_arguments
 
 KEEP = "DELETE_TASK_DIR_ON_FINISH"
 ALIAS = "supervisely_lib"

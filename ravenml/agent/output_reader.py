@@ -15,8 +15,10 @@ from ravenml.agent.safe_copy import keep_checkpoint
 from ravenml.agent.task import AgentTask
 from ravenml.agent.task_folder import MOUNT, RESULTS
 from ravenml.common.io import JsonObject, read_json, write_json
+from ravenml.common.secrets import redact_text
 from ravenml.errors import RavenError
 from ravenml.runs import layout
+from ravenml.runs.console import masks_console
 from ravenml.runs.events import read_events
 from ravenml.runs.output_parser import OutputParser
 from ravenml.runs.run import Run
@@ -37,6 +39,7 @@ class OutputReader:
         self._parsers = {name: OutputParser(int(cursor.get(name, 0))) for name in STREAMS}
         self._read = {name: parser.consumed for name, parser in self._parsers.items()}
         self._known = _recorded_positions(run)
+        self._masks = masks_console()
         self._log = (run.path / layout.CONSOLE).open("ab")
         if self._log.tell() > int(cursor.get(layout.CONSOLE, 0)):
             self._log.truncate(int(cursor.get(layout.CONSOLE, 0)))
@@ -76,7 +79,8 @@ class OutputReader:
 
     def _item(self, name: str, parser: OutputParser, item: JsonObject | str) -> None:
         if isinstance(item, str):
-            self._log.write(item.encode(errors="replace") + b"\n")
+            line = redact_text(item) if self._masks else item
+            self._log.write(line.encode(errors="replace") + b"\n")
             self._log.flush()
         elif parser.consumed > self._known.get(name, 0):
             if item["event_type"] == "EventType.CHECKPOINT":

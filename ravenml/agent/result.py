@@ -10,11 +10,11 @@ from ravenml.agent.task import AgentTask
 from ravenml.agent.task_folder import RESULTS
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import JsonObject, to_user_error, write_json
+from ravenml.common.secrets import redact
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import CheckpointEvent, read_events
 from ravenml.runs.run import Run
-from ravenml.runs.secrets import redact
 from ravenml.store.model_state import pack_folder
 from ravenml.train.finish import TrainResult, read_architecture
 

@@ -155,20 +155,31 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         sys.exit(141)
     except Exception as error:
         if debug:
-            raise
-        click.echo(
-            f"Error: {type(error).__name__}: {error}\n"
-            "This is a bug in ravenML; RAVENML_DEBUG=1 shows the traceback.",
-            err=True,
-        )
+            _show_traceback(error)
+        else:
+            _say(
+                f"Error: {type(error).__name__}: {error}\n"
+                "This is a bug in ravenML; RAVENML_DEBUG=1 shows the traceback."
+            )
         sys.exit(1)
     sys.exit(0)
 
 
 def _show(error: RavenError, debug: bool) -> None:
     if debug:
-        import traceback
-
-        traceback.print_exception(error)
+        _show_traceback(error)
     prefix = "" if error.exit_code >= 128 else "Error: "
-    click.echo(f"{prefix}{error}", err=True)
+    _say(f"{prefix}{error}")
+
+
+def _show_traceback(error: BaseException) -> None:
+    import traceback
+
+    _say("".join(traceback.format_exception(error)).rstrip("\n"))
+
+
+def _say(text: str) -> None:
+    """Print to stderr; logs of jobs and of CI are read by many, so secrets are masked."""
+    from ravenml.common.secrets import redact_text
+
+    click.echo(redact_text(text), err=True)

@@ -34,6 +34,7 @@ FIELDS: dict[str, tuple[type | tuple[str, ...], str]] = {
     "mlflow_tracking_uri": (str, "Where MLflow stores runs: a server's URL, sqlite:///… or a folder."),
     "clearml": (("server", "offline"), "Send to ClearML's server, or write an offline session."),
     "trusted_code": (str, "Folders of your own code that models may name: FOLDER,FOLDER."),
+    "mask_console": (str, "Mask secrets in recorded output (console.log) too: true or false."),
     "ec2_policy": (
         ("keep", "stop", "terminate"),
         "What happens to this EC2 instance after a result is stored.",
@@ -68,6 +69,7 @@ def show(as_json: bool, **flags: str | None) -> None:
 
     Flags are applied as if they had been set.
     """
+    from ravenml.common.secrets import redact_text
     from ravenml.config.config import effective_config
 
     found, sources = effective_config({name: value for name, value in flags.items() if value != ""})
@@ -78,7 +80,8 @@ def show(as_json: bool, **flags: str | None) -> None:
         click.echo(json.dumps({**values, "sources": sources}, indent=2))
         return
     for name, value in values.items():
-        click.echo(f"{name}: {'(not set)' if value in (None, {}, []) else value}  ({sources[name]})")
+        shown = "(not set)" if value in (None, {}, []) else redact_text(str(value))
+        click.echo(f"{name}: {shown}  ({sources[name]})")
 
 
 @config.command()

@@ -416,6 +416,8 @@ def export(run: str, file: Path) -> None:
 
     done = export_run(find_run(run), file)
     click.echo(f"Wrote {file}: {done.files} files, {format_size(done.size)}.")
+    if done.masked:
+        click.echo(f"Note: what looks like a secret was masked in {', '.join(done.masked)}.", err=True)
     for link in done.links:
         click.echo(f"Note: {link} is a link to something elsewhere and was left out.", err=True)
 

@@ -78,6 +78,9 @@ class Config(BaseModel):
         default_factory=list,
         description="Folders of code of your own, which models and runs may name without --trust-code.",
     )
+    mask_console: bool = Field(
+        False, description="Mask secrets in the recorded output of programs (console.log) too."
+    )
     ec2_policy: Literal["keep", "stop", "terminate"] = Field(
         "keep", description="What happens to this EC2 instance after a result is stored in a bucket."
     )

@@ -6,8 +6,10 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from ravenml.common.secret_patterns import is_secret
+from ravenml.common.secrets import redact_text
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET = re.compile(r"passw|secret|token|api_?key|access_?key|private_?key|credential", re.IGNORECASE)
 
 
 class Queue(BaseModel):
@@ -60,10 +62,10 @@ class Queue(BaseModel):
     @field_validator("env")
     @classmethod
     def _tell_nothing(cls, value: dict[str, str]) -> dict[str, str]:
-        for name in value:
+        for name, content in value.items():
             if not _VARIABLE.fullmatch(name):
                 raise ValueError(f"is not the name of a variable: {name!r}")
-            if _SECRET.search(name):
+            if is_secret(name) or redact_text(content) != content:
                 raise ValueError(
                     f"would put {name} into the job's metadata, which everybody can read; set it on the "
                     "workers, and name it under `secrets`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import io
 import json
@@ -12,38 +13,51 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from ravenml.common.io import JsonObject, atomic_open, to_user_error
+from ravenml.common.secrets import StreamMasker, redact, redact_diff, redact_text
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
-from ravenml.runs.layout import CONTROL, LOCK, RUN_JSON
+from ravenml.runs.events import redact_event
+from ravenml.runs.layout import ARTIFACTS, CONTROL, LOCK, RUN_JSON
 from ravenml.runs.lock import RunLock
-from ravenml.runs.record import read_record, status
+from ravenml.runs.record import read_record, redact_record, status
 from ravenml.runs.removal import IMPORTING, sweep
 
 MANIFEST = "MANIFEST.json"
 SCHEMA = 1
 _CHUNK = 1 << 20
+_READABLE = (".json", ".jsonl", ".diff", ".log", ".yaml", ".yml")
 _ID = re.compile(r"[\w-]{1,100}")
 _BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What an archive holds; ``links`` were left out, because what they point to lies elsewhere."""
+    """What an archive holds.
+
+    Attributes:
+        files, size: how many files, and their bytes.
+        links: were left out, because what they point to lies elsewhere.
+        masked: files in which something that looks like a secret was masked.
+    """
 
     files: int
     size: int
     links: list[str]
+    masked: list[str]
 
 
 def export_run(folder: Path, file: Path) -> ExportResult:
     """Write the run in ``folder``, its folds too, to ``file``; compressed if it ends in ``gz``.
+
+    What looks like a secret in the run's own files, the console among them, is masked on the way; artifacts
+    go as they are.
 
     Raises:
         InputError: the run is running, or the file exists.
@@ -55,6 +69,7 @@ def export_run(folder: Path, file: Path) -> ExportResult:
         raise InputError(f"{file} exists already; remove it or name another file.")
     paths = sorted(_archived_files(folder), key=lambda path: (path.name != RUN_JSON, path))
     digests: dict[str, str] = {}
+    masked: list[str] = []
     size = 0
     lock = RunLock(folder)  # nobody resumes it meanwhile
     try:
@@ -62,7 +77,9 @@ def export_run(folder: Path, file: Path) -> ExportResult:
             for path in paths:
                 if not path.is_symlink():
                     name = path.relative_to(folder).as_posix()
-                    digests[name], bytes_read = _add_file(tar, path, f"{folder.name}/{name}")
+                    with path.open("rb") as file_here, _masked_copy(file_here, name) as copy:
+                        masked += [name] if copy is not None else []
+                        digests[name], bytes_read = _add_file(tar, file_here, copy, f"{folder.name}/{name}")
                     size += bytes_read
             content = json.dumps({"v": SCHEMA, "run": folder.name, "files": digests}, indent=1).encode()
             info = tarfile.TarInfo(MANIFEST)
@@ -71,7 +88,7 @@ def export_run(folder: Path, file: Path) -> ExportResult:
     finally:
         lock.release()
     links = [path.relative_to(folder).as_posix() for path in paths if path.is_symlink()]
-    return ExportResult(len(digests), size, links)
+    return ExportResult(len(digests), size, links, masked)
 
 
 def _new_tar(file: IO[bytes], compressed: bool) -> tarfile.TarFile:
@@ -87,14 +104,67 @@ def _archived_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _add_file(tar: tarfile.TarFile, path: Path, name: str) -> tuple[str, int]:
-    with path.open("rb") as file:
-        found = os.fstat(file.fileno())  # of the open file: notes may be replaced at any moment
-        info = tarfile.TarInfo(name)
-        info.size, info.mtime, info.mode = found.st_size, found.st_mtime, 0o644
-        reader = _HashingReader(file)
-        tar.addfile(info, reader)
-    return reader.digest.hexdigest(), found.st_size
+def _add_file(tar: tarfile.TarFile, file: IO[bytes], copy: IO[bytes] | None, name: str) -> tuple[str, int]:
+    found = os.fstat(file.fileno())  # of the open file: notes may be replaced at any moment
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode = found.st_size, found.st_mtime, 0o600
+    if copy is not None:
+        info.size = copy.seek(0, os.SEEK_END)
+        copy.seek(0)
+    reader = _HashingReader(copy or file)
+    tar.addfile(info, reader)
+    return reader.digest.hexdigest(), info.size
+
+
+@contextmanager
+def _masked_copy(file: IO[bytes], name: str) -> Iterator[IO[bytes] | None]:
+    """A file of a run without what looks like a secret; None where there is nothing of the kind in it."""
+    kind = PurePosixPath(name).suffix
+    if kind not in _READABLE or ARTIFACTS in PurePosixPath(name).parts:
+        yield None
+        return
+    with tempfile.SpooledTemporaryFile(max_size=8 * _CHUNK) as copy:
+        digests = hashlib.sha256(), hashlib.sha256()
+        for piece, safe in _masked_pieces(file, kind):
+            digests[0].update(piece)
+            digests[1].update(safe)
+            copy.write(safe)
+        file.seek(0)
+        copy.seek(0)
+        yield None if digests[0].digest() == digests[1].digest() else copy
+
+
+def _masked_pieces(file: IO[bytes], kind: str) -> Iterator[tuple[bytes, bytes]]:
+    """The file's content piece by piece, as it is and without secrets."""
+    if kind == ".jsonl":
+        yield from ((line, _masked_json(line, redact_event)) for line in file)
+    elif kind == ".json":
+        content = file.read()
+        yield content, _masked_json(content, redact_record, indent=2)
+    elif kind == ".diff":
+        content = file.read()
+        yield content, redact_diff(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+    else:
+        masker = StreamMasker()
+        decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        while piece := file.read(_CHUNK):
+            yield piece, masker.feed(decoder.decode(piece)).encode(errors="surrogateescape")
+        rest = masker.feed(decoder.decode(b"", final=True)) + masker.end()
+        yield b"", rest.encode(errors="surrogateescape")
+
+
+def _masked_json(
+    content: bytes, mask: Callable[[JsonObject], JsonObject], indent: int | None = None
+) -> bytes:
+    """JSON without secrets, byte for byte the same where it holds none."""
+    try:
+        value = json.loads(content)
+        safe = mask(value) if isinstance(value, dict) else redact(value)
+        if safe == value:
+            return content
+        return (json.dumps(safe, indent=indent, ensure_ascii=False) + "\n").encode(errors="surrogateescape")
+    except (ValueError, RecursionError):  # no JSON
+        return redact_text(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
 
 
 class _HashingReader(io.RawIOBase):
@@ -210,7 +280,7 @@ def _check_same(target: Path, digests: dict[str, str], file: Path) -> None:
         path.relative_to(target).as_posix(): path for path in _archived_files(target) if not path.is_symlink()
     }
     for name in sorted((here.keys() | digests.keys()) - {"notes.json"}):
-        same = name in here and name in digests and _digest(here[name]) == digests[name]
+        same = name in here and name in digests and digests[name] in _digests(here[name], name)
         if not same:
             raise InputError(
                 f"{target.name} is here already, and differs from {file} in {name}; "
@@ -218,6 +288,11 @@ def _check_same(target: Path, digests: dict[str, str], file: Path) -> None:
             )
 
 
-def _digest(path: Path) -> str:
+def _digests(path: Path, name: str) -> Iterator[str]:
+    """The file's digest, and the one that it has in an archive, where secrets are masked."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        yield hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        with _masked_copy(file, name) as copy:
+            if copy is not None:
+                yield hashlib.sha256(copy.read()).hexdigest()

@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from ravenml.common.io import to_user_error
+from ravenml.common.secrets import StreamMasker
+from ravenml.config.config import load_config
 
 
 class ConsoleLog:
@@ -21,10 +23,13 @@ class ConsoleLog:
 
     Attributes:
         fault: why something was lost, as a sentence; empty where nothing was.
+
+    With ``mask_console`` in the configuration it holds no secrets, and lines once they have ended.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.fault = path, ""
+        self._masker = StreamMasker() if masks_console() else None
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     @property
@@ -34,6 +39,11 @@ class ConsoleLog:
 
     def write(self, text: str) -> None:
         """Append a text."""
+        if self._masker is not None:
+            text = self._masker.feed(text)
+        self._append(text)
+
+    def _append(self, text: str) -> None:
         left = text.encode("utf-8", "replace")
         try:
             while left:
@@ -47,8 +57,15 @@ class ConsoleLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._masker is not None:
+            self._append(self._masker.end())
         file, self._file = self._file, -1
         os.close(file)
+
+
+def masks_console() -> bool:
+    """Whether secrets are masked in what programs print, as the configuration says."""
+    return load_config().mask_console
 
 
 class Tee(io.TextIOBase):
@@ -110,6 +127,22 @@ class Tee(io.TextIOBase):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
+
+
+@contextmanager
+def mask_own_log(path: Path) -> Iterator[None]:
+    """For a process whose output is ``path`` already: write what Python code prints in this block without
+    secrets.  What a C library writes past Python is not masked.
+    """
+    with open(os.devnull, "w") as nowhere:
+        out, err = sys.stdout, sys.stderr
+        lock = threading.RLock()
+        with ConsoleLog(path) as log:
+            sys.stdout, sys.stderr = Tee(nowhere, log, lock), Tee(nowhere, log, lock)
+            try:
+                yield
+            finally:
+                sys.stdout, sys.stderr = out, err
 
 
 @contextmanager

@@ -18,6 +18,7 @@ import orjson
 
 from ravenml.common.formatting import is_timestamp, parse_timestamp, utc_timestamp
 from ravenml.common.io import JsonObject, to_user_error
+from ravenml.common.secrets import redact
 
 SCHEMA = 1
 LINE_LIMIT = 1 << 20  # bytes; a longer line is shortened by its writer
@@ -198,6 +199,10 @@ def _count(value: object) -> int:
     return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
+# Written often, by ravenML itself, and of numbers alone.
+_NUMBERS = ("METRICS", "PROGRESS", "CHECKPOINT", "RESOURCES")
+
+
 class EventWriter:
     """Appends events to a file.  Threads may share one; processes may not."""
 
@@ -220,7 +225,8 @@ class EventWriter:
         Raises:
             RavenError: the disk is full or the folder is gone.
         """
-        self._number({"message": message, "event_type": f"EventType.{event_type}", **fields}, level)
+        event = {"message": message, "event_type": f"EventType.{event_type}", **fields}
+        self._number(event if event_type in _NUMBERS else redact_event(event), level)
 
     def relay(self, event: Mapping[str, object]) -> None:
         """Append an event that another program made: its fields stay, but ``v``, ``attempt`` and ``seq``
@@ -229,6 +235,7 @@ class EventWriter:
         Raises:
             RavenError: the disk is full or the folder is gone.
         """
+        event = redact_event(event)
         message, level, timestamp = event.get("message", ""), event.get("level"), event.get("timestamp")
         self._number(
             {**event, "message": message if isinstance(message, str) else str(message)},
@@ -267,6 +274,14 @@ class EventWriter:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def redact_event(event: Mapping[str, object]) -> JsonObject:
+    """The event without the secrets in its texts.  What metrics are called gives nothing away."""
+    if str(event.get("event_type", "")).removeprefix("EventType.") in _NUMBERS:
+        return {name: redact(value) if isinstance(value, str) else value for name, value in event.items()}
+    found: JsonObject = redact(dict(event))
+    return found
 
 
 def _shorten(event: JsonObject) -> JsonObject:

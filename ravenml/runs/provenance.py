@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json, write_bytes
-from ravenml.runs.secrets import SECRET_FILES, redact_text
+from ravenml.common.secrets import SECRET_FILES, redact, redact_diff, redact_text
 
 DIFF_LIMIT = 1 << 20  # bytes
 _GIT_TIME = 20.0  # seconds
@@ -56,7 +56,8 @@ def _packed_code(folder: Path | None) -> JsonObject:
 
 def variables() -> dict[str, str]:
     """The environment's variables that may change what a training computes."""
-    return {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    found: dict[str, str] = redact({name: os.environ[name] for name in VARIABLES if name in os.environ})
+    return found
 
 
 def packages() -> dict[str, str]:
@@ -103,15 +104,18 @@ def _checkout(root: Path, name: str, folder: Path | None) -> JsonObject:
         "root": str(root),
         "remote": redact_text(remote.strip()) if remote else None,
         "commit": commit.strip() if commit else None,
-        "branch": (_git(root, "rev-parse", "--abbrev-ref", "HEAD") or "").strip() or None,
+        "branch": redact_text((_git(root, "rev-parse", "--abbrev-ref", "HEAD") or "").strip()) or None,
     }
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "--", ".", *excluded) or ""
     if untracked:
-        state["untracked"] = untracked.splitlines()[:1000]
+        state["untracked"] = [redact_text(name) for name in untracked.splitlines()[:1000]]
     plain = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary")
     diff = (_git(root, "diff", *plain, "HEAD", "--", ".", *excluded) if commit else None) or ""
     if diff and folder is not None:
-        content = redact_text(diff).encode(errors="surrogateescape")
+        whole = _git(root, "diff", *plain, "-U100000", "HEAD", "--", ".", *excluded) or ""
+        if "PRIVATE KEY" in whole:
+            redact_diff(whole)  # from here on a part of a key is known without its beginning
+        content = redact_diff(diff).encode(errors="surrogateescape")
         if len(content) > DIFF_LIMIT:
             state["diff"] = f"not recorded: its {len(content):,} bytes are over the limit of {DIFF_LIMIT:,}"
         else:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json
+from ravenml.common.secrets import redact
 from ravenml.errors import RavenError
 from ravenml.runs.layout import EVENTS, HEARTBEAT, RUN_JSON
 from ravenml.runs.lock import is_locked
@@ -65,3 +67,14 @@ def heartbeat(folder: Path) -> JsonObject:
     except RavenError:
         return {}
     return beat if isinstance(beat, dict) else {}
+
+
+def redact_record(fields: Mapping[str, object]) -> JsonObject:
+    """What ``run.json`` may hold of these fields.  The names of packages are nobody's secret."""
+    found: JsonObject = redact(dict(fields))
+    given, packages = fields.get("provenance"), None
+    if isinstance(given, Mapping):
+        packages = given.get("packages")
+    if packages is not None:
+        found["provenance"] = {**found["provenance"], "packages": packages}
+    return found

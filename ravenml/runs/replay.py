@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from ravenml.common.io import JsonObject
+from ravenml.common.secrets import HIDDEN, redact
 from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.runs.run_row import flat_settings
-from ravenml.runs.secrets import HIDDEN, redact
 
 ORIGIN = "RAVENML_ORIGIN"  # in a clone's environment, as JSON: which run it repeats, and what was set anew
 REPLAYED = "RAVENML_REPLAYED"  # in the environment of a training whose command was read from a run
@@ -201,7 +201,6 @@ def _matches(value: str, wanted: str) -> bool:
 def _program(folder: Path, record: JsonObject, values: dict[str, str], more: Sequence[str]) -> Replay:
     """A program's command: parameters that it told of are handed over, others are put into the command."""
     arguments = list(record["command"][1:])
-    _refuse_hidden(record, arguments)
     before = (record.get("origin") or {}).get("set") or {}
     handed: dict[str, str] = {}
     known = flat_settings(record) if record.get("parameters") else {}
@@ -212,6 +211,7 @@ def _program(folder: Path, record: JsonObject, values: dict[str, str], more: Seq
             near = difflib.get_close_matches(name, list(known), n=1)
             mend = f"did you mean `{near[0]}`?" if near else "give it behind `--`, as you would type it."
             raise InputError(f"--set: {folder.name} has no argument {name!r}; {mend}")
+    _refuse_hidden(record, arguments)
     handed = {k: v for k, v in before.items() if k in known and v != HIDDEN} | handed
     environment = {ORIGIN: json.dumps({"clone_of": folder.name, "set": redact({**before, **values})})}
     if handed:
@@ -237,10 +237,11 @@ def _set_argument(arguments: list[str], name: str, value: str) -> bool:
 
 def _refuse_hidden(record: JsonObject, arguments: Sequence[str]) -> None:
     for position, argument in enumerate(arguments):
-        if argument == HIDDEN or argument.endswith(f"={HIDDEN}"):
+        if HIDDEN in argument:
             name = argument.partition("=")[0] if argument != HIDDEN else arguments[max(0, position - 1)]
+            what = f"The value of {name}" if HIDDEN not in name else f"A part of {name!r}"
             raise InputError(
-                f"The value of {name} is a secret that {record['id']} does not record; "
+                f"{what} is a secret that {record['id']} does not record; "
                 f"type the command again yourself: {shlex.join(record['command'])}"
             )
 

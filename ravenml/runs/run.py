@@ -18,7 +18,7 @@ from ravenml.runs import layout
 from ravenml.runs.events import EventWriter, effective_metrics, newest_metrics, read_events
 from ravenml.runs.lock import RunLock
 from ravenml.runs.output_parser import StepNumbering
-from ravenml.runs.record import SCHEMA, read_record
+from ravenml.runs.record import SCHEMA, read_record, redact_record
 from ravenml.runs.replay import clone_origin
 from ravenml.runs.stop import StopFlag
 
@@ -87,8 +87,8 @@ class Run:
         record: JsonObject = {"v": SCHEMA, "id": run_id, "created": utc_timestamp(), "attempts": []}
         if resumed:
             record = read_record(path)
-        record.update(fields if resumed else {**clone_origin(), **fields})
-        record.update(json.loads(os.environ.get(FIELDS) or "{}"))
+        record.update(redact_record(fields if resumed else {**clone_origin(), **fields}))
+        record.update(redact_record(json.loads(os.environ.get(FIELDS) or "{}")))
         record["result"] = None
         record["process"] = {"host": socket.gethostname(), "pid": os.getpid()}
         record["attempts"] = [*record["attempts"], {"started": utc_timestamp()}]
@@ -299,7 +299,7 @@ class Run:
 
     def update(self, **fields: object) -> None:
         """Add fields to ``run.json``."""
-        self.record |= fields
+        self.record |= redact_record(fields)
         write_json(self.path / layout.RUN_JSON, self.record)
 
     def last_metrics(self) -> JsonObject:
@@ -319,7 +319,7 @@ class Run:
         self.finished = True
         ended = utc_timestamp()
         self.record["attempts"][-1] |= {"ended": ended, "status": status}
-        self.record["result"] = {"status": status, "finished": ended, **result}
+        self.record["result"] = {"status": status, "finished": ended, **redact_record(result)}
         kinds = {"completed": "TASK_FINISHED", "interrupted": "TASK_STOPPED"}
         try:
             write_json(self.path / layout.RUN_JSON, self.record)

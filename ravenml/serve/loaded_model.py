@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json, to_jsonable
 from ravenml.common.merge import deep_merge
+from ravenml.common.secrets import redact
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.meta import ObjClass
 from ravenml.errors import RavenError
@@ -23,7 +24,6 @@ from ravenml.infer.predictor import Predictor, model_plugin
 from ravenml.infer.settings import InferenceRequest, effective_mode, read_request
 from ravenml.plugin.discovery import Plugin
 from ravenml.runs import layout
-from ravenml.runs.secrets import redact
 from ravenml.serve.predict_params import PredictParams
 from ravenml.store.model_state import CONFIG, read_config
 

@@ -107,13 +107,13 @@ class OwnRun(BestEffort):
     """A run of this process's own: console, events, use of resources, TensorBoard's files."""
 
     def __init__(self, project: str | None, name: str | None) -> None:
+        from ravenml.common.secrets import redact_arguments
         from ravenml.runs.console import record_console
         from ravenml.runs.monitor import RunMonitor
         from ravenml.runs.process.environment import environment_of
         from ravenml.runs.process.tensorboard_watcher import TensorBoardWatcher
         from ravenml.runs.provenance import code, machine
         from ravenml.runs.run import Run
-        from ravenml.runs.secrets import redact_arguments
 
         self.id = layout.new_id()
         self.folder = runs_dir() / self.id

@@ -16,9 +16,9 @@ from typing import Any
 
 from ravenml.common.io import JsonObject, read_json
 from ravenml.common.parsing import parse_json
+from ravenml.common.secrets import redact
 from ravenml.errors import InputError
 from ravenml.runs.replay import PARAMETERS
-from ravenml.runs.secrets import redact
 from ravenml.task.import_hooks import when_imported
 
 known: JsonObject = {}  # what was seen so far, by name

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ravenml.runs.secrets import redact
+from ravenml.common.secrets import redact
 from ravenml.train.config import PLUGIN_NAME, TrainConfig
 from ravenml.train.settings import Leaf, inner_model, leaves, strip_optional
 

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import JsonObject, to_jsonable, to_user_error, write_json
+from ravenml.common.secrets import redact, redact_text
 from ravenml.config.config import load_config
 from ravenml.errors import InputError, Interrupted, RavenError
 from ravenml.runs import layout
 from ravenml.runs.run import Run
-from ravenml.runs.secrets import redact
 from ravenml.runs.stop import Terminated
 from ravenml.runs.tables import score_table
 from ravenml.runs.upload import store_run
@@ -225,7 +225,7 @@ def end(request: Request, run: Run, result: TrainResult | None, error: BaseExcep
         explained = explain_plugin_error(request, run, error, f"The traceback is at the end of {log}.")
         run.finish("failed", error=str(explained).splitlines()[0], **result.as_result())
         with suppress(OSError), log.open("a", encoding="utf-8") as file:
-            traceback.print_exception(error, file=file)
+            file.write(redact_text("".join(traceback.format_exception(error))))
         raise explained from error
 
 

@@ -18,8 +18,8 @@ import click
 from click.core import ParameterSource
 
 from ravenml.common.defaults import DEFAULT_RETRIES
+from ravenml.common.secret_patterns import is_secret
 from ravenml.errors import InputError, RavenError
-from ravenml.runs.secrets import is_secret
 
 if TYPE_CHECKING:
     from ravenml.data.project import Project

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ravenml.common.io import JsonObject, write_json
+from ravenml.common.secrets import redact, redact_arguments
 from ravenml.data.cache import default_cache
 from ravenml.data.problems import DataProblem
 from ravenml.data.split import write_split
 from ravenml.runs import layout
 from ravenml.runs.provenance import provenance, usable_cores
 from ravenml.runs.run import Run
-from ravenml.runs.secrets import redact, redact_arguments
 from ravenml.train.config import PLUGIN_NAME
 
 if TYPE_CHECKING:

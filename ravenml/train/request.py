@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from ravenml.common.io import JsonObject, read_json
 from ravenml.common.merge import deep_merge
+from ravenml.common.secrets import drop_hidden
 from ravenml.common.validation import validate
 from ravenml.config.config import load_config
 from ravenml.data.folds import make_folds
@@ -24,7 +25,6 @@ from ravenml.plugin.user_code import REFERENCE, check_trusted, remember_code
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT
 from ravenml.runs.replay import is_replayed
-from ravenml.runs.secrets import drop_hidden
 from ravenml.train.config import KFold, TrainConfig, read_train_config
 from ravenml.train.resume import check_unchanged, find_resumable
 from ravenml.train.settings import find_preset, leaves, nest, parse_settings, settings_model

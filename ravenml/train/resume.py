@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ravenml.common.io import read_json
+from ravenml.common.secrets import drop_hidden, redact
 from ravenml.errors import InputError
 from ravenml.plugin.discovery import Plugin
 from ravenml.runs import layout
 from ravenml.runs.record import read_record, status
-from ravenml.runs.secrets import drop_hidden, redact
 from ravenml.train.config import TrainConfig
 
 

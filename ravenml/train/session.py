@@ -13,7 +13,7 @@ from typing import TypeVar
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.console import record_console
+from ravenml.runs.console import mask_own_log, masks_console, record_console
 from ravenml.runs.display import Display
 from ravenml.runs.monitor import RunMonitor
 from ravenml.runs.progress import RunProgress
@@ -117,6 +117,8 @@ class Session:
             if request.parent is None
             else ()
         )
+        if request.parent is not None and masks_console():
+            self._stack.enter_context(mask_own_log(folder / layout.CONSOLE))
         self._stack.enter_context(self._shown)
         if request.parent is None:  # the parent of folds measures the whole
             self._shown.enter_context(RunMonitor.of(self.run))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from ravenml.common.defaults import DEFAULT_RETRIES
+from ravenml.common.secrets import drop_hidden, redact, redact_arguments
 from ravenml.errors import InputError
-from ravenml.runs.secrets import drop_hidden, redact, redact_arguments
 from ravenml.train.record import describe_origin
 from ravenml.train.request import Request
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ravenml.common.secrets import redact, redact_arguments, redact_text
 from ravenml.errors import InputError, RavenError
 from ravenml.runs.console import record_console
 from ravenml.runs.events import read_events
@@ -19,7 +20,6 @@ from ravenml.runs.overview import details, overview
 from ravenml.runs.progress import RunProgress
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run import Run
-from ravenml.runs.secrets import redact, redact_arguments, redact_text
 
 
 def begin(home: Path, name: str = "20260101-000000-abcde") -> Run:

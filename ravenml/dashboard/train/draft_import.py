@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json
 from ravenml.common.parsing import parse_yaml
+from ravenml.common.secrets import drop_hidden
 from ravenml.common.validation import validate
 from ravenml.dashboard.train.draft import Draft, SplitOptions, new_draft, put, value_at
 from ravenml.dashboard.train.wizard import Shared
@@ -14,7 +15,6 @@ from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.runs.layout import find_run
 from ravenml.runs.record import read_record
-from ravenml.runs.secrets import drop_hidden
 from ravenml.train.config import TrainConfig, pop_plugin_name
 
 LARGEST = 1 << 18  # bytes of a file

@@ -10,10 +10,10 @@ from nicegui import ui
 from nicegui.elements.mixins.validation_element import ValidationElement
 
 from ravenml.common.io import JsonObject
+from ravenml.common.secret_patterns import is_secret
 from ravenml.dashboard.train.draft import value_at
 from ravenml.dashboard.widgets.controls import set_label
 from ravenml.errors import RavenError
-from ravenml.runs.secrets import is_secret
 
 if TYPE_CHECKING:
     from ravenml.dashboard.train.view import WizardView

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ravenml.common.io import JsonObject
+from ravenml.common.secret_patterns import is_secret
+from ravenml.common.secrets import HIDDEN, redact, redact_arguments
 from ravenml.errors import InputError
 from ravenml.remote import WORKER
 from ravenml.remote.client.submit import submit as send
 from ravenml.runs.replay import PARAMETERS
-from ravenml.runs.secrets import HIDDEN, is_secret, redact, redact_arguments
 
 _HARMLESS = re.compile(r"true|false|yes|no|on|off|[+-]?\d{1,4}(\.\d+)?", re.IGNORECASE)
 

@@ -23,9 +23,9 @@ from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
+from ravenml.common.secrets import SECRET_FILES
 from ravenml.errors import InputError
 from ravenml.runs.provenance import code
-from ravenml.runs.secrets import SECRET_FILES
 
 LIMIT = 64 << 20  # bytes of a checkout, before they are zipped
 CODE, PROVENANCE = "code", "provenance"

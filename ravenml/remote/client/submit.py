@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from ravenml.common.io import JsonObject, read_json, write_json
+from ravenml.common.secrets import redact_arguments, redact_text
 from ravenml.config.config import load_config
 from ravenml.config.home import home, runs_dir
 from ravenml.errors import InputError, RavenError
@@ -27,14 +28,13 @@ from ravenml.remote.mirror import Mirror
 from ravenml.remote.worker import PYTHON
 from ravenml.remote.worker.container import find_engine
 from ravenml.runs import layout
-from ravenml.runs.secrets import redact_arguments
 from ravenml.store.local_store import FolderStore
 
 REMOTE = "remote.json"  # in a run's folder here: where it went
 # Fields of the configuration that the worker needs, too; none of them is a secret.
 _CONFIG = (
     *("model_bucket_name", "dataset_bucket_name", "endpoint_url", "region"),
-    *("addressing_style", "checksums", "upload_checkpoints"),
+    *("addressing_style", "checksums", "upload_checkpoints", "mask_console"),
 )
 _HOOK = "ravenml.remote.worker.export_python"
 
@@ -218,7 +218,15 @@ def _worker_config(target: NamedQueue) -> dict[str, str]:
         return {"RAVENML_STORAGE_PATH": str(home())}
     config = load_config()
     values = {name: getattr(config, name) for name in _CONFIG}
-    return {f"RAVENML_{name.upper()}": str(value) for name, value in values.items() if value is not None}
+    sent = {f"RAVENML_{name.upper()}": str(value) for name, value in values.items() if value is not None}
+    for name, value in sent.items():
+        if redact_text(value) != value and name not in target.settings.secrets:
+            raise InputError(
+                f"`{name.removeprefix('RAVENML_').lower()}` of the configuration holds a secret, which "
+                f"everybody could read in the job; set {name} on the workers, and name it under "
+                f"`queues.{target.name}.secrets`."
+            )
+    return {name: value for name, value in sent.items() if name not in target.settings.secrets}
 
 
 def requirements(target: NamedQueue, plugin: str | None = None, image: str | None = None) -> list[str]:
@@ -231,6 +239,11 @@ def requirements(target: NamedQueue, plugin: str | None = None, image: str | Non
         if not path.is_file():
             raise InputError(f"`queues.{target.name}.requirements`: {path} does not exist.")
         lines = [line.split(" #")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        if any(redact_text(line) != line for line in lines):
+            raise InputError(
+                f"`queues.{target.name}.requirements`: {path} holds a secret, which everybody could read "
+                "in the job; give pip its password on the workers (PIP_INDEX_URL, ~/.netrc)."
+            )
         return [line for line in lines if line and not line.startswith("#")]
     core = [line for line in distribution("ravenml").requires or [] if "extra ==" not in line]
     if image is not None or plugin is None:

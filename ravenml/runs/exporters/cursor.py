@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json, to_user_error, write_json
 from ravenml.common.locks import open_locked
+from ravenml.common.secrets import redact, redact_text
 from ravenml.config.config import Config
 from ravenml.runs import layout
 from ravenml.runs.events import Event, ResumedEvent, parse
@@ -54,7 +55,7 @@ class ExportCursor:
         self.offset = int(known.get("offset", 0))
         self.furthest = known.get("furthest")  # the latest step that was brought
         self.closed = known.get("closed")  # the attempt at whose end it was closed
-        record = read_record(folder)
+        record = redact(read_record(folder))  # one that an older ravenML wrote may hold secrets
         self.exporter = made_by(folder, record, config, dict(known.get("state") or {}))
         self._resumed: list[tuple[int, ResumedEvent]] = []  # where the run went back
         self._scanned = 0
@@ -106,7 +107,7 @@ class ExportCursor:
 
     def close(self, status: str) -> None:
         """Tell the exporter that the run has ended; once for every attempt."""
-        record = read_record(self.folder)
+        record = redact(read_record(self.folder))
         attempt = len(record["attempts"])
         if self.closed != attempt:
             self.exporter.close(status, record)
@@ -116,7 +117,7 @@ class ExportCursor:
     def fail(self, error: BaseException) -> None:
         """Note for people what keeps the exporter from its work."""
         told = error.__cause__ if isinstance(error, Unreached) and error.__cause__ else error
-        self._save(error=f"{type(told).__name__}: {told}"[:2000], bringing=self._broken_off)
+        self._save(error=redact_text(f"{type(told).__name__}: {told}")[:2000], bringing=self._broken_off)
 
     def release(self) -> None:
         """Let another process have it."""

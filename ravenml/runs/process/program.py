@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.common.io import JsonObject
+from ravenml.common.secrets import redact_arguments
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.runs import layout
@@ -32,7 +33,6 @@ from ravenml.runs.process.tensorboard_watcher import TensorBoardWatcher
 from ravenml.runs.process.terminal_text import TerminalText
 from ravenml.runs.provenance import code, machine
 from ravenml.runs.run import Run
-from ravenml.runs.secrets import redact_arguments
 
 KIND = "program"
 EVENTS = "RAVENML_EVENTS"  # in the child's environment: a file to which it may write events

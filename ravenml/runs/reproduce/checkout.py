@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ravenml.common.io import JsonObject
-from ravenml.runs.secrets import HIDDEN
+from ravenml.common.secrets import HIDDEN
 
 _COPIED = 10 * 2**20  # bytes; larger files that git did not know are data, not code
 
@@ -75,17 +76,67 @@ def _restore(run: Path, name: str, what: str, state: JsonObject, target: Path, d
     if diff and not (run / diff).is_file():
         done.missing.append(f"{what}: its uncommitted changes ({diff})")
     elif diff:
-        why = _git(target, "apply", "--whitespace=nowarn", str(run / diff))
+        recorded = (run / diff).read_text("utf-8", "surrogateescape")
+        whole, masked = restore_old_lines(recorded, target)
+        patch = target / ".git" / "ravenml.diff"
+        patch.write_text(whole, "utf-8", "surrogateescape")
+        why = _git(target, "apply", "--whitespace=nowarn", str(patch))
         if why is None:
             said += ", with its uncommitted changes"
-            if HIDDEN in (run / diff).read_text(errors="replace"):
-                done.missing.append(f"{what}: what looked like a secret in its uncommitted changes")
+            if masked:
+                done.missing.append(
+                    f"{what}: what looked like a secret in its uncommitted changes; {HIDDEN} stands for it "
+                    f"in {_list_names(masked)}"
+                )
         else:
             done.missing.append(f"{what}: its uncommitted changes cannot be applied ({why})")
     done.restored.append(said)
     _untracked(what, state, target, done)
     if (target / ".gitmodules").exists():
         done.missing.append(f"{what}: its submodules")
+
+
+_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+
+
+def restore_old_lines(diff: str, checkout: Path) -> tuple[str, list[str]]:
+    """A recorded diff as git can apply it.
+
+    Args:
+        diff: with secrets masked, in lines that were there before too.
+        checkout: at the commit that the diff is to; there these lines are whole.
+
+    Returns:
+        The diff in which removed and unchanged lines are those of the checkout, and the places of new
+        lines in which something stays masked.
+    """
+    result: list[str] = []
+    masked: list[str] = []
+    name, before = "", list[str]()
+    old = new = old_left = new_left = 0
+    for line in diff.split("\n"):
+        if old_left <= 0 and new_left <= 0:
+            if hunk := _HUNK.match(line):
+                old, new = int(hunk[1]) - 1, int(hunk[3]) - 1
+                old_left, new_left = int(hunk[2] or 1), int(hunk[4] or 1)
+            elif line.startswith("--- "):
+                name, before = "", []
+                file = checkout / line.removeprefix("--- a/").rstrip("\t")
+                if file.is_file() and file.resolve().is_relative_to(checkout.resolve()):
+                    before = file.read_bytes().decode(errors="surrogateescape").split("\n")
+            elif line.startswith("+++ b/"):
+                name = line.removeprefix("+++ b/").rstrip("\t")
+        else:
+            kind = line[:1]
+            if kind in ("-", " ", ""):
+                line = kind + before[old] if HIDDEN in line and old < len(before) else line
+                old, old_left = old + 1, old_left - 1
+            if kind in ("+", " ", ""):
+                new, new_left = new + 1, new_left - 1
+            if kind == "+" and HIDDEN in line:
+                masked.append(f"{name} line {new}")
+        result.append(line)
+    return "\n".join(result), masked
 
 
 def _clone(state: JsonObject, commit: str, target: Path) -> str | None:
