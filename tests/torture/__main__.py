@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     parser.add_argument("--trial", type=int, help="repeat this trial alone")
     options = parser.parse_args()
-    unknown = sorted(set(options.names) - set(campaigns()))
+    unknown = sorted({name for name in options.names if not name.endswith(".py")} - set(campaigns()))
     if unknown:
         parser.error(f"no campaign is named {unknown[0]}; there are: {', '.join(campaigns())}")
     outcomes = []

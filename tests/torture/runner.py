@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import faulthandler
 import importlib
+import importlib.util
 import json
 import os
-import pkgutil
 import random
 import re
 import shutil
@@ -21,12 +21,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import torture
+from typing import Any
 
 TESTS = Path(__file__).resolve().parents[1]
 MEMORY = 1 << 30  # bytes that one trial may take
-_HELPERS = ("runner", "mutate", "servers", "test_campaigns")
 
 
 class Missing(Exception):
@@ -72,12 +70,25 @@ class Outcome:
 
 def campaigns() -> list[str]:
     """The names of all campaigns."""
-    return [module.name for module in pkgutil.iter_modules(torture.__path__) if module.name not in _HELPERS]
+    folder = Path(__file__).parent
+    modules = [path for path in folder.glob("*.py") if not path.name.startswith("test_")]
+    return sorted(path.stem for path in modules if "\ndef campaign(" in path.read_text())
 
 
 def summary(name: str) -> str:
     """What a campaign tries, in one line."""
-    return (importlib.import_module(f"torture.{name}").__doc__ or "").partition("\n")[0]
+    return (load(name).__doc__ or "").partition("\n")[0]
+
+
+def load(name: str) -> Any:
+    """The module of a campaign: of this package by its name, or any file by its path."""
+    if not name.endswith(".py"):
+        return importlib.import_module(f"torture.{name}")
+    spec = importlib.util.spec_from_file_location("campaign", name)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def run(
@@ -86,7 +97,7 @@ def run(
     """Run one campaign and print its failures as they come.
 
     Args:
-        name: of a module of this package.
+        name: of a module of this package, or the path of a file.
         seed: of all that is random.
         trials: how many; by default as many as the campaign has.
         seconds: begin no trial after this time.
@@ -94,7 +105,7 @@ def run(
     """
     outcome, began = Outcome(name, seed), time.monotonic()
     if trials is None:
-        trials = importlib.import_module(f"torture.{name}").TRIALS
+        trials = load(name).TRIALS
     end = first + trials
     while outcome.missing == "":
         left = None if seconds is None else seconds - (time.monotonic() - began)
@@ -110,7 +121,7 @@ def run(
 
 def _run_until_death(outcome: Outcome, first: int, end: int, seconds: float | None) -> int | None:
     """The trials from ``first`` on, in one process; the number of the next one if the process died early."""
-    folder = Path(tempfile.mkdtemp(prefix=f"torture-{outcome.name}-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"torture-{Path(outcome.name).stem}-"))
     (folder / "tmp").mkdir()
     (folder / "home").mkdir()
     (folder / "work").mkdir()
@@ -189,7 +200,7 @@ def _main(task: dict[str, object]) -> None:
         def report(**fields: object) -> None:
             reports.write(json.dumps(fields) + "\n")
 
-        module = importlib.import_module(f"torture.{name}")
+        module = load(name)
         first, end, seconds = int(str(task["first"])), int(str(task["end"])), task["seconds"]
         until = None if seconds is None else time.monotonic() + float(str(seconds))
         limit = getattr(module, "SECONDS_PER_TRIAL", 10)
@@ -204,6 +215,8 @@ def _main(task: dict[str, object]) -> None:
                         word = trial(random.Random(f"{seed}/{number}"))
                         used = _memory("VmHWM") - before
                         assert used < MEMORY, f"it took {used / MEMORY:.1f} GiB of memory"
+                    except Missing:
+                        raise
                     except Exception as error:
                         report(trial=number, failure="".join(traceback.format_exception(error))[-3000:])
                     else:
@@ -261,7 +274,7 @@ def _outside(root: str, event: str, paths: tuple[object, ...], found: set[str]) 
     for path in paths:
         if isinstance(path, str | bytes | os.PathLike):
             place = os.path.realpath(os.fsdecode(path))
-            if not place.startswith((root, "/dev/", "/proc/self/")):
+            if not place.startswith((root, "/dev/null", "/dev/tty", "/dev/pts/", "/proc/self/")):
                 found.add(f"{event} {place}")
 
 
