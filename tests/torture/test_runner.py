@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from torture.runner import Missing, guard
 
 TRIALS = 3
-SECONDS_PER_TRIAL = 1
+SECONDS_PER_TRIAL = {limit}
 
 
 @contextmanager
@@ -36,7 +36,8 @@ def campaign(folder):
 
 def write_campaign(folder: Path, body: str) -> str:
     path = folder / "attack.py"
-    path.write_text(CAMPAIGN.replace("{body}", body))
+    limit = "1" if "sleep" in body else "60"
+    path.write_text(CAMPAIGN.replace("{body}", body).replace("{limit}", limit))
     return str(path)
 
 
