@@ -17,7 +17,7 @@ def load_network(
     batch_size: int | None = None,
     trust_code: bool = False,
 ) -> PredictorNetwork:
-    """Load a model, all folds' of a k-fold run, and tell it what was request of it.
+    """Load a model, all folds' of a k-fold run, and tell it what was asked of it.
 
     Args:
         source: where it lies.
@@ -28,7 +28,7 @@ def load_network(
         trust_code: whether it may name code that is not part of a plugin.
 
     Raises:
-        RavenError: it cannot be loaded, or does not know what is request of it.
+        RavenError: it cannot be loaded, or does not know what is asked of it.
     """
     predictors = [load_predictor(path, device, trust_code) for path in source.paths]
     for one in predictors:
