@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from as_user import CORE, ROOT, start_raven
 from forkserver import ForkServer
 
@@ -148,17 +149,28 @@ def results(run: Path, store: Path) -> dict[str, object]:
     for root in (run, store):
         for path in sorted(root.rglob("*")):
             name = f"{root.name if root is store else 'run'}/{path.relative_to(root)}"
-            if {"readers", "tensorboard"} & set(path.parts) or path.name == "console.log":
-                continue  # in pieces after a kill
+            if {"readers", "tensorboard", "provenance"} & set(path.parts) or path.name == "console.log":
+                continue  # in pieces after a kill, or about this checkout
             if path.match("previews/*/*/epoch_*.png"):
                 continue  # painted beside the training: a kill may take the newest with it
-            if path.suffix in (".pth", ".npz") or path.name in ("evaluation.json", "summary.json"):
+            if path.suffix == ".npz":
+                found[name] = arrays(path)
+            elif path.suffix == ".pth" or path.name in ("evaluation.json", "summary.json"):
                 found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
             elif path.name == "events.jsonl":
                 found[name] = curves(path)
             else:
                 found[name] = "here"
     return found
+
+
+def arrays(path: Path) -> dict[str, object]:
+    """The arrays of a file by name; a header of JSON as what it means, in which 0 is 0.0."""
+    with np.load(path, allow_pickle=False) as file:
+        return {
+            name: json.loads(array.tobytes()) if name == "header" else (array.shape, array.tobytes())
+            for name, array in file.items()
+        }
 
 
 def curves(path: Path) -> list[Any]:
