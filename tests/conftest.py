@@ -17,6 +17,7 @@ from as_user import Raven
 from hypothesis import settings
 from line_coverage import save_coverage
 from simple_project import write_simple_project
+from small_disk import small_disk as small_disk
 from throwaway import LEARNS, SETTINGS, write_plugin
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

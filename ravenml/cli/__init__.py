@@ -180,6 +180,8 @@ def _show_traceback(error: BaseException) -> None:
 
 def _say(text: str) -> None:
     """Print to stderr; logs of jobs and of CI are read by many, so secrets are masked."""
+    from ravenml.common.formatting import terminal_safe
     from ravenml.common.secrets import redact_text
 
-    click.echo(redact_text(text), err=True)
+    # What somebody else has written may stand in it, too.
+    click.echo(terminal_safe(redact_text(text), newlines=True), err=True)

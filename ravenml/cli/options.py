@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import click
 
+from ravenml.common.formatting import terminal_safe
+
 store_option = click.option(
     "--store",
     "address",
@@ -30,6 +32,7 @@ def print_table(table: Sequence[Sequence[str]], tabs_in_pipe: bool = True) -> No
     """A table with a header; aligned on a terminal, by default separated by tabs in a pipe."""
     import sys
 
+    table = [[terminal_safe(cell).replace("\t", " ") for cell in row] for row in table]
     if tabs_in_pipe and not sys.stdout.isatty():
         click.echo("\n".join("\t".join(row) for row in table))
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ravenml.cli.options import print_table
-from ravenml.common.formatting import format_size
+from ravenml.common.formatting import format_size, terminal_safe
 
 ANYTHING = {"ignore_unknown_options": True}  # of a command's words behind --
 
@@ -74,6 +74,9 @@ def list_(
         click.echo(said, err=True)
         return
     print_table(rows(found, [condition.name for condition in conditions]))
+    for row in found:
+        if row["status"] == "broken":
+            click.echo(f"{row['id']} is broken: {terminal_safe(row['error'])}", err=True)
 
 
 @runs.command()
@@ -239,12 +242,18 @@ def reproduce(
 @click.option(
     "-n", "tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines of each log."
 )
-def logs(run: str | None, follow: bool, tail: int | None) -> None:
+@click.option("--raw", is_flag=True, help="Print every byte, escape sequences too, without the folds' names.")
+def logs(run: str | None, follow: bool, tail: int | None, raw: bool) -> None:
     """Print the output of a run and of its folds; without ID, the newest run's."""
-    from ravenml.runs.follow import read_logs
+    from ravenml.runs.follow import read_logs, read_raw_logs
     from ravenml.runs.layout import find_run
 
-    for line in read_logs(find_run(run), tail, follow):
+    folder = find_run(run)
+    if raw:
+        for content in read_raw_logs(folder, tail, follow):
+            click.echo(content, nl=False)
+        return
+    for line in read_logs(folder, tail, follow):
         click.echo(line)
 
 
@@ -282,7 +291,7 @@ def resume(run: str, more: tuple[str, ...]) -> None:
     folder = find_run(run)
     record = read_record(folder)
     replay = replay_resume(folder, record, more)
-    click.echo(f"Runs: {replay}", err=True)
+    click.echo(f"Runs: {terminal_safe(str(replay))}", err=True)
     replay.start_instead(record.get("plugin"))
 
 
@@ -311,9 +320,9 @@ def clone(run: str, sets: tuple[str, ...], dry_run: bool, more: tuple[str, ...])
     record = read_record(folder)
     replay = replay_clone(folder, record, sets, more)
     if dry_run:
-        click.echo(str(replay))
+        click.echo(terminal_safe(str(replay)))
         return
-    click.echo(f"Runs: {replay}", err=True)
+    click.echo(f"Runs: {terminal_safe(str(replay))}", err=True)
     replay.start_instead(record.get("plugin"))
 
 
@@ -328,7 +337,7 @@ def tag(run: str, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
 
     folder = find_run(run)
     has = change_tags(folder, tags, remove) if tags or remove else read_notes(folder).get("tags", [])
-    click.echo(" ".join(has) or "(no tags)")
+    click.echo(terminal_safe(" ".join(has)) or "(no tags)")
 
 
 @runs.command()
@@ -344,7 +353,7 @@ def note(run: str, text: str | None, remove: bool) -> None:
     if text is not None and remove:
         raise click.UsageError("Give a TEXT or --remove, not both.")
     if text is None and not remove:
-        click.echo(read_notes(folder).get("note") or "(no note)")
+        click.echo(terminal_safe(read_notes(folder).get("note") or "(no note)", newlines=True))
         return
     change_note(folder, text)
 

@@ -9,7 +9,35 @@ from typing import TypeGuard
 
 _DURATION = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>min|[hdw])")
 _UNITS = {"min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}  # seconds
+# What terminals obey, by ECMA-48: control sequences, strings (titles, links, data) with their end, escapes.
+_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]{0,4096}(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]+[0-~]"
+    r"|\x1b[0-OQ-WYZ\\`-~]"
+)
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
 _latest_second = (-1, "")  # and its text: events come by the thousand, many of them within one second
+
+
+def terminal_safe(text: str, newlines: bool = False) -> str:
+    """A text of somebody else's as a terminal may show it: nothing in it moves the cursor, sets a title,
+    turns the direction of writing or hides what follows.
+
+    Complete escape sequences (colours, cursor movements, titles) are left out.  Every other control character
+    is shown as it is written in Python, such as ``\\x07``, as are bidirectional controls and invisible
+    characters.  Tabs stay.
+
+    Args:
+        newlines: whether newlines stay, too.
+    """
+    if text.isprintable():  # as almost always
+        return text
+    shown = _UNSAFE.sub(lambda match: ascii(match.group())[1:-1], _SEQUENCE.sub("", text))
+    return shown if newlines else shown.replace("\n", "\\n")
 
 
 def format_size(count: float) -> str:
@@ -68,7 +96,10 @@ def parse_timestamp(text: object) -> float:
     Raises:
         ValueError: it is not one.
     """
-    return datetime.fromisoformat(str(text)).timestamp()
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except (OverflowError, OSError) as error:  # of the year 1, say
+        raise ValueError(f"{text} is a moment that this machine's clock does not know") from error
 
 
 def is_timestamp(value: object) -> TypeGuard[str]:

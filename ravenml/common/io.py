@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import io
 import itertools
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,6 +38,7 @@ SCRATCH = "RAVENML_SCRATCH"
 
 JsonObject = dict[str, Any]  # what a JSON object becomes; its values are what JSON knows
 
+_TEMPORARY = re.compile(r"\.\d+-\d+\.tmp")
 _numbers = itertools.count()
 _NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
@@ -49,21 +53,76 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
     Raises:
         RavenError: the disk is full or the folder may not be written.
     """
-    # Short whatever the name: file systems limit a name's length, and ours must not be what exceeds it.
-    temporary = path.with_name(f".{os.getpid()}-{next(_numbers)}.tmp")
+    temporary = _temporary_beside(path)
+    writer: _Writer | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
+        with _Writer(_open_temporary(temporary)) as writer:
+            yield writer
+            writer.flush()
             if not is_scratch(path):
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
+                os.fsync(writer.fileno())
+            os.replace(temporary, path)
     except OSError as error:
         raise to_user_error(error, path) from error
+    except Exception as error:
+        if writer is not None and writer.failure is not None:
+            raise to_user_error(writer.failure, path) from error
+        raise
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _temporary_beside(path: Path) -> Path:
+    # Short whatever the name: file systems limit a name's length, and ours must not be what exceeds it.
+    return path.with_name(f".{os.getpid()}-{next(_numbers)}.tmp")
+
+
+class _Writer(io.BufferedWriter):
+    """A file that remembers why it could not be written: libraries in C++ that are given it do not say so.
+
+    Attributes:
+        failure: the first error of the operating system; None where there was none.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            self.failure = self.failure or error
+            raise
+
+
+def _open_temporary(path: Path) -> io.FileIO:
+    """Create a file that is locked while it is open, so that :func:`sweep_temporaries` leaves it alone."""
+    while True:
+        file = io.FileIO(path, "w")
+        with suppress(OSError):  # a file system without locks: there nothing is swept
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # it was swept before it was locked
+
+
+def sweep_temporaries(folder: Path, below: bool = True) -> None:
+    """Remove the temporary files that killed processes have left; never one that a living process writes.
+
+    Args:
+        folder: where :func:`atomic_open` and :func:`write_cache` have written.
+        below: whether to look into the folders within it, too.
+    """
+    for path in (folder.rglob if below else folder.glob)(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name):
+            with suppress(OSError):  # it is gone, or in use
+                file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+                finally:
+                    os.close(file)
 
 
 def is_scratch(path: Path) -> bool:
@@ -81,6 +140,16 @@ def to_user_error(error: OSError, path: Path) -> RavenError:
     return RavenError(f"{path}: {error.strerror or error}.")
 
 
+def resolve_inside(folder: Path, path: str) -> Path | None:
+    """The file ``path`` of a folder, with all links resolved; None where there is none in it."""
+    try:
+        base = folder.resolve()
+        found = (base / path).resolve()
+        return found if found.is_relative_to(base) and found.is_file() else None
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a null character, a name too long
+        return None
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path``, whole or not at all."""
     with atomic_open(path) as file:
@@ -96,19 +165,19 @@ def write_cache(path: Path, parts: list[bytes] | list[bytes | memoryview]) -> No
     Raises:
         OSError: the disk is full or may not be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_numbers)}.tmp")
+    temporary = _temporary_beside(path)
     try:
         try:
-            file = temporary.open("wb", buffering=0)
+            file = _open_temporary(temporary)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = temporary.open("wb", buffering=0)
+            file = _open_temporary(temporary)
         with file:
             for part in parts:
                 view = memoryview(part).cast("B")
                 while view:
                     view = view[file.write(view) :]
-        os.replace(temporary, path)
+            os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
@@ -121,8 +190,19 @@ def write_json(path: Path, value: object) -> None:
     Raises:
         RavenError: a value has no form in JSON; the sentence names its place.
     """
-    content = json.dumps(to_jsonable(value, path.name), indent=2, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, (content + "\n").encode(errors="surrogateescape"))
+    plain = to_jsonable(value, path.name)
+    content = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
+    if not content.isascii() and _has_lone_surrogates(content):  # of a file's name that is not UTF-8, say
+        content = json.dumps(plain, indent=2, allow_nan=False)
+    write_bytes(path, (content + "\n").encode())
+
+
+def _has_lone_surrogates(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def to_jsonable(value: object, place: str) -> Any:

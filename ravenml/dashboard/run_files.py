@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ravenml.common.io import resolve_inside
 from ravenml.config.home import runs_dir
 from ravenml.runs import layout
 
@@ -50,11 +51,6 @@ class RunFolder:
         return found
 
 
-def fold_folders(folder: Path) -> list[Path]:
-    """The folders of a k-fold run's folds, in order; none of any other run."""
-    return sorted((folder / layout.FOLDS).glob("*"), key=lambda path: (len(path.name), path.name))
-
-
 def find_folder(run_id: str) -> Path | None:
     """The folder of the run that is called exactly so; None where there is none."""
     if run_id.startswith(".") or Path(run_id).name != run_id or "\0" in run_id:
@@ -63,16 +59,6 @@ def find_folder(run_id: str) -> Path | None:
     try:
         return folder if (folder / layout.RUN_JSON).is_file() else None
     except OSError:  # a name that is too long
-        return None
-
-
-def resolve_inside(folder: Path, path: str) -> Path | None:
-    """The file of a run, with all links resolved; None where that is none, or lies elsewhere."""
-    try:
-        base = folder.resolve()
-        found = (base / path).resolve()
-        return found if found.is_relative_to(base) and found.is_file() else None
-    except (OSError, RuntimeError, ValueError):  # a loop of links, a null character, a name too long
         return None
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ravenml.common.formatting import utc_timestamp
-from ravenml.common.io import JsonObject, read_json, write_json
-from ravenml.errors import InputError
+from ravenml.common.io import JsonObject, write_json
+from ravenml.errors import RavenError
 from ravenml.remote.job import Job
 from ravenml.remote.layout import RemoteRun
 from ravenml.runs import layout
+from ravenml.runs.record import read_record
 
 
 def read_result(folder: Path) -> JsonObject:
@@ -45,8 +46,8 @@ def _with_result(record: JsonObject, status: str, error: str) -> JsonObject:
 
 
 def _read_record(folder: Path) -> JsonObject:
+    """The run's record; an empty one where it is missing or broken, since its sender knows it too."""
     try:
-        found = read_json(folder / layout.RUN_JSON)
-    except InputError:
+        return read_record(folder)
+    except RavenError:
         return {}
-    return found if isinstance(found, dict) else {}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ravenml.common.formatting import format_number
+from ravenml.common.formatting import format_number, terminal_safe
 from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
 from ravenml.runs.curves import Curve, curves
@@ -105,7 +105,7 @@ def _describe(folder: Path, record: JsonObject) -> JsonObject:
     """All that may make two runs differ."""
     code: JsonObject = (record.get("provenance") or {}).get("code") or {}
     dataset = record.get("dataset") or {}
-    state: JsonObject = next((one for one in code.values() if one.get("commit")), {})
+    state: JsonObject = next((one for one in code.values() if one and one.get("commit")), {})
     version = f"{state['commit'][:12]}{', with changes' if state.get('diff') else ''}" if state else None
     return {
         "status": status(folder, record),
@@ -144,5 +144,5 @@ def report(
         chart = draw(compared.curve(name), min(width, 100), coloured=coloured)
         if chart:
             legend = [f"{LETTERS[number % 26]} {run}" for number, run in enumerate(compared.ids)]
-            lines += ["", heading(name), *chart, "   ".join(legend)]
+            lines += ["", heading(terminal_safe(name)), *chart, "   ".join(legend)]
     return lines

@@ -36,13 +36,14 @@ def curves(folder: Path) -> dict[str, Curve]:
     A k-fold run reports none of its own; its curves are the means over its folds, at the moments at which all
     of them have a value.
     """
-    places = sorted((folder / layout.FOLDS).glob("*"))
+    places = layout.fold_folders(folder)
     if not places:
         return _curves(effective_metrics(folder / layout.EVENTS))
     folds = [_curves(effective_metrics(place / layout.EVENTS)) for place in places]
     folds = [one for one in folds if one]
     shared = [name for name in (folds[0] if folds else {}) if all(name in one for one in folds)]
-    return {name: _mean([one[name] for one in folds]) for name in shared}
+    means = {name: _mean([one[name] for one in folds]) for name in shared}
+    return {name: mean for name, mean in means.items() if mean.x}
 
 
 def _curves(events: Iterable[MetricsEvent]) -> dict[str, Curve]:

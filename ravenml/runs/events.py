@@ -7,24 +7,63 @@ print; ravenML's own writer adds ``v``, ``step``, ``attempt`` and ``seq``.
 from __future__ import annotations
 
 import errno
-import math
+import json
 import os
+import reprlib
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeGuard
 
 import orjson
 
 from ravenml.common.formatting import is_timestamp, parse_timestamp, utc_timestamp
 from ravenml.common.io import JsonObject, to_user_error
+from ravenml.common.schema import Schema, find_fault
 from ravenml.common.secrets import redact
+from ravenml.runs.run_row import printable
 
 SCHEMA = 1
 LINE_LIMIT = 1 << 20  # bytes; a longer line is shortened by its writer
 _PIECE = 8 << 20  # bytes of a file that are read at once
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
+_TOO_LARGE = 1 << 63  # what JSON's reader still takes, and others do not
 _OWN_FIELDS = ("event_type", "timestamp", "level", "v", "attempt", "seq")
+
+_SHARED: dict[str, Schema] = {
+    "message": str, "timestamp": str, "level": str, "v": int, "attempt": int, "seq": int, "step": float,
+    "epoch": float,
+}  # fmt: skip
+_FIELDS: dict[str, dict[str, Schema]] = {
+    "TASK_STARTED": {"run": str},
+    "RESUMED": {"step": int},
+    "PROGRESS": {"subtask": str, "current": float, "total": float, "images": int},
+    "METRICS": {"type": str, "metrics": dict},
+    "CHECKPOINT": {
+        "files": [str],
+        "best_now": bool,
+        "kept": str,
+        "subdir": str,
+        "sizeb": int,
+        "optional": dict,
+    },
+    "IMAGE": {"name": str, "file": str},
+    "ARTIFACT": {"file": str, "sizeb": int},
+    "RESOURCES": {"resources": dict},
+    **{name: {"status": str} for name in ("TASK_FINISHED", "TASK_STOPPED", "TASK_CRASHED")},
+}
+_RIGHT: dict[type, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float), dict: (dict,)}
+
+
+def _checks(own: dict[str, Schema]) -> list[tuple[str, Schema, tuple[type, ...]]]:
+    """Of each field its schema, and the types that need no further look: a training writes many events."""
+    known = {**_SHARED, **own}
+    return [(name, one, _RIGHT.get(one, ()) if isinstance(one, type) else ()) for name, one in known.items()]
+
+
+_CHECKS = {type: _checks(own) for type, own in _FIELDS.items()}
+_SHARED_CHECKS = _checks({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +72,18 @@ class Event:
 
     Attributes:
         type: such as ``METRICS``; empty where the line has none.
-        fields: the line as it is written.
+        fields: the line as it is written; a field of the wrong type is a text.
+        bad: the names of those fields.
     """
 
     type: str
     fields: JsonObject
+    bad: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def message(self) -> str:
         """What it says to people."""
-        return str(self.fields.get("message"))
+        return str(self.fields.get("message") or "")
 
     @property
     def step(self) -> int | None:
@@ -150,32 +191,62 @@ class EndEvent(Event):
 
 
 def read_event(fields: JsonObject) -> Event:
-    """An event from its line; one whose own fields are missing is only an :class:`Event`."""
+    """An event from its line, checked here and nowhere else.
+
+    A field of the wrong type is kept as a text and named in :attr:`Event.bad`; an event without the fields
+    that its type needs is only an :class:`Event`.
+    """
     type = str(fields.get("event_type", "")).removeprefix("EventType.")
+    bad = _find_bad(fields, _CHECKS.get(type, _SHARED_CHECKS))
+    written = fields
+    if bad:
+        fields = {**fields, **{name: _as_text(fields[name]) for name in bad}}
     match type, fields:
         case "METRICS", {"metrics": dict(values)}:
             kind = str(fields.get("type"))
-            return MetricsEvent(type, fields, kind, {f"{kind}/{name}": one for name, one in values.items()})
+            wrong = tuple(f"metrics.{name}" for name, one in values.items() if isinstance(one, dict | list))
+            if wrong:
+                values = {n: _as_text(v) if isinstance(v, dict | list) else v for n, v in values.items()}
+            values = {f"{kind}/{name}": one for name, one in values.items()}
+            return MetricsEvent(type, fields, kind, values, bad=bad + wrong)
         case "PROGRESS", _:
-            current, total, images = (fields.get(name) for name in ("current", "total", "images"))
-            images = images if isinstance(images, int) else None
-            return ProgressEvent(
-                type, fields, str(fields.get("subtask")), _count(current), _count(total), images
-            )
+            current, total, images = (_count(fields.get(name)) for name in ("current", "total", "images"))
+            subtask = str(fields.get("subtask"))
+            return ProgressEvent(type, fields, subtask, current or 0, total or 0, images, bad=bad)
         case "CHECKPOINT", _:
-            files, kept = fields.get("files"), fields.get("kept")
-            names = [one for one in files if isinstance(one, str)] if isinstance(files, list) else []
-            best = bool(fields.get("best_now"))
-            return CheckpointEvent(type, fields, names, best, kept if isinstance(kept, str) else None)
-        case "IMAGE", {"file": str(file)}:
-            return ImageEvent(type, fields, str(fields.get("name") or Path(file).stem), file)
+            files, kept = written.get("files"), written.get("kept")
+            names = [one for one in files if is_file_name(one)] if isinstance(files, list) else []
+            best = written.get("best_now") is True
+            return CheckpointEvent(type, fields, names, best, kept if is_file_name(kept) else None, bad=bad)
+        case "IMAGE", {"file": str(file)} if "file" not in bad:
+            return ImageEvent(type, fields, str(fields.get("name") or Path(file).stem), file, bad=bad)
         case "RESOURCES", {"resources": dict(values)}:
-            return ResourcesEvent(type, fields, values)
+            return ResourcesEvent(type, fields, values, bad=bad)
         case "RESUMED", _:
-            return ResumedEvent(type, fields)
+            return ResumedEvent(type, fields, bad=bad)
         case "TASK_FINISHED" | "TASK_STOPPED" | "TASK_CRASHED", _:
-            return EndEvent(type, fields)
-    return Event(type, fields)
+            return EndEvent(type, fields, bad=bad)
+    return Event(type, fields, bad=bad)
+
+
+def is_file_name(name: object) -> TypeGuard[str]:
+    """Whether it is the plain name of a file, which leads to no other folder."""
+    return isinstance(name, str) and name not in ("", ".", "..") and "/" not in name and "\0" not in name
+
+
+def _find_bad(fields: JsonObject, checks: Sequence[tuple[str, Schema, tuple[type, ...]]]) -> tuple[str, ...]:
+    bad: list[str] = []
+    for name, schema, right in checks:
+        value = fields.get(name)
+        if value is None or (value.__class__ in right and (value.__class__ is not int or value < _TOO_LARGE)):
+            continue
+        if find_fault(value, schema) is not None:
+            bad.append(name)
+    return tuple(bad)
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else reprlib.repr(value)
 
 
 def as_number(value: object) -> float | None:
@@ -194,9 +265,9 @@ def _numbers(values: JsonObject) -> Iterator[tuple[str, float]]:
             yield name, number
 
 
-def _count(value: object) -> int:
-    """A whole number whatever stands there: a display must not fail over what a plugin reports."""
-    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
+def _count(value: object) -> int | None:
+    """A whole number of what a plugin counts; None where that is not a number."""
+    return int(value) if isinstance(value, int | float) and abs(value) < _TOO_LARGE else None
 
 
 # Written often, by ravenML itself, and of numbers alone.
@@ -254,7 +325,11 @@ class EventWriter:
                 "attempt": self.attempt,
                 "seq": self._seq,
             }
-            line = orjson.dumps(event, option=_OPTIONS, default=str)
+            try:
+                line = orjson.dumps(event, option=_OPTIONS, default=str)
+            except TypeError:  # half of a surrogate pair, as in the name of a file that is not UTF-8
+                event = dict(json.loads(json.dumps(printable(event), default=str)))
+                line = orjson.dumps(event, option=_OPTIONS)
             if len(line) > LINE_LIMIT:
                 line = orjson.dumps(_shorten(event), option=orjson.OPT_APPEND_NEWLINE, default=str)
             self._append(line)
@@ -302,11 +377,13 @@ class EventReader:
 
     Attributes:
         offset: up to which byte the file has been read; always the beginning of a line.
+        unreadable: how many of the lines that were looked at hold no event.
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self.path = path
         self.offset = offset
+        self.unreadable = 0
 
     def size(self) -> int:
         """The file's size in bytes now; 0 where it does not exist."""
@@ -327,7 +404,9 @@ class EventReader:
             for line in lines:
                 if not marks or any(mark in line for mark in marks):
                     event = parse(line)
-                    if event is not None and (not types or event.type in types):
+                    if event is None:
+                        self.unreadable += 1
+                    elif not types or event.type in types:
                         yield event
 
     def skip(self) -> None:

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import orjson
 
-from ravenml.common.io import JsonObject, write_cache
+from ravenml.common.io import JsonObject, sweep_temporaries, write_cache
 from ravenml.config.home import cache_dir, runs_dir
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import EventReader, ResumedEvent, effective_metrics, newest_metrics
-from ravenml.runs.notes import read_notes
+from ravenml.runs.notes import notes_or_reason
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run_row import printable, run_row
 
-_FORMAT = 2  # of the index file; another one is made anew
+_FORMAT = 3  # of the index file; another one is made anew
 _FILE = "runs-index.json"
 _SAVE = 10.0  # seconds between two writings of it by somebody who looks on
 
@@ -73,7 +73,7 @@ class Index:
                     self._unsaved |= _follow(Path(folder), before)
             except Exception as error:
                 # not remembered: what is wrong may be mended without a change of run.json
-                before = {"stamp": None, "row": _broken(Path(folder), _reason(error))}
+                before = {"stamp": None, "row": broken_row(Path(folder), error)}
             entries[name] = before
         self._entries = entries if names is None else {**known, **entries}
         if self._unsaved and time.monotonic() - self._saved >= _SAVE:
@@ -99,34 +99,18 @@ def _read(folder: Path) -> JsonObject:
     """An entry without its stamp.  Whatever is wrong in a run's folder is the error of that run alone."""
     try:
         record = read_record(folder)
-        host = printable(record["process"].get("host"))
+        row = run_row(record, notes_or_reason(folder)) | {"id": folder.name}
     except Exception as error:
-        return {"row": _broken(folder, _reason(error))}
-    try:
-        row = run_row(record, _notes(folder)) | {"id": folder.name}
-    except Exception as error:
-        where = folder / layout.RUN_JSON
-        return {"row": _broken(folder, f"{where} is not a record of a run: {_reason(error)}.")}
-    return {"row": row, "host": host}
+        return {"row": broken_row(folder, error)}
+    return {"row": row, "host": printable(record["process"].get("host"))}
 
 
-def _notes(folder: Path) -> JsonObject:
-    try:
-        return read_notes(folder)
-    except Exception as error:  # no reason to hide the run
-        return {"note": _reason(error)}
-
-
-def _reason(error: Exception) -> str:
-    """What is wrong, for people; of an error that nobody foresaw, its kind too."""
-    text = str(error) if isinstance(error, RavenError) else f"{type(error).__name__}: {error}"
-    return str(printable(text[:1000]))
-
-
-def _broken(folder: Path, error: str) -> JsonObject:
+def broken_row(folder: Path, error: Exception) -> JsonObject:
+    """The record of a run that cannot be read, and why; of an error that nobody foresaw also its kind."""
+    reason = str(error) if isinstance(error, RavenError) else f"{type(error).__name__}: {error}"
     row = dict.fromkeys(run_row({"id": folder.name}, {}))
     empty: JsonObject = {"metrics": {}, "settings": {}, "tags": []}
-    return row | empty | {"id": folder.name, "status": "broken", "error": error}
+    return row | empty | {"id": folder.name, "status": "broken", "error": printable(reason[:1000])}
 
 
 def _follow(folder: Path, entry: JsonObject) -> bool:
@@ -157,7 +141,7 @@ def _now(root: Path, entry: JsonObject) -> JsonObject:
     try:
         now = status(root / row["id"], {"process": {"host": entry["host"]}})
     except Exception as error:
-        return _broken(root / row["id"], _reason(error))
+        return broken_row(root / row["id"], error)
     return row | {"status": now, "metrics": entry.get("reported", {})}
 
 
@@ -167,8 +151,8 @@ def _load() -> dict[str, JsonObject]:
     try:
         stored = orjson.loads((cache_dir() / _FILE).read_bytes())
         if stored["format"] == _FORMAT and stored["runs_dir"] == str(runs_dir()):
-            return dict(stored["runs"])
-    except (OSError, ValueError, TypeError, KeyError):
+            return {name: entry for name, entry in stored["runs"].items() if "status" in entry["row"]}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         pass
     finally:
         if collecting:
@@ -177,5 +161,6 @@ def _load() -> dict[str, JsonObject]:
 
 
 def _save(entries: dict[str, JsonObject]) -> None:
+    sweep_temporaries(cache_dir(), below=False)
     stored = {"format": _FORMAT, "runs_dir": str(runs_dir()), "runs": entries}
     write_cache(cache_dir() / _FILE, [orjson.dumps(stored)])

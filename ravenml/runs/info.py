@@ -33,6 +33,7 @@ class RunInfo:
         settings: its settings, flat (``lr``, ``input_size.width``, ``kfold.folds``).
         tags, note: the tags and the note that users gave it.
         stored: where its result was stored.
+        error: why it is broken.
     """
 
     id: str
@@ -50,12 +51,13 @@ class RunInfo:
     tags: Sequence[str]
     note: str | None
     stored: str | None
+    error: str | None = None
 
     @property
     def models(self) -> list[Path]:
         """Its trained models, each a ``model-state.tar``; a k-fold run has one per fold."""
-        folds = sorted((self.path / layout.FOLDS).glob("[0-9]*"), key=lambda fold: int(fold.name))
-        return [path for one in (self.path, *folds) if (path := one / layout.MODEL_STATE).is_file()]
+        folders = (self.path, *layout.fold_folders(self.path))
+        return [path for one in folders if (path := one / layout.MODEL_STATE).is_file()]
 
     def curves(self) -> dict[str, Curve]:
         """Each metric's curve: ``run.curves()["val/loss"].y``; for a k-fold run, the mean of its folds."""
@@ -134,4 +136,5 @@ def _info(row: JsonObject) -> RunInfo:
         tags=tuple(row.get("tags") or ()),
         note=row.get("note"),
         stored=row.get("stored"),
+        error=row.get("error"),
     )

@@ -9,7 +9,7 @@ from ravenml.config.home import runs_dir
 from ravenml.errors import InputError
 from ravenml.store.ids import new_id
 
-__all__ = ["find_run", "new_id", "new_run_id", "run_ids"]
+__all__ = ["find_run", "fold_folders", "new_id", "new_run_id", "run_ids"]
 
 RUN_JSON = "run.json"
 EVENTS = "events.jsonl"
@@ -43,8 +43,15 @@ def run_ids() -> list[str]:
     if not folder.is_dir():
         return []
     # A name with a dot is a run that is just being imported or removed.
-    names = [name for name in os.listdir(folder) if not name.startswith(".")]
+    # One that cannot be printed, or written as JSON, was not given by ravenML.
+    names = [name for name in os.listdir(folder) if not name.startswith(".") and name.isprintable()]
     return sorted(name for name in names if os.path.isfile(f"{folder}/{name}/{RUN_JSON}"))
+
+
+def fold_folders(folder: Path) -> list[Path]:
+    """The folders of a k-fold run's folds, in order; none of any other run."""
+    found = [path for path in (folder / FOLDS).glob("*") if path.name.isdecimal() and path.name.isascii()]
+    return sorted((path for path in found if path.is_dir()), key=lambda path: (len(path.name), path.name))
 
 
 def find_run(prefix: str | None) -> Path:

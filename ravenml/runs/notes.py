@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeGuard
 
-from ravenml.common.io import JsonObject, read_json, write_json
+from ravenml.common.io import JsonObject, write_json
 from ravenml.common.locks import exclusive_lock
+from ravenml.common.schema import Fields, read_object
 from ravenml.errors import InputError, RavenError
 from ravenml.runs.layout import NOTES
 
 SCHEMA = 1
+_FIELDS = Fields({"v": int, "tags": [str], "note": str})
 _TAG = re.compile(r"[\w.:/+-]{1,64}")
 
 
@@ -25,20 +26,18 @@ def read_notes(folder: Path) -> JsonObject:
     path = folder / NOTES
     if not path.exists():
         return {"v": SCHEMA, "tags": [], "note": None}
-    notes = read_json(path)
-    if not _are_notes(notes):
-        raise RavenError(f"{path} holds no notes; mend or remove it.")
-    if notes.get("v", SCHEMA) > SCHEMA:
+    notes = read_object(path, _FIELDS)
+    if (notes.get("v") or SCHEMA) > SCHEMA:
         raise RavenError(f"{path} was written by a newer ravenML; upgrade ravenML to change it.")
     return notes
 
 
-def _are_notes(notes: object) -> TypeGuard[JsonObject]:
-    if not isinstance(notes, dict) or not isinstance(notes.get("v", SCHEMA), int):
-        return False
-    tags, note = notes.get("tags", []), notes.get("note")
-    texts = isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)
-    return texts and (note is None or isinstance(note, str))
+def notes_or_reason(folder: Path) -> JsonObject:
+    """The run's notes for showing; broken ones do not hide the run: their note says what is wrong."""
+    try:
+        return read_notes(folder)
+    except RavenError as error:
+        return {"note": str(error)}
 
 
 def change_tags(folder: Path, add: Sequence[str] = (), remove: Sequence[str] = ()) -> list[str]:

@@ -135,7 +135,7 @@ class StepNumbering:
     def number_event(self, event: Mapping[str, object]) -> JsonObject:
         """The event with its step, where it has a place among the steps."""
         event = dict(event)
-        kind, epoch, step = event["event_type"], event.get("epoch"), event.get("step")
+        kind, epoch, step = event.get("event_type"), event.get("epoch"), event.get("step")
         if kind not in _NUMBERED:
             return event
         if isinstance(step, int) and not isinstance(step, bool):

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from ravenml.common.formatting import local_time
-from ravenml.common.io import JsonObject, read_json
+from ravenml.common.formatting import local_time, terminal_safe
+from ravenml.common.io import JsonObject
+from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.events import effective_metrics, newest_metrics
+from ravenml.runs.events import EventReader, effective_metrics, newest_metrics
 from ravenml.runs.filters import lookup
 from ravenml.runs.index import list_rows
-from ravenml.runs.notes import read_notes
+from ravenml.runs.notes import notes_or_reason
 from ravenml.runs.progress import RunProgress
-from ravenml.runs.record import heartbeat, read_record, status
+from ravenml.runs.record import heartbeat, read_record, read_summary, status
 from ravenml.runs.tables import fold_table, score_table
 from ravenml.runs.views import epoch_line
 
 _COLUMNS = ("id", "status", "plugin", "dataset", "folds", "tags")
+_LOOKED_AT = 32 << 20  # bytes of events that are checked for a person who waits
 _HEADLINES = ("val/miou", "val/mdice", "val/pixel_accuracy", "val/loss", "train/loss")
 
 
@@ -65,24 +68,46 @@ def headline(metrics: JsonObject) -> tuple[str, float]:
 
 
 def full_record(folder: Path) -> JsonObject:
-    """``run.json`` with the derived status, people's notes, and ``summary.json`` where there is one."""
-    record = read_record(folder)
-    record["status"] = status(folder, record)
-    record["notes"] = {name: value for name, value in read_notes(folder).items() if name != "v"}
-    if (folder / layout.SUMMARY).exists():
-        record["summary"] = read_json(folder / layout.SUMMARY)
+    """``run.json`` with the derived status, people's notes, and ``summary.json`` where there is one; of a
+    broken run its ``id``, its ``status`` and its ``error``.
+    """
+    try:
+        record = read_record(folder)
+        record["status"] = status(folder, record)
+        next(EventReader(folder / layout.EVENTS).read_new(), None)  # if they can be read at all
+    except RavenError as error:
+        return {"id": folder.name, "status": "broken", "error": str(error)}
+    record["notes"] = {name: value for name, value in notes_or_reason(folder).items() if name != "v"}
+    if (summary := read_summary(folder)) is not None:
+        record["summary"] = summary
     return record
 
 
 def details(folder: Path, width: int | None = None) -> list[str]:
-    """A run as lines of text: what, how it went, where things lie, its scores in ``width`` columns."""
-    record = read_record(folder)
-    now = status(folder, record)
+    """A run as lines of text: what, how it went, where things lie, its scores in ``width`` columns; of a
+    broken run why it is.
+    """
+    try:
+        record = read_record(folder)
+        now = status(folder, record)
+        facts = _facts(folder, record, now)
+        scores = _scores(folder, record, width)
+    except RavenError as error:
+        facts, scores = [("Run", folder.name), ("Status", "broken"), ("Why", str(error))], []
+        facts.append(("Folder", str(folder)))
+    return [f"{name + ':':12s} {_indent(value)}" for name, value in facts if value] + scores
+
+
+def _indent(value: str) -> str:
+    """A value as a terminal may show it; no line of it looks like a fact of its own."""
+    return terminal_safe(value, newlines=True).replace("\n", f"\n{'':13s}")
+
+
+def _facts(folder: Path, record: JsonObject, now: str) -> list[tuple[str, str | None]]:
     result = record.get("result") or {}
-    dataset = record.get("dataset") or {}
-    notes = read_notes(folder)
-    resume = record.get("resume") if now in ("interrupted", "failed", "lost") else None
-    facts = [
+    notes = notes_or_reason(folder)
+    attempts = len(record["attempts"])
+    return [
         ("Run", record["id"]),
         ("Status", now),
         ("Now", _progress(folder) if now == "running" else None),
@@ -90,34 +115,51 @@ def details(folder: Path, width: int | None = None) -> list[str]:
         ("Why", result.get("error") or result.get("reason")),
         ("Name", " / ".join(str(record[key]) for key in ("project", "name") if record.get(key))),
         ("Plugin", f"{record.get('plugin') or ''} {record.get('plugin_version') or ''}".strip()),
-        ("Dataset", "{name} ({images} images, {path})".format(**dataset) if dataset else None),
+        ("Dataset", _dataset(record)),
         ("Split", _split(record)),
         ("Started", local_time(record.get("created"))),
         ("Ended", local_time(result.get("finished")) if result.get("finished") else None),
-        ("Attempts", str(len(record["attempts"])) if len(record["attempts"]) > 1 else None),
+        ("Attempts", str(attempts) if attempts > 1 else None),
         ("Clone of", _origin(record)),
-        ("Command", " ".join(record.get("command") or [])),
+        ("Command", shlex.join(record.get("command") or [])),
         ("Commit", _commit(record)),
         ("Tags", " ".join(notes.get("tags") or ())),
         ("Note", notes.get("note")),
+        ("Bad events", _bad_events(folder)),
         ("Folder", str(folder)),
         *(("Model", str(folder / name)) for name in (result.get("models") or {}).values()),
         ("Previews", next((str(path.parent) for path in folder.glob("previews/*")), None)),
         ("Stored", result.get("stored") or "no"),
-        ("Resume with", resume),
+        ("Resume with", record.get("resume") if now in ("interrupted", "failed", "lost") else None),
     ]
-    lines = [f"{name + ':':12s} {value}" for name, value in facts if value]
-    metrics = result.get("metrics") or newest_metrics(effective_metrics(folder / layout.EVENTS))
-    if (folder / layout.SUMMARY).exists():
-        lines += ["", *fold_table(read_json(folder / layout.SUMMARY), width)]
-    elif metrics:
-        lines += ["", *score_table(metrics)]
-    return lines
+
+
+def _scores(folder: Path, record: JsonObject, width: int | None) -> list[str]:
+    if (summary := read_summary(folder)) is not None:
+        return ["", *fold_table(summary, width)]
+    metrics = (record.get("result") or {}).get("metrics") or newest_metrics(
+        effective_metrics(folder / layout.EVENTS)
+    )
+    return ["", *score_table(metrics)] if metrics else []
+
+
+def _bad_events(folder: Path) -> str | None:
+    """How many lines of ``events.jsonl`` hold no event, or one with a field of the wrong type."""
+    reader = EventReader(folder / layout.EVENTS)
+    count, example = 0, ""
+    for event in reader.read_new():
+        if event.bad:
+            count, example = count + 1, f", such as `{event.bad[0]}` of a {event.type or 'message'}"
+        if reader.offset > _LOOKED_AT:
+            break
+    count += reader.unreadable
+    least = "at least " if reader.offset > _LOOKED_AT else ""
+    return f"{least}{count} in {layout.EVENTS}{example}" if count else None
 
 
 def _progress(folder: Path) -> str | None:
     """The last line that a progress display would show of a run that is under way."""
-    places = sorted((folder / layout.FOLDS).glob("*")) or [folder]
+    places = layout.fold_folders(folder) or [folder]
     lines = []
     for place in places:
         watched = RunProgress(f"fold {place.name}" if place != folder else "", place, from_start=True)
@@ -130,11 +172,11 @@ def _progress(folder: Path) -> str | None:
 def _origin(record: JsonObject) -> str | None:
     origin = record.get("origin") or {}
     changed = ", ".join(f"{name}={value}" for name, value in (origin.get("set") or {}).items())
-    return f"{origin['clone_of']}{f', with {changed}' if changed else ''}" if origin else None
+    return f"{origin.get('clone_of')}{f', with {changed}' if changed else ''}" if origin else None
 
 
 def _commit(record: JsonObject) -> str | None:
-    code = (record.get("provenance") or {}).get("code", {})
+    code = (record.get("provenance") or {}).get("code") or {}
     for name in ("working folder", "core"):
         state = code.get(name) or {}
         if state.get("commit"):
@@ -142,9 +184,18 @@ def _commit(record: JsonObject) -> str | None:
     return None
 
 
+def _dataset(record: JsonObject) -> str | None:
+    dataset = record.get("dataset")
+    if not dataset:
+        return None
+    images = f"{dataset['images']} images" if dataset.get("images") is not None else None
+    details = ", ".join(filter(None, [images, dataset.get("path")]))
+    return f"{dataset.get('name') or 'unnamed'}{f' ({details})' if details else ''}"
+
+
 def _split(record: JsonObject) -> str | None:
-    if record.get("kfold"):
-        return f"{record['kfold']['folds']} folds of {record['kfold']['images']} images"
+    if kfold := record.get("kfold"):
+        return f"{kfold.get('folds')} folds of {kfold.get('images')} images"
     split = record.get("split")
     fold = f"fold {record['fold']}: " if record.get("fold") is not None else ""
-    return f"{fold}{split['train']} train, {split['val']} val" if split else None
+    return f"{fold}{split.get('train')} train, {split.get('val')} val" if split else None

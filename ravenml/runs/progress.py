@@ -94,11 +94,11 @@ class RunProgress:
         epochs, iterations = self.subtasks.get("Epoch"), self.subtasks.get("Iteration")
         if epochs is None and self.newest:  # a program that counts in its own way
             newest = self.subtasks[self.newest]
-            return min(1.0, newest.current / newest.total) if newest.total else None
+            return _share(newest.current / newest.total) if newest.total else None
         if epochs is None or not epochs.total:
             return None
         within = iterations.current / iterations.total if iterations and iterations.total else 0.0
-        return min(1.0, (epochs.current + (within if within < 1 else 0.0)) / epochs.total)
+        return _share((epochs.current + (within if within < 1 else 0.0)) / epochs.total)
 
     def seconds_left(self) -> float | None:
         """An estimate from what was done since this attempt began; None before it is known."""
@@ -128,6 +128,10 @@ class Series:
         share = sum(1.0 if run.ended else run.done() or 0.0 for run in runs) / self.count
         elapsed = time.monotonic() - self.began
         return elapsed * max(0.0, 1 - share) / share if share > 0.002 else None
+
+
+def _share(value: float) -> float:
+    return min(1.0, max(0.0, value))
 
 
 def main_metrics(metrics: JsonObject, limit: int = 6) -> JsonObject:

@@ -161,9 +161,12 @@ def parse_sets(sets: Sequence[str]) -> dict[str, str]:
 
 def _training_arguments(record: JsonObject) -> list[str]:
     """What stood behind ``raven train``, without the file and what is given anew."""
-    _, room, *rest = record["command"]
-    if room != "train":
-        raise InputError(f"{record['id']} was not started by `raven train`: {shlex.join(record['command'])}")
+    command: list[str] = record.get("command") or []
+    if command[1:2] != ["train"]:
+        raise InputError(
+            f"{record['id']} was not started by `raven train`: {shlex.join(command) or 'unknown'}"
+        )
+    rest = command[2:]
     file = record.get("config_file")
     if file is not None:
         rest = _without_options(rest, [f"-c {file}", f"--config {file}"])
@@ -200,7 +203,9 @@ def _matches(value: str, wanted: str) -> bool:
 
 def _program(folder: Path, record: JsonObject, values: dict[str, str], more: Sequence[str]) -> Replay:
     """A program's command: parameters that it told of are handed over, others are put into the command."""
-    arguments = list(record["command"][1:])
+    arguments: list[str] = (record.get("command") or [])[1:]
+    if not arguments:
+        raise InputError(f"{folder.name} does not record its command, so it cannot be repeated.")
     before = (record.get("origin") or {}).get("set") or {}
     handed: dict[str, str] = {}
     known = flat_settings(record) if record.get("parameters") else {}
@@ -242,14 +247,14 @@ def _refuse_hidden(record: JsonObject, arguments: Sequence[str]) -> None:
             what = f"The value of {name}" if HIDDEN not in name else f"A part of {name!r}"
             raise InputError(
                 f"{what} is a secret that {record['id']} does not record; "
-                f"type the command again yourself: {shlex.join(record['command'])}"
+                f"type the command again yourself: {shlex.join(record.get('command') or [])}"
             )
 
 
 def _folder(record: JsonObject) -> Path | None:
     """Where the command was given, if the folder is still there."""
     place = record.get("folder")
-    return Path(place) if place and Path(place).is_dir() else None
+    return Path(place) if place and os.path.isdir(place) else None
 
 
 def is_replayed() -> bool:

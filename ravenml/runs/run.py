@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 import shutil
 import socket
 from collections.abc import Mapping, Sequence
@@ -12,13 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravenml.common.formatting import utc_timestamp
-from ravenml.common.io import JsonObject, to_jsonable, to_user_error, write_bytes, write_json
+from ravenml.common.io import (
+    JsonObject,
+    sweep_temporaries,
+    to_jsonable,
+    to_user_error,
+    write_bytes,
+    write_json,
+)
+from ravenml.common.schema import find_fault
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import EventWriter, effective_metrics, newest_metrics, read_events
 from ravenml.runs.lock import RunLock
 from ravenml.runs.output_parser import StepNumbering
-from ravenml.runs.record import SCHEMA, read_record, redact_record
+from ravenml.runs.record import RECORD_FIELDS, SCHEMA, read_record, redact_record
 from ravenml.runs.replay import clone_origin
 from ravenml.runs.stop import StopFlag
 
@@ -83,10 +92,12 @@ class Run:
     @classmethod
     def _begin(cls, path: Path, run_id: str, fields: Mapping[str, object], resumed: bool) -> Run:
         lock = RunLock(path)
+        sweep_temporaries(path)
         (path / layout.CONTROL).unlink(missing_ok=True)  # a request is for the attempt that it was made to
         record: JsonObject = {"v": SCHEMA, "id": run_id, "created": utc_timestamp(), "attempts": []}
         if resumed:
             record = read_record(path)
+        record["created"] = record.get("created") or utc_timestamp()
         record.update(redact_record(fields if resumed else {**clone_origin(), **fields}))
         record.update(redact_record(json.loads(os.environ.get(FIELDS) or "{}")))
         record["result"] = None
@@ -107,6 +118,7 @@ class Run:
         """
         lock = RunLock(path)
         try:
+            sweep_temporaries(path)
             record = read_record(path)
             record["process"] = {"host": socket.gethostname(), "pid": os.getpid()}
             write_json(path / layout.RUN_JSON, record)
@@ -268,7 +280,7 @@ class Run:
         A project or name that was given on the command line stays.
         """
         given = [name for name in ("project", "name") if self.record.get(name)]
-        fields = {name: value for name, value in fields.items() if name not in given}
+        fields = {name: _fitting(name, value) for name, value in fields.items() if name not in given}
         known = {name: self.record.get(name) for name in fields}
         self.update(
             **{
@@ -334,6 +346,24 @@ class Run:
         self, message: str, event_type: str, fields: Mapping[str, object], level: str = "info"
     ) -> None:
         self._events.write(message, event_type, fields, level)
+
+
+def _fitting(name: str, value: object) -> object:
+    """What a program says of itself, so that whoever reads the record finds what it expects there."""
+    schema = RECORD_FIELDS.get(name, object)
+    if value is None or (find_fault(value, schema) is None and not _is_deep(value)):
+        return value
+    text = reprlib.repr(value)
+    return {"value": text} if schema is dict else [text] if isinstance(schema, list) else text
+
+
+def _is_deep(value: object, levels: int = 50) -> bool:
+    """Whether lists and objects are nested deeper than so many levels: the record would not be read again."""
+    if not isinstance(value, dict | list):
+        return False
+    return not levels or any(
+        _is_deep(one, levels - 1) for one in (value.values() if isinstance(value, dict) else value)
+    )
 
 
 def _merge(old: object, value: object) -> object:

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from ravenml.common.io import read_json, write_json
+from ravenml.common.io import write_json
+from ravenml.common.schema import Fields, read_object
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.runs.lock import is_locked
@@ -94,10 +95,9 @@ def _requested(folder: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        request = read_json(path)
-    except Exception:
-        return None  # being written; the next look reads it
-    wanted = request.get("request") if isinstance(request, dict) else None
+        wanted = read_object(path, Fields({"request": str})).get("request")
+    except RavenError:
+        return None  # no request of ours
     return f"a request to {wanted}" if wanted in ("stop", "pause") else None
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ravenml.common.formatting import format_number
+from ravenml.common.formatting import format_number, terminal_safe
 from ravenml.common.io import JsonObject
 
 
 def score_table(metrics: Mapping[str, object]) -> list[str]:
     """The final scores of a training, a row each: those on the validation images if there are any."""
-    names = select_metrics(metrics)
-    width = max(map(len, names), default=0)
-    return [f"{name:{width}}  {format_number(metrics[name]):>8}" for name in names]
+    rows = [(terminal_safe(n), terminal_safe(format_number(metrics[n]))) for n in select_metrics(metrics)]
+    width = max((len(name) for name, _ in rows), default=0)
+    return [f"{name:{width}}  {value:>8}" for name, value in rows]
 
 
 def fold_table(summary: JsonObject, width: int | None = None) -> list[str]:
@@ -22,22 +22,22 @@ def fold_table(summary: JsonObject, width: int | None = None) -> list[str]:
     """
     folds: list[JsonObject] = summary["folds"]
     names = select_metrics(summary["mean"])
-    scores = {f"val/{name}": value for name, value in (summary["out_of_fold"] or {}).items()}
+    scores = {f"val/{name}": value for name, value in (summary.get("out_of_fold") or {}).items()}
     longest = max(map(len, names), default=0)
     room = len(folds) if width is None else max(0, (width - longest - 33) // 9)
     rows = [["", *(f"fold {one['fold']}" for one in folds[:room]), "mean", "std", "out of fold"]]
     for name in names:
-        cells = [format_number(one.get("metrics", {}).get(name)) for one in folds[:room]]
+        cells = [format_number((one.get("metrics") or {}).get(name)) for one in folds[:room]]
         mean, std = format_number(summary["mean"].get(name)), format_number(summary["std"].get(name))
         rows.append([name, *cells, mean, std, format_number(scores.get(name))])
     lines = align(rows) if names else ["No scores were reported."]
     if names and room < len(folds):
         lines.append(f"{len(folds)} folds; summary.json has each of them.")
-    if summary["out_of_fold"] is not None:
-        images = summary["out_of_fold_images"]
+    if summary.get("out_of_fold") is not None:
+        images = summary.get("out_of_fold_images")
         lines.append(f"Out of fold: {images} images, each predicted once, by the model that never saw it.")
     elif summary.get("out_of_fold_missing"):
-        lines.append(f"There is no out-of-fold score: {summary['out_of_fold_missing']}.")
+        lines.append(f"There is no out-of-fold score: {terminal_safe(summary['out_of_fold_missing'])}.")
     return lines
 
 
@@ -47,7 +47,11 @@ def select_metrics(metrics: Mapping[str, object]) -> list[str]:
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines, a rule below the first; the first column to the left, others to the right."""
+    """Rows of cells as lines, a rule below the first; the first column to the left, others to the right.
+
+    The cells are shown as a terminal may show what somebody else has written.
+    """
+    rows = [[terminal_safe(cell).replace("\t", " ") for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])

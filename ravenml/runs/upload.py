@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ravenml.common.io import JsonObject, read_json, write_json
+from ravenml.common.io import resolve_inside, sweep_temporaries, write_json
+from ravenml.common.schema import Each, Fields, read_object
 from ravenml.config.config import load_config
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
@@ -18,6 +19,7 @@ from ravenml.store.local_store import FolderStore
 from ravenml.store.publish_folder import publish
 from ravenml.store.results import metadata_key, store_result
 
+_METADATA = Fields({"architecture": str, "models": Each(str)})
 _TRACKERS = ("readers", "tensorboard", "clearml")  # folders of what is made of the events
 _PRIVATE = (layout.LOCK, layout.CONTROL, layout.NOTES, layout.RUN_JSON, layout.METADATA)
 
@@ -64,13 +66,14 @@ def store_run(
         )
     lock = RunLock(folder)
     try:
-        metadata: JsonObject = read_json(folder / layout.METADATA)
+        sweep_temporaries(folder)
+        metadata = read_object(folder / layout.METADATA, _METADATA)
         chosen = checkpoints or (record.get("config") or {}).get("upload_checkpoints")
         files = run_files(folder, chosen or load_config().upload_checkpoints)
         models = {suffix: folder / name for suffix, name in (result.get("models") or {}).items()}
-        missing = next((path for path in models.values() if not path.is_file()), None)
-        if missing is not None:
-            raise RavenError(f"{missing} is gone, and with it the model of {folder.name}.")
+        for suffix, path in models.items():
+            if resolve_inside(folder, result["models"][suffix]) is None:
+                raise RavenError(f"{path} is gone, or not in the run's folder: {folder.name} has no model.")
         if local is not None:
             inside = {suffix: path.relative_to(folder).as_posix() for suffix, path in models.items()}
             write_json(folder / layout.METADATA, {**metadata, "models": inside})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TextIO
 
-from ravenml.common.formatting import format_duration, format_number
+from ravenml.common.formatting import format_duration, format_number, terminal_safe
 from ravenml.runs.events import EndEvent, Event, MetricsEvent, ProgressEvent, ResumedEvent
 from ravenml.runs.progress import RunProgress, Series, main_metrics
 
@@ -124,7 +124,7 @@ def live_line(run: RunProgress, width: int) -> str:
     }
     for dropped in ("", "bar", "within", "scores", "speed", "label"):
         parts.pop(dropped, None)
-        line = "  ".join(part for part in parts.values() if part)
+        line = terminal_safe("  ".join(part for part in parts.values() if part))
         if len(line) <= width:
             return line
     return line[:width]
@@ -166,7 +166,7 @@ def event_line(run: RunProgress, event: Event) -> str:
     message = event.message
     if isinstance(event, ResumedEvent):
         message = f"resumes from epoch {event.fields.get('epoch')}, step {event.fields.get('step')}"
-    return " ".join(filter(None, [run.label, message]))
+    return terminal_safe(" ".join(filter(None, [run.label, message])), newlines=True)
 
 
 def epoch_line(run: RunProgress) -> str:
@@ -177,4 +177,4 @@ def epoch_line(run: RunProgress) -> str:
         parts.append(f"epoch {epochs.current}/{epochs.total}")
     parts += [f"{name} {format_number(value)}" for name, value in main_metrics(run.metrics).items()]
     rate = speed(run) if epochs and epochs.current < epochs.total else ""
-    return "  ".join([*parts, rate] if rate else parts)
+    return terminal_safe("  ".join([*parts, rate] if rate else parts))

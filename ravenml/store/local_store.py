@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ravenml.common.io import atomic_open, to_user_error, write_bytes
+from ravenml.common.io import atomic_open, sweep_temporaries, to_user_error, write_bytes
 from ravenml.errors import InputError, RavenError
 from ravenml.store.base import Digest, Entry, Progress, no_progress
 from ravenml.store.checksums import MIB, compute_crc, format_crc
@@ -35,6 +35,7 @@ class FolderStore:
 
     def __init__(self, root: Path, links: Callable[[str], bool] = lambda key: True) -> None:
         self.root, self._links = root, links
+        self._swept: set[Path] = set()
 
     @property
     def name(self) -> str:
@@ -46,6 +47,9 @@ class FolderStore:
             size = source.stat().st_size
         except OSError as error:
             raise to_user_error(error, source) from error
+        if target.parent not in self._swept:
+            self._swept.add(target.parent)
+            sweep_temporaries(target.parent, below=False)
         linked = size >= _LINKED and source.suffix not in _GROWING and self._links(key)
         # A link to a symbolic link would lead to where that leads, whatever becomes of it.
         if linked and not source.is_symlink() and _link(source, target):

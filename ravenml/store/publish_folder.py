@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from ravenml.common.io import JsonObject, atomic_open, read_json, to_user_error, write_json
+from ravenml.common.io import JsonObject, atomic_open, read_json, sweep_temporaries, to_user_error, write_json
 from ravenml.errors import InputError, RavenError
 
 MANIFEST = ".ravenml-files.json"
@@ -69,6 +69,8 @@ def publish(files: Mapping[str, Path], folder: Path, run_id: str) -> None:
     new = {name: [_digest(source)] for name, source in files.items()}
     both = {name: [*ours.get(name, []), *new.get(name, [])] for name in ours | new}
     write_json(folder / MANIFEST, {"v": 1, "run": run_id, "files": both})
+    for place in {folder, *((folder / name).parent for name in files)}:
+        sweep_temporaries(place, below=False)
     for name, source in files.items():
         _copy(source, folder / name)
     for name in ours.keys() - new.keys():

@@ -9,8 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from ravenml.common.io import JsonObject
 from ravenml.common.parsing import read_yaml
+from ravenml.common.schema import Fields, read_object
+from ravenml.common.secrets import drop_hidden
 from ravenml.common.validation import validate
 from ravenml.errors import InputError
+from ravenml.runs.layout import RUN_JSON, TRAIN_ARGS
+from ravenml.runs.record import read_record
 
 SCHEMA = 1
 PLUGIN_NAME = "plugin_name"  # in files that the wizard or a run wrote: whose settings `plugin` holds
@@ -141,6 +145,31 @@ def read_train_config(path: Path, plugin: str | None = None) -> JsonObject:
             for name, value in split.items()
         }
     return values
+
+
+def has_recorded_config(run: Path) -> bool:
+    """Whether :func:`read_recorded_config` finds anything, if it can be read."""
+    return (run / TRAIN_ARGS).exists() or bool(read_record(run).get("config"))
+
+
+def read_recorded_config(run: Path) -> JsonObject:
+    """The settings of a training as its run has recorded them, without those that were hidden as secrets.
+
+    ``run.json`` has them from its first moment on; ``train_args.json`` is written a moment later, and says
+    what was chosen in between.
+
+    Raises:
+        InputError: they are not settings of a training; the sentence names the file and the field.
+        RavenError: the file cannot be read.
+    """
+    path = run / TRAIN_ARGS
+    if path.exists():
+        values = drop_hidden(read_object(path, Fields({})))
+    else:
+        path = run / RUN_JSON
+        values = drop_hidden(read_record(run).get("config") or {})
+    validate(TrainConfig, values, str(path))
+    return dict(values)
 
 
 def pop_plugin_name(values: JsonObject, where: str) -> str | None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ravenml.common.io import JsonObject, read_json
+from ravenml.common.io import JsonObject
 from ravenml.common.merge import deep_merge
+from ravenml.common.schema import Fields, read_object
 from ravenml.common.secrets import drop_hidden
 from ravenml.common.validation import validate
 from ravenml.config.config import load_config
@@ -25,7 +26,7 @@ from ravenml.plugin.user_code import REFERENCE, check_trusted, remember_code
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT
 from ravenml.runs.replay import is_replayed
-from ravenml.train.config import KFold, TrainConfig, read_train_config
+from ravenml.train.config import KFold, TrainConfig, read_recorded_config, read_train_config
 from ravenml.train.resume import check_unchanged, find_resumable
 from ravenml.train.settings import find_preset, leaves, nest, parse_settings, settings_model
 from ravenml.train.split_from_config import split_from_config
@@ -161,12 +162,18 @@ class Request:
             print(f"Note: {text}", file=sys.stderr, flush=True)
 
 
+_PLAN = Fields(
+    {"folds": [Fields({"train": [str], "val": [str]}, required=("train", "val"))]}, required=["folds"]
+)
+
+
 def _read_plan(path: Path, project: Project) -> list[Split]:
     items = {item.key: item for item in project.items}
+    plan = read_object(path, _PLAN)
     try:
         return [
             Split([items[key] for key in one["train"]], [items[key] for key in one["val"]])
-            for one in read_json(path)["folds"]
+            for one in plan["folds"]
         ]
     except KeyError as error:
         raise InputError(
@@ -188,7 +195,7 @@ def make_request(given: TrainArguments) -> Request:
     parent = Path(os.environ[PARENT]) if os.environ.get(PARENT) else None
     resumed = find_resumable(options["resume"], plugin) if parent is None and "resume" in options else None
     origin = parent or resumed
-    base = drop_hidden(read_json(origin / layout.TRAIN_ARGS)) if origin is not None else {}
+    base = read_recorded_config(origin) if origin is not None else {}
     file = options.get("config")
     model = settings_model(plugin) if plugin is not None else None
     plugin_name = plugin.name if plugin is not None else None

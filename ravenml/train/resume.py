@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ravenml.common.io import read_json
 from ravenml.common.secrets import drop_hidden, redact
 from ravenml.errors import InputError
 from ravenml.plugin.discovery import Plugin
 from ravenml.runs import layout
 from ravenml.runs.record import read_record, status
-from ravenml.train.config import TrainConfig
+from ravenml.train.config import TrainConfig, has_recorded_config, read_recorded_config
 
 
 def find_resumable(prefix: str, plugin: Plugin | None) -> Path:
@@ -27,7 +26,7 @@ def find_resumable(prefix: str, plugin: Plugin | None) -> Path:
         )
     if status(folder, record) == "running":
         raise InputError(f"--resume: {folder.name} is still running; stop it first.")
-    if not (folder / layout.TRAIN_ARGS).exists():
+    if not has_recorded_config(folder):
         raise InputError(f"--resume: {folder.name} has no {layout.TRAIN_ARGS}; start a new run.")
     return folder
 
@@ -42,7 +41,7 @@ def check_unchanged(folder: Path, config: TrainConfig, fold: int | None) -> int 
     Raises:
         InputError: something was changed on the command line or in the file; the sentence names it.
     """
-    before = TrainConfig.model_validate(read_json(folder / layout.TRAIN_ARGS))
+    before = TrainConfig.model_validate(read_recorded_config(folder))
     was: int | None = read_record(folder).get("fold")
     done = any((folder / layout.FOLDS).glob(f"*/{layout.RUN_JSON}"))
     pairs: dict[str, tuple[object, object]] = {

@@ -13,6 +13,7 @@ from as_user import Raven
 
 from ravenml.runs import layout
 from ravenml.runs.index import Index, list_rows
+from ravenml.runs.info import list_runs
 
 RECORD = {
     "v": 1, "id": "20260101-000000-aaaaaa", "plugin": "net", "kind": "train", "name": None, "project": "p",
@@ -68,14 +69,26 @@ def unfinished(**fields: object) -> dict[str, object]:
         ({"run__json": b"{"}, "not valid JSON"),
         ({"run__json": b"\xff{}"}, "not UTF-8"),
         ({"run__json": b"[" * 200_000}, "more than 100 deep in each other"),
-        ({"run__json": RECORD | {"process": 3}}, "not a record of a run"),
-        ({"run__json": RECORD | {"v": "new"}}, "ValueError"),
-        ({"run__json": RECORD | {"plugin": ["net"]}}, "its `plugin` is ['net']"),
-        ({"run__json": RECORD | {"result": "completed"}}, "its `result` is 'completed'"),
-        ({"run__json": RECORD | {"tags": [1]}}, "its `tags` is [1]"),
-        ({"run__json": RECORD | {"config": {"plugin": 5}}}, "its `plugin` is 5"),
+        ({"run__json": b'{"v": ' + b"9" * 5000 + b"}"}, "a number of 5000 digits"),
+        ({"run__json": b"[]"}, "holds [], not an object"),
+        ({"run__json": RECORD | {"process": 3}}, "`process` is 3, not an object"),
+        ({"run__json": RECORD | {"process": None}}, "`process` is missing"),
+        ({"run__json": RECORD | {"v": "new"}}, "`v` is 'new', not a whole number"),
+        ({"run__json": RECORD | {"id": "../x"}}, "`id` is '../x', not the ID of a run"),
+        ({"run__json": RECORD | {"fold": 2**70}}, "`fold` is 1.1805916207174113e+21, not a whole number"),
+        ({"run__json": RECORD | {"plugin": ["net"]}}, "`plugin` is ['net'], not a text"),
+        ({"run__json": RECORD | {"command": "raven"}}, "`command` is 'raven', not a list"),
+        ({"run__json": RECORD | {"attempts": [{"started": 3}]}}, "`attempts[0].started` is 3, not a text"),
+        ({"run__json": RECORD | {"result": "completed"}}, "`result` is 'completed', not an object"),
+        ({"run__json": RECORD | {"result": {"status": "good"}}}, "`result.status` is 'good', not one of"),
+        ({"run__json": RECORD | {"tags": [1]}}, "`tags[0]` is 1, not a text"),
+        ({"run__json": RECORD | {"config": {"plugin": 5}}}, "`config.plugin` is 5, not an object"),
         ({"run__json": unfinished(), "events__jsonl": None}, "events.jsonl"),
-        ({"run__json": unfinished(), "heartbeat__json": {"at": "soon"}}, "ValueError"),
+        (
+            {"run__json": unfinished(), "heartbeat__json": {"state": "running", "at": "soon"}},
+            "`at` is 'soon'",
+        ),
+        ({"run__json": unfinished(), "heartbeat__json": b"{"}, "heartbeat.json is not valid JSON"),
     ],
 )
 def test_a_broken_run_says_what_is_wrong_and_hides_no_other(
@@ -86,7 +99,14 @@ def test_a_broken_run_says_what_is_wrong_and_hides_no_other(
         broken, good = list_rows()
         assert broken["status"] == "broken" and said in broken["error"]
         assert good["status"] == "completed" and good["metrics"] == {"val/miou": 0.5}
-    assert "broken" in raven.ok("runs", "list") and "meadows" in raven.ok("runs", "list")
+    listed = raven("runs", "list")
+    assert listed.returncode == 0 and "broken" in listed.stdout and "meadows" in listed.stdout
+    assert f"{broken['id']} is broken: " in listed.stderr and said in listed.stderr
+    shown = raven.ok("runs", "show", "20260102")
+    assert "Status:      broken" in shown and f"Why:         {broken['error']}" in shown
+    assert json.loads(raven.ok("runs", "show", "20260102", "--json"))["error"] == broken["error"]
+    (run,) = list_runs(status="broken")
+    assert run.id == broken["id"] and run.error == broken["error"]
     assert [row["status"] for row in json.loads(raven.ok("runs", "list", "--json"))] == [
         "broken",
         "completed",
@@ -94,17 +114,26 @@ def test_a_broken_run_says_what_is_wrong_and_hides_no_other(
 
 
 @pytest.mark.parametrize(
-    "notes", [{"tags": [["x"]]}, {"tags": [1]}, {"note": 3}, {"v": "new"}, {"v": None}, [1]]
+    ("notes", "said"),
+    [
+        ({"tags": [["x"]]}, "`tags[0]` is ['x'], not a text"),
+        ({"tags": [1]}, "`tags[0]` is 1, not a text"),
+        ({"note": 3}, "`note` is 3, not a text"),
+        ({"v": "new"}, "`v` is 'new', not a whole number"),
+        ({"v": 9}, "written by a newer ravenML"),
+        ([1], "holds [1], not an object"),
+    ],
 )
 def test_notes_that_are_none_are_left_as_they_are_and_cost_no_run(
-    raven: Raven, runs: Path, notes: object
+    raven: Raven, runs: Path, notes: object, said: str
 ) -> None:
     file = runs / "20260101-000000-aaaaaa" / layout.NOTES
     file.write_text(json.dumps(notes))
     (row,) = list_rows()
-    assert row["status"] == "completed" and "holds no notes" in row["note"]
+    assert row["status"] == "completed" and said in row["note"]
+    assert said in raven.ok("runs", "show", "20260101")
     done = raven("runs", "tag", "20260101", "good")
-    assert done.returncode == 1 and "holds no notes; mend or remove it" in done.stderr
+    assert done.returncode == 1 and said in done.stderr
     assert json.loads(file.read_text()) == notes
 
 

@@ -7,7 +7,9 @@ import math
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from as_user import Raven
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -140,6 +142,45 @@ def test_each_type_is_read_into_its_own_class_whatever_a_line_lacks() -> None:
     assert isinstance(resources, ResourcesEvent) and dict(resources.numbers()) == {"cpu_percent": 12.5}
     assert type(newer) is Event and newer.type == "SOMETHING_NEWER"
     assert untyped == Event("", {"message": "no type"})
+
+
+def test_a_field_of_the_wrong_type_is_kept_as_a_text_and_named() -> None:
+    lines = [
+        b'{"event_type": "EventType.RESUMED", "step": "two", "epoch": 1, "attempt": [2]}',
+        b'{"event_type": "EventType.RESUMED", "step": 99999999999999999999, "epoch": true}',
+        b'{"event_type": "EventType.METRICS", "type": "val", "step": 1, "metrics": {"a": {"b": 1}, "c": 2}}',
+        b'{"event_type": "EventType.CHECKPOINT", "files": ["../../x", "a.pth"], "kept": "/etc"}',
+        b'{"event_type": "EventType.PROGRESS", "subtask": "Epoch", "current": 1e300, "total": 2}',
+        b'{"event_type": "EventType.TEXT", "message": null, "timestamp": "0001-01-01T00:00:00"}',
+    ]
+    first, second, metrics, checkpoint, progress, text = (event for line in lines if (event := parse(line)))
+    assert first.bad == ("attempt", "step") and first.fields["step"] == "two" and first.step is None
+    assert first.fields["attempt"] == "[2]" and first.attempt is None
+    assert second.bad == ("step", "epoch") and second.epoch is None
+    assert isinstance(metrics, MetricsEvent) and metrics.bad == ("metrics.a",)
+    assert metrics.values == {"val/a": "{'b': 1}", "val/c": 2}
+    assert isinstance(checkpoint, CheckpointEvent)
+    assert checkpoint.files == ["a.pth"] and checkpoint.kept is None
+    assert isinstance(progress, ProgressEvent) and (progress.current, progress.total) == (0, 2)
+    assert text.message == "" and text.seconds is None and text.bad == ()
+
+
+def test_a_name_that_is_not_utf_8_is_reported_as_far_as_json_can(tmp_path: Path) -> None:
+    writer = EventWriter(tmp_path / "events.jsonl")
+    writer.write("read \udce9.png", "TEXT", {"\ud800": ["\udfff", Path("a")], "size": np.int64(3)})
+    (event,) = read_events(tmp_path / "events.jsonl")
+    assert event.message == "read ?.png" and event.fields["?"] == ["?", "a"]
+
+
+def test_a_run_says_how_many_of_its_events_are_bad(raven: Raven, home: Path) -> None:
+    folder = home / "runs" / "20260101-000000-aaaaaa"
+    folder.mkdir(parents=True)
+    record = {"id": folder.name, "attempts": [], "process": {"host": "elsewhere"}}
+    (folder / "run.json").write_text(json.dumps(record))
+    lines = ["{torn", '{"event_type": "EventType.RESUMED", "step": "two"}', '{"message": "good"}']
+    (folder / "events.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    shown = raven.ok("runs", "show")
+    assert "Bad events:  2 in events.jsonl, such as `step` of a RESUMED" in shown
 
 
 def test_a_reader_of_some_types_passes_over_the_others(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_what_is_no_archive_was_cut_off_or_changed_is_refused_and_leaves_nothing
     with pytest.raises(InputError, match=r"has no MANIFEST\.json at its end"):
         import_run(bad)
     archive(bad, {f"{NAME}/run.json": b"[]"})
-    with pytest.raises(RavenError, match="not a record of a run"):
+    with pytest.raises(RavenError, match=r"run\.json: it holds \[\], not an object"):
         import_run(bad)
     with pytest.raises(InputError, match="does not exist"):
         import_run(tmp_path / "nothing.tar")

@@ -80,7 +80,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
         detector = make_detector(
             settings, len(classes), derived_seed(settings.seed, train.fold, INITIAL_WEIGHTS)
         )
-        if start is not None and train.resume_from is None:
+        if start is not None and state is None:
             load_pretrained(detector.model, start, new_head=settings.weights_init_type == "transfer_learning")
         run = train.run
         write_json(run.path / "info" / "model_classes.json", describe_model(classes))
@@ -104,9 +104,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
                 run.text(differs, level="warning")
             loop.restore(state)
         elif train.resume_from is not None:
-            run.text(
-                "There is no checkpoint to resume from; the training starts from scratch.", level="warning"
-            )
+            run.text("There is no checkpoint to resume from; the training begins again.", level="warning")
         if not loop.fit():
             return None
         background.wait()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from bbox_support import SETTINGS, MakeInput, small_settings, write_project
+from small_disk import small_disk as small_disk
 
 from ravenml.data.project import Project
 from ravenml.data.split import Split

@@ -127,6 +127,21 @@ def test_a_training_that_was_stopped_and_resumed_ends_with_the_same_weights(
         run_training(make_input(small_settings(**SETTINGS, lr=0.5), resume=True, make_run=begin_again))
 
 
+@pytest.mark.slow  # TensorFlow traces the network once more
+def test_a_training_killed_before_its_first_checkpoint_begins_again_with_its_weights(
+    trained: Trained, make_input: MakeInput, tmp_path: Path
+) -> None:
+    (weights,) = (trained[0] / "checkpoints").glob("*_last.npz")
+    settings = small_settings(
+        epochs=1, previews=0, weights=str(weights), weights_init_type="continue_training", lr=1e-9
+    )
+    make_input(settings).run.detach()  # killed when no more than its folder was there
+    run_training(make_input(settings, resume=True))
+    before, after = last_weights(trained[0]), last_weights(tmp_path / "run")
+    trained_ones = [name for name in before if "moving" not in name]
+    assert all(np.allclose(before[name], after[name], atol=1e-5) for name in trained_ones)
+
+
 def test_what_cannot_be_trained_is_refused_before_tensorflow_begins(
     make_input: MakeInput, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bbox_support import small_settings
 
-from ravenml.errors import InputError
+from ravenml.errors import InputError, RavenError
 from ravenml.train.interfaces import TrainOutput
 from ravenml_tf_bbox.framework import tensorflow
 from ravenml_tf_bbox.settings import BoxSettings
@@ -29,6 +29,12 @@ Trained = tuple[Path, TrainOutput]
 def fresh() -> object:
     tensorflow()
     return make_detector(small_settings(), 2, seed=7).model
+
+
+def test_a_disk_that_is_full_is_said_with_the_file_and_the_fix(small_disk: Path) -> None:
+    with pytest.raises(RavenError, match=r"model_001\.npz: the disk is full; free some space"):
+        save_arrays(small_disk / "model_001.npz", {"weights": np.zeros(1 << 20)})
+    assert list(small_disk.iterdir()) == []
 
 
 def test_a_packed_model_and_a_run_say_what_they_are_and_give_their_weights(

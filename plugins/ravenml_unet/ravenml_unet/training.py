@@ -71,16 +71,15 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     own_metrics = make_metrics(settings)
     pipeline = read_augmentations(settings.augmentations)
     check_best(settings, titles, own_metrics)
-    torch.manual_seed(derived_seed(settings.seed, train.fold, INITIAL_WEIGHTS))
-    model = create_model(settings.model, len(classes))
-    if start is not None and train.resume_from is None:
-        transfer = settings.weights_init_type == "transfer_learning"
-        load_initial_weights(model, start, settings.model, replace_head=transfer)
-    if settings.encoder_weights is not None and train.resume_from is None:
-        load_encoder(model, Path(settings.encoder_weights), settings.model)
     identity = unet_identity(settings, titles, train.fold, split, pipeline)
     state = find_state(train.resume_from, identity)
-
+    torch.manual_seed(derived_seed(settings.seed, train.fold, INITIAL_WEIGHTS))
+    model = create_model(settings.model, len(classes))
+    if start is not None and state is None:
+        transfer = settings.weights_init_type == "transfer_learning"
+        load_initial_weights(model, start, settings.model, replace_head=transfer)
+    if settings.encoder_weights is not None and state is None:
+        load_encoder(model, Path(settings.encoder_weights), settings.model)
     run = train.run
     write_json(run.path / "info" / "model_classes.json", describe_model(classes))
     record_augmentations(run.path / "info", pipeline)
@@ -107,9 +106,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             warn_of_machine_change(loop, state)
             loop.restore(state)
         elif train.resume_from is not None:
-            run.text(
-                "There is no checkpoint to resume from; the training starts from scratch.", level="warning"
-            )
+            run.text("There is no checkpoint to resume from; the training begins again.", level="warning")
         loop.team.check(loop.step)
         if not loop.fit():
             return None

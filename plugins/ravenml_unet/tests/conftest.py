@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_disk import small_disk as small_disk
 from unet_support import MakeInput, small_settings, write_project
 
 import ravenml_unet.models.unet

@@ -76,6 +76,19 @@ def test_a_training_of_the_app_is_continued_with_its_classes_in_its_order(
 
 
 @pytest.mark.usefixtures("slim_unet")
+def test_a_training_killed_before_its_first_checkpoint_begins_again_with_its_weights(
+    make_input: MakeInput, tmp_path: Path
+) -> None:
+    folder = write_app_folder(tmp_path / "app", ["red", "green", "__bg__"])
+    settings = small_settings(epochs=1, weights=str(folder), weights_init_type="continue_training", lr=1e-9)
+    make_input(settings).run.detach()  # killed when no more than its folder was there
+    run_training(make_input(settings, resume=True))
+    before = torch.load(folder / "checkpoints" / "model_002_best.pth", weights_only=True)
+    after = torch.load(next(tmp_path.glob("run/checkpoints/*_last.pth")), weights_only=True)
+    assert all(torch.allclose(before[key], after[key], atol=1e-6) for key in before)
+
+
+@pytest.mark.usefixtures("slim_unet")
 def test_transfer_learning_keeps_all_but_the_last_layer_and_takes_the_datas_classes(
     make_input: MakeInput, tmp_path: Path
 ) -> None:

@@ -10,11 +10,20 @@ import torch
 from unet_support import small_settings
 
 from ravenml.data.project import ObjClass
-from ravenml.errors import InputError
+from ravenml.errors import InputError, RavenError
 from ravenml_unet.export import export_model
 from ravenml_unet.models.registry import create_model
 from ravenml_unet.pretrained import inspect_weights
 from ravenml_unet.weights import bare_state, load_initial_weights, load_weights, save_torch
+
+
+def test_a_disk_that_is_full_is_said_with_the_file_and_the_fix(small_disk: Path) -> None:
+    """PyTorch's writer hides the operating system's error behind one of its own."""
+    path = small_disk / "model_001.pth"
+    with pytest.raises(RavenError, match=r"model_001\.pth: the disk is full; free some space") as caught:
+        save_torch(path, {"weights": torch.zeros(1 << 20)})
+    assert "enforce fail" not in str(caught.value)
+    assert list(small_disk.iterdir()) == []
 
 
 def test_saved_weights_are_plain_and_come_back_the_same(tmp_path: Path) -> None:

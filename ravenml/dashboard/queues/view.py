@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from nicegui import run, ui
 
-from ravenml.common.io import read_json
+from ravenml.common.schema import read_object
 from ravenml.config.config import config_path
 from ravenml.config.home import runs_dir
 from ravenml.dashboard.layout import command_box, heading, page_frame, section
@@ -18,8 +20,9 @@ from ravenml.dashboard.runs.listing import LISTING
 from ravenml.dashboard.widgets.controls import link, short_path, table
 from ravenml.errors import RavenError
 from ravenml.remote.client.queues import NamedQueue, queues
-from ravenml.remote.client.submit import REMOTE
+from ravenml.remote.client.submit import REMOTE, REMOTE_FIELDS
 from ravenml.runs.filters import Row
+from ravenml.runs.layout import HEARTBEAT
 from ravenml.runs.record import UNDER_WAY, heartbeat
 
 PERIOD = 1.0  # seconds between two looks at runs
@@ -187,11 +190,11 @@ def pending_runs(rows: Sequence[Row]) -> list[PendingRun]:
         if row["status"] not in UNDER_WAY:
             continue
         folder = runs_dir() / row["id"]
-        queue, beat = "", heartbeat(folder)
-        try:
-            queue = str(read_json(folder / REMOTE).get("queue") or "") if (folder / REMOTE).exists() else ""
-        except (RavenError, AttributeError):
-            queue = ""
+        queue, beat = "", dict[str, Any]()
+        with suppress(RavenError):  # it is over, or broken by now: the next look says so
+            beat = heartbeat(folder) if (folder / HEARTBEAT).exists() else {}
+            sent = read_object(folder / REMOTE, REMOTE_FIELDS) if (folder / REMOTE).exists() else {}
+            queue = sent.get("queue") or ""
         waits = str(beat.get("waits_for") or "") if row["status"] == "waiting" else ""
         found.append(PendingRun(row, queue, str(beat.get("host") or ""), waits))
     return found

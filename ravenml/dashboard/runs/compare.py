@@ -11,7 +11,7 @@ from nicegui import run, ui
 from ravenml.common.formatting import format_number
 from ravenml.config.home import runs_dir
 from ravenml.dashboard.layout import empty_state, heading, page_frame, section
-from ravenml.dashboard.run_files import RunFolder, fold_folders
+from ravenml.dashboard.run_files import RunFolder
 from ravenml.dashboard.runs.labels import format_cell, status_chip
 from ravenml.dashboard.runs.state import State, read_state
 from ravenml.dashboard.widgets.charts import PERIOD, Charts, Source
@@ -82,7 +82,7 @@ def _name(state: State) -> str:
 
 
 def _folders(state: State) -> tuple[Path, ...]:
-    return tuple(fold_folders(state.folder)) or (state.folder,)
+    return tuple(layout.fold_folders(state.folder)) or (state.folder,)
 
 
 def _build_runs(states: list[State]) -> None:

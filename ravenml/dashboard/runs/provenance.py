@@ -7,9 +7,8 @@ import shlex
 from nicegui import ui
 
 from ravenml.common.formatting import format_size
-from ravenml.common.io import JsonObject
+from ravenml.common.io import JsonObject, resolve_inside
 from ravenml.dashboard.layout import command_box
-from ravenml.dashboard.run_files import resolve_inside
 from ravenml.dashboard.runs.labels import format_cell
 from ravenml.dashboard.runs.state import State
 from ravenml.dashboard.widgets.controls import definition_list, table

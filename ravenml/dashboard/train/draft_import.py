@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import to_thread
 from pathlib import Path
 
-from ravenml.common.io import JsonObject, read_json
+from ravenml.common.io import JsonObject
 from ravenml.common.parsing import parse_yaml
 from ravenml.common.secrets import drop_hidden
 from ravenml.common.validation import validate
@@ -15,7 +15,7 @@ from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.runs.layout import find_run
 from ravenml.runs.record import read_record
-from ravenml.train.config import TrainConfig, pop_plugin_name
+from ravenml.train.config import TrainConfig, pop_plugin_name, read_recorded_config
 
 LARGEST = 1 << 18  # bytes of a file
 
@@ -34,7 +34,7 @@ def from_run(run: Path) -> JsonObject:
         )
     if record.get("parent"):
         raise InputError(f"{run.name} is one fold; open the whole run instead: {record['parent']}.")
-    config = TrainConfig.model_validate(drop_hidden(read_json(run / layout.TRAIN_ARGS)))
+    config = TrainConfig.model_validate(read_recorded_config(run))
     return {
         **_fields(config),
         "title": f"like {run.name}",

@@ -13,7 +13,6 @@ from nicegui.events import GenericEventArguments, ValueChangeEventArguments
 from ravenml.dashboard.drawing import ChartLine, ChartView, Drawing, draw
 from ravenml.dashboard.metric_cache import METRICS
 from ravenml.dashboard.metric_column import Points, mean
-from ravenml.dashboard.run_files import fold_folders
 from ravenml.dashboard.widgets.chart import Chart, legend_entry
 from ravenml.dashboard.widgets.controls import slider
 from ravenml.runs import layout
@@ -46,7 +45,7 @@ class Source:
 
 def find_sources(folder: Path) -> list[Source]:
     """A run as one source, or its folds as several."""
-    folds = fold_folders(folder)
+    folds = layout.fold_folders(folder)
     return [Source(f"fold {path.name}", (path,)) for path in folds] or [Source("", (folder,))]
 
 

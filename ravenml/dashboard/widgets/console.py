@@ -9,7 +9,6 @@ from pathlib import Path
 from nicegui import run, ui
 from nicegui.events import ValueChangeEventArguments
 
-from ravenml.dashboard.run_files import fold_folders
 from ravenml.runs import layout
 
 _TAIL = 32_768  # bytes that are shown at first
@@ -114,7 +113,7 @@ class Console:
 
     def _offer_folds(self) -> None:
         """A choice between the logs of the run and of its folds, of which there are more and more."""
-        folds = fold_folders(self._folder)
+        folds = layout.fold_folders(self._folder)
         if len(folds) == self._folds:
             return
         self._folds = len(folds)

@@ -11,7 +11,7 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from ravenml.dashboard.layout import section
-from ravenml.dashboard.run_files import RunFolder, fold_folders
+from ravenml.dashboard.run_files import RunFolder
 from ravenml.dashboard.widgets.controls import slider
 from ravenml.runs import layout
 
@@ -47,7 +47,7 @@ def find_previews(
         folds: whether the pictures of a k-fold run's folds belong to it.
     """
     found: dict[str, dict[Moment, str]] = {}
-    for place in [folder, *(fold_folders(folder) if folds else [])]:
+    for place in [folder, *(layout.fold_folders(folder) if folds else [])]:
         root = place / layout.PREVIEWS
         prefix = "" if place == folder else f"{place.relative_to(folder).as_posix()}/"
         for path in sorted(root.rglob("*")):

@@ -9,11 +9,11 @@ from pathlib import Path
 from nicegui import ui
 
 from ravenml.common.formatting import format_duration, format_number, parse_timestamp
-from ravenml.common.io import read_json
-from ravenml.dashboard.run_files import fold_folders
+from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import ImageEvent
 from ravenml.runs.progress import RunProgress, main_metrics
+from ravenml.runs.record import read_record
 from ravenml.runs.views import current_subtask
 
 
@@ -32,7 +32,7 @@ class ProgressBars:
 
     def read(self) -> None:
         """Take in what is new."""
-        for place in fold_folders(self.folder) or [self.folder]:
+        for place in layout.fold_folders(self.folder) or [self.folder]:
             if place not in self._runs:
                 label = f"fold {place.name}" if place != self.folder else ""
                 self._runs[place] = RunProgress(label, place, from_start=True, began=_began(place))
@@ -90,8 +90,8 @@ def describe_progress(run: RunProgress) -> str:
 def _began(place: Path) -> float:
     """When the newest attempt began, by the clock of :func:`time.monotonic`."""
     try:
-        started = read_json(place / layout.RUN_JSON)["attempts"][-1]["started"]
-        age = time.time() - parse_timestamp(started)
-    except Exception:  # no record yet, or one that is not ours: the clock begins now
+        attempts = read_record(place)["attempts"]
+        age = time.time() - parse_timestamp(attempts[-1].get("started")) if attempts else 0.0
+    except (RavenError, ValueError):  # no record yet, or a broken one: the clock begins now
         age = 0.0
     return time.monotonic() - max(0.0, age)

@@ -13,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from ravenml.common.io import JsonObject, read_json, write_json
+from ravenml.common.io import JsonObject, write_json
+from ravenml.common.schema import Fields
 from ravenml.common.secrets import redact_arguments, redact_text
 from ravenml.config.config import load_config
 from ravenml.config.home import home, runs_dir
@@ -28,9 +29,11 @@ from ravenml.remote.mirror import Mirror
 from ravenml.remote.worker import PYTHON
 from ravenml.remote.worker.container import find_engine
 from ravenml.runs import layout
+from ravenml.runs.record import read_record
 from ravenml.store.local_store import FolderStore
 
 REMOTE = "remote.json"  # in a run's folder here: where it went
+REMOTE_FIELDS = Fields({"id": str, "queue": str, "store": str}, required=("id", "store"))
 # Fields of the configuration that the worker needs, too; none of them is a secret.
 _CONFIG = (
     *("model_bucket_name", "dataset_bucket_name", "endpoint_url", "region"),
@@ -309,7 +312,7 @@ def _reset_mirror(folder: Path, run: RemoteRun) -> None:
             run.store.delete(entry.key)
     if not (folder / REMOTE).exists():
         Mirror(run, folder).round()
-    record = {**read_json(folder / layout.RUN_JSON), "result": None}
+    record = {**read_record(folder), "result": None}
     run.write(f"files/{layout.RUN_JSON}", record)
     write_json(folder / layout.RUN_JSON, record)
 

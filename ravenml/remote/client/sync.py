@@ -17,13 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ravenml.common.io import JsonObject, read_json, write_json
+from ravenml.common.io import JsonObject, write_json
 from ravenml.common.locks import LockHeld, open_locked
+from ravenml.common.schema import Each, Fields, read_object
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.remote.client.queues import queue_named
 from ravenml.remote.client.ray_api import RayJob
-from ravenml.remote.client.submit import REMOTE, following, resubmit
+from ravenml.remote.client.submit import REMOTE, REMOTE_FIELDS, following, resubmit
 from ravenml.remote.job import Job, submission_id
 from ravenml.remote.layout import HEARTBEAT, WAITING, RemoteRun, attempt_name, open_store
 from ravenml.remote.mirror import PERIOD
@@ -78,14 +79,14 @@ def refresh(folder: Path, say: Say = _ignore) -> bool:
 
 
 def _remote_run(folder: Path) -> RemoteRun:
-    sent = read_json(folder / REMOTE)
+    sent = read_object(folder / REMOTE, REMOTE_FIELDS)
     return RemoteRun(open_store(sent["store"]), sent["id"])
 
 
 def _fetch(run: RemoteRun, folder: Path) -> bool:
     """Bring what is new; whether the run has ended, so that all of it is here."""
     cursor = folder / _CURSOR
-    seen = read_json(cursor) if cursor.exists() else {}
+    seen = read_object(cursor, Each(str)) if cursor.exists() else {}
     if fetch(run, folder, seen, keep=is_light):
         write_json(cursor, seen)
     if not is_sealed(folder):
@@ -212,7 +213,7 @@ def _forward_request(folder: Path, run: RemoteRun) -> None:
     """Hand on what is asked of the run here (`raven runs stop`)."""
     control = folder / layout.CONTROL
     if control.exists():
-        request = read_json(control)
+        request = read_object(control, Fields({"request": str}))
         if run.read(layout.CONTROL) != request:
             run.write(layout.CONTROL, request)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ravenml.common.io import JsonObject
+from ravenml.common.io import JsonObject, resolve_inside
 from ravenml.renamed import former_names
 from ravenml.runs.events import Event, ImageEvent, MetricsEvent, ResourcesEvent, read_event
 
@@ -14,6 +14,9 @@ __getattr__ = former_names(__name__, {"Reader": "Exporter"})
 
 if TYPE_CHECKING:
     from ravenml.config.config import Config
+
+
+_MOST = 1e12  # epochs; trackers keep steps in 64 bits
 
 
 class Unreached(Exception):
@@ -73,7 +76,7 @@ def seconds_of(event: JsonObject) -> float:
 def step_of(event: Event | JsonObject) -> int:
     """An event's step; a plugin that counts none has epochs, in thousandths."""
     event = event if isinstance(event, Event) else Event("", event)
-    return event.step if event.step is not None else round((event.epoch or 0.0) * 1000)
+    return event.step if event.step is not None else round(min(_MOST, max(-_MOST, event.epoch or 0.0)) * 1000)
 
 
 def scalars(event: Event | JsonObject, created: float) -> Iterator[tuple[str, float, int]]:
@@ -96,8 +99,7 @@ def scalars(event: Event | JsonObject, created: float) -> Iterator[tuple[str, fl
 
 def picture_path(event: ImageEvent, folder: Path) -> Path | None:
     """The file of a picture that an event announces, where it is there, in the run's folder."""
-    path = (folder / event.file).resolve()
-    return path if path.is_file() and path.is_relative_to(folder.resolve()) else None
+    return resolve_inside(folder, event.file)
 
 
 def title_of(record: JsonObject) -> str:

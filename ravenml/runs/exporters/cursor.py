@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ravenml.common.io import JsonObject, read_json, to_user_error, write_json
+from ravenml.common.io import to_user_error, write_json
 from ravenml.common.locks import open_locked
+from ravenml.common.schema import Fields, read_object
 from ravenml.common.secrets import redact, redact_text
 from ravenml.config.config import Config
 from ravenml.runs import layout
@@ -18,6 +19,7 @@ from ravenml.runs.exporters.start_sidecar import FOLDER
 from ravenml.runs.record import read_record
 
 PIECE = 4 << 20  # bytes of events that are brought at once
+_FIELDS = Fields({"offset": int, "furthest": int, "closed": int, "state": dict})
 _MARK = b'"EventType.RESUMED"'
 
 
@@ -51,12 +53,20 @@ class ExportCursor:
         except OSError as error:
             raise to_user_error(error, lock) from error
         self._lock = open_locked(lock, math.inf if wait else 0)
-        known: JsonObject = read_json(self._cursor) if self._cursor.exists() else {}
-        self.offset = int(known.get("offset", 0))
+        try:
+            self._open(made_by, config)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _open(self, made_by: Callable[..., Exporter], config: Config) -> None:
+        mend = "remove it, and the run is sent again"
+        known = read_object(self._cursor, _FIELDS, mend) if self._cursor.exists() else {}
+        self.offset = max(0, known.get("offset") or 0)
         self.furthest = known.get("furthest")  # the latest step that was brought
         self.closed = known.get("closed")  # the attempt at whose end it was closed
-        record = redact(read_record(folder))  # one that an older ravenML wrote may hold secrets
-        self.exporter = made_by(folder, record, config, dict(known.get("state") or {}))
+        record = redact(read_record(self.folder))  # one that an older ravenML wrote may hold secrets
+        self.exporter = made_by(self.folder, record, config, known.get("state") or {})
         self._resumed: list[tuple[int, ResumedEvent]] = []  # where the run went back
         self._scanned = 0
         self._attempt = len(record["attempts"])
@@ -73,6 +83,8 @@ class ExportCursor:
         Returns:
             Whether there were any.
         """
+        if self.offset > _size(self._events):  # the file is another one
+            self._broken_off = True
         self._scan()
         if self._must_start_over():
             self.exporter.start_over()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from ravenml.common.io import JsonObject, read_json
+from ravenml.common.io import JsonObject
 from ravenml.runs.events import ImageEvent, read_event
 from ravenml.runs.exporters.base import (
     Exporter,
@@ -21,6 +21,7 @@ from ravenml.runs.exporters.base import (
     title_of,
 )
 from ravenml.runs.layout import RUN_JSON
+from ravenml.runs.record import read_record
 from ravenml.runs.run_row import flat_settings
 
 _UNSAFE = re.compile(r"[^\w\-. /]+")  # MLflow refuses other letters in names
@@ -121,10 +122,11 @@ class MLflow(Exporter):
 
     def _parent(self, client: Any, experiment: str) -> dict[str, str]:
         """For a fold: the tag that nests it."""
-        above = self.folder.parent.parent / RUN_JSON
-        if self.record.get("parent") is None or not above.exists():
+        above = self.folder.parent.parent
+        if self.record.get("parent") is None or not (above / RUN_JSON).exists():
             return {}
-        told = f"tags.`ravenml.run` = '{read_json(above)['id']}'"
+        parent = read_record(above)["id"].replace("'", "")  # it stands in a query
+        told = f"tags.`ravenml.run` = '{parent}'"
         found = client.search_runs([experiment], told, max_results=1)
         return {"mlflow.parentRunId": found[0].info.run_id} if found else {}
 

@@ -100,8 +100,7 @@ def _begin(place: Path, name: str, config: Config, run: Path) -> threading.Threa
 
 def _folders(run: Path) -> list[Path]:
     """The run's folder and those of its folds that have begun."""
-    folds = sorted((run / layout.FOLDS).glob("*"))
-    return [place for place in (run, *folds) if (place / layout.RUN_JSON).exists()]
+    return [place for place in (run, *layout.fold_folders(run)) if (place / layout.RUN_JSON).exists()]
 
 
 def _log(line: str) -> None:

@@ -26,7 +26,8 @@ def sync_run(folder: Path, names: Sequence[str], config: Config) -> Iterator[str
         RavenError: one of them failed; the others were served.
     """
     makers = {name: load_exporter(name) for name in names}
-    places = [folder, *sorted(path.parent for path in folder.glob(f"{layout.FOLDS}/*/{layout.RUN_JSON}"))]
+    folds = [fold for fold in layout.fold_folders(folder) if (fold / layout.RUN_JSON).exists()]
+    places = [folder, *folds]
     failed: list[str] = []
     for name, made_by in makers.items():
         for place in places:
@@ -39,11 +40,15 @@ def sync_run(folder: Path, names: Sequence[str], config: Config) -> Iterator[str
             except LockHeld as held:
                 yield f"{label}: process {held.holder} is bringing it."
                 continue
+            except RavenError as error:
+                failed.append(f"{label}: {error}")
+                continue
             try:
                 yield f"{label}: {_bring(cursor, place)}"
             except Exception as error:
                 cursor.fail(error)
-                failed.append(f"{label}: {type(error).__name__}: {error}")
+                kind = "" if isinstance(error, RavenError) else f"{type(error).__name__}: "
+                failed.append(f"{label}: {kind}{error}")
             finally:
                 cursor.release()
     if failed:

@@ -40,7 +40,7 @@ class Verdict:
 def agreement(first: Path, second: Path) -> list[Verdict]:
     """Compare the run in ``second``, which repeats it, with the run in ``first``."""
     found = list(_compare(first, second, ""))
-    for place in sorted((first / layout.FOLDS).glob(f"*/{layout.RUN_JSON}")):
+    for place in (fold / layout.RUN_JSON for fold in layout.fold_folders(first)):
         fold = place.parent.name
         found += _compare(place.parent, second / layout.FOLDS / fold, f"fold {fold}: ")
     return found
