@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-
-import orjson
 
 from ravenml.common.io import JsonObject
 from ravenml.common.merge import deep_merge
@@ -43,7 +42,7 @@ class PredictParams:
     @cached_property
     def key(self) -> bytes:
         """What requests that may go through the network together have in common."""
-        return orjson.dumps([self.mode, self.threshold is not None], option=orjson.OPT_SORT_KEYS)
+        return json.dumps([self.mode, self.threshold is not None], sort_keys=True).encode()
 
 
 def parse_params(given: Sequence[tuple[str, str]]) -> PredictParams:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from ravenml.common.parsing import parse_json
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fastapi import Request
 
 _WORDS = 2**20  # bytes of parameters
+_ANNOTATION = 2**24  # bytes of an image's annotation, which become many times as many when it is parsed
 _PLAIN = ("application/json", "application/x-www-form-urlencoded")
 _HOW = "send an image as the body or as multipart/form-data, or name one with url; /docs shows how"
 
@@ -64,6 +65,8 @@ class Image:
         if self.annotation is None:
             return image, EditableAnnotation(image.shape[:2])
         where = Path(f"annotation of {self.name}")
+        if len(self.annotation) > _ANNOTATION:
+            raise Refused(f"{where} has more than the {_ANNOTATION} bytes that are accepted.", 413)
         document = parse_editable(self.annotation, where)
         check_size(document.size, image, where, Path(self.name))
         _check_bitmaps(document, where)
@@ -159,7 +162,7 @@ def _check_bitmaps(document: EditableAnnotation, where: Path) -> None:
 
 
 def _text(value: object) -> str:
-    return orjson.dumps(value).decode()
+    return json.dumps(value)  # orjson writes no integers of more than 64 bits
 
 
 def _is_image(body: bytes) -> bool:

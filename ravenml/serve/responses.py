@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,7 +37,11 @@ def encode(kind: str, image: NDArray[np.uint8], outcome: ModeResult, classes: Se
         return encode_png(draw_mask(outcome.predicted, outcome.document.size, classes), _QUICK)
     if kind == "overlay":
         return encode_png(draw_overlay(image, outcome.added, classes), _QUICK)
-    return orjson.dumps(outcome.document.to_json())
+    document = outcome.document.to_json()
+    try:
+        return orjson.dumps(document)
+    except TypeError:  # an integer of more than 64 bits, which the request's annotation had
+        return json.dumps(document).encode()
 
 
 def above_threshold(outcome: ModeResult, threshold: float, mode: Mode) -> ModeResult:

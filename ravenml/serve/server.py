@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -95,9 +96,11 @@ def uvicorn_config(app: Any, **more: Any) -> uvicorn.Config:
 
     from ravenml.serve.connections import LimitedProtocol
 
+    # Strangers' malformed requests are warnings, and would fill the log.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     settings: dict[str, Any] = {
         "http": LimitedProtocol,
-        "log_level": "error",  # strangers' malformed requests are warnings, and would fill the log
+        "log_level": "error",
         "access_log": False,  # /metrics counts requests
         "server_header": False,
         "timeout_keep_alive": 30,

@@ -362,3 +362,33 @@ def test_every_address_demands_the_token_and_its_own_host_and_origin(server: Acc
         assert ask(server, place, Host="evil.example").status == 403, place
         assert ask(server, place, Origin="http://evil.example").status == 403, place
     assert ask(server, f"/model?token={TOKEN}", Authorization="none").status == 200
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        '{"name": {"x": 1}}',
+        '{"name": ["full_image"]}',
+        '{"name": "sliding_window", "window": {"width": 1' + "0" * 30 + ', "height": 16}}',
+        '{"name": "full_image", "x": ' + "[" * 500 + "]" * 500 + "}",
+        "[" * 100_000,
+        '[{"name": "full_image"}]',
+    ],
+)
+def test_a_mode_that_is_odd_json_is_the_client_s_fault(server: Access, mode: str) -> None:
+    body = json.dumps({"mode": mode, "url": "http://127.0.0.1:1/"}).encode()
+    given = post(server, body, Content_Type="application/json")
+    assert given.status in (400, 413) and "model failed" not in given.said
+    body = b'{"url": "http://127.0.0.1:1/", "mode": ' + mode.encode() + b"}"
+    assert post(server, body, Content_Type="application/json").status in (400, 403, 413)
+
+
+def test_what_an_annotation_brings_is_given_back_whatever_it_is(server: Access) -> None:
+    known = {"size": {"height": 20, "width": 30}, "tags": [], "objects": [], "id": 2**70, "note": "\ud800"}
+    body, headers = form(("image", "a.png", picture()), ("annotation", "a.json", json.dumps(known).encode()))
+    given = post(server, body, **headers)
+    assert given.status == 200 and given.json["id"] in (2**70, float(2**70))
+    large = json.dumps(known | {"description": "x" * 2**24}).encode()
+    body, headers = form(("image", "a.png", picture()), ("annotation", "a.json", large))
+    refused = post(server, body, **headers)
+    assert refused.status == 413 and "annotation of a.png" in refused.said

@@ -44,7 +44,7 @@ def effective_config(
             ``mode.window.width``.
     """
     name = given.get("name", default.get("name"))
-    if name not in MODES:
+    if not isinstance(name, str) or name not in MODES:
         raise InputError(f"{where}: `mode.name` should be one of {', '.join(MODES)}, not {name!r}.")
     base = MODES[name].make_default_config("")
     if default.get("name") == name:
