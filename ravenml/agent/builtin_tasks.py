@@ -19,6 +19,7 @@ import yaml
 
 from ravenml.agent.safe_copy import copy_folder
 from ravenml.common.io import JsonObject, read_json, write_json
+from ravenml.common.permissions import make_folder
 from ravenml.config.home import runs_dir
 from ravenml.data.progress import ImageProgress
 from ravenml.errors import InputError
@@ -54,7 +55,7 @@ def train_task(plugin: str, describe: Describe | None = None) -> None:
         pack_folder(Path(TaskPaths.MODEL_DIR), home / "start.tar")
         settings["weights"] = str(home / "start.tar")
     config = home / "task.yaml"
-    config.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(config.parent)
     project = find_single_project(TaskPaths.DATA_DIR)
     config.write_text(yaml.safe_dump({"dataset": str(project), "plugin": settings}))
     relay = _Relay(describe)

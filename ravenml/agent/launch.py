@@ -22,6 +22,7 @@ from ravenml.agent.task import AgentTask, tasks_dir
 from ravenml.agent.task_folder import TASK_CONFIG, TaskFolder, make_task_folder, open_task_folder
 from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.common.locks import LockHeld, open_locked
+from ravenml.common.permissions import make_folder
 from ravenml.common.secrets import redact, redact_arguments
 from ravenml.config.home import runs_dir
 from ravenml.data.project import Project
@@ -99,7 +100,7 @@ class Launch:
         )
         # A container's port is published through a network of its own; it has no other way in.
         published = self._deployment is not None and self.kind == "docker"
-        (folder / "home").mkdir(parents=True, exist_ok=True)
+        make_folder(folder / "home")
         self.sandbox = isolation.Sandbox(
             plugin=plugin.root,
             task=self.task_folder,
@@ -256,7 +257,7 @@ def _python_folders(python: Path) -> Iterator[Path]:
 
 def _make_shims(folder: Path) -> Path:
     """Make ``folder``, which is added to Python's path: a link per package, so that no more comes along."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     package = Path(ravenml.__file__).resolve().parent
     (folder / "ravenml").symlink_to(package, target_is_directory=True)
     (folder / ALIAS).symlink_to(package / "sly" / "alias" / ALIAS, target_is_directory=True)
@@ -275,7 +276,7 @@ def take_slot(limit: int, wait: Callable[[], None]) -> int:
         while the program runs, whatever becomes of the agent.
     """
     folder = tasks_dir() / ".slots"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     waiting = False
     while True:
         for number in range(limit):

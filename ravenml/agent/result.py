@@ -10,6 +10,7 @@ from ravenml.agent.task import AgentTask
 from ravenml.agent.task_folder import RESULTS
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import JsonObject, to_user_error, write_json
+from ravenml.common.permissions import make_folder
 from ravenml.common.secrets import redact
 from ravenml.errors import RavenError
 from ravenml.runs import layout
@@ -74,12 +75,12 @@ def _bring(source: Path, target: Path, copy: bool) -> None:
     """Move a result, or copy it where the task folder is the user's own; links in it are left out."""
     try:
         if not source.is_dir():
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             copy_file(source, target)
             return
         if not any(source.iterdir()):
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         if copy or target.exists() or source.stat().st_dev != target.parent.stat().st_dev:
             copy_folder(source, target)
         else:

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from ravenml.common.io import to_user_error
+from ravenml.common.permissions import make_folder
 
 
 def copy_folder(source: Path, target: Path) -> list[str]:
@@ -19,7 +20,7 @@ def copy_folder(source: Path, target: Path) -> list[str]:
     """
     files: list[str] = []
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        make_folder(target)
         for folder, _, names, handle in os.fwalk(source, onerror=_raise_unless_missing):
             copy = target / Path(folder).relative_to(source)
             copy.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ SOCKET = "RAVENML_SERVE_SOCKET"
 
 def main(folder: str, program: list[str]) -> None:
     """Run ``program`` to its end; whatever asks this process to end is meant for the program."""
-    alive = os.open(os.path.join(folder, "alive"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    alive = os.open(os.path.join(folder, "alive"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     fcntl.flock(alive, fcntl.LOCK_EX)
     os.ftruncate(alive, 0)
     os.write(alive, f"{os.getpid()}\n".encode())

@@ -15,6 +15,7 @@ from ravenml.agent.plugin_folder import PluginFolder
 from ravenml.agent.safe_copy import copy_folder
 from ravenml.common.io import JsonObject, read_json, to_user_error, write_json
 from ravenml.common.parsing import read_yaml
+from ravenml.common.permissions import make_folder
 from ravenml.data.project import Project
 from ravenml.data.registry import resolve_dataset
 from ravenml.errors import InputError
@@ -85,7 +86,7 @@ def make_task_folder(
         projects[project.root.resolve().name] = project.root.resolve()
     try:
         for name in (DATA, MODEL, RESULTS):
-            (root / name).mkdir(parents=True, exist_ok=True)
+            make_folder(root / name)
         for name, path in projects.items():
             if linked:
                 (root / DATA / name).symlink_to(path, target_is_directory=True)

@@ -102,6 +102,9 @@ class Commands(click.Group):
         return context
 
     def invoke(self, ctx: click.Context) -> Any:
+        from ravenml.common.permissions import close_home
+
+        close_home(lambda text: click.echo(text, err=True))
         try:
             return super().invoke(ctx)
         except click.exceptions.Exit as done:

@@ -34,6 +34,7 @@ FIELDS: dict[str, tuple[type | tuple[str, ...], str]] = {
     "mlflow_tracking_uri": (str, "Where MLflow stores runs: a server's URL, sqlite:///… or a folder."),
     "clearml": (("server", "offline"), "Send to ClearML's server, or write an offline session."),
     "trusted_code": (str, "Folders of your own code that models may name: FOLDER,FOLDER."),
+    "umask": (str, "Who else may use ravenML's home: 077 nobody, 007 its group, 022 all may read."),
     "mask_console": (str, "Mask secrets in recorded output (console.log) too: true or false."),
     "ec2_policy": (
         ("keep", "stop", "terminate"),

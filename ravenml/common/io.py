@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ravenml.common.parsing import read_json as read_json
+from ravenml.common.permissions import make_folder, open_file
 from ravenml.errors import RavenError
 from ravenml.renamed import former_names
 
@@ -56,7 +57,7 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
     temporary = _temporary_beside(path)
     writer: _Writer | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with _Writer(_open_temporary(temporary)) as writer:
             yield writer
             writer.flush()
@@ -99,7 +100,7 @@ class _Writer(io.BufferedWriter):
 def _open_temporary(path: Path) -> io.FileIO:
     """Create a file that is locked while it is open, so that :func:`sweep_temporaries` leaves it alone."""
     while True:
-        file = io.FileIO(path, "w")
+        file = io.FileIO(path, "w", opener=open_file)
         with suppress(OSError):  # a file system without locks: there nothing is swept
             fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:
@@ -170,7 +171,7 @@ def write_cache(path: Path, parts: list[bytes] | list[bytes | memoryview]) -> No
         try:
             file = _open_temporary(temporary)
         except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             file = _open_temporary(temporary)
         with file:
             for part in parts:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ravenml.common.io import to_user_error
+from ravenml.common.permissions import open_file
 
 
 class LockHeld(Exception):
@@ -49,7 +50,7 @@ def acquire(file: int, patience: float = math.inf) -> bool:
             time.sleep(0.025)
 
 
-def open_locked(path: Path, patience: float = math.inf, mode: int = 0o644) -> int:
+def open_locked(path: Path, patience: float = math.inf, mode: int | None = None) -> int:
     """Open a file, created if need be, lock it, and write the number of this process into it.
 
     Returns:
@@ -60,7 +61,8 @@ def open_locked(path: Path, patience: float = math.inf, mode: int = 0o644) -> in
         RavenError: it may not be written.
     """
     try:
-        file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, mode)
+        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
+        file = open_file(path, flags) if mode is None else os.open(path, flags, mode)
         try:
             if not acquire(file, patience):
                 raise LockHeld(os.pread(file, 32, 0).decode(errors="replace").strip())

@@ -45,7 +45,8 @@ SECRET_FILES = (
 
 _QUOTED = (  # also within a text that is quoted itself (\"), and where the line ends before the quotation
     r"(?:(?P<three>\"\"\"|\'\'\')(?P<lines>(?:(?!(?P=three))[\s\S]){0,4000})(?P=three)"
-    r"|(?P<quote>[\"'])(?P<inside>(?:\\.|(?!(?P=quote))[^\n\\])*+)(?:(?P=quote)|(?=\n|$))"
+    r"|(?P<quote>[\"'])(?P<inside>(?:\\.|(?!(?P=quote))[^\n\\])*+)"
+    r"(?:(?P=quote)(?P<more>(?:\"[^\"\n]*\"|'[^'\n]*')*)|(?=\n|$))"  # a shell's 'it'"'"'s' is one value
     r"|(?P<escaped>\\[\"'])(?P<within>(?:\\\\\\.|(?!(?P=escaped))[^\n])*)(?:(?P=escaped)|(?=\n|$)))"
 )
 _NAMED = r"(?<![\w./-])(?P<name>[\w.-]++)"
@@ -168,7 +169,8 @@ def _hide_quoted(found: re.Match[str]) -> str:
     _note(inside)
     hidden = "\n".join(HIDDEN for _ in inside.split("\n"))
     start = f"{name}{found['sign']}{quote}"
-    return start + hidden + found[0][len(start) + len(inside) :]
+    end = found[0][len(start) + len(inside) :]
+    return start + hidden + (end.removesuffix(found["more"]) if found["more"] else end)
 
 
 def _ends_a_text(found: re.Match[str], quote: str, inside: str) -> bool:

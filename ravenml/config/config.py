@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from ravenml.common.io import write_bytes
 from ravenml.common.parsing import read_yaml
+from ravenml.common.permissions import parse_umask
 from ravenml.common.validation import validate
 from ravenml.config.home import home
 from ravenml.config.queues import Queue
+from ravenml.errors import InputError
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -78,12 +80,27 @@ class Config(BaseModel):
         default_factory=list,
         description="Folders of code of your own, which models and runs may name without --trust-code.",
     )
+    umask: str | None = Field(
+        None,
+        description="Who else may use ravenML's home, as a umask: 077 nobody, 007 its group, 022 readers.",
+    )
     mask_console: bool = Field(
         False, description="Mask secrets in the recorded output of programs (console.log) too."
     )
     ec2_policy: Literal["keep", "stop", "terminate"] = Field(
         "keep", description="What happens to this EC2 instance after a result is stored in a bucket."
     )
+
+    @field_validator("umask", mode="before")
+    @classmethod
+    def _is_umask(cls, value: object) -> object:
+        text = f"{value:03o}" if type(value) is int else value  # YAML reads 007 as an octal number
+        if isinstance(text, str):
+            try:
+                return f"{parse_umask(text):03o}"
+            except InputError:
+                raise ValueError("should be three octal digits, such as 077 or 007") from None
+        return value
 
 
 def config_path() -> Path:
@@ -140,12 +157,7 @@ def read_config_file() -> Config:
 
 
 def save_config(config: Config) -> None:
-    """Write the configuration atomically, readable by its owner alone."""
+    """Write the configuration atomically, with the mode that all of the home has."""
     path = config_path()
     content = yaml.safe_dump(config.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True)
-    before = os.umask(0o077)  # so that it is never readable by others, not even for a moment
-    try:
-        write_bytes(path, content.encode())
-    finally:
-        os.umask(before)
-    path.chmod(0o600)
+    write_bytes(path, content.encode())

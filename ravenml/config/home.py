@@ -5,14 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ravenml.common.permissions import home
 
-def home() -> Path:
-    """The folder of runs, models, datasets, caches and the configuration.
-
-    ``$RAVENML_STORAGE_PATH``, or ``~/.ravenML``.  It is not created here.
-    """
-    configured = os.environ.get("RAVENML_STORAGE_PATH")
-    return Path(configured).expanduser().absolute() if configured else Path.home() / ".ravenML"
+__all__ = ["cache_dir", "datasets_dir", "home", "runs_dir", "store_dir"]
 
 
 def runs_dir() -> Path:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ravenml.common.permissions import make_folder
 from ravenml.config.home import cache_dir
 from ravenml.serve.access import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
 from ravenml.store.ids import new_id
@@ -75,7 +76,7 @@ def start(
     """
     if log is None:
         log = cache_dir() / "dashboard" / f"{new_id()}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     own = without_token(os.environ if environment is None else environment)
     output = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     try:

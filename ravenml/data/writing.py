@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ravenml.common.io import JsonObject, atomic_open, to_user_error, write_bytes, write_json
+from ravenml.common.permissions import make_folder
 from ravenml.data.annotation import parse_object
 from ravenml.data.editable_annotation import EditableAnnotation, as_tags, write_editable
 from ravenml.data.images import encode_png, read_bytes
@@ -140,7 +141,7 @@ def place_image(source: Path, target: Path, link: bool = False) -> None:
     """
     if link:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             beside = target.with_name(f".{os.getpid()}-{target.name}"[:200])
             beside.unlink(missing_ok=True)
             beside.symlink_to(source.resolve())

@@ -28,6 +28,7 @@ from typing import Any
 
 from ravenml.common.io import read_json, write_json
 from ravenml.common.locks import exclusive_lock
+from ravenml.common.permissions import make_folder
 from ravenml.config.home import home
 from ravenml.errors import InputError, RavenError
 
@@ -74,7 +75,7 @@ def remember_code(reference: str) -> None:
     if not places or _is_known(reference):
         return
     path = home() / KNOWN
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with exclusive_lock(path.with_suffix(".lock")):
         known = _known()
         known.setdefault(_module(reference), []).append([str(place) for place in places])

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from ravenml.common.permissions import make_folder, open_file
 from ravenml.errors import RavenError
 from ravenml.remote.layout import RemoteRun
 from ravenml.runs import layout
@@ -93,9 +94,9 @@ def _write_piece(run: RemoteRun, folder: Path, name: str, entry: Entry) -> None:
     """Put a piece of a growing file where it belongs."""
     file, _, offset = name.rpartition("@")
     target = folder / file
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     content = run.store.read(entry.key)
-    descriptor = os.open(target, os.O_CREAT | os.O_WRONLY, 0o644)
+    descriptor = open_file(target, os.O_CREAT | os.O_WRONLY)
     try:
         os.pwrite(descriptor, content, int(offset))
     finally:

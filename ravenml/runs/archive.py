@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from ravenml.common.io import JsonObject, atomic_open, to_user_error
+from ravenml.common.permissions import make_folder, open_file
 from ravenml.common.secrets import StreamMasker, redact, redact_diff, redact_text
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
@@ -195,7 +196,7 @@ def import_run(file: Path) -> tuple[Path, bool]:
     sweep()
     place = runs_dir()
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        make_folder(place)
         place = Path(tempfile.mkdtemp(prefix=IMPORTING, dir=place))
         run_id, digests = _unpack(file, place)
         folder = place / run_id
@@ -263,9 +264,9 @@ def _manifest(content: bytes, file: Path) -> JsonObject:
 
 
 def _extract(content: IO[bytes], path: Path, mtime: float) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     digest = hashlib.sha256()
-    with path.open("xb") as file:
+    with open(path, "xb", opener=open_file) as file:
         while chunk := content.read(_CHUNK):
             digest.update(chunk)
             file.write(chunk)

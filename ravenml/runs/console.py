@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from ravenml.common.io import to_user_error
+from ravenml.common.permissions import open_file
 from ravenml.common.secrets import StreamMasker
 from ravenml.config.config import load_config
 
@@ -30,7 +31,7 @@ class ConsoleLog:
     def __init__(self, path: Path) -> None:
         self.path, self.fault = path, ""
         self._masker = StreamMasker() if masks_console() else None
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._file = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     @property
     def closed(self) -> bool:

@@ -20,6 +20,7 @@ import orjson
 
 from ravenml.common.formatting import is_timestamp, parse_timestamp, utc_timestamp
 from ravenml.common.io import JsonObject, to_user_error
+from ravenml.common.permissions import open_file
 from ravenml.common.schema import Schema, find_fault
 from ravenml.common.secrets import redact
 from ravenml.runs.run_row import printable
@@ -282,7 +283,7 @@ class EventWriter:
         self.attempt = attempt
         self._lock = threading.Lock()
         try:
-            self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o644)
+            self._file = open_file(path, os.O_CREAT | os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise to_user_error(error, path) from error
         size = os.fstat(self._file).st_size

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ravenml.common.permissions import make_folder, open_file
 from ravenml.runs.layout import CONSOLE
 
 PARENT = "RAVENML_PARENT_RUN"  # in a child's environment: the folder of the run that it is a fold of
@@ -46,8 +47,8 @@ def launch(arguments: Sequence[str], folder: Path, environment: Mapping[str, str
     The child leads a process group of its own, so that Ctrl-C on the terminal reaches the parent alone,
     which then asks its children to stop.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / CONSOLE).open("ab") as log:
+    make_folder(folder)
+    with os.fdopen(open_file(folder / CONSOLE, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as log:
         process = subprocess.Popen(
             # -P: a module in the working folder must not stand in for one of Python's or ours.
             [sys.executable, "-P", "-m", "ravenml", *arguments],

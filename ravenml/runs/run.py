@@ -21,6 +21,7 @@ from ravenml.common.io import (
     write_bytes,
     write_json,
 )
+from ravenml.common.permissions import make_folder
 from ravenml.common.schema import find_fault
 from ravenml.errors import RavenError
 from ravenml.runs import layout
@@ -78,7 +79,7 @@ class Run:
             RavenError: another process writes this run, or the disk is full or read-only.
         """
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
         except OSError as error:
             raise to_user_error(error, path) from error
         resumed = (path / layout.RUN_JSON).exists()

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from ravenml.common.io import to_user_error
 from ravenml.common.locks import exclusive_lock
+from ravenml.common.permissions import make_folder
 from ravenml.config.config import load_config
 from ravenml.config.home import cache_dir
 from ravenml.errors import InputError, RavenError
@@ -132,7 +133,7 @@ def _alone(target: Path) -> Iterator[None]:
     locks = cache_dir() / "locks"
     digest = hashlib.blake2b(os.fsencode(os.path.realpath(target)), digest_size=10).hexdigest()
     try:
-        locks.mkdir(parents=True, exist_ok=True)
+        make_folder(locks)
     except OSError as error:
         raise to_user_error(error, locks) from error
     with exclusive_lock(locks / digest):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import threading
 import time
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ravenml.common.io import atomic_open, sweep_temporaries, to_user_error, write_bytes
+from ravenml.common.permissions import follow_place, make_folder
 from ravenml.errors import InputError, RavenError
 from ravenml.store.base import Digest, Entry, Progress, no_progress
 from ravenml.store.checksums import MIB, compute_crc, format_crc
@@ -170,9 +170,10 @@ def _entry(key: str, path: Path) -> Entry:
 def _link(source: Path, target: Path) -> bool:
     beside = _temporary(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         os.link(source, beside)
         with beside.open("rb") as file:
+            follow_place(file.fileno(), target)
             os.fsync(file.fileno())  # who wrote it may not have waited for the disk
         os.replace(beside, target)
         beside.unlink(missing_ok=True)  # replacing a link by another link to the same file leaves both
@@ -195,7 +196,8 @@ def _copy(source: Path, target: Path, progress: Progress) -> Digest:
             writer.flush()
             if compute_crc(Path(writer.name)) != crc:
                 raise RavenError(f"{target}: what was written is not what was read; check the disk.")
-            shutil.copystat(source, writer.name)
+            found = source.stat()
+            os.utime(writer.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
     except OSError as error:
         raise to_user_error(error, target) from error
     return Digest(size, format_crc(crc))

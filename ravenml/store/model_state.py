@@ -17,6 +17,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 from ravenml.common.io import JsonObject, atomic_open
+from ravenml.common.permissions import make_folder
 from ravenml.errors import RavenError
 
 SCHEMA = 1
@@ -146,7 +147,7 @@ def unpack_model(path: Path, directory: Path) -> Path:
         for member in members:
             target = directory / _clean(member.name)
             if member.isdir():
-                target.mkdir(parents=True, exist_ok=True)
+                make_folder(target)
                 continue
             stream = tar.extractfile(member)
             assert stream is not None  # only regular files are left

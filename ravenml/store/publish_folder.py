@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ravenml.common.io import JsonObject, atomic_open, read_json, sweep_temporaries, to_user_error, write_json
+from ravenml.common.permissions import make_folder
 from ravenml.errors import InputError, RavenError
 
 MANIFEST = ".ravenml-files.json"
@@ -32,7 +33,7 @@ def check_destination(
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--local: {folder} is a file; name a folder.")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise to_user_error(error, folder) from error
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ravenml.common.io import to_user_error
+from ravenml.common.permissions import make_folder
 from ravenml.errors import RavenError
 from ravenml.store import checksums, s3_errors, s3_transfer
 from ravenml.store.base import Digest, Entry, Progress, no_progress
@@ -86,7 +87,7 @@ class S3Store(BucketClient):
         self, key: str, target: Path, entry: Entry | None = None, progress: Progress = no_progress
     ) -> Digest:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             if entry is not None and entry.size > s3_transfer.RANGE_SIZE:
                 return s3_transfer.download_in_ranges(self, entry, target, progress)
             beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ravenml.common.io import write_bytes
+from ravenml.common.permissions import open_file
 from ravenml.errors import RavenError
 from ravenml.store.base import Digest, Entry, Progress, no_progress
 from ravenml.store.checksums import (
@@ -296,7 +297,7 @@ class _Download:
         """Fetch what is not in ``done`` (range to CRC-32), which grows."""
         for number in done:
             self.progress(self.ranges[number][1])
-        file = os.open(self.part, os.O_RDWR | os.O_CREAT, 0o644)
+        file = open_file(self.part, os.O_RDWR | os.O_CREAT)
         try:
             os.truncate(file, self.entry.size)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ravenml.common.io import to_user_error
+from ravenml.common.permissions import make_folder
 from ravenml.errors import InputError, RavenError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Uploader:
         """Send the file as it is now, under ``name``."""
         copy = self._place / f"{next(self._numbers)}-{path.name}"
         try:
-            copy.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(copy.parent)
             shutil.copyfile(path, copy)
         except OSError as error:  # no reason to end the script, which has its file
             with suppress(OSError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from ravenml.common.io import JsonObject
+from ravenml.common.permissions import make_folder
 from ravenml.config.home import cache_dir
 from ravenml.data.project import Project
 from ravenml.data.split import Split
@@ -96,7 +97,7 @@ class TrainInput:
     def plugin_cache(self) -> Path:
         """A folder for what the plugin wants to keep between trainings; it may be deleted at any time."""
         path = cache_dir() / "plugins" / self.plugin
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         return path
 
     def local_mode(self) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ravenml.common.io import read_json, write_json
+from ravenml.common.permissions import make_folder
 from ravenml.data.cache import default_cache
 from ravenml.data.project import Project
 from ravenml.data.split import Split
@@ -118,7 +119,7 @@ def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) ->
             while waiting and len(running) < jobs and not run.should_stop():
                 fold = waiting.popleft()
                 place = run.path / layout.FOLDS / str(fold)
-                place.mkdir(parents=True, exist_ok=True)
+                make_folder(place)
                 session.watch(RunProgress(f"fold {fold}", place))
                 environment = {PARENT: str(run.path), FOLD: str(fold), **shared}
                 running[fold] = (

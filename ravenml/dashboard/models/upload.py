@@ -15,6 +15,7 @@ from nicegui.events import GenericEventArguments
 
 from ravenml.common.formatting import format_size
 from ravenml.common.io import to_user_error
+from ravenml.common.permissions import make_folder
 from ravenml.config.home import cache_dir
 from ravenml.dashboard.cleanup import Leftovers
 from ravenml.dashboard.layout import show_error
@@ -125,7 +126,7 @@ _keys: set[str] = set()  # of the pages that are open
 def start_upload() -> str:
     """Make room for a file; its key, under which parts are taken."""
     leftover_uploads().sweep(time.time())
-    (cache_dir() / "dashboard" / "uploads").mkdir(parents=True, exist_ok=True)
+    make_folder(cache_dir() / "dashboard" / "uploads")
     key = secrets.token_hex(16)
     _keys.add(key)
     return key

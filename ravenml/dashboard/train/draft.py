@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import JsonObject, read_json, write_bytes, write_json
 from ravenml.common.locks import exclusive_lock
+from ravenml.common.permissions import make_folder
 from ravenml.config.home import home
 from ravenml.errors import InputError
 from ravenml.store.ids import new_id
@@ -118,7 +119,7 @@ def change_draft(draft_id: str, change: Callable[[Draft], None]) -> Draft:
     Raises:
         InputError: the draft was removed meanwhile.
     """
-    drafts_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(drafts_dir())
     with _lock, exclusive_lock(drafts_dir() / ".lock"):
         draft = read_draft(draft_id)
         before = draft.model_copy(deep=True)
@@ -131,7 +132,7 @@ def change_draft(draft_id: str, change: Callable[[Draft], None]) -> Draft:
 def remove_draft(draft_id: str) -> None:
     """Forget a draft; what it started goes on."""
     path = path_of(draft_id)
-    drafts_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(drafts_dir())
     with _lock, exclusive_lock(drafts_dir() / ".lock"):  # a change under way would bring it back
         for one in (path, path.with_suffix(".yml")):
             one.unlink(missing_ok=True)
@@ -185,7 +186,7 @@ def put(settings: JsonObject, name: str, value: object) -> None:
 
 
 def _write(draft: Draft) -> None:
-    drafts_dir().mkdir(mode=0o700, parents=True, exist_ok=True)  # settings may hold what is private
+    make_folder(drafts_dir())  # settings may hold what is private
     write_json(path_of(draft.id), draft.model_dump(mode="json"))
     write_bytes(path_of(draft.id).with_suffix(".yml"), as_yaml(draft).encode())
 

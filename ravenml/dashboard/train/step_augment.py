@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from nicegui import ui
 
+from ravenml.common.permissions import make_folder
 from ravenml.config.home import cache_dir
 from ravenml.dashboard.layout import empty_state, section
 from ravenml.dashboard.train.draft import path_of, value_at
@@ -172,4 +173,4 @@ def _make_room(folder: Path) -> None:
         older = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
         for path in older[: -_KEPT + 1 or None]:
             shutil.rmtree(path, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)

@@ -22,6 +22,7 @@ import numpy as np
 import orjson
 
 from ravenml.common.io import atomic_open
+from ravenml.common.permissions import make_folder
 from ravenml.data.bitmap import trim
 from ravenml.data.editable_annotation import Tag
 from ravenml.data.formats import geometry_parsing
@@ -287,7 +288,7 @@ class _File:
 
     def __enter__(self) -> _File:
         self.folder: Path = self.export.target / "annotations"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         for name in ("images", "annotations"):
             self.parts[name] = TemporaryFile(dir=self.folder)
         return self

@@ -25,6 +25,7 @@ from types import FrameType
 
 from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.common.locks import exclusive_lock
+from ravenml.common.permissions import make_folder
 from ravenml.config.home import home
 from ravenml.errors import RavenError
 from ravenml.remote.client.ray_api import RayJobs
@@ -87,7 +88,7 @@ def stop() -> bool:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    _folder().mkdir(parents=True, exist_ok=True)
+    make_folder(_folder())
     with exclusive_lock(_folder() / "local-ray.lock"):
         yield
 

@@ -23,6 +23,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
+from ravenml.common.permissions import make_folder
 from ravenml.common.secrets import SECRET_FILES
 from ravenml.errors import InputError
 from ravenml.runs.provenance import code
@@ -192,7 +193,7 @@ def _metadata(name: str) -> Iterator[tuple[str, Path]]:
 
 def _zip(target: Path, files: dict[str, Path], folder: str | None) -> Package:
     digest = hashlib.sha256()
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     beside = target / f".{os.getpid()}.zip"
     try:
         with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from ravenml.common.io import JsonObject, write_json
+from ravenml.common.permissions import make_folder
 from ravenml.common.schema import Fields
 from ravenml.common.secrets import redact_arguments, redact_text
 from ravenml.config.config import load_config
@@ -37,7 +38,7 @@ REMOTE_FIELDS = Fields({"id": str, "queue": str, "store": str}, required=("id", 
 # Fields of the configuration that the worker needs, too; none of them is a secret.
 _CONFIG = (
     *("model_bucket_name", "dataset_bucket_name", "endpoint_url", "region"),
-    *("addressing_style", "checksums", "upload_checkpoints", "mask_console"),
+    *("addressing_style", "checksums", "upload_checkpoints", "mask_console", "umask"),
 )
 _HOOK = "ravenml.remote.worker.export_python"
 
@@ -288,7 +289,7 @@ def follow_run(job: Job, where: str | None = None) -> None:
         where: the store's address, if this machine knows it under another one than the sender.
     """
     folder = runs_dir() / job.id
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     where = where or job.store
     if isinstance(open_store(where), FolderStore):
         where = os.path.abspath(where)
@@ -298,7 +299,7 @@ def follow_run(job: Job, where: str | None = None) -> None:
     if not (folder / layout.RUN_JSON).exists():
         write_json(folder / layout.RUN_JSON, job.first_record())
     mark = following() / job.id
-    mark.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(mark.parent)
     mark.write_text(json.dumps({"folder": str(folder)}))
 
 

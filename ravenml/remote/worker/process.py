@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ravenml.common.permissions import make_folder
 from ravenml.config.home import home
 from ravenml.remote.job import Job
 from ravenml.remote.worker.container import container_command, current_user, find_engine
@@ -55,7 +56,7 @@ class Process:
             self._remover = [engine, "rm", "--force", name]
             self._remove_container()
             everything["RAVENML_STORAGE_PATH"] = str(home())
-            home().mkdir(parents=True, exist_ok=True)
+            make_folder(home())
             words = container_command(
                 engine,
                 job.image,

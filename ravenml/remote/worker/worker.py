@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ravenml.common.io import SCRATCH, write_json
 from ravenml.common.locks import acquire, is_held
+from ravenml.common.permissions import make_folder
 from ravenml.errors import RavenError
 from ravenml.remote.client.pack import CODE, PROVENANCE
 from ravenml.remote.job import Job, missing_secrets, ray_options
@@ -117,7 +118,7 @@ class Worker:
             mirror.adopt()
             if read_result(folder).get("status") == "completed":
                 return 0
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             output = folder / layout.CONSOLE if self.inside else scratch / "output.log"
             folds = None
             if self._has_folds:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ravenml.common.io import to_user_error, write_json
 from ravenml.common.locks import open_locked
+from ravenml.common.permissions import make_folder
 from ravenml.common.schema import Fields, read_object
 from ravenml.common.secrets import redact, redact_text
 from ravenml.config.config import Config
@@ -49,7 +50,7 @@ class ExportCursor:
         self._cursor = folder / FOLDER / f"{name}.json"
         lock = self._cursor.with_suffix(".lock")
         try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(lock.parent)
         except OSError as error:
             raise to_user_error(error, lock) from error
         self._lock = open_locked(lock, math.inf if wait else 0)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ravenml.common.permissions import make_folder
 from ravenml.config.home import home
 
 FOLDER = "readers"  # in the run's folder
@@ -18,7 +19,7 @@ MODULE = "ravenml.runs.exporters.sidecar"
 def start_sidecar(folder: Path, only: Sequence[str] = ()) -> None:
     """Start the readers of the run in ``folder`` in a process of their own, which outlives this one."""
     place = folder / FOLDER
-    place.mkdir(parents=True, exist_ok=True)
+    make_folder(place)
     environment = {**os.environ, "RAVENML_STORAGE_PATH": str(home())}
     with (place / LOG).open("ab") as log:
         subprocess.Popen(

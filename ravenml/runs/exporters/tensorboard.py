@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ravenml.common.io import JsonObject
+from ravenml.common.permissions import make_folder
 from ravenml.runs.events import ImageEvent, read_event
 from ravenml.runs.exporters.base import Exporter, picture_path, scalars, seconds_of, step_of
 
@@ -92,7 +93,7 @@ class EventFileWriter:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
         self._file = (folder / name).open("wb")
         version = b"brain.Event:2"

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ravenml.common.formatting import utc_timestamp
+from ravenml.common.permissions import make_folder
 from ravenml.config.home import cache_dir, home
 from ravenml.runs.process.tfevents import EventFile, Picture, Scalar
 from ravenml.runs.run import Run
@@ -93,7 +94,7 @@ def _claim(path: Path, run: Run) -> bool:
     with suppress(OSError):
         found = path.stat()
         claim = cache_dir() / "boards" / f"{found.st_dev:x}-{found.st_ino:x}-{path.name}"[:250]
-        claim.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(claim.parent)
         try:
             claim.open("x").write(run.id)
         except FileExistsError:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ravenml.common.io import JsonObject
+from ravenml.common.permissions import make_folder
 from ravenml.common.secrets import HIDDEN
 
 _COPIED = 10 * 2**20  # bytes; larger files that git did not know are data, not code
@@ -145,7 +146,7 @@ def _clone(state: JsonObject, commit: str, target: Path) -> str | None:
     for source in (state.get("root"), state.get("remote")):
         if not source or HIDDEN in source:
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         why = _git(None, "clone", "--quiet", "--no-checkout", source, str(target))
         why = why or _git(target, "checkout", "--quiet", "--detach", commit)
         if why is None:
@@ -162,7 +163,7 @@ def _untracked(what: str, state: JsonObject, target: Path, done: Checkouts) -> N
     for name in names:
         source, place = Path(state["root"], name), target / name
         if source.is_file() and not source.is_symlink() and source.stat().st_size <= _COPIED:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(place.parent)
             if not place.exists():
                 shutil.copy2(source, place)
                 copied.append(name)

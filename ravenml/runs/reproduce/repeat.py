@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json, to_jsonable, write_json
+from ravenml.common.permissions import make_folder
 from ravenml.data.cache import default_cache
 from ravenml.data.project import Project
 from ravenml.data.registry import resolve_dataset
@@ -103,7 +104,7 @@ def reproduce(
     missing: list[str] = []
     data = _data(record, dataset, anyway, restored, missing)
     _arguments(run, record, folder, sets)  # what is refused is refused before anything is made
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     say(f"Bringing back the code of {run.name} in {folder / 'code'}.")
     code = check_out(run, record, folder / "code")
     sources = _sources(record, code)
