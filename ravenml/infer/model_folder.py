@@ -7,6 +7,7 @@ file of the model's own folder.  Which networks there are is the plugin's knowle
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from ravenml.errors import InputError
 from ravenml.store.model_state import CONFIG, read_config
 
 LARGEST_SIDE = 16_384  # pixels of a network's input
+MOST_UNPACKED = 20  # times the size of a file of weights; far more than any weights can be compressed
 MOST_CLASSES = 65_535  # indices are 16-bit at most
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
 
@@ -91,6 +93,24 @@ def find_weights(folder: Path, name: object) -> Path:
     if not is_file:
         raise InputError(f"{where} names {_shown(name)}, which is not a file of the model.")
     return path
+
+
+def check_unpacked_size(path: Path) -> None:
+    """Refuse weights in a ZIP archive (NumPy's, PyTorch's) that would unpack to far more than the file holds.
+
+    Both libraries write their archives without compression.  What is not an archive is left to its reader.
+
+    Raises:
+        InputError: it would.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+        held = path.stat().st_size
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return
+    if size > MOST_UNPACKED * held:
+        raise InputError(f"{path} would unpack to {size / held:.0f} times its size; these are not weights.")
 
 
 def read_input_size(size: object, where: str) -> tuple[int, int]:

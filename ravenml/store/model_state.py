@@ -108,7 +108,7 @@ def read_config(path: Path) -> JsonObject:
         raise RavenError(f"{path}: {CONFIG} is not valid JSON: {error}.") from None
     if not isinstance(config, dict):
         raise RavenError(f"{path}: {CONFIG} must be a JSON object.")
-    if not isinstance(config.get("settings") or {}, dict):
+    if not isinstance(config.get("settings", {}), dict):
         raise RavenError(f"{path}: {CONFIG}: `settings` must be a JSON object.")
     version = config.get("v", SCHEMA)
     if not isinstance(version, int):

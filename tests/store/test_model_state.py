@@ -70,6 +70,12 @@ def test_a_newer_schema_gets_a_sentence(tmp_path: Path) -> None:
         read_config(pack_model(tmp_path / "m.tar", {"v": 2}, []))
 
 
+@pytest.mark.parametrize("settings", [None, 0.0, False, "", [], "evil"])
+def test_settings_are_an_object(settings: object, tmp_path: Path) -> None:
+    with pytest.raises(RavenError, match="`settings` must be a JSON object"):
+        read_config(pack_model(tmp_path / "m.tar", {"settings": settings}, []))
+
+
 def test_a_folder_is_packed_with_what_lies_in_it_and_config_comes_first(
     raven: Raven, packed: Path, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ravenml.data.project import ObjClass
     from ravenml_tf_bbox.detecting import Detector
 
-MOST_RATIOS = 100  # of anchors
+MOST_RATIOS, MOST_ANCHORS = 100, 20_000_000  # of a model, whoever made it
 LIMITS = {"score": (0.0, 1.0), "iou": (0.0, 1.0), "most": (1, 10_000)}  # of `model` in a config for inference
 
 
@@ -133,6 +133,15 @@ def load(model_dir: Path, device: str = "auto") -> BoxPredictor:
     found = read_model_folder(model_dir)
     architecture, classes, size = found.architecture, found.classes, found.input_size
     anchor_size, ratios = _read_anchors(found.settings.get("anchors"), model_dir)
+    cells = size[0] * size[1] / 48  # those of 8×8 pixels, and a third more of larger ones
+    from ravenml_tf_bbox.settings import STRIDE
+    from ravenml_tf_bbox.targets import SCALES
+
+    if size[0] % STRIDE or size[1] % STRIDE or cells * SCALES * len(ratios) > MOST_ANCHORS:
+        raise InputError(
+            f"{model_dir}: config.json: `settings.input_size`: the sides must be multiples of {STRIDE}, with "
+            f"at most {MOST_ANCHORS:,} anchors in all, not {size[0]}×{size[1]}."
+        )
     from ravenml_tf_bbox.framework import device_name
     from ravenml_tf_bbox.models import ARCHITECTURES
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from ravenml.common.io import atomic_open
 from ravenml.errors import InputError
-from ravenml.infer.model_folder import find_weights
+from ravenml.infer.model_folder import check_unpacked_size, find_weights
 from ravenml.store.model_state import read_config, unpack_model
 from ravenml.toolkit import checkpoints, pretrained
 from ravenml.toolkit.checkpoints import file_of_state, list_states
@@ -125,15 +124,20 @@ def load_arrays(path: Path) -> Arrays:
     Raises:
         InputError: there is no such file, or it holds something else.
     """
+    check_unpacked_size(path)
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name.replace("|", "/"): file[name] for name in file.files}
+            arrays = {name.replace("|", "/"): file[name] for name in file.files}
+        for name, array in arrays.items():
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+                raise ValueError(f"{name} is not an array of numbers")
+        return arrays
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except Exception as error:  # of many kinds: whichever byte is wrong, the file is broken
         raise InputError(
             f"{path} holds no weights that can be read: it is broken, or not an .npz file written by ravenML."
-        ) from None
+        ) from error
 
 
 def load_weights(model: keras.Model, path: Path, new_head: bool = False) -> None:

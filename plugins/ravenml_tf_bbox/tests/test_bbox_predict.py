@@ -95,5 +95,5 @@ def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing\.tar does not exist"):
         load_model(tmp_path / "nothing.tar")
     (tmp_path / "config.json").write_text(json.dumps({"settings": {"plugin": "tf-bbox"}}))
-    with pytest.raises(InputError, match="describes no detector: 'out_classes' is missing"):
+    with pytest.raises(InputError, match=r"`settings\.architecture` should name the network, not None"):
         load_model(tmp_path)

@@ -13,7 +13,7 @@ from torch import nn
 
 from ravenml.common.io import atomic_open
 from ravenml.errors import InputError
-from ravenml.infer.model_folder import find_weights
+from ravenml.infer.model_folder import check_unpacked_size, find_weights
 from ravenml.store.model_state import read_config, unpack_model
 from ravenml.toolkit.pretrained import PretrainedWeights
 from ravenml_unet.models.network import SegmentationNetwork
@@ -49,6 +49,7 @@ def load_torch(path: Path) -> Any:
     Raises:
         InputError: there is no such file, or it holds something else.
     """
+    check_unpacked_size(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
