@@ -66,6 +66,48 @@ class _FormerNames:
         return find_renamed(name)
 
 
+class _MetadataReaders:
+    """Finds what reads the metadata of installed packages, and has it pass over damaged files.
+
+    Libraries read those of every package, whosever they are: pydantic and torch do at their import.
+    """
+
+    MODULES = ("importlib.metadata", "importlib_metadata")
+
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> Any:
+        if name not in cls.MODULES:
+            return None
+        others = (finder for finder in sys.meta_path if finder is not cls and hasattr(finder, "find_spec"))
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def exec_module(module: Any) -> None:
+                execute(module)
+                cls.amend(module)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+    @staticmethod
+    def amend(module: Any) -> None:
+        kind = module.PathDistribution
+        read = kind.read_text
+
+        def read_text(self: Any, filename: str) -> str | None:
+            if filename not in ("entry_points.txt", "METADATA", "PKG-INFO"):
+                return read(self, filename)  # type: ignore[no-any-return]
+            from ravenml.plugin.distributions import read_if_sound
+
+            return read_if_sound(self, filename)
+
+        kind.read_text = read_text
+
+
+for _module in filter(None, map(sys.modules.get, _MetadataReaders.MODULES)):
+    _MetadataReaders.amend(_module)
+sys.meta_path.insert(0, _MetadataReaders)
 # the first, because a package that was renamed has its modules under both names
 sys.meta_path.insert(0, _FormerNames)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
@@ -33,11 +34,14 @@ COMMANDS = {
 SYNCED = ("runs", "dashboard")
 
 
+_CONTROLS = re.compile(r"(?!\x1b\[[\d;]*m)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
 class Formatter(click.HelpFormatter):
-    """Click's own, but an option's name is never broken at a hyphen."""
+    """Click's own, but no option's name is broken at a hyphen, and only colours control the terminal."""
 
     def write(self, string: str) -> None:
-        super().write(string.replace("\N{NON-BREAKING HYPHEN}", "-"))
+        super().write(_CONTROLS.sub("", string.replace("\N{NON-BREAKING HYPHEN}", "-")))
 
     def write_text(self, text: str) -> None:
         super().write_text(_unbroken(text))

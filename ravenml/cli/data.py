@@ -10,7 +10,8 @@ import click
 
 from ravenml.cli.options import confirm, store_option
 from ravenml.common.formatting import local_time
-from ravenml.common.hooks import SETTINGS, find_entry_points
+from ravenml.common.hooks import SETTINGS
+from ravenml.plugin.discovery import plugins
 
 
 @click.group()
@@ -412,11 +413,11 @@ def training_command(dataset: str, kinds: Collection[str]) -> str:
 def _learned_tasks() -> dict[str, str]:
     """By their names, what the installed plugins learn; those that are broken or do not say are left out."""
     found = {}
-    for entry in find_entry_points(SETTINGS):
+    for name, plugin in plugins(SETTINGS).items():
         try:
-            learns = getattr(entry.load(), "learns", "")
+            learns = getattr(plugin.load(), "learns", "")
         except Exception:  # a plugin that is broken must not spoil what has been done
             continue
         if isinstance(learns, str) and learns:
-            found[entry.name] = learns
+            found[name] = learns
     return found

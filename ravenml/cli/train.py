@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
+import ravenml
 from ravenml.cli import ARGV
 from ravenml.cli.options import print_table
+from ravenml.common.formatting import describe_error, printable
 from ravenml.common.hooks import TRAIN
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import find_plugin, plugins
@@ -39,15 +42,30 @@ class Plugins(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
-            known = ", ".join(name for name in plugins(TRAIN) if name not in self.commands) or "none"
+            taken = frozenset(self.commands)
+            known = ", ".join(name for name, one in plugins(TRAIN).items() if not one.fault(taken)) or "none"
             raise click.UsageError(
                 f"No plugin is called {args[0]!r}; installed: {known}. `raven train list` shows them.", ctx
             ) from None
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (RavenError, click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            plugin = ctx.meta.get(options.PLUGIN)
+            if plugin is None or _is_cores_own(error):
+                raise
+            raise plugin.failure(describe_error(error)) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super_rows = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
         rows = [
-            (p.name, f"cannot be used: {fault}" if (fault := p.fault()) else f"{p.distribution} {p.version}")
+            (
+                printable(p.name),
+                f"cannot be used: {fault}" if (fault := p.fault()) else f"{p.distribution} {p.version}",
+            )
             for p in plugins(TRAIN).values()
             if p.name not in self.commands
         ]
@@ -56,6 +74,16 @@ class Plugins(click.Group):
         if rows:
             with formatter.section("Plugins"):
                 formatter.write_dl(rows)
+
+
+def _is_cores_own(error: Exception) -> bool:
+    """Whether an exception comes from the core's code, and not from a plugin's or what Click made of it."""
+    import traceback
+
+    core = Path(ravenml.__file__).parent
+    around = (core / "cli", core / "train" / "options.py")  # what calls the plugin
+    files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__, limit=-20)]
+    return any(core in file.parents and not {file, *file.parents}.intersection(around) for file in files)
 
 
 @click.group(cls=Plugins)
@@ -111,15 +139,14 @@ def list_(check: bool) -> None:
     if not sys.stdout.isatty():
         click.echo("".join(f"{name}\n" for name in found if name not in faults), nl=False)
         for name, fault in faults.items():
-            click.echo(f"Note: the plugin {name!r} cannot be used: {fault}.", err=True)
+            click.echo(f"Note: the plugin {printable(name)!r} cannot be used: {fault}.", err=True)
     elif not found:
         click.echo("No training plugin is installed; `./install_all.sh` installs those of this repository.")
     else:
         rows = [("PLUGIN", "DISTRIBUTION", "VERSION", "")]
         for p in found.values():
-            rows.append(
-                (p.name, p.distribution, p.version, f"! {faults[p.name]}" if p.name in faults else "")
-            )
+            note = f"! {faults[p.name]}" if p.name in faults else ""
+            rows.append((printable(p.name), p.distribution, p.version, note))
         print_table(rows)
     if check:
         from ravenml.plugin.check import check_plugins

@@ -123,3 +123,19 @@ def local_time(text: str | None, missing: str = "-") -> str:
 def format_number(value: object) -> str:
     """A metric in few letters, such as ``0.5123``; ``-`` where there is none."""
     return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def printable(text: object, limit: int = 500) -> str:
+    """Foreign text as one line that a terminal shows and does nothing else with, at most ``limit`` long."""
+    line = " ".join(str(text)[: 10 * limit].split())[: limit + 1]
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def describe_error(error: BaseException) -> str:
+    """Type and message of an exception as one line, whatever its own methods do."""
+    kind = printable(type.__getattribute__(type(error), "__name__"))
+    try:
+        return f"{kind}: {printable(error)}".rstrip(":. ")
+    except BaseException:
+        return f"{kind}, whose message cannot be read"

@@ -6,10 +6,7 @@ Whatever reads a plugin takes the names of groups and files from here.  ``docs/p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from importlib_metadata import EntryPoint
+from typing import NamedTuple
 
 TRAIN = "ravenml.plugins.train"
 SETTINGS = "ravenml.plugins.settings"
@@ -17,13 +14,6 @@ PREDICT = "ravenml.plugins.predict"
 DATA = "ravenml.plugins.data"
 TRACK = "ravenml.plugins.track"
 PRESETS = "predefined_run_configs.json"
-
-
-def find_entry_points(group: str) -> list[EntryPoint]:
-    """The installed distributions' entry points of a group, sorted by name; none is imported."""
-    from importlib_metadata import entry_points
-
-    return sorted(entry_points(group=group), key=lambda one: one.name)
 
 
 class Hook(NamedTuple):

@@ -100,15 +100,15 @@ def parse_json(content: bytes | str, name: str) -> Any:
 
 
 def _parse_json(content: bytes, name: str, replaced: re.Pattern[str]) -> Any:
-    import orjson
-
     if len(content) > LARGEST_JSON:
         raise ParseError(name, f"is larger than {LARGEST_JSON >> 20} MiB")
     content = content.removeprefix(_BOM)
     _check_depth(content, name)
     try:
+        import orjson
+
         return orjson.loads(content)
-    except orjson.JSONDecodeError:
+    except (ValueError, ImportError):  # there is no orjson in an environment that `install.sh` is to mend
         return _parse_python_json(content, name, replaced)
 
 

@@ -12,65 +12,23 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 from ravenml.common.hooks import PREDICT, SETTINGS, TRAIN
 from ravenml.errors import InputError, RavenError
-from ravenml.plugin.discovery import import_limit, plugins
+from ravenml.plugin.discovery import Plugin, plugins
 from ravenml.plugin.environment import Requirement, canonical
+from ravenml.plugin.probe import probe, run_contained
 from ravenml.plugin.requirements import clean_pins, compile_plugin, read_requirements
 
 OWN_COMMANDS = {"list"}
 FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "lightning_fabric")
-
-_CHECK_PACKAGE = """
-import importlib, sys
-package, *points = sys.argv[1:]
-for line in points:
-    group, value = line.split("=", 1)
-    before = set(sys.modules)
-    module, _, name = value.partition(":")
-    try:
-        found = importlib.import_module(module)
-        for part in filter(None, name.split(".")):
-            found = getattr(found, part)
-    except BaseException as error:
-        text = f"{type(error).__name__}: {error}".replace("\\n", " ")
-        print(f"fault\\t{value} cannot be loaded: {text}")
-        continue
-    frameworks = sorted(set(FRAMEWORKS) & (set(sys.modules) - before))
-    if frameworks:
-        print(f"fault\\t{module} imports {frameworks[0]} at its top; import it where it is used")
-    if group == "ravenml.plugins.train":
-        import click
-        if not isinstance(found, click.Group):
-            print(f"fault\\t{value} is not a Click group but a {type(found).__name__}")
-        elif not found.commands:
-            print(f"fault\\t{value} has no command; a training command is marked with @pass_train")
-    if group == "ravenml.plugins.settings":
-        from pydantic import BaseModel
-        if not (isinstance(found, type) and issubclass(found, BaseModel)):
-            print(f"fault\\t{value} is not a pydantic model; derive it from TrainSettings")
-print("end")
-"""
-
-_LOAD_COMMAND = """
-import sys
-from ravenml.errors import RavenError
-from ravenml.plugin.discovery import find_plugin
-import click
-plugin = find_plugin(sys.argv[1])
-try:
-    command = plugin.load()
-except RavenError as error:
-    sys.exit(str(error))
-if not isinstance(command, click.Command):
-    sys.exit(str(plugin.load_error(f"{plugin.entry_point.value} is not a Click command")))
-"""
+IMPORT_SECONDS = 300.0  # that the import of a plugin that is being written may take
 
 _LOAD_ALL = """
 import importlib, sys
@@ -87,42 +45,59 @@ except BaseException as error:
 """
 
 
-def _run_python(
-    code: str, *arguments: str, seconds: float, environment: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str] | None:
-    """Run code in a child process; None if it did not end in time."""
-    try:
-        return subprocess.run(
-            [sys.executable, "-P", "-c", code, *arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-        )
-    except subprocess.TimeoutExpired:
-        return None
-
-
 # Installed plugins.
 
 
 def check_plugins() -> dict[str, str]:
-    """Import every training plugin in a child process; what is wrong with each broken one, by name."""
-    limit = import_limit()
+    """Import every training plugin in a process of its own; what is wrong with each broken one, by name."""
 
-    def check(name: str) -> str:
-        done = _run_python(_LOAD_COMMAND, name, seconds=limit + 10)
-        if done is None:
-            return f"The plugin {name!r} cannot be loaded: its import did not end within {limit:g} s."
-        if done.returncode == 0:
-            return ""
-        said = done.stderr.rpartition("The plugin ")[2]
-        return "The plugin " + " ".join(said.split()) if said else f"The plugin {name!r} ended its process."
+    def check(plugin: Plugin) -> str:
+        try:
+            plugin.probe(examine_command)
+        except RavenError as error:
+            return str(error)
+        return ""
 
-    names = list(plugins(TRAIN))
+    found = plugins(TRAIN)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        return {name: fault for name, fault in zip(names, pool.map(check, names), strict=True) if fault}
+        faults = pool.map(check, found.values())
+        return {name: fault for name, fault in zip(found, faults, strict=True) if fault}
+
+
+def examine_command(found: Any) -> Iterator[str]:
+    """What is wrong with the object of a training plugin that is installed."""
+    if not isinstance(found, _click("Command")):
+        yield f"it is not a Click command but a {type(found).__name__}"
+
+
+def examine_group(found: Any) -> Iterator[str]:
+    """What is wrong with the object of a training plugin."""
+    yield from examine_imports(found)
+    if not isinstance(found, _click("Group")):
+        yield f"is not a Click group but a {type(found).__name__}"
+    elif not getattr(found, "commands", None):
+        yield "has no command; a training command is marked with @pass_train"
+
+
+def _click(name: str) -> Any:
+    """One of Click's classes; none if the plugin has not imported Click, and so has made no such object."""
+    return getattr(sys.modules.get("click"), name, ())
+
+
+def examine_settings(found: Any) -> Iterator[str]:
+    """What is wrong with a plugin's settings."""
+    from pydantic import BaseModel
+
+    yield from examine_imports(found)
+    if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        yield "is not a pydantic model; derive it from TrainSettings"
+
+
+def examine_imports(found: Any) -> Iterator[str]:
+    """What is wrong with what was imported together with an object."""
+    frameworks = sorted(sys.modules.keys() & set(FRAMEWORKS))
+    if frameworks:
+        yield f"imports {frameworks[0]} at the top of its module; import it where it is used"
 
 
 def loading_error(name: str, source: Path | None = None, seconds: float = 300.0) -> str | None:
@@ -146,7 +121,7 @@ def loading_error(name: str, source: Path | None = None, seconds: float = 300.0)
     except InputError as error:
         return str(error)
     modules = [module for line in wanted for module in importable_modules(re.split(r"[<>=!~;\[ @]", line)[0])]
-    done = _run_python(_LOAD_ALL, name, *modules, seconds=seconds)
+    done = run_contained([sys.executable, "-P", "-c", _LOAD_ALL, name, *modules], seconds)
     if done is None:
         return f"its import did not end within {seconds:g} s"
     if done.returncode == 0:
@@ -324,21 +299,12 @@ def _impure(compiled: Path) -> list[str]:
 
 
 def _loading(folder: Path, metadata: PackageMetadata) -> list[str]:
-    points = [
-        f"{group}={value}"
-        for group in (SETTINGS, PREDICT, TRAIN)  # settings first, to see what they alone import
-        for value in metadata.points.get(group, {}).values()
-    ]
-    if not points:
-        return []
-    code = f"FRAMEWORKS = {FRAMEWORKS!r}\n{_CHECK_PACKAGE}"
-    paths = [str(folder), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    done = _run_python(code, metadata.name, *points, seconds=300, environment=environment)
-    if done is None:
-        return ["Its import did not end within 300 s."]
-    lines = done.stdout.splitlines()
-    faults = [line.split("\t", 1)[1] + "." for line in lines if line.startswith("fault\t")]
-    if not lines or lines[-1] != "end":
-        faults.append(f"Its import ended the process (exit code {done.returncode}).")
+    examiners = {SETTINGS: examine_settings, PREDICT: examine_imports, TRAIN: examine_group}
+    faults = []
+    for group, examine in examiners.items():
+        for value in metadata.points.get(group, {}).values():
+            answer = probe(value, IMPORT_SECONDS, examine=examine, path=[str(folder)])
+            if answer.problem is not None:
+                faults.append(f"{value} cannot be loaded: {answer.problem}.")
+            faults += [f"{value} {fault}." for fault in answer.faults]
     return faults

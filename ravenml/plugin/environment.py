@@ -6,6 +6,7 @@ that is what is missing.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import Distribution, distributions
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from ravenml.common.hooks import TRAIN
 from ravenml.common.io import JsonObject
+from ravenml.plugin.distributions import DamagedDistribution, name_and_version, read_entry_points
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -126,7 +129,10 @@ class Environment:
     @cached_property
     def packages(self) -> dict[str, InstalledPackage]:
         """Everything installed, by canonical name."""
-        return {name: InstalledPackage(name, found.version, origin(found)) for name, found in self.items()}
+        return {
+            name: InstalledPackage(name, name_and_version(found)[1], origin(found))
+            for name, found in self.items()
+        }
 
     def items(self) -> Iterable[tuple[str, Distribution]]:
         """Names and distributions, sorted by name."""
@@ -136,7 +142,7 @@ class Environment:
         """What a distribution's metadata requires here and now, with these extras."""
         found = self.distributions.get(name) or self.external.get(name)
         result = []
-        for line in (found.requires or []) if found else []:
+        for line in _requires(found) if found else []:
             try:
                 requirement = Requirement(line)
             except ValueError:  # metadata of former days; nothing can be concluded from it
@@ -164,19 +170,21 @@ class Environment:
         return needed
 
     def files(self, name: str) -> set[str]:
-        """The absolute paths of a distribution's files, compiled ones left out; empty where no RECORD is."""
-        found = self.distributions[name]
+        """The absolute paths of a distribution's files, less compiled ones; none without a good RECORD."""
+        try:
+            files = self.distributions[name].files or []
+        except (csv.Error, TypeError, ValueError):
+            return set()
         return {
             os.path.normpath(str(file.locate()))
-            for file in found.files or []
+            for file in files
             if file.suffix != ".pyc" and "__pycache__" not in file.parts
         }
 
     def plugins(self) -> dict[str, list[str]]:
         """The distributions that declare a training plugin, with the plugins' names."""
         found = {
-            name: [point.name for point in one.entry_points if point.group == TRAIN]
-            for name, one in (*self.items(), *sorted(self.external.items()))
+            name: _training_plugins(one) for name, one in (*self.items(), *sorted(self.external.items()))
         }
         return {name: names for name, names in found.items() if names}
 
@@ -186,17 +194,30 @@ def _by_name(folders: list[str]) -> dict[str, Distribution]:
     for found in distributions(path=folders):
         if getattr(found, "_path", Path()).name.startswith("~"):
             continue  # what pip has put aside; a killed one leaves it there, with its metadata
-        name = found.metadata["Name"] if found.metadata else None
-        if name:  # a killed pip also leaves folders without metadata
-            result.setdefault(canonical(name), found)
+        with suppress(DamagedDistribution):  # a killed pip also leaves folders without metadata
+            result.setdefault(canonical(name_and_version(found)[0]), found)
     return result
+
+
+def _requires(found: Distribution) -> list[str]:
+    try:
+        return found.requires or []
+    except ValueError:  # not UTF-8
+        return []
+
+
+def _training_plugins(found: Distribution) -> list[str]:
+    try:
+        return [name for group, name, _ in read_entry_points(found) if group == TRAIN]
+    except DamagedDistribution:
+        return []
 
 
 def origin(found: Distribution) -> JsonObject | None:
     """What pip noted about where a distribution came from, if it was no index."""
-    text = found.read_text("direct_url.json")
     try:
+        text = found.read_text("direct_url.json")
         value = json.loads(text) if text else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and value.get("url") else None

@@ -9,6 +9,7 @@ from importlib.metadata import Distribution
 from pathlib import Path
 
 from ravenml.errors import InputError
+from ravenml.plugin.distributions import name_and_version
 from ravenml.plugin.environment import Environment, canonical, origin
 from ravenml.plugin.journal import Journal
 from ravenml.plugin.requirements import read_pins
@@ -84,7 +85,7 @@ def inventory() -> list[dict[str, str]]:
             {
                 "name": name,
                 "distribution": distribution,
-                "version": found.version,
+                "version": name_and_version(found)[1],
                 "for": mode,
                 "from": _location(found),
             }

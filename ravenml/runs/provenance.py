@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json, write_bytes
 from ravenml.common.secrets import SECRET_FILES, redact, redact_diff, redact_text
+from ravenml.plugin.distributions import DamagedDistribution, installed_distributions, name_and_version
 
 DIFF_LIMIT = 1 << 20  # bytes
 _GIT_TIME = 20.0  # seconds
-_HEADER = re.compile(r"^(Name|Version):[ \t]*(.*\S)", re.MULTILINE)
 VARIABLES = (
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED"),
     *("CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE"),
@@ -62,15 +62,10 @@ def variables() -> dict[str, str]:
 
 def packages() -> dict[str, str]:
     """Every installed distribution with its version."""
-    from importlib_metadata import distributions
-
     found: dict[str, str] = {}
-    for dist in distributions():
-        # ``dist.name`` and ``dist.version`` each parse the whole README below the headers: 0.4 s in all
-        text = dist.read_text("METADATA") or dist.read_text("PKG-INFO") or dist.read_text("") or ""
-        headers = dict(_HEADER.findall(text.partition("\n\n")[0]))
-        if headers.keys() >= {"Name", "Version"}:
-            found.setdefault(headers["Name"], headers["Version"])  # of two on the path the first is imported
+    for distribution in installed_distributions():
+        with suppress(DamagedDistribution):
+            found.setdefault(*name_and_version(distribution))  # of two on the path the first is imported
     return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
 
 

@@ -18,6 +18,7 @@ import click
 from click.core import ParameterSource
 
 from ravenml.common.defaults import DEFAULT_RETRIES
+from ravenml.common.formatting import describe_error
 from ravenml.common.secret_patterns import is_secret
 from ravenml.errors import InputError, RavenError
 
@@ -203,10 +204,15 @@ def plugin_command(plugin: Plugin) -> click.Command:
         PluginError: it cannot be imported, or is not a Click command.
     """
     command = plugin.load()
-    if not isinstance(command, click.Command):
-        kind = type(command).__name__
-        raise plugin.load_error(f"{plugin.entry_point.value} is not a Click command but a {kind}")
-    add_core_options(command, lambda: settings_options(plugin))
+    try:
+        if not isinstance(command, click.Command):
+            kind = type(command).__name__
+            raise plugin.load_error(f"{plugin.entry_point.value} is not a Click command but a {kind}")
+        add_core_options(command, lambda: settings_options(plugin))
+    except RavenError:
+        raise
+    except Exception as error:  # of an object that only looks like a command
+        raise plugin.load_error(describe_error(error)) from error
     return command
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from ravenml.cli.data import training_command
+from ravenml.plugin import discovery
+from ravenml.plugin.distributions import Declared
 
 PLUGINS = {"seg": "segmentation", "box": "detection", "odd": "", "mute": None}
 
@@ -14,17 +16,18 @@ PLUGINS = {"seg": "segmentation", "box": "detection", "odd": "", "mute": None}
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The names of the plugins that are found; the test takes away what it does not want."""
-    import importlib_metadata
+    from importlib_metadata import EntryPoint
 
     names = {*PLUGINS, "broken"}
     lines = "".join(f"class {name}:\n    learns = {task!r}\n" for name, task in PLUGINS.items())
     (tmp_path / "some_plugins.py").write_text(lines)
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def entry_points(group: str) -> list[importlib_metadata.EntryPoint]:
-        return [importlib_metadata.EntryPoint(name, f"some_plugins:{name}", group) for name in names]
+    def find(group: str) -> list[Declared]:
+        points = [EntryPoint(name, f"some_plugins:{name}", group) for name in sorted(names)]
+        return [Declared(point, "some-plugins", "1.0", None) for point in points]
 
-    monkeypatch.setattr(importlib_metadata, "entry_points", entry_points)
+    monkeypatch.setattr(discovery, "find_entry_points", find)
     return names
 
 

@@ -16,6 +16,7 @@ from ravenml.data.editable_annotation import read_editable
 from ravenml.data.formats import registry
 from ravenml.data.geometry import Rectangle
 from ravenml.data.project import Project
+from ravenml.plugin.discovery import Plugin
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 
@@ -32,7 +33,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Any:
             if isinstance(module, ModuleType):
                 monkeypatch.setitem(sys.modules, module.__name__, module)
                 value = f"{module.__name__}:{name.title()}"
-            entries[name] = EntryPoint(name=name, value=value, group="ravenml.plugins.data")
+            entries[name] = Plugin(EntryPoint(name=name, value=value, group="ravenml.plugins.data"), [])
         registry.format_names.cache_clear()
         monkeypatch.setattr(registry, "_entries", lambda: entries)
 

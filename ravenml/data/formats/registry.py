@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ravenml.common.hooks import DATA, find_entry_points
+from ravenml.common.formatting import describe_error
+from ravenml.common.hooks import DATA
 from ravenml.data.formats.base import Format
 from ravenml.data.problems import suggestion
 from ravenml.errors import InputError, RavenError
-
-if TYPE_CHECKING:
-    from importlib_metadata import EntryPoint
+from ravenml.plugin.discovery import Plugin, plugins
 
 
 @cache
@@ -31,11 +29,12 @@ def load_format(name: str) -> Format:
     entries = _entries()
     if name not in entries:
         raise InputError(f"There is no format {name!r} ({suggestion(name, sorted(entries))}).")
-    where = f"The format {name!r} ({entries[name].value})"
+    where = f"The format {name!r} ({entries[name].entry_point.value})"
+    kind = entries[name].load()
     try:
-        made = entries[name].load()()
+        made = kind()
     except Exception as error:
-        raise RavenError(f"{where} cannot be loaded: {type(error).__name__}: {error}.") from error
+        raise RavenError(f"{where} cannot be loaded: {describe_error(error)}.") from error
     if not isinstance(made, Format):
         raise RavenError(f"{where} is not a class derived from ravenml.data.formats.base.Format.")
     return made
@@ -65,5 +64,5 @@ def guess_format(path: Path) -> str:
     raise InputError(f"{path} {said}; name one first: raven data import {{{','.join(names)}}} SRC DST")
 
 
-def _entries() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in find_entry_points(DATA)}
+def _entries() -> dict[str, Plugin]:
+    return plugins(DATA)

@@ -6,9 +6,10 @@ import difflib
 import importlib.util
 from collections.abc import Callable
 
-from ravenml.common.hooks import TRACK, find_entry_points
+from ravenml.common.hooks import TRACK
 from ravenml.config.config import Config
-from ravenml.errors import InputError, RavenError
+from ravenml.errors import InputError
+from ravenml.plugin.discovery import plugins
 from ravenml.runs.exporters.base import Exporter
 
 
@@ -30,13 +31,13 @@ def load_exporter(name: str) -> Callable[..., Exporter]:
         InputError: none is called so; the sentence names the nearest.
         RavenError: it cannot be imported; the sentence names its package.
     """
-    known = {entry.name: entry for entry in find_entry_points(TRACK)}
+    known = plugins(TRACK)
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         mend = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known)) or 'none'}."
         raise InputError(f"`track`: no reader of events is called {name!r}; {mend}")
-    try:
-        found: Callable[..., Exporter] = known[name].load()
-    except ImportError as error:
-        raise RavenError(f"The reader {name!r} cannot be loaded: {error}.") from error
+    found: Callable[..., Exporter] = known[name].load()
+    if not (isinstance(found, type) and issubclass(found, Exporter)):
+        value = known[name].entry_point.value
+        raise known[name].load_error(f"{value} is not a class derived from Exporter")
     return found
