@@ -21,6 +21,7 @@ from ravenml.common.io import JsonObject, write_cache
 from ravenml.config.home import cache_dir
 from ravenml.dashboard import metric_cache as series_cache
 from ravenml.dashboard.metric_column import MetricColumn, Points
+from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import Event, EventReader, MetricsEvent, ResumedEvent
 
@@ -52,8 +53,9 @@ class RunMetrics:
             if identity[:1] != self._identity[:1] or self._reader.size() < self._reader.offset:
                 self._start_over(identity)
             changed = False
-            for event in self._reader.read_new("METRICS", "RESUMED"):
-                changed |= self._take(event)
+            with suppress(RavenError):  # it cannot be read: the run is broken, and its page says so
+                for event in self._reader.read_new("METRICS", "RESUMED"):
+                    changed |= self._take(event)
             self.version += changed
             self._remember()
             return self.version

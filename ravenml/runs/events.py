@@ -410,6 +410,14 @@ class EventReader:
                     elif not types or event.type in types:
                         yield event
 
+    def check(self) -> None:
+        """Find out whether the file can be read at all.
+
+        Raises:
+            RavenError: it cannot.
+        """
+        next(EventReader(self.path).read_new(), None)
+
     def skip(self) -> None:
         """Leave out the lines that are there."""
         while self._read_lines():

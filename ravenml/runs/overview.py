@@ -74,7 +74,7 @@ def full_record(folder: Path) -> JsonObject:
     try:
         record = read_record(folder)
         record["status"] = status(folder, record)
-        next(EventReader(folder / layout.EVENTS).read_new(), None)  # if they can be read at all
+        EventReader(folder / layout.EVENTS).check()
     except RavenError as error:
         return {"id": folder.name, "status": "broken", "error": str(error)}
     record["notes"] = {name: value for name, value in notes_or_reason(folder).items() if name != "v"}

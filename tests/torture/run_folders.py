@@ -121,20 +121,9 @@ def campaign(folder: Path) -> Iterator[Callable[[random.Random], str]]:
 
 
 def trial(rng: random.Random) -> str:
-    """Mutate a run, read it in every way, and say how its list and its page call it."""
-    files = {name: FILES[name] for name in FILES if name == "run.json" or rng.random() < 0.5}
-    if rng.random() < 0.5:
-        files["run.json"] = {name: value for name, value in RECORD.items() if name != "result"}
-    if rng.random() < 0.3:
-        files |= {
-            f"folds/{fold}/{name}": files[name]
-            for fold in (0, 1)
-            for name in [*files]
-            if "folds/" not in name
-        }
-    damaged = rng.sample(sorted(files), min(len(files), rng.choice((1, 1, 2, 4))))
+    """Mutate a run, read it in some ways, and say how its list calls it."""
     try:
-        write_run(TRIED, files | {name: damage(rng, files[name]) for name in damaged})
+        write_run(TRIED, damaged_files(rng))
         status = list_status()
         read_in_python()
         for command in rng.sample(COMMANDS, 6):
@@ -145,6 +134,17 @@ def trial(rng: random.Random) -> str:
         for left in ("run.tar", "stored"):
             shutil.rmtree(left, ignore_errors=True)
             Path(left).unlink(missing_ok=True)
+
+
+def damaged_files(rng: random.Random) -> dict[str, Any]:
+    """The files of a run, of which one or more are wrong."""
+    files = {name: FILES[name] for name in FILES if name == "run.json" or rng.random() < 0.5}
+    if rng.random() < 0.5:
+        files["run.json"] = {name: value for name, value in RECORD.items() if name != "result"}
+    if rng.random() < 0.3:
+        files |= {f"folds/{fold}/{name}": files[name] for fold in (0, 1) for name in FILES if name in files}
+    damaged = rng.sample(sorted(files), min(len(files), rng.choice((1, 1, 2, 4))))
+    return files | {name: damage(rng, files[name]) for name in damaged}
 
 
 def damage(rng: random.Random, content: Any) -> Any:

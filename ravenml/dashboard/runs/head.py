@@ -29,6 +29,8 @@ def build_head(state: State) -> None:
     why = state.error or state.result.get("error") or state.result.get("reason")
     if why:
         ui.label(str(why)).classes("bad wrap" if state.status in ("failed", "broken") else "muted wrap")
+    for problem in state.problems:
+        ui.label(problem).classes("warn wrap")
     if state.status == "lost":
         ui.label(
             "The process exited without reporting a result: it was killed, or the machine went down."

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ravenml.common.io import JsonObject, read_json
+from ravenml.common.io import JsonObject
+from ravenml.common.schema import Fields, read_object
 from ravenml.dashboard.run_files import RunFolder
 from ravenml.errors import RavenError
 from ravenml.runs import layout
+from ravenml.runs.events import EventReader
 from ravenml.runs.notes import read_notes
-from ravenml.runs.record import UNDER_WAY, heartbeat, read_record, status
+from ravenml.runs.record import UNDER_WAY, heartbeat, read_record, read_summary, status
 
 
 @dataclass
@@ -19,7 +21,8 @@ class State(RunFolder):
     """A run, or one fold of it, at this moment.
 
     Attributes:
-        error: why the record cannot be read; all else is empty then.
+        error: why the run is broken.
+        problems: what else cannot be read; it is left out.
     """
 
     record: JsonObject = field(default_factory=dict)
@@ -29,6 +32,7 @@ class State(RunFolder):
     evaluation: JsonObject | None = None
     waits_for: str | None = None
     error: str | None = None
+    problems: list[str] = field(default_factory=list)
 
     @property
     def under_way(self) -> bool:
@@ -51,21 +55,28 @@ def read_state(run: RunFolder) -> State:
     state = State(run.id, run.fold, run.folder)
     try:
         state.record = read_record(run.folder)
-        state.status = status(run.folder, state.record)
+        EventReader(run.folder / layout.EVENTS).check()
+        now = status(run.folder, state.record)
+        state.waits_for = heartbeat(run.folder).get("waits_for") if now == "waiting" else None
+        state.status = now
     except RavenError as error:
         state.error = str(error)
-    with suppress(RavenError):
-        state.notes = read_notes(run.folder)
-    if state.status == "waiting":
-        state.waits_for = heartbeat(run.folder).get("waits_for")
-    state.summary = _read_object(run.folder / layout.SUMMARY)
-    state.evaluation = _read_object(run.folder / layout.EVALUATION)
+    for name, read in _READERS.items():
+        try:
+            setattr(state, name, read(run.folder))
+        except RavenError as error:
+            state.problems.append(str(error))
     return state
 
 
-def _read_object(path: Path) -> JsonObject | None:
-    try:
-        found = read_json(path) if path.exists() else None
-    except RavenError:
-        return None
-    return found if isinstance(found, dict) else None
+def _read_evaluation(folder: Path) -> JsonObject | None:
+    path = folder / layout.EVALUATION
+    return read_object(path, _EVALUATION) if path.exists() else None
+
+
+_EVALUATION = Fields({"classes": list})  # a plugin may write one of its own form
+_READERS: dict[str, Callable[[Path], object]] = {
+    "notes": read_notes,
+    "summary": read_summary,
+    "evaluation": _read_evaluation,
+}
