@@ -8,13 +8,14 @@ import zlib
 import cv2
 import numpy as np
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+from ravenml.data.image_header import PNG_SIGNATURE, why_not_decodable
 
 # What stands between the header chunk and the data in every bitmap that Supervisely's SDK writes: a
 # palette of black and white, of which black is transparent.
 _PALETTE = bytes.fromhex("00000006504c5445000000ffffffa5d99fdd")
 _TRANSPARENCY = bytes.fromhex("0000000174524e530040e6d866")
 _LARGEST = 1 << 28  # bytes of a PNG; what unpacks to more was made to fill the memory
+_PIXELS_PER_BYTE = 9000  # of a large mask; what is empty has up to 8256
 _BODY = 33
 _DATA = _BODY + len(_PALETTE) + len(_TRANSPARENCY)
 
@@ -72,12 +73,11 @@ def decode_png(png: bytes) -> np.ndarray:
         raise ValueError("is not a whole PNG")
     if png[24:26] == b"\x01\x03" and png[28] == 0 and png[_BODY:_DATA] == _PALETTE + _TRANSPARENCY:
         return _decode_one_bit(png)
-    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError("is a damaged PNG")
+    pixels = _decode(png, cv2.IMREAD_UNCHANGED)
     if pixels.ndim == 3:
         pixels = pixels[:, :, 3] if pixels.shape[2] == 4 else pixels.max(axis=2)
-    return np.not_equal(pixels, 0)
+    mask: np.ndarray = np.not_equal(pixels, 0)
+    return mask
 
 
 def _decode_one_bit(png: bytes) -> np.ndarray:
@@ -89,10 +89,22 @@ def _decode_one_bit(png: bytes) -> np.ndarray:
     width = int.from_bytes(png[16:20], "big")
     header = b"IHDR" + ((width + 7) // 8).to_bytes(4, "big") + png[20:24] + b"\x08\x00\x00\x00\x00"
     packed = png[:12] + header + zlib.crc32(header).to_bytes(4, "big") + png[_DATA:]
-    rows = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if rows is None:
-        raise ValueError("is a damaged PNG")
+    rows = _decode(packed, cv2.IMREAD_GRAYSCALE)
     return np.unpackbits(rows.view(np.uint8), axis=1, count=width).view(bool)
+
+
+def _decode(png: bytes, flags: int) -> np.ndarray:
+    problem = why_not_decodable(png, _PIXELS_PER_BYTE)
+    if problem:
+        raise ValueError(f"is not a mask: {problem}")
+    pixels: np.ndarray | None
+    try:
+        pixels = cv2.imdecode(np.frombuffer(png, np.uint8), flags)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise ValueError("is a damaged PNG")
+    return pixels
 
 
 def encode_bitmap(mask: np.ndarray) -> str:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from ravenml.data.bitmap import PNG_SIGNATURE
 from ravenml.data.geometry import Size
-from ravenml.data.images import read_bytes, read_image
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_SIZE, _CHUNK = struct.Struct(">II"), struct.Struct(">I4s")  # of a PNG
 _ORIENTATION = 0x0112  # EXIF's tag
 _WIDTH, _HEIGHT, _BITS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT = _TAGS = 256, 257, 258, 277, 322, 323  # of TIFF
 _MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG's starts of a frame, whatever the coding
 _FILL = re.compile(rb"\xff+")  # a JPEG's marker, with any number of bytes that fill up before it
 _PARTS = 1 << 16  # of a file; stepping over millions of empty ones would take too long
-_BEGINNING = 1 << 16  # bytes in which a header mostly ends
+_LARGE = 1 << 27  # pixels; an image that has more must have so many bytes, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +41,6 @@ class Header:
         return self.stored if self.orientation < 5 else self.stored[::-1]
 
 
-def read_header(path: Path) -> Header:
-    """Read an image's size and orientation; only what is not a plain JPEG, PNG or BMP is decoded for it.
-
-    Raises:
-        DataProblem: the file is missing, or is not an image that is read.
-    """
-    try:
-        with path.open("rb") as file:
-            beginning = file.read(_BEGINNING)
-            header = _try_parse(beginning)
-            if header is None and len(beginning) == _BEGINNING:
-                header = _try_parse(beginning + file.read())
-    except OSError:
-        read_bytes(path)  # says what is wrong
-        raise
-    if header is not None and header.orientation:
-        return header
-    height, width = read_image(path).shape[:2]
-    return Header((height, width))
-
-
-def _try_parse(content: bytes) -> Header | None:
-    try:
-        return parse_header(content)
-    except (IndexError, ValueError):
-        return None
-
-
 def parse_header(content: bytes) -> Header | None:
     """What an image's header says; None for what is not a PNG, JPEG, BMP, TIFF or WebP.
 
@@ -88,6 +61,47 @@ def parse_header(content: bytes) -> Header | None:
     elif content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         header = _webp(content)
     return header if header is not None and min(header.stored) > 0 else None
+
+
+def why_not_decodable(content: bytes, pixels_per_byte: int) -> str:
+    """Why a decoder should not be given an image: it would make room for far more than the file holds.
+
+    Args:
+        content: the file.
+        pixels_per_byte: how many pixels a byte may stand for in an image of more than 134 million pixels.
+
+    Returns:
+        The end of a sentence; empty where nothing is wrong.
+    """
+    try:
+        if content.startswith(PNG_SIGNATURE):
+            check_chunks(content)
+            width, height = _SIZE.unpack_from(content, 16)
+        else:
+            header = parse_header(content)
+            height, width = header.stored if header is not None else (0, 0)
+    except (IndexError, ValueError, struct.error):
+        return "the image is cut off or damaged"
+    if height * width <= max(_LARGE, pixels_per_byte * len(content)):
+        return ""
+    return f"the image says that it has {width}×{height} pixels, in a file of {len(content)} bytes"
+
+
+def check_chunks(png: bytes) -> None:
+    """Every chunk must lie within the file: OpenCV makes room for as much as a chunk says that it holds.
+
+    Raises:
+        IndexError, ValueError: one does not, or there are absurdly many.
+    """
+    at = 8
+    for _ in range(_PARTS):
+        if at + 8 > len(png):
+            raise IndexError("the image is cut off")
+        length, kind = _CHUNK.unpack_from(png, at)
+        if kind == b"IEND":
+            return
+        at += length + 12
+    raise ValueError("too many chunks")
 
 
 def _png(content: bytes) -> Header | None:

@@ -7,6 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ravenml.common import reading
+from ravenml.common.reading import open_file
+from ravenml.data.image_header import Header, parse_header, why_not_decodable
 from ravenml.data.problems import DataProblem
 
 # OpenCV prints on its own what is raised here as a sentence.
@@ -16,6 +19,8 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".mpo", ".bmp", ".tif"
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
+_BEGINNING = 1 << 16  # bytes in which a header mostly ends
+_PIXELS_PER_BYTE = 300  # of a large image; a photograph has about 4
 _COPY_AGAIN = "copy the image again from where it came"
 _COPY_AGAIN_OR_CONVERT = "copy it again, or convert it to 8 or 16 bits of grey or RGB"
 
@@ -33,6 +38,34 @@ def read_image(path: Path) -> np.ndarray:
     return decode_image(read_bytes(path), path)
 
 
+def read_header(path: Path) -> Header:
+    """Read an image's size and orientation; only what is not a plain JPEG, PNG or BMP is decoded for it.
+
+    Raises:
+        DataProblem: the file is missing, or is not an image that is read.
+    """
+    try:
+        with open_file(path) as file:
+            beginning = file.read(_BEGINNING)
+            header = _try_parse(beginning)
+            if header is None and len(beginning) == _BEGINNING:
+                header = _try_parse(beginning + file.read())
+    except OSError:
+        read_bytes(path)  # says what is wrong
+        raise
+    if header is not None and header.orientation:
+        return header
+    height, width = read_image(path).shape[:2]
+    return Header((height, width))
+
+
+def _try_parse(content: bytes) -> Header | None:
+    try:
+        return parse_header(content)
+    except (IndexError, ValueError):
+        return None
+
+
 def read_bytes(path: Path) -> bytes:
     """Read a file of a project.
 
@@ -40,7 +73,7 @@ def read_bytes(path: Path) -> bytes:
         DataProblem: it is missing or cannot be read.
     """
     try:
-        return path.read_bytes()
+        return reading.read_bytes(path)
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         problem = "does not exist" if missing else f"cannot be read ({error.strerror})"
@@ -49,13 +82,10 @@ def read_bytes(path: Path) -> bytes:
 
 def decode_image(content: bytes, path: Path) -> np.ndarray:
     """Decode an image file's content as `read_image` does; ``path`` is for the message alone."""
-    problem = _cut_off(content)
+    problem = _cut_off(content) or why_not_decodable(content, _PIXELS_PER_BYTE)
     if problem:
         raise DataProblem(path, "", problem, _COPY_AGAIN)
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), _RGB)
-    except cv2.error:
-        image = None
+    image = imdecode(content, _RGB)
     if image is None:
         if content.startswith((_PNG, _JPEG, b"BM", b"II*\0", b"MM\0*", b"RIFF")):
             problem = "the image is damaged, cut off, or of a kind that is not read"
@@ -67,6 +97,14 @@ def decode_image(content: bytes, path: Path) -> np.ndarray:
 
 
 _RGB: int = getattr(cv2, "IMREAD_COLOR_RGB", cv2.IMREAD_COLOR)  # OpenCV before 4.11 knows BGR alone
+
+
+def imdecode(content: bytes, flags: int) -> np.ndarray | None:
+    """What OpenCV makes of a file's content; None where it makes nothing."""
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:
+        return None
 
 
 def encode_png(image: np.ndarray, level: int = 9) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ IMPORT_NOTE = "import.json"  # in a project that is being, or was, imported: of 
 _NESTED = "datasets"
 _CONTENT = frozenset({"img", "ann", "meta", "img_info", "seg", "blob", _NESTED})
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})
+_DEEPEST = 100  # folders of datasets within each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,10 @@ def _datasets(folder: Path, names: tuple[str, ...], above: frozenset[str]) -> It
     real = os.path.realpath(folder)
     if real in above:
         return
-    children = sorted(entry.name for entry in os.scandir(folder) if _is_folder(entry))
+    if len(names) > _DEEPEST:
+        raise DataProblem(folder, "", f"is more than {_DEEPEST} folders deep", "name a project's folder")
+    with _scan(folder) as entries:
+        children = sorted(entry.name for entry in entries if _is_folder(entry))
     if names and ("img" in children or "ann" in children):
         yield "/".join(names), folder
     for child in children:
@@ -68,7 +73,25 @@ def _datasets(folder: Path, names: tuple[str, ...], above: frozenset[str]) -> It
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    return not entry.name.startswith(".") and entry.is_dir()
+    try:
+        return not entry.name.startswith(".") and entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
+
+
+def _scan(folder: Path) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+    try:
+        return os.scandir(folder)
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        raise DataProblem(folder, "", problem, "make it readable") from None
 
 
 def _is_wrapper(folder: Path) -> bool:
@@ -102,6 +125,6 @@ def _items(dataset: str, folder: Path, report: Report) -> Iterator[Item]:
 def _files(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_file()]
+    with _scan(folder) as entries:
+        names = [entry.name for entry in entries if _is_file(entry)]
     return sorted(name for name in names if not name.startswith(".") and name.lower() not in _LITTER)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ravenml.common.io import JsonObject, atomic_open, to_user_error, write_bytes, write_json
 from ravenml.common.permissions import make_folder
+from ravenml.common.reading import open_file
 from ravenml.data.annotation import parse_object
 from ravenml.data.editable_annotation import EditableAnnotation, as_tags, write_editable
 from ravenml.data.images import encode_png, read_bytes
@@ -150,7 +151,7 @@ def place_image(source: Path, target: Path, link: bool = False) -> None:
             raise to_user_error(error, target) from error
         return
     try:
-        reader = source.open("rb")
+        reader = open_file(source)
     except OSError as error:
         raise to_user_error(error, source) from error
     with reader, atomic_open(target) as writer:

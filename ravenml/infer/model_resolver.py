@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json
+from ravenml.common.reading import open_file
 from ravenml.config.home import cache_dir, runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.renamed import former_names
@@ -209,7 +210,7 @@ def _read(path: Path) -> JsonObject:
 
 def _digest(path: Path) -> str:
     if path.is_file():
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:32]
     entries = [
         (one.relative_to(path).as_posix(), one.stat().st_size, one.stat().st_mtime_ns)

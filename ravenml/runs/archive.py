@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import hashlib
 import io
 import json
@@ -20,7 +21,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from ravenml.common.io import JsonObject, atomic_open, to_user_error
+from ravenml.common.parsing import LARGEST_JSON, parse_json
 from ravenml.common.permissions import make_folder, open_file
+from ravenml.common.reading import is_usable_name
 from ravenml.common.secrets import StreamMasker, redact, redact_diff, redact_text
 from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
@@ -29,13 +32,15 @@ from ravenml.runs.layout import ARTIFACTS, CONTROL, LOCK, RUN_JSON
 from ravenml.runs.lock import RunLock
 from ravenml.runs.record import read_record, redact_record, status
 from ravenml.runs.removal import IMPORTING, sweep
+from ravenml.store.model_state import TAR_ERRORS
 
 MANIFEST = "MANIFEST.json"
 SCHEMA = 1
 _CHUNK = 1 << 20
 _READABLE = (".json", ".jsonl", ".diff", ".log", ".yaml", ".yml")
 _ID = re.compile(r"[\w-]{1,100}")
-_BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
+_BROKEN = (zlib.error, lzma.LZMAError, *TAR_ERRORS)
+_RATIO, _ALWAYS = 200, 1 << 30  # so many bytes come of one in an archive; of a small one, this many
 
 
 @dataclass(frozen=True)
@@ -209,11 +214,13 @@ def import_run(file: Path) -> tuple[Path, bool]:
             return target, False
         os.rename(folder, target)
         return target, True
+    except InputError:
+        raise
     except _BROKEN as error:
+        if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+            raise to_user_error(error, place) from error
         said = f"{file} is not a complete archive of a run ({error}); export the run again."
         raise InputError(said) from None
-    except OSError as error:
-        raise to_user_error(error, place) from error
     finally:
         if place != runs_dir():
             shutil.rmtree(place, ignore_errors=True)
@@ -223,6 +230,7 @@ def _unpack(file: Path, place: Path) -> tuple[str, dict[str, str]]:
     """Unpack into ``place``, checking every name and digest; the run's ID and its files' digests."""
     found: dict[str, str] = {}
     manifest: JsonObject | None = None
+    left = max(_ALWAYS, _RATIO * file.stat().st_size)
     with tarfile.open(file, "r|*") as tar:
         for member in tar:
             content = tar.extractfile(member) if member.isfile() else None
@@ -231,12 +239,16 @@ def _unpack(file: Path, place: Path) -> tuple[str, dict[str, str]]:
             if content is None:
                 raise InputError(f"{file}: {member.name!r} is not a plain file; a run holds no others.")
             if member.name == MANIFEST:
-                manifest = _manifest(content.read(), file)
+                manifest = _manifest(content.read(LARGEST_JSON + 1), file)
                 continue
             name = PurePosixPath(member.name)
-            leaves = name.is_absolute() or ".." in name.parts or "\0" in member.name or len(name.parts) < 2
-            if leaves or not _ID.fullmatch(name.parts[0]) or str(name) in found:
-                raise InputError(f"{file}: the name {member.name!r} leaves the run's folder; it is refused.")
+            usable = is_usable_name(member.name) and len(name.parts) > 1 and _ID.fullmatch(name.parts[0])
+            if not usable or str(name) in found:
+                refused = f"the name {member.name[:300]!r} leaves the run's folder, or is not usable"
+                raise InputError(f"{file}: {refused}; nothing was imported.")
+            left -= member.size
+            if left < 0:
+                raise InputError(f"{file} would unpack to far more than a run holds; nothing was imported.")
             found[str(name)] = _extract(content, place / name, member.mtime)
     if manifest is None:
         raise InputError(
@@ -254,7 +266,7 @@ def _unpack(file: Path, place: Path) -> tuple[str, dict[str, str]]:
 def _manifest(content: bytes, file: Path) -> JsonObject:
     """What an archive says of itself, if it says it in the form in which it is written."""
     with suppress(ValueError):
-        found = json.loads(content)
+        found = parse_json(content, MANIFEST)
         kinds = {"v": int, "run": str, "files": dict}
         if isinstance(found, dict) and all(isinstance(found.get(k), kind) for k, kind in kinds.items()):
             if not _ID.fullmatch(found["run"]):
@@ -270,7 +282,7 @@ def _extract(content: IO[bytes], path: Path, mtime: float) -> str:
         while chunk := content.read(_CHUNK):
             digest.update(chunk)
             file.write(chunk)
-    with suppress(OSError, OverflowError):
+    with suppress(OSError, OverflowError, ValueError):
         os.utime(path, (mtime, mtime))  # what is old stays old: a status may hang on it
     return digest.hexdigest()
 

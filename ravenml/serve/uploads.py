@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.data.bitmap import PNG_SIGNATURE
-from ravenml.data.image_header import parse_header
+from ravenml.data.image_header import PNG_SIGNATURE, check_chunks, parse_header
 from ravenml.data.images import decode_image
 from ravenml.errors import InputError
 
 MAX_BYTES = 2**26  # 64 MiB
 MAX_PIXELS = 2**26  # 67 million: 8192 × 8192, which is 201 MB of RGB
 _KINDS = "send a PNG, JPEG, BMP, TIFF or WebP image"
-_CHUNKS = 1 << 16  # of a PNG; stepping over millions of empty ones would keep all others waiting
 
 
 class Refused(InputError):
@@ -110,19 +108,6 @@ def image_size(content: bytes) -> tuple[int, int] | None:
         IndexError, ValueError: the header is cut off or absurd, see `ravenml.data.image_header.parse_header`.
     """
     if content.startswith(PNG_SIGNATURE):
-        _check_chunks(content)
+        check_chunks(content)
     header = parse_header(content)
     return header.stored[::-1] if header is not None else None
-
-
-def _check_chunks(png: bytes) -> None:
-    """Every chunk must lie within the file: OpenCV makes room for as much as a chunk says that it holds."""
-    at = 8
-    for _ in range(_CHUNKS):
-        if png[at + 4 : at + 8] == b"IEND":
-            return
-        length = png[at : at + 4]
-        if len(length) < 4:
-            raise IndexError("the image is cut off")
-        at += int.from_bytes(length, "big") + 12
-    raise ValueError("too many chunks")

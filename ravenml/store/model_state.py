@@ -12,18 +12,24 @@ import os
 import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
-from ravenml.common.io import JsonObject, atomic_open
+from ravenml.common.io import JsonObject, atomic_open, to_user_error
+from ravenml.common.parsing import parse_json
 from ravenml.common.permissions import make_folder
+from ravenml.common.reading import is_usable_name, open_file, read_bytes
 from ravenml.errors import RavenError
 
 SCHEMA = 1
 CONFIG = "config.json"
 CONFIG_LIMIT = 64 * 2**20
 MEMBERS_LIMIT = 100_000
+_LONGEST_NAME = 4096
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zX", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")  # gzip to Zstandard
+# What Python's module raises for a tar that is cut off or odd, beyond its own errors.
+TAR_ERRORS = (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, RecursionError, MemoryError)
 
 
 def pack_model(destination: Path, config: JsonObject, files: Sequence[Path]) -> Path:
@@ -86,7 +92,7 @@ def read_config(path: Path) -> JsonObject:
     """
     if path.is_dir():
         try:
-            content = (path / CONFIG).read_bytes()
+            content = read_bytes(path / CONFIG, CONFIG_LIMIT)
         except FileNotFoundError:
             raise RavenError(f"{path} is not a model: it has no {CONFIG}.") from None
         except OSError as error:
@@ -97,15 +103,11 @@ def read_config(path: Path) -> JsonObject:
             stream = tar.extractfile(found) if found is not None else None
             if stream is None:
                 raise RavenError(f"{path} is not a model-state.tar: it has no {CONFIG} at its top level.")
-            content = stream.read(CONFIG_LIMIT + 1)
-        if len(content) > CONFIG_LIMIT:
-            raise RavenError(
-                f"{path}: {CONFIG} is larger than {CONFIG_LIMIT >> 20} MiB, which no model's is."
-            )
-    try:
-        config: JsonObject = json.loads(content)
-    except ValueError as error:
-        raise RavenError(f"{path}: {CONFIG} is not valid JSON: {error}.") from None
+            if found is not None and found.size > CONFIG_LIMIT:
+                limit = f"{CONFIG_LIMIT >> 20} MiB"
+                raise RavenError(f"{path}: {CONFIG} is larger than {limit}, which no model's is.")
+            content = stream.read()
+    config: JsonObject = parse_json(content, f"{path}: {CONFIG}")
     if not isinstance(config, dict):
         raise RavenError(f"{path}: {CONFIG} must be a JSON object.")
     if not isinstance(config.get("settings", {}), dict):
@@ -142,12 +144,15 @@ def unpack_model(path: Path, directory: Path) -> Path:
     Returns:
         ``directory``.
     """
-    with _open(path) as tar:
+    with _open(path) as tar, _whole(path):
         members = _members(tar, path)
         for member in members:
             target = directory / _clean(member.name)
             if member.isdir():
-                make_folder(target)
+                try:
+                    make_folder(target)
+                except OSError as error:
+                    raise to_user_error(error, target) from error
                 continue
             stream = tar.extractfile(member)
             assert stream is not None  # only regular files are left
@@ -164,14 +169,13 @@ def _members(tar: tarfile.TarFile, path: Path) -> list[tarfile.TarInfo]:
     size = 0
     with _whole(path):
         for member in tar:
-            name = _clean(member.name)
-            plain = (member.isreg() and not member.issparse()) or member.isdir()
+            name = _clean(member.name[:_LONGEST_NAME])  # one that is longer is refused, however deep it is
+            plain = (member.isreg() and not member.issparse() and name.parts) or member.isdir()
             # The same name twice, or once for a file and once for a folder, also as part of a longer name.
             clashes = name in files or (name in folders and not member.isdir()) or files & {*name.parents}
-            if not plain or name.is_absolute() or ".." in name.parts or clashes:
-                raise RavenError(
-                    f"{path}: the member {member.name!r} is not allowed in a model; nothing was unpacked."
-                )
+            if not plain or not is_usable_name(member.name) or clashes:
+                said = f"the member {member.name[:300]!r} is not allowed in a model"
+                raise RavenError(f"{path}: {said}; nothing was unpacked.")
             folders |= {*name.parents, *([name] if member.isdir() else [])}
             files |= set() if member.isdir() else {name}
             members.append(member)
@@ -186,25 +190,25 @@ def _whole(path: Path) -> Iterator[None]:
     """A block in which a tar is read, which may be cut off, broken, or on a disk that is."""
     try:
         yield
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except TAR_ERRORS as error:
         raise RavenError(f"{path} is not a complete tar file: {error}; copy it again.") from None
 
 
-def _open(path: Path) -> tarfile.TarFile:
-    try:
-        return tarfile.open(path, mode="r:")
-    except FileNotFoundError:
-        raise RavenError(f"{path} does not exist.") from None
-    except (tarfile.TarError, OSError) as error:
-        packed = path.is_file() and _is_compressed(path)
-        why = "it is compressed, and a model is a plain tar" if packed else str(error)
-        raise RavenError(f"{path} is not a readable tar file: {why}.") from None
-
-
-def _is_compressed(path: Path) -> bool:
-    """Whether a file begins as gzip, bzip2, xz, zip or Zstandard do."""
-    with path.open("rb") as file:
-        return file.read(4).startswith((b"\x1f\x8b", b"BZh", b"\xfd7zX", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"))
+@contextmanager
+def _open(path: Path) -> Iterator[tarfile.TarFile]:
+    compressed = False
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_file(path))
+            compressed = file.peek(4).startswith(_COMPRESSED)
+            tar = stack.enter_context(tarfile.open(fileobj=file, mode="r:"))
+        except FileNotFoundError:
+            raise RavenError(f"{path} does not exist.") from None
+        except TAR_ERRORS as error:
+            said = (isinstance(error, OSError) and error.strerror) or str(error)
+            why = "it is compressed, and a model is a plain tar" if compressed else said
+            raise RavenError(f"{path} is not a readable tar file: {why}.") from None
+        yield tar
 
 
 def _clean(name: str) -> PurePosixPath:

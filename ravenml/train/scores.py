@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import struct
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
@@ -15,12 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml.common.io import JsonObject, atomic_open
+from ravenml.common.parsing import parse_json
+from ravenml.common.reading import open_file
 from ravenml.errors import RavenError
 from ravenml.infer.metrics import SegmentationScores
 from ravenml.plugin.discovery import plugins
 from ravenml.plugin.user_code import REFERENCE, check_trusted, remember_code
 
 Reduce = Callable[[dict[str, Any]], dict[str, float]]
+# What NumPy and zipfile raise for a file that is cut off or something else.
+_UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, ArithmeticError, MemoryError,
+    BadZipFile, zlib.error, struct.error,
+)  # fmt: skip
 _COUNTS, _ROWS = "counts: ", "rows: "  # before a record's name in the file
 
 
@@ -91,8 +100,8 @@ class Scores:
             RavenError: the file is broken, or its reduction is not installed here.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                header = json.loads(file["header"].tobytes())
+            with open_file(path) as content, np.load(content, allow_pickle=False) as file:
+                header = parse_json(file["header"].tobytes(), "header")
                 arrays = {name: file[name] for name in file.files if name != "header"}
             items, reduction = list(map(str, header["items"])), dict(header["reduce"])
             records = {}
@@ -100,7 +109,7 @@ class Scores:
                 ends = np.cumsum(arrays.pop(name))[:-1]
                 own = name.removeprefix(_COUNTS)
                 records[own] = np.split(arrays.pop(_ROWS + own), ends)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, MemoryError, BadZipFile) as error:
+        except _UNREADABLE as error:
             raise RavenError(f"{path} holds no scores: {error}.") from None
         return cls(items, arrays, _resolve(reduction, path), records)
 

@@ -18,9 +18,10 @@ from hypothesis.extra import numpy as hnp
 from projects import bitmap_of, box_of, polygon_of, real_data, write_project
 
 from ravenml.data.annotation import Annotation, Object
-from ravenml.data.bitmap import PNG_SIGNATURE, bitmap_size, decode_bitmap, decode_png, encode_bitmap, trim
+from ravenml.data.bitmap import bitmap_size, decode_bitmap, decode_png, encode_bitmap, trim
 from ravenml.data.decoding import decode
 from ravenml.data.geometry import Bitmap, Polygon, Rectangle
+from ravenml.data.image_header import PNG_SIGNATURE
 from ravenml.data.masks import draw_mask
 from ravenml.data.problems import DataProblem
 from ravenml.data.project import Project

@@ -17,8 +17,7 @@ from ravenml.data.editable_annotation import read_editable
 from ravenml.data.formats.image_finder import Images, dataset_name, files_below
 from ravenml.data.formats.orient_and_clip import upright
 from ravenml.data.geometry import Bitmap, Point, Polygon, Rectangle
-from ravenml.data.image_header import read_header
-from ravenml.data.images import read_image
+from ravenml.data.images import read_header, read_image
 from ravenml.data.masks import draw
 from ravenml.data.problems import DataProblem
 from ravenml.data.project import Project

@@ -356,7 +356,8 @@ def test_masks_that_are_missing_or_of_another_size_are_named(tmp_path: Path) -> 
 def test_palettes_of_few_bits_are_read(tmp_path: Path, bits: int) -> None:
     import zlib
 
-    from ravenml.data.bitmap import PNG_SIGNATURE, chunk
+    from ravenml.data.bitmap import chunk
+    from ravenml.data.image_header import PNG_SIGNATURE
 
     values = np.arange(8, dtype=np.uint8) % (1 << bits)
     wide = np.unpackbits(values[:, None], axis=1)[:, 8 - bits :].reshape(-1)

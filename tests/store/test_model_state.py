@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,36 @@ def test_members_that_leave_the_folder_are_refused_and_nothing_is_unpacked(tmp_p
     with pytest.raises(RavenError, match="is not allowed in a model"):
         unpack_model(bad, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 3000 + "y", "a\0b", "."])
+def test_names_that_no_file_can_have_are_refused(tmp_path: Path, name: str) -> None:
+    bad = tmp_path / "bad.tar"
+    with tarfile.open(bad, "w") as tar:
+        member = tarfile.TarInfo("file")
+        member.pax_headers = {"path": name}
+        tar.addfile(member)
+    with pytest.raises(RavenError, match=r"bad\.tar: the member .* is not allowed in a model"):
+        unpack_model(bad, tmp_path / "out")
+
+
+@pytest.mark.parametrize("key", ["size", "mtime", "GNU.sparse.map"])
+@pytest.mark.parametrize("value", ["-1", "many", "9" * 30])
+def test_numbers_that_no_tar_has_are_refused_or_read(tmp_path: Path, key: str, value: str) -> None:
+    odd = tmp_path / "odd.tar"
+    with tarfile.open(odd, "w") as tar:
+        member = tarfile.TarInfo("config.json")
+        member.pax_headers = {key: value}
+        member.size = 2
+        tar.addfile(member, io.BytesIO(b"{}"))
+    with suppress(RavenError):
+        unpack_model(odd, tmp_path / "out")
+
+
+def test_a_named_pipe_in_place_of_a_model_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tar")
+    with pytest.raises(RavenError, match="it is a named pipe, not a file"):
+        read_config(tmp_path / "pipe.tar")
 
 
 @pytest.mark.parametrize(

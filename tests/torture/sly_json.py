@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import ravenml.sly as sly
-from ravenml.common.io import write_bytes
+from ravenml.common.io import SCRATCH, write_bytes
 from ravenml.data.bitmap import encode_bitmap
 from ravenml.errors import InputError
 from torture.mutate import mutate, mutate_document
@@ -95,6 +96,7 @@ def _meta() -> sly.ProjectMeta:
 @contextmanager
 def campaign(folder: Path) -> Iterator[Callable[[random.Random], str]]:
     """Objects of JSON that was changed in memory, and projects of files that were changed on disk."""
+    os.environ[SCRATCH] = str(folder)  # nobody looks for these files after a power cut
 
     def trial(rng: random.Random) -> str:
         with guard(folder):

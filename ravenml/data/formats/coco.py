@@ -98,9 +98,9 @@ def _records(source: ImportSource, index: CocoIndex) -> Iterator[Record | DataPr
     images = _images(source, path, stem)
     yield from index.problems
     for number in range(len(index)):
-        entry = index.image(number)
         where = f"images[{index.place(number)}]"
         try:
+            entry = index.image(number)
             image = images.find(entry.get("file_name"), path, f"{where}.file_name")
         except DataProblem as error:
             yield error
@@ -122,9 +122,13 @@ class _Labels:
         index = self.index
         for place, entry in index.annotations(self.number):
             where = f"annotations[{place}]"
-            title = index.titles.get(entry.get("category_id"))
+            if isinstance(entry, DataProblem):
+                yield entry
+                continue
+            category = entry.get("category_id")
+            title = index.titles.get(category) if isinstance(category, str | int | float) else None
             if title is None:
-                problem = f"{entry.get('category_id')!r} is not a category of the file"
+                problem = f"{category!r} is not a category of the file"
                 fix = "add it to the categories, or correct the number"
                 yield DataProblem(index.path, f"{where}.category_id", problem, fix)
                 continue

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import orjson
 
+from ravenml.common.parsing import ParseError, parse_json
+from ravenml.common.reading import open_file
 from ravenml.data.formats.json_stream import JsonEntry, entries
 from ravenml.data.meta import ObjClass
-from ravenml.data.problems import DataProblem
+from ravenml.data.problems import DataProblem, from_parse_error
 from ravenml.store.progress import Meter
 
 _NONE, _NOBODY = -(1 << 62), -(1 << 62) - 1  # no whole number; an entry that was told already
@@ -43,37 +44,50 @@ class CocoIndex:
         self._owners: array[int] = array("q")  # the id of an annotation's image, where it is a whole number
         self._ids: array[int] = array("q")  # an annotation's own, where it is
         self._odd: dict[int, object] = {}  # the ids of images that are none
-        self._file = os.open(path, os.O_RDONLY)
         self._scan()
 
     def __len__(self) -> int:
         return len(self._images) // 3
-
-    def __del__(self) -> None:
-        if hasattr(self, "_file"):
-            os.close(self._file)
 
     def place(self, number: int) -> int:
         """Which entry of the file's ``images`` an image is."""
         return self._images[3 * number]
 
     def image(self, number: int) -> dict[str, object]:
-        """An image's entry."""
+        """An image's entry.
+
+        Raises:
+            DataProblem: its text is not valid.
+        """
         return self._load(*self._images[3 * number + 1 : 3 * number + 3])
 
-    def annotations(self, number: int) -> Iterator[tuple[int, dict[str, object]]]:
+    def annotations(self, number: int) -> Iterator[tuple[int, dict[str, object] | DataProblem]]:
         """An image's annotations: which entry of the file's ``annotations`` each is, and what it says."""
         for place in self._sorted[self._begins[number] : self._begins[number + 1]].tolist():
-            yield place, self._load(self._spans[2 * place], self._spans[2 * place + 1])
+            try:
+                yield place, self._load(self._spans[2 * place], self._spans[2 * place + 1])
+            except DataProblem as problem:
+                yield place, problem
 
     def _load(self, start: int, end: int) -> dict[str, object]:
-        entry = orjson.loads(os.pread(self._file, end - start, start))
-        assert isinstance(entry, dict)
+        try:
+            entry = parse_json(os.pread(self._file.fileno(), end - start, start), str(self.path))
+        except ParseError as error:
+            problem = from_parse_error(self.path, error, "correct or remove it")
+            raise DataProblem(self.path, f"byte {start}", problem.problem, problem.fix) from None
+        if not isinstance(entry, dict):  # the file was changed meanwhile
+            raise DataProblem(self.path, f"byte {start}", "is not an object", "correct or remove it")
         return entry
 
     def _scan(self) -> None:
         lists: set[str] = set()
-        with Meter(f"Reading {self.path.name}", self.path.stat().st_size) as meter:
+        try:
+            self._file = open_file(self.path)
+        except OSError as error:
+            raise DataProblem(
+                self.path, "", f"cannot be read ({error.strerror})", "make it readable"
+            ) from None
+        with Meter(f"Reading {self.path.name}", os.fstat(self._file.fileno()).st_size) as meter:
             told = 0
             for entry in entries(self.path):
                 if entry.key not in _LISTS:
@@ -91,7 +105,10 @@ class CocoIndex:
                 elif entry.key == "images":
                     self._image(entry.number, entry.start, entry.end, _id(entry.value.get("id")))
                 elif entry.key == "categories":
-                    self._category(where, self._load(entry.start, entry.end))
+                    try:
+                        self._category(where, self._load(entry.start, entry.end))
+                    except DataProblem as error:
+                        self.problems.append(error)
                 else:
                     self._annotation(entry, entry.value)
                 if entry.end - told > 1 << 22:

@@ -16,8 +16,7 @@ from ravenml.data.formats.base import Format, ImportOptions, ImportSource, Recor
 from ravenml.data.formats.export import Export
 from ravenml.data.formats.orient_and_clip import fit, frame_of
 from ravenml.data.formats.parallel import in_order
-from ravenml.data.image_header import read_header
-from ravenml.data.images import EXTENSIONS
+from ravenml.data.images import EXTENSIONS, read_header
 from ravenml.data.layout import IMPORT_NOTE, Item
 from ravenml.data.meta import ObjClass, TagMeta, spare_color
 from ravenml.data.problems import DataProblem, Notice

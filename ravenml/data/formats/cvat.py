@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from ravenml.common.io import atomic_open
+from ravenml.common.reading import open_file
 from ravenml.data.bitmap import trim
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
@@ -220,7 +221,7 @@ def _order(shape: Element) -> int:
 def _count(path: Path) -> int:
     """How many images a file has, by its text alone, which may be one line; 0 where it cannot be read."""
     count, rest = 0, b""
-    with suppress(OSError), path.open("rb") as file:
+    with suppress(OSError), open_file(path) as file:
         while part := file.read(1 << 20):
             text = rest + part
             count += text.count(_IMAGE)

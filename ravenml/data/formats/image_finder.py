@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
+from ravenml.common.reading import is_file, open_file
 from ravenml.data.images import EXTENSIONS
 from ravenml.data.problems import DataProblem
 
@@ -49,7 +50,7 @@ class Images:
         for form in dict.fromkeys(forms):
             for folder in dict.fromkeys((self.near, self.root)):
                 inside = self._inside(folder, form)
-                if inside is not None and inside.is_file():
+                if inside is not None and is_file(inside):
                     return inside
         return self._anywhere(name, file, field)
 
@@ -111,7 +112,7 @@ def files_of(path: Path, extension: str) -> Iterator[Path]:
 def read_ends(path: Path, first: int, last: int = 0) -> bytes:
     """So many of a file's first and last bytes, in one; nothing where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             content = file.read(first)
             if last:
                 file.seek(max(path.stat().st_size - last, 0))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import orjson
 
+from ravenml.common.reading import open_file
 from ravenml.data.problems import DataProblem
 
 _CHUNK = 1 << 20
@@ -67,7 +68,7 @@ class _Reader:
 
     def entries(self) -> Iterator[JsonEntry]:
         try:
-            self.file = self.path.open("rb")
+            self.file = open_file(self.path)
         except OSError as error:
             raise DataProblem(
                 self.path, "", f"cannot be read ({error.strerror})", "make it readable"

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ravenml.data.bitmap import PNG_SIGNATURE, chunk, trim
+from ravenml.data.bitmap import chunk, trim
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.editable_annotation import Label
 from ravenml.data.formats.base import Format, ImportSource, Labels, Record
@@ -23,7 +23,8 @@ from ravenml.data.formats.class_list import ListedClass, Rgb, classes_in
 from ravenml.data.formats.export import Export, ExportedImage
 from ravenml.data.formats.image_finder import files_below, folder_of, images_below, split_tags
 from ravenml.data.geometry import Bitmap, Line, Point, Size
-from ravenml.data.images import EXTENSIONS, read_bytes
+from ravenml.data.image_header import PNG_SIGNATURE, why_not_decodable
+from ravenml.data.images import EXTENSIONS, imdecode, read_bytes
 from ravenml.data.masks import draw, mask_type
 from ravenml.data.meta import ObjClass
 from ravenml.data.problems import DataProblem
@@ -35,6 +36,7 @@ _MASK_FOLDERS = (_MASKS, "mask", "SegmentationClass", "labels", "label", "annota
 _LISTS = (_CLASSES, "labelmap.txt", "class_names.txt", "label_colors.txt", "classes.json")
 _ENDINGS = ("", "_mask", "-mask", ".mask", "_L", "_P", "_label", "_labels", "_seg", "_gt")
 _BACKGROUND = ("background", "__bg__", "bg", "_background_")
+_PIXELS_PER_BYTE = 2000  # of a large mask; what is empty has about 1030 in 8 bits
 _LOOKED_AT = 20  # masks, to tell what kind they are
 _VOID = 255
 _DEFAULT = "object"
@@ -273,7 +275,10 @@ def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             grey, palette = _as_grey(content)
         except (ValueError, IndexError):
             raise DataProblem(path, "", "is a damaged PNG", "copy it again from where it came") from None
-    values = cv2.imdecode(np.frombuffer(grey or content, np.uint8), cv2.IMREAD_UNCHANGED)
+    problem = why_not_decodable(content, _PIXELS_PER_BYTE)
+    if problem:
+        raise DataProblem(path, "", problem, "copy it again from where it came")
+    values = imdecode(grey or content, cv2.IMREAD_UNCHANGED)
     if values is None:
         raise DataProblem(path, "", "is not a picture that can be read", "convert it to PNG")
     if palette is not None:
@@ -314,8 +319,8 @@ def _as_grey(png: bytes) -> tuple[bytes, np.ndarray]:
             palette = np.frombuffer(content, np.uint8).reshape(-1, 3)
         elif kind in (b"IDAT", b"IEND"):
             out.append(chunk(kind, content))
-    if palette is None:
-        raise ValueError("no palette")
+    if palette is None or png[24] not in (1, 2, 4, 8):
+        raise ValueError("no palette, or no such depth")
     return b"".join(out), palette
 
 

@@ -58,7 +58,9 @@ def guess_format(path: Path) -> str:
     if len(found) == 1:
         return found[0]
     if (path / "meta.json").is_file() and not found:
-        raise InputError(f"{path} is a project alreadyand does not need an import: raven data inspect {path}")
+        raise InputError(
+            f"{path} is a project already and does not need an import: raven data inspect {path}"
+        )
     said = "looks like none of the known formats" if not found else f"may be {' or '.join(found)}"
     names = found or format_names()
     raise InputError(f"{path} {said}; name one first: raven data import {{{','.join(names)}}} SRC DST")

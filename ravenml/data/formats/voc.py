@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
+from ravenml.common.reading import is_file
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import SPLITS, Format, ImportSource, Record, make_label
@@ -19,6 +20,7 @@ from ravenml.data.formats.image_finder import Images, dataset_name, files_of, re
 from ravenml.data.formats.xml import read_tree
 from ravenml.data.geometry import Rectangle
 from ravenml.data.geometry_json import InvalidGeometry
+from ravenml.data.images import read_bytes
 from ravenml.data.problems import DataProblem
 from ravenml.errors import InputError
 
@@ -104,7 +106,7 @@ class _Folder:
         except DataProblem:
             # Many files were renamed by hand together with their images, or say the name without its ending.
             named = [self.images.near / f"{path.stem}{ending}" for ending in _ENDINGS]
-            there = [image for image in named if image.is_file()]
+            there = [image for image in named if is_file(image)]
             if not there:
                 raise
             if len(there) > 1 and not os.path.samefile(*there[:2]):
@@ -144,10 +146,10 @@ def _whole(size: Element, name: str) -> int:
 
 def _names(path: Path) -> frozenset[str]:
     """The images of a set: a name per line, in a class's set followed by 1, 0 or -1."""
-    if not path.is_file():
+    if not is_file(path):
         return frozenset()
     names = set()
-    for line in path.read_text("utf-8", "replace").splitlines():
+    for line in read_bytes(path).decode("utf-8", "replace").splitlines():
         name, _, flag = line.strip().rpartition(" ")
         names.add(name.strip() if name and flag in ("1", "0", "-1") else line.strip())
     return frozenset(names)

@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
+from ravenml.common.reading import open_file
 from ravenml.data.problems import DataProblem
 
 
@@ -17,7 +18,8 @@ def read_tree(path: Path) -> ElementTree.Element:
         DataProblem: the file cannot be read or is not XML.
     """
     try:
-        return ElementTree.parse(path).getroot()  # noqa: S314 - expat bounds what entities grow to
+        with open_file(path) as file:
+            return ElementTree.parse(file).getroot()  # noqa: S314 - expat bounds what entities grow to
     except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
         raise _problem(path, error) from None
 
@@ -30,15 +32,16 @@ def elements_of(path: Path, *names: str) -> Iterator[ElementTree.Element]:
     """
     try:
         above: list[ElementTree.Element] = []
-        for event, element in ElementTree.iterparse(path, ("start", "end")):  # noqa: S314 - as above
-            if event == "start":
-                above.append(element)
-                continue
-            above.pop()
-            if element.tag in names:
-                yield element
-                if above:
-                    above[-1].remove(element)
+        with open_file(path) as file:
+            for event, element in ElementTree.iterparse(file, ("start", "end")):  # noqa: S314 - as above
+                if event == "start":
+                    above.append(element)
+                    continue
+                above.pop()
+                if element.tag in names:
+                    yield element
+                    if above:
+                        above[-1].remove(element)
     except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
         raise _problem(path, error) from None
 

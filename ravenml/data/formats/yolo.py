@@ -13,11 +13,12 @@ from functools import partial
 from pathlib import Path
 
 from ravenml.common.parsing import ParseError, parse_yaml
+from ravenml.common.reading import is_file
 from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import SPLITS, Format, ImportSource, Labels, Record, make_label
 from ravenml.data.formats.class_list import classes_in
 from ravenml.data.formats.export import Export, ExportedImage
-from ravenml.data.formats.image_finder import folder_of, images_below, split_of
+from ravenml.data.formats.image_finder import folder_of, images_below, read_ends, split_of
 from ravenml.data.geometry import AnyGeometry, Polygon, Rectangle, Size
 from ravenml.data.geometry_json import InvalidGeometry
 from ravenml.data.images import read_bytes
@@ -38,7 +39,7 @@ class Yolo(Format):
 
     def recognises(self, path: Path) -> bool:
         if path.is_file():
-            return path.suffix in (".yaml", ".yml") and b"names" in path.read_bytes()[: 1 << 16]
+            return path.suffix in (".yaml", ".yml") and b"names" in read_ends(path, 1 << 16)
         if any((path / name).is_file() for name in _YAML):
             return True
         return any((path / n).is_dir() for n in (_LABELS, "train/labels")) and _has_texts(path)
@@ -128,7 +129,7 @@ class _Reader:
             other = Path(self.source.folder, *inside[:at], _LABELS, *inside[at + 1 :], name)
             places.insert(0, other)
         places += [Path(self.source.folder, _LABELS, *inside, name), self.source.folder / _LABELS / name]
-        return next((place for place in places if place.is_file()), None)
+        return next((place for place in places if is_file(place)), None)
 
 
 class _Lines:
@@ -221,8 +222,8 @@ def _listed(entry: str, described: Mapping[str, object], yaml: Path | None, root
             continue
         if place.is_dir():
             return set(images_below(place))
-        if place.is_file() and place.suffix == ".txt":
-            names = (line.strip() for line in place.read_text("utf-8", "replace").splitlines())
+        if is_file(place) and place.suffix == ".txt":
+            names = (line.strip() for line in read_bytes(place).decode("utf-8", "replace").splitlines())
             return {Path(os.path.normpath(place.parent / name)) for name in names if name}
     return set()
 

@@ -10,7 +10,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from ravenml.common.reading import open_file
 
 LIMIT = 64 << 20  # bytes of one record; a longer one means that the file is something else
 
@@ -46,7 +47,7 @@ class EventFile:
     def read_new(self) -> Iterator[Scalar | Picture]:
         """The scalars and pictures whose records are complete."""
         try:
-            with self.path.open("rb") as file:
+            with open_file(self.path) as file:
                 file.seek(self._offset)
                 while len(head := file.read(12)) == 12:
                     length = struct.unpack("<Q", head[:8])[0]
@@ -68,34 +69,34 @@ class EventFile:
         summaries: list[bytes] = []
         for number, value in fields(content):
             if number == 1:
-                (seconds,) = struct.unpack("<d", value)
-            elif number == 2:
+                (seconds,) = struct.unpack("<d", _bytes(value))
+            elif number == 2 and isinstance(value, int):
                 step = value - (1 << 64) if value >= 1 << 63 else value
             elif number == 5:
-                summaries.append(value)
+                summaries.append(_bytes(value))
         for summary in summaries:
             for number, value in fields(summary):
                 if number == 1:
-                    yield from self._value(value, step, seconds)
+                    yield from self._value(_bytes(value), step, seconds)
 
     def _value(self, content: bytes, step: int, seconds: float) -> Iterator[Scalar | Picture]:
         known = dict(fields(content))
-        tag = known.get(1, b"").decode(errors="replace")
+        tag = _bytes(known.get(1, b"")).decode(errors="replace")
         if 9 in known:
             named = dict(fields(dict(fields(known[9])).get(1, b"")))
-            self._plugins[tag] = named.get(1, b"").decode(errors="replace")
+            self._plugins[tag] = _bytes(named.get(1, b"")).decode(errors="replace")
         if 2 in known:
-            yield Scalar(tag, step, seconds, struct.unpack("<f", known[2])[0])
+            yield Scalar(tag, step, seconds, struct.unpack("<f", _bytes(known[2]))[0])
         elif 4 in known:
             picture = dict(fields(known[4])).get(4)
-            if picture:
+            if isinstance(picture, bytes) and picture:
                 yield Picture(tag, step, seconds, picture)
         elif 8 in known and self._plugins.get(tag) == "scalars":
-            number = _number(known[8])
+            number = _number(_bytes(known[8]))
             if number is not None:
                 yield Scalar(tag, step, seconds, number)
         elif 8 in known and self._plugins.get(tag) == "images":
-            strings = [value for number, value in fields(known[8]) if number == 8]
+            strings = [_bytes(value) for number, value in fields(known[8]) if number == 8]
             for index, picture in enumerate(strings[2:]):  # width and height stand before the pictures
                 yield Picture(f"{tag}/{index}" if len(strings) > 3 else tag, step, seconds, picture)
 
@@ -108,11 +109,10 @@ def _number(tensor: bytes) -> float | None:
     """The number in a ``TensorProto`` of one element."""
     kind = 1
     for number, value in fields(tensor):
-        if number == 1:
+        if number == 1 and isinstance(value, int):
             kind = value
         elif number == 4 and kind in _SCALARS:
-            size = struct.calcsize(_SCALARS[kind])
-            return float(struct.unpack(_SCALARS[kind], value[:size])[0]) if len(value) >= size else None
+            return float(struct.unpack_from(_SCALARS[kind], _bytes(value))[0])
         elif number in _LISTS and isinstance(value, bytes):
             return float(struct.unpack_from(_LISTS[number], value)[0])
         elif number in (7, 10) and isinstance(value, int):
@@ -120,12 +120,19 @@ def _number(tensor: bytes) -> float | None:
     return None
 
 
-def fields(message: bytes) -> Iterator[tuple[int, Any]]:
+def _bytes(value: int | bytes) -> bytes:
+    if not isinstance(value, bytes):
+        raise ValueError("a number where something longer belongs")
+    return value
+
+
+def fields(message: int | bytes) -> Iterator[tuple[int, int | bytes]]:
     """A protocol buffer's fields: number and value (an integer, or the bytes of what is longer).
 
     Raises:
         ValueError: it is none.
     """
+    message = _bytes(message)
     at, end = 0, len(message)
     while at < end:
         key, at = _varint(message, at)
