@@ -30,6 +30,7 @@ setup(
         "torch>=2.4",
         # A range, as everywhere in setup.py; requirements.in pins the one version that was tried.
         "lightning-fabric>=2.6.6,<2.7",
+        "safetensors>=0.5,<1",
         "kornia>=0.9,<0.10",
         "matplotlib>=3.9",
     ],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ravenml.train.options import evaluate_options, kfold_opt, pass_train, show_metrics
+from ravenml.train.options import TRUST_CODE, evaluate_options, kfold_opt, pass_train, show_metrics
 
 if TYPE_CHECKING:
     from ravenml.data.project import Project
@@ -43,6 +43,22 @@ def evaluate(
 
     show_metrics(evaluate_model(model, project, out, items, device, batch_size).metrics())
     click.echo(f"Evaluation: {out / FILE}")
+
+
+@unet.command(help="Write the weights of MODEL (as `evaluate` takes it) as a .safetensors file.")
+@click.argument("model")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--trust-code", is_flag=True, help=TRUST_CODE)
+def export(model: str, file: Path, trust_code: bool) -> None:
+    """Any framework can read them, and they can hold no code."""
+    from ravenml.infer.model_resolver import find_one_model
+    from ravenml_unet.loading import load_model
+    from ravenml_unet.weights import SAFETENSORS, bare_state, save_safetensors
+
+    if file.suffix != SAFETENSORS:
+        raise click.UsageError(f"FILE must end in {SAFETENSORS}, unlike {file}.")
+    predictor = load_model(find_one_model(model), "cpu", trust_code)
+    click.echo(f"Exported: {save_safetensors(file.expanduser().absolute(), bare_state(predictor.model))}")
 
 
 @unet.command(help="List the networks for --model.")

@@ -41,8 +41,8 @@ class UNetSettings(LoopSettings):
     )
     weights: str | None = Field(
         default=None,
-        description="Initialise from these weights: a .pth state dict, a model-state.tar, a run's folder, or "
-        "the folder of a training in Supervisely's U-Net app.",
+        description="Initialise from these weights: a .pth or .safetensors state dict, a model-state.tar, a "
+        "run's folder, or the folder of a training in Supervisely's U-Net app.",
         json_schema_extra=shown(title="Initial weights", role="weights"),
     )
     encoder_weights: str | None = Field(

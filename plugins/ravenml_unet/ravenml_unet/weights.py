@@ -1,4 +1,8 @@
-"""Reading and writing networks' weights: bare state dicts, float32, with the published names."""
+"""Reading and writing networks' weights: bare state dicts, float32, with the published names.
+
+Files are as ``torch.save`` writes them, of which only tensors and plain values are read, or safetensors,
+which can hold nothing but tensors.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,8 @@ from ravenml.infer.model_folder import check_unpacked_size, find_weights
 from ravenml.store.model_state import read_config, unpack_model
 from ravenml.toolkit.pretrained import PretrainedWeights
 from ravenml_unet.models.network import SegmentationNetwork
+
+SAFETENSORS = ".safetensors"
 
 
 def bare_state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -61,12 +67,43 @@ def load_torch(path: Path) -> Any:
         ) from error
 
 
+def save_safetensors(path: Path, state: Mapping[str, torch.Tensor]) -> Path:
+    """Write a state dict as safetensors to a file beside ``path``, which is then renamed.  Returns ``path``.
+
+    A tensor under two names is written twice: the format knows no sharing.
+    """
+    from safetensors.torch import save
+
+    with atomic_open(path) as file:
+        file.write(save({name: value.clone() for name, value in state.items()}))
+    return path
+
+
+def load_safetensors(path: Path) -> Mapping[str, torch.Tensor]:
+    """Read a safetensors file onto the CPU.
+
+    Raises:
+        InputError: there is no such file, or it holds something else.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is broken, or not a safetensors file: {error}.") from None
+
+
 def state_dict(path: Path) -> Mapping[str, torch.Tensor]:
     """Read a state dict.
 
     Raises:
         InputError: the file cannot be read, or holds something else.
     """
+    if path.suffix == SAFETENSORS:
+        return load_safetensors(path)
     state = load_torch(path)
     if not isinstance(state, Mapping) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise InputError(f"{path} is not a state dict: it must map parameter names to tensors.")

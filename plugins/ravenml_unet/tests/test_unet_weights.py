@@ -7,14 +7,23 @@ from pathlib import Path
 
 import pytest
 import torch
-from unet_support import small_settings
+from unet_support import run_unet, small_settings
 
 from ravenml.data.project import ObjClass
 from ravenml.errors import InputError, RavenError
-from ravenml_unet.export import export_model
+from ravenml.store.model_state import pack_model
+from ravenml_unet import load_model
+from ravenml_unet.export import export_model, model_config
 from ravenml_unet.models.registry import create_model
 from ravenml_unet.pretrained import inspect_weights
-from ravenml_unet.weights import bare_state, load_initial_weights, load_weights, save_torch
+from ravenml_unet.weights import (
+    bare_state,
+    load_initial_weights,
+    load_safetensors,
+    load_weights,
+    save_safetensors,
+    save_torch,
+)
 
 
 def test_a_disk_that_is_full_is_said_with_the_file_and_the_fix(small_disk: Path) -> None:
@@ -79,6 +88,38 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot be read safely|holds no weights"):
         load_initial_weights(create_model("UNet", 2), inspect_weights(path), "UNet")
     assert not (tmp_path / "harm").exists()
+
+
+def test_safetensors_are_written_and_begun_with(tmp_path: Path) -> None:
+    model, other = create_model("UNet", 2), create_model("UNet", 2)
+    state = bare_state(model)
+    state["again"] = next(iter(state.values()))  # one tensor under two names
+    assert load_safetensors(save_safetensors(tmp_path / "two.safetensors", state)).keys() == state.keys()
+    path = save_safetensors(tmp_path / "unet.safetensors", bare_state(model))
+    load_initial_weights(other, inspect_weights(path), "UNet")
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+
+
+def test_a_model_may_have_its_weights_as_safetensors(tmp_path: Path) -> None:
+    model, classes = create_model("UNet", 1), [ObjClass("red", "bitmap", "#FF0000")]
+    config = model_config(small_settings(), classes)
+    config["settings"]["weights"] = "model.safetensors"
+    weights = save_safetensors(tmp_path / "model.safetensors", bare_state(model))
+    tar = pack_model(tmp_path / "model-state.tar", config, [weights])
+    loaded = load_model(tar, "cpu").model
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters(), strict=True))
+    file = tmp_path / "exported.safetensors"
+    assert run_unet("train", "unet", "export", tar, file).stdout == f"Exported: {file}\n"
+    assert file.read_bytes() == weights.read_bytes()
+    run_unet("train", "unet", "export", tar, tmp_path / "exported.pth", code=2)
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\xff" * 40, b"\x02\0\0\0\0\0\0\0{}"])
+def test_broken_safetensors_are_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"model\.safetensors (is broken|does not fit)"):
+        load_initial_weights(create_model("UNet", 2), inspect_weights(path), "UNet")
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04 torn"])
