@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 from browsing import Dashboard, Tab
-
-sys.path.append(str(Path(__file__).parents[1] / "runs"))
-from many_runs import events_of, write_run
-
-RUN, OTHER = "20261121-060000-abcdef", "20261121-070000-abcdef"
+from hostile_texts import OTHER, RUN, write_texts
 
 
 def hostile(place: str) -> str:
@@ -30,89 +22,7 @@ def hostile(place: str) -> str:
 @pytest.fixture
 def written(raven: Any) -> Path:
     """A run with markup in every text that it has.  Its folder."""
-    loss = hostile("metric").replace("/", "\\u2215")
-    more = {
-        "project": hostile("project"),
-        "name": hostile("name"),
-        "tags": [hostile("own tag")],
-        "command": ["raven", "train", hostile("command")],
-        "folder": hostile("folder"),
-        "dataset": {"name": hostile("dataset"), "path": hostile("path"), "images": 3},
-        "result": {
-            "status": "interrupted",
-            "reason": hostile("reason"),
-            "metrics": {f"val/{loss}": 0.5},
-            "stored": hostile("stored"),
-        },
-        "resume": hostile("resume"),
-        "provenance": {
-            "python": hostile("python"),
-            "packages": {hostile("package"): hostile("version")},
-            "code": {hostile("code"): {"commit": hostile("commit"), "diff": "provenance/x.diff"}},
-            "machine": {"host": hostile("host"), "cores": 2, "memory_bytes": 1, "gpus": [hostile("gpu")]},
-        },
-    }
-    for name in (OTHER, RUN):
-        folder = write_run(
-            raven.home,
-            name,
-            plugin=hostile("plugin"),
-            settings={hostile("setting"): hostile(f"value {name}")},
-            more=more,
-        )
-        events_of(folder, {f"train/{loss}": [3.0, 2.0], f"val/iou/{loss}": [0.1, 0.2]})
-        (folder / "notes.json").write_text(
-            json.dumps({"v": 1, "tags": [hostile("tag")], "note": hostile("note")})
-        )
-        (folder / "console.log").write_text(hostile("console") + "\n")
-        (folder / "provenance").mkdir()
-        (folder / "provenance" / "x.diff").write_text(f"+{hostile('diff')}\n-{hostile('diff')}\n")
-        picture = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
-        shown = hostile("picture").replace("/", "_")
-        for place in (f"val/{shown}/epoch_001.png", f"evaluation/worst_{shown}.png"):
-            (folder / "previews" / place).parent.mkdir(parents=True, exist_ok=True)
-            (folder / "previews" / place).write_bytes(picture)
-        (folder / "artifacts").mkdir()
-        (folder / "artifacts" / hostile("file").replace("/", "_")).write_text("x")
-        part = {
-            "confusion": [[1]],
-            "scores": {hostile("score"): 0.5},
-            "per_class": {hostile("class"): {"iou": 0.5}},
-            "per_image": [{"item": hostile("image"), "miou": 0.5}],
-        }
-        (folder / "evaluation.json").write_text(
-            json.dumps({"v": 1, "classes": [hostile("class")], "model_size": part})
-        )
-        (folder / "summary.json").write_text(
-            json.dumps(
-                {
-                    "v": 1,
-                    "folds": [{"fold": 0, "metrics": {f"val/{loss}": 0.5}}],
-                    "mean": {f"val/{loss}": 0.5},
-                    "std": {},
-                    "out_of_fold": None,
-                    "out_of_fold_missing": hostile("missing"),
-                }
-            )
-        )
-    models = raven.home / "store" / "models"
-    models.mkdir(parents=True)
-    metadata = {
-        **{
-            "v": 1,
-            "id": "20261121-060000-model1",
-            "name": hostile("model"),
-            "architecture": hostile("architecture"),
-        },
-        **{"plugin": hostile("plugin"), "dataset": hostile("dataset"), "metrics": {hostile("score"): 0.5}},
-        **{
-            "created_by": hostile("person"),
-            "comments": hostile("comments"),
-            "finished": "2026-11-21T06:00:00Z",
-        },
-    }
-    (models / "metadata_20261121-060000-model1.json").write_text(json.dumps(metadata))
-    return raven.home / "runs" / RUN
+    return write_texts(raven.home, hostile)
 
 
 def test_a_script_in_every_text_stays_text(
