@@ -104,4 +104,4 @@ def write_texts(home: Path, text: Callable[[str], str]) -> Path:
 
 def _file_name(text: str) -> str:
     """A text as a file may be called."""
-    return text.replace("/", "_").replace("\0", "")[:80]
+    return text.replace("/", "_").encode()[-200:].decode(errors="ignore")

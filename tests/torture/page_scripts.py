@@ -1,7 +1,7 @@
 """No text that people or programs wrote becomes a part of the dashboard's pages, in Chromium.
 
-A trial writes markup, templates and scripts of many kinds into every text of runs and models, and opens a page.
-Each would set `window.hacked` if it ran, and most bring an element of their own, which must not be there.
+A trial writes markup, templates and scripts of many kinds into every text of runs and models, and opens a
+page.  Each would set `window.hacked` if it ran, and most bring an element that must not be there.
 """
 
 from __future__ import annotations
