@@ -29,6 +29,7 @@ FIELDS: dict[str, tuple[type | tuple[str, ...], str]] = {
         ("when_supported", "when_required"),
         "Send CRC-32 and MD5 with every upload, or MD5 alone.",
     ),
+    "patience": (float, "Seconds for which a request to a bucket that fails is repeated."),
     "upload_checkpoints": (("all", "best", "none"), "Checkpoints to store with a model."),
     "track": (str, "Trackers that receive every run: tensorboard,mlflow,clearml, or none."),
     "mlflow_tracking_uri": (str, "Where MLflow stores runs: a server's URL, sqlite:///… or a folder."),

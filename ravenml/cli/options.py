@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
 from ravenml.common.formatting import terminal_safe
 
-store_option = click.option(
-    "--store",
-    "address",
-    metavar="BUCKET",
-    help="Use this bucket or s3:// address instead of the configured one.",
+
+def _keep_trying(context: click.Context, parameter: click.Parameter, seconds: float | None) -> None:
+    import os
+
+    if seconds is not None:
+        os.environ["RAVENML_PATIENCE"] = str(seconds)  # which the processes that this one starts have, too
+
+
+patience_option = click.option(
+    "--patience",
+    type=click.FloatRange(min=0, max=1e9),
+    metavar="SECONDS",
+    expose_value=False,
+    callback=_keep_trying,
+    help="Repeat a request to a bucket that fails for this long (default: the configured 600).",
 )
+
+
+def store_option(command: Callable[..., None]) -> Callable[..., None]:
+    """``--store``, passed as ``address``, and ``--patience``."""
+    return click.option(
+        "--store",
+        "address",
+        metavar="BUCKET",
+        help="Use this bucket or s3:// address instead of the configured one.",
+    )(patience_option(command))
 
 
 def confirm(question: str, yes: bool) -> None:

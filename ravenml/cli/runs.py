@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ravenml.cli.options import print_table
+from ravenml.cli.options import patience_option, print_table
 from ravenml.common.formatting import format_size, terminal_safe
 
 ANYTHING = {"ignore_unknown_options": True}  # of a command's words behind --
@@ -113,6 +113,7 @@ def show(run: str | None, as_json: bool) -> None:
     type=click.Path(file_okay=False),
     help="Store it in this folder instead of the configured store.",
 )
+@patience_option
 def upload(run: str | None, upload_checkpoints: str | None, local: str | None) -> None:
     """Store a completed run's result; without ID, the newest run's.
 

@@ -59,6 +59,12 @@ class Config(BaseModel):
             "Send CRC-32 and MD5 with every upload, or MD5 alone for servers that support nothing else."
         ),
     )
+    patience: float = Field(
+        600.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds for which a request to a bucket that fails is repeated.",
+    )
     upload_checkpoints: Literal["all", "best", "none"] = Field(
         "best", description="Checkpoints to store with a model."
     )

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import JsonObject, write_json
@@ -23,7 +23,7 @@ from ravenml.data.project import Project
 from ravenml.errors import InputError, RavenError
 from ravenml.store.base import Entry, Store
 from ravenml.store.factory import bucket
-from ravenml.store.transfer import Transferred, download, map_in_threads, upload
+from ravenml.store.transfer import Transferred, download, map_in_threads, path_below, upload
 
 META = "meta.json"
 COUNTED = ".ravenml-dataset.json"
@@ -147,7 +147,7 @@ def pull_dataset(store: Store, name: str, folder: Path | None = None) -> tuple[P
             f"{store.name}/{name} is incomplete: {len(wanted)} of {counted['files']} files are there; "
             "push it again."
         )
-    targets = {key: folder / _inside(key, name) for key in wanted}
+    targets = {key: path_below(folder, key.removeprefix(f"{name}/"), "The dataset") for key in wanted}
     first = {key: path for key, path in targets.items() if key != meta}
     done = download(store, first, entries, f"Fetching {name}")
     last = download(store, {meta: targets[meta]}, entries, f"Fetching {name}")
@@ -219,12 +219,3 @@ def _name(name: str) -> str:
             f"{name!r} cannot be a dataset's name in a bucket; a name has no / and does not begin with a dot."
         )
     return name
-
-
-def _inside(key: str, name: str) -> PurePosixPath:
-    inside = PurePosixPath(key).relative_to(name)
-    if ".." in inside.parts:
-        raise RavenError(
-            f"The bucket has a key that leaves the dataset's folder, {key!r}; nothing was fetched."
-        )
-    return inside

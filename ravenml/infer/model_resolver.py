@@ -16,8 +16,9 @@ from ravenml.store.base import Store
 from ravenml.store.factory import bucket, local_models
 from ravenml.store.local_store import FolderStore
 from ravenml.store.model_state import CONFIG, read_config
-from ravenml.store.models import find_model, path_of_key, pull_model, read_metadata
+from ravenml.store.models import find_model, pull_model, read_metadata
 from ravenml.store.results import METADATA
+from ravenml.store.transfer import path_below
 
 __getattr__ = former_names(__name__, {"one_model": "find_one_model"})
 
@@ -170,7 +171,7 @@ def _of_stores(model: str, fold: int | None) -> ModelSource:
     keys = metadata.get("models")
     if not isinstance(keys, dict):
         raise RavenError(f"{store.name}: the metadata of {model_id} names no models under `models`.")
-    files = {str(suffix): path_of_key(root, str(key)) for suffix, key in keys.items()}
+    files = {str(suffix): path_below(root, str(key), "The metadata") for suffix, key in keys.items()}
     transfer_only = bool(metadata.get("transfer_only"))
     if set(files) == {""}:
         _no_folds(model_id, fold)

@@ -27,6 +27,7 @@ from ravenml.store.base import Store
 from ravenml.store.local_store import FolderStore
 
 ROOT = "remote"
+PATIENCE = 60.0  # seconds for which one request to a mirror is repeated
 FRESH = 15.0  # seconds; a training whose heartbeat is younger is running
 HEARTBEAT, WAITING = "heartbeat.json", "waiting.json"
 # In a job's environment: the run, which attempt this is, and the store of its mirror.
@@ -47,6 +48,8 @@ def open_store(address: str) -> Store:
 
         found = bucket("models", address=address)
         assert found is not None
+        # Whoever mirrors, or looks at a mirror, comes again by itself soon.
+        found.retry.patience = min(found.retry.patience, PATIENCE)
         return found
     return FolderStore(Path(address), links=is_written_once)
 

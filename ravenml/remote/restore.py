@@ -11,6 +11,7 @@ from ravenml.errors import RavenError
 from ravenml.remote.layout import RemoteRun
 from ravenml.runs import layout
 from ravenml.store.base import Entry
+from ravenml.store.transfer import path_below
 
 Etags = dict[str, str]  # keys in the store, and the ETag that each had when it was fetched
 _HEAVY = (f"/{layout.CHECKPOINTS}/", f"/{layout.ARTIFACTS}/")
@@ -83,10 +84,7 @@ def _list_files(run: RemoteRun, kind: str, inside: str, without: Collection[str]
     prefix = run.key(f"{kind}{inside}")
     found = {entry.key.removeprefix(prefix): entry for entry in run.store.list(prefix)}
     for name in found:
-        if ".." in Path(name).parts or name.startswith("/"):
-            raise RavenError(
-                f"The mirror has a key that leaves the run's folder, {name!r}; nothing was fetched."
-            )
+        path_below(Path(), name, "The mirror")
     return {name: entry for name, entry in found.items() if not name.startswith(tuple(without))}
 
 

@@ -6,17 +6,17 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ravenml.common.io import to_user_error
 from ravenml.common.locks import exclusive_lock
 from ravenml.common.permissions import make_folder
 from ravenml.config.config import load_config
 from ravenml.config.home import cache_dir
-from ravenml.errors import InputError, RavenError
+from ravenml.errors import InputError
 from ravenml.store.base import Store
 from ravenml.store.local_store import FolderStore
-from ravenml.store.transfer import download
+from ravenml.store.transfer import download, path_below
 
 
 def fetch(uri: str, to: str | os.PathLike[str] | None = None) -> Path:
@@ -76,7 +76,7 @@ def fetch_folder(uri: str, local_dir: str | os.PathLike[str] | None = None) -> P
         entries = {entry.key: entry for entry in store.list("")}
         if not entries:
             raise InputError(f"There is nothing below {uri}/.")
-        targets = {key: target / _inside(key, uri) for key in entries}
+        targets = {key: path_below(target, key.lstrip("/"), uri) for key in entries}
         download(store, targets, entries, f"Fetching {uri.rpartition('/')[2]}")
         if local_dir is None:
             _remove_all_but(set(targets.values()), target)
@@ -111,13 +111,6 @@ def _cached(place: str) -> Path:
     server = "" if "://" not in place else load_config().endpoint_url or ""
     digest = hashlib.blake2b(f"{server} {place}".encode(), digest_size=10).hexdigest()
     return cache_dir() / "fetched" / digest
-
-
-def _inside(key: str, uri: str) -> PurePosixPath:
-    path = PurePosixPath(key.lstrip("/"))
-    if ".." in path.parts:
-        raise RavenError(f"{uri} has a key that leaves its folder, {key!r}; nothing was fetched.")
-    return path
 
 
 def _remove_all_but(kept: set[Path], folder: Path) -> None:

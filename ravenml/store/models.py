@@ -21,7 +21,7 @@ from ravenml.store.base import Digest, Entry, Store
 from ravenml.store.ids import new_id
 from ravenml.store.model_state import read_config
 from ravenml.store.results import METADATA, extras_prefix, metadata_key, store_result
-from ravenml.store.transfer import Transferred, download, map_in_threads
+from ravenml.store.transfer import Transferred, download, map_in_threads, path_below
 
 SCHEMA = 1  # of metadata_<id>.json
 _CACHE = 2  # of the cached listing
@@ -159,10 +159,10 @@ def pull_model(store: Store, model_id: str, folder: Path, extras: bool = True) -
     }
     keys = dict.fromkeys([*_model_keys(metadata), *expected, *sorted(entries)])
     wanted = [key for key in keys if extras or not key.startswith("extras/")]
-    targets = {key: path_of_key(folder, key) for key in wanted}
+    targets = {key: path_below(folder, key, "The metadata") for key in wanted}
     done = download(store, targets, entries, "Fetching", expected)
     last = metadata_key(model_id)
-    write_bytes(path_of_key(folder, last), store.read(last))
+    write_bytes(path_below(folder, last, "The metadata"), store.read(last))
     return done
 
 
@@ -287,15 +287,3 @@ def _identity(store: Store) -> str:
     """What tells a store from all others: two servers may have buckets of one name."""
     connection = getattr(store, "connection", None)
     return f"{connection.endpoint_url if connection else ''} {store.name}"
-
-
-def path_of_key(folder: Path, key: str) -> Path:
-    """Where a key that metadata names lies in a folder laid out like the store.
-
-    Raises:
-        RavenError: it would lie outside of the folder, as what a stranger wrote may.
-    """
-    path = folder / key
-    if key.startswith("/") or ".." in path.parts:
-        raise RavenError(f"The metadata names {key!r}, which leaves the store; it is not fetched.")
-    return path

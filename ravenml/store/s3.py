@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
 from pathlib import Path
 
 from ravenml.common.io import to_user_error
@@ -18,7 +17,7 @@ from ravenml.store import checksums, s3_errors, s3_transfer
 from ravenml.store.base import Digest, Entry, Progress, no_progress
 from ravenml.store.checksums import MIB, etag_matches, format_crc
 from ravenml.store.s3_client import BucketClient
-from ravenml.store.s3_errors import ChecksumMismatch, TruncatedBody, error_code
+from ravenml.store.s3_errors import ChecksumMismatch, GarbledAnswer, TruncatedBody, error_code
 
 
 class S3Store(BucketClient):
@@ -69,8 +68,8 @@ class S3Store(BucketClient):
 
         def send() -> None:
             try:
-                self.request("put_object", Key=self.full_key(key), Body=content, IfNoneMatch="*")
-                mine.append(True)
+                answer = self.request("put_object", Key=self.full_key(key), Body=content, IfNoneMatch="*")
+                mine.append(bool(answer["ETag"]))
             except Exception as error:
                 code = error_code(error)
                 if code not in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
@@ -89,10 +88,16 @@ class S3Store(BucketClient):
         try:
             make_folder(target.parent)
             if entry is not None and entry.size > s3_transfer.RANGE_SIZE:
-                return s3_transfer.download_in_ranges(self, entry, target, progress)
+                try:
+                    return s3_transfer.download_in_ranges(self, entry, target, progress)
+                except s3_transfer.WrongSize:
+                    fresh = self.head(key)
+                    if fresh is None or fresh.size == entry.size:
+                        raise
+                    return self.get(key, target, fresh, progress)
             beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
             try:
-                content = self._fetch(key, progress)
+                content = self._fetch(key, progress, entry)
                 beside.write_bytes(content)
                 if entry is not None:
                     s3_transfer.set_modified_time(beside, entry)
@@ -109,7 +114,7 @@ class S3Store(BucketClient):
     def _read_once(self, key: str) -> bytes:
         return bytes(self.request("get_object", Key=self.full_key(key))["Body"].read())
 
-    def _fetch(self, key: str, progress: Progress) -> bytes:
+    def _fetch(self, key: str, progress: Progress, entry: Entry | None = None) -> bytes:
         def receive() -> bytes:
             full_key = self.full_key(key)
             answer = self.direct.get(full_key) if self.direct is not None else None
@@ -118,10 +123,15 @@ class S3Store(BucketClient):
             content = bytes(answer["Body"].read())
             if len(content) != answer["ContentLength"]:
                 raise TruncatedBody(f"{self.name}: {key} was cut short several times.")
+            if not answer["ETag"]:
+                raise GarbledAnswer("a content without an ETag")
             if not s3_transfer.is_intact(answer, content):
                 raise ChecksumMismatch(
                     f"{self.name}: {key} differs from its checksum every time; it is corrupt."
                 )
+            listed = entry is None or answer["ETag"].strip('"') == entry.etag
+            if not listed and s3_transfer.recorded_crc(answer) is None:  # nothing vouches for it
+                raise ChecksumMismatch(f"{self.name}: {key} was replaced while it was fetched; start again.")
             progress(len(content))
             return content
 
@@ -136,10 +146,13 @@ class S3Store(BucketClient):
         return [one["Prefix"][cut:].rstrip("/") for page in pages for one in page.get("CommonPrefixes", ())]
 
     def now(self) -> datetime:
-        ask = partial(self.request, "list_objects_v2", MaxKeys=1)
-        answer = self.retry(f"listing {self.name}", ask)
-        said = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-        return parsedate_to_datetime(said) if said else datetime.now(UTC)
+        def ask() -> datetime:
+            answer = self.request("list_objects_v2", MaxKeys=1)
+            said = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+            moment = parsedate_to_datetime(said) if said else datetime.now(UTC)
+            return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+        return self.retry(f"listing {self.name}", ask)
 
     def same(self, entry: Entry, path: Path) -> bool:
         try:
@@ -158,13 +171,17 @@ class S3Store(BucketClient):
             self.request("copy_object", Key=self.full_key(to), CopySource=source)
             # Some servers say that they did, and have an empty object, or one without its CRC-32.
             found = self.request("head_object", Key=self.full_key(to))
+            size, crc = found["ContentLength"], s3_transfer.recorded_crc(found)
         except Exception as error:
             raise s3_errors.to_user_error(error, self.info, f"storing {to}") from error
-        same = found["ContentLength"] == content.size and s3_transfer.recorded_crc(found) == int(
-            content.crc32, 16
-        )
-        if not same or not str(found.get("ETag", "")).strip('"'):
+        if (size, crc) != (content.size, int(content.crc32, 16)) or not str(found.get("ETag", "")).strip('"'):
             raise RavenError(f"{self.name}: the copy of {key} is not what was stored.")
 
     def delete(self, key: str) -> None:
-        self.retry(f"removing {key}", lambda: self.request("delete_object", Key=self.full_key(key)))
+        def send() -> None:
+            answer = self.request("delete_object", Key=self.full_key(key))["ResponseMetadata"]
+            web_page = "html" in answer["HTTPHeaders"].get("content-type", "")
+            if web_page and answer["HTTPStatusCode"] != 204:
+                raise GarbledAnswer("a web page")
+
+        self.retry(f"removing {key}", send)

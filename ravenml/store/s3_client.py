@@ -7,7 +7,9 @@ import io
 import os
 import random
 import re
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -23,10 +25,14 @@ from ravenml.store.address import Address
 from ravenml.store.base import Entry
 from ravenml.store.s3_errors import (
     BucketInfo,
-    ChecksumMismatch,
+    GarbledAnswer,
     Response,
+    describe,
+    given_up,
+    is_corrupted,
     is_network_error,
     is_retryable,
+    is_unreachable,
     to_user_error,
 )
 
@@ -37,11 +43,13 @@ T = TypeVar("T")
 THREADS = 10  # for small files, whose time is the line's
 PART_THREADS = min(THREADS, 2 * (os.cpu_count() or 1))  # for large ones, whose time is the processor's
 
-ATTEMPTS = 9
+PATIENCE = 600.0  # seconds for which a request is repeated
 FIRST_ATTEMPTS = 4  # while the server has never answered: it is more likely not there at all
 MISMATCHES = 4  # what differs from its checksum that often is broken where it lies
 DELAY = 0.1  # seconds before the second attempt; doubled from one to the next
 LONGEST = 15.0
+SAY_AFTER, SAY_EVERY = 5.0, 30.0  # seconds of failing until it is said, and said again
+BARREN = 1000  # pages of a listing that bring nothing new
 
 _PROBE = "ravenml-probe"
 _PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -63,6 +71,7 @@ class Connection:
     addressing_style: str = "auto"
     profile: str | None = None
     checksums: str = "when_supported"
+    patience: float = PATIENCE
 
     @classmethod
     def of(cls, config: Config, address: Address) -> Connection:
@@ -73,7 +82,7 @@ class Connection:
             same = given.netloc == urlsplit(address.endpoint).netloc
             endpoint = config.endpoint_url if same else address.endpoint
             style = "path" if style == "auto" else style
-        return cls(endpoint, config.region, style, config.profile, config.checksums)
+        return cls(endpoint, config.region, style, config.profile, config.checksums, config.patience)
 
 
 class BucketClient:
@@ -90,7 +99,7 @@ class BucketClient:
         self.connection = connection
         server = connection.endpoint_url or "Amazon S3"
         self.info = BucketInfo(str(address), address.bucket, server, field)
-        self.retry = Retries(self.info)
+        self.retry = Retries(self.info, connection.patience)
         self._lock = threading.Lock()
 
     @property
@@ -140,27 +149,72 @@ class BucketClient:
         return next((entry for entry in self.list(key) if entry.key == key), None)
 
     def pages(self, **fields: object) -> Iterator[Response]:
-        """The pages of a listing."""
+        """The pages of a listing; each is asked for again where it cannot be one."""
+        listing = _Listing(str(fields.get("Prefix", "")))
         token: dict[str, str] = {}
         while True:
             ask = partial(self.request, "list_objects_v2", **fields, **token)
-            page = self.retry(f"listing {self.name}", ask)
+            page = self.retry(f"listing {self.name}", partial(listing.next_page, ask))
             yield page
-            if not page.get("IsTruncated"):
+            if not page["IsTruncated"]:
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+class _Listing:
+    """Tells a page of a listing from what cannot be one: a web page, half a page, one that came already."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.names: set[str] = set()
+        self.tokens: set[str] = set()
+        self.barren = 0
+
+    def next_page(self, ask: Callable[[], Response]) -> Response:
+        """What ``ask`` returns.
+
+        Raises:
+            GarbledAnswer: it does not continue this listing.
+        """
+        page = ask()
+        if not isinstance(page.get("IsTruncated"), bool):
+            raise GarbledAnswer("what is not a listing")
+        entries, folders = page.get("Contents", []), page.get("CommonPrefixes", [])
+        names = [one.get("Key") for one in entries] + [one.get("Prefix") for one in folders]
+        if not all(isinstance(name, str) and name.startswith(self.prefix) for name in names):
+            raise GarbledAnswer("a listing of other keys than those asked for")
+        if len(set(names)) < len(names) or not self.names.isdisjoint(names):
+            raise GarbledAnswer("a listing that has a key twice")
+        if int(page.get("KeyCount") or 0) > len(names):
+            raise GarbledAnswer("a listing that has fewer keys than it counts")
+        for one in entries:
+            size, modified, etag = one.get("Size"), one.get("LastModified"), one.get("ETag")
+            if not (isinstance(size, int) and size >= 0 and isinstance(modified, datetime) and etag):
+                raise GarbledAnswer("a listing without sizes, times or ETags")
+        token = page.get("NextContinuationToken")
+        barren = 0 if names else self.barren + 1
+        if page["IsTruncated"] and (not token or token in self.tokens or barren > BARREN):
+            raise GarbledAnswer("a listing that has no end")
+        self.names.update(names)
+        self.tokens.add(str(token))
+        self.barren = barren
+        return page
 
 
 class Retries:
     """How the requests to one server are repeated: ever later, what may well succeed a moment later.
 
+    A request is given up when it has failed for as long as the user has patience; meanwhile, stderr says so.
     boto3's own repetitions are switched off: it knows nothing of contents that end too early or differ
     from their checksums, and two loops around each other would multiply.
     """
 
-    def __init__(self, info: BucketInfo) -> None:
+    def __init__(self, info: BucketInfo, patience: float = PATIENCE) -> None:
         self.info = info
+        self.patience = patience
         self.reached = False
+        self._silent_until = 0.0
+        self._lock = threading.Lock()
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -175,10 +229,11 @@ class Retries:
         """Return what ``call`` returns, called as often as need be.
 
         Raises:
-            RavenError: it is not worth another try, or was tried often enough.
+            RavenError: it is not worth another try, or was tried long enough.
             Interrupted: :meth:`stop` was called.
         """
-        attempt = mismatches = 0
+        attempt = corrupted = 0
+        since: float | None = None  # the first failure
         while True:
             if self._stopped.is_set():
                 raise Interrupted("Interrupted.")
@@ -188,15 +243,35 @@ class Retries:
                 return result
             except Exception as error:
                 attempt += 1
-                mismatches += isinstance(error, ChecksumMismatch)
-                self.reached |= not is_network_error(error)
-                enough = ATTEMPTS if self.reached else FIRST_ATTEMPTS
+                corrupted += is_corrupted(error)
+                self.reached |= not is_unreachable(error)
                 if isinstance(error, OSError) and not is_network_error(error):
                     raise
-                if attempt >= enough or mismatches >= MISMATCHES or not is_retryable(error):
+                hopeless = corrupted >= MISMATCHES or (not self.reached and attempt >= FIRST_ATTEMPTS)
+                if hopeless or not is_retryable(error):
                     raise to_user_error(error, self.info, doing) from error
-            wait = min(LONGEST, DELAY * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
-            self._stopped.wait(wait)
+                now = time.monotonic()
+                since = now if since is None else since
+                left = self.patience - (now - since)
+                if left <= 0:
+                    raise given_up(error, self.info, doing, attempt, now - since) from error
+                self._say(doing, error, attempt, now - since)
+            wait = min(LONGEST, DELAY * 2 ** min(attempt - 1, 20)) * random.uniform(0.5, 1.0)
+            self._stopped.wait(min(wait, left))
+
+    def _say(self, doing: str, error: Exception, attempt: int, seconds: float) -> None:
+        """Tell the user why nothing happens: of all threads' requests, one at a time."""
+        now = time.monotonic()
+        with self._lock:
+            if seconds < SAY_AFTER or now < self._silent_until:
+                return
+            self._silent_until = now + SAY_EVERY
+        print(
+            f"{self.info.name} {describe(error)} {attempt} times in {seconds:.0f} s ({doing}); still trying, "
+            f"up to {self.patience:.0f} s (--patience).",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 @contextmanager

@@ -34,7 +34,9 @@ _CREDENTIALS = {
 _DENIED = {"AccessDenied", "AllAccessDisabled", "AccountProblem", "UnauthorizedAccess", "Forbidden", "403"}
 _SKEWED = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"}
 _REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"}
+_SIGN_IN_PAGE = (302, 303, 511)
 _FULL = {"XMinioStorageFull", "QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "507"}
+_CORRUPTED = {"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
 _CHECKSUMS = {"NotImplemented", "InvalidRequest", "InvalidArgument", "MissingContentMD5"}
 
 
@@ -44,6 +46,10 @@ class ChecksumMismatch(RavenError):
 
 class TruncatedBody(RavenError):
     """A content ended before its length; worth another try from there."""
+
+
+class GarbledAnswer(RavenError):
+    """An answer that no S3 server gives, such as a sign-in page or half a listing; worth another try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +88,37 @@ def is_retryable(error: BaseException) -> bool:
     from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError
 
-    if isinstance(error, ChecksumMismatch | TruncatedBody):
+    if isinstance(error, ChecksumMismatch | TruncatedBody | ResponseParserError) or _is_garbled(error):
         return True
     if isinstance(error, boto.ClientError):
-        return error_code(error) in _RETRYABLE or (
-            _status(error) in (500, 502, 503, 504) and error_code(error) not in _FULL
-        )
+        code, status = error_code(error), _status(error)
+        busy = status in (408, 429, 500, 502, 503, 504) and code not in _FULL
+        # S3's own redirections have codes of its own; a network's sign-in page has none.
+        return code in _RETRYABLE or busy or (code == str(status) and status in _SIGN_IN_PAGE)
     if isinstance(error, boto.SSLError | boto.ProxyConnectionError | boto.NoCredentialsError):
         return False
-    if isinstance(error, ResponseParserError):
-        return True  # the answer was cut short
     return is_network_error(error)
+
+
+def _is_garbled(error: BaseException) -> bool:
+    """Whether an answer could not be understood, which reading it shows by one of Python's own errors."""
+    from botocore.exceptions import BotoCoreError
+
+    if isinstance(error, BotoCoreError):
+        return False
+    return isinstance(error, GarbledAnswer | LookupError | ValueError | TypeError | AttributeError)
+
+
+def is_corrupted(error: BaseException) -> bool:
+    """Whether a content arrived changed: what does so several times is broken where it lies."""
+    return isinstance(error, ChecksumMismatch) or error_code(error) in _CORRUPTED
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Whether nobody answers at that address at all."""
+    from botocore import exceptions as boto
+
+    return isinstance(error, boto.EndpointConnectionError | boto.ConnectTimeoutError | ConnectionRefusedError)
 
 
 def is_network_error(error: BaseException) -> bool:
@@ -111,6 +137,34 @@ def is_network_error(error: BaseException) -> bool:
         | http.client.HTTPException
         | ConnectionError
         | TimeoutError,
+    )
+
+
+def describe(error: BaseException) -> str:
+    """What a server does that may soon do better: ``answered 503 SlowDown``."""
+    from botocore.exceptions import ClientError
+
+    if isinstance(error, ClientError):
+        code, status = error_code(error), str(_status(error))
+        return f"answered {status}" if code == status else f"answered {status} {code}"
+    if is_unreachable(error):
+        return "could not be reached"
+    if isinstance(error, TruncatedBody):
+        return "cut its answer short"
+    if isinstance(error, ChecksumMismatch):
+        return "answered with a wrong checksum"
+    if isinstance(error, GarbledAnswer):
+        return f"answered with {error}"
+    if is_network_error(error):
+        return f"broke off the connection ({type(error).__name__})"
+    return f"answered with what is not S3's ({type(error).__name__})"
+
+
+def given_up(error: BaseException, info: BucketInfo, doing: str, times: int, seconds: float) -> RavenError:
+    """The sentence for what was tried again and again until nobody had patience left."""
+    return RavenError(
+        f"{doing[0].upper()}{doing[1:]} failed: {info.endpoint} {describe(error)} {times} times in "
+        f"{seconds:.0f} s.  Run the same command again later, or wait longer with --patience SECONDS."
     )
 
 

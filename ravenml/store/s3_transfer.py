@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -31,7 +33,14 @@ from ravenml.store.checksums import (
     part_size,
 )
 from ravenml.store.s3_client import BucketClient
-from ravenml.store.s3_errors import ChecksumMismatch, Response, TruncatedBody, error_code, is_missing
+from ravenml.store.s3_errors import (
+    ChecksumMismatch,
+    GarbledAnswer,
+    Response,
+    TruncatedBody,
+    error_code,
+    is_missing,
+)
 
 T = TypeVar("T")
 
@@ -69,6 +78,7 @@ class _Upload:
         self.crc = combine_crcs(
             [(crc, length) for crc, (_, length) in zip(self.crcs, self.ranges, strict=True)]
         )
+        self.may_have_begun_twice = False  # an answer that was lost hides that there is an upload
         self.answers_prove_nothing = threading.Event()  # an answer had neither a CRC-32 nor an MD5
 
     def run(self, progress: Progress) -> Digest:
@@ -81,6 +91,9 @@ class _Upload:
         if kept and recorded_crc(self._request("head_object")) != self.crc:
             # The upload had been begun for another content of the file: it carries that one's checksum.
             self._send(self._begin(), {}, no_progress)
+        if self.may_have_begun_twice:
+            for left in self._uploads():
+                self._abort(left)
         return Digest(self.size, format_crc(self.crc))
 
     def _once(self, operation: str, **fields: object) -> Response:
@@ -94,7 +107,16 @@ class _Upload:
         fields: dict[str, object] = {"Metadata": {CRC_NAME: format_crc(self.crc)}}
         if self.bucket.connection.checksums == "when_supported":
             fields["ChecksumAlgorithm"] = "CRC32"
-        return str(self._request("create_multipart_upload", **fields)["UploadId"])
+        tries = 0
+
+        def begin() -> str:
+            nonlocal tries
+            tries += 1
+            return str(self._once("create_multipart_upload", **fields)["UploadId"])
+
+        upload = self.bucket.retry(f"storing {self.key}", begin)
+        self.may_have_begun_twice |= tries > 1
+        return upload
 
     def _send(self, upload: str, kept: dict[int, str], progress: Progress) -> None:
         """Send the parts that are not there, and put all together."""
@@ -183,31 +205,47 @@ class _Upload:
 
     def _unfinished(self) -> tuple[str | None, dict[int, str]]:
         """The newest unfinished upload of this key, and its parts' ETags; older ones are given up."""
-        full_key = self.bucket.full_key(self.key)
-        try:
-            answer = self.bucket.retry(
-                f"storing {self.key}",
-                lambda: self.bucket.request("list_multipart_uploads", Prefix=full_key),
-            )
-        except RavenError as error:
-            if error_code(error.__cause__ or error) in _NONE_KNOWN:
-                return None, {}  # then it is sent whole
-            raise
-        mine = [one for one in answer.get("Uploads", ()) if one["Key"] == full_key]
-        mine.sort(key=lambda one: one["Initiated"])
+        mine = self._uploads()
         for old in mine[:-1]:
-            self._abort(old["UploadId"])
+            self._abort(old)
         if not mine:
             return None, {}
-        upload: str = mine[-1]["UploadId"]
         parts: dict[int, str] = {}
-        more: dict[str, object] = {}
-        while True:
-            page = self._request("list_parts", UploadId=upload, **more)
-            parts |= {one["PartNumber"]: one["ETag"] for one in page.get("Parts", ())}
-            if not page.get("IsTruncated"):
-                return upload, parts
-            more = {"PartNumberMarker": page["NextPartNumberMarker"]}
+
+        def list_more() -> bool:
+            page = self._once("list_parts", UploadId=mine[-1], PartNumberMarker=max(parts, default=0))
+            found = {int(one["PartNumber"]): str(one["ETag"]) for one in page.get("Parts", ())}
+            if page["IsTruncated"] and max(found, default=0) <= max(parts, default=0):
+                raise GarbledAnswer("a listing that has no end")
+            parts.update(found)
+            return bool(page["IsTruncated"])
+
+        try:
+            while self.bucket.retry(f"storing {self.key}", list_more):
+                pass
+        except RavenError as error:
+            if error_code(error.__cause__ or error) in _NONE_KNOWN:
+                return None, {}  # it has just been given up, or completed
+            raise
+        return mine[-1], parts
+
+    def _uploads(self) -> list[str]:
+        """The unfinished uploads of this key, oldest first; none where the server does not list them."""
+        full_key = self.bucket.full_key(self.key)
+
+        def list_all() -> list[str]:
+            answer = self.bucket.request("list_multipart_uploads", Prefix=full_key)
+            if not isinstance(answer.get("IsTruncated"), bool):
+                raise GarbledAnswer("what is not a listing")
+            mine = [one for one in answer.get("Uploads", ()) if one["Key"] == full_key]
+            return [str(one["UploadId"]) for one in sorted(mine, key=lambda one: one["Initiated"])]
+
+        try:
+            return self.bucket.retry(f"storing {self.key}", list_all)
+        except RavenError as error:
+            if error_code(error.__cause__ or error) in _NONE_KNOWN:
+                return []  # then it is sent whole
+            raise
 
     def _is_usable(self, there: dict[int, str]) -> bool:
         """Whether every part on the server is one of this file."""
@@ -246,6 +284,10 @@ def download_in_ranges(
         RavenError: it cannot be fetched, or what came differs from its checksum.
     """
     return _Download(bucket, entry, target, progress).run()
+
+
+class WrongSize(RavenError):
+    """An object is not as large as the listing said."""
 
 
 class _Download:
@@ -319,12 +361,19 @@ class _Download:
 
         def receive() -> None:
             nonlocal at, crc
-            answer = self.bucket.request(
-                "get_object",
-                Key=self.bucket.full_key(self.entry.key),
-                Range=f"bytes={begin + at}-{begin + length - 1}",
-                IfMatch=f'"{self.entry.etag}"',
-            )
+            try:
+                answer = self.bucket.request(
+                    "get_object",
+                    Key=self.bucket.full_key(self.entry.key),
+                    Range=f"bytes={begin + at}-{begin + length - 1}",
+                    IfMatch=f'"{self.entry.etag}"',
+                )
+            except Exception as error:
+                if error_code(error) in ("InvalidRange", "416"):
+                    raise self._wrong_size() from error
+                raise
+            if answer["ContentRange"].rpartition("/")[2] not in (str(self.entry.size), "*"):
+                raise self._wrong_size()
             recorded = recorded_crc(answer)
             self.expected = self.expected if recorded is None else recorded
             body = answer["Body"]
@@ -347,6 +396,11 @@ class _Download:
                     raise
                 before = at
         return crc
+
+    def _wrong_size(self) -> WrongSize:
+        return WrongSize(
+            f"{self.bucket.name}: {self.entry.key} is not as large as the listing said; start again."
+        )
 
     def _is_right(self, digest: Digest) -> bool:
         """Whether the whole is what it should be."""
@@ -392,8 +446,9 @@ def checksum_fields(bucket: BucketClient, crc: int, md5: bytes | None) -> dict[s
 def confirms(answer: Response, crc: int, md5: bytes) -> bool | None:
     """Whether the server's answer shows that it has what was sent; None where it shows nothing."""
     said, etag = answer.get("ChecksumCRC32"), str(answer.get("ETag", "")).strip('"')
-    if said is not None and parse_crc_header(said) != crc:
-        return False
+    with suppress(ValueError):
+        if said is not None and parse_crc_header(said) != crc:
+            return False
     encrypted = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
     if is_md5(etag) and not encrypted and "SSECustomerAlgorithm" not in answer:
         return etag == md5.hex()
@@ -404,6 +459,8 @@ def recorded_crc(answer: Response) -> int | None:
     """The CRC-32 that the object's uploader recorded in its metadata."""
     for name, value in answer.get("Metadata", {}).items():
         if name.lower() == CRC_NAME:  # some servers write Ravenml-Crc32, as headers may be written
+            if not re.fullmatch("[0-9a-fA-F]{8}", value):
+                raise ChecksumMismatch(f"{value!r:.40} is recorded as an object's checksum, and is not one.")
             return int(value, 16)
     return None
 

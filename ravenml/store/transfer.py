@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from ravenml.errors import RavenError
@@ -87,6 +87,9 @@ def download(
     missing = [key for key in targets if key not in entries]
     if missing:
         raise RavenError(f"{store.name} has no {missing[0]} and is incomplete; store it again.")
+    if len(set(targets.values())) < len(targets):
+        raise RavenError(f"{store.name} has two keys that are one file here, such as a//b and a/b.")
+    _remove_orphans({path.parent for path in targets.values()})
     result = Transferred()
     with Meter(title, sum(entries[key].size for key in targets)) as meter:
 
@@ -109,6 +112,32 @@ def download(
             result.files[key] = Digest(entries[key].size, "")
         result.summary = meter.summary()
     return result
+
+
+def path_below(folder: Path, key: str, place: str) -> Path:
+    """Where what has the key ``key`` in a store, or below a part of it, lies in a folder of this machine.
+
+    Args:
+        place: where the key comes from; for the sentence.
+
+    Raises:
+        RavenError: it would leave the folder, or can be no file's name.
+    """
+    path = PurePosixPath(key)
+    leaves = path.is_absolute() or ".." in path.parts or not path.parts
+    if leaves or "\0" in key or any("\ud800" <= letter <= "\udfff" for letter in key):
+        why = "leaves its folder" if leaves else "is not a possible file name"
+        raise RavenError(f"{place} has a key that {why}, {key!a:.200}; nothing was fetched.")
+    return folder / path
+
+
+def _remove_orphans(folders: Iterable[Path]) -> None:
+    """Remove what fetches that were killed have left beside their targets: ``.<name>.<process>.tmp``."""
+    for folder in folders:
+        for path in folder.glob(".*.tmp") if folder.is_dir() else ():
+            process = path.name.split(".")[-2]
+            if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists():
+                path.unlink(missing_ok=True)
 
 
 def map_in_threads(store: Store, work: Callable[[str], T], keys: Sequence[str]) -> list[T]:

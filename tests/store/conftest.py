@@ -8,6 +8,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from as_user import Raven, wait_for
@@ -77,7 +78,7 @@ def proxy(server: str) -> Iterator[FaultProxy]:
 def open_store(server: str, bucket: str) -> OpenStore:
     """Opens the bucket, through a proxy where one is given."""
 
-    def make(proxy: FaultProxy | None = None, prefix: str = "", **settings: str) -> S3Store:
+    def make(proxy: FaultProxy | None = None, prefix: str = "", **settings: Any) -> S3Store:
         host = proxy.address if proxy is not None else server
         address = parse_address(f"s3://{host}/{bucket}/{prefix}".rstrip("/"), "the test")
         fields = {"endpoint_url": f"http://{host}", "addressing_style": "path", "region": "us-east-1"}

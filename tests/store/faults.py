@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import socket
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 
@@ -31,13 +33,43 @@ def sometimes(share: float, *kinds: str, seed: int = 0) -> Fault:
     return fault
 
 
+PAGE = b"<!DOCTYPE html><html><body><h1>Welcome</h1><p>Sign in to use this network.</p></body></html>"
+# What becomes of an answer's body; the kinds of a garbled listing are meant for listings alone.
+GARBLED_LISTINGS: dict[str, Callable[[bytes], bytes]] = {
+    "web page": lambda content: PAGE,
+    "nothing": lambda content: b"",
+    "error in 200": lambda content: b"<Error><Code>InternalError</Code><Message>Try again.</Message></Error>",
+    "half a page": lambda content: content[: len(content) // 2],
+    "other document": lambda content: b"<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>",
+    "odd sizes": lambda content: re.sub(rb"<Size>.*?</Size>", b"<Size>many</Size>", content),
+    "no sizes": lambda content: re.sub(rb"<Size>.*?</Size>", b"", content),
+    "no times": lambda content: re.sub(rb"<LastModified>.*?</LastModified>", b"", content),
+    "odd times": lambda content: re.sub(rb"(<LastModified>).*?<", rb"\1soon<", content),
+    "no etags": lambda content: re.sub(rb"<ETag>.*?</ETag>", b"", content),
+    "no keys": lambda content: re.sub(rb"<Key>.*?</Key>", b"", content),
+    "other keys": lambda content: re.sub(rb"<Key>", b"<Key>other/", content),
+    "key twice": lambda content: re.sub(rb"(?s)(<Contents>.*?</Contents>)", rb"\1\1", content, count=1),
+    "key left out": lambda content: re.sub(rb"(?s)<Contents>.*?</Contents>", b"", content, count=1),
+    "no end": lambda content: re.sub(
+        rb"<IsTruncated>.*?</IsTruncated>", b"<IsTruncated>true</IsTruncated>", content
+    ),
+}
+GARBLED_ANSWERS: dict[str, Callable[[bytes], bytes]] = {
+    **{kind: GARBLED_LISTINGS[kind] for kind in ("web page", "nothing", "error in 200", "half a page")},
+    "wrong sizes": lambda content: re.sub(rb"<Size>(\d+)</Size>", rb"<Size>1\1</Size>", content),
+}
+
+
 class FaultProxy:
     """Spoils what ``fault`` says.
 
     The kinds: ``refuse`` (no answer at all), ``cut`` (the connection ends in the middle of what is sent),
     ``lost`` (the server did it, its answer gets lost), ``truncate`` (half of the answer's body arrives),
-    ``corrupt`` (a byte of what is sent is another), ``corrupt answer``, ``slow down`` (503 SlowDown),
-    ``error`` (500), ``CODE STATUS`` (any other error of S3's).
+    ``corrupt`` (a byte of what is sent is another), ``corrupt answer``, ``wrong checksum`` (that of the
+    object is another), ``slow down`` (503 SlowDown), ``error`` (500), ``CODE STATUS`` (any other error of
+    S3's), ``sign in`` (a redirection to a page elsewhere), ``too long`` and ``too short`` (the answer's
+    Content-Length is another), ``drip`` (the answer takes two seconds), ``no HTTP`` (an answer that is none),
+    and those of GARBLED_LISTINGS and GARBLED_ANSWERS.
 
     Attributes:
         fault: may be changed at any time.
@@ -117,6 +149,14 @@ class FaultProxy:
             return _answer(client, 503, "SlowDown")
         if kind == "error":
             return _answer(client, 500, "InternalError")
+        if kind == "sign in":
+            client.sendall(
+                b"HTTP/1.1 302 Found\r\nLocation: http://portal.invalid/\r\nContent-Length: 0\r\n\r\n"
+            )
+            return False
+        if kind == "no HTTP":
+            client.sendall(b"\x00\x15SSH-2.0-OpenSSH_9.6\r\n")
+            return False
         if kind is not None and kind.rpartition(" ")[2].isdigit():
             code, _, status = kind.rpartition(" ")
             return _answer(client, int(status), code)
@@ -140,6 +180,20 @@ class FaultProxy:
             return False
         if kind == "corrupt answer" and content:
             content = content[:-1] + bytes([content[-1] ^ 1])
+        if kind is not None and (garble := (GARBLED_LISTINGS | GARBLED_ANSWERS).get(kind)):
+            content = garble(content)
+            top = _with_length(top, len(content))
+            if content == PAGE:
+                top = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d" % len(PAGE)
+        if kind == "wrong checksum":
+            top = re.sub(rb"(?i)(x-amz-meta-ravenml-crc32: *)[^\r]*", rb"\g<1>0123abcd", top)
+        if kind in ("too long", "too short"):
+            top = _with_length(top, len(content) * 2 + 1 if kind == "too long" else len(content) // 2)
+        if kind == "drip":
+            for begin in range(0, len(content), step := len(content) // 10 + 1):
+                client.sendall((top + b"\r\n\r\n") * (begin == 0) + content[begin : begin + step])
+                time.sleep(0.2)
+            return False
         client.sendall(top + b"\r\n\r\n" + content)
         return False
 
@@ -153,6 +207,10 @@ def _read_head(client: socket.socket) -> tuple[bytes, bytes]:
         content += more
     head, _, body = content.partition(b"\r\n\r\n")
     return head + b"\r\n\r\n", body
+
+
+def _with_length(top: bytes, length: int) -> bytes:
+    return re.sub(rb"(?i)(\r\ncontent-length: *)\d+", rb"\g<1>%d" % length, top)
 
 
 def _header(head: bytes, name: bytes) -> bytes | None:

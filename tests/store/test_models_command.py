@@ -88,7 +88,7 @@ def test_metadata_cannot_make_files_outside_of_the_folder(
     write_json(tmp_path / "evil", {"id": "evil", "models": {"": "../../escape.tar"}, "files": {}})
     open_store(prefix="m").put("models/metadata_evil.json", tmp_path / "evil")
     done = cloud("models", "pull", "evil")
-    assert done.returncode == 1 and "leaves the store" in done.stderr
+    assert done.returncode == 1 and "leaves its folder" in done.stderr
 
 
 def test_a_run_and_a_tar_can_be_pushed(cloud: Raven, site: Path, project: Path, tar: Path) -> None:
