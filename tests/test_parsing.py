@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pickle
+import re
 import socket
 import tempfile
 import threading
@@ -170,3 +171,10 @@ def test_a_pipe_that_a_shell_made_is_read() -> None:
     threading.Timer(0.2, lambda: (os.write(writer, b"a: 1"), os.close(writer))).start()
     assert read_yaml(Path(f"/dev/fd/{reader}")) == {"a": 1}
     os.close(reader)
+
+
+def test_yaml_is_loaded_in_one_place_alone() -> None:
+    root = Path(__file__).resolve().parents[1]
+    files = [*root.glob("ravenml/**/*.py"), *root.glob("plugins/*/ravenml_*/**/*.py")]
+    loading = [file.name for file in files if re.search(r"yaml\.\w*load", file.read_text(encoding="utf-8"))]
+    assert loading == ["parsing.py"]

@@ -174,6 +174,7 @@ def test_a_file_of_ours_may_be_yaml(tmp_path: Path) -> None:
         ("pipeline: [rotate]", "is not an operation"),
         ("steps: []", "`pipeline` is missing"),
         ("pipeline: [", "is not valid YAML"),
+        ("pipeline: [{name: {a: 1}}]", "there is no operation {'a': 1}"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, text: str, said: str) -> None:

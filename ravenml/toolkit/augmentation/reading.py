@@ -53,7 +53,7 @@ def _operation(path: Path, number: int, step: object) -> Operation:
     if "category" in step:
         step = from_imgaug(step, where)
     name = step.get("name")
-    if name not in OPERATIONS:
+    if not isinstance(name, str) or name not in OPERATIONS:
         known = ", ".join(OPERATIONS)
-        raise InputError(f"{where}: there is no operation {name!r}; there are {known}.")
+        raise InputError(f"{where}: there is no operation {name!r:.100}; there are {known}.")
     return validate(OPERATIONS[name], step, f"{where} ({name})")
