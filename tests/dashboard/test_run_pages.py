@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from as_user import wait_for, within
-from browsing import Dashboard, Tab, answer, drawn, of_chart
+from browsing import Dashboard, Start, Tab, answer, drawn, of_chart
 
 sys.path.append(str(Path(__file__).parents[1] / "runs"))
 from many_runs import events_of, write_run
@@ -272,3 +272,28 @@ def test_a_phone_needs_no_scrolling_sideways(
         ".map((e) => e.outerHTML.slice(0, 120)).slice(0, 3)"
     )
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), wide
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("run.json", '{"id": "x", "attempts": 3, "process": {}}', "is 3, not a list"),
+        ("events.jsonl", None, "events.jsonl"),
+        ("heartbeat.json", '{"state": "running", "at": "soon"}', "not a number"),
+    ],
+)
+def test_the_page_of_a_broken_run_says_why_and_the_table_shows_all_runs(
+    home: Path, start: Start, file: str, content: str | None, said: str
+) -> None:
+    for name in ("20260101-000000-aaaaaa", "20260102-000000-bbbbbb"):
+        folder = home / "runs" / name
+        folder.mkdir(parents=True)
+        record = {"id": name, "attempts": [], "process": {"host": "elsewhere"}}
+        (folder / "run.json").write_text(json.dumps(record))
+    broken = folder / file
+    broken.mkdir() if content is None else broken.write_text(content)
+    dashboard = start("--no-token")
+    page, table = answer(dashboard.at(f"/runs/{folder.name}")), answer(dashboard.at("/runs"))
+    assert page[0] == table[0] == 200
+    assert "broken" in page[1] and said in page[1]
+    assert "20260101-000000-aaaaaa" in table[1] and folder.name in table[1]
