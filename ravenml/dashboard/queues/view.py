@@ -38,6 +38,8 @@ async def show() -> None:
         page.build()
     await ui.context.client.connected(timeout=60)
     await page.ask()
+    if ui.context.client.is_deleted:  # no browser ever came for the page, or it has left
+        return
     ui.timer(PERIOD, page.refresh, immediate=False)
     ui.timer(ASKING, page.ask, immediate=False)
 

@@ -37,6 +37,8 @@ async def show(run_id: str, fold: int | None) -> None:
         page.build()
     await ui.context.client.connected(timeout=60)
     await page.fill()
+    if ui.context.client.is_deleted:  # no browser ever came for the page, or it has left
+        return
     ui.timer(PERIOD, page.refresh, immediate=False)
 
 
