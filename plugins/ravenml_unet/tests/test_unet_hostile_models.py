@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
+import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -18,7 +20,10 @@ from unet_support import run_unet
 
 import ravenml
 import ravenml_unet
+from ravenml.common.hooks import PREDICT
+from ravenml.common.io import JsonObject
 from ravenml.errors import InputError, RavenError
+from ravenml.plugin.discovery import plugins
 from ravenml.store.factory import local_models
 from ravenml.store.models import push_file
 from ravenml_unet.checkpoints import newest_state
@@ -42,6 +47,7 @@ EVIL = """
     def run(**given):
         Path({canary!r} + "-called").touch()
 """
+PLUGIN = Path(__file__).resolve().parents[1]
 SIZE = {"width": 32, "height": 32}
 NAMES = ["evil:Net", "evil:run", "evil.deep:Net", "os:system", "subprocess:Popen", "builtins:exec", "evil"]
 ODD = [None, 3, ["evil:Net"], {"evil": "Net"}, "", "../evil:Net", "evil:Net\0", "E" * 5000, "\ud800"]
@@ -62,6 +68,8 @@ sys.addaudithook(_audit)
 def seen() -> Iterator[list[str]]:
     """What hostile files made Python do: import a module called evil, or start a program."""
     global _seen
+    for plugin in plugins(PREDICT).values():
+        plugin.load()  # which is tried in a process of its own first
     _seen = []
     yield _seen
     _seen = None
@@ -164,6 +172,32 @@ def trusted_model(tmp_path: Path) -> Path:
     folder = unpacked(tmp_path / "model", architecture="evil:Net")
     torch.save({"only.weight": torch.ones(3, 3, 1, 1), "only.bias": torch.zeros(3)}, folder / "model.pth")
     return packed(folder, tmp_path / "model-state.tar")
+
+
+@pytest.mark.parametrize(
+    ("program", "model", "settings"),
+    [
+        ("inference", "evil:Net", {}),
+        ("train", "evil:Net", {}),
+        ("train", None, {"model": "evil:Net"}),
+        ("train", None, {"loss": "evil:run"}),
+    ],
+)
+def test_no_task_of_an_agent_imports_what_its_files_name(
+    program: str, model: str | None, settings: JsonObject, tmp_path: Path, canary: Path, project_path: Path
+) -> None:
+    task = tmp_path / "task"
+    shutil.copytree(project_path, task / "data" / "shapes")
+    if model is not None:
+        unpacked(task / "model", architecture=model)
+    (task / "task_config.json").write_text(json.dumps(settings))
+    environment = {**os.environ, "SLY_TASK_DATA": str(task), "OMP_NUM_THREADS": "1", "RAVENML_TRACK": "none"}
+    done = subprocess.run(
+        [sys.executable, PLUGIN / "src" / f"{program}.py"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "names code that is not part of a plugin, evil:" in done.stdout + done.stderr
+    assert not canary.exists()
 
 
 @pytest.mark.parametrize("command", ["infer", "serve", "evaluate", "train", "settings file"])
