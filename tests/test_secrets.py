@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import random
 import subprocess
+import sys
+import tarfile
 import time
 import uuid
 from pathlib import Path
 
 import pytest
+from as_user import Raven
 from hypothesis import given
 from hypothesis import strategies as st
 from secret_values import BY_SHAPE, NAMES, parts, password
+from throwaway import LEARNS, SETTINGS, write_plugin
 
 from ravenml.common.secret_patterns import is_secret
 from ravenml.common.secrets import StreamMasker, redact, redact_arguments, redact_diff, redact_text
+from ravenml.config.config import load_config
+from ravenml.errors import InputError
+from ravenml.remote.client.queues import queue_named
+from ravenml.remote.client.submit import _worker_config
 from ravenml.runs.reproduce.checkout import restore_old_lines
 
 RANDOM = st.builds(random.Random, st.integers(0, 2**32))
@@ -195,3 +204,85 @@ def test_a_masked_diff_can_be_applied(tmp_path: Path) -> None:
     git(tmp_path, "apply", "x.diff")
     assert file.read_text() == f'one = 2\ntoken = "***"\nkept_password = "{old}"\nlast = 1\n'
     assert places == ["login.py line 2"]
+
+
+def record(raven: Raven, *arguments: object, **environment: str) -> Path:
+    raven("run", "--", *arguments, **environment)
+    return max(raven.runs())
+
+
+def test_an_export_masks_again_and_says_where(raven: Raven) -> None:
+    """What an older ravenML recorded, and the recorded output, leave the machine without secrets."""
+    secret = f"ghp_{'Ab1' * 12}"
+    run = record(raven, sys.executable, "-c", f"print('logged in with ' + {secret[:20]!r} + {secret[20:]!r})")
+    assert secret in (run / "console.log").read_text()
+    (run / "old.json").write_text(json.dumps({"password": "hunter2", "lr": 0.1}))
+    done = raven("runs", "export", run.name, raven.cwd / "run.tar")
+    assert "what looks like a secret was masked in console.log, old.json" in done.stderr
+    with tarfile.open(raven.cwd / "run.tar") as tar:
+        content = {member.name.partition("/")[2]: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    assert b"logged in with ***" in content["console.log"]
+    assert json.loads(content["old.json"]) == {"password": "***", "lr": 0.1}
+    assert content["events.jsonl"] == (run / "events.jsonl").read_bytes()  # nothing there to mask
+    assert "already here, identical" in raven("runs", "import", raven.cwd / "run.tar").stdout
+    raven.ok("runs", "rm", "--yes", run.name)
+    raven.ok("runs", "import", raven.cwd / "run.tar")
+    assert "***" in (run / "console.log").read_text()
+
+
+def test_the_recorded_output_is_masked_where_that_is_configured(raven: Raven) -> None:
+    secret = f"ghp_{'Ab1' * 12}"
+    code = f"print('token: ' + {secret[:20]!r} + {secret[20:]!r}); print('done')"
+    run = record(raven, sys.executable, "-c", code, RAVENML_MASK_CONSOLE="true")
+    assert (run / "console.log").read_text() == "token: ***\ndone\n"
+
+
+def test_a_program_with_a_secret_is_repeated_once_the_secret_is_given(raven: Raven) -> None:
+    (raven.cwd / "x.py").write_text("import sys; print(len(sys.argv[2]))")
+    first = record(raven, sys.executable, "x.py", "--api-token", "hunter2")
+    refused = raven("runs", "clone", first.name)
+    assert refused.returncode == 2 and "The value of --api-token is a secret" in refused.stderr
+    raven.ok("runs", "clone", first.name, "--set", "api_token=hunter22")
+    assert (max(raven.runs()) / "console.log").read_text() == "8\n"
+    assert "hunter22" not in (max(raven.runs()) / "run.json").read_text()
+
+
+def test_a_traceback_shows_no_secret(raven: Raven) -> None:
+    secret = "https://me:hunter2@store.example.org"
+    for debug in ("0", "1"):
+        done = raven("config", "show", "--endpoint-url", secret, "--cache-gib", "x", RAVENML_DEBUG=debug)
+        assert done.returncode == 2 and "hunter2" not in done.stderr + done.stdout
+    shown = raven("config", "show", "--mlflow-tracking-uri", secret)
+    assert "mlflow_tracking_uri: https://***@store.example.org" in shown.stdout
+
+
+def test_an_address_with_a_password_is_not_sent_to_a_cluster(raven: Raven) -> None:
+    """Everybody who sees the cluster's dashboard can read the variables of a job."""
+    raven.home.mkdir()
+    (raven.home / "config.yaml").write_text(
+        "endpoint_url: https://me:hunter2@store.example.org\n"
+        f"queues: {{far: {{address: 'http://127.0.0.1:1', store: {raven.cwd}, requirements: none}}}}\n"
+    )
+    with pytest.raises(InputError, match=r"`endpoint_url` .* holds a secret, .* set RAVENML_ENDPOINT_URL on"):
+        _worker_config(queue_named("far"))
+    with pytest.raises(InputError, match="name it under `secrets`"):
+        load_config({"queues": {"far": {"address": "http://h:1", "env": {"X": "https://me:pw@h/x"}}}})
+
+
+def test_what_one_fold_prints_is_masked_too(raven: Raven, site: Path, project: Path) -> None:
+    secret = f"ghp_{'Ab1' * 12}"
+    printing = f"    print('with ' + {secret[:20]!r} + {secret[20:]!r})\n    run, s ="
+    write_plugin(site, "prints", LEARNS.replace("    run, s =", printing, 1), settings=SETTINGS)
+    raven.ok(
+        "train", "--dataset", project, "prints", "train", "--epochs", "1", "--folds", "2",
+        RAVENML_MASK_CONSOLE="true",
+    )  # fmt: skip
+    for log in raven.runs()[0].glob("folds/*/console.log"):
+        assert "with ***" in log.read_text() and secret not in log.read_text()
+
+
+def test_the_heading_of_a_hunk_is_left_out() -> None:
+    """Git cuts that line off, in the middle of a secret too."""
+    heading = " x = 'eyJhbGciOiJIUzI1NiJ9.eyJz"
+    diff = f"diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -9,2 +9,2 @@{heading}\n one\n-a\n+b\n"
+    assert redact_diff(diff) == diff.replace(heading, "")

@@ -199,7 +199,8 @@ def _hide_plain(found: re.Match[str]) -> str:
 
 def _hide_option(found: re.Match[str]) -> str:
     name, value = found["name"], found["value"].strip("\"'")
-    hides = is_secret(name) and not gives_nothing_away(name, value) and not value.isupper()
+    hides = is_secret(name) and not gives_nothing_away(name, value)
+    hides = hides and not value.isupper() and value not in _SENTENCE
     if hides or (name in _SHORT and looks_random(value)):
         return f"{name}{found['sign']}{HIDDEN}"
     if name in _USERS and _user_and_password(value):
@@ -423,8 +424,7 @@ def redact_diff(diff: str) -> str:
         elif line.startswith("@@ ") and not binary:
             flush()
             inside = True
-            ends = line.find(" @@", 2) + 3
-            line = line[:ends] + redact_text(line[ends:], code)
+            line = line[: line.find(" @@", 2) + 3]  # what follows is a line that git has cut off anywhere
         elif inside and line[:1] in ("+", "-", " "):
             body.append(line)
             continue

@@ -61,6 +61,9 @@ class Session:
     def call(self, call: Callable[[TrainInput], Result]) -> Result:
         """Call the plugin's code with the ``TrainInput``."""
         train = self.input
+        folder = self.request.fold_folder
+        if not self.called and self.request.parent is not None and folder is not None and masks_console():
+            self._stack.enter_context(mask_own_log(folder / layout.CONSOLE))
         self.called = self.calling = True
         try:
             return call(train)
@@ -117,8 +120,6 @@ class Session:
             if request.parent is None
             else ()
         )
-        if request.parent is not None and masks_console():
-            self._stack.enter_context(mask_own_log(folder / layout.CONSOLE))
         self._stack.enter_context(self._shown)
         if request.parent is None:  # the parent of folds measures the whole
             self._shown.enter_context(RunMonitor.of(self.run))
