@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ravenml.common.secrets import redact_text
 from ravenml.config.config import Config, load_config
 from ravenml.runs import layout
 from ravenml.runs.exporters.cursor import ExportCursor
@@ -104,7 +105,7 @@ def _folders(run: Path) -> list[Path]:
 
 
 def _log(line: str) -> None:
-    print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True)
+    print(time.strftime("%Y-%m-%d %H:%M:%S"), redact_text(line), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ravenml.common.locks import LockHeld
+from ravenml.common.secrets import redact_text
 from ravenml.config.config import Config
 from ravenml.config.home import home
 from ravenml.errors import RavenError
@@ -62,7 +63,7 @@ def _bring(cursor: ExportCursor, place: Path) -> str:
     state = status(place, read_record(place))
     if state != "running":
         cursor.close(state)
-    where = cursor.exporter.where()
+    where = redact_text(cursor.exporter.where())  # MLflow's address may hold a password
     return ("all is there" if was_behind else "all was there") + (f" ({where})" if where else "")
 
 
