@@ -7,6 +7,7 @@ import os
 import reprlib
 import shutil
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ from ravenml.common.io import (
     write_bytes,
     write_json,
 )
-from ravenml.common.permissions import make_folder
+from ravenml.common.permissions import close_home, make_folder
 from ravenml.common.schema import find_fault
 from ravenml.errors import RavenError
 from ravenml.runs import layout
@@ -78,6 +79,7 @@ class Run:
         Raises:
             RavenError: another process writes this run, or the disk is full or read-only.
         """
+        close_home(lambda text: print(text, file=sys.stderr))
         try:
             make_folder(path)
         except OSError as error:
