@@ -10,11 +10,11 @@ imported once.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec
@@ -24,10 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from ravenml.common.formatting import describe_error, printable
 from ravenml.common.hooks import TRAIN
-from ravenml.common.io import write_cache
-from ravenml.config.home import cache_dir
 from ravenml.errors import InputError, RavenError
-from ravenml.plugin.containment import ImportTimeout, contained
 from ravenml.plugin.distributions import find_entry_points
 
 if TYPE_CHECKING:
@@ -105,6 +102,8 @@ class Plugin:
         Raises:
             PluginError: another distribution has the same name, or the import fails or takes too long.
         """
+        from ravenml.plugin.containment import ImportTimeout, contained
+
         state = self._state()
         if self.rivals or (state is not None and not _is_known(self, state)):
             self.probe()
@@ -261,33 +260,33 @@ def find_module(dotted: str) -> ModuleSpec | None:
     return spec
 
 
-# What is known: a file for each plugin of each Python, with a digest of all that its import depends on.
+# What is known: a file for each plugin of each Python, which holds all that its import depends on.
 
 
 def _known_file(plugin: Plugin) -> Path:
+    from ravenml.config.home import cache_dir
+
     who = "\n".join((sys.prefix, plugin.entry_point.group, plugin.name, plugin.distribution))
-    return cache_dir() / "plugins" / hashlib.sha256(who.encode(errors="replace")).hexdigest()[:32]
+    return cache_dir() / "plugins" / f"{zlib.crc32(who.encode(errors='replace')):08x}"
 
 
 def _is_known(plugin: Plugin, state: str) -> bool:
     try:
-        return _known_file(plugin).read_bytes() == _digest(state)
+        return _known_file(plugin).read_bytes() == state.encode(errors="replace")
     except OSError:
         return False
 
 
 def _remember(plugin: Plugin, state: str) -> None:
+    from ravenml.common.io import write_cache
+
     with suppress(OSError):  # a cache that cannot be written costs time, and nothing else
-        write_cache(_known_file(plugin), [_digest(state)])
+        write_cache(_known_file(plugin), [state.encode(errors="replace")])
 
 
 def _forget(plugin: Plugin) -> None:
     with suppress(OSError):
         _known_file(plugin).unlink(missing_ok=True)
-
-
-def _digest(state: str) -> bytes:
-    return hashlib.sha256(state.encode(errors="replace")).hexdigest().encode()
 
 
 def _stamp(path: str | Path) -> str:

@@ -7,41 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from local_wheels import Checkout, Environment, core_wheel, repack, write_wheel
-
-from ravenml.plugin.environment import Environment as Installed
-
-CORE = ["click", "packaging", "importlib-metadata", "setuptools", "wheel"]  # what the scripts touch
+from local_wheels import Checkout, Environment, make_wheels
 
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of wheels: what the core's scripts need, and tiny packages for the plugins."""
-    folder = tmp_path_factory.mktemp("wheels")
-    here = Installed()
-    for name in {*CORE, *here.dependencies_of(CORE)} & (here.distributions.keys() | here.external.keys()):
-        repack(folder, name)
-    for version in ("1.0", "2.0"):
-        write_wheel(folder, "alpha", version)
-    write_wheel(folder, "beta", "1.0", requires=["alpha>=1"])
-    write_wheel(folder, "gamma", "1.0", files={f"gamma/part{n}.py": "x = 1\n" for n in range(400)})
-    write_wheel(folder, "leans-on-beta", "1.0", requires=["beta"])
-    write_wheel(folder, "wants-alpha-2", "1.0", requires=["alpha>=2"])
-    twin = {"twins/__init__.py": "", "twins/same.py": "x = 1\n"}
-    for name in ("twin-a", "twin-b"):
-        write_wheel(folder, name, "1.0", files=twin | {f"{name.replace('-', '_')}_own.py": ""})
-    points = "[ravenml.plugins.train]\nstranger = stranger:group\n"
-    write_wheel(folder, "stranger", "7.0", entry_points=points)
-    return folder
+    return make_wheels(tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture(scope="session")
 def made_once(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    environment = Environment.make(tmp_path_factory.mktemp("env") / "venv", wheels)
-    core_wheel(wheels, tmp_path_factory.mktemp("build"))
-    environment.pip("install", "-q", *CORE)
-    environment.pip("install", "-q", "--no-deps", "ravenml")
-    return environment
+    scratch = tmp_path_factory.mktemp("env")
+    return Environment.with_core(scratch / "venv", wheels, scratch)
 
 
 @pytest.fixture

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 
+from ravenml.plugin.environment import Environment as Installed
 from ravenml.plugin.requirements import inputs_digest
+
+CORE = ["click", "packaging", "importlib-metadata", "setuptools", "wheel"]  # what the scripts touch
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -89,6 +92,15 @@ class Environment:
     def make(cls, path: Path, wheels: Path | None = None) -> Environment:
         venv.create(path, with_pip=True, symlinks=True)
         return cls(path, wheels)
+
+    @classmethod
+    def with_core(cls, path: Path, wheels: Path, scratch: Path) -> Environment:
+        """An environment with ravenML's core, which is built in ``scratch``, and what its scripts touch."""
+        environment = cls.make(path, wheels)
+        core_wheel(wheels, scratch)
+        environment.pip("install", "-q", *CORE)
+        environment.pip("install", "-q", "--no-deps", "ravenml")
+        return environment
 
     def variables(self, **more: str) -> dict[str, str]:
         """The variables of processes in it: it is the active one, and no index is asked for tiny wheels."""
@@ -217,3 +229,22 @@ def core_wheel(folder: Path, scratch: Path) -> Path:
     subprocess.run([*command, "-w", str(folder), str(source)], check=True, cwd=scratch)
     (wheel,) = folder.glob("ravenml-*.whl")
     return wheel
+
+
+def make_wheels(folder: Path) -> Path:
+    """A folder of wheels: what the core's scripts need, and tiny packages for the plugins."""
+    here = Installed()
+    for name in {*CORE, *here.dependencies_of(CORE)} & (here.distributions.keys() | here.external.keys()):
+        repack(folder, name)
+    for version in ("1.0", "2.0"):
+        write_wheel(folder, "alpha", version)
+    write_wheel(folder, "beta", "1.0", requires=["alpha>=1"])
+    write_wheel(folder, "gamma", "1.0", files={f"gamma/part{n}.py": "x = 1\n" for n in range(400)})
+    write_wheel(folder, "leans-on-beta", "1.0", requires=["beta"])
+    write_wheel(folder, "wants-alpha-2", "1.0", requires=["alpha>=2"])
+    twin = {"twins/__init__.py": "", "twins/same.py": "x = 1\n"}
+    for name in ("twin-a", "twin-b"):
+        write_wheel(folder, name, "1.0", files=twin | {f"{name.replace('-', '_')}_own.py": ""})
+    points = "[ravenml.plugins.train]\nstranger = stranger:group\n"
+    write_wheel(folder, "stranger", "7.0", entry_points=points)
+    return folder
