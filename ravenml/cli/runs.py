@@ -337,7 +337,7 @@ def tag(run: str, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
     from ravenml.runs.notes import change_tags, read_notes
 
     folder = find_run(run)
-    has = change_tags(folder, tags, remove) if tags or remove else read_notes(folder).get("tags", [])
+    has = change_tags(folder, tags, remove) if tags or remove else read_notes(folder).get("tags") or ()
     click.echo(terminal_safe(" ".join(has)) or "(no tags)")
 
 

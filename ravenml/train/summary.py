@@ -192,7 +192,7 @@ def fold_result(folder: Path, fold: int) -> FoldResult:
         return FoldResult(fold, now, error=failure_reason(place))
     result = record["result"]
     model = f"{layout.FOLDS}/{fold}/{result['model']}" if result.get("model") else None
-    return FoldResult(fold, now, result.get("metrics", {}), model, result.get("metadata", {}))
+    return FoldResult(fold, now, result.get("metrics") or {}, model, result.get("metadata") or {})
 
 
 def failure_reason(place: Path, code: int | None = None) -> str:

@@ -137,6 +137,13 @@ def test_notes_that_are_none_are_left_as_they_are_and_cost_no_run(
     assert json.loads(file.read_text()) == notes
 
 
+def test_what_is_null_is_as_if_it_was_not_there(raven: Raven, runs: Path) -> None:
+    (runs / "20260101-000000-aaaaaa" / layout.NOTES).write_text('{"v": null, "tags": null, "note": null}')
+    assert raven.ok("runs", "tag", "20260101") == "(no tags)\n"
+    assert raven.ok("runs", "note", "20260101") == "(no note)\n"
+    assert raven.ok("runs", "tag", "20260101", "good") == "good\n"
+
+
 def test_a_run_is_listed_again_when_what_was_wrong_is_mended(runs: Path) -> None:
     folder = write_run(runs, "20260102-000000-bbbbbb", run__json=unfinished(), events__jsonl=None)
     index = Index()
