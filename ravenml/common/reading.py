@@ -73,6 +73,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder of this name, which may be no name that a folder can have."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def is_usable_name(name: str) -> bool:
     """Whether a path that an archive names can be made in a folder: it is relative, stays inside, and neither
     it nor one of its parts is too long.

@@ -6,6 +6,7 @@ keeps the file's own JSON: unknown fields, and objects of unknown kinds, are wri
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -156,7 +157,12 @@ def parse_editable(content: bytes, path: Path, shapes: Mapping[str, str] | None 
 
 def write_editable(path: Path, annotation: EditableAnnotation) -> None:
     """Write an annotation file, whole or not at all."""
-    write_bytes(path, orjson.dumps(annotation.to_json()))
+    told = annotation.to_json()
+    try:
+        content = orjson.dumps(told)
+    except TypeError:  # a tag's value is an integer of more than 64 bits
+        content = json.dumps(told).encode()
+    write_bytes(path, content)
 
 
 def as_tags(given: object) -> list[Tag]:

@@ -92,7 +92,7 @@ def test_an_image_of_a_name_that_no_file_can_have_is_left_out(name: str, tmp_pat
     (source / "a.png").write_bytes(png(4, 4, b"\0" * 20))
     images = [{"id": 1, "file_name": name}, {"id": 2, "file_name": "a.png"}]
     boxes = [
-        {"id": 1, "image_id": 2, "category_id": 1, "bbox": [0, 0, 2, 2]},
+        {"id": 1, "image_id": 2, "category_id": 1, "bbox": [0, 0, 2, 2], "attributes": {"n": 10**400}},
         {"id": 2, "image_id": 2, "category_id": [1], "bbox": [0, 0, 2, 2]},
         {"id": 3, "image_id": 2, "category_id": 1, "bbox": [0, 0, float("nan"), 2]},
         {"id": 4, "image_id": 2, "category_id": 1, "bbox": [0, 0, 10**400, 2]},
@@ -101,3 +101,11 @@ def test_an_image_of_a_name_that_no_file_can_have_is_left_out(name: str, tmp_pat
     (source / "a.json").write_text(json.dumps(content))
     done = import_project("coco", load_format("coco"), source, tmp_path / "out")
     assert (done.images, done.objects, done.problems) == (1, 1, 4)
+
+
+def test_a_folder_of_a_name_that_is_too_long_is_not_there(tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    (source / "labels").mkdir(parents=True)
+    (source / "data.yaml").write_text("names: [a]\ntrain: " + "x" * 300)
+    (source / "a.png").write_bytes(png(4, 4, b"\0" * 20))
+    assert import_project("yolo", load_format("yolo"), source, tmp_path / "out").images == 1

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from ravenml.common.parsing import ParseError, parse_yaml
-from ravenml.common.reading import is_file
+from ravenml.common.reading import is_file, is_folder
 from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import SPLITS, Format, ImportSource, Labels, Record, make_label
 from ravenml.data.formats.class_list import classes_in
@@ -220,7 +220,7 @@ def _listed(entry: str, described: Mapping[str, object], yaml: Path | None, root
         place = Path(os.path.normpath(place))
         if not place.is_relative_to(root):
             continue
-        if place.is_dir():
+        if is_folder(place):
             return set(images_below(place))
         if is_file(place) and place.suffix == ".txt":
             names = (line.strip() for line in read_bytes(place).decode("utf-8", "replace").splitlines())
