@@ -98,7 +98,8 @@ def test_what_command_lines_hide_secrets_in(arguments: list[str], hidden: str) -
         *("--no-token", "--use-token --lr 0.1", "--token-file /run/secrets/token", "--sort-key loss"),
         *("ssh://git@github.com/me/x.git", "git@github.com:me/x.git", "package @ git+https://host/x@1.0"),
         *("http://host:8080/a@b", "python:3.11@sha256:" + hashlib.sha256(b"").hexdigest(), "mailto:me@x.org"),
-        *(hashlib.sha1(b"x").hexdigest(), hashlib.sha256(b"x").hexdigest(), "9cffd6e5-ff8f-4f20-8ea1-6ffa36454088"),
+        *(hashlib.sha1(b"x").hexdigest(), hashlib.sha256(b"x").hexdigest()),
+        "9cffd6e5-ff8f-4f20-8ea1-6ffa36454088",
         *("20261129-120000-abcdef", "/home/Someone/Projects/CamVid/trainings/RunsOf2026", "lr=0.1"),
         "data:image/png;base64," + base64.b64encode(random.Random(1).randbytes(30_000)).decode(),
         *(

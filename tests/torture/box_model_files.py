@@ -1,4 +1,4 @@
-"""The same for the bounding-box plugin: Keras and NumPy read what anybody may have made."""
+"""Models of the bounding-box plugin that anybody may have made are loaded as data, or refused."""
 
 from __future__ import annotations
 
