@@ -102,15 +102,21 @@ def make_folder(path: Path) -> None:
     Raises:
         OSError: it cannot be made, or a file has its name.
     """
-    private = is_private(path)
     try:
-        os.mkdir(path, 0o700 if private else 0o777)
+        _make_one_folder(path)
     except FileNotFoundError:
         if path.parent == path:
             raise
         make_folder(path.parent)
-        make_folder(path)
-        return
+        _make_one_folder(path)
+
+
+def _make_one_folder(path: Path) -> None:
+    private = is_private(path)
+    try:
+        os.mkdir(path, 0o700 if private else 0o777)
+    except FileNotFoundError:
+        raise
     except OSError:  # some systems say that they are read-only before they say that it is there
         if not path.is_dir():
             raise

@@ -30,6 +30,7 @@ LINE_LIMIT = 1 << 20  # bytes; a longer line is shortened by its writer
 _PIECE = 8 << 20  # bytes of a file that are read at once
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 _TOO_LARGE = 1 << 63  # what JSON's reader still takes, and others do not
+_SHORTENED = " … (shortened: the event was over 1 MiB)"
 _OWN_FIELDS = ("event_type", "timestamp", "level", "v", "attempt", "seq")
 
 _SHARED: dict[str, Schema] = {
@@ -307,6 +308,8 @@ class EventWriter:
         Raises:
             RavenError: the disk is full or the folder is gone.
         """
+        if len(orjson.dumps(event, option=_OPTIONS, default=str)) > LINE_LIMIT:
+            event = _shorten(event)  # before looking for secrets, which takes seconds in megabytes
         event = redact_event(event)
         message, level, timestamp = event.get("message", ""), event.get("level"), event.get("timestamp")
         self._number(
@@ -360,11 +363,12 @@ def redact_event(event: Mapping[str, object]) -> JsonObject:
     return found
 
 
-def _shorten(event: JsonObject) -> JsonObject:
+def _shorten(event: Mapping[str, object]) -> JsonObject:
     """What of an event fits into a line whatever stands in it: its numbers, and its short texts and lists."""
     small = [k for k, v in event.items() if not isinstance(v, str | list | dict) or len(str(v)) < 1024]
-    kept = {k: event[k] for k in [k for k in small if len(k) < 100][:64]} | {k: event[k] for k in _OWN_FIELDS}
-    kept["message"] = event["message"][: LINE_LIMIT // 16] + " … (shortened: the event was over 1 MiB)"
+    names = [*[k for k in small if len(k) < 100][:64], *(k for k in _OWN_FIELDS if k in event)]
+    kept = {k: event[k] for k in names}
+    kept["message"] = str(event.get("message", ""))[: LINE_LIMIT // 16] + _SHORTENED
     return kept
 
 

@@ -102,7 +102,7 @@ def test_a_long_burst_of_errors_is_said_and_waited_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(s3_client, "LONGEST", 0.1)
-    monkeypatch.setattr(s3_client, "SAY_AFTER", 1.0)
+    monkeypatch.setattr(s3_client, "SAY_AFTER", 0.2)
     proxy.fault = lambda method, path, number: kind if number < 25 else None
     assert open_store(proxy).read("f/a") == b"f/a"
     said = capsys.readouterr().err

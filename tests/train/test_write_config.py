@@ -96,7 +96,7 @@ class Settings(TrainSettings):
     optional: Inner | None = None
 
 
-inner = st.builds(Inner, width=st.integers(), mixed=st.sampled_from(["a", 16]))
+inner = st.builds(Inner, width=st.integers(-(2**63), 2**63 - 1), mixed=st.sampled_from(["a", 16]))
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]))
 settings = st.builds(
     Settings,

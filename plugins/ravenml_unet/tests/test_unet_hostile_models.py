@@ -157,7 +157,7 @@ def test_metadata_of_a_store_name_no_file_outside_of_it(tmp_path: Path, own_home
     model_id = push_file(store, packed(unpacked(tmp_path / "model"), tmp_path / "m.tar"), None, None, False)
     (metadata,) = own_home.glob(f"store/models/metadata_{model_id}.json")
     metadata.write_text(json.dumps({"models": {"": "../../m.tar"}}))
-    with pytest.raises(RavenError, match="leaves the store"):
+    with pytest.raises(RavenError, match="leaves its folder"):
         ravenml.load_model(model_id)
 
 
