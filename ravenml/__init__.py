@@ -78,8 +78,9 @@ class _MetadataReaders:
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> Any:
         if name not in cls.MODULES:
             return None
-        others = (finder for finder in sys.meta_path if finder is not cls and hasattr(finder, "find_spec"))
-        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
+        from importlib.machinery import PathFinder  # other finders may ask all of them, and so this one
+
+        spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
