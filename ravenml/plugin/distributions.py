@@ -212,6 +212,7 @@ def _read(distribution: Distribution, file: str) -> str | None:
         raise DamagedDistribution(path, f"cannot be read ({error.strerror})") from None
     finally:
         os.close(descriptor)
+    content = content.replace(b"\r\n", b"\n")  # as reading a text file does
     if file != "entry_points.txt":
         return content.decode(errors="replace")  # an author's name in another encoding harms nobody
     try:

@@ -180,6 +180,15 @@ def test_whatever_lies_in_the_place_of_metadata_hides_no_other_plugin(
     assert "good" in raven("train", "--help", timeout=30, fork=False).stdout
 
 
+def test_metadata_with_line_ends_of_windows_are_read(raven: Raven, site: Path) -> None:
+    write_plugin(site, "good", AS_WRITTEN_TODAY)
+    (info,) = site.glob("*.dist-info")
+    for name in ("METADATA", "entry_points.txt"):
+        (info / name).write_bytes((info / name).read_bytes().replace(b"\n", b"\r\n"))
+    done = raven("train", "list", fork=False)
+    assert "good" in done.stdout.splitlines() and not done.stderr
+
+
 def test_a_leftover_without_metadata_does_not_hide_the_distribution_of_its_name(
     raven: Raven, site: Path
 ) -> None:
