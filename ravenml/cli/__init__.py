@@ -190,5 +190,5 @@ def _say(text: str) -> None:
     from ravenml.common.formatting import terminal_safe
     from ravenml.common.secrets import redact_text
 
-    # What somebody else has written may stand in it, too.
+    # It may quote text that somebody else wrote.
     click.echo(terminal_safe(redact_text(text), newlines=True), err=True)

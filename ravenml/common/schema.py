@@ -116,9 +116,12 @@ def _bounded(value: Any) -> Any:
         return {name: _bounded(one) for name, one in value.items()}
     if isinstance(value, list):
         return [_bounded(one) for one in value]
-    if type(value) is int and not fits(value, int):
-        return f"{value:.4e}" if abs(value) < 10**300 else "a huge number"
-    return value
+    return describe_huge(value) if type(value) is int and not fits(value, int) else value
+
+
+def describe_huge(number: int) -> str:
+    """A whole number of more than 64 bits as a text."""
+    return f"{number:.4e}" if abs(number) < 10**300 else "a huge number"
 
 
 def _not_a(value: object, wanted: str, place: str) -> str:

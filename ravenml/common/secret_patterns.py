@@ -125,7 +125,7 @@ def gives_nothing_away(name: str, value: str) -> bool:
     return value.startswith(("/", "~/", "./")) and _WORD.findall(name)[-1:] in (["PWD"], ["OLDPWD"], ["pwd"])
 
 
-# ---- shapes: what must stand in a text for the pattern to be tried, and the pattern
+# ---- shapes: the parts that a text must contain before its pattern is tried, and the pattern
 
 _SHAPES: tuple[tuple[tuple[str, ...], str], ...] = (
     # Amazon

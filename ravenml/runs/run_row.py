@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from ravenml.common.io import JsonObject
+from ravenml.common.schema import describe_huge
 
 _NO_SETTINGS = ("v", "dataset", "metadata", "plugin")  # fields of a config that say not how was trained
 
@@ -45,7 +46,7 @@ def printable(value: object) -> object:
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return f"{value:.4e}" if abs(value) < 10**300 else "a huge number"
+        return describe_huge(value)
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, list):

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import venv
@@ -248,3 +249,22 @@ def make_wheels(folder: Path) -> Path:
     points = "[ravenml.plugins.train]\nstranger = stranger:group\n"
     write_wheel(folder, "stranger", "7.0", entry_points=points)
     return folder
+
+
+def killed_after(environment: Environment, seconds: float, *command: str | Path) -> bool:
+    """Run ``command`` and kill it and all its children after ``seconds``; whether it was still running."""
+    process = subprocess.Popen(
+        command,
+        env=environment.variables(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        process.wait(seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True

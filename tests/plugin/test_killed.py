@@ -12,26 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from local_wheels import Checkout, Environment
-
-
-def killed_after(environment: Environment, seconds: float, *command: str | Path) -> bool:
-    """Run ``command`` and kill it and all its children after ``seconds``; whether it was still running."""
-    process = subprocess.Popen(
-        command,
-        env=environment.variables(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        process.wait(seconds)
-        return False
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
+from local_wheels import Checkout, Environment, killed_after
 
 
 def duration(environment: Environment, *command: str | Path) -> float:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +11,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "plugin"))
 
-from local_wheels import Checkout, Environment, make_wheels
+from local_wheels import Checkout, Environment, killed_after, make_wheels
 
 TRIALS = 60
 SECONDS_PER_TRIAL = 240.0
@@ -65,20 +62,9 @@ def _kill(
 ) -> bool:
     """Kill a script, and all that it has started, after this time; whether it still ran."""
     began = time.monotonic()
-    process = subprocess.Popen(
-        command,
-        env=environment.variables(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    killed = killed_after(environment, seconds, *command)
+    if killed:
         took[name] = max(took.get(name, 4.0), 1.3 * seconds)  # it takes longer than that
-        return True
-    took[name] = time.monotonic() - began
-    return False
+    else:
+        took[name] = time.monotonic() - began
+    return killed

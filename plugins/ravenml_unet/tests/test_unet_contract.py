@@ -106,7 +106,7 @@ def test_scores_and_predictions_are_those_of_raven_itself(
 
     import torch
 
-    weights = [torch.load(io.BytesIO(each["model.pth"])) for each in (one, other)]
+    weights = [torch.load(io.BytesIO(each["model.pth"]), weights_only=True) for each in (one, other)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
     assert list((ours / "artifacts" / "previews").rglob("*.png"))
 

@@ -125,7 +125,7 @@ class MLflow(Exporter):
         above = self.folder.parent.parent
         if self.record.get("parent") is None or not (above / RUN_JSON).exists():
             return {}
-        parent = read_record(above)["id"].replace("'", "")  # it stands in a query
+        parent = read_record(above)["id"].replace("'", "")  # it goes into a query
         told = f"tags.`ravenml.run` = '{parent}'"
         found = client.search_runs([experiment], told, max_results=1)
         return {"mlflow.parentRunId": found[0].info.run_id} if found else {}
