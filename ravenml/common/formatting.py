@@ -40,6 +40,15 @@ def terminal_safe(text: str, newlines: bool = False) -> str:
     return shown if newlines else shown.replace("\n", "\\n")
 
 
+def shortened(text: str, longest: int = 300) -> str:
+    """A text for a message, which may repeat what a file says: not longer than a few lines.
+
+    Args:
+        longest: characters.
+    """
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
 def format_size(count: float) -> str:
     """A number of bytes, such as ``12.3 MiB``."""
     for unit in ("B", "KiB", "MiB", "GiB"):

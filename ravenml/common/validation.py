@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from ravenml.common.formatting import shortened
 from ravenml.errors import InputError
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_MOST = 20  # faults that are told; a file may have thousands
 
 
 def validate(
@@ -35,13 +38,14 @@ def validate(
     """
     unknown = list(_unknown_fields(model, values))
     if unknown:
-        raise InputError("\n".join(_unknown_field(model, place, where) for place in unknown))
+        raise InputError(
+            _listed([_unknown_field(model, place, where) for place in unknown[:_MOST]], len(unknown))
+        )
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InputError(
-            "\n".join(_sentence(model, fault, where, spelled or {}) for fault in error.errors())
-        ) from None
+        sentences = [_sentence(model, fault, where, spelled or {}) for fault in error.errors()[:_MOST]]
+        raise InputError(_listed(sentences, error.error_count())) from None
 
 
 def message_of(problem: ErrorDetails) -> str:
@@ -50,13 +54,18 @@ def message_of(problem: ErrorDetails) -> str:
     return text[:1].upper() + text[1:]
 
 
+def _listed(sentences: Sequence[str], count: int) -> str:
+    more = [f"{count - len(sentences)} more faults are not shown."] if count > len(sentences) else []
+    return "\n".join([*sentences, *more])
+
+
 def _unknown_field(model: type[BaseModel], place: tuple[str, ...], where: str) -> str:
     *above, wrong = place
     known = _fields_at(model, above)
     within = [name for name in known if wrong.endswith(f"_{name}")]
     close = within or difflib.get_close_matches(wrong, known, n=1)
     remedy = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(sorted(known))}."
-    return f"{where}: `{'.'.join(place)}` is not a known field; {remedy}"
+    return f"{where}: `{shortened('.'.join(place))}` is not a known field; {remedy}"
 
 
 def _sentence(
@@ -65,21 +74,25 @@ def _sentence(
     location = tuple(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return _unknown_field(model, location, where)
-    place = spelled.get(location) or (f"{where}: `{'.'.join(location)}`" if location else f"{where}:")
+    place = spelled.get(location) or (
+        f"{where}: `{shortened('.'.join(location))}`" if location else f"{where}:"
+    )
+    given = shortened(repr(fault["input"]))
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ").rstrip(".")
+    message = shortened(message, 2000)
     if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
         inner = _fields_at(model, location)[:2]
         form = "{" + ", ".join(f"{name}: …" for name in inner) + "}"
-        return f"{place} should hold fields, such as `{location[-1]}: {form}`, not {fault['input']!r}."
+        return f"{place} should hold fields, such as `{location[-1]}: {form}`, not {given}."
     if fault["type"] == "int_parsing":
-        return f"{place} should be a whole number, not {fault['input']!r}."
+        return f"{place} should be a whole number, not {given}."
     if fault["type"] == "float_parsing":
-        return f"{place} should be a number, not {fault['input']!r}."
+        return f"{place} should be a number, not {given}."
     if fault["type"] == "missing":
         return f"{place} is missing."
     if fault["type"].startswith("value_error"):
         return f"{place} {message}."
-    return f"{place} should be {message}, not {fault['input']!r}."
+    return f"{place} should be {message}, not {given}."
 
 
 def _unknown_fields(

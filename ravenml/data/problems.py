@@ -10,11 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from ravenml.common.formatting import shortened
 from ravenml.common.parsing import ParseError
 from ravenml.errors import InputError
 from ravenml.renamed import former_names
-
-_LONGEST = 300  # characters
 
 __getattr__ = former_names(__name__, {"Fault": "DataProblem", "raise_fault": "raise_problem"})
 
@@ -42,11 +41,6 @@ def from_parse_error(file: Path, error: ParseError, fix: str) -> DataProblem:
     """What is wrong with a file's JSON or YAML."""
     detail = f" ({error.detail})" if error.detail else ""
     return DataProblem(file, error.where, error.problem + detail, fix)
-
-
-def shortened(text: str) -> str:
-    """Text for a message, which may repeat what a file says: not longer than a few lines."""
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 Report = Callable[[DataProblem], None]

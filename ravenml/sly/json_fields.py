@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from ravenml.common.formatting import shortened
 from ravenml.common.io import JsonObject
 from ravenml.data.geometry_json import InvalidGeometry
-from ravenml.data.problems import DataProblem, shortened
+from ravenml.data.problems import DataProblem
 from ravenml.errors import InputError
 
 T = TypeVar("T")

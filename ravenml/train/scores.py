@@ -74,9 +74,17 @@ class Scores:
         )
 
     def values(self) -> dict[str, float]:
-        """The scores over all images together."""
+        """The scores over all images together.
+
+        Raises:
+            RavenError: the reduction does not fit the arrays, as in a file that somebody changed.
+        """
         sums = {name: array.sum(axis=0) for name, array in self.statistics.items()}
-        return self.reduce({**sums, **self.records})
+        try:
+            return self.reduce({**sums, **self.records})
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            named = _reference(self.reduce)["callable"]
+            raise RavenError(f"Scores: {named} cannot reduce {sorted(sums)}: {error!r}.") from error
 
     def save(self, path: Path) -> None:
         """Write an ``.npz`` file that :meth:`load` reads."""

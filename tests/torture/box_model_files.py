@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ravenml.common.validation import validate
 from torture.model_files import SIDE, Models, attack
 from torture.runner import Missing
 
@@ -47,7 +48,7 @@ def box_models(folder: Path) -> Models:
     KerasCheckpointWriter.write_state(object.__new__(KerasCheckpointWriter), folder / "state.npz", state)
 
     def begin(path: Path) -> None:
-        BoxSettings.model_validate({"weights": str(path)})
+        validate(BoxSettings, {"weights": str(path)}, "--weights")
         load_pretrained(network, inspect_weights(path), new_head=True)
 
     content = (folder / "state.npz").read_bytes()

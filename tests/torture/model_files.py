@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ravenml.common.validation import validate
 from ravenml.errors import RavenError
 from ravenml.infer.predictor import load_predictor
 from torture.mutate import mutate_bytes, mutate_document
@@ -91,7 +92,7 @@ def unet_models(folder: Path) -> Models:
 
     def begin(path: Path) -> None:
         start = inspect_weights(path)
-        UNetSettings.model_validate({"weights": str(path)})
+        validate(UNetSettings, {"weights": str(path)}, "--weights")
         load_initial_weights(network, start, "UNet", replace_head=True)
 
     return Models(model_config(settings, classes), weights, newest_state, ("state_001.pt", content), begin)

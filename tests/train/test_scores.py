@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ravenml.errors import RavenError
+from ravenml.infer.metrics import SegmentationScores
 from ravenml.train.scores import Scores
 
 
@@ -46,3 +47,15 @@ def test_folds_together_are_reduced_once_over_all_their_records() -> None:
 def test_a_record_that_lacks_an_image_is_refused() -> None:
     with pytest.raises(RavenError, match="'numbers' has 1 rows for 2 images"):
         scores("ab", [1])
+
+
+def test_scores_that_lack_what_their_reduction_needs_are_refused() -> None:
+    found = Scores(["a"], {"confusio": np.ones((1, 2, 2), int)}, SegmentationScores(("bg", "car")))
+    with pytest.raises(RavenError, match=r"SegmentationScores cannot reduce \['confusio'\]: KeyError"):
+        found.values()
+
+
+def test_a_confusion_matrix_of_another_number_of_classes_is_refused() -> None:
+    found = Scores.segmentation(["a"], np.ones((1, 3, 3), int), ["bg", "car"])
+    with pytest.raises(RavenError, match="cannot reduce"):
+        found.values()

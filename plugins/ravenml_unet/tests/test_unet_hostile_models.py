@@ -84,6 +84,7 @@ def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     work.mkdir()
     (work / "evil.py").write_text(dedent(EVIL.format(canary=str(place))))
     monkeypatch.chdir(work)
+    monkeypatch.delitem(sys.modules, "evil", raising=False)  # another test's
     return place
 
 
