@@ -9,10 +9,11 @@ import torch
 from lightning_fabric import Fabric
 
 from ravenml.errors import InputError
-from ravenml_unet.parallel import processes
+from ravenml_unet.parallel import meet_on_loopback, processes
 from ravenml_unet.settings import UNetSettings
 
 FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+_MEETINGS: list[object] = []  # what must live as long as this process
 
 
 def make_fabric(settings: UNetSettings) -> Fabric:
@@ -35,6 +36,7 @@ def make_fabric(settings: UNetSettings) -> Fabric:
         fabric = Fabric(
             accelerator=accelerator, strategy="ddp", devices=1, num_nodes=processes(), precision=precision
         )
+        _MEETINGS.append(meet_on_loopback())
         fabric.launch()
         return fabric
 

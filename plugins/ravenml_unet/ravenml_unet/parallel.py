@@ -8,6 +8,7 @@ the same order, decide alike, and have the same weights after each step; the fir
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -23,6 +24,23 @@ from ravenml.errors import RavenError
 def processes() -> int:
     """How many processes torchrun's variables speak of; 1 without them."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def meet_on_loopback() -> torch.distributed.TCPStore | None:
+    """Where all processes are on this machine, let them meet at a port that no other machine reaches.
+
+    PyTorch's own listens on every interface.  The first process makes it, and must keep it until its end.
+    """
+    host, port = os.environ.get("MASTER_ADDR", ""), int(os.environ.get("MASTER_PORT", "0"))
+    if not host.startswith("127.") or torch.distributed.is_initialized():
+        return None
+    os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "True"  # the first process, too, only connects to it
+    if os.environ.get("RANK") != "0":
+        return None
+    listener = socket.create_server((host, port))
+    return torch.distributed.TCPStore(
+        host, port, processes(), is_master=True, wait_for_workers=False, master_listen_fd=listener.detach()
+    )
 
 
 class Team:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from parallel_training import together
+from parallel_training import free_port, together
 from unet_support import write_project
 
 SETTINGS: dict[str, Any] = {
@@ -100,3 +103,39 @@ def test_batches_smaller_than_the_team_are_refused(project: Path, tmp_path: Path
     small = SETTINGS | {"batch_size": {"train": 1, "val": 1}}
     lines = together(2, project, folders(tmp_path, "team"), **small)
     assert all("cannot be shared by 2 workers" in line for line in lines)
+
+
+@pytest.mark.slow  # 10 s: two processes import PyTorch
+def test_processes_of_one_machine_meet_where_no_other_machine_reaches_them() -> None:
+    port = free_port()
+    torchrun = {
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "TORCHELASTIC_RUN_ID": "t",
+    }
+    torchrun |= {"GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": os.pathsep.join(sys.path)}
+    pair = [
+        subprocess.Popen(
+            [sys.executable, "-c", MEET],
+            env=os.environ | torchrun | {"RANK": str(rank), "GROUP_RANK": str(rank), "LOCAL_RANK": "0"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    first, second = (json.loads(one.communicate(timeout=120)[0].splitlines()[-1]) for one in pair)
+    assert ["127.0.0.1", port] in first
+    assert {host for host, _ in first + second} == {"127.0.0.1"}
+
+
+MEET = """
+import json, psutil
+from unet_support import small_settings
+from ravenml_unet.device import make_fabric
+fabric = make_fabric(small_settings(batch_size={"train": 2, "val": 2}))
+fabric.barrier()
+ports = [s.laddr for s in psutil.Process().net_connections("inet") if s.status == psutil.CONN_LISTEN]
+fabric.barrier()
+print(json.dumps(ports))
+"""
