@@ -104,7 +104,7 @@ class Raven:
 
     def runs(self) -> list[Path]:
         """The folders of all runs, oldest first."""
-        return sorted((self.home / "runs").iterdir()) if (self.home / "runs").is_dir() else []
+        return sorted(path for path in (self.home / "runs").glob("*") if not path.name.startswith("."))
 
 
 def wait_for(condition: Callable[[], T | None], seconds: float = PATIENCE) -> T:

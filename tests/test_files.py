@@ -11,7 +11,15 @@ from typing import BinaryIO
 
 import pytest
 
-from ravenml.common.io import SCRATCH, atomic_open, read_json, sweep_temporaries, to_user_error, write_json
+from ravenml.common.io import (
+    SCRATCH,
+    atomic_open,
+    read_json,
+    sweep_temporaries,
+    temporary_folder,
+    to_user_error,
+    write_json,
+)
 from ravenml.errors import RavenError
 from ravenml.runs.run import Run
 from ravenml.store.local_store import FolderStore
@@ -142,3 +150,34 @@ def test_broken_json_gets_its_line(tmp_path: Path) -> None:
         read_json(tmp_path / "a.json")
     with pytest.raises(RavenError, match="does not exist"):
         read_json(tmp_path / "b.json")
+
+
+def test_a_temporary_folder_is_swept_once_its_process_was_killed(tmp_path: Path) -> None:
+    code = """
+import os, signal, sys
+from pathlib import Path
+from ravenml.common.io import temporary_folder
+with temporary_folder(Path(sys.argv[1]) / "model.tar") as folder:
+    (folder / "weights").write_text("half")
+    (folder / "inner").mkdir()
+    print(folder.name, flush=True)
+    sys.stdin.readline()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    folder = tmp_path / process.stdout.readline().strip()
+    sweep_temporaries(tmp_path)
+    assert (folder / "weights").read_text() == "half"
+    process.communicate("die\n")
+    sweep_temporaries(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_folder_goes_with_its_block(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), temporary_folder(tmp_path / "model.tar") as folder:
+        (folder / "weights").write_text("half")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -108,20 +109,44 @@ def _open_temporary(path: Path) -> io.FileIO:
         file.close()  # it was swept before it was locked
 
 
+@contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """A folder in that of ``beside``, removed after the block; what a kill leaves of it is swept.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path = _temporary_beside(beside)
+    path.mkdir(mode=0o700)
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)  # as in `_open_temporary`
+            yield path
+        finally:
+            os.close(file)
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def sweep_temporaries(folder: Path, below: bool = True) -> None:
     """Remove the temporary files that killed processes have left; never one that a living process writes.
 
     Args:
-        folder: where :func:`atomic_open` and :func:`write_cache` have written.
+        folder: where :func:`atomic_open`, :func:`temporary_folder` and :func:`write_cache` have written.
         below: whether to look into the folders within it, too.
     """
-    for path in (folder.rglob if below else folder.glob)(".*.tmp"):
+    for path in list((folder.rglob if below else folder.glob)(".*.tmp")):
         if _TEMPORARY.fullmatch(path.name):
             with suppress(OSError):  # it is gone, or in use
                 file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
+                    if path.is_dir():
+                        shutil.rmtree(path)
+                    else:
+                        path.unlink()
                 finally:
                     os.close(file)
 

@@ -112,7 +112,7 @@ def parse_size(data: Mapping[str, object], path: Path) -> Size:
     size = data.get("size")
     if isinstance(size, dict):
         height, width = size.get("height"), size.get("width")
-        if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
+        if type(height) is int and type(width) is int and height > 0 and width > 0:  # and not `true`
             if height * width <= _LARGEST:
                 return height, width
             raise DataProblem(path, "size", "is larger than any image that is read", EXPORT_AGAIN)

@@ -51,7 +51,7 @@ class DatasetRow:
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, ``images`` a number where there is one."""
-        return {**asdict(self), "images": int(self.images) if self.images.isdigit() else None}
+        return {**asdict(self), "images": int(self.images) if self.images.isdecimal() else None}
 
 
 def datasets_store(address: str | None = None) -> Store:

@@ -107,8 +107,11 @@ def read_split(project: Project, train_file: Path, val_file: Path) -> Split:
 
 
 def write_split(split: Split, info_dir: Path) -> None:
-    """Write `train_set.json` and `val_set.json` into a run's folder `info`."""
-    for name, items in (("train_set.json", split.train), ("val_set.json", split.val)):
+    """Write `train_set.json` and `val_set.json` into a run's folder `info`.
+
+    The first exists only beside the second: whoever resumes looks for it alone.
+    """
+    for name, items in (("val_set.json", split.val), ("train_set.json", split.train)):
         write_json(
             Path(info_dir) / name,
             [{"dataset_name": item.dataset, "item_name": item.name} for item in items],

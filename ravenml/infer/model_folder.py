@@ -120,7 +120,7 @@ def read_input_size(size: object, where: str) -> tuple[int, int]:
         InputError: they are not whole numbers from 1 to ``LARGEST_SIDE``.
     """
     sides = [size.get(side) for side in ("width", "height")] if isinstance(size, Mapping) else [None]
-    numbers = [side for side in sides if isinstance(side, int) and 1 <= side <= LARGEST_SIDE]
+    numbers = [side for side in sides if type(side) is int and 1 <= side <= LARGEST_SIDE]
     if len(numbers) != 2:
         raise InputError(
             f"{where} should have width and height in pixels, 1 to {LARGEST_SIDE}, not {_shown(size)}."

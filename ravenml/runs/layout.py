@@ -42,7 +42,7 @@ def run_ids() -> list[str]:
     folder = runs_dir()
     if not folder.is_dir():
         return []
-    # A name with a dot is a run that is just being imported or removed.
+    # A name with a dot is a run that is just being begun, imported or removed.
     # One that cannot be printed, or written as JSON, was not given by ravenML.
     names = [name for name in os.listdir(folder) if not name.startswith(".") and name.isprintable()]
     return sorted(name for name in names if os.path.isfile(f"{folder}/{name}/{RUN_JSON}"))

@@ -130,8 +130,18 @@ def _facts(folder: Path, record: JsonObject, now: str) -> list[tuple[str, str | 
         *(("Model", str(folder / name)) for name in (result.get("models") or {}).values()),
         ("Previews", next((str(path.parent) for path in folder.glob("previews/*")), None)),
         ("Stored", result.get("stored") or "no"),
+        ("Store it with", _storing(folder, record, now)),
         ("Resume with", record.get("resume") if now in ("interrupted", "failed", "lost") else None),
     ]
+
+
+def _storing(folder: Path, record: JsonObject, now: str) -> str | None:
+    """The command that stores a training's result, where a kill or a fault came before its end."""
+    result = record.get("result") or {}
+    if now != "completed" or result.get("stored") or not (folder / layout.METADATA).exists():
+        return None
+    local = (record.get("config") or {}).get("artifact_path")
+    return shlex.join(["raven", "runs", "upload", folder.name, *(["--local", local] if local else [])])
 
 
 def _scores(folder: Path, record: JsonObject, width: int | None) -> list[str]:

@@ -16,6 +16,7 @@ from ravenml.runs.record import read_record, status
 
 REMOVED = ".removed-"
 IMPORTING = ".importing-"
+BEGINNING = ".beginning-"
 _STALE = 86400.0  # seconds; what is being removed or imported does not take longer
 
 
@@ -64,8 +65,8 @@ def remove_run(folder: Path) -> None:
 
 
 def sweep() -> None:
-    """Finish what killed removals and imports have left."""
-    for pattern in (f"{REMOVED}*", f"{IMPORTING}*"):
+    """Finish what killed removals, imports and beginnings have left."""
+    for pattern in (f"{REMOVED}*", f"{IMPORTING}*", f"{BEGINNING}*"):
         for left in runs_dir().glob(pattern):
             try:
                 old = time.time() - left.stat().st_mtime > _STALE

@@ -30,6 +30,7 @@ from ravenml.runs.events import EventWriter, effective_metrics, newest_metrics, 
 from ravenml.runs.lock import RunLock
 from ravenml.runs.output_parser import StepNumbering
 from ravenml.runs.record import RECORD_FIELDS, SCHEMA, read_record, redact_record
+from ravenml.runs.removal import BEGINNING
 from ravenml.runs.replay import clone_origin
 from ravenml.runs.stop import StopFlag
 
@@ -80,21 +81,38 @@ class Run:
             RavenError: another process writes this run, or the disk is full or read-only.
         """
         close_home(lambda text: print(text, file=sys.stderr))
+        if path.exists():
+            return cls._begin(path, path, run_id, fields, (path / layout.RUN_JSON).exists())
+        beside = path.with_name(f"{BEGINNING}{path.name}-{os.getpid()}")
         try:
-            make_folder(path)
+            make_folder(beside)
+            return cls._begin(beside, path, run_id, fields, resumed=False)
         except OSError as error:
             raise to_user_error(error, path) from error
-        resumed = (path / layout.RUN_JSON).exists()
-        try:
-            return cls._begin(path, run_id, fields, resumed)
-        except RavenError:
-            if not resumed and not (path / layout.RUN_JSON).exists():
-                shutil.rmtree(path, ignore_errors=True)
-            raise
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
     @classmethod
-    def _begin(cls, path: Path, run_id: str, fields: Mapping[str, object], resumed: bool) -> Run:
-        lock = RunLock(path)
+    def _begin(
+        cls, beside: Path, path: Path, run_id: str, fields: Mapping[str, object], resumed: bool
+    ) -> Run:
+        """Write the record into ``beside``, which becomes ``path``: a folder that is new has its record."""
+        lock = RunLock(beside)
+        try:
+            record = cls._record(beside, run_id, fields, resumed)
+            if beside != path:
+                os.rename(beside, path)
+            run = cls(path, record, lock)
+        except BaseException:
+            lock.release()
+            raise
+        if not resumed:
+            run._write("started", "TASK_STARTED", {"run": run.id})
+        return run
+
+    @staticmethod
+    def _record(path: Path, run_id: str, fields: Mapping[str, object], resumed: bool) -> JsonObject:
+        """What ``run.json`` says from this attempt on; it is written."""
         sweep_temporaries(path)
         (path / layout.CONTROL).unlink(missing_ok=True)  # a request is for the attempt that it was made to
         record: JsonObject = {"v": SCHEMA, "id": run_id, "created": utc_timestamp(), "attempts": []}
@@ -107,10 +125,7 @@ class Run:
         record["process"] = {"host": socket.gethostname(), "pid": os.getpid()}
         record["attempts"] = [*record["attempts"], {"started": utc_timestamp()}]
         write_json(path / layout.RUN_JSON, record)
-        run = cls(path, record, lock)
-        if not resumed:
-            run._write("started", "TASK_STARTED", {"run": run.id})
-        return run
+        return record
 
     @classmethod
     def reattach(cls, path: Path) -> Run:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 SOCKET = "RAVENML_SERVE_SOCKET"  # in a worker's environment: the number of the open socket
 PORT, HOST = "RAVENML_PORT", "RAVENML_HOST"  # where a deployed program listens, in its environment
 DEVICE = "RAVENML_SERVE_DEVICE"  # the worker's own device
-_YOUNG = 10.0  # a worker that ends sooner is not simply started again
-_TRIES = 3
+_READY = "RAVENML_SERVE_READY"  # a file that a worker makes once it answers requests
+_TRIES = 3  # workers in a row that may end before they answer requests
+_PAUSE = 5.0  # seconds between further tries, while other workers answer
 _TO_READ = 5.0  # seconds that the last answers have to be read when the server ends
 
 
@@ -63,9 +65,13 @@ def serve_app(
     """
     import uvicorn
 
+    told = os.environ.pop(_READY, None)
+
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            if told is not None:
+                Path(told).touch()
             if ready is not None:
                 ready()
 
@@ -131,8 +137,10 @@ class Workers:
     count: int
     environment: Callable[[int], Mapping[str, str]]
     tell: Callable[[str], None]
-    _running: dict[int, tuple[subprocess.Popen[bytes], float]] = field(default_factory=dict)
+    _running: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _due: dict[int, float] = field(default_factory=dict)  # when a worker is started again
     _failed: int = 0
+    _gave_up: bool = False
     _stopping: bool = False
 
     def run(self) -> None:
@@ -146,21 +154,23 @@ class Workers:
             try:
                 for number in range(self.count):
                     self._start(number, folder)
-                while self._running:
+                while self._running or (self._due and not self._stopping):
                     time.sleep(0.1)
                     self._check(folder)
                     if self._stopping:
                         self.opened.close()  # or others would wait in line for a server that ends
             finally:
-                for process, _ in self._running.values():
+                for process in self._running.values():
                     process.kill()
                 for one, handler in before.items():
                     signal.signal(one, handler)
-        if self._failed >= _TRIES:
+        if self._gave_up:
             raise RavenError("The server processes exit as soon as they start; see above.")
 
     def _start(self, number: int, folder: str) -> None:
         number_of_socket = self.opened.fileno()
+        ready = _ready_file(folder, number)
+        ready.unlink(missing_ok=True)
         process = subprocess.Popen(
             self.command(number),
             stdin=subprocess.DEVNULL,
@@ -171,15 +181,16 @@ class Workers:
                 SOCKET: str(number_of_socket),
                 PARENT_PID: str(os.getpid()),
                 "PROMETHEUS_MULTIPROC_DIR": folder,
+                _READY: str(ready),
             },
             start_new_session=True,  # Ctrl-C on the terminal reaches this process alone
         )
-        self._running[number] = (process, time.monotonic())
+        self._running[number] = process
         if self._stopping:  # the signal came while it was being started, and has not reached it
             process.send_signal(signal.SIGTERM)
 
     def _check(self, folder: str) -> None:
-        for number, (process, since) in list(self._running.items()):
+        for number, process in list(self._running.items()):
             code = process.poll()
             if code is None:
                 continue
@@ -188,20 +199,30 @@ class Workers:
                 _mark_dead(process.pid, folder)
             if self._stopping:
                 continue
-            young = time.monotonic() - since < _YOUNG
-            self._failed = self._failed + 1 if young else 0
-            if self._failed >= _TRIES:
+            # One that has answered requests was killed, or computed something that it did not survive.
+            self._failed = 0 if _ready_file(folder, number).exists() else self._failed + 1
+            hopeless = self._failed >= _TRIES
+            if hopeless and not any(_ready_file(folder, other).exists() for other in self._running):
+                self._gave_up = True
                 self._stop()
                 return
             self.tell(f"Worker {number} exited with code {code}; restarting it.")
-            self._start(number, folder)
+            self._due[number] = time.monotonic() + (_PAUSE if hopeless else 0)
+        for number, due in list(self._due.items()):
+            if time.monotonic() >= due and not self._stopping:
+                del self._due[number]
+                self._start(number, folder)
 
     def _stop(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
         again = self._stopping and number == signal.SIGINT
         self._stopping = True
-        for process, _ in self._running.values():
+        for process in self._running.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL if again else signal.SIGTERM)
+
+
+def _ready_file(folder: str, number: int) -> Path:
+    return Path(folder) / f"ready-{number}"
 
 
 def _mark_dead(pid: int, folder: str) -> None:

@@ -336,6 +336,7 @@ def test_an_annotation_of_another_size_than_the_image_says_both_sizes(one: MakeO
         ("[]", "no JSON object"),
         ('{"objects": []}', "size: is missing"),
         ('{"size": {"height": 0, "width": 3}}', "size: "),
+        ('{"size": {"height": true, "width": true}}', "size: "),
         ('{"size": {"height": 40, "width": 48}, "objects": 3}', "objects: is not a list"),
         ('{"size": {"height": 40, "width": 48}, "tags": [3]}', "tags: is not a list of tags"),
         ('{"size": {"height": 40, "width": 48}, "objects": [3]}', "objects[0].classTitle: is missing"),

@@ -12,7 +12,7 @@ import pytest
 from projects import write_project
 
 from ravenml.data.bitmap import chunk
-from ravenml.data.formats.conversion import import_project
+from ravenml.data.formats.conversion import export_project, import_project
 from ravenml.data.formats.registry import load_format
 from ravenml.data.image_header import PNG_SIGNATURE
 from ravenml.data.images import read_header, read_image
@@ -109,3 +109,16 @@ def test_a_folder_of_a_name_that_is_too_long_is_not_there(tmp_path: Path) -> Non
     (source / "data.yaml").write_text("names: [a]\ntrain: " + "x" * 300)
     (source / "a.png").write_bytes(png(4, 4, b"\0" * 20))
     assert import_project("yolo", load_format("yolo"), source, tmp_path / "out").images == 1
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "²", "٣", "-1", "1e3", "7"])
+def test_a_class_number_that_there_is_not_leaves_out_one_object(
+    number: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project.open(write_project(tmp_path / "p", images=2))
+    export_project("yolo", load_format("yolo"), project, tmp_path / "yolo", copy=True)
+    labels = sorted((tmp_path / "yolo").rglob("*.txt"))[0]
+    labels.write_text(f"{number} 0.5 0.5 0.2 0.2\n0 0.5 0.5 0.2 0.2\n", encoding="utf-8")
+    done = import_project("yolo", load_format("yolo"), tmp_path / "yolo", tmp_path / "again")
+    said = capsys.readouterr().err
+    assert done.problems == 1 and said.count("is not a class") == 1 and len(said) < 2000

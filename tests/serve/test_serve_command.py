@@ -311,3 +311,40 @@ def test_who_does_not_read_an_answer_keeps_no_server_from_ending(raven: Raven, m
             wait_for(lambda: unread.recv(1, socket.MSG_PEEK))
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=PATIENCE) == 0
+
+
+def test_workers_that_have_answered_may_be_killed_again_and_again(raven: Raven, model: Path) -> None:
+    with started(raven, model, "--processes", "2") as (process, address):
+        client = Client(address)
+        for _ in range(5):
+            wait_for(lambda: [answers(child) for child in children_of(process)] == [True, True])
+            os.kill(children_of(process)[0], signal.SIGKILL)
+        wait_for(lambda: [answers(child) for child in children_of(process)] == [True, True])
+        assert client.predict(picture())["objects"]
+
+
+def children_of(process: subprocess.Popen[str]) -> list[int]:
+    return [*map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())]
+
+
+def answers(child: int) -> bool:
+    """Whether a worker has told the process that started it that it answers requests."""
+    environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+    (file,) = (one.partition(b"=")[2] for one in environment if one.startswith(b"RAVENML_SERVE_READY="))
+    return Path(file.decode()).exists()
+
+
+def test_workers_that_cannot_be_started_again_leave_those_that_answer(tmp_path: Path) -> None:
+    """The first of two answers and stays; the second ends at once, but the server goes on."""
+    code = "import os, pathlib, time; pathlib.Path(os.environ['RAVENML_SERVE_READY']).touch(); time.sleep(60)"
+    told: list[str] = []
+    commands = [[sys.executable, "-c", code], [sys.executable, "-c", "import time; time.sleep(1)"]]
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if len(told) == 4:  # one more than would end a server of which nothing answers
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with socket.socket() as opened:
+        Workers(commands.__getitem__, opened, 2, lambda number: {}, tell).run()
+    assert told == ["Worker 1 exited with code 0; restarting it."] * 4

@@ -143,6 +143,11 @@ class Trainings:
         return killed
 
 
+def run_folders(home: Path) -> list[Path]:
+    """The runs; a hidden folder is one that was killed before it was one."""
+    return [path for path in (home / "runs").glob("*") if not path.name.startswith(".")]
+
+
 def results(run: Path, store: Path) -> dict[str, object]:
     """What must be the same whatever happened: weights, scores, curves, and which files there are."""
     found: dict[str, object] = {}
@@ -211,17 +216,17 @@ def campaign(folder: Path) -> Iterator[Callable[[random.Random], str]]:
         kills, completed = 0, False
         for _ in range(rng.choice([2, 2, 3, 4])):
             kills += trainings.kill(kind, rng, home, command, seconds)
-            runs = list((home / "runs").iterdir()) if (home / "runs").is_dir() else []
+            runs = run_folders(home)
             if runs:
                 shown = trainings.finish(home, "runs", "show", runs[0].name)
-                advised = re.search(r"raven (train .*--resume\s+\S+.*)", shown)
+                advised = re.search(r"raven (train .*--resume\s+\S+.*|runs upload .*)", shown)
                 if advised is None:
                     completed = True
                     break
                 command = list(shlex.split(advised[1]))
         if not completed:
             trainings.finish(home, *command)
-        (run,) = (home / "runs").iterdir()
+        (run,) = run_folders(home)
         (row,) = json.loads(trainings.finish(home, "runs", "list", "--json"))
         assert row["status"] == "completed", row
         found = results(run, home / "store")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ravenml.common.io import temporary_folder
 from ravenml.data.project import ObjClass
 from ravenml.store.model_state import pack_model
 from ravenml_tf_bbox import __version__
@@ -49,7 +49,7 @@ def checkpoint_config(settings: Mapping[str, Any], classes: Sequence[Mapping[str
 
 def pack(path: Path, model: keras.Model, settings: BoxSettings, classes: Sequence[ObjClass]) -> Path:
     """Write ``model-state.tar``: all that inference needs.  Returns ``path``."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        weights = save_arrays(Path(folder) / WEIGHTS, model_arrays(model))
+    with temporary_folder(path) as folder:
+        weights = save_arrays(folder / WEIGHTS, model_arrays(model))
         pack_model(path, model_config(settings, classes), [weights])
     return path

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.common.io import to_user_error, write_bytes, write_json
+from ravenml.common.io import temporary_folder, to_user_error, write_bytes, write_json
 from ravenml.errors import RavenError
 from ravenml_tf_bbox.detecting import Choice
 from ravenml_tf_bbox.export import describe_model
@@ -54,8 +53,7 @@ def export_model(model: Path, folder: Path, choice: Mapping[str, Any]) -> list[s
     folder = folder.expanduser().absolute()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as scratch:
-            made = Path(scratch)
+        with temporary_folder(folder) as made:
             module = _module(predictor)
             tf.saved_model.save(module, str(made / SAVED_MODEL), signatures={SIGNATURE: module.detect})
             lite = tf.lite.TFLiteConverter.from_saved_model(str(made / SAVED_MODEL)).convert()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from ravenml.common.io import temporary_folder
 from ravenml.data.project import ObjClass
 from ravenml.store.model_state import pack_model
 from ravenml_unet import __version__
@@ -48,7 +48,7 @@ def checkpoint_config(settings: Mapping[str, Any], classes: Sequence[Mapping[str
 
 def export_model(path: Path, model: nn.Module, settings: UNetSettings, classes: Sequence[ObjClass]) -> Path:
     """Write ``model-state.tar``: all that inference needs.  Returns ``path``."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        weights = save_torch(Path(folder) / WEIGHTS, bare_state(model))
+    with temporary_folder(path) as folder:
+        weights = save_torch(folder / WEIGHTS, bare_state(model))
         pack_model(path, model_config(settings, classes), [weights])
     return path

@@ -26,10 +26,13 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
-def meet_on_loopback() -> torch.distributed.TCPStore | None:
+def meet_on_loopback() -> object:
     """Where all processes are on this machine, let them meet at a port that no other machine reaches.
 
     PyTorch's own listens on every interface.  The first process makes it, and must keep it until its end.
+
+    Returns:
+        What the first process keeps; None elsewhere.
     """
     host, port = os.environ.get("MASTER_ADDR", ""), int(os.environ.get("MASTER_PORT", "0"))
     if not host.startswith("127.") or torch.distributed.is_initialized():
@@ -38,7 +41,7 @@ def meet_on_loopback() -> torch.distributed.TCPStore | None:
     if os.environ.get("RANK") != "0":
         return None
     listener = socket.create_server((host, port))
-    return torch.distributed.TCPStore(
+    return torch.distributed.TCPStore(  # type: ignore[attr-defined]
         host, port, processes(), is_master=True, wait_for_workers=False, master_listen_fd=listener.detach()
     )
 

@@ -166,7 +166,7 @@ def _images(source: ImportSource, path: Path, stem: str) -> Images:
 
 def _size(entry: dict[str, object]) -> Size | None:
     height, width = entry.get("height"), entry.get("width")
-    if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
+    if type(height) is int and type(width) is int and height > 0 and width > 0:
         return height, width
     return None
 
@@ -244,7 +244,7 @@ def _mask(given: dict[str, object], size: Size) -> Bitmap:
     if (
         not isinstance(said, list)
         or len(said) != 2
-        or not all(isinstance(side, int) and 0 < side < 1 << 20 for side in said)
+        or not all(type(side) is int and 0 < side < 1 << 20 for side in said)
         or said[0] * said[1] > _LARGEST
     ):
         raise InvalidGeometry("segmentation.size", "is not [height, width]")

@@ -75,7 +75,7 @@ def _record(source: ImportSource, images: Images, path: Path) -> Record:
     data = parse_object(read_bytes(path), path)
     image = images.find(data.get("imagePath"), path, "imagePath")
     height, width = data.get("imageHeight"), data.get("imageWidth")
-    size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
+    size = (height, width) if type(height) is int and type(width) is int else None
     shapes = data.get("shapes")
     if not isinstance(shapes, list):
         raise DataProblem(path, "shapes", "is missing or no list", "save the file again")

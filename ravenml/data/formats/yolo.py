@@ -8,10 +8,12 @@ Exports have `images/<dataset>/`, `labels/<dataset>/`, and `train.txt` and `val.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from ravenml.common.formatting import shortened
 from ravenml.common.parsing import ParseError, parse_yaml
 from ravenml.common.reading import is_file, is_folder
 from ravenml.data.formats import geometry_parsing
@@ -132,6 +134,9 @@ class _Reader:
         return next((place for place in places if is_file(place)), None)
 
 
+CLASS_NUMBER = re.compile(r"[0-9]{1,9}")
+
+
 class _Lines:
     """Reads an image's text when it is asked for."""
 
@@ -145,8 +150,9 @@ class _Lines:
                 continue
             where = f"line {number}"
             word = words[0]
-            if not (word.isascii() and word.isdigit() and int(word) < len(self.titles)):
-                problem = f"{word!r} is not a class: there are {len(self.titles)}, numbered from 0"
+            if not (CLASS_NUMBER.fullmatch(word) and int(word) < len(self.titles)):
+                shown, count = shortened(repr(word), 40), len(self.titles)
+                problem = f"{shown} is not a class: there are {count}, numbered from 0"
                 yield DataProblem(
                     self.path, where, problem, "correct the number, or name the class in data.yaml"
                 )

@@ -81,7 +81,7 @@ class TerminalText:
             self._move(control[-1], control[2:-1])
 
     def _move(self, letter: str, count: str) -> None:
-        number = int(count) if count.isdigit() else 1
+        number = int(count[:9]) if count.isdecimal() else 1
         line = self._lines[self._row]
         if letter in "AF":
             self._went_up = True
