@@ -25,6 +25,7 @@ from ravenml.data.progress import ImageProgress
 from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.runs.events import CheckpointEvent, EventReader, MetricsEvent
+from ravenml.runs.record import read_record
 from ravenml.sly.paths import TaskPaths, dir_empty, get_directory_size
 from ravenml.sly.project import find_single_project
 from ravenml.sly.reporting import Progress, logger, report_inference_finished, report_metrics_validation
@@ -122,7 +123,7 @@ class _Relay(threading.Thread):
     def __init__(self, describe: Describe | None) -> None:
         super().__init__(name="relay", daemon=True)
         self._describe = describe
-        self._before = {path.name for path in runs_dir().glob("*")}
+        self._before = set(layout.run_ids())
         self._over = threading.Event()
         self._reader: EventReader | None = None
         self._checkpoints = TrainCheckpoints(TaskPaths.RESULTS_DIR)
@@ -141,7 +142,7 @@ class _Relay(threading.Thread):
         folder = self._folder()
         if folder is None:
             return
-        result = read_json(folder / layout.RUN_JSON).get("result") or {}
+        result = read_record(folder).get("result") or {}
         model = folder / layout.MODEL_STATE
         if result.get("status") == "completed" and model.exists():
             metrics = {
@@ -155,8 +156,7 @@ class _Relay(threading.Thread):
             self._checkpoints.saved(True, get_directory_size(str(target)), {"final": True})
 
     def _folder(self) -> Path | None:
-        made = [path for path in sorted(runs_dir().glob("*")) if path.name not in self._before]
-        return next((path for path in made if (path / layout.RUN_JSON).exists()), None)
+        return next((runs_dir() / name for name in layout.run_ids() if name not in self._before), None)
 
     def _round(self) -> None:
         folder = self._folder()

@@ -6,6 +6,7 @@ file of the model's own folder.  Which networks there are is the plugin's knowle
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ravenml.common.io import JsonObject
+from ravenml.common.reading import open_file
 from ravenml.data.meta import ObjClass
 from ravenml.errors import InputError
 from ravenml.store.model_state import CONFIG, read_config
@@ -101,12 +103,18 @@ def check_unpacked_size(path: Path) -> None:
     Both libraries write their archives without compression.  What is not an archive is left to its reader.
 
     Raises:
-        InputError: it would.
+        InputError: it would; or it is no file, such as a named pipe, for which a reader would wait.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        content = open_file(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        with content, zipfile.ZipFile(content) as archive:
             size = sum(part.file_size for part in archive.infolist())
-        held = path.stat().st_size
+            held = os.fstat(content.fileno()).st_size
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
         return
     if size > MOST_UNPACKED * held:

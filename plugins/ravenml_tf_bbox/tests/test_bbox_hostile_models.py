@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from ravenml.errors import InputError
 from ravenml.infer.predictor import load_predictor
 from ravenml_tf_bbox.export import model_config
 from ravenml_tf_bbox.models import ARCHITECTURES, create_model
-from ravenml_tf_bbox.weights import load_weights, newest_state
+from ravenml_tf_bbox.weights import load_arrays, load_weights, newest_state
 
 CLASSES = [ObjClass("plate", "rectangle", "#D22828")]
 
@@ -154,3 +155,9 @@ def test_weights_of_keras_read_no_other_file(
     load_weights(network, good)
     with pytest.raises(InputError, match="does not fit"):
         load_weights(network, bad)
+
+
+def test_a_named_pipe_in_place_of_weights_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.npz")
+    with pytest.raises(InputError, match="it is a named pipe, not a file"):
+        load_arrays(tmp_path / "model.npz")

@@ -87,6 +87,7 @@ def load_safetensors(path: Path) -> Mapping[str, torch.Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    check_unpacked_size(path)
     try:
         return load_file(path)
     except FileNotFoundError:

@@ -16,6 +16,7 @@ from textwrap import dedent
 
 import pytest
 import torch
+from torch import nn
 from unet_support import run_unet
 
 import ravenml
@@ -28,6 +29,7 @@ from ravenml.store.factory import local_models
 from ravenml.store.models import push_file
 from ravenml_unet.checkpoints import newest_state
 from ravenml_unet.settings import UNetSettings
+from ravenml_unet.weights import load_weights
 
 TITLES = ["__bg__", "red", "green"]
 EVIL = """
@@ -347,3 +349,10 @@ def test_a_state_names_weights_beside_it(tmp_path: Path, name: object) -> None:
     torch.save(content, tmp_path / "state_001.pt")
     with pytest.raises(InputError, match="which is not the name of a file beside it"):
         newest_state(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_a_named_pipe_in_place_of_weights_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="it is a named pipe, not a file"):
+        load_weights(nn.Conv2d(1, 1, 1), tmp_path / name, "UNet")

@@ -9,12 +9,14 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 
 from ravenml.common.io import JsonObject
+from ravenml.common.reading import open_file
 from ravenml.sly import image as images
 from ravenml.sly.annotation import Annotation
 from ravenml.sly.class_indexing import TRANSFER_LEARNING
@@ -144,6 +146,7 @@ class WeightsRW:
         return self._copy_weights({name: stored[name] for name in stored.keys() - fresh}, model)
 
     def _read(self) -> Mapping[str, Tensor]:
+        open_file(Path(self._path)).close()  # PyTorch would wait for a named pipe
         try:
             found = torch.load(self._path, map_location="cpu", weights_only=True)
         except UnpicklingError as error:
