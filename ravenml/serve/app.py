@@ -278,6 +278,7 @@ class _PredictHandler:
         """The answers of all images; nothing more is computed once one has failed or the client has left."""
         waiting = [asyncio.wrap_future(self.engine.submit(work)) for work in works]
         answered = asyncio.gather(*waiting)
+        answered.add_done_callback(_take_notice)
         left = asyncio.ensure_future(request.receive())
         try:
             await asyncio.wait((answered, left), return_when=asyncio.FIRST_COMPLETED)
@@ -325,6 +326,12 @@ def _read(image: Image, mode: Mode, limits: Limits) -> tuple[NDArray[np.uint8], 
     pixels, document = image.read(limits)
     check_windows(mode, document.size, limits)
     return pixels, document
+
+
+def _take_notice(answered: asyncio.Future[list[bytes]]) -> None:
+    """Where a client has left, nobody else asks what became of its request; asyncio would print that."""
+    if not answered.cancelled():
+        answered.exception()
 
 
 def _combine(contents: Sequence[bytes], names: Sequence[str], params: PredictParams) -> tuple[bytes, str]:

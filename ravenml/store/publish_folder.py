@@ -38,6 +38,7 @@ def check_destination(
         raise to_user_error(error, folder) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RavenError(f"--local: {folder} is not writable; choose another folder.")
+    sweep_temporaries(folder, below=False)  # what a kill has left there is not the user's
     if overwrite:
         _refuse_taken([name for name in usual if (folder / name).is_file()], folder)
     if overwrite or not any(folder.iterdir()):

@@ -125,7 +125,8 @@ def test_a_request_that_takes_too_long_is_answered_504_and_is_not_computed_in_va
         assert model.batches == [1, 1]  # the one that was in the network, and the last
 
 
-def test_whoever_leaves_gives_up_the_place_and_is_not_computed_for() -> None:
+def test_whoever_leaves_gives_up_the_place_and_is_not_computed_for(caplog: pytest.LogCaptureFixture) -> None:
+    import gc
     import http.client
 
     from serving import TOKEN
@@ -145,6 +146,8 @@ def test_whoever_leaves_gives_up_the_place_and_is_not_computed_for() -> None:
         model.gate.set()
         assert first.result().status == 200 and post(server, picture()).status == 200
     assert model.batches == [1, 1]
+    gc.collect()
+    assert not caplog.records  # such as of a result that nobody has asked for
 
 
 def test_while_the_network_works_everything_else_answers() -> None:

@@ -143,6 +143,8 @@ def test_local_refuses_a_folder_that_is_not_empty_before_training(
     done = train(raven, project, "--local", "out")
     assert done.returncode == 2 and "is not empty" in done.stderr
     assert raven.runs() == []
+    (raven.cwd / "out" / "mine.txt").rename(raven.cwd / "out" / ".1234-5.tmp")  # as a kill may leave one
+    assert train(raven, project, "--local", "out").returncode == 0
 
 
 def test_overwrite_local_replaces_what_we_wrote_and_never_the_users_files(
