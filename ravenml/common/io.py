@@ -111,23 +111,37 @@ def _open_temporary(path: Path) -> io.FileIO:
 
 @contextmanager
 def temporary_folder(beside: Path) -> Iterator[Path]:
-    """A folder in that of ``beside``, removed after the block; what a kill leaves of it is swept.
+    """A folder in that of ``beside``, removed after the block, or after a kill by :func:`sweep_temporaries`.
 
     Raises:
         OSError: it cannot be made.
     """
-    path = _temporary_beside(beside)
-    path.mkdir(mode=0o700)
+    path, file = _make_temporary_folder(beside)
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX)  # as in `_open_temporary`
-            yield path
-        finally:
-            os.close(file)
+        yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+        os.close(file)
+
+
+def _make_temporary_folder(beside: Path) -> tuple[Path, int]:
+    """Make a folder that is locked while its descriptor is open, as in :func:`_open_temporary`."""
+    while True:
+        path = _temporary_beside(beside)
+        try:
+            path.mkdir(mode=0o700)
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileExistsError:  # in containers, numbers of processes repeat
+            continue
+        except FileNotFoundError:
+            if not path.parent.is_dir():
+                raise
+            continue  # it was swept before it was opened
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file).st_nlink:
+            return path, file
+        os.close(file)
 
 
 def sweep_temporaries(folder: Path, below: bool = True) -> None:

@@ -55,8 +55,9 @@ def message_of(problem: ErrorDetails) -> str:
 
 
 def _listed(sentences: Sequence[str], count: int) -> str:
-    more = [f"{count - len(sentences)} more faults are not shown."] if count > len(sentences) else []
-    return "\n".join([*sentences, *more])
+    more = count - len(sentences)
+    rest = [f"{more} more fault{'s are' if more > 1 else ' is'} not shown."] if more else []
+    return "\n".join([*sentences, *rest])
 
 
 def _unknown_field(model: type[BaseModel], place: tuple[str, ...], where: str) -> str:
@@ -77,22 +78,25 @@ def _sentence(
     place = spelled.get(location) or (
         f"{where}: `{shortened('.'.join(location))}`" if location else f"{where}:"
     )
-    given = shortened(repr(fault["input"]))
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ").rstrip(".")
     message = shortened(message, 2000)
     if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
         inner = _fields_at(model, location)[:2]
         form = "{" + ", ".join(f"{name}: …" for name in inner) + "}"
-        return f"{place} should hold fields, such as `{location[-1]}: {form}`, not {given}."
+        return f"{place} should hold fields, such as `{location[-1]}: {form}`, not {_given(fault)}."
     if fault["type"] == "int_parsing":
-        return f"{place} should be a whole number, not {given}."
+        return f"{place} should be a whole number, not {_given(fault)}."
     if fault["type"] == "float_parsing":
-        return f"{place} should be a number, not {given}."
+        return f"{place} should be a number, not {_given(fault)}."
     if fault["type"] == "missing":
         return f"{place} is missing."
     if fault["type"].startswith("value_error"):
         return f"{place} {message}."
-    return f"{place} should be {message}, not {given}."
+    return f"{place} should be {message}, not {_given(fault)}."
+
+
+def _given(fault: ErrorDetails) -> str:
+    return shortened(repr(fault["input"]))
 
 
 def _unknown_fields(

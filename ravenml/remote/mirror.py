@@ -93,6 +93,7 @@ class Mirror:
             inner = os.path.relpath(above, self.folder)
             prefix = "" if inner == "." else f"{inner}/"
             folders[:] = [one for one in folders if not f"{prefix}{one}/".startswith(self.without or ("\0",))]
+            folders[:] = [one for one in folders if not (one.startswith(".") and one.endswith(".tmp"))]
             for name in names:
                 hidden = name.startswith(".") or name.endswith(".tmp")
                 if not hidden and name not in _OURS and name not in GROWING:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from ravenml.common.io import JsonObject, atomic_open, to_user_error
+from ravenml.common.io import JsonObject, atomic_open, sweep_temporaries, to_user_error
 from ravenml.common.parsing import LARGEST_JSON, parse_json
 from ravenml.common.permissions import make_folder, open_file
 from ravenml.common.reading import is_usable_name
@@ -73,12 +73,13 @@ def export_run(folder: Path, file: Path) -> ExportResult:
         raise InputError(f"{folder.name} is running; stop it first: raven runs stop {folder.name}")
     if file.exists():
         raise InputError(f"{file} exists already; remove it or name another file.")
-    paths = sorted(_archived_files(folder), key=lambda path: (path.name != RUN_JSON, path))
     digests: dict[str, str] = {}
     masked: list[str] = []
     size = 0
     lock = RunLock(folder)  # nobody resumes it meanwhile
     try:
+        sweep_temporaries(folder)
+        paths = sorted(_archived_files(folder), key=lambda path: (path.name != RUN_JSON, path))
         with atomic_open(file) as raw, _new_tar(raw, file.name.endswith("gz")) as tar:
             for path in paths:
                 if not path.is_symlink():

@@ -13,6 +13,7 @@ from ravenml.runs import layout
 from ravenml.runs.events import EventReader, effective_metrics, newest_metrics
 from ravenml.runs.filters import lookup
 from ravenml.runs.index import list_rows
+from ravenml.runs.lock import is_locked
 from ravenml.runs.notes import notes_or_reason
 from ravenml.runs.progress import RunProgress
 from ravenml.runs.record import heartbeat, read_record, read_summary, status
@@ -139,6 +140,8 @@ def _storing(folder: Path, record: JsonObject, now: str) -> str | None:
     """The command that stores a training's result, where a kill or a fault came before its end."""
     result = record.get("result") or {}
     if now != "completed" or result.get("stored") or not (folder / layout.METADATA).exists():
+        return None
+    if is_locked(folder):  # it is just being stored
         return None
     local = (record.get("config") or {}).get("artifact_path")
     return shlex.join(["raven", "runs", "upload", folder.name, *(["--local", local] if local else [])])

@@ -17,7 +17,7 @@ from ravenml.runs.record import read_record, status
 REMOVED = ".removed-"
 IMPORTING = ".importing-"
 BEGINNING = ".beginning-"
-_STALE = 86400.0  # seconds; what is being removed or imported does not take longer
+_STALE = 86400.0  # seconds; what is being begun, removed or imported does not take longer
 
 
 def check_removable(folder: Path) -> None:

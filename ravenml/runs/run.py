@@ -81,10 +81,10 @@ class Run:
             RavenError: another process writes this run, or the disk is full or read-only.
         """
         close_home(lambda text: print(text, file=sys.stderr))
-        if path.exists():
-            return cls._begin(path, path, run_id, fields, (path / layout.RUN_JSON).exists())
         beside = path.with_name(f"{BEGINNING}{path.name}-{os.getpid()}")
         try:
+            if path.exists():
+                return cls._begin(path, path, run_id, fields, (path / layout.RUN_JSON).exists())
             make_folder(beside)
             return cls._begin(beside, path, run_id, fields, resumed=False)
         except OSError as error:

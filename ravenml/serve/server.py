@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 SOCKET = "RAVENML_SERVE_SOCKET"  # in a worker's environment: the number of the open socket
 PORT, HOST = "RAVENML_PORT", "RAVENML_HOST"  # where a deployed program listens, in its environment
 DEVICE = "RAVENML_SERVE_DEVICE"  # the worker's own device
-_READY = "RAVENML_SERVE_READY"  # a file that a worker makes once it answers requests
-_TRIES = 3  # workers in a row that may end before they answer requests
-_PAUSE = 5.0  # seconds between further tries, while other workers answer
+_READY = "RAVENML_SERVE_READY"  # a file that a worker makes once it is ready for requests
+_TRIES = 3  # workers in a row that may end before they are ready
+_PAUSE = 5.0  # seconds before further tries
+_CRASHES = 10  # ends of workers within a minute after which the next ones are started with such a pause
 _TO_READ = 5.0  # seconds that the last answers have to be read when the server ends
 
 
@@ -139,6 +140,7 @@ class Workers:
     tell: Callable[[str], None]
     _running: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     _due: dict[int, float] = field(default_factory=dict)  # when a worker is started again
+    _ends: list[float] = field(default_factory=list)  # when workers ended in the last minute
     _failed: int = 0
     _gave_up: bool = False
     _stopping: bool = False
@@ -199,15 +201,17 @@ class Workers:
                 _mark_dead(process.pid, folder)
             if self._stopping:
                 continue
-            # One that has answered requests was killed, or computed something that it did not survive.
+            # One that was ready was killed, or computed something that it did not survive.
             self._failed = 0 if _ready_file(folder, number).exists() else self._failed + 1
+            now = time.monotonic()
+            self._ends = [*(end for end in self._ends if now - end < 60), now]
             hopeless = self._failed >= _TRIES
             if hopeless and not any(_ready_file(folder, other).exists() for other in self._running):
                 self._gave_up = True
                 self._stop()
                 return
             self.tell(f"Worker {number} exited with code {code}; restarting it.")
-            self._due[number] = time.monotonic() + (_PAUSE if hopeless else 0)
+            self._due[number] = now + (_PAUSE if hopeless or len(self._ends) > _CRASHES else 0)
         for number, due in list(self._due.items()):
             if time.monotonic() >= due and not self._stopping:
                 del self._due[number]

@@ -318,7 +318,9 @@ def test_workers_that_have_answered_may_be_killed_again_and_again(raven: Raven, 
         client = Client(address)
         for _ in range(5):
             wait_for(lambda: [answers(child) for child in children_of(process)] == [True, True])
-            os.kill(children_of(process)[0], signal.SIGKILL)
+            first = children_of(process)[0]
+            os.kill(first, signal.SIGKILL)
+            wait_for(lambda first=first: first not in children_of(process))
         wait_for(lambda: [answers(child) for child in children_of(process)] == [True, True])
         assert client.predict(picture())["objects"]
 
@@ -338,7 +340,7 @@ def test_workers_that_cannot_be_started_again_leave_those_that_answer(tmp_path: 
     """The first of two answers and stays; the second ends at once, but the server goes on."""
     code = "import os, pathlib, time; pathlib.Path(os.environ['RAVENML_SERVE_READY']).touch(); time.sleep(60)"
     told: list[str] = []
-    commands = [[sys.executable, "-c", code], [sys.executable, "-c", "import time; time.sleep(1)"]]
+    commands = [[sys.executable, "-c", code], [sys.executable, "-c", "import time; time.sleep(2)"]]
 
     def tell(line: str) -> None:
         told.append(line)

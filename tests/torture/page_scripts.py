@@ -65,6 +65,7 @@ def campaign(folder: Path) -> Iterator[Callable[[random.Random], str]]:
         page = context.new_page()
         page.set_default_timeout(patience(20) * 1000)
         dialogs: list[str] = []
+        seen = {"log": 0}  # characters that earlier trials have judged
         page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
 
         def trial(rng: random.Random) -> str:
@@ -99,7 +100,9 @@ def campaign(folder: Path) -> Iterator[Callable[[random.Random], str]]:
             assert not dialogs, f"a dialog was shown on {address}: {dialogs}"
             found = page.evaluate("document.querySelector('hostile, [data-hostile], img[src=x]')?.outerHTML")
             assert found is None, f"markup is on {address}: {found}"
-            assert server.process.poll() is None and "Traceback" not in server.log.read_text()
+            printed = server.log.read_text()[seen["log"] :]
+            seen["log"] += len(printed)
+            assert server.process.poll() is None and "Traceback" not in printed, f"{address}:\n{printed}"
             return address.partition("?")[0].split("/")[1]
 
         yield trial

@@ -7,9 +7,8 @@ import pytest
 from torture.runner import campaigns, run, summary
 
 SECONDS = 60
-SEED = (
-    19  # the same for every commit, so that what fails was broken by it; `make torture` looks for new faults
-)
+# The same for every commit, so that what fails was broken by it; `make torture` looks for new faults.
+SEED = 19
 
 
 @pytest.mark.slow  # up to a minute of attacks each

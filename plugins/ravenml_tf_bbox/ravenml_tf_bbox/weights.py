@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml.common.io import atomic_open
-from ravenml.common.reading import open_file
 from ravenml.errors import InputError
 from ravenml.infer.model_folder import check_unpacked_size, find_weights
 from ravenml.store.model_state import read_config, unpack_model
@@ -127,7 +126,7 @@ def load_arrays(path: Path) -> Arrays:
     """
     check_unpacked_size(path)
     try:
-        with open_file(path) as content, np.load(content, allow_pickle=False) as file:
+        with np.load(path, allow_pickle=False) as file:
             arrays = {name.replace("|", "/"): file[name] for name in file.files}
         for name, array in arrays.items():
             if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":

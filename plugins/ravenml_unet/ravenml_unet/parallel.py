@@ -37,6 +37,8 @@ def meet_on_loopback() -> object:
     host, port = os.environ.get("MASTER_ADDR", ""), int(os.environ.get("MASTER_PORT", "0"))
     if not host.startswith("127.") or torch.distributed.is_initialized():
         return None
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":  # torchrun has made such a place itself
+        return None
     os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "True"  # the first process, too, only connects to it
     if os.environ.get("RANK") != "0":
         return None

@@ -124,7 +124,11 @@ def test_processes_of_one_machine_meet_where_no_other_machine_reaches_them() -> 
         )
         for rank in range(2)
     ]
-    first, second = (json.loads(one.communicate(timeout=120)[0].splitlines()[-1]) for one in pair)
+    try:
+        first, second = (json.loads(one.communicate(timeout=120)[0].splitlines()[-1]) for one in pair)
+    finally:
+        for one in pair:
+            one.kill()
     assert ["127.0.0.1", port] in first
     assert {host for host, _ in first + second} == {"127.0.0.1"}
 
