@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,12 @@ POLICY = (
 STATIC = Path(__file__).parent / "static"
 
 
+def is_worth_printing(record: logging.LogRecord) -> bool:
+    """Whether NiceGUI's log should show this: all but that a browser left a page while it was filled."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, RuntimeError) and "has been deleted" in str(error))
+
+
 def make_app(settings: Settings) -> Guard:
     """The whole dashboard behind its guard, as an ASGI application.
 
@@ -47,6 +54,7 @@ def make_app(settings: Settings) -> Guard:
         ) from None
     from fastapi.responses import RedirectResponse
 
+    logging.getLogger("nicegui").addFilter(is_worth_printing)
     from ravenml.dashboard.layout import head
     from ravenml.dashboard.pages import modules, navigation
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import pytest
 from browsing import Dashboard, Start, Tab, answer
+
+from ravenml.dashboard.app import is_worth_printing
 
 
 def test_only_the_token_its_own_name_and_its_own_pages_are_let_in(dashboard: Dashboard) -> None:
@@ -82,3 +85,16 @@ def test_without_the_extra_one_sentence_says_so(raven, site) -> None:  # type: i
     done = raven("dashboard", "--no-browser", "--port", "0", fork=False)
     assert done.returncode == 1 and "pip install 'ravenml[dashboard]'" in done.stderr
     assert done.stdout == ""
+
+
+def test_a_page_that_was_left_while_it_was_filled_is_no_error_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = logging.getLogger("a-log")
+    log.addFilter(is_worth_printing)
+    for said in ("The client this element belongs to has been deleted.", "a fault"):
+        try:
+            raise RuntimeError(said)
+        except RuntimeError as error:
+            log.exception(error)
+    assert [record.getMessage() for record in caplog.records] == ["a fault"]
