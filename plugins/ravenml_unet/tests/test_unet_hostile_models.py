@@ -85,8 +85,10 @@ def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     work = tmp_path / "work"
     work.mkdir()
     (work / "evil.py").write_text(dedent(EVIL.format(canary=str(place))))
+    # What is trusted is found in its folder from then on: neither that of another test, nor this in the next.
+    monkeypatch.delitem(sys.modules, "evil", raising=False)
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if not (Path(one) / "evil.py").exists()])
     monkeypatch.chdir(work)
-    monkeypatch.delitem(sys.modules, "evil", raising=False)  # another test's
     return place
 
 
