@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import Any
 
@@ -13,6 +14,7 @@ from ravenml_unet.parallel import meet_on_loopback, processes
 from ravenml_unet.settings import UNetSettings
 
 FABRIC_PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # our first line says device and precision
 _MEETINGS: list[object] = []  # what must live as long as this process
 
 
