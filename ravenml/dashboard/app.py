@@ -54,10 +54,10 @@ def make_app(settings: Settings) -> Guard:
         ) from None
     from fastapi.responses import RedirectResponse
 
-    logging.getLogger("nicegui").addFilter(is_worth_printing)
     from ravenml.dashboard.layout import head
     from ravenml.dashboard.pages import modules, navigation
 
+    logging.getLogger("nicegui").addFilter(is_worth_printing)
     pages.add_static_files("/static", STATIC)
     ui.add_head_html(head(), shared=True)
     for module in modules():

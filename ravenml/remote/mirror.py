@@ -92,8 +92,12 @@ class Mirror:
         for above, folders, names in os.walk(self.folder):
             inner = os.path.relpath(above, self.folder)
             prefix = "" if inner == "." else f"{inner}/"
-            folders[:] = [one for one in folders if not f"{prefix}{one}/".startswith(self.without or ("\0",))]
-            folders[:] = [one for one in folders if not (one.startswith(".") and one.endswith(".tmp"))]
+            folders[:] = [
+                one
+                for one in folders
+                if not f"{prefix}{one}/".startswith(self.without or ("\0",))
+                and not (one.startswith(".") and one.endswith(".tmp"))
+            ]
             for name in names:
                 hidden = name.startswith(".") or name.endswith(".tmp")
                 if not hidden and name not in _OURS and name not in GROWING:

@@ -131,7 +131,7 @@ def _facts(folder: Path, record: JsonObject, now: str) -> list[tuple[str, str | 
         *(("Model", str(folder / name)) for name in (result.get("models") or {}).values()),
         ("Previews", next((str(path.parent) for path in folder.glob("previews/*")), None)),
         ("Stored", result.get("stored") or "no"),
-        ("Store it with", _storing(folder, record, now)),
+        ("Store with", _storing(folder, record, now)),
         ("Resume with", record.get("resume") if now in ("interrupted", "failed", "lost") else None),
     ]
 

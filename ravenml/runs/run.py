@@ -84,22 +84,21 @@ class Run:
         beside = path.with_name(f"{BEGINNING}{path.name}-{os.getpid()}")
         try:
             if path.exists():
-                return cls._begin(path, path, run_id, fields, (path / layout.RUN_JSON).exists())
+                return cls._begin(path, path, run_id, fields)
             make_folder(beside)
-            return cls._begin(beside, path, run_id, fields, resumed=False)
+            return cls._begin(beside, path, run_id, fields)
         except OSError as error:
             raise to_user_error(error, path) from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
     @classmethod
-    def _begin(
-        cls, beside: Path, path: Path, run_id: str, fields: Mapping[str, object], resumed: bool
-    ) -> Run:
+    def _begin(cls, beside: Path, path: Path, run_id: str, fields: Mapping[str, object]) -> Run:
         """Write the record into ``beside``, which becomes ``path``: a folder that is new has its record."""
+        resumed = (beside / layout.RUN_JSON).exists()
         lock = RunLock(beside)
         try:
-            record = cls._record(beside, run_id, fields, resumed)
+            record = cls._write_record(beside, run_id, fields, resumed)
             if beside != path:
                 os.rename(beside, path)
             run = cls(path, record, lock)
@@ -111,8 +110,8 @@ class Run:
         return run
 
     @staticmethod
-    def _record(path: Path, run_id: str, fields: Mapping[str, object], resumed: bool) -> JsonObject:
-        """What ``run.json`` says from this attempt on; it is written."""
+    def _write_record(path: Path, run_id: str, fields: Mapping[str, object], resumed: bool) -> JsonObject:
+        """Write what ``run.json`` says from this attempt on, and return it."""
         sweep_temporaries(path)
         (path / layout.CONTROL).unlink(missing_ok=True)  # a request is for the attempt that it was made to
         record: JsonObject = {"v": SCHEMA, "id": run_id, "created": utc_timestamp(), "attempts": []}

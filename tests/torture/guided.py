@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from torture.runner import Missing
 
@@ -160,7 +159,7 @@ def _main(name: str, found: Path, seed: str) -> None:
         except RavenError as error:
             assert 0 < len(str(error)) < 20_000
 
-    limits: list[Any] = [f"-max_total_time={SECONDS}", f"-timeout={LONGEST}", f"-rss_limit_mb={MEMORY}"]
+    limits = [f"-max_total_time={SECONDS}", f"-timeout={LONGEST}", f"-rss_limit_mb={MEMORY}"]
     atheris.Setup(
         ["guided", *limits, f"-seed={seed}", "-max_len=4096", "-verbosity=0", f"-artifact_prefix={found}/",
          str(found)], try_one,

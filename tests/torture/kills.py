@@ -220,7 +220,7 @@ def campaign(folder: Path) -> Iterator[Callable[[random.Random], str]]:
             runs = run_folders(home)
             if runs:
                 shown = trainings.finish(home, "runs", "show", runs[0].name)
-                advised = re.search(r"^(?:Resume|Store it) with: +raven (.*)", shown, re.MULTILINE)
+                advised = re.search(r"^(?:Resume|Store) with: +raven (.*)", shown, re.MULTILINE)
                 if advised is None:
                     completed = True
                     break

@@ -98,7 +98,7 @@ def test_one_that_is_killed_before_its_result_is_stored_says_how_to_store_it(
     assert raven(*arguments, fork=False, DIE=moment).returncode == -9
     shown = raven.ok("runs", "show")
     assert "Status:      completed" in shown and "Stored:      no" in shown
-    (advice,) = [line for line in shown.splitlines() if line.startswith("Store it with:")]
-    raven.ok(*shlex.split(advice)[3:][1:])
-    assert "Store it with" not in raven.ok("runs", "show")
+    (advice,) = [line for line in shown.splitlines() if line.startswith("Store with:")]
+    raven.ok(*shlex.split(advice)[3:])
+    assert "Store with" not in raven.ok("runs", "show")
     assert not local or (stored / "metadata.json").exists()

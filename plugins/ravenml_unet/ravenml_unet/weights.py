@@ -87,7 +87,7 @@ def load_safetensors(path: Path) -> Mapping[str, torch.Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    check_unpacked_size(path)
+    check_unpacked_size(path)  # here for what it says of a named pipe, for which the library would wait
     try:
         return load_file(path)
     except FileNotFoundError:

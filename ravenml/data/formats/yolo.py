@@ -134,7 +134,7 @@ class _Reader:
         return next((place for place in places if is_file(place)), None)
 
 
-CLASS_NUMBER = re.compile(r"[0-9]{1,9}")
+_CLASS_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 class _Lines:
@@ -150,7 +150,7 @@ class _Lines:
                 continue
             where = f"line {number}"
             word = words[0]
-            if not (CLASS_NUMBER.fullmatch(word) and int(word) < len(self.titles)):
+            if not (_CLASS_NUMBER.fullmatch(word) and int(word) < len(self.titles)):
                 shown, count = shortened(repr(word), 40), len(self.titles)
                 problem = f"{shown} is not a class: there are {count}, numbered from 0"
                 yield DataProblem(
