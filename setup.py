@@ -35,6 +35,7 @@ optional = {
     "charts": ["matplotlib>=3.8"],
     "dashboard": ["nicegui>=3.18,<4", "uvicorn[standard]>=0.32"],
     "remote": ["ray[default]>=2.60,<3"],
+    "engines": ["onnx>=1.19", "onnxruntime>=1.22", "openvino>=2026.0"],
     "serve": [
         "fastapi>=0.115,<1",
         "uvicorn[standard]>=0.32",

@@ -77,12 +77,12 @@ def infer_task() -> None:
     from ravenml.infer.job import InferenceJob, run_job
     from ravenml.infer.model_resolver import find_source
     from ravenml.infer.output import Output
-    from ravenml.infer.predictor import model_plugin
+    from ravenml.infer.predictor import find_maker
     from ravenml.infer.settings import read_request
 
     project = find_single_project(TaskPaths.DATA_DIR)
     source = find_source(TaskPaths.MODEL_DIR)
-    request = read_request(Path(TaskPaths.TASK_CONFIG_PATH), None, {}, model_plugin(source.paths[0]))
+    request = read_request(Path(TaskPaths.TASK_CONFIG_PATH), None, {}, find_maker(source.paths[0]))
     output = Output(Path(TaskPaths.RESULTS_DIR) / project.name, [], False)
     done = run_job(InferenceJob(source, open_inputs(str(project)), output, request), _ReportedMeter)
     if done.broken:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ravenml.cli.options import engine_options
 from ravenml.train.options import TRUST_CODE
 
 MODES = ("full_image", "roi", "bboxes", "sliding_window", "sliding_window_det")
@@ -66,6 +67,7 @@ class _Size(click.ParamType):
     help="Use only this fold of a k-fold run.  Default: the mean of all folds.",
 )
 @click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda, mps.")
+@engine_options
 @click.option(
     "--batch-size", type=click.IntRange(1), help="Images per batch.  Default: chosen for the device."
 )
@@ -89,6 +91,8 @@ def infer(
     save: tuple[str, ...],
     fold: int | None,
     device: str,
+    engine: str,
+    engine_precision: str,
     batch_size: int | None,
     link: bool,
     overwrite: bool,
@@ -97,8 +101,8 @@ def infer(
 ) -> None:
     """Annotate images with a trained model, and write the result as a project.
 
-    MODEL is a model-state.tar, a run or a stored model (any unique prefix of its ID), or the folder of a
-    training in Supervisely's U-Net app.
+    MODEL is a model-state.tar, a run or a stored model (any unique prefix of its ID), the folder of a
+    training in Supervisely's U-Net app, or an .onnx or .xml file.
 
     Results are added to the annotations under suffixed class names.  Run the same command again to
     process only what is missing.
@@ -114,7 +118,7 @@ def infer(
     from ravenml.infer.job import InferenceJob, run_job
     from ravenml.infer.model_resolver import find_source
     from ravenml.infer.output import Output
-    from ravenml.infer.predictor import model_plugin
+    from ravenml.infer.predictor import find_maker
     from ravenml.infer.settings import read_request
 
     saved = _saved(save)
@@ -122,9 +126,21 @@ def infer(
     source.check_use(force)
     inputs = open_inputs(data)
     options = _options(mode, window, overlap, suffix, "probabilities" in saved)
-    request = read_request(Path(config) if config else None, preset, options, model_plugin(source.paths[0]))
+    request = read_request(Path(config) if config else None, preset, options, find_maker(source.paths[0]))
     output = Output(Path(out).expanduser().absolute(), saved, link)
-    job = InferenceJob(source, inputs, output, request, replace, device, batch_size, overwrite, trust_code)
+    job = InferenceJob(
+        source,
+        inputs,
+        output,
+        request,
+        replace,
+        device,
+        batch_size,
+        overwrite,
+        trust_code,
+        engine,
+        engine_precision,
+    )
     try:
         done = run_job(job)
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ravenml.cli.options import confirm, print_table, store_option
+from ravenml.train.options import TRUST_CODE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ravenml.store.base import Store
 
 Command = Callable[..., None]
+FORMATS = ("onnx", "openvino", "torchscript")
 
 
 @click.group()
@@ -189,6 +191,61 @@ def unpack(file: str, to: str | None) -> None:
         raise InputError(f"{target} is there already, and not empty; name a new folder with --to.")
     read_config(source)
     click.echo(f"Unpacked: {unpack_model(source, target)}")
+
+
+@models.command(short_help="Write a model as one file for other engines.")
+@click.argument("model", metavar="MODEL")
+@click.option("--format", "kind", type=click.Choice(FORMATS), required=True, help="File format.")
+@click.option("--dynamic", is_flag=True, help="Accept images of any size, and any number at once.")
+@click.option("--half", is_flag=True, help="Write 16-bit weights: half the size, slightly different results.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="PATH",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Output file.  Default: named after the model, in this folder.",
+)
+@click.option(
+    "--images",
+    metavar="PATH",
+    help="Images to compare on.  Default: the model's validation images, or synthetic ones.",
+)
+@click.option(
+    "--fold",
+    type=click.IntRange(0),
+    help="Export only this fold of a k-fold run.  Default: the mean of all folds.",
+)
+@click.option("--force", is_flag=True, help="Allow a model that was exported for transfer learning only.")
+@click.option("--trust-code", is_flag=True, help=TRUST_CODE)
+def export(
+    model: str,
+    kind: str,
+    dynamic: bool,
+    half: bool,
+    output: Path | None,
+    images: str | None,
+    fold: int | None,
+    force: bool,
+    trust_code: bool,
+) -> None:
+    """Write a model as one file that runs without ravenML and PyTorch.
+
+    MODEL is a model-state.tar, a run or a stored model (any unique prefix of its ID), or a folder.  The file
+    takes uint8 RGB images of the network's input size, and gives probabilities.  It is compared with the
+    model on images first, and written only if both predict the same.
+    """
+    from ravenml.errors import InputError
+    from ravenml.infer.engines.export import default_path, export_model
+    from ravenml.infer.model_resolver import find_source
+
+    source = find_source(model, fold)
+    source.check_use(force)
+    path = (output or default_path(source, kind)).expanduser().absolute()
+    if path.exists():
+        raise InputError(f"{path} is there already; name another file with -o.")
+    done = export_model(source, kind, path, dynamic=dynamic, half=half, images=images, trust_code=trust_code)
+    click.echo(f"Compared on {done.images}: {done.agreement}.")
+    click.echo(f"Exported: {done.path}")
 
 
 @models.command()

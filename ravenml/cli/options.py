@@ -37,6 +37,28 @@ def store_option(command: Callable[..., None]) -> Callable[..., None]:
     )(patience_option(command))
 
 
+def engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``--engine`` and ``--engine-precision``, passed as ``engine`` and ``engine_precision``."""
+    for option in (
+        click.option(
+            "--engine-precision",
+            type=click.Choice(("auto", "32", "bf16")),
+            default="auto",
+            show_default=True,
+            help="What an engine computes in; auto is bf16 where OpenVINO finds units for it.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(("auto", "torch", "onnxruntime", "openvino")),
+            default="auto",
+            show_default=True,
+            help="What computes the network; torch is the plugin's own framework.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def confirm(question: str, yes: bool) -> None:
     """Ask; without a terminal, only ``--yes`` counts."""
     import sys

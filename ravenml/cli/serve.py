@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ravenml.common.io import JsonObject
     from ravenml.serve.access import Access
 
+from ravenml.cli.options import engine_options
 from ravenml.common.defaults import DEFAULT_PORT
 from ravenml.train.options import TRUST_CODE, processes_option
 
@@ -31,6 +32,7 @@ from ravenml.train.options import TRUST_CODE, processes_option
     show_default=True,
     help="Device: auto, cpu, cuda, mps; for several processes cuda:0,cuda:1.",
 )
+@engine_options
 @click.option(
     "--fold",
     type=click.IntRange(0),
@@ -106,8 +108,8 @@ def serve(
 ) -> None:
     """Serve a trained model over HTTP: a demo page, and POST /predict for programs.
 
-    MODEL is a model-state.tar, a run or a stored model (any unique prefix of its ID), or the folder of a
-    training in Supervisely's U-Net app.
+    MODEL is a model-state.tar, a run or a stored model (any unique prefix of its ID), the folder of a
+    training in Supervisely's U-Net app, or an .onnx or .xml file.
 
     On a terminal, the printed address includes an access token; elsewhere, a line says in which file it is.
     Set your own with RAVENML_TOKEN or --token-file.  The server is reachable from this machine only, unless
@@ -162,6 +164,8 @@ def _serve_here(model: str, access: Access, opened: socket, quiet: bool, options
         config=Path(config) if config else None,
         batch_size=options["max_batch"],
         trust_code=options["trust_code"],
+        engine=options["engine"],
+        precision=options["engine_precision"],
     )
     limits = Limits(options["queue"], options["deadline"], max_pixels=round(options["max_megapixels"] * 1e6))
     roots = AllowedPaths(Path(root) for root in options["root"]) if options["root"] else None
@@ -190,7 +194,7 @@ def _serve_in_processes(
 
     from ravenml.cli import ARGV
     from ravenml.infer.model_resolver import find_source
-    from ravenml.infer.predictor import model_plugin
+    from ravenml.infer.predictor import find_maker
     from ravenml.serve.access import TOKEN_FILE_VARIABLE
     from ravenml.serve.server import DEVICE, Workers, worker_command
     from ravenml.serve.urls import AllowedUrls
@@ -199,7 +203,7 @@ def _serve_in_processes(
         model, options["fold"]
     )  # what is wrong with it is told once, and not by every worker
     source.check_use(options["force"])
-    model_plugin(source.paths[0])
+    find_maker(source.paths[0])
     AllowedUrls(options["allow_url"])
     environment = {}
     if access.token is not None:
@@ -225,9 +229,9 @@ def _describe(model: JsonObject, access: Access) -> list[str]:
     size = f"{model['input']['width']}×{model['input']['height']}"
     classes = len(model["classes"])
     folds = f", mean of {model['folds']} folds" if model["folds"] > 1 else ""
-    words = (
-        f"{model['task']}, {classes} class{'es' if classes != 1 else ''}, {size}, on {model['device']}{folds}"
-    )
+    engine = f" with {model['engine']}" if model["engine"] != "torch" else ""
+    where = f"on {model['device']}{engine}{folds}"
+    words = f"{model['task']}, {classes} class{'es' if classes != 1 else ''}, {size}, {where}"
     return [f"Model: {model['name']} ({words})", *_address_lines(access)]
 
 

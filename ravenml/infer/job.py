@@ -22,7 +22,7 @@ from ravenml.infer.modes.catalog import make_mode
 from ravenml.infer.modes.interface import ModeResult
 from ravenml.infer.network_factory import load_network
 from ravenml.infer.output import PROBABILITIES, Output
-from ravenml.infer.predictor import model_plugin
+from ravenml.infer.predictor import find_maker
 from ravenml.infer.settings import InferenceRequest, check_project, effective_mode
 
 Read = tuple[NDArray[np.uint8], EditableAnnotation]
@@ -43,6 +43,8 @@ class InferenceJob:
         batch_size: how many images at once; by default the device decides.
         overwrite: whether results of other settings are replaced.
         trust_code: whether the model may name code that is not part of a plugin.
+        engine: what computes the network: ``auto``, ``torch``, ``onnxruntime`` or ``openvino``.
+        precision: what the engine computes in: ``auto``, ``32`` or ``bf16``.
     """
 
     source: ModelSource
@@ -54,6 +56,8 @@ class InferenceJob:
     batch_size: int | None = None
     overwrite: bool = False
     trust_code: bool = False
+    engine: str = "auto"
+    precision: str = "auto"
 
 
 @dataclass
@@ -101,8 +105,10 @@ def run_job(job: InferenceJob, meter: Callable[[int], ImageProgress] = ImageProg
 
 def _prepare(job: InferenceJob, fingerprint: JsonObject) -> Mode:
     """Load the model, and describe the output."""
-    plugin = model_plugin(job.source.paths[0])
-    network = load_network(job.source, plugin, job.request, job.device, job.batch_size, job.trust_code)
+    plugin = find_maker(job.source.paths[0])
+    network = load_network(
+        job.source, plugin, job.request, job.device, job.batch_size, job.trust_code, job.engine, job.precision
+    )
     config = effective_mode(job.request, network.predictor, f"_{plugin.name}")
     mode = make_mode(config, network, job.inputs.classes)
     check_project(config, mode, [one.title for one in job.inputs.classes], job.request.where)

@@ -10,6 +10,7 @@ from ravenml.common.io import JsonObject, read_json
 from ravenml.common.reading import open_file
 from ravenml.config.home import cache_dir, runs_dir
 from ravenml.errors import InputError, RavenError
+from ravenml.infer.engines.description import is_graph
 from ravenml.renamed import former_names
 from ravenml.runs import layout
 from ravenml.store.base import Store
@@ -29,7 +30,7 @@ class ModelSource:
 
     Attributes:
         name: what the user calls it.
-        paths: a ``model-state.tar`` or a folder; several are the folds of one training.
+        paths: a ``model-state.tar``, a folder or a file with a graph; several are one training's folds.
         transfer_only: it was stored to start trainings from, and not to predict.
         classless: its ``config.json`` names no classes, so that its results could have no names.
     """
@@ -74,8 +75,8 @@ def find_source(model: str, fold: int | None = None) -> ModelSource:
 
     Args:
         model: a path (a ``model-state.tar``, the folder that one was unpacked into, a run's folder, a folder
-            that a plugin knows), or the beginning of a run's or a stored model's id.  One that is only in the
-            bucket is fetched into the cache.
+            that a plugin knows, a file with a graph), or the beginning of a run's or a stored model's id.
+            One that is only in the bucket is fetched into the cache.
         fold: of a k-fold training, only this fold's model.
 
     Raises:
@@ -122,6 +123,8 @@ def _of_path(name: str, path: Path, fold: int | None) -> ModelSource:
         if is_run:
             return _of_run(name, path, fold)
     _no_folds(name, fold)
+    if is_graph(path):
+        return ModelSource(name, (path,))
     transfer_only = classless = False
     if path.is_file():
         config = read_config(path)

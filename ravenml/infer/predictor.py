@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml.common.hooks import PREDICT
-from ravenml.errors import RavenError
+from ravenml.errors import InputError, RavenError
+from ravenml.infer.engines.description import is_graph, read_description
 from ravenml.plugin.discovery import Plugin, find_plugin, plugins
 from ravenml.plugin.user_code import trusting_code
 from ravenml.store.model_state import CONFIG, read_config, unpack_model
@@ -51,8 +53,25 @@ class Predictor(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class GraphMaker:
+    """Who made a file with a graph: a plugin, which need not be installed to use it, or somebody else.
+
+    Attributes:
+        name: the plugin's, or ``onnx``.
+        version: the plugin's, or ``?``.
+    """
+
+    name: str
+    version: str
+
+
+Maker = Plugin | GraphMaker
+
+
 def load_predictor(model: Path, device: str = "auto", trust_code: bool = False) -> Predictor:
-    """Load a ``model-state.tar``, the folder that one was unpacked into, or a folder that a plugin knows.
+    """Load a ``model-state.tar``, the folder that one was unpacked into, a folder that a plugin knows, or a
+    file with a graph.
 
     Args:
         model: the file or folder.
@@ -63,11 +82,38 @@ def load_predictor(model: Path, device: str = "auto", trust_code: bool = False) 
         InputError: it names code that is not trusted.
         RavenError: it is not a model, or the plugin that made it is not installed.
     """
+    if is_graph(model):
+        from ravenml.infer.engines.predictor import open_graph
+
+        check_device(device)
+        return open_graph(model)
     load = model_plugin(model).load()
     predictor: Predictor
     with trusting_code(trust_code), tempfile.TemporaryDirectory(prefix="ravenml-model-") as folder:
         predictor = load(model if model.is_dir() else unpack_model(model, Path(folder)), device)
         return predictor
+
+
+def check_device(device: str) -> None:
+    """Check that an inference engine can be used on a device.
+
+    Raises:
+        InputError: it cannot: engines compute on the processor.
+    """
+    if device not in ("auto", "cpu"):
+        raise InputError(f"--device {device}: inference engines compute on the processor; take --device cpu.")
+
+
+def find_maker(model: Path) -> Maker:
+    """The plugin that can use a model; for a file with a graph, who made it.
+
+    Raises:
+        RavenError: it is not a model, or no plugin that is installed can use it.
+    """
+    if not is_graph(model):
+        return model_plugin(model)
+    about = read_description(model)
+    return GraphMaker(about.plugin or "onnx", str(about.provenance.get("plugin_version", "?")))
 
 
 def model_plugin(model: Path) -> Plugin:

@@ -16,7 +16,7 @@ from ravenml.errors import InputError
 from ravenml.infer.modes.base import Mode
 from ravenml.infer.modes.catalog import effective_config
 from ravenml.infer.modes.configs import ALL, BboxesConfig, ModeConfig
-from ravenml.infer.predictor import Predictor
+from ravenml.infer.predictor import Maker, Predictor
 from ravenml.plugin.discovery import Plugin
 
 _IOU = 0.4
@@ -43,7 +43,7 @@ def read_request(
     config: Path | None,
     preset: str | None,
     options: Mapping[tuple[str, ...], tuple[str, object]],
-    plugin: Plugin,
+    plugin: Maker,
 ) -> InferenceRequest:
     """Put a config file or a preset, and above it the command line's options, together.
 
@@ -51,7 +51,7 @@ def read_request(
         config: a JSON or YAML file.
         preset: a title in the plugin's ``predefined_run_configs.json``.
         options: by the field's path in the config, an option and its value.
-        plugin: the model's plugin.
+        plugin: whose model it is.
 
     Raises:
         InputError: the file is broken or has an unknown field, or there is no such preset.
@@ -119,7 +119,7 @@ def check_project(config: ModeConfig, mode: Mode, titles: list[str], where: str)
         _check_names(f"{where}: `mode.from_classes`", config.from_classes, titles)
 
 
-def configure(predictor: Predictor, settings: Mapping[str, object], plugin: Plugin, where: str) -> None:
+def configure(predictor: Predictor, settings: Mapping[str, object], plugin: Maker, where: str) -> None:
     """Hand the content of ``model`` to the plugin.
 
     Which device is used is the command's affair: the contract's ``gpu_device`` is passed over.
@@ -147,8 +147,8 @@ def inference_presets(plugin: Plugin) -> list[JsonObject]:
     return [one for one in found if one.get("type") == "inference"]
 
 
-def _preset(plugin: Plugin, title: str) -> JsonObject:
-    known = inference_presets(plugin)
+def _preset(plugin: Maker, title: str) -> JsonObject:
+    known = inference_presets(plugin) if isinstance(plugin, Plugin) else []
     for one in known:
         if str(one.get("title", "")).lower() == title.lower():
             return dict(one.get("config", {}))

@@ -14,15 +14,16 @@ from ravenml.common.secrets import redact
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.meta import ObjClass
 from ravenml.errors import RavenError
+from ravenml.infer.engines.description import is_graph, read_description
+from ravenml.infer.engines.predictor import GraphPredictor
 from ravenml.infer.model_resolver import ModelSource, find_source
 from ravenml.infer.modes.base import Mode
 from ravenml.infer.modes.catalog import MODES, make_mode
 from ravenml.infer.modes.configs import BboxesConfig
 from ravenml.infer.network import PredictorNetwork
 from ravenml.infer.network_factory import load_network
-from ravenml.infer.predictor import Predictor, model_plugin
+from ravenml.infer.predictor import Maker, Predictor, find_maker
 from ravenml.infer.settings import InferenceRequest, effective_mode, read_request
-from ravenml.plugin.discovery import Plugin
 from ravenml.runs import layout
 from ravenml.serve.predict_params import PredictParams
 from ravenml.store.model_state import CONFIG, read_config
@@ -44,7 +45,7 @@ class ServedModel:
     """
 
     source: ModelSource
-    plugin: Plugin
+    plugin: Maker
     predictor: Predictor
     network: PredictorNetwork
     asked: InferenceRequest
@@ -62,6 +63,8 @@ class ServedModel:
         config: Path | None = None,
         batch_size: int | None = None,
         trust_code: bool = False,
+        engine: str = "auto",
+        precision: str = "auto",
     ) -> ServedModel:
         """Find and load a model.
 
@@ -73,15 +76,17 @@ class ServedModel:
             config: a JSON or YAML file, as ``raven infer --config`` takes it: what requests begin with.
             batch_size: how many images go through the network together; by default the model decides.
             trust_code: whether the model may name code that is not part of a plugin.
+            engine: ``auto``, ``torch``, ``onnxruntime`` or ``openvino``.
+            precision: what the engine computes in: ``auto``, ``32`` or ``bf16``.
 
         Raises:
             RavenError: there is no such model, or it cannot be loaded, or the config does not fit it.
         """
         source = find_source(model, fold)
         source.check_use(force)
-        plugin = model_plugin(source.paths[0])
+        plugin = find_maker(source.paths[0])
         asked = read_request(config, None, {}, plugin)
-        network = load_network(source, plugin, asked, device, batch_size, trust_code)
+        network = load_network(source, plugin, asked, device, batch_size, trust_code, engine, precision)
         served = cls(source, plugin, network.predictor, network, asked)
         served.mode(PredictParams())  # a config that does not fit is told at once
         return served
@@ -141,6 +146,7 @@ class ServedModel:
             "modes": [name for name in MODES if name != fits.get(self.predictor.task)],
             "mode": self.mode(PredictParams()).config.model_dump(),
             "device": str(getattr(self.predictor, "device", "cpu")),
+            "engine": self.predictor.engine if isinstance(self.predictor, GraphPredictor) else "torch",
             "batch_size": self.network.batch_size,
             "folds": len(self.source.paths),
             "plugin": {"name": self.plugin.name, "version": self.plugin.version},
@@ -151,7 +157,9 @@ class ServedModel:
         """Where the model comes from, as far as what lies beside it tells; no paths, and no secrets."""
         first = self.source.paths[0]
         known: JsonObject = {"fingerprint": self.source.fingerprint()}
-        if first.is_file() or (first / CONFIG).is_file():
+        if is_graph(first):
+            known["export"] = redact(read_description(first).provenance)
+        elif first.is_file() or (first / CONFIG).is_file():
             settings = read_config(first).get("settings", {})
             known["settings"] = redact(settings) if isinstance(settings, dict) else {}
         folder = first if first.is_dir() else first.parent

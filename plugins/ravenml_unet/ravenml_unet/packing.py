@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ravenml_unet.models.network import SegmentationNetwork
+
 _MACHINES = ("x86_64", "AMD64")  # where it was tried
 # What `torch.compile` calls itself.  No manual has these names, so they are looked for before they are used.
 _OPERATORS = (
@@ -44,6 +46,16 @@ def keep_packed(model: nn.Module) -> None:
         kept = _KINDS.get(type(module))
         if kept is not None and module.padding_mode == "zeros" and not isinstance(module.padding, str):
             module.__class__ = kept
+
+
+def drop_packed(model: SegmentationNetwork) -> SegmentationNetwork:
+    """Make a network's convolutions PyTorch's own again, which can be traced.  Returns the network."""
+    for module in model.modules():
+        plain = next((kind for kind, kept in _KINDS.items() if type(module) is kept), None)
+        if plain is not None:
+            module.__class__ = plain
+            module.__dict__.pop("_kept", None)
+    return model
 
 
 class _KeepsPacked(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -121,6 +122,38 @@ def load(model_dir: Path, device: str = "auto") -> UNetPredictor:
         return load_model(model_dir, device)
     found = read_model_folder(model_dir)
     return make_predictor(found.architecture, found.weights, found.classes, found.input_size, device)
+
+
+def export(
+    predictors: Sequence[UNetPredictor],
+    kind: str,
+    path: Path,
+    *,
+    dynamic: bool = False,
+    half: bool = False,
+    note: str = "",
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None:
+    """Write models as one file for other engines; see `ravenml.infer.engines.export`.
+
+    Args:
+        predictors: what :func:`load` gave; of a k-fold run's folds, the mean of their probabilities.
+        kind: ``onnx`` or ``torchscript``.
+        path: the file.
+        dynamic: let the graph take any number of images of any size above the network's stride.
+        half: with weights of 16 bits.
+        note: what the core wants to find in a TorchScript, as the extra file ``ravenml``.
+
+    Returns:
+        For a TorchScript, the graph as a function; an engine of the core's runs an ONNX file.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    if kind not in ("onnx", "torchscript"):
+        raise InputError(f"The plugin unet exports onnx and torchscript, not {kind}.")
+    from ravenml_unet.graph import write_graph
+
+    return write_graph(predictors, kind, path, dynamic, half, note)
 
 
 def make_predictor(
