@@ -150,22 +150,29 @@ def main() -> int:
     given = parser.parse_args()
 
     import torch
+    from training_sides import step_shape
 
-    from ravenml_unet.device import choose_device, choose_precision
+    from ravenml_unet.device import choose_device, choose_execution
+    from ravenml_unet.settings import UNetSettings
 
     device = choose_device(given.device)
-    precision = choose_precision(given.precision, device)
     where = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} threads"
-    print(f"torch {torch.__version__}, {device}, {where}; precision {given.precision} is {precision}")
     settings = {
         "model": given.model,
         "input_size": {"width": 128, "height": 96},
         "batch_size": {"train": 8, "val": 8},
         "augmentations": MEDIUM,
         "device": device,
-        "precision": precision,
+        "precision": given.precision,
         "previews": 0,
     }
+    shape = step_shape(Project.open(given.project), UNetSettings(**settings))
+    execution = choose_execution(given.precision, device, shape)
+    precision = settings["precision"] = execution.precision
+    print(f"torch {torch.__version__}, {device}, {where}; precision {given.precision} is {precision}")
+    print(
+        *(f"{name}: {1000 * took:.0f} ms a test step" for name, took in execution.seconds.items()), sep="\n"
+    )
     kept = True
     if given.only in (None, "steps"):
         kept &= measure_steps(settings, given.rounds)

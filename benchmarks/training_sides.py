@@ -34,9 +34,10 @@ from ravenml.toolkit.async_writer import AsyncWriter
 from ravenml.toolkit.augmentation.reading import read_augmentations
 from ravenml.toolkit.seeding import AUGMENTATION, derived_seed, epoch_order
 from ravenml_unet.augmentation.augmenter import Augmenter
+from ravenml_unet.autotune import StepShape
 from ravenml_unet.classes import choose_classes
 from ravenml_unet.data import ResizedSamples
-from ravenml_unet.device import choose_device, choose_precision
+from ravenml_unet.device import choose_device
 from ravenml_unet.models.registry import create_model
 from ravenml_unet.preprocessing import standardise
 from ravenml_unet.settings import UNetSettings
@@ -106,7 +107,7 @@ class PacedRun(Run):
 def plugin_side(project: Project, settings: UNetSettings, gate: Gate) -> None:
     """The plugin's own training, in a folder that goes away."""
     PacedRun.gate = gate
-    ravenml_unet.training.Background = KnownBackground  # type: ignore[misc]
+    ravenml_unet.training.AsyncWriter = KnownBackground  # type: ignore[misc]
     with tempfile.TemporaryDirectory(prefix="ravenml-bench-") as home:
         os.environ["RAVENML_STORAGE_PATH"] = home
         train(settings, lambda: project, Path(home) / "run", PacedRun)
@@ -117,7 +118,8 @@ class Bare:
 
     def __init__(self, project: Project, settings: UNetSettings, plain: bool = False) -> None:
         self.settings, self.device = settings, torch.device(choose_device(settings.device))
-        precision = "32" if plain else choose_precision(settings.precision, self.device.type)
+        precision = "32" if plain else settings.precision
+        assert precision != "auto", "choose one for all sides"
         self.autocast = torch.autocast(
             self.device.type, AUTOCAST.get(precision, torch.bfloat16), enabled=precision in AUTOCAST
         )
@@ -194,6 +196,12 @@ class Bare:
             if number >= 0:
                 seconds.append(time.perf_counter() - begin)
         return seconds
+
+
+def step_shape(project: Project, settings: UNetSettings) -> StepShape:
+    """What decides the time of this training's steps."""
+    size, classes = settings.input_size, choose_classes(project, settings, None)
+    return StepShape(settings.model, len(classes), settings.batch_size.train, size.width, size.height)
 
 
 def bare_side(project: Project, settings: UNetSettings, gate: Gate, plain: bool = False) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json, write_bytes
 from ravenml.common.secrets import SECRET_FILES, redact, redact_diff, redact_text
+from ravenml.config.machine import processor_name, usable_cores
 from ravenml.plugin.distributions import DamagedDistribution, installed_distributions, name_and_version
 
 DIFF_LIMIT = 1 << 20  # bytes
@@ -140,27 +141,11 @@ def machine() -> JsonObject:
     return {
         "host": socket.gethostname(),
         "system": platform.platform(),
-        "cpu": _cpu_name(),
+        "cpu": processor_name(),
         "cores": usable_cores(),
         "memory_bytes": memory,
         "gpus": gpus(),
     }
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _cpu_name() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def gpus() -> list[str]:

@@ -109,7 +109,12 @@ class TrainConfig(BaseModel):
     )
     split_seed: int = Field(0, ge=0, description="Seed of a random split.")
     preset: str | None = Field(None, description="Use this preset of the plugin.")
-    jobs: int = Field(1, ge=1, description="Folds to train in parallel.")
+    jobs: int | None = Field(
+        None,
+        ge=1,
+        description="Folds to train in parallel.  Default: as many as are fastest here, if the plugin can "
+        "measure that, else 1.",
+    )
     upload_checkpoints: Literal["all", "best", "none"] | None = Field(
         None, description="Checkpoints to store with the model.  Default: best."
     )

@@ -48,7 +48,7 @@ def fit(
         config: a YAML file, as ``raven train -c`` takes it.
         kfold: whether to train with k-fold, or how: ``folds``, ``by``, ``seed`` and ``tag``.
         fold: train only this fold, counted from 0.
-        jobs: how many folds to train in parallel.
+        jobs: how many folds to train in parallel; by default as many as are fastest here.
         resume: the run to continue.
         local: the folder in which the result is stored, instead of the configured store.
         upload_checkpoints: which checkpoints are stored with the model: ``all``, ``best`` or ``none``.

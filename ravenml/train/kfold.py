@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from ravenml.common.io import read_json, write_json
 from ravenml.common.permissions import make_folder
+from ravenml.config.machine import usable_cores
 from ravenml.data.cache import default_cache
 from ravenml.data.project import Project
 from ravenml.data.split import Split
@@ -21,13 +23,13 @@ from ravenml.remote.worker.folds import ClusterFold, cluster_folds, is_cluster_r
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT, Child, launch
 from ravenml.runs.progress import RunProgress, Series
-from ravenml.runs.provenance import usable_cores
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run import Run
 from ravenml.train.finish import TrainResult
 from ravenml.train.interfaces import TrainInput
 from ravenml.train.request import Request
 from ravenml.train.session import Session
+from ravenml.train.settings import TrainSettings
 from ravenml.train.summary import failure_reason, summarise
 
 GRACE = 60.0  # seconds that a fold has to stop gracefully
@@ -90,7 +92,8 @@ def record_plan(run: Run, plan: Sequence[Split]) -> None:
             "folds": [{"train": [i.key for i in one.train], "val": [i.key for i in one.val]} for one in plan],
         },
     )
-    run.update(kfold={"folds": len(plan), "images": sum(len(one.val) for one in plan)})
+    known = run.record.get("kfold") or {}
+    run.update(kfold={**known, "folds": len(plan), "images": sum(len(one.val) for one in plan)})
 
 
 def is_done(folder: Path, fold: int) -> bool:
@@ -105,14 +108,38 @@ def warm_cache(project: Project, plan: Sequence[Split], session: Session) -> Non
     default_cache().warm(project, list(items.values()), threads=usable_cores())
 
 
+def choose_jobs(session: Session) -> int:
+    """How many folds are trained at once: as asked for, as the run began, or what is fastest here."""
+    run, config = session.input.run, session.request.config
+    if config.jobs is not None:
+        return config.jobs
+    begun_with = run.record["kfold"].get("jobs")
+    if isinstance(begun_with, int) and 1 <= begun_with <= usable_cores():
+        return begun_with
+    settings = session.request.settings
+    jobs = 1
+    # Who says how many threads there are has decided already.
+    if isinstance(settings, TrainSettings) and not any(os.environ.get(name) for name in _THREADS):
+        jobs = max(1, settings.parallel_folds(session.input.dataset, run.record["kfold"]["folds"]))
+    run.update(kfold={**run.record["kfold"], "jobs": jobs})
+    if jobs > 1:
+        cores = usable_cores() // jobs
+        session.say(
+            f"Training {jobs} folds at a time, each on {cores} core{'s' * (cores != 1)}, which is faster "
+            "here (--jobs 1: one after another)."
+        )
+    return jobs
+
+
 def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) -> None:
-    """Keep ``jobs`` folds running until all are done or the user asks to stop."""
+    """Keep as many folds running as are to run at once until all are done or the user asks to stop."""
     cluster = cluster_folds(run.path)
     todo = [fold for fold in todo if not is_done(run.path, fold)]  # the cluster may know of more
-    jobs = min(request.config.jobs, len(todo)) if cluster is None else len(todo)
+    at_once = min(choose_jobs(session), run.record["kfold"]["folds"]) if cluster is None else len(todo)
+    jobs = min(at_once, len(todo))
     waiting, running = deque(todo), dict[int, Child | ClusterFold]()
-    threads = str(max(1, usable_cores() // max(1, jobs)))
-    shared = {name: threads for name in _THREADS} if jobs > 1 else {}
+    threads = str(max(1, usable_cores() // max(1, at_once)))
+    shared = {name: threads for name in _THREADS} if at_once > 1 else {}
     asked_at: float | None = None
     try:
         while waiting or running:

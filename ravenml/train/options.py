@@ -377,7 +377,7 @@ def core_options() -> list[click.Option]:
             ),
             option("--fold-from", "Use only images with this tag.", metavar="TAG"),
             option("--fold", "Train only this fold, counted from 0.", type=int, metavar="I", multiple=True),
-            option("--jobs", "Folds to train in parallel (default 1).", type=int, metavar="N"),
+            option("--jobs", "Folds to train in parallel (default: what is fastest).", type=int, metavar="N"),
             option("--in-process", "Run folds in this process, for a debugger.", is_flag=True, hidden=True),
         ),
         *_under(

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from ravenml.common.io import JsonObject, write_json
 from ravenml.common.secrets import redact, redact_arguments
+from ravenml.config.machine import usable_cores
 from ravenml.data.cache import default_cache
 from ravenml.data.problems import DataProblem
 from ravenml.data.split import write_split
 from ravenml.runs import layout
-from ravenml.runs.provenance import provenance, usable_cores
+from ravenml.runs.provenance import provenance
 from ravenml.runs.run import Run
 from ravenml.train.config import PLUGIN_NAME
 

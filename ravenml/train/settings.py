@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ravenml.data.project import Project
+
 GROUPS = ("general", "optimizer", "schedule", "augmentation", "logging", "checkpoints", "system")
 ROLES = (
     *(
@@ -76,6 +78,17 @@ class TrainSettings(BaseModel):
     def learning_rates(self, steps: int) -> list[float]:
         """The learning rate of each of ``steps`` steps of an epoch, over all epochs; empty: not known."""
         return []
+
+    def parallel_folds(self, project: Project, folds: int) -> int:
+        """How many folds of a k-fold training are trained fastest at the same time on this machine.
+
+        They share its cores.  Frameworks are imported in another process, if at all.
+
+        Args:
+            project: what is trained on.
+            folds: how many there are.
+        """
+        return 1
 
     def augmented(self, image: NDArray[np.uint8], count: int, seed: int) -> list[NDArray[np.uint8]]:
         """What training would see of an image: ``count`` changed ones.  Frameworks are imported inside.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,6 +114,54 @@ def test_folds_side_by_side_share_the_cores(raven: Raven, learner: Path, project
     ]
     assert events[1][0]["timestamp"] < events[0][-1]["timestamp"]
     assert (run / "folds" / "0" / "threads.txt").read_text() != "free"
+
+
+TWO_AT_ONCE = (
+    SETTINGS
+    + """
+    def parallel_folds(self, project, folds):
+        assert len(project.items) == 12
+        return min(folds, 2)
+"""
+)
+
+
+@pytest.fixture
+def two_at_once(site: Path) -> None:
+    """The learner, whose folds are fastest two at a time."""
+    write_plugin(site, "learner", LEARNS, settings=TWO_AT_ONCE)
+
+
+def kfold(run: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((run / "run.json").read_text())["kfold"]
+    return record
+
+
+@pytest.mark.usefixtures("two_at_once")
+def test_as_many_folds_are_trained_at_once_as_the_plugin_finds_fastest(raven: Raven, project: Path) -> None:
+    said = train(raven, project, "--seconds", "0.5")
+    (run,) = raven.runs()
+    assert kfold(run)["jobs"] == 2 and "Training 2 folds at a time" in said
+    assert (run / "folds" / "0" / "threads.txt").read_text() != "free"
+
+
+@pytest.mark.usefixtures("two_at_once")
+def test_who_names_a_number_of_folds_or_of_threads_is_obeyed(raven: Raven, project: Path) -> None:
+    assert "at a time" not in train(raven, project, "--jobs", "1")
+    raven.environment["OMP_NUM_THREADS"] = "1"
+    assert "at a time" not in train(raven, project)
+
+
+@pytest.mark.usefixtures("two_at_once")
+def test_a_resumed_k_fold_run_trains_as_many_at_once_as_it_began_with(raven: Raven, project: Path) -> None:
+    train(raven, project)
+    (run,) = raven.runs()
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**record, "kfold": {**record["kfold"], "jobs": 1}}))
+    shutil.rmtree(run / "folds" / "1")
+    raven.ok("train", "learner", "train", "--resume", run.name)
+    assert kfold(run) == {"folds": 3, "images": 12, "jobs": 1}
+    assert (run / "folds" / "1" / "threads.txt").read_text() == "free"
 
 
 def test_one_fold_alone_is_an_ordinary_run_with_that_folds_split(

@@ -19,6 +19,7 @@ from ravenml.runs.run import Run
 from ravenml.toolkit.checkpoints import Best, best_name, checkpoint_label
 from ravenml.toolkit.hyperparameters import learning_rate
 from ravenml.toolkit.seeding import AUGMENTATION, STEP, derived_seed, epoch_order
+from ravenml_unet.autotune import FORMATS, Execution
 from ravenml_unet.checkpoints import State, TorchCheckpointWriter
 from ravenml_unet.compiling import compile_network, explain_failures
 from ravenml_unet.confusion import confusion_per_image
@@ -73,6 +74,7 @@ class TrainingLoop:
         settings: UNetSettings,
         fold: int | None,
         fabric: Fabric,
+        execution: Execution,
         model: SegmentationNetwork,
         data: TrainingData,
         loader: Loader,
@@ -83,19 +85,19 @@ class TrainingLoop:
         augmenter: Augmenter | None = None,
         after_epoch: Callable[[int], None] = lambda epoch: None,
     ) -> None:
-        self.run, self.settings, self.fold, self.fabric = run, settings, fold, fabric
+        self.run, self.settings, self.fold = run, settings, fold
+        self.fabric, self.execution = fabric, execution
         self.data, self.loader, self.keeper, self.identity = data, loader, keeper, identity
         self.augmenter = augmenter
         self.loss, self.own_metrics, self.after_epoch = loss, own_metrics, after_epoch
-        if fabric.device.type != "mps":
-            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model = model.to(fabric.device)
+        self._memory_format = FORMATS[execution.memory_format]
+        self.model = model.to(memory_format=self._memory_format).to(fabric.device)  # type: ignore[call-overload]
         self._optimizer = make_optimizer(self.model, settings, fabric.device)
         self.team = Team(fabric)
         self._learner, self._stepper = fabric.setup(self.model, self._optimizer)
         # Validation and previews go through the network as it is.
         self.wrapped = self._learner if self.team.count == 1 else self.team.alone(self.model)
-        if settings.compile:
+        if execution.compiled:
             size = settings.input_size
             self._learner = fabric.setup_module(compile_network(self.model, size.width, size.height))
         self.steps_per_epoch = math.ceil(len(data.train) / settings.batch_size.train)
@@ -159,7 +161,7 @@ class TrainingLoop:
         for whole, batch in zip(left, self.loader.batches(self.data.train, mine), strict=True):
             if self.team.any(self.run.should_stop()):
                 return False
-            with explain_failures() if self.settings.compile else nullcontext():
+            with explain_failures() if self.execution.compiled else nullcontext():
                 self._train_step(batch.images, batch.labels, self.team.weight(whole))
             self.batch, self.step = self.batch + 1, self.step + 1
             done = min(self.batch * size, len(self.data.train))
@@ -188,7 +190,7 @@ class TrainingLoop:
             inputs = standardise(changed)
         else:
             inputs = normalise(images, device)
-        output = self._learner(inputs)
+        output = self._learner(inputs.contiguous(memory_format=self._memory_format))
         loss = self.loss(output, labels)
         self._stepper.zero_grad()
         self.fabric.backward(loss if weight == 1 else loss * weight)
@@ -301,7 +303,7 @@ class TrainingLoop:
             precision=self.fabric.strategy.precision.state_dict(),
             sums={name: value.cpu() for name, value in sums.items()},
             identity=self.identity,
-            machine=machine(self.fabric, self.settings),
+            machine=self.machine(),
             best=asdict(self.best) if self.best else None,
         )
         self.keeper.keep_position(self.model, weights_name, state, self._epochs_done)
@@ -319,15 +321,15 @@ class TrainingLoop:
             self._reported[subtask] = now
             self.run.progress(subtask, done, total, **extra)
 
-
-def machine(fabric: Fabric, settings: UNetSettings) -> dict[str, Any]:
-    """What decides, beside the settings, whether a computation gives the same bits again."""
-    return {
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "threads": torch.get_num_threads(),
-        "device": str(fabric.device.type),
-        "precision": str(fabric.strategy.precision.precision),
-        "compiled": settings.compile,
-        "workers": fabric.world_size,
-    }
+    def machine(self) -> dict[str, Any]:
+        """What decides, beside the settings, whether a computation gives the same bits again."""
+        return {
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+            "threads": torch.get_num_threads(),
+            "device": str(self.fabric.device.type),
+            "precision": str(self.fabric.strategy.precision.precision),
+            "memory_format": self.execution.memory_format,
+            "compiled": self.execution.compiled,
+            "workers": self.fabric.world_size,
+        }

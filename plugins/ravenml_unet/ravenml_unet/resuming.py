@@ -10,7 +10,7 @@ from ravenml.data.split import Split
 from ravenml.toolkit.augmentation.pipeline import Pipeline
 from ravenml.toolkit.resume_guard import check_identity, describe_machine_change, training_identity
 from ravenml_unet.checkpoints import State, newest_state
-from ravenml_unet.loop import TrainingLoop, machine
+from ravenml_unet.loop import TrainingLoop
 from ravenml_unet.settings import UNetSettings
 
 
@@ -40,7 +40,12 @@ def find_state(run_path: Path | None, identity: dict[str, Any]) -> State | None:
 
 def warn_of_machine_change(loop: TrainingLoop, state: State) -> None:
     """Warn where the machine is not the one that the interrupted training ran on."""
-    then = {"compiled": False, "workers": 1} | state.machine  # older versions knew neither
-    sentence = describe_machine_change(then, machine(loop.fabric, loop.settings))
+    now = loop.machine()
+    then = {
+        "compiled": False,
+        "workers": 1,
+        "memory_format": now["memory_format"],
+    }  # as older versions have it
+    sentence = describe_machine_change(then | state.machine, now)
     if sentence is not None:
         loop.run.text(sentence, level="warning")

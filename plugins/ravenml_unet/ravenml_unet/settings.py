@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ravenml.data.project import Project
+
 BALANCED = "balanced"
 
 
@@ -95,14 +97,20 @@ class UNetSettings(LoopSettings):
     )
     precision: Literal["auto", "32", "bf16", "16"] = Field(
         default="auto",
-        description="Precision; auto is bf16 if the hardware supports it, else 32.",
+        description="Precision; auto is bf16 where it is faster (on a CPU, this is measured), else 32.",
         json_schema_extra=shown(group="system"),
     )
     compile: bool = Field(
         default=False,
-        description="Compile the network with torch.compile (needs a C++ compiler).",
+        description="Compile the network with torch.compile if that is faster (needs a C++ compiler).",
         json_schema_extra=shown(group="system", title="Compile the network"),
     )
+
+    def parallel_folds(self, project: Project, folds: int) -> int:
+        """How many folds are trained fastest at the same time; measured in a process of its own."""
+        from ravenml_unet.fold_speed import fastest_parallel_folds
+
+        return fastest_parallel_folds(self, project, folds)
 
     @field_validator("precision", mode="before")
     @classmethod

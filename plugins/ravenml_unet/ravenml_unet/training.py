@@ -21,6 +21,7 @@ from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.scores import Scores
 from ravenml_unet.allocator import keep_freed_memory
 from ravenml_unet.augmentation.preview import record_augmentations
+from ravenml_unet.autotune import StepShape, describe_measurements
 from ravenml_unet.checkpoints import TorchCheckpointWriter
 from ravenml_unet.checks import check_batches, check_best, check_class_weights
 from ravenml_unet.classes import choose_classes
@@ -28,7 +29,7 @@ from ravenml_unet.compiling import check_compiler
 from ravenml_unet.data import Loader, ResizedSamples
 from ravenml_unet.device import make_fabric
 from ravenml_unet.export import describe_model, export_model
-from ravenml_unet.loop import TrainingData, TrainingLoop, machine
+from ravenml_unet.loop import TrainingData, TrainingLoop
 from ravenml_unet.models.network import SegmentationNetwork
 from ravenml_unet.models.registry import create_model
 from ravenml_unet.objective import make_loss, make_metrics
@@ -61,9 +62,6 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     classes = choose_classes(project, settings, start)
     titles = [c.title for c in classes]
     width, height = settings.input_size.width, settings.input_size.height
-    fabric = make_fabric(settings)
-    if fabric.device.type == "cpu":
-        keep_freed_memory()
     if settings.compile:
         check_compiler()
     check_batches(settings, split)
@@ -73,6 +71,10 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     check_best(settings, titles, own_metrics)
     identity = unet_identity(settings, titles, train.fold, split, pipeline)
     state = find_state(train.resume_from, identity)
+    shape = StepShape(settings.model, len(classes), settings.batch_size.train, width, height)
+    fabric, execution = make_fabric(settings, shape, state.machine if state is not None else None)
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     torch.manual_seed(derived_seed(settings.seed, train.fold, INITIAL_WEIGHTS))
     model = create_model(settings.model, len(classes))
     if start is not None and state is None:
@@ -97,8 +99,8 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             if settings.previews:
                 previewer.show(kind, items, original[kind], settings.previews)
         loop = TrainingLoop(
-            run, settings, train.fold, fabric, model, data, loader, keeper, identity, loss, own_metrics,
-            make_augmenter(pipeline, titles.index(BACKGROUND)),
+            run, settings, train.fold, fabric, execution, model, data, loader, keeper, identity, loss,
+            own_metrics, make_augmenter(pipeline, titles.index(BACKGROUND)),
             after_epoch=lambda epoch: previewer.after_epoch(loop.wrapped, epoch),
         )  # fmt: skip
         announce(loop, model, start)
@@ -140,7 +142,8 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             "metrics": {f"val/{name}": value for name, value in metrics.items()},
             "parameters": sum(p.numel() for p in model.parameters()),
             "seconds": round(time.monotonic() - begun, 1),
-            **machine(fabric, settings),
+            **loop.machine(),
+            **({"step_seconds": dict(execution.seconds)} if execution.seconds else {}),
         },
     )
 
@@ -155,9 +158,9 @@ def make_augmenter(pipeline: Pipeline, background: int) -> Augmenter | None:
 
 
 def announce(loop: TrainingLoop, model: SegmentationNetwork, start: PretrainedWeights | None) -> None:
-    """A line about network, data, device and precision, and one about weights that were given."""
+    """A line about network, data, device and precision, and more about what was measured and given."""
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
-    used = machine(loop.fabric, loop.settings)
+    used = loop.machine()
     workers, classes = used["workers"], len(loop.data.titles)
     loop.run.text(
         f"{loop.settings.model}, {parameters:.1f} million parameters, {classes} class{'es' * (classes != 1)}"
@@ -166,6 +169,8 @@ def announce(loop: TrainingLoop, model: SegmentationNetwork, start: PretrainedWe
         f"{'; compiled before its first step' if used['compiled'] else ''}"
         f"{f'; {workers} workers together' if workers > 1 else ''}."
     )
+    for sentence in describe_measurements(loop.execution):
+        loop.run.text(sentence)
     if start is not None:
         again = loop.settings.weights_init_type == "transfer_learning" and model.head
         loop.run.text(

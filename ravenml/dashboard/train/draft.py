@@ -61,7 +61,7 @@ class Draft(BaseModel):
     split: SplitOptions = SplitOptions()
     preset: str | None = None
     settings: JsonObject = Field(default_factory=dict)
-    jobs: int = 1
+    jobs: int | None = None
     upload_checkpoints: Literal["all", "best", "none"] | None = None
     comments: str = ""
     queue: str | None = None
@@ -195,7 +195,7 @@ def as_config(draft: Draft) -> JsonObject:
     """The draft in the form of the config file; what was left as it is does not stand there."""
     config: JsonObject = {PLUGIN_NAME: draft.plugin, "dataset": draft.dataset}
     config |= _split_config(draft.split)
-    if draft.jobs != 1 and "kfold" in config:
+    if draft.jobs is not None and "kfold" in config:
         config["jobs"] = draft.jobs
     config["upload_checkpoints"] = draft.upload_checkpoints
     config["metadata"] = {"comments": draft.comments} if draft.comments else None

@@ -152,8 +152,10 @@ def _core(view: WizardView) -> None:
             where.classes("form-field").on_value_change(lambda event: store("queue", event.value or None))
             if draft.split.way == "kfold":
                 jobs = ui.number("Parallel folds", value=draft.jobs, min=1, max=64, precision=0)
-                jobs.props("dense outlined").classes("form-field")
-                jobs.on_value_change(lambda event: store("jobs", max(1, int(event.value or 1))))
+                jobs.props("dense outlined clearable placeholder=auto stack-label").classes("form-field")
+                jobs.on_value_change(
+                    lambda event: store("jobs", max(1, int(event.value)) if event.value else None)
+                )
             kept = {"": "as configured", "best": "best", "all": "all", "none": "none"}
             upload = ui.select(kept, label="Stored checkpoints", value=draft.upload_checkpoints or "")
             upload.props("dense outlined").classes("form-field")

@@ -27,9 +27,9 @@ from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.common.locks import exclusive_lock
 from ravenml.common.permissions import make_folder
 from ravenml.config.home import home
+from ravenml.config.machine import usable_cores
 from ravenml.errors import RavenError
 from ravenml.remote.client.ray_api import RayJobs
-from ravenml.runs.provenance import usable_cores
 
 OBJECT_STORE = 128 << 20  # bytes; runs travel through files, so that Ray's own memory may stay small
 IDLE = 600.0  # seconds; RAVENML_LOCAL_RAY_IDLE sets another

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json, to_jsonable, write_json
 from ravenml.common.permissions import make_folder
+from ravenml.config.machine import usable_cores
 from ravenml.data.cache import default_cache
 from ravenml.data.project import Project
 from ravenml.data.registry import resolve_dataset
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
-from ravenml.runs.provenance import VARIABLES, machine, usable_cores
+from ravenml.runs.provenance import VARIABLES, machine
 from ravenml.runs.record import read_record, status
 from ravenml.runs.replay import Replay, parse_sets, repeat_arguments, replay_clone
 from ravenml.runs.reproduce.agreement import DIFFERENT, MISSING, Verdict, agreement, summary, table

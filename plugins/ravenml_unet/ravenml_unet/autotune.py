@@ -1,0 +1,276 @@
+"""How a training step of a network is fastest on this processor: measured with this very network.
+
+Whether bfloat16 is faster than float32 depends on the processor's units, on PyTorch and on the network's
+layers, and so does the better memory format: no flag of the processor tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import math
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ravenml.config.machine import remember
+from ravenml_unet.compiling import compile_network, explain_failures
+from ravenml_unet.models.registry import ARCHITECTURES, create_model
+from ravenml_unet.predicting import thread_pool
+
+SECONDS = 1.8  # for a measurement; precision first, then the memory format in what is left
+ROUNDS = 4
+PIXELS = 2 * 96 * 128  # of a measured step, at least; with fewer, the work on the weights decides
+WORTH = 1.1  # how much faster bfloat16, or contiguous memory, must be to be taken
+
+FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+USUAL = "channels_last"
+
+
+@dataclass(frozen=True)
+class StepShape:
+    """What decides the time of a training step: the network and the size of its batches."""
+
+    architecture: str
+    classes: int
+    batch: int
+    width: int
+    height: int
+
+    def make_network(self, memory_format: str = USUAL) -> nn.Module:
+        """A network with random weights, for training."""
+        network: nn.Module = create_model(self.architecture, self.classes).train()
+        return network.to(memory_format=FORMATS[memory_format])  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How training steps are computed.
+
+    Attributes:
+        precision: ``32``, ``bf16`` or ``16``.
+        memory_format: ``channels_last`` or ``contiguous``.
+        compiled: whether with ``torch.compile``.
+        seconds: of the steps of a test, by what was tried (``32``, ``bf16``, ``compiled``, ``plain``).
+    """
+
+    precision: str
+    memory_format: str = USUAL
+    compiled: bool = False
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def fastest_execution(shape: StepShape) -> Execution:
+    """Return the fastest way to compute these training steps on this processor.
+
+    It is measured in about two seconds at most, and remembered in ravenML's cache.  The global random
+    generator is left as it is.  A network that cannot compute such a step gets float32: its training says
+    what is wrong.
+    """
+    try:
+        found = remember("training_step", describe(shape), lambda: measure_steps(shape))
+    except (RuntimeError, TypeError, ValueError):
+        return Execution("32")
+    return Execution(found["precision"], found["memory_format"], seconds=found["seconds"])
+
+
+def compiled_if_faster(shape: StepShape, execution: Execution) -> Execution:
+    """The same with ``torch.compile`` if these training steps are faster with it on this machine.
+
+    It is measured on all cores, and once, since compiling takes up to a minute.
+
+    Raises:
+        RavenError: the network cannot be compiled.
+    """
+    about = describe(shape) | {"precision": execution.precision, "memory_format": execution.memory_format}
+    found = remember("compiled_step", about, lambda: _measure_compiled(shape, execution))
+    faster = found["compiled"] < found["plain"]
+    return replace(execution, compiled=faster, seconds={**execution.seconds, **found})
+
+
+def measure_folds(shape: StepShape, execution: Execution, count: int) -> dict[str, Any]:
+    """Measure a step of each of ``count`` networks, at the same time and one after another, on all cores.
+
+    Returns:
+        ``together`` and ``in_turn`` (seconds); ``memory``, the bytes that a fold's training needs, roughly;
+        and ``share``, the share of the cores that nobody else used.
+    """
+    before, threads = _most_memory(), torch.get_num_threads()
+    with _own_random_numbers():
+        images = _choose_images(shape).to(memory_format=FORMATS[execution.memory_format])
+        networks = [shape.make_network(execution.memory_format) for _ in range(count)]
+    steps = [_step(network, images, execution.precision) for network in networks]
+    pool = thread_pool(count, threads, os.getpid())
+    shares: list[float] = []
+
+    def together() -> None:
+        begun = time.perf_counter()
+        used = [pool.submit(_timed, step, time.thread_time) for step in steps]
+        shares.append(max(one.result() for one in used) / (time.perf_counter() - begun))
+
+    sides = {"together": together, "in_turn": lambda: [step() for step in steps]}
+    seconds = _compare(sides, time.perf_counter() + SECONDS, time.perf_counter)
+    larger = shape.batch * shape.width * shape.height / images[:, 0].numel()
+    each = (_most_memory() - before) / count
+    return {**seconds, "memory": int(before + max(1.0, larger) * each), "share": max(shares)}
+
+
+def _most_memory() -> int:
+    """Bytes of memory that this process has had at most."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def describe_measurements(execution: Execution) -> list[str]:
+    """A sentence for each choice that was measured."""
+    took = {name: f"{1000 * seconds:.0f} ms" for name, seconds in execution.seconds.items()}
+    sentences = []
+    if "bf16" in took:
+        chosen = "bfloat16" if execution.precision == "bf16" else "float32"
+        layout = "" if execution.memory_format == USUAL else f", with {execution.memory_format} memory"
+        sentences.append(
+            f"A test step took {took['bf16']} in bfloat16 and {took['32']} in float32: training in "
+            f"{chosen}{layout}."
+        )
+    if "compiled" in took:
+        chosen = "with" if execution.compiled else "without"
+        sentences.append(
+            f"A test step took {took['compiled']} compiled and {took['plain']} not compiled: training "
+            f"{chosen} torch.compile."
+        )
+    return sentences
+
+
+def _measure_compiled(shape: StepShape, execution: Execution) -> dict[str, Any]:
+    with _own_random_numbers(), explain_failures():
+        network = shape.make_network(execution.memory_format)
+        images = torch.randn(shape.batch, 3, shape.height, shape.width)
+        images = images.to(memory_format=FORMATS[execution.memory_format])
+        compiled = compile_network(network, shape.width, shape.height)
+        steps = {
+            name: _step(module, images, execution.precision)
+            for name, module in (("compiled", compiled), ("plain", network))
+        }
+        return {**_compare(steps, math.inf, time.perf_counter)}
+
+
+def describe(shape: StepShape) -> dict[str, Any]:
+    """What a measurement depends on beside the machine: versions, the network's code, and sizes."""
+    about: dict[str, Any] = {
+        "torch": str(torch.__version__),
+        "architecture": shape.architecture,
+        "classes": shape.classes,
+        "images": [shape.batch, shape.width, shape.height],
+    }
+    if shape.architecture not in ARCHITECTURES:
+        with _own_random_numbers():
+            about["code"] = _digest_of_code(shape.make_network())
+    return about
+
+
+def measure_steps(shape: StepShape) -> dict[str, Any]:
+    """Measure steps, forward and backward, in both precisions, then in both memory formats, in turns.
+
+    They run on one core, in the processor's time, so that other work on the machine changes nothing.
+
+    Returns:
+        ``precision``, ``memory_format``, ``seconds`` of a step by precision, ``images`` (the shape).
+    """
+    end = time.perf_counter() + SECONDS
+    with _own_random_numbers(), _one_thread():
+        networks = {name: shape.make_network(name) for name in FORMATS}
+        images = _choose_images(shape)
+        usual = {name: _step(networks[USUAL], images, name) for name in ("32", "bf16")}
+        seconds = _compare(usual, end)
+        precision = "bf16" if seconds["bf16"] * WORTH < seconds["32"] else "32"
+        memory_format = USUAL
+        if time.perf_counter() + 2 * seconds[precision] < end:
+            other = _step(networks["contiguous"], images.contiguous(), precision)
+            both = _compare({USUAL: usual[precision], "contiguous": other}, end)
+            if both["contiguous"] * WORTH < both[USUAL]:
+                memory_format, seconds[precision] = "contiguous", both["contiguous"]
+    return {
+        "precision": precision,
+        "memory_format": memory_format,
+        "seconds": seconds,
+        "images": list(images.shape),
+    }
+
+
+def _compare(
+    steps: Mapping[str, Callable[[], object]], end: float, clock: Callable[[], float] = time.thread_time
+) -> dict[str, float]:
+    """The fastest of each step's times, taken in turns until ``end``.
+
+    The first does not count where there is another: in it, the library generates its code.
+    """
+    seconds = {name: _timed(step, clock) for name, step in steps.items()}
+    for number in range(ROUNDS):
+        if time.perf_counter() + sum(seconds.values()) > end:
+            break
+        for name, step in steps.items():
+            seconds[name] = min(_timed(step, clock), seconds[name] if number else math.inf)
+    return seconds
+
+
+def _choose_images(shape: StepShape) -> torch.Tensor:
+    """Random images, two of the training's: smaller ones if those are large, more if they are small."""
+    width, height = shape.width, shape.height
+    while 2 * width * height >= 4 * PIXELS:
+        width, height = width // 2, height // 2
+    count = min(shape.batch, max(2, PIXELS // (width * height)))  # one is too few for some batch norms
+    return torch.randn(count, 3, height, width).contiguous(memory_format=torch.channels_last)
+
+
+def _step(network: nn.Module, images: torch.Tensor, precision: str) -> Callable[[], None]:
+    """A training step without its optimizer, whose time no precision changes."""
+
+    def step() -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            output = network(images)
+        output.float().mean().backward()
+        network.zero_grad(set_to_none=True)
+
+    return step
+
+
+def _timed(step: Callable[[], object], clock: Callable[[], float]) -> float:
+    begun = clock()
+    step()
+    return clock() - begun
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in this thread alone, which backward passes on the processor do as well."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _own_random_numbers() -> Iterator[None]:
+    """Leave the processor's generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        yield
+
+
+def _digest_of_code(network: nn.Module) -> str:
+    """Of the file with the network's class, and of its weights' shapes."""
+    inner = getattr(network, "network", network)
+    known = hashlib.sha256(repr([tuple(p.shape) for p in network.parameters()]).encode())
+    with suppress(OSError, TypeError):  # defined in a notebook, say
+        known.update(Path(inspect.getfile(type(inner))).read_bytes())
+    return known.hexdigest()[:32]
