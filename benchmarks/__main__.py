@@ -48,6 +48,7 @@ BENCHMARKS = {
     "sliding_window": Benchmark(
         "as fast as MONAI's sliding window", python_as=("--python",), needs_python=True
     ),
+    "engines": Benchmark("OpenVINO: 2 × PyTorch in bfloat16, 1.3 (LinkNet34) and 1.05 (UNet) in float32"),
     "serving": Benchmark("a server keeps 0.9 of the network's images/s"),
     "store": Benchmark("transfers are faster than aws s3 cp and boto3"),
     "dashboard": Benchmark("pages open in half of MLflow's time", python_as=("--mlflow",)),

@@ -12,6 +12,9 @@ Two sides take turns over the same images, and each has its own process that wai
   as JPEG and read annotations.  So the server decodes, makes objects and JSON, and speaks HTTP; and the
   clients need processors, too, on the same machine.
 
+With `--engine openvino` (or `onnxruntime`), the sides are two servers instead, PyTorch's and that engine's,
+and the engine's throughput must be at least 1.8 times the other's.
+
 Both use the same batch, which is the model's own unless `--batch` names another.  Reported are the median
 over the rounds of the paired ratio of throughputs (at least 0.9 is asked for), the 50th and 99th percentile
 of all requests' times, and the load.  Then `--requests` go through the server, and its resident memory is
@@ -54,7 +57,12 @@ def main() -> None:
         model = options.model or _trained(Path(folder))
         images = _write_images(Path(folder))
         with _server(model, options.batch) as (server, port):
-            sys.exit(0 if _measure(options, model, images, server, port, Path(folder)) else 1)
+            if options.engine == "torch":
+                kept = _measure(options, model, images, server, port, Path(folder))
+            else:
+                with _server(model, options.batch, options.engine) as (_, other):
+                    kept = _measure_engine(options, images, port, other, Path(folder))
+        sys.exit(0 if kept else 1)
 
 
 def _measure(
@@ -87,6 +95,26 @@ def _measure(
     )
     steady = _soak(sides["served"], told, options, server) if options.requests else True
     return ratio >= 0.9 and steady
+
+
+def _measure_engine(options: argparse.Namespace, images: Path, torch: int, engine: int, folder: Path) -> bool:
+    """Two servers in turns; the clients are the same."""
+    from paired import interleave, load, median_ratio, waiting_process
+
+    common = ["--images", str(images), "--count", str(options.count), "--clients", str(options.clients)]
+    print(f"{options.count} images of {SIDE}×{SIDE}, {options.clients} clients; {load()}")
+    sides: dict[str, Callable[[], object]] = {}
+    for port in (torch, engine):
+        told = ["--told", str(folder / f"{port}.txt")]
+        clients = [sys.executable, __file__, "--side", "clients", "--port", str(port), *told, *common]
+        sides[str(_model(port)["engine"])] = waiting_process(clients)
+    seconds = interleave(sides, options.rounds)
+    for name, values in seconds.items():
+        print(f"{name:16s} {options.count / statistics.median(values):8.1f} images/s (median)")
+    first, second = seconds.values()
+    ratio = median_ratio(first, second)
+    print(f"throughput: {ratio:.3f} times PyTorch's (asked for: 1.8); {load()}")
+    return ratio >= 1.8
 
 
 def _soak(send: Any, told: Path, options: argparse.Namespace, server: int) -> bool:
@@ -185,9 +213,9 @@ def _wait(work: Any) -> None:
 
 
 @contextmanager
-def _server(model: str, batch: int | None) -> Iterator[tuple[int, int]]:
+def _server(model: str, batch: int | None, engine: str = "torch") -> Iterator[tuple[int, int]]:
     """`raven serve` as a process: its number, and its port."""
-    command = [sys.executable, "-m", "ravenml", "serve", model, "--port", "0"]
+    command = [sys.executable, "-m", "ravenml", "serve", model, "--port", "0", "--engine", engine]
     command += ["--max-batch", str(batch)] if batch else []
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
@@ -253,6 +281,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", help="as raven serve takes it")
+    parser.add_argument("--engine", choices=("torch", "onnxruntime", "openvino"), default="torch")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--count", type=int, default=256, help="images in each measurement")
     parser.add_argument("--rounds", type=int, default=9)

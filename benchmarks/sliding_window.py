@@ -9,6 +9,9 @@ weights that fall off to their edges.  MONAI is tried with several batch sizes a
 ravenML uses what it chooses for the device.  Each measurement is a process of its own, whose peak of
 resident memory is reported; the sides take turns.
 
+``--engine openvino`` (or ``onnxruntime``) lets ravenML run the network with an inference engine, in the
+engine's default precision.  It must then be twice as fast as MONAI's fastest.
+
 MONAI is not among ravenML's dependencies.  ``PYTHON`` has it, and ravenML, the U-Net plugin and PyTorch of
 the same version; without it, the one that runs this is used.
 """
@@ -21,8 +24,10 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +38,8 @@ CLASSES = 12
 def main() -> None:
     """Measure, and say whether ravenML is fast and small enough."""
     options = _parser().parse_args()
+    if options.side == "export":
+        return _export(options)
     if options.side:
         print(json.dumps(run(options)))
         return
@@ -44,22 +51,23 @@ def main() -> None:
         f"windows of {options.window}, overlap {options.overlap}; {load()}"
     )
     found: dict[str, list[dict[str, Any]]] = {}
-    for number in range(options.rounds):
-        sides = ["raven", *(f"monai {size}" for size in batches)]
-        for side in sides if number % 2 == 0 else reversed(sides):
-            found.setdefault(side, []).append(_apart(options, side))
-    kept = _report(found)
+    with tempfile.TemporaryDirectory() as folder:
+        options.exports = folder
+        if options.engine != "torch":
+            _start(options, "export")
+        for number in range(options.rounds):
+            sides = ["raven", *(f"monai {size}" for size in batches)]
+            for side in sides if number % 2 == 0 else reversed(sides):
+                found.setdefault(side, []).append(_apart(options, side))
+    kept = _report(found, 1 if options.engine == "torch" else 2)
     print(load())
     sys.exit(0 if kept else 1)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """One side over all images: seconds without loading, and a few numbers to compare the results by."""
-    import torch
-
     side, _, batch = options.side.partition(" ")
-    model, device = _network(options.network)
-    predict = _raven(model, device, options) if side == "raven" else _monai(model, int(batch), options)
+    predict = _raven(options) if side == "raven" else _monai(int(batch), options)
     images = _images(options)
     first = next(images)
     predict(first[: options.window, : options.window])  # warm up
@@ -75,19 +83,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "peak": _peak(),
         "before": base,
         "counts": counts.tolist(),
-        "threads": torch.get_num_threads(),
     }
 
 
-def _raven(model: Any, device: Any, options: argparse.Namespace) -> Any:
-    from ravenml.data.meta import ObjClass
+def _raven(options: argparse.Namespace) -> Any:
     from ravenml.infer.modes.blending import blend, most_likely
     from ravenml.infer.modes.grid import Grid
     from ravenml.infer.network import default_batch_size
-    from ravenml_unet.predict import UNetPredictor
 
-    classes = [ObjClass(f"class {number}", "bitmap", "#000000") for number in range(CLASSES)]
-    predictor = UNetPredictor(model, classes, (options.window, options.window), device, options.network)
+    predictor = _predictor(options)
     batch = default_batch_size(predictor)
 
     def predict(image: np.ndarray) -> np.ndarray:
@@ -105,10 +109,46 @@ def _raven(model: Any, device: Any, options: argparse.Namespace) -> Any:
     return predict
 
 
-def _monai(model: Any, batch: int, options: argparse.Namespace) -> Any:
+def _predictor(options: argparse.Namespace) -> Any:
+    """The network behind ravenML's interface: PyTorch's, or an engine's, which imports no PyTorch."""
+    if options.engine != "torch":
+        from ravenml.infer.engines.predictor import open_graph
+
+        return open_graph(_exported(options), options.engine)
+    from ravenml.data.meta import ObjClass
+    from ravenml_unet.predict import UNetPredictor
+
+    model, device = _network(options.network)
+    classes = [ObjClass(f"class {number}", "bitmap", "#000000") for number in range(CLASSES)]
+    return UNetPredictor(model, classes, (options.window, options.window), device, options.network)
+
+
+def _export(options: argparse.Namespace) -> None:
+    """Write the network as a file for engines."""
+    from ravenml.data.meta import ObjClass
+    from ravenml.infer.engines.export import export_model
+    from ravenml.infer.model_resolver import ModelSource
+    from ravenml_unet.export import export_model as pack
+    from ravenml_unet.settings import UNetSettings
+
+    model, _ = _network(options.network)
+    size = {"width": options.window, "height": options.window}
+    settings = UNetSettings.model_validate({"model": options.network, "input_size": size})
+    classes = [ObjClass(f"class {number}", "bitmap", "#000000") for number in range(CLASSES)]
+    path = _exported(options)
+    tar = pack(path.with_suffix(".tar"), model, settings, classes)
+    export_model(ModelSource("model", (tar,)), "onnx", path)
+
+
+def _exported(options: argparse.Namespace) -> Path:
+    return Path(options.exports) / "model.onnx"
+
+
+def _monai(batch: int, options: argparse.Namespace) -> Any:
     import torch
     from monai.inferers import sliding_window_inference
 
+    model, _ = _network(options.network)
     mean = torch.tensor((0.485, 0.456, 0.406)).view(1, 3, 1, 1)
     deviation = torch.tensor((0.229, 0.224, 0.225)).view(1, 3, 1, 1)
 
@@ -156,18 +196,23 @@ def _chain(first: np.ndarray, others: Iterator[np.ndarray]) -> Iterator[np.ndarr
 
 def _apart(options: argparse.Namespace, side: str) -> dict[str, Any]:
     """One side in a process of its own."""
-    passed = ["images", "width", "height", "window", "overlap", "network"]
+    result: dict[str, Any] = json.loads(_start(options, side).splitlines()[-1])
+    print(f"  {side:9}  {result['seconds']:7.2f} s   peak {result['peak'] / 2**20:5.0f} MiB", flush=True)
+    return result
+
+
+def _start(options: argparse.Namespace, side: str) -> str:
+    """Run this script for one side; what it prints."""
+    passed = ["images", "width", "height", "window", "overlap", "network", "engine", "exports"]
     arguments = [part for name in passed for part in (f"--{name}", str(getattr(options, name)))]
     command = [options.python, os.path.abspath(__file__), "--side", side, *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{side} failed:\n{done.stderr[-2000:]}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    print(f"  {side:9}  {result['seconds']:7.2f} s   peak {result['peak'] / 2**20:5.0f} MiB", flush=True)
-    return result
+    return done.stdout
 
 
-def _report(found: dict[str, list[dict[str, Any]]]) -> bool:
+def _report(found: dict[str, list[dict[str, Any]]], limit: float) -> bool:
     from paired import median_ratio
 
     walls = {side: [one["seconds"] for one in runs] for side, runs in found.items()}
@@ -188,7 +233,7 @@ def _report(found: dict[str, list[dict[str, Any]]]) -> bool:
         f"Counts of classes differ by {np.abs(ours - theirs).sum() / 2 / ours.sum():.3%} of the pixels; "
         "the windows' weights do too."
     )
-    return faster >= 1
+    return faster >= limit
 
 
 def _peak() -> int:
@@ -207,6 +252,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-sizes", default="1,2,4,8")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--engine", choices=("torch", "onnxruntime", "openvino"), default="torch")
+    parser.add_argument("--exports", help=argparse.SUPPRESS)
     parser.add_argument("--side", help=argparse.SUPPRESS)
     return parser
 

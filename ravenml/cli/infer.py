@@ -140,6 +140,7 @@ def infer(
         trust_code,
         engine,
         engine_precision,
+        lambda line: click.echo(line, err=True),
     )
     try:
         done = run_job(job)

@@ -166,6 +166,7 @@ def _serve_here(model: str, access: Access, opened: socket, quiet: bool, options
         trust_code=options["trust_code"],
         engine=options["engine"],
         precision=options["engine_precision"],
+        tell=lambda line: click.echo(line, err=True),
     )
     limits = Limits(options["queue"], options["deadline"], max_pixels=round(options["max_megapixels"] * 1e6))
     roots = AllowedPaths(Path(root) for root in options["root"]) if options["root"] else None

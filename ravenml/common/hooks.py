@@ -51,6 +51,11 @@ HOOKS = (
         "accepts(folder)",
         ("function next to `load`: whether it can load a folder that another program made"),
     ),
+    Hook(
+        PREDICT,
+        "export(predictors, kind, path)",
+        "function next to `load`: writes models as an ONNX or TorchScript file",
+    ),
     Hook(PREDICT, "task", "predictor: `segmentation` or `detection`", True),
     Hook(PREDICT, "classes", "predictor: the classes' titles in index order", True),
     Hook(PREDICT, "input_size", "predictor: width and height in pixels of what the network sees", True),

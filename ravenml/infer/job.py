@@ -15,17 +15,20 @@ from ravenml.data.editable_annotation import EditableAnnotation
 from ravenml.data.progress import ImageProgress
 from ravenml.data.writing import extended_meta
 from ravenml.errors import InputError, RavenError
+from ravenml.infer.engines.compare import spread_over
+from ravenml.infer.engines.predictor import GraphPredictor
 from ravenml.infer.inputs import InputImage, Inputs
 from ravenml.infer.model_resolver import ModelSource
 from ravenml.infer.modes.base import Mode
 from ravenml.infer.modes.catalog import make_mode
 from ravenml.infer.modes.interface import ModeResult
-from ravenml.infer.network_factory import load_network
+from ravenml.infer.network_factory import ImagesFor, load_network
 from ravenml.infer.output import PROBABILITIES, Output
 from ravenml.infer.predictor import find_maker
 from ravenml.infer.settings import InferenceRequest, check_project, effective_mode
 
 Read = tuple[NDArray[np.uint8], EditableAnnotation]
+_WHOLE, _WINDOWED = 64, 8  # images from which on engines are measured
 _AT_ONCE = 2**22  # pixels of whole images that go through a network together; more would need much memory
 
 
@@ -45,6 +48,7 @@ class InferenceJob:
         trust_code: whether the model may name code that is not part of a plugin.
         engine: what computes the network: ``auto``, ``torch``, ``onnxruntime`` or ``openvino``.
         precision: what the engine computes in: ``auto``, ``32`` or ``bf16``.
+        tell: is given a line about the engine, where one is chosen now.
     """
 
     source: ModelSource
@@ -58,6 +62,7 @@ class InferenceJob:
     trust_code: bool = False
     engine: str = "auto"
     precision: str = "auto"
+    tell: Callable[[str], None] = lambda line: None
 
 
 @dataclass
@@ -93,7 +98,7 @@ def run_job(job: InferenceJob, meter: Callable[[int], ImageProgress] = ImageProg
         job.output.saved = (*job.output.saved, PROBABILITIES)  # before it is asked what is done
     todo = [one for one in job.inputs.pictures if job.overwrite or not job.output.is_done(one)]
     done = JobReport(kept=len(job.inputs.pictures) - len(todo))
-    mode = _prepare(job, fingerprint) if todo else None
+    mode = _prepare(job, fingerprint, todo) if todo else None
     with meter(len(todo)) as shown:
         for fault in job.inputs.faults:
             _report(done, shown, str(fault))
@@ -103,11 +108,20 @@ def run_job(job: InferenceJob, meter: Callable[[int], ImageProgress] = ImageProg
     return done
 
 
-def _prepare(job: InferenceJob, fingerprint: JsonObject) -> Mode:
+def _prepare(job: InferenceJob, fingerprint: JsonObject, todo: Sequence[InputImage]) -> Mode:
     """Load the model, and describe the output."""
     plugin = find_maker(job.source.paths[0])
     network = load_network(
-        job.source, plugin, job.request, job.device, job.batch_size, job.trust_code, job.engine, job.precision
+        job.source,
+        plugin,
+        job.request,
+        job.device,
+        job.batch_size,
+        job.trust_code,
+        job.engine,
+        job.precision,
+        _images_to_measure(job, todo),
+        job.tell,
     )
     config = effective_mode(job.request, network.predictor, f"_{plugin.name}")
     mode = make_mode(config, network, job.inputs.classes)
@@ -119,8 +133,17 @@ def _prepare(job: InferenceJob, fingerprint: JsonObject) -> Mode:
         raise InputError(f"{error} (--suffix, or `mode.model_classes.add_suffix`)") from None
     if job.overwrite:
         job.output.forget(job.inputs.pictures)
-    job.output.describe(fingerprint, config.model_dump(), mode.classes, meta)
+    engine = network.predictor.engine if isinstance(network.predictor, GraphPredictor) else "torch"
+    job.output.describe(fingerprint, config.model_dump(), mode.classes, meta, engine)
     return mode
+
+
+def _images_to_measure(job: InferenceJob, todo: Sequence[InputImage]) -> ImagesFor | None:
+    """Some of the images for ``--engine auto``; none where measuring takes longer than it could save."""
+    if len(todo) < (_WINDOWED if "window" in job.request.mode else _WHOLE):
+        return None
+    chosen = spread_over("your images", [one.image_path for one in todo])
+    return lambda model: chosen
 
 
 def _annotate(

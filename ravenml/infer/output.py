@@ -83,6 +83,7 @@ class Output:
         mode: Mapping[str, object],
         classes: Sequence[ObjClass],
         meta: JsonObject,
+        engine: str = "torch",
     ) -> None:
         """Write `meta.json`, and what the results mean.
 
@@ -91,11 +92,18 @@ class Output:
             mode: the mode's config with every default.
             classes: the results' classes; masks number them from 1.
             meta: the content of `meta.json`.
+            engine: what computes the network.
         """
         self.classes = list(classes)
         titles = {one.title: index + 1 for index, one in enumerate(classes)}
         self.writer.write_meta(meta)
-        record = {"v": SCHEMA, "request": dict(request), "mode": dict(mode), "masks": titles}
+        record = {
+            "v": SCHEMA,
+            "request": dict(request),
+            "mode": dict(mode),
+            "masks": titles,
+            "engine": engine,
+        }
         write_json(self.root / RECORD, record)
 
     def is_done(self, picture: InputImage) -> bool:

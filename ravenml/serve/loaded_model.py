@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ravenml.common.secrets import redact
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.meta import ObjClass
 from ravenml.errors import RavenError
+from ravenml.infer.engines.compare import choose_images
 from ravenml.infer.engines.description import is_graph, read_description
 from ravenml.infer.engines.predictor import GraphPredictor
 from ravenml.infer.model_resolver import ModelSource, find_source
@@ -65,6 +66,7 @@ class ServedModel:
         trust_code: bool = False,
         engine: str = "auto",
         precision: str = "auto",
+        tell: Callable[[str], None] = lambda line: None,
     ) -> ServedModel:
         """Find and load a model.
 
@@ -78,6 +80,7 @@ class ServedModel:
             trust_code: whether the model may name code that is not part of a plugin.
             engine: ``auto``, ``torch``, ``onnxruntime`` or ``openvino``.
             precision: what the engine computes in: ``auto``, ``32`` or ``bf16``.
+            tell: is given a line about the engine, where one is chosen now.
 
         Raises:
             RavenError: there is no such model, or it cannot be loaded, or the config does not fit it.
@@ -86,7 +89,18 @@ class ServedModel:
         source.check_use(force)
         plugin = find_maker(source.paths[0])
         asked = read_request(config, None, {}, plugin)
-        network = load_network(source, plugin, asked, device, batch_size, trust_code, engine, precision)
+        network = load_network(
+            source,
+            plugin,
+            asked,
+            device,
+            batch_size,
+            trust_code,
+            engine,
+            precision,
+            lambda model: choose_images(None, source.paths, model.input_size),
+            tell,
+        )
         served = cls(source, plugin, network.predictor, network, asked)
         served.mode(PredictParams())  # a config that does not fit is told at once
         return served

@@ -46,7 +46,7 @@ def test_the_table_names_all_that_a_subclass_may_have(group: str, kind: type) ->
 
 
 def test_the_table_names_all_that_is_asked_of_a_predictor() -> None:
-    asked = {"accepts"} | {name for name in public(Predictor)}
+    asked = {"accepts", "export"} | {name for name in public(Predictor)}
     for path in Path(ravenml.__file__).parent.rglob("*.py"):
         asked |= set(re.findall(r'getattr\([\w.]*predictor, "(\w+)"', path.read_text(encoding="utf-8")))
     assert names_of(PREDICT) == asked

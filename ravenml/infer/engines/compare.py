@@ -16,6 +16,7 @@ from ravenml.data.images import read_image
 from ravenml.data.project import Project
 from ravenml.errors import RavenError
 from ravenml.infer.inputs import open_inputs
+from ravenml.infer.network import Ensemble
 from ravenml.infer.predictor import Predictor
 from ravenml.runs import layout
 
@@ -76,7 +77,7 @@ class Agreement:
         )
 
 
-def compare(model: Predictor, other: Predictor, images: Iterable[Image]) -> Agreement:
+def compare(model: Predictor | Ensemble, other: Predictor, images: Iterable[Image]) -> Agreement:
     """Compare what two predictors of the same classes say of images."""
     found = Agreement()
     for image in images:
@@ -108,12 +109,12 @@ def choose_images(given: str | None, models: Sequence[Path], size: tuple[int, in
     """
     if given is not None:
         inputs = open_inputs(given)
-        return _from_files(str(inputs.path), [one.image_path for one in inputs.pictures])
+        return spread_over(str(inputs.path), [one.image_path for one in inputs.pictures])
     validated = [
         path for path in _interleaved([_validation_images(model) for model in models]) if path.is_file()
     ]
     if validated:
-        return _from_files("the model's validation images", list(dict.fromkeys(validated)))
+        return spread_over("the model's validation images", list(dict.fromkeys(validated)))
     return ComparisonImages("synthetic images", MOST_IMAGES, lambda: paint_images(*size))
 
 
@@ -134,8 +135,13 @@ def paint_images(width: int, height: int, count: int = MOST_IMAGES) -> Iterator[
         yield np.asarray(cv2.resize(painter.finish(), (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def _from_files(source: str, paths: Sequence[Path]) -> ComparisonImages:
-    """Some of many, spread over all of them; what cannot be read is passed over."""
+def spread_over(source: str, paths: Sequence[Path]) -> ComparisonImages:
+    """Some of many images, spread over all of them; what cannot be read is passed over.
+
+    Args:
+        source: where they come from, in words.
+        paths: all of them.
+    """
     step = max(len(paths) // MOST_IMAGES, 1)
     chosen = list(paths)[::step][:MOST_IMAGES]
 

@@ -162,11 +162,15 @@ def find_exporter(plugin: Plugin) -> Exporter:
     Raises:
         InputError: it has none.
     """
-    module = sys.modules.get(plugin.load().__module__)
-    exporter = getattr(module, "export", None)
+    exporter = getattr(sys.modules.get(plugin.load().__module__), "export", None)
     if exporter is None:
         raise InputError(f"The plugin {plugin.name} exports no files for other engines.")
     return cast(Exporter, exporter)
+
+
+def offers_export(plugin: Plugin) -> bool:
+    """Whether a plugin has a function ``export``."""
+    return hasattr(sys.modules.get(plugin.load().__module__), "export")
 
 
 def _write(

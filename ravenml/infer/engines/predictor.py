@@ -32,6 +32,7 @@ class GraphPredictor:
     Attributes:
         about: the same.
         engine: the same.
+        precision: what it computes in: ``32``, ``bf16`` or ``16``.
         task: ``segmentation``.
         classes: the classes' titles in index order.
         obj_classes: the same with shape and colour.
@@ -45,6 +46,7 @@ class GraphPredictor:
 
     def __init__(self, about: GraphDescription, compile: Compile, engine: str) -> None:
         self.about, self.engine = about, engine
+        self.precision: str = about.precision
         self.task: str = about.task
         self.obj_classes = about.obj_classes
         self.classes = [one.title for one in self.obj_classes]
@@ -149,7 +151,7 @@ def open_graph(path: Path, engine: str = "auto", precision: str = "auto") -> Gra
     width, height = about.size
     predictor.predict(np.zeros((1, height, width, 3), np.uint8))  # what is wrong is told at once
     if runtime.precision != "32":
-        predictor.engine = f"{chosen} ({runtime.precision})"
+        predictor.precision, predictor.engine = runtime.precision, f"{chosen} ({runtime.precision})"
     return predictor
 
 

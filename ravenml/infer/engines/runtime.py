@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.config.machine import usable_cores
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.engines.description import ONNX, GraphDescription, graph_format
 
@@ -76,9 +77,7 @@ def engine_for(path: Path, engine: str = "auto", precision: str = "auto") -> str
 def thread_count() -> int:
     """How many threads an engine uses: as ``OMP_NUM_THREADS`` says, like frameworks, else one per core."""
     given = os.environ.get("OMP_NUM_THREADS", "")
-    if given.isdecimal() and int(given) > 0:
-        return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(given) if given.isdecimal() and int(given) > 0 else usable_cores()
 
 
 class Runtime:
