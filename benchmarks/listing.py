@@ -29,8 +29,7 @@ def fill(endpoint: str, count: int, folder: Path) -> None:
     """Store the metadata of ``count`` models, each as a training leaves it."""
     os.environ.update(KEYS)
     from ravenml.store.address import parse_address
-    from ravenml.store.s3 import S3Store
-    from ravenml.store.s3_client import Connection
+    from ravenml.store.s3 import Connection, S3Store
     from ravenml.store.transfer import upload
 
     files = {}

@@ -27,7 +27,7 @@ FIELDS: dict[str, tuple[type | tuple[str, ...], str]] = {
     "profile": (str, "Profile in ~/.aws that provides the credentials."),
     "checksums": (
         ("when_supported", "when_required"),
-        "Send CRC-32 and MD5 with every upload, or MD5 alone.",
+        "Send the parts of large files with a CRC-32, or with an MD5.",
     ),
     "patience": (float, "Seconds for which a request to a bucket that fails is repeated."),
     "upload_checkpoints": (("all", "best", "none"), "Checkpoints to store with a model."),

@@ -56,7 +56,7 @@ class Config(BaseModel):
     checksums: Literal["when_supported", "when_required"] = Field(
         "when_supported",
         description=(
-            "Send CRC-32 and MD5 with every upload, or MD5 alone for servers that support nothing else."
+            "Send the parts of large files with a CRC-32, or with an MD5 for servers that know nothing else."
         ),
     )
     patience: float = Field(

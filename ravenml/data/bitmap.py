@@ -5,7 +5,6 @@ from __future__ import annotations
 import binascii
 import zlib
 
-import cv2
 import numpy as np
 
 from ravenml.data.image_header import PNG_SIGNATURE, why_not_decodable
@@ -73,6 +72,8 @@ def decode_png(png: bytes) -> np.ndarray:
         raise ValueError("is not a whole PNG")
     if png[24:26] == b"\x01\x03" and png[28] == 0 and png[_BODY:_DATA] == _PALETTE + _TRANSPARENCY:
         return _decode_one_bit(png)
+    import cv2  # a project without bitmaps is read without it
+
     pixels = _decode(png, cv2.IMREAD_UNCHANGED)
     if pixels.ndim == 3:
         pixels = pixels[:, :, 3] if pixels.shape[2] == 4 else pixels.max(axis=2)
@@ -86,6 +87,8 @@ def _decode_one_bit(png: bytes) -> np.ndarray:
     PNG filters work on bytes, whatever the depth.  So the same data under a header that says "grey, 8
     bit, an eighth as wide" decodes to the packed bits, without a four-channel picture in between.
     """
+    import cv2
+
     width = int.from_bytes(png[16:20], "big")
     header = b"IHDR" + ((width + 7) // 8).to_bytes(4, "big") + png[20:24] + b"\x08\x00\x00\x00\x00"
     packed = png[:12] + header + zlib.crc32(header).to_bytes(4, "big") + png[_DATA:]
@@ -94,6 +97,8 @@ def _decode_one_bit(png: bytes) -> np.ndarray:
 
 
 def _decode(png: bytes, flags: int) -> np.ndarray:
+    import cv2
+
     problem = why_not_decodable(png, _PIXELS_PER_BYTE)
     if problem:
         raise ValueError(f"is not a mask: {problem}")
@@ -138,6 +143,8 @@ def trim(mask: np.ndarray) -> tuple[tuple[int, int], np.ndarray]:
     Raises:
         ValueError: no pixel is set.
     """
+    import cv2
+
     x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask != 0).view(np.uint8))
     if width == 0:
         raise ValueError("the mask has no set pixel")

@@ -19,7 +19,6 @@ from ravenml.common.io import JsonObject, write_json
 from ravenml.common.parsing import ParseError, parse_json
 from ravenml.config.home import datasets_dir
 from ravenml.data.problems import suggestion
-from ravenml.data.project import Project
 from ravenml.errors import InputError, RavenError
 from ravenml.store.base import Entry, Store
 from ravenml.store.factory import bucket
@@ -95,6 +94,8 @@ def push_dataset(
     Returns:
         What was done, and the keys of what the bucket still has and the folder has not.
     """
+    from ravenml.data.project import Project  # which takes numpy, and fetching does not
+
     project = Project.open(folder)
     name = _name(name or project.root.name)
     files = {
@@ -103,12 +104,14 @@ def push_dataset(
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(project.root).parts)
     }
     meta = f"{name}/{META}"
-    done = upload(store, {key: path for key, path in files.items() if key != meta}, f"{name}/", "Storing")
-    gone = [e.key for e in store.list(f"{name}/") if e.key not in files and not e.key.endswith(COUNTED)]
+    there = {entry.key: entry for entry in store.list(f"{name}/")}
+    first = {key: path for key, path in files.items() if key != meta}
+    done = upload(store, first, f"{name}/", "Storing", there)
+    gone = [key for key in there if key not in files and not key.endswith(COUNTED)]
     if delete:
         map_in_threads(store, store.delete, gone)
         gone = []
-    last = upload(store, {meta: project.root / META}, meta, "Storing")
+    last = upload(store, {meta: project.root / META}, meta, "Storing", there)
     done.sent, done.kept = done.sent + last.sent, done.kept + last.kept
     with tempfile.TemporaryDirectory(prefix="ravenml-") as place:
         counted = Path(place) / COUNTED

@@ -5,10 +5,9 @@ from __future__ import annotations
 import secrets
 import tempfile
 import zlib
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NotRequired, TypedDict, TypeVar
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from ravenml.config.config import Config
 from ravenml.errors import RavenError
@@ -18,8 +17,6 @@ from ravenml.store.factory import FIELDS, bucket, local_models
 
 if TYPE_CHECKING:
     from ravenml.store.s3 import S3Store
-
-T = TypeVar("T")
 
 CONTENT = b"ravenML was here to see whether it may; this file may be removed.\n"
 
@@ -87,18 +84,14 @@ def _use(store: Store) -> list[Step]:
 def _checksums(store: S3Store, config: Config) -> Step:
     """Whether the server refuses what differs from its checksum; asked with one that is wrong."""
     key, takes = f"ravenml-check-{secrets.token_hex(8)}", []
+    known = _headers_or_none(store, key, {"x-amz-checksum-crc32": crc_header(zlib.crc32(CONTENT))})
+    echoes = known is not None and "x-amz-checksum-crc32" in known
     wrong = {
-        "CRC-32": {"ChecksumCRC32": "AAAAAA=="},
-        "MD5": {"ContentMD5": "AAAAAAAAAAAAAAAAAAAAAA=="},
+        "CRC-32": ("x-amz-checksum-crc32", "AAAAAA=="),
+        "MD5": ("content-md5", "AAAAAAAAAAAAAAAAAAAAAA=="),
     }
-    crc = crc_header(zlib.crc32(CONTENT))
-    known = _answer_or_none(
-        lambda: store.request("put_object", Key=store.full_key(key), Body=CONTENT, ChecksumCRC32=crc)
-    )
-    echoes = isinstance(known, dict) and "ChecksumCRC32" in known
-    for name, fields in wrong.items():
-        ask = partial(store.request, "put_object", Key=store.full_key(key), Body=CONTENT, **fields)
-        if _answer_or_none(ask) is None:
+    for name, (header, value) in wrong.items():
+        if _headers_or_none(store, key, {header: value}) is None:
             takes.append(name)
     store.delete(key)
     used, other = "CRC-32", "when_required"
@@ -117,11 +110,16 @@ def _checksums(store: S3Store, config: Config) -> Step:
     return {"what": text, "ok": True, "checksums": takes}
 
 
-def _answer_or_none(call: Callable[[], T]) -> T | None:
-    """The answer, or None where the server refused."""
-    from botocore.exceptions import BotoCoreError, ClientError
+def _headers_or_none(store: S3Store, key: str, headers: Mapping[str, str]) -> Mapping[str, str] | None:
+    """What the server answers to an upload with these headers, or None where it refuses it."""
+    from ravenml.store.s3.errors import ServerError
 
-    try:
-        return call()
-    except (BotoCoreError, ClientError):
-        return None
+    def send() -> Mapping[str, str] | None:
+        try:
+            return store.send("PUT", store.full_key(key), headers=headers, body=CONTENT).headers
+        except ServerError as error:
+            if error.status >= 500:
+                raise
+            return None
+
+    return store.retry(f"storing {key}", send)

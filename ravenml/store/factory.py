@@ -39,8 +39,7 @@ def bucket(kind: Kind, config: Config | None = None, address: str | None = None)
     text = address or getattr(config, field)
     if not text:
         return None
-    from ravenml.store.s3 import S3Store
-    from ravenml.store.s3_client import Connection
+    from ravenml.store.s3 import Connection, S3Store
 
     parsed = parse_address(text, "--store" if address else f"`{field}`")
     return S3Store(parsed, Connection.of(config, parsed), field)

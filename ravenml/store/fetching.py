@@ -100,8 +100,7 @@ def _open(place: str) -> Store:
             raise InputError(f"There is no folder {folder}.")
         return FolderStore(folder)
     from ravenml.store.address import parse_address
-    from ravenml.store.s3 import S3Store
-    from ravenml.store.s3_client import Connection
+    from ravenml.store.s3 import Connection, S3Store
 
     address = parse_address(place, "fetch")
     return S3Store(address, Connection.of(load_config(), address), "the address")

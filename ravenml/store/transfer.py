@@ -34,7 +34,13 @@ class Transferred:
     summary: str = ""
 
 
-def upload(store: Store, files: Mapping[str, Path], prefix: str, title: str) -> Transferred:
+def upload(
+    store: Store,
+    files: Mapping[str, Path],
+    prefix: str,
+    title: str,
+    there: Mapping[str, Entry] | None = None,
+) -> Transferred:
     """Store every file; what lies there with the same content is left as it is.
 
     Args:
@@ -42,11 +48,13 @@ def upload(store: Store, files: Mapping[str, Path], prefix: str, title: str) -> 
         files: by key.
         prefix: what all keys begin with; one listing of it tells what is there.
         title: stands before the progress bar.
+        there: what is there, by key, where a listing was made just now.
 
     Raises:
         RavenError: a file cannot be stored; what was stored before stays, and a second call resumes.
     """
-    there = {entry.key: entry for entry in store.list(prefix)} if files else {}
+    if there is None:
+        there = {entry.key: entry for entry in store.list(prefix)} if files else {}
     result = Transferred()
     with Meter(title, sum(path.stat().st_size for path in files.values())) as meter:
 

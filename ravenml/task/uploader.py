@@ -32,8 +32,7 @@ def open_uri(uri: str) -> Store:
     if uri.startswith("s3://"):
         from ravenml.config.config import load_config
         from ravenml.store.address import parse_address
-        from ravenml.store.s3 import S3Store
-        from ravenml.store.s3_client import Connection
+        from ravenml.store.s3 import Connection, S3Store
 
         address = parse_address(uri, "output_uri")
         return S3Store(address, Connection.of(load_config(), address), "output_uri")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from ravenml.store.s3 import S3Store
 
@@ -17,6 +18,14 @@ KEYS = {
     "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+
+def ask(store: S3Store, operation: str, **fields: object) -> Any:
+    """What another program does with a store's bucket: a call of boto3's client."""
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=store.connection.endpoint_url)
+    return getattr(client, operation)(Bucket=store.address.bucket, **fields)
 
 
 def free_port() -> int:

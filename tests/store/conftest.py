@@ -16,8 +16,7 @@ from buckets import KEYS, OpenStore, free_port
 from faults import FaultProxy
 
 from ravenml.store.address import parse_address
-from ravenml.store.s3 import S3Store
-from ravenml.store.s3_client import Connection
+from ravenml.store.s3 import Connection, S3Store
 
 
 @pytest.fixture(scope="session")

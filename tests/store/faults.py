@@ -66,9 +66,10 @@ class FaultProxy:
     The kinds: ``refuse`` (no answer at all), ``cut`` (the connection ends in the middle of what is sent),
     ``lost`` (the server did it, its answer gets lost), ``truncate`` (half of the answer's body arrives),
     ``corrupt`` (a byte of what is sent is another), ``corrupt answer``, ``wrong checksum`` (that of the
-    object is another), ``slow down`` (503 SlowDown), ``error`` (500), ``CODE STATUS`` (any other error of
-    S3's), ``sign in`` (a redirection to a page elsewhere), ``too long`` and ``too short`` (the answer's
-    Content-Length is another), ``drip`` (the answer takes two seconds), ``no HTTP`` (an answer that is none),
+    object is another), ``loud checksum`` (the name of its header has capitals), ``slow down`` (503 SlowDown),
+    ``error`` (500), ``CODE STATUS`` (any other error of S3's), ``sign in`` (a redirection to a page
+    elsewhere), ``too long`` and ``too short`` (the answer's Content-Length is another), ``drip`` (the answer
+    takes two seconds), ``no HTTP`` (an answer that is none),
     and those of GARBLED_LISTINGS and GARBLED_ANSWERS.
 
     Attributes:
@@ -187,6 +188,8 @@ class FaultProxy:
                 top = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d" % len(PAGE)
         if kind == "wrong checksum":
             top = re.sub(rb"(?i)(x-amz-meta-ravenml-crc32: *)[^\r]*", rb"\g<1>0123abcd", top)
+        if kind == "loud checksum":
+            top = re.sub(rb"(?i)x-amz-meta-ravenml-crc32", b"X-Amz-Meta-Ravenml-Crc32", top)
         if kind in ("too long", "too short"):
             top = _with_length(top, len(content) * 2 + 1 if kind == "too long" else len(content) // 2)
         if kind == "drip":
@@ -225,7 +228,8 @@ def _answer(client: socket.socket, status: int, code: str) -> bool:
     content = f"<Error><Code>{code}</Code><Message>said the test</Message></Error>".encode()
     client.sendall(
         f"HTTP/1.1 {status} Fault\r\nContent-Length: {len(content)}\r\nContent-Type: application/xml\r\n"
-        f"Date: Fri, 01 Jan 2021 00:00:00 GMT\r\nConnection: close\r\n\r\n".encode()
+        "x-amz-bucket-region: eu-central-1\r\nConnection: close\r\n"
+        f"Date: Fri, 01 Jan 2021 00:00:00 GMT\r\n\r\n".encode()
         + content
     )
     return False

@@ -17,7 +17,8 @@ from ravenml.errors import InputError
 from ravenml.store import checksums
 from ravenml.store.address import Address, parse_address
 from ravenml.store.checksums import MIB, combine_crcs, etag_matches, etag_of_parts, part_ranges, part_size
-from ravenml.store.s3_client import Connection, read_time
+from ravenml.store.s3 import Connection
+from ravenml.store.s3.client import read_time
 
 
 @pytest.mark.parametrize(

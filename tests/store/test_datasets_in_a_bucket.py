@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from as_user import Raven
-from buckets import OpenStore
+from buckets import OpenStore, ask
 from faults import FaultProxy
 
 
@@ -94,7 +94,7 @@ def test_what_another_program_put_there_is_counted(
     store = open_store(prefix="d")
     for path in project.rglob("*"):
         if path.is_file():
-            store.request("put_object", Key=f"d/theirs/{path.relative_to(project)}", Body=path.read_bytes())
+            ask(store, "put_object", Key=f"d/theirs/{path.relative_to(project)}", Body=path.read_bytes())
     (one,) = json.loads(cloud.ok("data", "list", "--remote", "--json"))
     assert one["name"] == "theirs" and one["images"] is None and one["size"] > 0
     cloud.ok("data", "pull", "theirs")

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from buckets import OpenStore
+from buckets import OpenStore, ask
 from faults import Fault, FaultProxy, sometimes
 
 from ravenml.errors import RavenError
-from ravenml.store import s3_transfer
 from ravenml.store.checksums import MIB
+from ravenml.store.s3 import transfer as s3_transfer
 from ravenml.store.transfer import download, upload
 
 
@@ -108,8 +108,8 @@ def test_what_is_broken_on_the_server_is_said_to_be_and_leaves_no_file(
     store = open_store()
     for key, length in (("small", 1000), ("large", 6 * MIB)):
         content = os.urandom(length)
-        store.request(
-            "put_object", Key=key, Body=content, Metadata={s3_transfer.CRC_NAME: "00000000"}
+        ask(
+            store, "put_object", Key=key, Body=content, Metadata={s3_transfer.CRC_NAME: "00000000"}
         )  # as if its disk had rotted
         with pytest.raises(RavenError, match=r"differs from its checksum"):
             store.get(key, files / key, store.head(key))

@@ -1,28 +1,30 @@
-"""Small objects come by a request of their own; whatever is not the object is left to boto3's client."""
+"""Objects go through obstore; what it cannot name, or cannot do in this process, by a request of our own."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from buckets import OpenStore
+from buckets import OpenStore, ask
+from faults import FaultProxy
 
 from ravenml.errors import RavenError
 from ravenml.store.s3 import S3Store
-from ravenml.store.s3_transfer import expected_crc
+from ravenml.store.s3.errors import ChecksumMismatch
 
 
 class Asked(S3Store):
-    """A store that notes what its client is asked for."""
+    """A store that notes which requests are its own."""
 
     def __init__(self, other: S3Store) -> None:
         super().__init__(other.address, other.connection)
         self.asked: list[str] = []
 
-    def request(self, operation: str, **fields: Any) -> Any:
-        self.asked.append(operation)
-        return super().request(operation, **fields)
+    def send(self, method: str, *arguments: Any, **named: Any) -> Any:
+        self.asked.append(method)
+        return super().send(method, *arguments, **named)
 
 
 @pytest.mark.parametrize(
@@ -34,22 +36,53 @@ class Asked(S3Store):
         "mit leer.txt",
         "~tilde=?*(1)!'.txt",
         "日本/図.png",
-        "a//b",
     ],
 )
-def test_a_key_of_any_characters_is_fetched_without_the_client(open_store: OpenStore, key: str) -> None:
+def test_a_key_of_any_characters_goes_through_obstore(open_store: OpenStore, key: str) -> None:
     store = Asked(open_store(prefix="m"))
     store.put_content(key, key.encode())
-    store.asked.clear()
-    assert store.read(key) == key.encode()
-    assert store.asked == []
+    assert store.read(key) == key.encode() and store.asked == []
+    assert [entry.key for entry in store.list()] == [key]
+    store.delete(key)
+    assert list(store.list()) == []
 
 
-def test_what_is_missing_is_said_by_the_client(open_store: OpenStore, tmp_path: Path) -> None:
-    store = Asked(open_store())
-    with pytest.raises(RavenError, match=r"fetching nothing\.bin found nothing there"):
-        store.get("nothing.bin", tmp_path / "x")
-    assert store.asked == ["get_object"] and not (tmp_path / "x").exists()
+@pytest.mark.parametrize("key", ["a//b", "a/./b", "a/../b", "/a", "tab\t.txt", "#?%2F//&+ü"])
+def test_a_key_that_obstore_cannot_name_is_stored_and_fetched_all_the_same(
+    open_store: OpenStore, key: str
+) -> None:
+    store = Asked(open_store(prefix="m"))
+    store.put_content(key, key.encode())
+    assert store.read(key) == key.encode() and store.asked == ["PUT", "GET"]
+    assert store.create(key, b"another") is False
+    store.copy(key, "copy", store.put_content(key, b"new"))
+    assert store.read("copy") == b"new"
+    assert [entry.key for entry in store.list()] == sorted([key, "copy"])
+    store.delete(key)
+    assert [entry.key for entry in store.list()] == ["copy"]
+
+
+def test_a_process_that_was_forked_after_a_request_reads_and_writes(open_store: OpenStore) -> None:
+    store = open_store()
+    store.put_content("a", b"from the parent")
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            assert store.read("a") == b"from the parent"
+            store.put_content("b", b"from the child")
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    assert store.read("b") == b"from the child"
+
+
+def test_what_is_missing_is_said_and_leaves_no_file(open_store: OpenStore, tmp_path: Path) -> None:
+    for key in ("nothing.bin", "no//thing.bin"):
+        with pytest.raises(RavenError, match=r"fetching no.*thing\.bin found nothing there"):
+            open_store().get(key, tmp_path / "x")
+        assert not (tmp_path / "x").exists()
 
 
 def test_an_empty_object_comes_as_one(open_store: OpenStore, tmp_path: Path) -> None:
@@ -58,7 +91,7 @@ def test_an_empty_object_comes_as_one(open_store: OpenStore, tmp_path: Path) -> 
     assert store.get("empty", tmp_path / "empty").size == 0 and (tmp_path / "empty").read_bytes() == b""
 
 
-def test_without_credentials_the_sentence_is_the_client_s(
+def test_without_credentials_there_is_a_sentence(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -69,7 +102,10 @@ def test_without_credentials_the_sentence_is_the_client_s(
         open_store().read("plain.bin")
 
 
-def test_a_checksum_is_found_however_the_server_writes_the_name_of_its_header() -> None:
-    for name in ("ravenml-crc32", "Ravenml-Crc32"):
-        assert expected_crc({"Metadata": {name: "0000002a", "owner": "anna"}}) == 42
-    assert expected_crc({"Metadata": {"owner": "anna"}}) is None
+def test_a_checksum_is_found_however_the_server_writes_the_name_of_its_header(
+    open_store: OpenStore, proxy: FaultProxy
+) -> None:
+    ask(open_store(), "put_object", Key="x", Body=b"content", Metadata={"ravenml-crc32": "00000000"})
+    proxy.fault = lambda *_: "loud checksum"
+    with pytest.raises(ChecksumMismatch, match="differs from its checksum"):
+        open_store(proxy).read("x")

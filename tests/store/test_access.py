@@ -1,0 +1,221 @@
+"""Where a bucket is and who asks is what boto3 would say; and a server with TLS is trusted or refused."""
+
+from __future__ import annotations
+
+import io
+import os
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from as_user import wait_for
+from buckets import free_port
+from faults import FaultProxy
+
+from ravenml.errors import RavenError
+from ravenml.store.address import parse_address
+from ravenml.store.s3 import Connection, S3Store
+from ravenml.store.s3.access import Access, bucket_url, find_settings
+from ravenml.store.s3.errors import BucketInfo
+
+INFO = BucketInfo("s3://b", "b", "Amazon S3", "model_bucket_name")
+HOSTS = [None, "https://127.0.0.1:9000", "https://s3.example.org", "http://store:9000", "https://[::1]:9000"]
+
+
+@pytest.mark.parametrize("style", ["auto", "path", "virtual"])
+@pytest.mark.parametrize("endpoint", HOSTS)
+@pytest.mark.parametrize("bucket", ["models", "my.models"])
+@pytest.mark.parametrize("region", ["eu-central-1", "cn-north-1"])
+def test_a_bucket_is_where_boto3_looks_for_it(
+    bucket: str, endpoint: str | None, style: str, region: str
+) -> None:
+    import boto3
+    from botocore.awsrequest import AWSResponse
+    from botocore.config import Config
+    from urllib3 import HTTPResponse
+
+    settings = Config(signature_version="s3v4", s3={"addressing_style": style})
+    client = boto3.client("s3", endpoint_url=endpoint, region_name=region, config=settings)
+    asked: list[str] = []
+
+    def answer(request: Any, **_: object) -> AWSResponse:
+        asked.append(request.url)
+        return AWSResponse(request.url, 200, {}, HTTPResponse(io.BytesIO(), preload_content=False))
+
+    client.meta.events.register("before-send.s3", answer)
+    client.put_object(Bucket=bucket, Key="key")
+    assert asked == [f"{bucket_url(bucket, endpoint, region, style)}/key"]
+
+
+KEYS = "aws_access_key_id = {0}\naws_secret_access_key = {0}-secret\n"
+TOKEN = "aws_session_token = {0}-token\n"
+LAYOUTS = {
+    "keys in the environment": ({"AWS_ACCESS_KEY_ID": "e", "AWS_SECRET_ACCESS_KEY": "s"}, "", "", None),
+    "with a token": (
+        {"AWS_ACCESS_KEY_ID": "e", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, "", "", None,
+    ),
+    "keys in a file": ({}, "[default]\nregion = eu-west-1\n", f"[default]\n{KEYS}".format("f"), None),
+    "the environment before the file": (
+        {"AWS_ACCESS_KEY_ID": "e", "AWS_SECRET_ACCESS_KEY": "s"}, "", f"[default]\n{KEYS}".format("f"), None,
+    ),
+    "a profile before the environment": (
+        {"AWS_ACCESS_KEY_ID": "e", "AWS_SECRET_ACCESS_KEY": "s"},
+        "[profile p]\nregion = eu-north-1\n",
+        f"[default]\n{KEYS}[p]\n{KEYS}{TOKEN}".replace("{0}", "p"),
+        "p",
+    ),
+    "a profile of the environment": ({"AWS_PROFILE": "p"}, "", f"[p]\n{KEYS}".format("p"), None),
+    "keys in the general file": ({}, f"[default]\n{KEYS}".format("g"), "", None),
+    "a process": (
+        {}, "[default]\ncredential_process = echo {PROCESS}\n".replace(
+            "{PROCESS}", '\'{"Version": 1, "AccessKeyId": "x", "SecretAccessKey": "y"}\''
+        ), "", None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_credentials_and_region_are_those_that_boto3_finds(
+    layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import boto3
+
+    environment, config, shared, profile = LAYOUTS[layout]
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "config").write_text(config)
+    (tmp_path / "credentials").write_text(shared)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    session = boto3.Session(profile_name=profile)
+    expected = session.get_credentials()
+    assert expected is not None
+    found = find_settings(Connection(profile=profile), INFO)
+    keys = found.credentials()
+    assert (keys["access_key_id"], keys["secret_access_key"], keys["token"]) == tuple(
+        expected.get_frozen_credentials()
+    )[:3]
+    assert found.region == (session.region_name or "us-east-1")
+
+
+def test_plain_keys_are_found_without_loading_boto3() -> None:
+    source = """
+import sys
+from ravenml.store.address import parse_address
+from ravenml.store.s3 import Connection, S3Store
+S3Store(parse_address("s3://models", "x"), Connection("http://127.0.0.1:9", "r")).access
+print({"botocore", "boto3", "urllib3"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("key", ["plain", "a b/ü%+~*'()", "a//b?c=d&e#f"])
+@pytest.mark.parametrize("query", [{}, {"uploads": ""}, {"prefix": "a/b ü+%~*", "list-type": "2"}])
+def test_a_request_of_our_own_is_signed_as_botocore_signs_it(
+    key: str, query: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from urllib.parse import quote, urlencode
+
+    from botocore.auth import S3SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    class Unsigned(S3SigV4Auth):
+        def payload(self, request: AWSRequest) -> str:
+            return "UNSIGNED-PAYLOAD"
+
+    keys = {"access_key_id": "AKID", "secret_access_key": "secret", "token": "token", "expires_at": None}
+    access = Access("https://b.s3.eu-west-1.amazonaws.com", "eu-west-1", lambda: keys)  # type: ignore[arg-type,return-value]
+    headers = {"x-amz-meta-ravenml-crc32": "0000002a", "content-md5": "x"}
+    monkeypatch.setattr(time, "gmtime", lambda *_: time.struct_time((2026, 11, 30, 3, 0, 0, 0, 334, 0)))
+    words = urlencode(sorted(query.items()), quote_via=quote, safe="~")
+    ours = access._sign(
+        "GET", "b.s3.eu-west-1.amazonaws.com", f"/{quote(key, safe='/~')}", words, dict(headers)
+    )
+    request = AWSRequest("GET", f"{access.url}/{quote(key, safe='/~')}", headers, params=query)
+    signer = Unsigned(Credentials("AKID", "secret", "token"), "s3", "eu-west-1")
+    request.context["timestamp"] = "20261130T030000Z"
+    signer._modify_request_before_signing(request)
+    canonical = signer.canonical_request(request)
+    signature = signer.signature(signer.string_to_sign(request, canonical), request)
+    assert ours["Authorization"].endswith(f"Signature={signature}")
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A server with TLS, by its address, and the certificate that vouches for it."""
+    folder, port = tmp_path_factory.mktemp("tls"), free_port()
+    words = "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 30 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+    try:
+        subprocess.run(["openssl", *words.split(), *names], cwd=folder, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this machine has no openssl that makes certificates")
+    start = [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*start, "-s", "-c", "cert.pem", "-k", "key.pem"], cwd=folder, stdout=log, stderr=log
+        )
+    trusting = ssl.create_default_context(cafile=folder / "cert.pem")
+    make = urllib.request.Request(f"https://127.0.0.1:{port}/secure", method="PUT")
+    try:
+        wait_for(lambda: urllib.request.urlopen(make, timeout=1, context=trusting).status)
+        yield f"https://127.0.0.1:{port}", folder / "cert.pem"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.parametrize("key", ["through-obstore", "of//our-own"])
+def test_a_server_with_tls_is_trusted_if_its_certificate_is(
+    secure: tuple[str, Path], key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint, certificate = secure
+    connection = Connection(endpoint, "us-east-1", "path")
+    address = parse_address("s3://secure", "the test")
+    with pytest.raises(RavenError, match=r"cannot be trusted: .*; check its certificate \(AWS_CA_BUNDLE\)"):
+        S3Store(address, connection).put_content(key, b"content")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    store = S3Store(address, connection)
+    store.put_content(key, b"content")
+    assert store.read(key) == b"content" and key in {entry.key for entry in store.list()}
+
+
+@pytest.mark.parametrize("key", ["through-obstore", "of//our-own"])
+def test_a_proxy_of_the_environment_is_used(
+    server: str, bucket: str, proxy: FaultProxy, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    address = parse_address(f"s3://{bucket}", "the test")
+    S3Store(address, Connection(f"http://{server}", "us-east-1", "path")).put_content(key, b"content")
+    assert proxy.seen == [f"PUT http://{server}/{bucket}/{key}"]
+    monkeypatch.setenv("no_proxy", server.partition(":")[0])
+    S3Store(address, Connection(f"http://{server}", "us-east-1", "path")).put_content(key, b"content")
+    assert len(proxy.seen) == 1
+
+
+def test_a_bucket_in_another_region_is_asked_there(
+    bucket: str, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://{proxy.address}")
+    store = S3Store(parse_address(f"s3://{bucket}", "the test"), Connection(addressing_style="path"))
+    proxy.fault = lambda method, path, number: "PermanentRedirect 301" if number < 2 else None
+    store.put_content("a", b"content")
+    assert store.access.region == "eu-central-1" and store.read("a") == b"content"
+
+
+def test_a_bundle_of_certificates_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/nonexistent.pem")
+    for key in ("through-obstore", "of//our-own"):
+        with pytest.raises(RavenError, match=r"There is no file /nonexistent\.pem, which AWS_CA_BUNDLE"):
+            S3Store(parse_address("s3://models", "it"), Connection("https://127.0.0.1:9")).read(key)
