@@ -43,6 +43,7 @@ BENCHMARKS = {
     "reading": Benchmark("images and masks: 50 × from the cache", ("PROJECT",), ("--sdk",)),
     "training_start": Benchmark("the first step of a second training within 2 s", ("PROJECT",)),
     "training": Benchmark("a training keeps 0.97 of a bare loop's images/s", ("PROJECT",)),
+    "precision": Benchmark("`--precision auto` takes the faster one, within 2 s", ("PROJECT",)),
     "training_memory": Benchmark("memory does not grow over 200 epochs", ("growth",)),
     "epoch": Benchmark("all but the network and augmentation: 3 % of an epoch", ("PROJECT",)),
     "sliding_window": Benchmark(
@@ -56,7 +57,7 @@ BENCHMARKS = {
     "remote_start": Benchmark("raven run --remote adds at most 1.5 s to a Ray job"),
     "remote_folds": Benchmark("folds on two workers: 1.15 × half the time of one", ("PROJECT",)),
 }
-# Not run here: listing.py and quality.py have no limit; paired.py, slices.py, training_sides.py and
+# Not run here: listing.py has no limit, and quality.py takes hours; paired.py, slices.py, training_sides.py and
 # unet_training.py are parts of the others.
 
 
