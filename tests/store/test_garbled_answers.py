@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -123,6 +125,30 @@ def test_ctrl_c_ends_the_waiting_at_once(cloud: Raven, server: str, proxy: Fault
         os.kill(listing.pid, signal.SIGINT)
         _, said = listing.communicate(timeout=60)
     assert listing.returncode == 130 and "Traceback" not in said
+
+
+@pytest.mark.parametrize("call", ['read("k")', 'put_content("k", b"x")', 'read("k//x")', 'delete("k")'])
+def test_ctrl_c_ends_a_request_that_is_not_answered(
+    open_store: OpenStore, proxy: FaultProxy, call: str
+) -> None:
+    proxy.hold.clear()
+    address = open_store(proxy).address
+    source = f"""
+from ravenml.store.address import parse_address
+from ravenml.store.s3 import Connection, S3Store
+try:
+    address = parse_address("{address}", "the test")
+    S3Store(address, Connection("{address.endpoint}", "us-east-1", "path")).{call}
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    asking = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: proxy.seen)
+    with within(5):
+        os.kill(asking.pid, signal.SIGINT)
+        said, _ = asking.communicate(timeout=60)
+    assert said == "interrupted\n" and asking.returncode == 0
+    proxy.hold.set()
 
 
 def test_a_command_is_as_patient_as_it_is_told(cloud: Raven, server: str, proxy: FaultProxy) -> None:

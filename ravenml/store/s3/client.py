@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -163,7 +163,7 @@ class BucketClient:
         with self._lock:
             objects = self._objects
         try:
-            return call(objects, *arguments, **named)
+            return _interruptible(lambda: call(objects, *arguments, **named))
         except (BaseError, FileNotFoundError) as error:
             raise self._explain(from_obstore(error)) from error
 
@@ -285,15 +285,33 @@ class BucketClient:
             token = {"continuation-token": page.token}
 
 
+def _interruptible(call: Callable[[], T]) -> T:
+    """Call obstore; outside the main thread, where its calls would hold up Ctrl-C until they end."""
+    if threading.current_thread() is not threading.main_thread():
+        return call()
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return done.result()
+
+
 def _body(found: obstore.GetResult) -> Iterator[bytes]:
     from obstore.exceptions import BaseError
 
     begin, end = found.range
     try:
-        if end - begin <= 1 << 20:
-            yield found.bytes().to_bytes()
-        else:
-            yield from found.stream(min_chunk_size=1 << 20)
+        if end - begin <= MIB:
+            yield _interruptible(lambda: found.bytes().to_bytes())
+            return
+        stream = found.stream(min_chunk_size=MIB)
+        while chunk := _interruptible(lambda: next(stream, b"")):
+            yield chunk
     except BaseError as error:
         raise from_obstore(error) from error
 
@@ -400,8 +418,8 @@ class Retries:
     """How the requests to one server are repeated: ever later, what may well succeed a moment later.
 
     A request is given up when it has failed for as long as the user has patience; meanwhile, stderr says so.
-    boto3's own repetitions are switched off: it knows nothing of contents that end too early or differ
-    from their checksums, and two loops around each other would multiply.
+    obstore's own repetitions are switched off: they tell nobody why nothing happens, know nothing of contents
+    that differ from their checksums, and two loops around each other would multiply.
     """
 
     def __init__(self, info: BucketInfo, patience: float = PATIENCE) -> None:
