@@ -37,6 +37,7 @@ optional = {
     "dashboard": ["nicegui>=3.18,<4", "uvicorn[standard]>=0.32"],
     "remote": ["ray[default]>=2.60,<3"],
     "engines": ["onnx>=1.19", "onnxruntime>=1.22", "openvino>=2026.0"],
+    "int8": ["nncf>=3.2,<4"],
     "serve": [
         "fastapi>=0.115,<1",
         "uvicorn[standard]>=0.32",

@@ -42,7 +42,7 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option(
             "--engine-precision",
-            type=click.Choice(("auto", "32", "bf16")),
+            type=click.Choice(("auto", "32", "bf16", "int8")),
             default="auto",
             show_default=True,
             help="What an engine computes in; auto is bf16 where OpenVINO finds units for it.",

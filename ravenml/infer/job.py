@@ -47,7 +47,7 @@ class InferenceJob:
         overwrite: whether results of other settings are replaced.
         trust_code: whether the model may name code that is not part of a plugin.
         engine: what computes the network: ``auto``, ``torch``, ``onnxruntime`` or ``openvino``.
-        precision: what the engine computes in: ``auto``, ``32`` or ``bf16``.
+        precision: what the engine computes in: ``auto``, ``32``, ``bf16`` or ``int8``.
         tell: is given a line about the engine, where one is chosen now.
     """
 

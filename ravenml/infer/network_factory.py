@@ -9,8 +9,15 @@ from ravenml.infer.engines.choose import TORCH, choose_engine, remembered_choice
 from ravenml.infer.engines.compare import ComparisonImages
 from ravenml.infer.engines.description import is_graph
 from ravenml.infer.engines.export import offers_export
+from ravenml.infer.engines.int8 import cached_int8
 from ravenml.infer.engines.predictor import open_graph
-from ravenml.infer.engines.runtime import ENGINES, check_engine, check_precision, installed_engines
+from ravenml.infer.engines.runtime import (
+    ENGINES,
+    check_engine,
+    check_int8,
+    check_precision,
+    installed_engines,
+)
 from ravenml.infer.model_resolver import ModelSource
 from ravenml.infer.network import Ensemble, PredictorNetwork, default_batch_size, result_classes
 from ravenml.infer.predictor import Maker, Predictor, check_device, load_predictor, model_plugin
@@ -41,7 +48,7 @@ def load_network(
         batch_size: how many images go through it together; by default the model decides.
         trust_code: whether it may name code that is not part of a plugin.
         engine: what computes it: ``auto``, ``torch`` (the plugin's framework), ``onnxruntime``, ``openvino``.
-        precision: what the engine computes in: ``auto``, ``32`` or ``bf16``.
+        precision: what the engine computes in: ``auto``, ``32``, ``bf16`` or ``int8``.
         images: gives for the model what ``auto`` measures engines on, where that was not done yet; without
             it, nothing is measured.
         tell: is given a line about the engine that was measured to be the fastest.
@@ -49,25 +56,45 @@ def load_network(
     Raises:
         RavenError: it cannot be loaded, or does not know what is asked of it.
     """
-    predictors: list[Predictor] = []
-    if engine == "auto" and not is_graph(source.paths[0]) and device in ("auto", "cpu") and not request.model:
-        engine, precision, predictors = _fastest(
-            source, device, batch_size, trust_code, precision, images, tell
-        )
-    if is_graph(source.paths[0]):
-        check_device(device)
-        predictors = [open_graph(source.paths[0], engine, precision)]
-    elif engine in ENGINES:
-        check_device(device)
-        check_engine(engine)
-        predictors = [open_graph(cached_export(source, trust_code=trust_code), engine, precision)]
-    else:
-        check_precision(precision)
-        predictors = predictors or [load_predictor(path, device, trust_code) for path in source.paths]
+    predictors = _load(source, request, device, batch_size, trust_code, engine, precision, images, tell)
     for one in predictors:
         configure(one, request.model, plugin, request.where)
     predictor = predictors[0] if len(predictors) == 1 else Ensemble(predictors, source.name)
     return PredictorNetwork(predictor, result_classes(predictor, source.paths[0]), batch_size)
+
+
+def _load(
+    source: ModelSource,
+    request: InferenceRequest,
+    device: str,
+    batch_size: int | None,
+    trust_code: bool,
+    engine: str,
+    precision: str,
+    images: ImagesFor | None,
+    tell: Callable[[str], None],
+) -> list[Predictor]:
+    """The model as an engine runs it, or as its plugin does: each fold's then."""
+    loaded: list[Predictor] = []
+    graph = is_graph(source.paths[0])
+    if (
+        engine == "auto"
+        and precision != "int8"
+        and not (graph or request.model)
+        and device in ("auto", "cpu")
+    ):
+        engine, precision, loaded = _fastest(source, device, batch_size, trust_code, precision, images, tell)
+    if not graph and engine not in ENGINES and precision != "int8":
+        check_precision(precision)
+        return loaded or [load_predictor(path, device, trust_code) for path in source.paths]
+    check_device(device)
+    if graph:
+        return [open_graph(source.paths[0], engine, precision)]
+    if precision == "int8":
+        check_int8(engine)
+        return [open_graph(cached_int8(source, trust_code), "openvino")]
+    check_engine(engine)
+    return [open_graph(cached_export(source, trust_code=trust_code), engine, precision)]
 
 
 def _fastest(

@@ -79,7 +79,7 @@ class ServedModel:
             batch_size: how many images go through the network together; by default the model decides.
             trust_code: whether the model may name code that is not part of a plugin.
             engine: ``auto``, ``torch``, ``onnxruntime`` or ``openvino``.
-            precision: what the engine computes in: ``auto``, ``32`` or ``bf16``.
+            precision: what the engine computes in: ``auto``, ``32``, ``bf16`` or ``int8``.
             tell: is given a line about the engine, where one is chosen now.
 
         Raises:

@@ -118,8 +118,8 @@ def test_an_engine_that_is_not_faster_is_not_taken(
     install(site)
     model = pack(tmp_path / "fast.tar", 0)
     user.ok("infer", model, "--data", images, "--out", tmp_path / "out")
-    (record,) = (user.home / "cache" / "engines").glob("*/choice-*.json")
-    choice = json.loads(record.read_text())
+    (record,) = (user.home / "cache" / "measured" / "engines").glob("*.json")
+    choice = json.loads(record.read_text())["result"]
     seconds = choice["seconds"]
     least = min(taken for name, taken in seconds.items() if name != "torch")
     assert (choice["engine"] == "torch") == (least > 0.95 * seconds["torch"])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from as_user import Raven
+from graph_files import ABOUT, write_graph
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -27,33 +28,6 @@ pytest.importorskip("onnxruntime", reason="the extra ravenml[engines] is not ins
 pytest.importorskip("openvino", reason="the extra ravenml[engines] is not installed")
 
 ENGINES = ("onnxruntime", "openvino")
-ABOUT = {"classes": ["__bg__", "red"], "input": {"width": 16, "height": 12}}
-
-
-def write_graph(
-    path: Path, about: dict[str, Any] | None = None, shape: tuple[Any, ...] = (1, 3, 12, 16)
-) -> Path:
-    """An ONNX file that tells how much redder than 0.5 a pixel is, with its description beside it.
-
-    The scores of its two classes are ``1 - red`` and ``red``.
-    """
-    weight = np.zeros((2, 3, 1, 1), np.float32)
-    weight[:, 0, 0, 0] = (-1, 1)
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("Conv", ["image", "weight", "bias"], ["scores"])],
-        "redness",
-        [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, shape)],
-        [onnx.helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, (shape[0], 2, *shape[2:]))],
-        [
-            onnx.numpy_helper.from_array(weight, "weight"),
-            onnx.numpy_helper.from_array(np.array([1, 0], np.float32), "bias"),
-        ],
-    )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, path)
-    if about is not None:
-        path.with_suffix(".yaml").write_text(yaml.safe_dump(about))
-    return path
 
 
 @pytest.fixture

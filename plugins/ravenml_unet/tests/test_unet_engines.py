@@ -20,7 +20,8 @@ pytest.importorskip("onnxruntime", reason="the extra ravenml[engines] is not ins
 pytest.importorskip("openvino", reason="the extra ravenml[engines] is not installed")
 
 from ravenml.data.meta import ObjClass
-from ravenml.errors import RavenError
+from ravenml.errors import InputError, RavenError
+from ravenml.infer.engines import int8
 from ravenml.infer.engines.compare import compare
 from ravenml.infer.engines.description import SUFFIXES, read_description
 from ravenml.infer.engines.export import default_path, export_model
@@ -167,6 +168,36 @@ def test_the_command_compares_on_the_users_images_or_the_models_own(
     assert f"Compared on 6 of {project_path}: " in told
     assert default_path(find_source(run.name), "onnx").name == path.name
     assert default_path(find_source(str(run)), "onnx").name == path.name
+
+
+def test_int8_is_calibrated_on_a_runs_images_and_refused_where_it_scores_worse(
+    project_path: Path, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("nncf", reason="the extra ravenml[int8] is not installed")
+    small = ("--input-width", "32", "--input-height", "32", "--batch-size", "2", "--workers", "0")
+    run_unet("train", "--dataset", project_path, "unet", "train", "--epochs", "1", "--model", "UNet", *small)
+    (run,) = (own_home / "runs").iterdir()
+    monkeypatch.setattr(int8, "MOST_LOST", -1.0)
+    with pytest.raises(RavenError, match=r"int8 lowers the mean IoU on the validation images from .* to "):
+        int8.cached_int8(find_source(run.name))
+    assert not list((own_home / "cache" / "engines").rglob("model-int8.xml"))
+    monkeypatch.undo()
+    out = ("--data", project_path, "--out", tmp_path / "out")
+    run_unet("infer", run.name, *out, "--engine-precision", "int8", RAVENML_STORAGE_PATH=str(own_home))
+    assert json.loads((tmp_path / "out" / "infer.json").read_text())["engine"] == "openvino (int8)"
+    (path,) = (own_home / "cache" / "engines").rglob("model-int8.xml")
+    whole = path.with_name("model.onnx").stat().st_size
+    assert read_description(path).precision == "8" and path.with_suffix(".bin").stat().st_size < 0.3 * whole
+
+
+def test_int8_needs_a_run_with_its_data_and_openvino(tmp_path: Path, model: Path, project_path: Path) -> None:
+    with pytest.raises(InputError, match="calibrated on the images of the model's run, which are not there"):
+        int8.cached_int8(ModelSource("model", (model,)))
+    data = ("--data", project_path, "--out", tmp_path / "out", "--engine-precision", "int8")
+    told = run_unet("infer", model, *data, "--engine", "onnxruntime", code=2)
+    assert "take --engine openvino" in told.stderr
+    told = run_unet("infer", export(tmp_path / "out", "onnx", model), *data, code=2)
+    assert "has no images to be calibrated on; name a run" in told.stderr
 
 
 @pytest.mark.parametrize("engine", ENGINES)

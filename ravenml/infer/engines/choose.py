@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from ravenml.common.io import read_json, write_json
-from ravenml.common.locks import exclusive_lock
-from ravenml.common.permissions import make_folder
+from ravenml.common.io import JsonObject
 from ravenml.common.validation import validate
-from ravenml.config.machine import processor_name
-from ravenml.errors import RavenError
+from ravenml.config.machine import recall, remember
+from ravenml.errors import InputError, RavenError
 from ravenml.infer.engines.cache import cached_export, export_folder
 from ravenml.infer.engines.compare import ComparisonImages, compare
 from ravenml.infer.engines.predictor import GraphPredictor, open_graph
@@ -29,6 +25,7 @@ from ravenml.infer.network import Ensemble
 from ravenml.infer.predictor import Predictor
 
 TORCH = "torch"
+_KIND = "engines"  # of measurement
 _IMAGES, _ROUNDS = 3, 3
 _WORTH = 0.95  # of the framework's time: what an engine may take at most to be chosen
 
@@ -64,11 +61,11 @@ class EngineChoice(BaseModel):
 
 def remembered_choice(source: ModelSource, precision: str) -> EngineChoice | None:
     """What was chosen for a model on this machine with these engines; None where nothing was yet."""
-    file = _choice_file(source, precision)
+    known = recall(_KIND, _about(source, precision))
     try:
-        return validate(EngineChoice, read_json(file), str(file)) if file.is_file() else None
-    except RavenError:
-        return None  # it is measured again
+        return validate(EngineChoice, known, "The choice of an engine") if known is not None else None
+    except InputError:
+        return None  # of another ravenML's form: it is measured again
 
 
 def choose_engine(
@@ -89,11 +86,11 @@ def choose_engine(
         precision: what engines compute in: ``auto``, ``32`` or ``bf16``.
         trust_code: whether the model may name code that is not part of a plugin.
     """
-    folder = export_folder(source).parent
-    make_folder(folder)
-    with exclusive_lock(folder / "choice.lock"):  # of several processes that serve, one measures
-        known = remembered_choice(source, precision)
-        return known or _choose(source, model, images, batch_size, precision, trust_code)
+
+    def measure() -> JsonObject:
+        return _choose(source, model, images, batch_size, precision, trust_code).model_dump()
+
+    return EngineChoice.model_validate(remember(_KIND, _about(source, precision), measure))
 
 
 def _choose(
@@ -130,7 +127,6 @@ def _choose(
         if choice.seconds[fastest] <= _WORTH * choice.seconds[TORCH]:
             engine, how = ways[fastest]
             choice = EngineChoice.model_validate({**choice.model_dump(), "engine": engine, "precision": how})
-    write_json(_choice_file(source, precision), choice.model_dump())
     return choice
 
 
@@ -157,10 +153,15 @@ def _measure(
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
-def _choice_file(source: ModelSource, precision: str) -> Path:
-    versions = [f"{name} {version(name)}" for name in installed_engines()]
-    about = "\n".join([processor_name(), str(thread_count()), precision, *versions])
-    return export_folder(source) / f"choice-{hashlib.sha256(about.encode()).hexdigest()[:16]}.json"
+def _about(source: ModelSource, precision: str) -> JsonObject:
+    """What the choice depends on, beside the machine."""
+    versions = {name: version(name) for name in installed_engines()}
+    return {
+        "model": export_folder(source).name,
+        "precision": precision,
+        "threads": thread_count(),
+        **versions,
+    }
 
 
 def _name(engine: str, precision: str) -> str:

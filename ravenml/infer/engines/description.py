@@ -97,7 +97,7 @@ class GraphDescription(_Part):
         activation: what makes probabilities of its output.
         normalisation: what the graph does to the pixels, for information.
         architecture: the network's name.
-        precision: bits of its weights: ``32`` or ``16``.
+        precision: bits of its weights: ``32``, ``16`` or ``8``.
         dynamic: whether it takes images of any size, and any number of them.
         plugin: the plugin whose model it was.
         provenance: where it comes from, for information.
@@ -110,7 +110,7 @@ class GraphDescription(_Part):
     activation: Literal["none", "softmax", "sigmoid"] = "none"
     normalisation: Normalisation | None = None
     architecture: str = ""
-    precision: Literal["32", "16"] = "32"
+    precision: Literal["32", "16", "8"] = "32"
     dynamic: bool = False
     plugin: str | None = None
     provenance: JsonObject = {}
@@ -194,9 +194,8 @@ def read_description(path: Path) -> GraphDescription:
 
 def _openvino_metadata(path: Path) -> str | None:
     try:
-        return next(
-            (one.get("value") for one in elements_of(path, KEY) if one.get("value") is not None), None
-        )
+        found = [one.get("value") for one in elements_of(path, KEY)]
+        return found[-1] if found else None  # what an ONNX file that it was made of said stands before it
     except DataProblem as error:
         raise InputError(f"{path} is not an OpenVINO model: {error}") from None
 

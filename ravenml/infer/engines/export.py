@@ -176,7 +176,7 @@ def offers_export(plugin: Plugin) -> bool:
 def _write(
     exporter: Exporter, predictors: Sequence[Predictor], kind: str, path: Path, about: GraphDescription
 ) -> Graph | None:
-    note = _note(about)
+    note = write_note(about)
     half = about.precision == "16"
     if kind == TORCHSCRIPT:
         return exporter(predictors, kind, path, dynamic=about.dynamic, half=half, note=note)
@@ -302,7 +302,7 @@ def _provenance(source: ModelSource, plugin: Plugin) -> JsonObject:
     return known
 
 
-def _note(about: GraphDescription) -> str:
+def write_note(about: GraphDescription) -> str:
     """The description as it is written into a file."""
     import json
 

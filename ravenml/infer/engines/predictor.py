@@ -32,7 +32,7 @@ class GraphPredictor:
     Attributes:
         about: the same.
         engine: the same.
-        precision: what it computes in: ``32``, ``bf16`` or ``16``.
+        precision: what it computes in: ``32``, ``bf16``, ``16`` or ``int8``.
         task: ``segmentation``.
         classes: the classes' titles in index order.
         obj_classes: the same with shape and colour.
@@ -111,18 +111,8 @@ class GraphPredictor:
 
     def _scores(self, run: Run, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities ``(C, h, w)`` of an image, at the network's size."""
-        taken, (width, height) = self.about.input, self.input_size
-        resized: NDArray[Any] = image
-        if image.shape[:2] != (height, width):
-            resized = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR))
-        if taken.colors == "bgr":
-            resized = resized[..., ::-1]
-        if taken.dtype == "float32":
-            mean, std = (np.array(values, np.float32) for values in (taken.mean, taken.std))
-            resized = (resized * np.float32(taken.scale) - mean) / std
-        if taken.layout == "nchw":
-            resized = resized.transpose(2, 0, 1)
-        scores = run(np.ascontiguousarray(resized[None]))
+        width, height = self.input_size
+        scores = run(fit_image(image, self.about))
         wanted = (1, len(self.classes), height, width)
         if scores.shape != wanted:
             raise RavenError(
@@ -130,6 +120,22 @@ class GraphPredictor:
                 f"be {wanted}: images, classes, height, width."
             )
         return _activated(np.asarray(scores[0], np.float32), self.about.activation)
+
+
+def fit_image(image: NDArray[np.uint8], about: GraphDescription) -> NDArray[Any]:
+    """Make of an image, uint8 RGB of any size, a batch of one as a graph takes it."""
+    taken, (width, height) = about.input, about.size
+    resized: NDArray[Any] = image
+    if image.shape[:2] != (height, width):
+        resized = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR))
+    if taken.colors == "bgr":
+        resized = resized[..., ::-1]
+    if taken.dtype == "float32":
+        mean, std = (np.array(values, np.float32) for values in (taken.mean, taken.std))
+        resized = (resized * np.float32(taken.scale) - mean) / std
+    if taken.layout == "nchw":
+        resized = resized.transpose(2, 0, 1)
+    return np.ascontiguousarray(resized[None])
 
 
 def open_graph(path: Path, engine: str = "auto", precision: str = "auto") -> GraphPredictor:
@@ -150,7 +156,9 @@ def open_graph(path: Path, engine: str = "auto", precision: str = "auto") -> Gra
     predictor = GraphPredictor(about, runtime.compile, chosen)
     width, height = about.size
     predictor.predict(np.zeros((1, height, width, 3), np.uint8))  # what is wrong is told at once
-    if runtime.precision != "32":
+    if about.precision == "8":
+        predictor.precision, predictor.engine = "int8", f"{chosen} (int8)"
+    elif runtime.precision != "32":
         predictor.precision, predictor.engine = runtime.precision, f"{chosen} ({runtime.precision})"
     return predictor
 

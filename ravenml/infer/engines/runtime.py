@@ -50,6 +50,16 @@ def check_precision(precision: str) -> None:
         )
 
 
+def check_int8(engine: str) -> None:
+    """Check that an engine can be asked to compute in 8-bit integers.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if engine not in ("auto", "openvino"):
+        raise InputError(f"--engine-precision int8: {engine} does not compute in it; take --engine openvino.")
+
+
 def engine_for(path: Path, engine: str = "auto", precision: str = "auto") -> str:
     """The engine that opens a file with a graph.
 
@@ -62,6 +72,8 @@ def engine_for(path: Path, engine: str = "auto", precision: str = "auto") -> str
         InputError: the engine cannot open such files, or cannot compute like that.
         RavenError: it is not installed.
     """
+    if precision == "int8":
+        raise InputError(f"--engine-precision int8: {path} has no images to be calibrated on; name a run.")
     able = list(ENGINES) if graph_format(path) == ONNX else ["openvino"]
     if engine == "auto":
         usable = ["openvino"] if precision == "bf16" else able
