@@ -12,8 +12,11 @@ import torch
 from killed_training import SETTINGS
 from unet_support import MakeInput, small_settings
 
+from ravenml.config.machine import remember
 from ravenml.errors import InputError
+from ravenml.runs.events import read_events
 from ravenml.runs.run import Run
+from ravenml_unet.autotune import Execution, StepShape, compiled_if_faster, describe
 from ravenml_unet.models.registry import create_model
 from ravenml_unet.training import run_training
 
@@ -53,6 +56,9 @@ def test_a_compiled_training_gives_the_same_bits_twice_and_when_it_was_stopped_i
     make_input: MakeInput, tmp_path: Path
 ) -> None:
     settings = small_settings(**COMPILED)
+    about = describe(StepShape(settings.model, 3, batch=3, width=32, height=32))
+    about |= {"precision": "32", "memory_format": "channels_last"}
+    remember("compiled_step", about, lambda: {"compiled": 0.1, "plain": 0.2})  # slow or not, it is compiled
     run_training(make_input(settings, folder="whole"))
     torch._dynamo.reset()  # as in a new process: everything is compiled anew, in another order
     # Stopped before the epoch's last, smaller batch: the one that goes on compiles that one first.
@@ -62,7 +68,20 @@ def test_a_compiled_training_gives_the_same_bits_twice_and_when_it_was_stopped_i
     torch._dynamo.reset()
     run_training(make_input(settings, folder="parts", resume=True))
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    told = "".join(event.message for event in read_events(tmp_path / "whole" / "events.jsonl"))
+    assert "compiled before its first step" in told
     assert weights(tmp_path / "whole").keys() == create_model(settings.model, 3).state_dict().keys()
+
+
+@needs_compiler
+@pytest.mark.slow  # compiles the network once
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("slim_unet")
+def test_compiled_and_plain_steps_are_timed_once_and_the_faster_one_is_taken() -> None:
+    shape = StepShape("UNet", 3, batch=2, width=32, height=32)
+    chosen = compiled_if_faster(shape, Execution("32"))
+    assert chosen.compiled == (chosen.seconds["compiled"] < chosen.seconds["plain"])
+    assert compiled_if_faster(shape, Execution("32")) == chosen
 
 
 @pytest.mark.usefixtures("slim_unet")

@@ -136,8 +136,10 @@ def test_processes_of_one_machine_meet_where_no_other_machine_reaches_them() -> 
 MEET = """
 import json, psutil
 from unet_support import small_settings
+from ravenml_unet.autotune import StepShape
 from ravenml_unet.device import make_fabric
-fabric = make_fabric(small_settings(batch_size={"train": 2, "val": 2}))
+settings = small_settings(batch_size={"train": 2, "val": 2})
+fabric, _ = make_fabric(settings, StepShape("UNet", 3, batch=2, width=32, height=32))
 fabric.barrier()
 ports = [s.laddr for s in psutil.Process().net_connections("inet") if s.status == psutil.CONN_LISTEN]
 fabric.barrier()
