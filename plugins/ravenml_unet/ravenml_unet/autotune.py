@@ -78,9 +78,9 @@ def fastest_execution(shape: StepShape) -> Execution:
     """
     try:
         found = remember("training_step", describe(shape), lambda: measure_steps(shape))
-    except (RuntimeError, TypeError, ValueError):
+        return Execution(found["precision"], found["memory_format"], seconds=found["seconds"])
+    except (RuntimeError, TypeError, ValueError, LookupError):
         return Execution("32")
-    return Execution(found["precision"], found["memory_format"], seconds=found["seconds"])
 
 
 def compiled_if_faster(shape: StepShape, execution: Execution) -> Execution:

@@ -51,11 +51,11 @@ def fastest_parallel_folds(settings: UNetSettings, project: Project, folds: int)
     }
     try:
         found = remember("parallel_folds", about, lambda: _measure_elsewhere(about))
-    except (OSError, ValueError, LookupError, subprocess.SubprocessError):
+        faster = found["together"] * WORTH < found["in_turn"]
+        room = available_memory() // found["memory"]
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, subprocess.SubprocessError):
         return 1  # the training itself says what is wrong
-    if found["together"] * WORTH > found["in_turn"]:
-        return 1
-    return max(1, min(count, available_memory() // found["memory"]))
+    return max(1, min(count, room)) if faster else 1
 
 
 def _measure_elsewhere(about: dict[str, Any]) -> dict[str, Any]:
