@@ -70,6 +70,15 @@ LAYOUTS = {
         f"[default]\n{KEYS}[p]\n{KEYS}{TOKEN}".replace("{0}", "p"),
         "p",
     ),
+    "a profile whose name is quoted": (
+        {}, '[profile "my work"]\nregion = eu-south-1\n', f"[my work]\n{KEYS}".format("p"), "my work",
+    ),
+    "two profiles of the environment": (
+        {"AWS_PROFILE": "p", "AWS_DEFAULT_PROFILE": "q"},
+        "",
+        f"[p]\n{KEYS}".format("p") + f"[q]\n{KEYS}".format("q"),
+        None,
+    ),
     "a profile of the environment": ({"AWS_PROFILE": "p"}, "", f"[p]\n{KEYS}".format("p"), None),
     "keys in the general file": ({}, f"[default]\n{KEYS}".format("g"), "", None),
     "a process": (
@@ -212,6 +221,44 @@ def test_a_bucket_in_another_region_is_asked_there(
     proxy.fault = lambda method, path, number: "PermanentRedirect 301" if number < 2 else None
     store.put_content("a", b"content")
     assert store.access.region == "eu-central-1" and store.read("a") == b"content"
+
+
+def test_whoever_may_not_list_is_told_what_the_server_said_of_his_own_request(
+    bucket: str, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The body of a failed answer is asked for with a listing, whose own fault must not take its place."""
+    connection = Connection(f"http://{proxy.address}", "us-east-1", "path", patience=2)
+    store = S3Store(parse_address(f"s3://{bucket}", "the test"), connection)
+    assert store.create("once", b"mine")
+    proxy.fault = lambda method, path, number: "AccessDenied 403" if "list-type" in path else None
+    assert not store.create("once", b"another's")
+    proxy.fault = lambda method, path, number: "AccessDenied 403" if "list-type" in path else "slow down"
+    with pytest.raises(RavenError, match=r"busy|too many requests|503|SlowDown"):
+        store.put_content("x", b"content")
+
+
+def test_a_role_that_is_refused_while_requests_are_sent_ends_them(
+    server: str, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing = tmp_path / "refuse.sh"
+    refusing.write_text(
+        "#!/bin/sh\n[ -e {0} ] && exit 3\ntouch {0}\n"
+        'echo \'{{"Version": 1, "AccessKeyId": "x", "SecretAccessKey": "y", '
+        '"Expiration": "2001-01-01T00:00:00Z"}}\'\n'.format(tmp_path / "asked")
+    )
+    refusing.chmod(0o755)
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {refusing}\n")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    store = S3Store(
+        parse_address(f"s3://{bucket}", "it"), Connection(f"http://{server}", "us-east-1", "path")
+    )
+    begun = time.monotonic()
+    with pytest.raises(RavenError, match=r"No credentials could be obtained"):
+        store.put_content("x", b"content")
+    assert time.monotonic() - begun < 30  # and not as long as there is patience
 
 
 def test_a_bundle_of_certificates_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

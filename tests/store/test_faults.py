@@ -183,6 +183,13 @@ def test_an_upload_in_parts_goes_on_with_what_another_has_sent(
     assert len(sent) == 1 and open_store().read("x") == large.read_bytes()
 
 
+def test_an_upload_that_was_not_resumed_ends_with_its_last_part(
+    open_store: OpenStore, proxy: FaultProxy, large: Path
+) -> None:
+    open_store(proxy).put("x", large)
+    assert not [one for one in proxy.seen if one.startswith("HEAD")]
+
+
 def test_parts_of_an_earlier_content_of_the_file_are_not_used(
     open_store: OpenStore, proxy: FaultProxy, large: Path
 ) -> None:

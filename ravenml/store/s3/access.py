@@ -41,9 +41,10 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 10, 60  # seconds
 
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 _VIRTUAL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")  # bucket names that may stand in a host's name
+_PROFILE = re.compile(r"profile [^\s'\"\\]+")
 _SETTINGS_ELSEWHERE = (
     "AWS_CREDENTIAL_EXPIRATION", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 )  # fmt: skip
 
 
@@ -99,7 +100,9 @@ def find_settings(connection: Connection, info: BucketInfo) -> Settings:
     """
     found = _static_settings(connection.profile) or _botocore_settings(connection.profile, info)
     environment = os.environ.get
-    if not environment("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
+    if environment("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        found.endpoint = None
+    else:
         named = environment("AWS_ENDPOINT_URL_S3") or environment("AWS_ENDPOINT_URL")
         found.endpoint = named or found.endpoint
     found.endpoint = connection.endpoint_url or found.endpoint
@@ -116,13 +119,15 @@ def _static_settings(profile: str | None) -> Settings | None:
     environment = os.environ.get
     if any(environment(name) for name in _SETTINGS_ELSEWHERE):
         return None
-    name = profile or environment("AWS_PROFILE") or environment("AWS_DEFAULT_PROFILE") or "default"
+    name = profile or environment("AWS_DEFAULT_PROFILE") or environment("AWS_PROFILE") or "default"
     config, shared = configparser.RawConfigParser(), configparser.RawConfigParser()
     try:
-        config.read(os.path.expanduser(environment("AWS_CONFIG_FILE") or "~/.aws/config"))
-        shared.read(os.path.expanduser(environment("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"))
+        config.read(_expanded(environment("AWS_CONFIG_FILE") or "~/.aws/config"))
+        shared.read(_expanded(environment("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"))
     except (configparser.Error, UnicodeDecodeError):
         return None
+    if any(one.startswith("profile") and not _PROFILE.fullmatch(one) for one in config.sections()):
+        return None  # quoted, as a shell would
     section = name if name == "default" and not config.has_section("profile default") else f"profile {name}"
     general = dict(config.items(section)) if config.has_section(section) else {}
     keys = dict(shared.items(name)) if shared.has_section(name) else {}
@@ -140,6 +145,10 @@ def _static_settings(profile: str | None) -> Settings | None:
         "expires_at": None,
     }
     return Settings(lambda: static, general.get("region"))
+
+
+def _expanded(path: str) -> str:
+    return os.path.expandvars(os.path.expanduser(path))
 
 
 def _botocore_settings(profile: str | None, info: BucketInfo) -> Settings:
@@ -160,7 +169,7 @@ def _botocore_settings(profile: str | None, info: BucketInfo) -> Settings:
     def freeze() -> S3Credential:
         try:
             keys = found.get_frozen_credentials()
-        except (BotoCoreError, ValueError) as error:
+        except Exception as error:  # a refused role is botocore's ClientError
             raise from_botocore(error, info) from error
         # botocore renews what is valid for less than ten minutes; obstore asks when five are left.
         lasts = isinstance(found, RefreshableCredentials)

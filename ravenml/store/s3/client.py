@@ -161,38 +161,46 @@ class BucketClient:
         from obstore.exceptions import BaseError
 
         with self._lock:
-            objects = self._objects
+            objects, region = self._objects, self._region
         try:
             return _interruptible(lambda: call(objects, *arguments, **named))
         except (BaseError, FileNotFoundError) as error:
-            raise self._explain(from_obstore(error)) from error
+            raise self._explain(from_obstore(error), region) from error
 
     def send(
         self, method: str, key: str = "", query: Mapping[str, str] | None = None, **named: Any
     ) -> Answer:
         """Send one request of our own, once; see :meth:`Access.send`."""
+        with self._lock:
+            access, region = self.access, self._region
         try:
-            return self.access.send(method, key, query, **named)
+            return access.send(method, key, query, **named)
         except ServerError as error:
-            raise self._explain(error) from error
+            raise self._explain(error, region) from error
 
-    def _explain(self, error: Exception) -> Exception:
-        """The error, with what obstore kept to itself; the next request goes to the bucket's own region."""
+    def _explain(self, error: Exception, region: str | None) -> Exception:
+        """The error, with what obstore kept to itself; the next request goes to the bucket's own region.
+
+        Args:
+            error: what the request ended with.
+            region: the one that it was signed for, where the server had named one by then.
+        """
         if isinstance(error, ServerError) and error.lacks_reason:
             try:
                 self.access.send("GET", "", {"list-type": "2", "max-keys": "1"})
             except ServerError as same:
-                error = same if not same.code.isdigit() else error
+                error = same if same.status == error.status and not same.code.isdigit() else error
             except NetworkError:
                 return error
         if not isinstance(error, ServerError) or not error.is_elsewhere or self.connection.endpoint_url:
             return error
+        if not error.region or error.region == region:
+            return error
         with self._lock:
-            if not error.region or error.region == self._region:
-                return error
-            self._region = error.region
-            for known in ("_access", "_objects"):
-                self.__dict__.pop(known, None)
+            if error.region != self._region:  # another thread may have learnt it already
+                self._region = error.region
+                for known in ("_access", "_objects"):
+                    self.__dict__.pop(known, None)
         return GarbledAnswer("another region")  # and so it is asked for again, there
 
     # Objects, each request tried once.

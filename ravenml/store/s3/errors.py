@@ -76,7 +76,8 @@ class ServerError(Exception):
     @property
     def lacks_reason(self) -> bool:
         """Whether the sentence needs what obstore does not pass on: the answer's headers, or any code."""
-        return not self.headers and (self.code in _SKEWED or self.is_elsewhere or self.code.isdigit())
+        known = not (self.code in _SKEWED or self.is_elsewhere or self.code.isdigit())
+        return not self.headers and not known and self.status in (301, 400, 403)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,8 @@ def from_obstore(error: Exception) -> Exception:
             return NetworkError(f"TLS: {found[1]}", untrusted=True)
         why = reasons[-1] if reasons else said.rpartition("HTTP error: ")[2]
         return NetworkError(why, "kind: Connect" in debug)
-    if own := re.search(r"credential provider: (?:Raven|Input)Error: (.*)", said, re.DOTALL):
-        return RavenError(own[1])
+    if own := re.search(r"credential provider: (\w+): (.*)", said, re.DOTALL):
+        return NetworkError(own[2]) if own[1] == NetworkError.__name__ else RavenError(own[2])
     return GarbledAnswer(f"what is not S3's ({_short(said)})")
 
 
@@ -171,9 +172,11 @@ def no_credentials(endpoint: str) -> InputError:
     )
 
 
-def from_botocore(error: Exception, info: BucketInfo) -> RavenError:
-    """The sentence for what botocore found wrong with a profile or with credentials."""
+def from_botocore(error: Exception, info: BucketInfo) -> Exception:
+    """The sentence for what botocore found wrong with a profile or with credentials, or a NetworkError."""
     kinds = {kind.__name__ for kind in type(error).__mro__}  # without importing botocore to ask
+    if kinds & {"ConnectionError", "HTTPClientError"}:
+        return NetworkError(f"credentials could not be renewed: {_short(error)}")
     if "ProfileNotFound" in kinds:
         return InputError(
             f"{str(error).rstrip('.')}; `raven config update --profile NAME` chooses another "

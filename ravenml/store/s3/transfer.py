@@ -84,9 +84,9 @@ class _Upload:
         if upload is not None and not self._is_usable(there):
             self._abort(upload)
             upload = None
-        kept = there if upload is not None else {}
-        self._send(upload or self._begin(), kept, progress)
-        if kept and self._retry(lambda: recorded_crc(self._stored_crc())) != self.crc:
+        resumed = upload is not None
+        self._send(upload or self._begin(), there if resumed else {}, progress)
+        if resumed and self._retry(lambda: recorded_crc(self._stored_crc())) != self.crc:
             # The upload had been begun for another content of the file: it carries that one's checksum.
             self._send(self._begin(), {}, no_progress)
         if self.may_have_begun_twice:
@@ -423,12 +423,17 @@ def _in_threads(bucket: BucketClient, work: Callable[[int], T], numbers: Iterabl
     waiting = [bucket.parts_pool.submit(work, number) for number in numbers]
     try:
         return [one.result() for one in waiting]
-    except BaseException:
+    except BaseException as error:
+        interrupted = not isinstance(error, Exception)
+        if interrupted:
+            bucket.retry.stop()
         for one in waiting:
             one.cancel()
         for one in waiting:
             if not one.cancelled():
                 one.exception()  # waits for what has begun
+        if interrupted:
+            bucket.retry.resume()
         raise
 
 
