@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from ravenml.data.images import read_image
 from ravenml.errors import InputError
+from ravenml.infer.engines.description import is_graph
 from ravenml.infer.model_resolver import find_source
 from ravenml.infer.network import Ensemble
-from ravenml.infer.predictor import Predictor, load_predictor
+from ravenml.infer.network_factory import load_network
+from ravenml.infer.predictor import Predictor, find_maker
+from ravenml.infer.settings import InferenceRequest
 from ravenml.runs.info import RunInfo
 
 
@@ -75,16 +78,22 @@ def load_model(
     device: str = "auto",
     force: bool = False,
     trust_code: bool = False,
+    engine: str = "torch",
+    precision: str = "auto",
 ) -> Model:
     """Load a trained model with the plugin that made it.
 
     Args:
         model: a run, or a prefix of its ID; a ``model-state.tar``, or the folder that one was unpacked into;
-            or a stored model's ID.  A model that is only in the bucket is downloaded.
+            an ``.onnx`` or ``.xml`` file; or a stored model's ID.  A model that is only in the bucket is
+            downloaded.
         fold: for a k-fold run, only this fold's model; without it, the mean of all folds.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …
         force: load a model that was stored for transfer learning only.
         trust_code: whether the model may name code that is not part of a plugin, which is then imported.
+        engine: ``torch``, the plugin's own framework; ``onnxruntime`` or ``openvino``; or ``auto``, what
+            `raven infer` has measured to be the fastest.
+        precision: what an engine computes in: ``auto``, ``32``, ``bf16`` or ``int8``.
 
     Raises:
         InputError: the model or fold does not exist, it is for transfer learning only, or it names code that
@@ -93,5 +102,8 @@ def load_model(
     """
     source = find_source(str(model.path if isinstance(model, RunInfo) else model), fold)
     source.check_use(force)
-    predictors = [load_predictor(path, device, trust_code) for path in source.paths]
-    return Model(predictors[0] if len(predictors) == 1 else Ensemble(predictors, source.name), source.name)
+    engine = "auto" if engine == "torch" and is_graph(source.paths[0]) else engine
+    request = InferenceRequest({}, {}, "load_model", {})
+    maker = find_maker(source.paths[0])
+    network = load_network(source, maker, request, device, None, trust_code, engine, precision)
+    return Model(network.predictor, source.name)

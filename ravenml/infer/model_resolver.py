@@ -213,12 +213,20 @@ def _read(path: Path) -> JsonObject:
 
 
 def _digest(path: Path) -> str:
+    if is_graph(path):
+        parts = [path, *(path.with_suffix(suffix) for suffix in (".bin", ".yaml", ".yml"))]
+        digests = [_digest_file(one) for one in parts if one.is_file()]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
     if path.is_file():
-        with open_file(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+        return _digest_file(path)
     entries = [
         (one.relative_to(path).as_posix(), one.stat().st_size, one.stat().st_mtime_ns)
         for one in sorted(path.rglob("*"))
         if one.is_file()
     ]
     return hashlib.sha256(repr(entries).encode()).hexdigest()[:32]
+
+
+def _digest_file(path: Path) -> str:
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]

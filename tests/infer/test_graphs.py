@@ -22,6 +22,7 @@ from ravenml.data.project import Project
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.engines.description import read_description
 from ravenml.infer.engines.predictor import GraphPredictor, open_graph
+from ravenml.infer.model_resolver import find_source
 
 onnx = pytest.importorskip("onnx", reason="the extra ravenml[engines] is not installed")
 pytest.importorskip("onnxruntime", reason="the extra ravenml[engines] is not installed")
@@ -253,6 +254,37 @@ def test_a_torchscript_is_a_program_and_is_not_opened(raven: Raven, project: Pat
     path.write_bytes(b"PK")
     told = raven("infer", path, "--data", project, "--out", tmp_path / "out")
     assert told.returncode == 2 and "is a TorchScript, a program that runs when it is opened" in told.stderr
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("place", ["../secret.bin", "{folder}/secret.bin", "link.bin"])
+def test_weights_outside_of_the_files_folder_are_not_read(tmp_path: Path, engine: str, place: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "secret.bin").write_bytes(np.arange(6, dtype=np.float32).tobytes())
+    (tmp_path / "in" / "link.bin").symlink_to("../secret.bin")
+    path = write_graph(tmp_path / "in" / "red.onnx", ABOUT)
+    model = onnx.load(path)
+    weight = model.graph.initializer[0]
+    weight.ClearField("raw_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", place.format(folder=tmp_path)), ("offset", "0"), ("length", "24")):
+        weight.external_data.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(RavenError, match=r"red\.onnx: \w+ cannot use it"):
+        open_graph(path, engine)
+
+
+def test_a_changed_description_or_file_of_weights_is_another_model(tmp_path: Path) -> None:
+    path = write_graph(tmp_path / "red.onnx", ABOUT)
+    first = find_source(str(path)).fingerprint()
+    write_graph(path, {**ABOUT, "activation": "softmax"})
+    assert find_source(str(path)).fingerprint() != first
+
+
+def test_an_exported_file_is_not_exported_again(raven: Raven, tmp_path: Path) -> None:
+    path = write_graph(tmp_path / "red.onnx", ABOUT)
+    told = raven("models", "export", path, "--format", "openvino", "-o", tmp_path / "red.xml")
+    assert told.returncode == 2 and "is an exported file already" in told.stderr
 
 
 def test_what_an_engine_cannot_do_is_said(tmp_path: Path) -> None:

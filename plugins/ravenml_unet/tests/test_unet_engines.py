@@ -19,13 +19,14 @@ pytest.importorskip("onnx", reason="the extra ravenml[engines] is not installed"
 pytest.importorskip("onnxruntime", reason="the extra ravenml[engines] is not installed")
 pytest.importorskip("openvino", reason="the extra ravenml[engines] is not installed")
 
+import ravenml
 from ravenml.data.meta import ObjClass
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.engines import int8
 from ravenml.infer.engines.compare import compare
 from ravenml.infer.engines.description import SUFFIXES, read_description
 from ravenml.infer.engines.export import default_path, export_model
-from ravenml.infer.engines.predictor import open_graph
+from ravenml.infer.engines.predictor import GraphPredictor, open_graph
 from ravenml.infer.model_resolver import ModelSource, find_source
 from ravenml.infer.network import Ensemble
 from ravenml_unet import graph as graphs
@@ -188,6 +189,15 @@ def test_int8_is_calibrated_on_a_runs_images_and_refused_where_it_scores_worse(
     (path,) = (own_home / "cache" / "engines").rglob("model-int8.xml")
     whole = path.with_name("model.onnx").stat().st_size
     assert read_description(path).precision == "8" and path.with_suffix(".bin").stat().st_size < 0.3 * whole
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_model_is_loaded_in_python_with_an_engine(
+    model: Path, own_home: Path, images: list[NDArray[np.uint8]], engine: str
+) -> None:
+    loaded = ravenml.load_model(model, engine=engine, precision="32")
+    assert isinstance(loaded.predictor, GraphPredictor) and loaded.classes == ["__bg__", "red"]
+    assert compare(ravenml.load_model(model, device="cpu").predictor, loaded.predictor, images).is_close("32")
 
 
 def test_int8_needs_a_run_with_its_data_and_openvino(tmp_path: Path, model: Path, project_path: Path) -> None:

@@ -33,6 +33,7 @@ from ravenml.infer.engines.description import (
     GraphDescription,
     GraphInput,
     Normalisation,
+    is_graph,
 )
 from ravenml.infer.engines.predictor import GraphPredictor
 from ravenml.infer.engines.runtime import ENGINES, Runtime, check_engine, installed_engines
@@ -131,6 +132,8 @@ def export_model(
     """
     if not path.name.endswith(SUFFIXES[kind]):
         raise InputError(f"-o: {path.name} should end in {SUFFIXES[kind]}, as --format is {kind}.")
+    if is_graph(source.paths[0]):
+        raise InputError(f"{source.name} is an exported file already; name the model that it was made of.")
     plugin = model_plugin(source.paths[0])
     exporter = find_exporter(plugin)
     if kind == OPENVINO:
