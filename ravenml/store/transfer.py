@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from ravenml.common.io import sweep_temporaries
 from ravenml.errors import RavenError
 from ravenml.store.base import Digest, Entry, Store
 from ravenml.store.checksums import compute_crc, format_crc
@@ -142,6 +143,7 @@ def path_below(folder: Path, key: str, place: str) -> Path:
 def _remove_orphans(folders: Iterable[Path]) -> None:
     """Remove what fetches that were killed have left beside their targets: ``.<name>.<process>.tmp``."""
     for folder in folders:
+        sweep_temporaries(folder, below=False)  # of the journals of large ones
         for path in folder.glob(".*.tmp") if folder.is_dir() else ():
             process = path.name.split(".")[-2]
             if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists():

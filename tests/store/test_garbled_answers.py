@@ -259,9 +259,10 @@ def test_what_a_killed_fetch_left_is_removed_by_the_next(
     open_store: OpenStore, three: list[str], files: Path
 ) -> None:
     left, used = files / ".a.4194305.tmp", files / f".b.{os.getpid()}.tmp"
-    for path in (left, used):
+    journal = files / ".4194305-1.tmp"
+    for path in (left, used, journal):
         path.write_bytes(b"half")
     store = open_store()
     entries = {entry.key: entry for entry in store.list("f/")}
     download(store, {"f/c": files / "c"}, entries, "down")
-    assert used.exists() and not left.exists()
+    assert used.exists() and not left.exists() and not journal.exists()

@@ -57,8 +57,10 @@ def faults(rng: random.Random) -> Fault:
         with lock:
             if rng.random() > share:
                 return None
-            listing = "list-type=2" in path
-            return rng.choice([*BROKEN_LINES, *(GARBLED_LISTINGS if listing else ())])
+            kinds = set(GARBLED_LISTINGS) if "list-type=2" in path else set()
+            if "prefix=" not in path:
+                kinds.discard("other keys")  # of all keys, none is another than those asked for
+            return rng.choice([*BROKEN_LINES, *sorted(kinds)])
 
     return fault
 

@@ -76,7 +76,7 @@ class _Upload:
         )
         self.takes_crcs = bucket.connection.checksums == "when_supported"
         self.are_encrypted = False  # ETags are no MD5s then, though they look like them
-        self.may_have_begun_twice = False  # an answer that was lost hides that there is an upload
+        self.lists_uploads = True  # not every server does, or lets everybody do
         self.answers_prove_nothing = threading.Event()  # an answer had neither a CRC-32 nor an MD5
 
     def run(self, progress: Progress) -> Digest:
@@ -89,9 +89,6 @@ class _Upload:
         if resumed and self._retry(lambda: recorded_crc(self._stored_crc())) != self.crc:
             # The upload had been begun for another content of the file: it carries that one's checksum.
             self._send(self._begin(), {}, no_progress)
-        if self.may_have_begun_twice:
-            for left in self._uploads():
-                self._abort(left)
         return Digest(self.size, format_crc(self.crc))
 
     def _ask(self, method: str, query: dict[str, str], **named: object) -> Answer:
@@ -107,16 +104,9 @@ class _Upload:
         headers = {f"x-amz-meta-{CRC_NAME}": format_crc(self.crc)}
         if self.takes_crcs:
             headers["x-amz-checksum-algorithm"] = "CRC32"
-        tries = 0
-
-        def begin() -> str:
-            nonlocal tries
-            tries += 1
-            return _text(self._ask("POST", {"uploads": ""}, headers=headers).content, "UploadId")
-
-        upload = self._retry(begin)
-        self.may_have_begun_twice |= tries > 1
-        return upload
+        return self._retry(
+            lambda: _text(self._ask("POST", {"uploads": ""}, headers=headers).content, "UploadId")
+        )
 
     def _send(self, upload: str, kept: dict[int, str], progress: Progress) -> None:
         """Send the parts that are not there, and put all together."""
@@ -136,6 +126,11 @@ class _Upload:
             sent = _in_threads(self.bucket, send, range(1, len(self.ranges) + 1))
         finally:
             os.close(file)
+        # An answer that was lost, or that a killed process did not wait for, hides that there is an upload.
+        # It goes before the object is there, since nobody looks for it afterwards.
+        for other in self._uploads():
+            if other != upload:
+                self._abort(other)
         parts = "".join(
             f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{etag}&quot;</ETag>"
             + (f"<ChecksumCRC32>{crc_header(crc)}</ChecksumCRC32>" if self.takes_crcs else "")
@@ -238,6 +233,8 @@ class _Upload:
     def _uploads(self) -> list[str]:
         """The unfinished uploads of this key, oldest first; none where the server does not list them."""
         full_key = self.bucket.full_key(self.key)
+        if not self.lists_uploads:
+            return []
 
         def list_all() -> list[str]:
             answer = self.bucket.send("GET", "", {"uploads": "", "prefix": full_key})
@@ -250,6 +247,7 @@ class _Upload:
             return self._retry(list_all)
         except RavenError as error:
             if error_code(error.__cause__ or error) in _NONE_KNOWN:
+                self.lists_uploads = False
                 return []  # then it is sent whole
             raise
 
