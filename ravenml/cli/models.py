@@ -241,8 +241,9 @@ def export(
     source = find_source(model, fold)
     source.check_use(force)
     path = (output or default_path(source, kind)).expanduser().absolute()
-    if path.exists():
-        raise InputError(f"{path} is there already; name another file with -o.")
+    for part in (path, path.with_suffix(".bin")) if kind == "openvino" else (path,):
+        if part.exists():
+            raise InputError(f"{part} is there already; name another file with -o.")
     done = export_model(source, kind, path, dynamic=dynamic, half=half, images=images, trust_code=trust_code)
     click.echo(f"Compared on {done.images}: {done.agreement}.")
     click.echo(f"Exported: {done.path}")

@@ -225,6 +225,7 @@ def _report(done: JobReport, shown: ImageProgress, reason: str) -> None:
 
 def _fingerprint(job: InferenceJob) -> JsonObject:
     """What decides the results, in words that a later call can compare."""
+    asked = (job.engine, job.precision)
     return {
         "data": str(job.inputs.path),
         "model": job.source.fingerprint(),
@@ -232,6 +233,7 @@ def _fingerprint(job: InferenceJob) -> JsonObject:
         "replace": job.replace,
         "save": sorted(job.output.saved),
         "link": job.output.link,
+        **({} if asked == ("auto", "auto") else {"engine": list(asked)}),
     }
 
 

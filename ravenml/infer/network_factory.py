@@ -107,10 +107,12 @@ def _fastest(
     tell: Callable[[str], None],
 ) -> tuple[str, str, list[Predictor]]:
     """The engine and precision for ``--engine auto``, and the model itself where it was loaded to measure."""
-    choice = remembered_choice(source, precision) if installed_engines() else None
+    choice = remembered_choice(source, precision, device) if installed_engines() else None
     if choice is not None and choice.engine != TORCH:
         return choice.engine, choice.precision, []
-    if choice is not None or images is None or not installed_engines():
+    if choice is not None:
+        return TORCH, "auto", []
+    if images is None or not installed_engines():
         return TORCH, precision, []
     if not offers_export(model_plugin(source.paths[0])):
         return TORCH, precision, []
@@ -120,6 +122,6 @@ def _fastest(
     tell("Measuring which engine is the fastest for this model; --engine torch leaves it out.")
     model = predictors[0] if len(predictors) == 1 else Ensemble(predictors, source.name)
     size = batch_size or default_batch_size(model)
-    choice = choose_engine(source, model, images(model), size, precision, trust_code)
+    choice = choose_engine(source, model, images(model), size, precision, trust_code, device)
     tell(str(choice))
     return choice.engine, choice.precision, predictors if choice.engine == TORCH else []

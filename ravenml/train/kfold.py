@@ -135,7 +135,9 @@ def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) ->
     """Keep as many folds running as are to run at once until all are done or the user asks to stop."""
     cluster = cluster_folds(run.path)
     todo = [fold for fold in todo if not is_done(run.path, fold)]  # the cluster may know of more
-    at_once = min(choose_jobs(session), run.record["kfold"]["folds"]) if cluster is None else len(todo)
+    at_once = len(todo)
+    if cluster is None and todo:
+        at_once = min(choose_jobs(session), run.record["kfold"]["folds"])
     jobs = min(at_once, len(todo))
     waiting, running = deque(todo), dict[int, Child | ClusterFold]()
     threads = str(max(1, usable_cores() // max(1, at_once)))

@@ -11,6 +11,7 @@ import pytest
 from as_user import Raven
 from throwaway import AS_WRITTEN_TODAY, write_plugin
 
+from ravenml.infer.engines.choose import _limit
 from ravenml.store.model_state import pack_model
 
 pytest.importorskip("onnx", reason="the extra ravenml[engines] is not installed")
@@ -76,12 +77,12 @@ def user(raven: Raven, tmp_path: Path) -> Raven:
     return raven
 
 
-def install(site: Path, gain: float = 1) -> None:
+def install(site: Path, gain: float = 1, source: str = SLOW) -> None:
     write_plugin(
         site,
         "slow",
         AS_WRITTEN_TODAY,
-        files={"predict.py": SLOW.replace("GAIN", str(gain))},
+        files={"predict.py": source.replace("GAIN", str(gain))},
         more_entry_points="[ravenml.plugins.predict]\nslow = ravenml_slow.predict:load",
     )
 
@@ -134,6 +135,40 @@ def test_an_engine_that_predicts_something_else_is_not_taken(
     assert "Engine: the plugin's own framework" in told.stderr and engine_of(tmp_path / "out") == "torch"
     refused = user("infer", model, "--data", images, "--out", tmp_path / "two", "--engine", "onnxruntime")
     assert refused.returncode == 1 and "does not predict what the model predicts" in refused.stderr
+
+
+def test_a_network_that_no_format_can_express_is_run_by_its_plugin(
+    user: Raven, site: Path, tmp_path: Path, images: Path
+) -> None:
+    exporting = "    import onnx\n    from onnx"
+    assert exporting in SLOW
+    install(site, source=SLOW.replace(exporting, f"    raise RuntimeError('no operator frob')\n{exporting}"))
+    model = pack(tmp_path / "slow.tar", 0.01)
+    told = user("infer", model, "--data", images, "--out", tmp_path / "out")
+    assert told.returncode == 0 and engine_of(tmp_path / "out") == "torch"
+    assert "cannot be exported: no operator frob" in told.stderr
+    refused = user("models", "export", model, "--format", "onnx", "-o", tmp_path / "x.onnx")
+    assert refused.returncode == 1 and "Traceback" not in refused.stderr
+    assert "cannot be exported: no operator frob" in refused.stderr
+
+
+def test_what_was_found_for_the_processor_is_not_what_was_found_for_any_device(
+    user: Raven, site: Path, tmp_path: Path, images: Path
+) -> None:
+    install(site)
+    model = pack(tmp_path / "slow.tar", 0.02)
+    for device in ("cpu", "auto"):
+        out = tmp_path / device
+        told = user("infer", model, "--data", images, "--out", out, "--device", device)
+        assert told.returncode == 0 and "Measuring which engine" in told.stderr
+
+
+def test_large_images_are_measured_at_a_smaller_size() -> None:
+    large = np.zeros((3000, 9000, 3), np.uint8)
+    height, width, _ = _limit(large, 3 * 2**20).shape
+    assert 0.99 * 3 * 2**20 < height * width <= 3 * 2**20 and width == pytest.approx(3 * height, rel=0.01)
+    small = np.zeros((30, 20, 3), np.uint8)
+    assert _limit(small, 2**20) is small
 
 
 def test_a_few_images_are_not_worth_a_measurement(

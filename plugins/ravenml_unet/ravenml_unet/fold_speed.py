@@ -8,9 +8,12 @@ a process of its own: whoever watches over the folds does not need it.
 from __future__ import annotations
 
 import json
+import math
+import os
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ravenml.config.machine import remember, usable_cores
@@ -48,10 +51,12 @@ def fastest_parallel_folds(settings: UNetSettings, project: Project, folds: int)
         "precision": settings.precision,
         "device": settings.device,
         "count": count,
+        "gpus": [os.environ.get("CUDA_VISIBLE_DEVICES"), Path("/dev/nvidiactl").exists()],
     }
     try:
         found = remember("parallel_folds", about, lambda: _measure_elsewhere(about))
-        faster = found["together"] * WORTH < found["in_turn"]
+        rounds = math.ceil(folds / count)  # the last of which may have fewer folds than cores
+        faster = rounds * found["together"] * WORTH < folds / count * found["in_turn"]
         room = available_memory() // found["memory"]
     except (OSError, ValueError, TypeError, LookupError, ArithmeticError, subprocess.SubprocessError):
         return 1  # the training itself says what is wrong

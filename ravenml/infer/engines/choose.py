@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
@@ -27,6 +32,7 @@ from ravenml.infer.predictor import Predictor
 TORCH = "torch"
 _KIND = "engines"  # of measurement
 _IMAGES, _ROUNDS = 3, 3
+_PIXELS = 2**22  # of a batch; larger images are measured at a smaller size, which takes less memory
 _WORTH = 0.95  # of the framework's time: what an engine may take at most to be chosen
 
 Image = NDArray[np.uint8]
@@ -53,15 +59,17 @@ class EngineChoice(BaseModel):
 
     def __str__(self) -> str:
         if self.engine == TORCH:
-            return "Engine: the plugin's own framework; no engine is faster and predicts the same."
+            why = next(iter(self.reasons.values()), "").rstrip(".")
+            more = f" ({why})" if why and not self.seconds else ""
+            return f"Engine: the plugin's own framework; no engine is faster and predicts the same{more}."
         name = _name(self.engine, self.precision)
         times = self.seconds[TORCH] / self.seconds[name]
         return f"Engine: {name}, {times:.1f} times as fast as the plugin's framework on {self.images}."
 
 
-def remembered_choice(source: ModelSource, precision: str) -> EngineChoice | None:
+def remembered_choice(source: ModelSource, precision: str, device: str) -> EngineChoice | None:
     """What was chosen for a model on this machine with these engines; None where nothing was yet."""
-    known = recall(_KIND, _about(source, precision))
+    known = recall(_KIND, _about(source, precision, device))
     try:
         return validate(EngineChoice, known, "The choice of an engine") if known is not None else None
     except InputError:
@@ -75,6 +83,7 @@ def choose_engine(
     batch_size: int,
     precision: str = "auto",
     trust_code: bool = False,
+    device: str = "auto",
 ) -> EngineChoice:
     """Measure the installed engines beside the model itself, and remember the fastest that predicts the same.
 
@@ -85,29 +94,50 @@ def choose_engine(
         batch_size: how many of them go through the network together.
         precision: what engines compute in: ``auto``, ``32`` or ``bf16``.
         trust_code: whether the model may name code that is not part of a plugin.
+        device: as the user named it.
     """
+    most = _PIXELS // batch_size
+    sample = [_limit(image, most) for image, _ in zip(images.read(), range(_IMAGES), strict=False)]
+    if not sample:
+        return EngineChoice(engine="torch", reasons={"images": "none of them can be read"})
 
     def measure() -> JsonObject:
-        return _choose(source, model, images, batch_size, precision, trust_code).model_dump()
+        return _choose(source, model, sample, images.source, batch_size, precision, trust_code).model_dump()
 
-    return EngineChoice.model_validate(remember(_KIND, _about(source, precision), measure))
+    try:
+        return EngineChoice.model_validate(remember(_KIND, _about(source, precision, device), measure))
+    except RavenError as error:  # a full disk, say: nothing to remember
+        return EngineChoice(engine="torch", reasons={"export": str(error)})
+
+
+def _limit(image: Image, most: int) -> Image:
+    """The image, smaller where it has more pixels than that."""
+    height, width = image.shape[:2]
+    scale = math.sqrt(most / (height * width))
+    if scale >= 1:
+        return image
+    size = (max(int(width * scale), 1), max(int(height * scale), 1))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
 def _choose(
     source: ModelSource,
     model: Predictor | Ensemble,
-    images: ComparisonImages,
+    sample: Sequence[Image],
+    where: str,
     batch_size: int,
     precision: str,
     trust_code: bool,
 ) -> EngineChoice:
-    choice = EngineChoice(engine="torch", images=images.source)
+    choice = EngineChoice(engine="torch", images=where)
     found: dict[str, GraphPredictor] = {}
     ways: dict[str, tuple[str, str]] = {}
-    sample = [image for image, _ in zip(images.read(), range(_IMAGES), strict=False)]
+    path: Path | None
     try:
-        path = cached_export(source, trust_code=trust_code) if sample else None
+        path = cached_export(source, trust_code=trust_code)
     except RavenError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
         path, choice.reasons["export"] = None, str(error)
     for engine, how in _candidates(precision) if path is not None else ():
         try:
@@ -153,10 +183,15 @@ def _measure(
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
-def _about(source: ModelSource, precision: str) -> JsonObject:
-    """What the choice depends on, beside the machine."""
-    versions = {name: version(name) for name in installed_engines()}
+def _about(source: ModelSource, precision: str, device: str) -> JsonObject:
+    """What the choice depends on, beside the processor."""
+    versions: dict[str, str] = {}
+    for name in installed_engines():
+        with suppress(PackageNotFoundError):  # one of its other distributions, such as onnxruntime-gpu
+            versions[name] = version(name)
     return {
+        "device": device,
+        "gpus": [os.environ.get("CUDA_VISIBLE_DEVICES"), Path("/dev/nvidiactl").exists()],
         "model": export_folder(source).name,
         "precision": precision,
         "threads": thread_count(),

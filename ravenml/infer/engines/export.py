@@ -36,7 +36,7 @@ from ravenml.infer.engines.description import (
     is_graph,
 )
 from ravenml.infer.engines.predictor import GraphPredictor
-from ravenml.infer.engines.runtime import ENGINES, Runtime, check_engine, installed_engines
+from ravenml.infer.engines.runtime import ENGINES, Runtime, check_engine, installed_engines, short_reason
 from ravenml.infer.model_resolver import ModelSource
 from ravenml.infer.network import Ensemble, result_classes
 from ravenml.infer.predictor import Predictor, load_predictor, model_plugin
@@ -148,7 +148,7 @@ def export_model(
         make_folder(path.parent)
         with temporary_folder(path) as folder:
             made = folder / path.name
-            graph = _write(exporter, predictors, kind, made, about)
+            graph = _written(exporter, predictors, kind, made, about)
             agreement = _compare(model, predictors, made, kind, about, graph, chosen)
             for part in sorted(
                 folder.iterdir(), key=lambda one: one.suffix == ".xml"
@@ -174,6 +174,19 @@ def find_exporter(plugin: Plugin) -> Exporter:
 def offers_export(plugin: Plugin) -> bool:
     """Whether a plugin has a function ``export``."""
     return hasattr(sys.modules.get(plugin.load().__module__), "export")
+
+
+def _written(
+    exporter: Exporter, predictors: Sequence[Predictor], kind: str, path: Path, about: GraphDescription
+) -> Graph | None:
+    try:
+        return _write(exporter, predictors, kind, path, about)
+    except (RavenError, OSError):
+        raise
+    except Exception as error:  # of the framework's own kinds: a layer that the format does not have, say
+        raise RavenError(
+            f"{about.architecture or 'The network'} cannot be exported: {short_reason(error)}."
+        ) from error
 
 
 def _write(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.engines.description import GraphDescription, read_description
-from ravenml.infer.engines.runtime import Run, Runtime, engine_for, thread_count
+from ravenml.infer.engines.runtime import Run, Runtime, engine_for, short_reason, thread_count
 
 MOST_WORKERS = 4
 _OFTEN = 3  # images that come alone before the graph is prepared for that; what waits for it takes memory
@@ -112,7 +112,11 @@ class GraphPredictor:
     def _scores(self, run: Run, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities ``(C, h, w)`` of an image, at the network's size."""
         width, height = self.input_size
-        scores = run(fit_image(image, self.about))
+        inputs = fit_image(image, self.about)
+        try:
+            scores = run(inputs)
+        except Exception as error:  # of each engine's own kinds
+            raise RavenError(f"{self.engine} cannot run the network: {short_reason(error)}.") from error
         wanted = (1, len(self.classes), height, width)
         if scores.shape != wanted:
             raise RavenError(

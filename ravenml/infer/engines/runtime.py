@@ -133,7 +133,7 @@ class Runtime:
         except RavenError:
             raise
         except Exception as error:  # of each engine's own kinds
-            raise RavenError(f"{self.path}: {self.engine} cannot use it: {_first_line(error)}.") from None
+            raise RavenError(f"{self.path}: {self.engine} cannot use it: {short_reason(error)}.") from None
 
     def _onnxruntime(self, side_by_side: int, threads: int) -> list[Run]:
         import onnxruntime
@@ -216,6 +216,7 @@ class Runtime:
             )
 
 
-def _first_line(error: Exception) -> str:
+def short_reason(error: Exception) -> str:
+    """The last line of what an engine or exporter said, which is the one that says why."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:300].rstrip(".")
