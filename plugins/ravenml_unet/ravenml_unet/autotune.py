@@ -9,9 +9,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
-import os
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,7 +22,6 @@ from torch import nn
 from ravenml.config.machine import remember
 from ravenml_unet.compiling import compile_network, explain_failures
 from ravenml_unet.models.registry import ARCHITECTURES, create_model
-from ravenml_unet.predicting import thread_pool
 
 SECONDS = 1.8  # for a measurement; precision first, then the memory format in what is left
 ROUNDS = 4
@@ -100,39 +96,29 @@ def compiled_if_faster(shape: StepShape, execution: Execution) -> Execution:
     return replace(execution, compiled=faster, seconds={**execution.seconds, **found})
 
 
-def measure_folds(shape: StepShape, execution: Execution, count: int) -> dict[str, Any]:
-    """Measure a step of each of ``count`` networks, at the same time and one after another, on all cores.
+@dataclass(frozen=True)
+class TimedStep:
+    """A step to be timed: fewer or smaller images than the training's.
 
-    Returns:
-        ``together`` and ``in_turn`` (seconds); ``memory``, the bytes that a fold's training needs, roughly;
-        and ``share``, the share of the cores that nobody else used.
+    Attributes:
+        run: computes it.
+        scale: how many times as many pixels the training's steps have; at least 1.
+        parameters: of its network.
     """
-    before, threads = _most_memory(), torch.get_num_threads()
+
+    run: Callable[[], None]
+    scale: float
+    parameters: int
+
+
+def make_timed_step(shape: StepShape, execution: Execution) -> TimedStep:
+    """A step like the training's, for whoever measures what else it may share the machine with."""
     with _own_random_numbers():
         images = _choose_images(shape).to(memory_format=FORMATS[execution.memory_format])
-        networks = [shape.make_network(execution.memory_format) for _ in range(count)]
-    steps = [_step(network, images, execution.precision) for network in networks]
-    pool = thread_pool(count, threads, os.getpid())
-    shares: list[float] = []
-
-    def together() -> None:
-        begun = time.perf_counter()
-        used = [pool.submit(_timed, step, time.thread_time) for step in steps]
-        shares.append(max(one.result() for one in used) / (time.perf_counter() - begun))
-
-    sides = {"together": together, "in_turn": lambda: [step() for step in steps]}
-    seconds = _compare(sides, time.perf_counter() + SECONDS, time.perf_counter)
-    larger = shape.batch * shape.width * shape.height / images[:, 0].numel()
-    each = (_most_memory() - before) / count
-    optimizer = 8 * sum(parameter.numel() for parameter in networks[0].parameters())
-    memory = int(before + max(1.0, larger) * each + optimizer)
-    return {**seconds, "memory": memory, "share": max(shares)}
-
-
-def _most_memory() -> int:
-    """Bytes of memory that this process has had at most."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        network = shape.make_network(execution.memory_format)
+    scale = shape.batch * shape.width * shape.height / images[:, 0].numel()
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return TimedStep(_step(network, images, execution.precision), max(scale, 1.0), parameters)
 
 
 def describe_measurements(execution: Execution) -> list[str]:

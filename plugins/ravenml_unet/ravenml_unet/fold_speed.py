@@ -2,7 +2,7 @@
 
 Two cores train two folds side by side faster than one fold after another on both, whose threads wait for each
 other after every layer; how much depends on the network, the images and the machine.  PyTorch is imported in
-a process of its own: whoever watches over the folds does not need it.
+processes of their own: whoever watches over the folds does not need it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ from __future__ import annotations
 import json
 import math
 import os
+import resource
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ravenml.config.machine import remember, usable_cores
 from ravenml.toolkit.memory import available_memory
@@ -26,8 +31,9 @@ if TYPE_CHECKING:
     from ravenml_unet.settings import UNetSettings
 
 WORTH = 1.05  # how much faster they must be together: they need more memory
+ROUNDS = 4
 ALONE = 0.8  # the share of the cores that a measurement must have had to be kept
-PATIENCE = 120  # seconds for a measurement that usually takes five
+PATIENCE = 120  # seconds for a measurement that usually takes ten
 
 
 def fastest_parallel_folds(settings: UNetSettings, project: Project, folds: int) -> int:
@@ -54,7 +60,7 @@ def fastest_parallel_folds(settings: UNetSettings, project: Project, folds: int)
         "gpus": [os.environ.get("CUDA_VISIBLE_DEVICES"), Path("/dev/nvidiactl").exists()],
     }
     try:
-        found = remember("parallel_folds", about, lambda: _measure_elsewhere(about))
+        found = remember("parallel_folds", about, lambda: measure_folds(about))
         rounds = math.ceil(folds / count)  # the last of which may have fewer folds than cores
         faster = rounds * found["together"] * WORTH < folds / count * found["in_turn"]
         room = available_memory() // found["memory"]
@@ -63,27 +69,100 @@ def fastest_parallel_folds(settings: UNetSettings, project: Project, folds: int)
     return max(1, min(count, room)) if faster else 1
 
 
-def _measure_elsewhere(about: dict[str, Any]) -> dict[str, Any]:
-    command = [sys.executable, "-m", __name__, json.dumps(about)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    if found["share"] < ALONE:
+def measure_folds(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure a step of each of several folds, at the same time and one after another.
+
+    As in a training, each fold is a process with its share of the cores.
+
+    Returns:
+        ``together`` and ``in_turn`` (seconds), and ``memory``, the bytes that a fold needs, roughly.
+
+    Raises:
+        ValueError: the machine has other work, or the steps are not computed by its processor.
+    """
+    count, cores = int(about["count"]), usable_cores()
+    with ExitStack() as stack:
+        folds = [stack.enter_context(_Fold(about, max(1, cores // count))) for _ in range(count)]
+        alone = stack.enter_context(_Fold(about, cores))
+        for one in (alone, *folds):
+            if (device := one.answer()["device"]) != "cpu":
+                raise ValueError(f"the folds would share one {device}")
+        together, in_turn, share, memory = math.inf, math.inf, 0.0, 0
+        for number in range(1 + ROUNDS):  # in the first one, the library generates its code
+            begun = time.perf_counter()
+            for one in folds:
+                one.ask()
+            said = [one.answer() for one in folds]
+            took = time.perf_counter() - begun
+            for _ in range(count):
+                alone.ask()
+                alone.answer()
+            if number:
+                together, in_turn = min(together, took), min(in_turn, time.perf_counter() - begun - took)
+                share = max(share, min(one["busy"] for one in said) / took)
+                memory = max(one["memory"] for one in said)
+    if share < ALONE:
         raise ValueError("the machine is busy, so that this says nothing about it")
-    return found
+    return {"together": together, "in_turn": in_turn, "memory": memory}
+
+
+class _Fold:
+    """A process that computes a step each time it is asked to."""
+
+    def __init__(self, about: Mapping[str, Any], threads: int) -> None:
+        shared = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+        command = [sys.executable, "-m", __name__, json.dumps(dict(about))]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=os.environ | shared
+        )
+        self._overdue = threading.Timer(PATIENCE, self._process.kill)
+        self._overdue.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._overdue.cancel()
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("step\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("{"):  # and not what a library prints
+                found: dict[str, Any] = json.loads(line)
+                return found
+        raise ValueError("a test step failed")
 
 
 def main() -> None:
-    """Measure what the argument describes, and print it as a line of JSON."""
-    from ravenml_unet.autotune import StepShape, measure_folds
+    """Be a :class:`_Fold`: say where steps are computed, then compute one for each line that comes."""
+    from ravenml_unet.autotune import StepShape, make_timed_step
     from ravenml_unet.device import choose_device, choose_execution
 
     about = json.loads(sys.argv[1])
     device, shape = choose_device(about["device"]), StepShape(**about["shape"])
-    if device == "cpu":
-        found = measure_folds(shape, choose_execution(about["precision"], device, shape), about["count"])
-    else:
-        found = {"together": 1.0, "in_turn": 1.0, "memory": 1, "share": 1.0}  # they would share one GPU
-    print(json.dumps(found))
+    step = make_timed_step(shape, choose_execution(about["precision"], device, shape))
+    before = _most_memory()
+    print(json.dumps({"device": device}), flush=True)
+    for _ in sys.stdin:
+        begun = time.thread_time()
+        step.run()
+        busy, grown = time.thread_time() - begun, _most_memory() - before
+        memory = int(before + step.scale * grown + 8 * step.parameters)  # and the optimizer's averages
+        print(json.dumps({"busy": busy, "memory": memory}), flush=True)
+
+
+def _most_memory() -> int:
+    """Bytes of memory that this process has had at most."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 if __name__ == "__main__":

@@ -48,14 +48,14 @@ def probabilities(
     side_by_side = min(worker_count(device), len(images))
     if side_by_side < 2:
         return _probabilities(model, images, width, height, device)
-    pool = thread_pool(side_by_side, torch.get_num_threads(), os.getpid())
+    pool = _pool(side_by_side, torch.get_num_threads(), os.getpid())
     alone = (images[index : index + 1] for index in range(len(images)))
     parts = list(pool.map(lambda image: _probabilities(model, image, width, height, device), alone))
     return torch.cat(parts)
 
 
 @functools.cache
-def thread_pool(count: int, threads: int, process: int) -> ThreadPoolExecutor:
+def _pool(count: int, threads: int, process: int) -> ThreadPoolExecutor:
     """Threads that share PyTorch's ``threads`` among them; kept, as they hold memory that is used again.
 
     OpenMP's number of threads is each thread's own: what is set in the pool's threads is theirs alone, and
