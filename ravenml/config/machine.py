@@ -18,8 +18,13 @@ from ravenml.common.permissions import make_folder
 from ravenml.config.home import cache_dir
 from ravenml.errors import InputError, RavenError
 
-# They limit what the processor may do, so what was measured with one value does not hold for another.
-_VARIABLES = ("OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# They limit what the machine may do, so what was measured with one value does not hold for another.
+_VARIABLES = (
+    *("OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"),
+    "CUDA_VISIBLE_DEVICES",
+)
+_GPU_DRIVER = Path("/dev/nvidiactl")  # there while a driver of NVIDIA's is loaded
 _LARGEST = 1 << 20  # bytes of a measurement's file
 
 
@@ -30,7 +35,7 @@ def remember(kind: str, about: Mapping[str, object], measure: Callable[[], JsonO
 
     Args:
         kind: of the measurement; a folder of the cache.
-        about: what the result depends on beside the processor: versions, sizes, names.  Values that JSON has.
+        about: what the result depends on beside the machine: versions, sizes, names.  Values that JSON has.
         measure: gives a JSON object.
     """
     path = _path(kind, about)
@@ -71,8 +76,8 @@ def processor_name() -> str:
 
 def _path(kind: str, about: Mapping[str, object]) -> Path:
     limits = {name: os.environ.get(name) for name in _VARIABLES}
-    machine = [processor_name(), _cpuinfo("flags"), platform.machine(), usable_cores(), limits]
-    known = json.dumps([sys.platform, machine, about], sort_keys=True)
+    processor = [processor_name(), _cpuinfo("flags"), platform.machine(), usable_cores()]
+    known = json.dumps([sys.platform, processor, _GPU_DRIVER.exists(), limits, about], sort_keys=True)
     return cache_dir() / "measured" / kind / f"{hashlib.sha256(known.encode()).hexdigest()[:32]}.json"
 
 

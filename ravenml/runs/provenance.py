@@ -14,13 +14,13 @@ from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json, write_bytes
 from ravenml.common.secrets import SECRET_FILES, redact, redact_diff, redact_text
-from ravenml.config.machine import processor_name, usable_cores
+from ravenml.config.machine import THREAD_VARIABLES, processor_name, usable_cores
 from ravenml.plugin.distributions import DamagedDistribution, installed_distributions, name_and_version
 
 DIFF_LIMIT = 1 << 20  # bytes
 _GIT_TIME = 20.0  # seconds
 VARIABLES = (
-    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED"),
+    *(*THREAD_VARIABLES, "PYTHONHASHSEED"),
     *("CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE"),
 )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ravenml.common.io import read_json, write_json
 from ravenml.common.permissions import make_folder
-from ravenml.config.machine import usable_cores
+from ravenml.config.machine import THREAD_VARIABLES, usable_cores
 from ravenml.data.cache import default_cache
 from ravenml.data.project import Project
 from ravenml.data.split import Split
@@ -34,7 +34,6 @@ from ravenml.train.summary import failure_reason, summarise
 
 GRACE = 60.0  # seconds that a fold has to stop gracefully
 _LOOK = 0.1  # seconds between two looks at the folds: whoever trains on the same cores must not feel them
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def run_folds(session: Session, call: Callable[[TrainInput], object]) -> None:
@@ -119,7 +118,7 @@ def choose_jobs(session: Session) -> int:
     settings = session.request.settings
     jobs = 1
     # Who says how many threads there are has decided already.
-    if isinstance(settings, TrainSettings) and not any(os.environ.get(name) for name in _THREADS):
+    if isinstance(settings, TrainSettings) and not any(os.environ.get(name) for name in THREAD_VARIABLES):
         jobs = max(1, settings.parallel_folds(session.input.dataset, run.record["kfold"]["folds"]))
     run.update(kfold={**run.record["kfold"], "jobs": jobs})
     if jobs > 1:
@@ -141,7 +140,7 @@ def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) ->
     jobs = min(at_once, len(todo))
     waiting, running = deque(todo), dict[int, Child | ClusterFold]()
     threads = str(max(1, usable_cores() // max(1, at_once)))
-    shared = {name: threads for name in _THREADS} if at_once > 1 else {}
+    shared = {name: threads for name in THREAD_VARIABLES} if at_once > 1 else {}
     asked_at: float | None = None
     try:
         while waiting or running:

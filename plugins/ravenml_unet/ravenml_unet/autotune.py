@@ -11,7 +11,7 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -257,11 +257,9 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@contextmanager
-def _own_random_numbers() -> Iterator[None]:
+def _own_random_numbers() -> AbstractContextManager[None]:
     """Leave the processor's generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        yield
+    return torch.random.fork_rng(devices=[])
 
 
 def _digest_of_code(network: nn.Module) -> str:

@@ -18,10 +18,9 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ravenml.config.machine import remember, usable_cores
+from ravenml.config.machine import THREAD_VARIABLES, remember, usable_cores
 from ravenml.toolkit.memory import available_memory
 from ravenml_unet.classes import choose_classes
 from ravenml_unet.models.registry import ARCHITECTURES
@@ -57,7 +56,6 @@ def fastest_parallel_folds(settings: UNetSettings, project: Project, folds: int)
         "precision": settings.precision,
         "device": settings.device,
         "count": count,
-        "gpus": [os.environ.get("CUDA_VISIBLE_DEVICES"), Path("/dev/nvidiactl").exists()],
     }
     try:
         found = remember("parallel_folds", about, lambda: measure_folds(about))
@@ -110,7 +108,7 @@ class _Fold:
     """A process that computes a step each time it is asked to."""
 
     def __init__(self, about: Mapping[str, Any], threads: int) -> None:
-        shared = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+        shared = dict.fromkeys(THREAD_VARIABLES, str(threads))
         command = [sys.executable, "-m", __name__, json.dumps(dict(about))]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(

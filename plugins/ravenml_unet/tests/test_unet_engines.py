@@ -39,7 +39,7 @@ ENGINES = ("onnxruntime", "openvino")
 
 
 def write(path: Path, name: str = "LinkNet34", classes: int = 2, side: int = 40, seed: int = 0) -> Path:
-    """A ``model-state.tar`` of an untrained network whose size is no multiple of its stride."""
+    """A ``model-state.tar`` of an untrained network whose size is not a multiple of its stride."""
     torch.manual_seed(seed)
     settings = small_settings(model=name, input_size={"width": side, "height": side})
     path.parent.mkdir(parents=True, exist_ok=True)

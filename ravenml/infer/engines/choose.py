@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -184,14 +183,13 @@ def _measure(
 
 
 def _about(source: ModelSource, precision: str, device: str) -> JsonObject:
-    """What the choice depends on, beside the processor."""
+    """What the choice depends on, beside the machine."""
     versions: dict[str, str] = {}
     for name in installed_engines():
         with suppress(PackageNotFoundError):  # one of its other distributions, such as onnxruntime-gpu
             versions[name] = version(name)
     return {
         "device": device,
-        "gpus": [os.environ.get("CUDA_VISIBLE_DEVICES"), Path("/dev/nvidiactl").exists()],
         "model": export_folder(source).name,
         "precision": precision,
         "threads": thread_count(),

@@ -7,6 +7,7 @@ has predicted what the model predicts.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -150,10 +151,7 @@ def export_model(
             made = folder / path.name
             graph = _written(exporter, predictors, kind, made, about)
             agreement = _compare(model, predictors, made, kind, about, graph, chosen)
-            for part in sorted(
-                folder.iterdir(), key=lambda one: one.suffix == ".xml"
-            ):  # what is opened, last
-                os.replace(part, path.parent / part.name)
+            put_in_place(folder, path.parent)
     except OSError as error:
         raise to_user_error(error, path) from error
     return Export(path, agreement, chosen.source)
@@ -165,15 +163,25 @@ def find_exporter(plugin: Plugin) -> Exporter:
     Raises:
         InputError: it has none.
     """
-    exporter = getattr(sys.modules.get(plugin.load().__module__), "export", None)
+    exporter = _export_of(plugin)
     if exporter is None:
         raise InputError(f"The plugin {plugin.name} exports no files for other engines.")
-    return cast(Exporter, exporter)
+    return exporter
 
 
 def offers_export(plugin: Plugin) -> bool:
     """Whether a plugin has a function ``export``."""
-    return hasattr(sys.modules.get(plugin.load().__module__), "export")
+    return _export_of(plugin) is not None
+
+
+def _export_of(plugin: Plugin) -> Exporter | None:
+    return cast(Exporter | None, getattr(sys.modules.get(plugin.load().__module__), "export", None))
+
+
+def put_in_place(made: Path, folder: Path) -> None:
+    """Move a finished model's files to where they belong; the one that is opened comes last."""
+    for part in sorted(made.iterdir(), key=lambda one: one.suffix == SUFFIXES[OPENVINO]):
+        os.replace(part, folder / part.name)
 
 
 def _written(
@@ -320,8 +328,6 @@ def _provenance(source: ModelSource, plugin: Plugin) -> JsonObject:
 
 def write_note(about: GraphDescription) -> str:
     """The description as it is written into a file."""
-    import json
-
     return json.dumps({"v": about.v, **about.model_dump(mode="json", exclude_defaults=True)})
 
 

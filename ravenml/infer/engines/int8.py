@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import io
 import logging
-import os
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from ravenml.data.split import Split, read_split
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.engines.cache import cached_export, export_folder
 from ravenml.infer.engines.description import KEY, read_description
-from ravenml.infer.engines.export import write_note
+from ravenml.infer.engines.export import put_in_place, write_note
 from ravenml.infer.engines.predictor import fit_image, open_graph
 from ravenml.infer.engines.runtime import check_engine
 from ravenml.infer.metrics import BACKGROUND, confusion_matrix, segmentation_metrics
@@ -109,8 +108,7 @@ def _write(exported: Path, path: Path, recorded: Sequence[_Recorded]) -> None:
                     f"int8 lowers the mean IoU on the validation images from {before:.4f} to {after:.4f}, by "
                     f"more than {MOST_LOST:g}; take another --engine-precision."
                 )
-            for part in sorted(folder.iterdir(), key=lambda one: one.suffix == ".xml"):  # the .bin first
-                os.replace(part, path.parent / part.name)
+            put_in_place(folder, path.parent)
     except OSError as error:
         raise to_user_error(error, path) from error
 

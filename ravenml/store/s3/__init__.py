@@ -7,7 +7,7 @@ worth another try and makes sentences of the rest.
 Objects go through obstore.  What has no equal there is a signed request of our own: listings (obstore takes
 a web page, or a page that lacks keys, for one), uploads in parts that can be resumed, deletions (it takes
 any answer for one), keys that it cannot name (``a//b``), and processes that were forked after a request.
-boto3's chain finds the credentials, unless they plainly stand in the environment or in a file.
+boto3's chain finds the credentials, unless plain keys are in the environment or in a file.
 """
 
 from __future__ import annotations

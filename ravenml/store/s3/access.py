@@ -40,7 +40,7 @@ PATIENCE = 600.0  # seconds for which a request is repeated
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 60  # seconds
 
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-_VIRTUAL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")  # bucket names that may stand in a host's name
+_VIRTUAL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")  # bucket names that can be part of a host name
 _PROFILE = re.compile(r"profile [^\s'\"\\]+")
 _SETTINGS_ELSEWHERE = (
     "AWS_CREDENTIAL_EXPIRATION", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE",
