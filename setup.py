@@ -22,6 +22,7 @@ install_requires = [
     "numpy>=2.0",
     "opencv-python-headless>=4.13",
     "boto3>=1.34",
+    "urllib3>=2.2,<3",
     "obstore>=0.12,<0.13",
     "pip-tools>=7.4",
     "packaging>=23.2",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ravenml.cli.options import confirm, store_option
+from ravenml.cli.options import confirm, print_table, store_option
 from ravenml.common.formatting import local_time
 from ravenml.common.hooks import SETTINGS
 from ravenml.plugin.discovery import plugins
@@ -139,14 +139,7 @@ def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as
     elif not rows:
         click.echo("No dataset has a name yet; `raven data demo DIR` writes one to try.")
     else:
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table("dataset", "images", "folder", "size", "date", "where", box=box.SIMPLE_HEAD)
-        for row in rows:
-            table.add_row(*row)
-        Console(highlight=False).print(table)
+        print_table([("DATASET", "IMAGES", "FOLDER", "SIZE", "DATE", "WHERE"), *rows])
 
 
 @data.command(short_help="Fetch a dataset from the bucket.")

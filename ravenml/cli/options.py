@@ -71,16 +71,50 @@ def confirm(question: str, yes: bool) -> None:
 
 
 def print_table(table: Sequence[Sequence[str]], tabs_in_pipe: bool = True) -> None:
-    """A table with a header; aligned on a terminal, by default separated by tabs in a pipe."""
+    """A table with a header; by default separated by tabs in a pipe.
+
+    On a terminal it is aligned.  Where a row is wider than the terminal, columns without any content are
+    left out, and others wrapped, but for the first: other commands take what it shows.
+    """
+    import shutil
     import sys
 
     table = [[terminal_safe(cell).replace("\t", " ") for cell in row] for row in table]
-    if tabs_in_pipe and not sys.stdout.isatty():
+    terminal = sys.stdout.isatty()
+    if tabs_in_pipe and not terminal:
         click.echo("\n".join("\t".join(row) for row in table))
         return
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if not terminal or sum(widths) + 2 * (len(widths) - 1) <= shutil.get_terminal_size().columns:
+        for row in table:
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            click.echo(line.rstrip())
+        return
+    _print_wrapped([cells for cells in zip(*table, strict=True) if set(cells[1:]) - {"-", ""}])
+
+
+def _print_wrapped(columns: Sequence[Sequence[str]]) -> None:
+    """Columns wrapped between words, or within words of more than a dozen letters; of fewer, if need be."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    words = [max(len(word) for cell in cells for word in cell.split(" ")) for cells in columns]
+
+    def fits(gap: int, longest: int) -> bool:
+        least = words[0] + sum(min(word, longest) for word in words[1:])
+        return least + gap * (len(words) - 1) <= console.width
+
+    gap, longest = next(
+        (g, n) for g, n in [(2, 12), *((1, n) for n in range(12, -1, -1))] if n == 0 or fits(g, n)
+    )
+    grid = Table.grid(padding=(0, gap, 0, 0), pad_edge=False)
+    for number, word in enumerate(words):
+        grid.add_column(no_wrap=number == 0 < longest, overflow="fold", min_width=min(word, longest) or None)
+    for row in zip(*columns, strict=True):
+        grid.add_row(*map(Text, row))
+    console.print(grid)
 
 
 def former_name(command: click.Command, name: str) -> click.Command:

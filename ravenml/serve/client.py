@@ -1,14 +1,11 @@
-"""A client for ``raven serve``, made of the standard library."""
+"""A client for ``raven serve``."""
 
 from __future__ import annotations
 
-import http.client
 import io
 import json
 import os
 import time
-import urllib.error
-import urllib.request
 import uuid
 import zipfile
 from collections.abc import Sequence
@@ -16,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
+from ravenml.common.http_client import HttpClient, Response, Unreachable
 from ravenml.common.io import JsonObject
 from ravenml.common.parsing import parse_json
 from ravenml.errors import InputError, RavenError
 from ravenml.serve.access import is_loopback
-from ravenml.serve.urls import NoRedirect
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,8 +54,7 @@ class Client:
         self._token = token or carried or os.environ.get(_TOKEN)
         # Token and images go to the server alone: to no proxy between this machine and itself, and nowhere
         # that an answer leads.
-        proxies = urllib.request.ProxyHandler({} if is_loopback(parts.hostname) else None)
-        self._opener = urllib.request.build_opener(proxies, NoRedirect())
+        self._http = HttpClient(self.url, use_proxies=not is_loopback(parts.hostname))
 
     def predict(
         self,
@@ -141,21 +137,19 @@ class Client:
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         end = time.monotonic() + self.patience
+        method = "GET" if body is None else "POST"
         while True:
-            request = urllib.request.Request(self.url + place, body, headers)
             try:
-                with self._opener.open(request, timeout=self.timeout) as answer:
-                    return answer.read(), answer.headers.get_content_type()
-            except urllib.error.HTTPError as error:
-                wait = error.headers.get("Retry-After", "")
-                message = _detail(error)
-                if error.code != 503 or not wait.isdigit() or time.monotonic() + int(wait) > end:
-                    wrong = InputError if error.code in (400, 403, 413, 415) else RavenError
-                    raise wrong(f"{self.url}: {message}") from None
-                time.sleep(max(int(wait), 0.1))
-            except (OSError, http.client.HTTPException) as error:
-                reason = getattr(error, "reason", None) or error
-                raise RavenError(f"{self.url} cannot be reached: {reason}.") from None
+                response = self._http.request(method, place, body, headers, timeout=self.timeout)
+            except Unreachable as error:
+                raise RavenError(f"{self.url} cannot be reached: {error}.") from None
+            if response.ok:
+                return response.content, response.media_type
+            wait = response.headers.get("retry-after", "")
+            if response.status != 503 or not wait.isdigit() or time.monotonic() + int(wait) > end:
+                wrong = InputError if response.status in (400, 403, 413, 415) else RavenError
+                raise wrong(f"{self.url}: {_detail(response)}")
+            time.sleep(max(int(wait), 0.1))
 
 
 def _as_file(image: Image) -> tuple[str, bytes]:
@@ -210,10 +204,9 @@ def _size(value: int | tuple[int, int]) -> str:
     return str(value) if isinstance(value, int) else f"{value[0]}x{value[1]}"
 
 
-def _detail(error: urllib.error.HTTPError) -> str:
-    content = error.read()
+def _detail(response: Response) -> str:
     try:
-        detail = parse_json(content, "")["detail"]
+        detail = parse_json(response.content, "")["detail"]
     except (ValueError, KeyError, TypeError):
-        return f"the server answered with {error.code}."
+        return f"the server answered with {response.status}."
     return detail if isinstance(detail, str) else json.dumps(detail)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
-from email.message import Message
-from typing import IO
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from ravenml.common.http_client import HttpClient, TooLarge, TooSlow, Unreachable
 from ravenml.errors import InputError
 
 _PORTS = {"http": 80, "https": 443}
@@ -40,16 +35,6 @@ class AllowedUrls:
 
     def __init__(self, prefixes: Sequence[str] = ()) -> None:
         self._prefixes = [_parts(prefix, "--allow-url") for prefix in prefixes]
-        self._opener = urllib.request.OpenerDirector()
-        for handler in (
-            urllib.request.ProxyHandler(),
-            urllib.request.HTTPHandler(),
-            urllib.request.HTTPSHandler(),
-            urllib.request.HTTPDefaultErrorHandler(),
-            NoRedirect(),
-            urllib.request.HTTPErrorProcessor(),
-        ):
-            self._opener.add_handler(handler)
 
     def check(self, url: str) -> None:
         """Refuse an address that is not allowed.
@@ -82,35 +67,20 @@ class AllowedUrls:
             NotFetched: the other server does not answer, or not with an image of this size.
         """
         self.check(url)
-        end = time.monotonic() + seconds
-        parts: list[bytes] = []
-        count = 0
+        shown = f"url: {url[:200]}"
+        wait = max(min(seconds, 30), 0.1)
         try:
-            with self._opener.open(url, timeout=max(min(seconds, 30), 0.1)) as answer:
-                while part := answer.read1(2**16):
-                    count += len(part)
-                    parts.append(part)
-                    if count > max_bytes:
-                        raise NotFetched(
-                            f"url: {url[:200]} has more than the {max_bytes} bytes that are accepted."
-                        )
-                    if time.monotonic() > end:
-                        raise NotFetched(f"url: {url[:200]} took longer than {seconds:.0f} seconds.")
-        except urllib.error.HTTPError as error:
-            raise NotFetched(f"url: {url[:200]} was answered with {error.code}.") from None
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", None) or error
-            raise NotFetched(f"url: {url[:200]} cannot be fetched: {str(reason)[:200]}.") from None
-        return b"".join(parts)
-
-
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """An answer that leads elsewhere is an error."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
-    ) -> None:
-        raise urllib.error.HTTPError(req.full_url, code, msg, headers, fp)
+            http = HttpClient(url, keep_connections=False)
+            response = http.request("GET", timeout=wait, limit=seconds, max_bytes=max_bytes)
+        except TooLarge:
+            raise NotFetched(f"{shown} has more than the {max_bytes} bytes that are accepted.") from None
+        except TooSlow:
+            raise NotFetched(f"{shown} took longer than {seconds:.0f} seconds.") from None
+        except Unreachable as error:
+            raise NotFetched(f"{shown} cannot be fetched: {str(error)[:200]}.") from None
+        if not response.ok:
+            raise NotFetched(f"{shown} was answered with {response.status}.")
+        return response.content
 
 
 def _parts(url: str, name: str) -> SplitResult:

@@ -1,14 +1,14 @@
 """What becomes of an EC2 instance when its work is safe: nothing, stop, or terminate.
 
-Which instance this is comes from its metadata service, version 2 (a token first, then the question), with
-the standard library alone.  ``AWS_EC2_METADATA_SERVICE_ENDPOINT`` names another service, as for boto3.
+Which instance this is comes from its metadata service, version 2 (a token first, then the question).
+``AWS_EC2_METADATA_SERVICE_ENDPOINT`` names another service, as for boto3.
 """
 
 from __future__ import annotations
 
 import os
-import urllib.request
 
+from ravenml.common.http_client import HttpClient, TooLarge, Unreachable
 from ravenml.common.parsing import parse_json
 from ravenml.errors import RavenError
 
@@ -23,23 +23,22 @@ def identity() -> dict[str, str]:
         RavenError: this is not an EC2 instance, or its metadata service is switched off.
     """
     service = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", SERVICE).rstrip("/")
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy
+    http = HttpClient(service, use_proxies=False)  # it is this machine's own
+
+    def ask(method: str, path: str, **headers: str) -> bytes:
+        response = http.request(method, path, headers=headers, timeout=TIMEOUT, max_bytes=1 << 20)
+        if not response.ok:
+            raise Unreachable(f"status {response.status}")
+        return response.content
+
     try:
-        ask = urllib.request.Request(
-            f"{service}/latest/api/token",
-            method="PUT",
-            headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"},
+        token = ask("PUT", "/latest/api/token", **{"X-aws-ec2-metadata-token-ttl-seconds": "60"}).decode()
+        content = ask(
+            "GET", "/latest/dynamic/instance-identity/document", **{"X-aws-ec2-metadata-token": token}
         )
-        with opener.open(ask, timeout=TIMEOUT) as answer:
-            token = answer.read().decode()
-        ask = urllib.request.Request(
-            f"{service}/latest/dynamic/instance-identity/document",
-            headers={"X-aws-ec2-metadata-token": token},
-        )
-        with opener.open(ask, timeout=TIMEOUT) as answer:
-            document = parse_json(answer.read(1 << 20), service)
+        document = parse_json(content, service)
         return {"instanceId": str(document["instanceId"]), "region": str(document["region"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (Unreachable, TooLarge, ValueError, KeyError, TypeError) as error:
         raise RavenError(
             f"`ec2_policy`: this does not seem to be an EC2 instance: {service} does not identify "
             f"it ({error})."

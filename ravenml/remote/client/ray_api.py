@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
-import urllib.error
-import urllib.request
-from contextlib import suppress
+import time
 from pathlib import Path
 from typing import Any, TypedDict
 
+from ravenml.common.http_client import HttpClient, Unreachable
 from ravenml.common.io import JsonObject
 from ravenml.common.parsing import parse_json
 from ravenml.errors import RavenError
 
+STARTING = 30.0  # seconds; a cluster that has just started has no agent yet that takes jobs
 PATIENCE = 15.0  # seconds; a cluster whose head has gone takes connections and never answers
 
 
@@ -38,6 +37,7 @@ class RayJobs:
     def __init__(self, address: str, token: str | None = None) -> None:
         self.address = address
         self.token = token or _users_token()
+        self._http = HttpClient(address, keep_connections=False)
 
     def version(self, patience: float = PATIENCE) -> str:
         """The version of Ray."""
@@ -70,11 +70,17 @@ class RayJobs:
             "runtime_env": runtime_env,
             "metadata": metadata,
         }
-        try:
-            self._json("POST", "/api/jobs/", request, patience=60)
-        except RavenError:
-            if self.job(name) is None:
-                raise
+        end = time.monotonic() + STARTING
+        while True:
+            try:
+                self._json("POST", "/api/jobs/", request, patience=60)
+                return
+            except RavenError as error:
+                if self.job(name) is not None:
+                    return
+                if "No available agent" not in str(error) or time.monotonic() > end:
+                    raise
+            time.sleep(1)
 
     def job(self, name: str, patience: float = PATIENCE) -> RayJob | None:
         """The job's state (``status``, ``message`` …), or None where the cluster knows none of this name."""
@@ -121,31 +127,30 @@ class RayJobs:
         headers = {"Content-Type": kind} if body is not None else {}
         if self.token:
             headers |= {"Authorization": f"Bearer {self.token}"}
-        request = urllib.request.Request(self.address + path, body, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=patience) as answer:
-                content: bytes = answer.read()
-                return content
-        except urllib.error.HTTPError as error:
-            if error.code == 404 and missing:
-                return None
-            if error.code in (401, 403):
-                raise RavenError(
-                    f"The Ray cluster at {self.address} requires a token: put it into RAY_AUTH_TOKEN or "
-                    "~/.ray/auth_token."
-                ) from None
-            lines = [str(error.reason)]
-            with suppress(OSError, http.client.HTTPException):
-                lines = error.read().decode(errors="replace").strip().splitlines() or lines
+            response = self._http.request(method, path, body, headers, timeout=patience)
+        except Unreachable as error:
             raise RavenError(
-                f"The Ray cluster at {self.address} refused {path} ({error.code}): {lines[-1]}"
-            ) from None
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
-            raise RavenError(
-                f"The Ray cluster at {self.address} does not answer ({reason}); is it running, and can this "
+                f"The Ray cluster at {self.address} does not answer ({error}); is it running, and can this "
                 "machine reach it?"
             ) from None
+        if response.ok:
+            return response.content
+        if response.status == 404 and missing:
+            return None
+        if response.status in (401, 403):
+            raise RavenError(
+                f"The Ray cluster at {self.address} requires a token: put it into RAY_AUTH_TOKEN or "
+                "~/.ray/auth_token."
+            )
+        if 300 <= response.status < 400:
+            raise RavenError(
+                f"{self.address} redirects to {response.headers.get('location', 'nowhere')}; set the queue's "
+                "`address` to the Ray dashboard itself."
+            )
+        lines = response.content.decode(errors="replace").strip().splitlines()
+        reason = f": {lines[-1]}" if lines else "."
+        raise RavenError(f"The Ray cluster at {self.address} refused {path} ({response.status}){reason}")
 
 
 def _users_token() -> str | None:
