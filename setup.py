@@ -71,6 +71,7 @@ development = [
     "furo>=2024.8",
     "myst-parser>=4",
     "sphinx-click>=6",
+    "sphinx-design>=0.8",
 ]
 
 extras_require = {

@@ -1,17 +1,26 @@
 """How Sphinx builds the documentation; `make docs` runs it with warnings as errors."""
 
+from pathlib import Path
+
 import click
+from docutils import nodes
 from sphinx.application import Sphinx
 
 from ravenml import __version__
-from ravenml.cli import raven
+from ravenml.cli.train import train
 
 project = "ravenML"
 author = "the ravenML authors"
 copyright = "the ravenML authors"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_click",
+    "sphinx_design",
+]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -25,25 +34,21 @@ autodoc_typehints = "none"
 nitpick_ignore_regex = [("py:.*", ".*")]
 
 html_theme = "furo"
-html_title = "ravenML"
+html_title = f"ravenML {version}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_search_scorer = str(Path(__file__).with_name("search_scores.js"))
 
 
-def show_plugins(*names: str) -> None:
-    """Let sphinx-click see these plugins: it asks a group that has commands of its own for no others."""
-    with click.Context(raven) as outer:
-        train = raven.get_command(outer, "train")
-        assert isinstance(train, click.Group)
-        with click.Context(train, parent=outer) as context:
-            for name in names:
-                plugin = train.get_command(context, name)
-                assert plugin is not None, f"the plugin {name} is not installed"
-                train.add_command(plugin, name)
-                assert isinstance(plugin, click.Group)
-                for command in plugin.commands.values():
-                    command.params = [one for one in command.params if not getattr(one, "hidden", False)]
-
-
-show_plugins("unet")
+# A plugin's commands get the core's options when `raven train` finds it; sphinx-click then shows them, too.
+with click.Context(train) as context:
+    for name in ("unet", "tf-bbox"):
+        plugin = train.get_command(context, name)
+        assert isinstance(plugin, click.Group), f"the plugin {name} is not installed"
+        for (
+            command
+        ) in plugin.commands.values():  # sphinx-click would link variables to options that are hidden
+            command.params = [one for one in command.params if not getattr(one, "hidden", False)]
 
 
 def keep_columns(app: Sphinx, context: click.Context, lines: list[str]) -> None:
@@ -59,5 +64,14 @@ def keep_columns(app: Sphinx, context: click.Context, lines: list[str]) -> None:
     lines[:] = shown
 
 
+def name_in_full(app: Sphinx, document: nodes.document) -> None:
+    """Give the section of ``clone`` the title ``raven runs clone``: in a search it stands alone."""
+    if app.env.docname.startswith("commands/"):
+        for section in document.findall(nodes.section):
+            if section["names"] and section["names"][0].startswith("raven "):
+                section[0].children = [nodes.Text(section["names"][0])]
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("doctree-read", name_in_full, priority=400)  # before Sphinx collects the titles
     app.connect("sphinx-click-process-description", keep_columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shlex
 import subprocess
@@ -16,7 +17,9 @@ import click
 import pytest
 from as_user import ROOT, Raven
 
+from ravenml.cli import COMMANDS
 from ravenml.cli import raven as root
+from ravenml.common.locks import exclusive_lock
 
 PAGES = sorted(
     path
@@ -195,6 +198,13 @@ def test_a_command_that_raven_refuses_would_be_found(typed: str, why: str) -> No
     assert why in refused
 
 
+def test_every_command_group_has_a_page() -> None:
+    pages = {path.stem for path in (ROOT / "docs" / "commands").glob("*.rst")}
+    assert pages == {*COMMANDS, "train-unet", "train-tf-bbox"}
+    index = (ROOT / "docs" / "commands" / "index.md").read_text(encoding="utf-8")
+    assert all(f"({page}.rst)" in index and f"\n{page}\n" in index for page in pages)
+
+
 def test_make_s_targets_the_extras_and_the_scripts_that_pages_name_are_there() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     extras = set(metadata("ravenml").get_all("Provides-Extra") or [])
@@ -219,18 +229,32 @@ def test_what_pages_show_that_only_lists_works_on_a_new_machine(raven: Raven, ty
     raven.ok(*words[1:])
 
 
-def test_no_option_has_a_typographic_dash_or_quotation_mark_in_the_built_pages() -> None:
-    built = (
-        ROOT / "docs" / "_build" / "html"
-    )  # where `make docs` builds: what has not changed is not built again
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", ROOT / "docs", built],
-        capture_output=True,
-        text=True,
-    )
+@pytest.fixture(scope="module")
+def built() -> Path:
+    """The pages, where `make docs` builds them: what has not changed is not built again."""
+    folder = ROOT / "docs" / "_build" / "html"
+    call = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", ROOT / "docs", folder]
+    folder.parent.mkdir(exist_ok=True)
+    with exclusive_lock(folder.parent / "building"):
+        done = subprocess.run(call, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_no_option_has_a_typographic_dash_or_quotation_mark_in_the_built_pages(built: Path) -> None:
     pages = list(built.rglob("*.html"))
-    assert len(pages) > len(list((ROOT / "docs").glob("*.md")))
+    assert len(pages) > len(list((ROOT / "docs").rglob("*.md")))
     for page in pages:
         text = html.unescape(re.sub(r"<[^>]+>", "", page.read_text(encoding="utf-8")))
         assert not re.findall(r"(?<!\w)[–—][A-Za-z][\w-]*|[“”‘’]-+\w+", text), page.name
+
+
+def test_the_search_finds_every_option_of_every_command(built: Path) -> None:
+    index = (built / "searchindex.js").read_text(encoding="utf-8")
+    objects = json.loads(index[index.index("{") : index.rindex("}") + 1])["objects"]
+    for where, command in commands_below(root, click.Context(root, info_name="raven")):
+        if command is root or command.hidden:
+            continue
+        found = {entry[4] for entry in objects.get(where.replace(" ", "-"), ())}
+        options = [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
+        assert {option.opts[-1] for option in options} <= found, where
