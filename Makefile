@@ -28,7 +28,7 @@ stamp = @mkdir -p $(@D) && rm -f $(@D)/$(1)-* && touch $@
 # What is imported is compiled once. Nothing else is: pip compiles nothing, and most of it nobody imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-all lint docs torture screenshots requirements clean install
+.PHONY: help demo test test-all lint docs linkcheck torture screenshots requirements clean install
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
@@ -58,6 +58,9 @@ lint: $(dev) ## ruff, mypy, import-linter, shellcheck
 
 docs: $(dev) ## the documentation, in docs/_build/html
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+linkcheck: $(dev) ## the documentation's links to other sites, which need a network; those within it, `make docs` checks
+	$(BIN)/sphinx-build -W -q -b linkcheck docs docs/_build/linkcheck
 
 screenshots: $(dev) ## the dashboard's pictures in docs/images, with Chromium
 	$(BIN)/python docs/screenshots.py
