@@ -107,7 +107,7 @@ def push_dataset(
     there = {entry.key: entry for entry in store.list(f"{name}/")}
     first = {key: path for key, path in files.items() if key != meta}
     done = upload(store, first, f"{name}/", "Storing", there)
-    gone = [key for key in there if key not in files and not key.endswith(COUNTED)]
+    gone = [key for key in there if key not in files and key != f"{name}/{COUNTED}"]
     if delete:
         map_in_threads(store, store.delete, gone)
         gone = []
@@ -143,7 +143,7 @@ def pull_dataset(store: Store, name: str, folder: Path | None = None) -> tuple[P
         raise InputError(
             f'There is no dataset "{name}" in {store.name}; {suggestion(name, list(store.folders()))}.'
         )
-    wanted = [key for key in entries if not key.endswith(f"/{COUNTED}")]
+    wanted = [key for key in entries if key != f"{name}/{COUNTED}"]
     counted = _read_summary(store, name) if f"{name}/{COUNTED}" in entries else {}
     if len(wanted) < counted.get("files", 0):
         raise RavenError(
@@ -170,9 +170,10 @@ def remove_dataset(store: Store, name: str) -> int:
         raise InputError(
             f'There is no dataset "{name}" in {store.name}; {suggestion(name, list(store.folders()))}.'
         )
-    for key in (f"{name}/{META}", f"{name}/{COUNTED}"):
+    first = (f"{name}/{META}", f"{name}/{COUNTED}")
+    for key in first:
         store.delete(key)
-    map_in_threads(store, store.delete, [key for key in keys if not key.endswith(f"{name}/{META}")])
+    map_in_threads(store, store.delete, [key for key in keys if key not in first])
     return len(keys)
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
+from urllib.parse import quote_plus
 
 Fault = Callable[[str, str, int], str | None]  # method, path with query, how many requests came before
 
@@ -60,6 +61,15 @@ GARBLED_ANSWERS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+AMAZONS: dict[str, Callable[[bytes], bytes]] = {
+    "encoded": lambda content: re.sub(
+        rb"<Key>(.*?)</Key>",
+        lambda found: b"<Key>%s</Key>" % quote_plus(found[1]).encode(),
+        content.replace(b"<IsTruncated>", b"<EncodingType>url</EncodingType><IsTruncated>"),
+    )
+}
+
+
 class FaultProxy:
     """Spoils what ``fault`` says.
 
@@ -70,7 +80,8 @@ class FaultProxy:
     ``error`` (500), ``CODE STATUS`` (any other error of S3's), ``sign in`` (a redirection to a page
     elsewhere), ``too long`` and ``too short`` (the answer's Content-Length is another), ``drip`` (the answer
     takes two seconds), ``no HTTP`` (an answer that is none),
-    and those of GARBLED_LISTINGS and GARBLED_ANSWERS.
+    those of GARBLED_LISTINGS and GARBLED_ANSWERS, and ``encoded`` (a listing of unfinished uploads as
+    Amazon answers ``encoding-type=url``, which moto does not know there).
 
     Attributes:
         fault: may be changed at any time.
@@ -181,7 +192,7 @@ class FaultProxy:
             return False
         if kind == "corrupt answer" and content:
             content = content[:-1] + bytes([content[-1] ^ 1])
-        if kind is not None and (garble := (GARBLED_LISTINGS | GARBLED_ANSWERS).get(kind)):
+        if kind is not None and (garble := (GARBLED_LISTINGS | GARBLED_ANSWERS | AMAZONS).get(kind)):
             content = garble(content)
             top = _with_length(top, len(content))
             if content == PAGE:

@@ -126,6 +126,16 @@ def test_removing_is_for_the_bucket_or_for_the_copy(
     assert cloud("data", "rm", "meadows", "--yes").returncode == 2
 
 
+def test_a_dataset_that_holds_another_is_removed_with_it(
+    cloud: Raven, project: Path, open_store: OpenStore
+) -> None:
+    cloud.ok("data", "push", project, "--name", "meadows")
+    for path in ("meadows/meta.json", "meadows/.ravenml-dataset.json"):
+        open_store(prefix="d").put_content(f"meadows/{path}", b"{}")
+    assert cloud.ok("data", "rm", "meadows", "--yes")
+    assert list(open_store(prefix="d").list()) == []
+
+
 def test_what_is_no_project_is_not_pushed(cloud: Raven, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     assert cloud("data", "push", tmp_path / "photos").returncode == 2

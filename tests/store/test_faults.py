@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -167,6 +168,63 @@ def test_a_fetch_in_parts_goes_on_with_what_another_has_brought(
     open_store(proxy).get("x", files / "back", entry)
     assert len(proxy.seen) - before == 3  # of five ranges
     assert (files / "back").read_bytes() == large.read_bytes()
+
+
+def test_a_range_that_was_spoilt_on_this_disk_is_fetched_again_and_no_other(
+    open_store: OpenStore, proxy: FaultProxy, large: Path, files: Path
+) -> None:
+    open_store().put("x", large)
+    store = open_store(proxy)
+    entry = store.head("x")
+    proxy.fault = lambda method, path, number: "AccessDenied 403" if number > 3 else None
+    with pytest.raises(RavenError, match="no permission"):
+        store.get("x", files / "back", entry)
+    part, journal = files / ".back.part", json.loads((files / ".back.part.json").read_text())
+    begin = int(next(iter(journal["done"]))) * s3_transfer.RANGE_SIZE
+    with part.open("r+b") as file:
+        file.seek(begin + 1000)
+        file.write(b"spoilt")
+    proxy.fault = lambda *_: None
+    before = len(proxy.seen)
+    open_store(proxy).get("x", files / "back", entry)
+    assert len(proxy.seen) - before == 5 - len(journal["done"]) + 1
+    assert (files / "back").read_bytes() == large.read_bytes()
+
+
+def test_an_older_object_of_the_same_size_is_not_taken_for_an_upload_whose_end_was_lost(
+    open_store: OpenStore, proxy: FaultProxy, large: Path
+) -> None:
+    open_store().put("x", large)
+    large.write_bytes(os.urandom(large.stat().st_size))
+    proxy.fault = lambda method, path, number: (
+        "NoSuchUpload 404" if method == "POST" and "uploadId" in path else None
+    )
+    with pytest.raises(RavenError, match="NoSuchUpload"):
+        open_store(proxy).put("x", large)
+
+
+def test_an_upload_whose_key_is_listed_encoded_goes_on(
+    open_store: OpenStore, proxy: FaultProxy, large: Path
+) -> None:
+    key = "a b+c%20.bin"
+    proxy.fault = lambda method, path, number: "AccessDenied 403" if "partNumber=4" in path else None
+    with pytest.raises(RavenError, match="no permission"):
+        open_store(proxy).put(key, large)
+    proxy.fault = lambda method, path, number: (
+        "encoded" if path.endswith("&uploads") and "encoding-type=url" in path else None
+    )
+    before = len(proxy.seen)
+    open_store(proxy).put(key, large)
+    sent = [one for one in proxy.seen[before:] if "partNumber" in one]
+    assert proxy.spoiled > 1 and len(sent) == 1 and open_store().read(key) == large.read_bytes()
+
+
+def test_a_large_file_whose_key_xml_cannot_hold_goes_up(
+    open_store: OpenStore, proxy: FaultProxy, large: Path
+) -> None:
+    proxy.fault = lambda method, path, number: "encoded" if path.endswith("&uploads") else None
+    open_store(proxy, patience=5).put("\x01.bin", large)
+    assert open_store().read("\x01.bin") == large.read_bytes()
 
 
 def test_an_upload_in_parts_goes_on_with_what_another_has_sent(

@@ -47,7 +47,7 @@ def test_a_key_of_any_characters_goes_through_obstore(open_store: OpenStore, key
     assert list(store.list()) == []
 
 
-@pytest.mark.parametrize("key", ["a//b", "a/./b", "a/../b", "/a", "tab\t.txt", "#?%2F//&+ü"])
+@pytest.mark.parametrize("key", ["a//b", "a/./b", "a/../b", "/a", "tab\t.txt", "#?%2F//&+ü", "\x01\x1b.txt"])
 def test_a_key_that_obstore_cannot_name_is_stored_and_fetched_all_the_same(
     open_store: OpenStore, key: str
 ) -> None:
@@ -60,6 +60,26 @@ def test_a_key_that_obstore_cannot_name_is_stored_and_fetched_all_the_same(
     assert [entry.key for entry in store.list()] == sorted([key, "copy"])
     store.delete(key)
     assert [entry.key for entry in store.list()] == ["copy"]
+
+
+def test_folders_whose_names_xml_cannot_hold_are_listed(open_store: OpenStore) -> None:
+    store = open_store()
+    store.put_content("\x02 a+b%20/x", b"x")
+    assert list(store.folders()) == ["\x02 a+b%20"]
+
+
+def test_a_key_that_is_not_there_is_known_after_one_page(
+    open_store: OpenStore, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, pages = open_store(proxy, prefix="m"), S3Store.pages
+    for number in range(5):
+        store.put_content(f"run-{number}", b"x")
+    small = lambda self, prefix, **query: pages(self, prefix, **{"max-keys": "2"})  # noqa: E731
+    monkeypatch.setattr(S3Store, "pages", small)
+    before = len(proxy.seen)
+    assert store.head("run-") is None and len(proxy.seen) == before + 1
+    found = store.head("run-3")
+    assert found is not None and (found.key, found.size) == ("run-3", 1)
 
 
 def test_a_process_that_was_forked_after_a_request_reads_and_writes(open_store: OpenStore) -> None:

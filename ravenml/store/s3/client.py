@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 from xml.etree import ElementTree
 
 from ravenml.errors import Interrupted
@@ -274,15 +274,20 @@ class BucketClient:
                     yield Entry(entry.key[cut:], entry.size, entry.modified, entry.etag)
 
     def head(self, key: str) -> Entry | None:
-        # A listing, because a refused HEAD has no body that would say why.
-        return next((entry for entry in self.list(key) if entry.key == key), None)
+        # A listing, because a refused HEAD has no body that would say why.  Of the keys that begin with
+        # this one, sorted as they are, it is the first.
+        full_key = self.full_key(key)
+        first = next((page.entries[0] for page in self.pages(full_key) if page.entries), None)
+        if first is None or first.key != full_key:
+            return None
+        return Entry(key, first.size, first.modified, first.etag)
 
     def pages(self, prefix: str, **query: str) -> Iterator[Page]:
         """The pages of a listing; each is asked for again where it cannot be one."""
         listing = _Listing(prefix)
         token: dict[str, str] = {}
         while True:
-            asked = {"list-type": "2", "prefix": prefix, **query, **token}
+            asked = {"list-type": "2", "encoding-type": "url", "prefix": prefix, **query, **token}
             page = self.retry(
                 f"listing {self.name}",
                 lambda asked=asked: listing.next_page(self.send("GET", "", asked).content),  # type: ignore[misc]
@@ -382,7 +387,9 @@ class _Listing:
 
 
 def parse_answer(content: bytes, child: str) -> ElementTree.Element:
-    """A document of S3's, its elements without their namespace.
+    """A document of S3's, its elements without their namespace, keys as they are.
+
+    Listings are asked for with ``encoding-type=url``: XML cannot hold every character that a key may have.
 
     Raises:
         GarbledAnswer: it is none, or lacks the element that it must have.
@@ -393,6 +400,10 @@ def parse_answer(content: bytes, child: str) -> ElementTree.Element:
         raise GarbledAnswer("what is not XML") from None
     for element in found.iter():
         element.tag = element.tag.rpartition("}")[2]
+    if found.findtext("EncodingType") == "url":  # not every server does it
+        for element in found.iter():
+            if element.tag in ("Key", "Prefix"):
+                element.text = unquote_plus(element.text or "")
     if not found.findtext(child):
         raise GarbledAnswer(f"an answer without its {child}")
     return found

@@ -37,6 +37,7 @@ from ravenml.store.s3.errors import (
     ServerError,
     TruncatedBody,
     error_code,
+    text_between,
 )
 
 T = TypeVar("T")
@@ -145,7 +146,7 @@ class _Upload:
             except ServerError as error:
                 if error.code == "NoSuchUpload":  # it was done, and only the answer was lost
                     found = self.bucket.head(self.key)
-                    if found is not None and found.size == self.size:
+                    if found is not None and self._stored_crc() == format_crc(self.crc):
                         return found.etag
                 raise
             return _text(content, "ETag").strip('"')
@@ -237,7 +238,7 @@ class _Upload:
             return []
 
         def list_all() -> list[str]:
-            answer = self.bucket.send("GET", "", {"uploads": "", "prefix": full_key})
+            answer = self.bucket.send("GET", "", {"uploads": "", "encoding-type": "url", "prefix": full_key})
             page = parse_answer(answer.content, "IsTruncated")
             mine = [one for one in page.iterfind("Upload") if one.findtext("Key") == full_key]
             mine.sort(key=lambda one: one.findtext("Initiated") or "")
@@ -272,8 +273,12 @@ class _Upload:
         self._retry(abort)
 
 
-def _text(content: bytes, child: str) -> str:
-    return parse_answer(content, child).findtext(child) or ""
+def _text(content: bytes, tag: str) -> str:
+    """The text of one element; the document as a whole may be none, with a key that XML cannot hold."""
+    found = text_between(content.decode(errors="replace"), tag)
+    if not found:
+        raise GarbledAnswer(f"an answer without its {tag}")
+    return found
 
 
 # What comes down.
@@ -333,12 +338,15 @@ class _Download:
         return digest
 
     def _read_journal(self) -> dict[int, int]:
-        """The ranges that an earlier fetch of the same object has brought, with their CRC-32s."""
+        """The ranges that an earlier fetch of the same object has brought, if still whole: their CRC-32s."""
         try:
             noted = json.loads(self.journal.read_bytes())
             if noted["of"] == self.identity and self.part.stat().st_size == self.entry.size:
-                return {int(number): int(crc) for number, crc in noted["done"].items()}
-        except (OSError, ValueError, KeyError, TypeError):
+                done = {int(number): int(crc) for number, crc in noted["done"].items()}
+                here = [(number, *self.ranges[number]) for number in done]
+                crcs = self.bucket.parts_pool.map(lambda one: compute_crc(self.part, *one[1:]), here)
+                return {number: crc for number, crc in zip(done, crcs, strict=True) if crc == done[number]}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
             pass
         return {}
 
