@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import os
+import socket
 import ssl
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +21,45 @@ from as_user import wait_for
 from buckets import free_port
 from faults import FaultProxy
 
-from ravenml.errors import RavenError
+from ravenml.errors import InputError, RavenError
 from ravenml.store.address import parse_address
 from ravenml.store.s3 import Connection, S3Store
-from ravenml.store.s3.access import Access, bucket_url, find_settings
+from ravenml.store.s3.access import Access, _connect, find_access
 from ravenml.store.s3.errors import BucketInfo
 
 INFO = BucketInfo("s3://b", "b", "Amazon S3", "model_bucket_name")
 HOSTS = [None, "https://127.0.0.1:9000", "https://s3.example.org", "http://store:9000", "https://[::1]:9000"]
 
 
-@pytest.mark.parametrize("style", ["auto", "path", "virtual"])
-@pytest.mark.parametrize("endpoint", HOSTS)
-@pytest.mark.parametrize("bucket", ["models", "my.models"])
-@pytest.mark.parametrize("region", ["eu-central-1", "cn-north-1"])
-def test_a_bucket_is_where_boto3_looks_for_it(
-    bucket: str, endpoint: str | None, style: str, region: str
-) -> None:
+REGIONS = ["eu-central-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1", "us-isob-east-1", "us-east-1"]
+SPECIAL = {
+    "FIPS": ({"AWS_USE_FIPS_ENDPOINT": "true"}, ""),
+    "both stacks": ({"AWS_USE_DUALSTACK_ENDPOINT": "true"}, ""),
+    "FIPS of a profile": ({}, "[default]\nuse_fips_endpoint = true\n"),
+    "a server of the environment": ({"AWS_ENDPOINT_URL_S3": "https://store:9000/s3"}, ""),
+    "a server of a profile": ({}, "[default]\nendpoint_url = http://store:9000\n"),
+    "a server of a service": (
+        {}, "[default]\nservices = mine\n[services mine]\ns3 =\n  endpoint_url = http://store:9000\n",
+    ),
+    "a server that is to be ignored": (
+        {"AWS_ENDPOINT_URL": "http://store:9000", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "",
+    ),
+    "one that a profile ignores": (
+        {"AWS_ENDPOINT_URL": "http://store:9000"}, "[default]\nignore_configured_endpoint_urls = true\n",
+    ),
+    "a style of a profile": ({}, "[default]\ns3 =\n  addressing_style = path\n"),
+}  # fmt: skip
+
+
+def where_boto3_asks(bucket: str, endpoint: str | None, region: str, style: str | None) -> str:
+    """The address of the request that boto3 would send for an object, which it does not send."""
     import boto3
     from botocore.awsrequest import AWSResponse
     from botocore.config import Config
     from urllib3 import HTTPResponse
 
-    settings = Config(signature_version="s3v4", s3={"addressing_style": style})
-    client = boto3.client("s3", endpoint_url=endpoint, region_name=region, config=settings)
+    settings = Config(signature_version="s3v4", s3={"addressing_style": style} if style else None)
+    client = boto3.Session().client("s3", endpoint_url=endpoint, region_name=region, config=settings)
     asked: list[str] = []
 
     def answer(request: Any, **_: object) -> AWSResponse:
@@ -50,7 +68,42 @@ def test_a_bucket_is_where_boto3_looks_for_it(
 
     client.meta.events.register("before-send.s3", answer)
     client.put_object(Bucket=bucket, Key="key")
-    assert asked == [f"{bucket_url(bucket, endpoint, region, style)}/key"]
+    return asked[0]
+
+
+@pytest.mark.parametrize("style", ["auto", "path", "virtual"])
+@pytest.mark.parametrize("endpoint", HOSTS)
+@pytest.mark.parametrize("bucket", ["models", "my.models"])
+def test_a_bucket_is_where_boto3_looks_for_it(bucket: str, endpoint: str | None, style: str) -> None:
+    found = find_access(bucket, Connection(endpoint, "eu-central-1", style), INFO)
+    assert f"{found.url}/key" == where_boto3_asks(bucket, endpoint, "eu-central-1", style)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_bucket_of_another_partition_is_where_boto3_looks_for_it(region: str) -> None:
+    found = find_access("models", Connection(region=region), INFO)
+    asked = where_boto3_asks("models", None, region, None)
+    assert f"{found.url}/key" in (asked, asked.replace(".s3.amazonaws.com", ".s3.us-east-1.amazonaws.com"))
+    assert found.region == region
+
+
+@pytest.mark.parametrize("bucket", ["models", "my.models", "mine-abc123-s3alias"])
+@pytest.mark.parametrize("special", SPECIAL)
+def test_a_special_endpoint_is_the_one_that_boto3_uses(
+    bucket: str, special: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment, config = SPECIAL[special]
+    (tmp_path / "config").write_text(config)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    found = find_access(bucket, Connection(region="us-gov-west-1"), INFO)
+    assert f"{found.url}/key" == where_boto3_asks(bucket, None, "us-gov-west-1", None)
+
+
+def test_a_directory_bucket_is_refused_in_a_sentence() -> None:
+    with pytest.raises(InputError, match=r"is a directory bucket \(S3 Express\), .*; use a general-purpose"):
+        find_access("x--usw2-az1--x-s3", Connection(), INFO)
 
 
 KEYS = "aws_access_key_id = {0}\naws_secret_access_key = {0}-secret\n"
@@ -107,7 +160,7 @@ def test_credentials_and_region_are_those_that_boto3_finds(
     session = boto3.Session(profile_name=profile)
     expected = session.get_credentials()
     assert expected is not None
-    found = find_settings(Connection(profile=profile), INFO)
+    found = find_access("models", Connection(profile=profile), INFO)
     keys = found.credentials()
     assert (keys["access_key_id"], keys["secret_access_key"], keys["token"]) == tuple(
         expected.get_frozen_credentials()
@@ -266,3 +319,69 @@ def test_a_bundle_of_certificates_that_is_not_there_is_named(monkeypatch: pytest
     for key in ("through-obstore", "of//our-own"):
         with pytest.raises(RavenError, match=r"There is no file /nonexistent\.pem, which AWS_CA_BUNDLE"):
             S3Store(parse_address("s3://models", "it"), Connection("https://127.0.0.1:9")).read(key)
+
+
+def test_a_bundle_without_certificates_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("not a certificate")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    for key in ("through-obstore", "of//our-own"):
+        with pytest.raises(InputError, match=r"ca\.pem, which AWS_CA_BUNDLE .*, has no certificates in PEM"):
+            S3Store(parse_address("s3://models", "it"), Connection("https://127.0.0.1:9")).read(key)
+
+
+def test_a_bundle_of_certificates_takes_the_place_of_the_systems(
+    secure: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import botocore
+
+    endpoint, certificate = secure
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # the system trusts the server
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(Path(botocore.__file__).with_name("cacert.pem")))
+    store = S3Store(parse_address("s3://secure", "it"), Connection(endpoint, "us-east-1", "path"))
+    with pytest.raises(RavenError, match="cannot be trusted"):
+        store.read("of//our-own")
+
+
+def test_certificates_are_loaded_once_for_all_threads(
+    secure: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint, certificate = secure
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    loaded: list[object] = []
+    load = ssl.create_default_context
+
+    def count(**named: Any) -> ssl.SSLContext:
+        loaded.append(named)
+        return load(**named)
+
+    monkeypatch.setattr(ssl, "create_default_context", count)
+    store = S3Store(parse_address("s3://secure", "it"), Connection(endpoint, "us-east-1", "path"))
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(lambda number: store.now(), range(8)))
+    assert len(loaded) == 1
+
+
+def test_a_connection_of_our_own_is_kept_alive(server: str) -> None:
+    line = http.client.HTTPConnection(server)
+    _connect(line)
+    assert line.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    line.close()
+
+
+@pytest.mark.parametrize(
+    ("proxy", "expected"),
+    [
+        ("http://proxy.example", ("proxy.example", 80)),
+        ("http://me:pass@proxy.example/", ("proxy.example", 80)),
+        ("proxy.example:3128", ("proxy.example", 3128)),
+        ("http://[::1]", ("::1", 80)),
+    ],
+)
+def test_a_proxy_without_a_port_is_asked_on_port_80(
+    proxy: str, expected: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    access = find_access("models", Connection(region="eu-west-1"), INFO)
+    line, _ = access._line("https", "models.s3.eu-west-1.amazonaws.com")
+    assert (line.host, line.port) == expected

@@ -9,6 +9,7 @@ import hmac
 import http.client
 import os
 import re
+import socket
 import ssl
 import threading
 import time
@@ -29,6 +30,7 @@ from ravenml.store.checksums import MIB
 from ravenml.store.s3.errors import BucketInfo, NetworkError, ServerError, from_botocore, no_credentials
 
 if TYPE_CHECKING:
+    from botocore.credentials import Credentials
     from obstore.store import S3Credential
 
     from ravenml.config.config import Config
@@ -38,9 +40,13 @@ Line = tuple[int, http.client.HTTPConnection, dict[str, str] | None]
 
 PATIENCE = 600.0  # seconds for which a request is repeated
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 60  # seconds
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}  # seconds, seconds, probes
 
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 _VIRTUAL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")  # bucket names that can be part of a host name
+# Amazon's usual endpoints; other partitions than these have names of their own, which botocore knows.
+_COMMON_REGION = re.compile(r"(af|ap|ca|eu|il|me|mx|sa|us(-gov)?)-[a-z]+-\d")
+_DEFAULT_REGION = "us-east-1"
 _PROFILE = re.compile(r"profile [^\s'\"\\]+")
 _SETTINGS_ELSEWHERE = (
     "AWS_CREDENTIAL_EXPIRATION", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -79,46 +85,40 @@ class Answer:
     content: bytes
 
 
-# Whose credentials.
+# Whose credentials, and where the bucket is.
 
 
-@dataclass
-class Settings:
-    """What boto3's chain has: credentials, and where files and environment say that the bucket is."""
+def find_access(bucket: str, connection: Connection, info: BucketInfo, region: str | None = None) -> Access:
+    """What boto3 would do: the bucket's address, and the credentials of its chain.
 
-    credentials: Callable[[], S3Credential]
-    region: str | None = None
-    endpoint: str | None = None
-    ca_bundle: str | None = None
-
-
-def find_settings(connection: Connection, info: BucketInfo) -> Settings:
-    """What boto3's chain finds.
+    Args:
+        bucket: its name.
+        connection: what the configuration says; it goes before the environment and the profile.
+        info: for sentences.
+        region: the bucket's own, where its server has named it.
 
     Raises:
-        InputError: there is no such profile, or there are no credentials.
+        InputError: there is no such profile, there are no credentials, the file of certificates is not one,
+            or the bucket is one of S3 Express.
     """
-    found = _static_settings(connection.profile) or _botocore_settings(connection.profile, info)
-    environment = os.environ.get
-    if environment("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
-        found.endpoint = None
-    else:
-        named = environment("AWS_ENDPOINT_URL_S3") or environment("AWS_ENDPOINT_URL")
-        found.endpoint = named or found.endpoint
-    found.endpoint = connection.endpoint_url or found.endpoint
-    found.region = connection.region or environment("AWS_DEFAULT_REGION") or found.region or "us-east-1"
-    found.ca_bundle = environment("AWS_CA_BUNDLE") or found.ca_bundle or environment("REQUESTS_CA_BUNDLE")
-    return found
+    if bucket.endswith("--x-s3"):
+        raise InputError(
+            f"{info.name} is a directory bucket (S3 Express), whose listings are not sorted; "
+            "use a general-purpose bucket."
+        )
+    return _plain_access(bucket, connection, region) or _botocore_access(bucket, connection, info, region)
 
 
-def _static_settings(profile: str | None) -> Settings | None:
-    """What the chain finds where nothing but keys in the environment or in a file is in play; else None.
+def _plain_access(bucket: str, connection: Connection, region: str | None) -> Access | None:
+    """What boto3 finds where nothing but keys in the environment or in a file is in play; else None.
 
-    These are its first and its commonest ends, and importing botocore takes longer than many a transfer.
+    These are the first and the commonest ends of its chain, and importing botocore takes longer than many a
+    transfer.
     """
     environment = os.environ.get
     if any(environment(name) for name in _SETTINGS_ELSEWHERE):
         return None
+    profile = connection.profile
     name = profile or environment("AWS_DEFAULT_PROFILE") or environment("AWS_PROFILE") or "default"
     config, shared = configparser.RawConfigParser(), configparser.RawConfigParser()
     try:
@@ -134,9 +134,19 @@ def _static_settings(profile: str | None) -> Settings | None:
     if general.keys() - {"region", "output"} or keys.keys() - set(_KEYS) or (name != "default" and not keys):
         return None
     if profile is None and environment("AWS_ACCESS_KEY_ID"):
-        keys = {key: os.environ.get(key.upper(), "") for key in _KEYS}
+        keys = {key: environment(key.upper(), "") for key in _KEYS}
     access, secret, token = (keys.get(key, "") for key in _KEYS)
-    if not access or not secret:
+    endpoint = (
+        connection.endpoint_url or environment("AWS_ENDPOINT_URL_S3") or environment("AWS_ENDPOINT_URL")
+    )
+    region = (
+        region
+        or connection.region
+        or environment("AWS_DEFAULT_REGION")
+        or general.get("region")
+        or _DEFAULT_REGION
+    )
+    if not access or not secret or not (endpoint or _COMMON_REGION.fullmatch(region)):
         return None
     static: S3Credential = {
         "access_key_id": access,
@@ -144,60 +154,72 @@ def _static_settings(profile: str | None) -> Settings | None:
         "token": token or None,
         "expires_at": None,
     }
-    return Settings(lambda: static, general.get("region"))
+    url = bucket_url(bucket, endpoint, region, connection.addressing_style)
+    return Access(url, region, lambda: static, environment("AWS_CA_BUNDLE"))
 
 
 def _expanded(path: str) -> str:
     return os.path.expandvars(os.path.expanduser(path))
 
 
-def _botocore_settings(profile: str | None, info: BucketInfo) -> Settings:
+def _botocore_access(bucket: str, connection: Connection, info: BucketInfo, region: str | None) -> Access:
     import botocore.session
-    from botocore.credentials import RefreshableCredentials
+    from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
+    style = connection.addressing_style
+    addressing = None if style == "auto" else {"addressing_style": style}
     try:
-        session = botocore.session.Session(profile=profile)
-        region, bundle = session.get_config_variable("region"), session.get_config_variable("ca_bundle")
-        endpoint = session.get_scoped_config().get("endpoint_url")
+        session = botocore.session.Session(profile=connection.profile)
+        region = region or connection.region or session.get_config_variable("region") or _DEFAULT_REGION
         found = session.get_credentials()
+        if found is None:
+            raise no_credentials(info.endpoint)
+        _freeze(found, info)
+        config = Config(signature_version="s3v4", s3=addressing)
+        client = session.create_client(
+            "s3", region_name=region, endpoint_url=connection.endpoint_url, config=config
+        )
+        # A client says which server it asks; only its requests say whether the bucket is part of the host.
+        signed = client.generate_presigned_url("head_object", Params={"Bucket": bucket, "Key": "key"})
+        bundle = session.get_config_variable("ca_bundle")
     except (BotoCoreError, ValueError) as error:
         raise from_botocore(error, info) from error
-    if found is None:
-        raise no_credentials(info.endpoint)
-
-    def freeze() -> S3Credential:
-        try:
-            keys = found.get_frozen_credentials()
-        except Exception as error:  # a refused role is botocore's ClientError
-            raise from_botocore(error, info) from error
-        # botocore renews what is valid for less than ten minutes; obstore asks when five are left.
-        lasts = isinstance(found, RefreshableCredentials)
-        return {
-            "access_key_id": keys.access_key,
-            "secret_access_key": keys.secret_key,
-            "token": keys.token,
-            "expires_at": datetime.now(UTC) + timedelta(minutes=9) if lasts else None,
-        }
-
-    freeze()
-    return Settings(freeze, region, endpoint, bundle)
+    style = "virtual" if urlsplit(signed).netloc.startswith(f"{bucket}.") else "path"
+    url = _with_bucket(client.meta.endpoint_url, bucket, style)
+    return Access(url, client.meta.region_name, lambda: _freeze(found, info), bundle)
 
 
-# Where the bucket is.
+def _freeze(found: Credentials, info: BucketInfo) -> S3Credential:
+    """What botocore's credentials are at this moment."""
+    from botocore.credentials import RefreshableCredentials
+
+    try:
+        keys = found.get_frozen_credentials()
+    except Exception as error:  # a refused role is botocore's ClientError
+        raise from_botocore(error, info) from error
+    # botocore renews what is valid for less than ten minutes; obstore asks when five are left.
+    lasts = isinstance(found, RefreshableCredentials)
+    return {
+        "access_key_id": keys.access_key,
+        "secret_access_key": keys.secret_key,
+        "token": keys.token,
+        "expires_at": datetime.now(UTC) + timedelta(minutes=9) if lasts else None,
+    }
 
 
 def bucket_url(bucket: str, endpoint: str | None, region: str, style: str) -> str:
-    """The address of a bucket, which keys follow, as boto3 makes it."""
-    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    base = (endpoint or f"https://s3.{region}.{domain}").rstrip("/")
-    parts = urlsplit(base)
-    dotted = endpoint is not None and parts.scheme == "http" and "." in bucket
+    """The address of a bucket, which keys follow, as boto3 makes it where nothing special is in play."""
+    base = urlsplit(endpoint or f"https://s3.{region}.amazonaws.com")
+    dotted = endpoint is not None and base.scheme == "http" and "." in bucket
     fits = bool(_VIRTUAL.fullmatch(bucket.replace(".", "-") if dotted else bucket))
-    of_ones_own = endpoint is not None and (style != "virtual" or _is_ip(parts.hostname or ""))
-    if style == "path" or of_ones_own or not fits:
-        return f"{base}/{bucket}"
-    return f"{parts.scheme}://{bucket}.{parts.netloc}{parts.path}"
+    of_ones_own = endpoint is not None and (style != "virtual" or _is_ip(base.hostname or ""))
+    return _with_bucket(base.geturl(), bucket, "path" if of_ones_own or not fits else style)
+
+
+def _with_bucket(endpoint: str, bucket: str, style: str) -> str:
+    scheme, rest = endpoint.rstrip("/").split("://", 1)
+    return f"{scheme}://{rest}/{bucket}" if style == "path" else f"{scheme}://{bucket}.{rest}"
 
 
 def _is_ip(host: str) -> bool:
@@ -216,7 +238,20 @@ class Access:
     region: str
     credentials: Callable[[], S3Credential]
     ca_bundle: str | None = None
+    _tls: ssl.SSLContext | None = (
+        None  # one for all threads: loading certificates takes longer than a request
+    )
     _lines: threading.local = field(default_factory=threading.local)
+
+    def __post_init__(self) -> None:
+        if self.url.startswith("https:"):
+            self._tls = trust(self.certificates)
+
+    @property
+    def certificates(self) -> Path:
+        """The file of the authorities that are trusted: the named one, or else what botocore brings along."""
+        named = self.ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE")
+        return Path(named) if named else _botocores_certificates()
 
     def send(
         self,
@@ -270,12 +305,12 @@ class Access:
         proxies = getproxies_environment()
         proxy = "" if proxy_bypass(host) else proxies.get(scheme) or proxies.get("all", "")
         who, _, to = proxy.rpartition("://")[2].rstrip("/").rpartition("@")
+        to = f"{to}:80" if to and not urlsplit(f"//{to}").port else to
         word = base64.b64encode(unquote(who).encode()).decode()
         headers = {"Proxy-Authorization": f"Basic {word}"} if who else {}
         line: http.client.HTTPConnection
         if scheme == "https":
-            context = ssl.create_default_context(cafile=ca_bundle_path(self.ca_bundle))
-            line = http.client.HTTPSConnection(to or host, timeout=CONNECT_TIMEOUT, context=context)
+            line = http.client.HTTPSConnection(to or host, timeout=CONNECT_TIMEOUT, context=self._tls)
             if to:
                 line.set_tunnel(host, headers=headers)
         else:
@@ -308,18 +343,33 @@ def _connect(line: http.client.HTTPConnection) -> None:
     try:
         line.connect()
         line.sock.settimeout(READ_TIMEOUT)
+        line.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE.items():
+            if hasattr(socket, option):
+                line.sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
     except OSError as error:
         line.close()
         untrusted = isinstance(error, ssl.SSLError)
         raise NetworkError(error.strerror or str(error), not untrusted, untrusted) from error
 
 
-def ca_bundle_path(named: str | None) -> str:
-    """The certificates that are trusted: the named ones, or else those that botocore brings along."""
-    if named:
-        if not Path(named).is_file():
-            raise InputError(f"There is no file {named}, which AWS_CA_BUNDLE (or the profile) names.")
-        return named
+def trust(certificates: Path) -> ssl.SSLContext:
+    """What trusts the authorities of a file and no others.
+
+    Raises:
+        InputError: it is not a file of certificates.
+    """
+    names = f"{certificates}, which AWS_CA_BUNDLE (or REQUESTS_CA_BUNDLE, or the profile) names"
+    if not certificates.is_file():
+        raise InputError(f"There is no file {names}.")
+    try:
+        return ssl.create_default_context(cafile=certificates)
+    except OSError as error:
+        why = error.strerror or error
+        raise InputError(f"The file {names}, has no certificates in PEM that can be read ({why}).") from error
+
+
+def _botocores_certificates() -> Path:
     found = find_spec("botocore")
     assert found is not None and found.origin is not None
-    return str(Path(found.origin).with_name("cacert.pem"))
+    return Path(found.origin).with_name("cacert.pem")

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote_plus
 from xml.etree import ElementTree
@@ -30,9 +29,7 @@ from ravenml.store.s3.access import (
     Access,
     Answer,
     Connection,
-    bucket_url,
-    ca_bundle_path,
-    find_settings,
+    find_access,
 )
 from ravenml.store.s3.errors import (
     BucketInfo,
@@ -119,10 +116,7 @@ class BucketClient:
 
     @cached_property
     def _access(self) -> Access:
-        found = find_settings(self.connection, self.info)
-        region = self._region or found.region or "us-east-1"
-        url = bucket_url(self.address.bucket, found.endpoint, region, self.connection.addressing_style)
-        return Access(url, region, found.credentials, found.ca_bundle)
+        return find_access(self.address.bucket, self.connection, self.info, self._region)
 
     @cached_property
     def _objects(self) -> obstore.store.S3Store:
@@ -137,7 +131,8 @@ class BucketClient:
             "user_agent": "ravenml",
         }
         if access.url.startswith("https"):
-            options["root_certificate"] = Path(ca_bundle_path(access.ca_bundle)).read_bytes()
+            # It trusts the system's authorities as well, and has no option against it.
+            options["root_certificate"] = access.certificates.read_bytes()
         return S3Store(
             self.address.bucket,
             aws_endpoint_url_s3=access.url,
