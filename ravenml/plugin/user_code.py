@@ -14,13 +14,14 @@ What is registered, such as a plugin's own networks, needs no trust and does not
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -81,6 +82,19 @@ def remember_code(reference: str) -> None:
         known.setdefault(_module(reference), []).append([str(place) for place in places])
         write_json(path, known)
         path.chmod(0o600)
+
+
+def digest_code(reference: str) -> str:
+    """A digest of the code that ``package.module:name`` names: of its module's file, or all of its package's.
+
+    Nothing is imported.  Code that is not found here has the digest of nothing.
+    """
+    known = hashlib.sha256()
+    for place in _places(reference):
+        for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            with suppress(OSError):
+                known.update(hashlib.sha256(file.read_bytes()).digest())
+    return known.hexdigest()[:32]
 
 
 def import_object(reference: str, setting: str) -> Any:

@@ -39,6 +39,7 @@ class TrainInput:
         plugin_metadata: what the plugin wants to be stored about itself; starts empty.
         fold: the fold that is trained, counted from 0; None without k-fold.
         resume_from: the folder of the run to go on from (``run.path`` again), or None.
+        fold_choices: what the folds before this one kept with :meth:`keep_choices`; empty elsewhere.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class TrainInput:
         settings: BaseModel | None = None,
         fold: int | None = None,
         resume_from: Path | None = None,
+        fold_choices: JsonObject | None = None,
         *,
         open_dataset: Callable[[], Project],
         make_split: Callable[[Project], Split],
@@ -61,6 +63,7 @@ class TrainInput:
         self.plugin_metadata: JsonObject = {}
         self.fold = fold
         self.resume_from = resume_from
+        self.fold_choices: JsonObject = fold_choices or {}
         self._open_dataset = open_dataset
         self._make_split = make_split
         self._begin_run = begin_run
@@ -85,6 +88,18 @@ class TrainInput:
     def run(self) -> Run:
         """The run's writer; its folder is made at the first use."""
         return self._begin_run(self)
+
+    def keep_choices(self, **choices: object) -> None:
+        """Keep what was measured or chosen on this machine, so that all folds of a k-fold run do the same.
+
+        The folds after this one have it as :attr:`fold_choices`, also where the run is resumed on another
+        machine.  Without k-fold, nothing is kept.
+
+        Args:
+            **choices: values that JSON has.
+        """
+        if self.fold is not None:
+            self.run.update(choices=choices)
 
     @property
     def artifact_path(self) -> Path:

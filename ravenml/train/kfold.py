@@ -27,6 +27,7 @@ from ravenml.runs.record import read_record, status
 from ravenml.runs.run import Run
 from ravenml.train.finish import TrainResult
 from ravenml.train.interfaces import TrainInput
+from ravenml.train.record import keep_fold_choices
 from ravenml.train.request import Request
 from ravenml.train.session import Session
 from ravenml.train.settings import TrainSettings
@@ -132,6 +133,7 @@ def choose_jobs(session: Session) -> int:
 
 def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) -> None:
     """Keep as many folds running as are to run at once until all are done or the user asks to stop."""
+    keep_fold_choices(run)
     cluster = cluster_folds(run.path)
     todo = [fold for fold in todo if not is_done(run.path, fold)]  # the cluster may know of more
     at_once = len(todo)
@@ -146,6 +148,7 @@ def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) ->
         while waiting or running:
             while waiting and len(running) < jobs and not run.should_stop():
                 fold = waiting.popleft()
+                keep_fold_choices(run)
                 place = run.path / layout.FOLDS / str(fold)
                 make_folder(place)
                 session.watch(RunProgress(f"fold {fold}", place))
@@ -167,6 +170,7 @@ def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) ->
             ended = {fold: code for fold, child in running.items() if (code := child.poll()) is not None}
             for fold, code in ended.items():
                 _note_end(run, fold, running.pop(fold), code, session)
+                keep_fold_choices(run)
             time.sleep(_LOOK)
     finally:
         for child in running.values():  # only where something unforeseen ended the loop
@@ -186,6 +190,7 @@ def _train_here(
 ) -> None:
     """Train the folds one after another in this process, so that a debugger sees them."""
     for fold in todo:
+        keep_fold_choices(run)
         try:
             Session(replace(request, fold=fold, parent=run.path, resumed=None)).run_whole(call)
         except Interrupted:

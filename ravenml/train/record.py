@@ -14,8 +14,10 @@ from ravenml.config.machine import usable_cores
 from ravenml.data.cache import default_cache
 from ravenml.data.problems import DataProblem
 from ravenml.data.split import write_split
+from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.provenance import provenance
+from ravenml.runs.record import read_record
 from ravenml.runs.run import Run
 from ravenml.train.config import PLUGIN_NAME
 
@@ -61,6 +63,23 @@ def record_inputs(request: Request, run: Run, train: TrainInput) -> None:
     if request.parent is None:
         known["provenance"] = provenance(_checkouts(request), run.path / "provenance")
     run.update(**known)
+
+
+def keep_fold_choices(run: Run) -> None:
+    """Note in a k-fold run's record what its first fold kept, for the folds that come after it."""
+    for fold in range(run.record["kfold"]["folds"]):
+        if run.record["kfold"].get("choices"):
+            return
+        with suppress(RavenError):  # it has not begun, or is broken
+            choices = read_record(run.path / layout.FOLDS / str(fold)).get("choices")
+            run.update(kfold={**run.record["kfold"], "choices": choices}) if choices else None
+
+
+def read_fold_choices(parent: Path) -> JsonObject:
+    """What :func:`keep_fold_choices` noted of a k-fold run, whose folder is given."""
+    with suppress(RavenError):
+        return dict((read_record(parent).get("kfold") or {}).get("choices") or {})
+    return {}
 
 
 def _checkouts(request: Request) -> dict[str, Path]:

@@ -22,7 +22,7 @@ from ravenml.store.publish_folder import check_destination
 from ravenml.store.results import USUAL_FILES
 from ravenml.train import finish
 from ravenml.train.interfaces import TrainInput, TrainOutput
-from ravenml.train.record import describe_origin, record_inputs
+from ravenml.train.record import describe_origin, read_fold_choices, record_inputs
 from ravenml.train.request import Request
 
 Result = TypeVar("Result")
@@ -94,6 +94,7 @@ class Session:
             request.settings,
             request.fold,
             known if known is not None and (known / layout.RUN_JSON).exists() else None,
+            read_fold_choices(request.parent) if request.parent is not None else None,
             open_dataset=request.open_dataset,
             make_split=request.make_split,
             begin_run=self.begin,

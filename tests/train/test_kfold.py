@@ -164,6 +164,41 @@ def test_a_resumed_k_fold_run_trains_as_many_at_once_as_it_began_with(raven: Rav
     assert (run / "folds" / "1" / "threads.txt").read_text() == "free"
 
 
+CHOOSES = LEARNS.replace(
+    '    print("training on"',
+    """    chosen = train.fold_choices.get("precision") or os.environ.get("FASTEST", "bf16")
+    train.keep_choices(precision=chosen)
+    print("precision", chosen)
+    print("training on\"""",
+)
+
+
+def test_folds_keep_to_what_the_first_one_chose_also_when_resumed_elsewhere(
+    raven: Raven, site: Path, project: Path
+) -> None:
+    write_plugin(site, "learner", CHOOSES, settings=SETTINGS)
+    raven.environment |= {"FASTEST": "bf16", "FAIL_FOLD": "2"}
+    raven("train", "--dataset", project, "learner", "train", "--folds", "3", "--jobs", "1")
+    (run,) = raven.runs()
+    assert kfold(run)["choices"] == {"precision": "bf16"}
+    shutil.rmtree(run / "folds" / "0")
+    raven.environment |= {"FASTEST": "32", "FAIL_FOLD": ""}  # as another machine would choose
+    raven.ok("train", "learner", "train", "--resume", run.name)
+    for fold in range(3):
+        assert "precision 32" not in (run / "folds" / str(fold) / "console.log").read_text()
+    assert kfold(run)["choices"] == {"precision": "bf16"}
+
+
+def test_folds_that_are_trained_in_one_process_keep_to_the_first_ones_choice_too(
+    raven: Raven, site: Path, project: Path
+) -> None:
+    write_plugin(site, "learner", CHOOSES, settings=SETTINGS)
+    raven.environment["FASTEST"] = "bf16"
+    train(raven, project, "--in-process")
+    (run,) = raven.runs()
+    assert kfold(run)["choices"] == {"precision": "bf16"}
+
+
 def test_one_fold_alone_is_an_ordinary_run_with_that_folds_split(
     raven: Raven, learner: Path, project: Path
 ) -> None:

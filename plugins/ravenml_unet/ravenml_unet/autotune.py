@@ -6,22 +6,21 @@ layers, and so does the better memory format: no flag of the processor tells.
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from ravenml.config.machine import remember
+from ravenml.plugin.user_code import digest_code
 from ravenml_unet.compiling import compile_network, explain_failures
-from ravenml_unet.models.registry import ARCHITECTURES, create_model
+from ravenml_unet.models.registry import ARCHITECTURES, create_model, list_offered
 
 SECONDS = 1.8  # for a measurement; precision first, then the memory format in what is left
 ROUNDS = 4
@@ -76,7 +75,7 @@ def fastest_execution(shape: StepShape) -> Execution:
     what is wrong.
     """
     try:
-        found = remember("training_step", describe(shape), lambda: measure_steps(shape))
+        found = remember("training_step", describe(shape), lambda: _measure_precision(shape))
         return Execution(found["precision"], found["memory_format"], seconds=found["seconds"])
     except (RuntimeError, TypeError, ValueError, LookupError):
         return Execution("32")
@@ -141,7 +140,13 @@ def describe_measurements(execution: Execution) -> list[str]:
     return sentences
 
 
+def _measure_precision(shape: StepShape) -> dict[str, Any]:
+    _announce("Measuring which precision is the fastest on this processor; --precision 32 skips this.")
+    return measure_steps(shape)
+
+
 def _measure_compiled(shape: StepShape, execution: Execution) -> dict[str, Any]:
+    _announce("Measuring whether compiling is faster, which takes up to a minute; --no-compile skips this.")
     with _own_random_numbers(), explain_failures():
         network = shape.make_network(execution.memory_format)
         images = torch.randn(shape.batch, 3, shape.height, shape.width)
@@ -163,8 +168,8 @@ def describe(shape: StepShape) -> dict[str, Any]:
         "images": [shape.batch, shape.width, shape.height],
     }
     if shape.architecture not in ARCHITECTURES:
-        with _own_random_numbers():
-            about["code"] = _digest_of_code(shape.make_network())
+        offered = list_offered().get(shape.architecture)
+        about["code"] = digest_code(offered.value if offered is not None else shape.architecture)
     return about
 
 
@@ -262,10 +267,6 @@ def _own_random_numbers() -> AbstractContextManager[None]:
     return torch.random.fork_rng(devices=[])
 
 
-def _digest_of_code(network: nn.Module) -> str:
-    """Of the file with the network's class, and of its weights' shapes."""
-    inner = getattr(network, "network", network)
-    known = hashlib.sha256(repr([tuple(p.shape) for p in network.parameters()]).encode())
-    with suppress(OSError, TypeError):  # defined in a notebook, say
-        known.update(Path(inspect.getfile(type(inner))).read_bytes())
-    return known.hexdigest()[:32]
+def _announce(line: str) -> None:
+    """Tell what is being waited for; a fold's console log has it, and the display of a training shows it."""
+    print(line, file=sys.stderr, flush=True)

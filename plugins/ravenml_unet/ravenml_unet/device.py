@@ -12,7 +12,14 @@ import torch
 from lightning_fabric import Fabric
 
 from ravenml.errors import InputError
-from ravenml_unet.autotune import USUAL, Execution, StepShape, compiled_if_faster, fastest_execution
+from ravenml_unet.autotune import (
+    FORMATS,
+    USUAL,
+    Execution,
+    StepShape,
+    compiled_if_faster,
+    fastest_execution,
+)
 from ravenml_unet.parallel import meet_on_loopback, processes
 from ravenml_unet.settings import UNetSettings
 
@@ -23,7 +30,10 @@ _MEETINGS: list[object] = []  # what must live as long as this process
 
 
 def make_fabric(
-    settings: UNetSettings, shape: StepShape, resumed: Mapping[str, Any] | None = None
+    settings: UNetSettings,
+    shape: StepShape,
+    resumed: Mapping[str, Any] | None = None,
+    chosen: Mapping[str, Any] = {},
 ) -> tuple[Fabric, Execution]:
     """Set up the device and precision that the settings ask for, and the connection to other processes.
 
@@ -31,6 +41,7 @@ def make_fabric(
         settings: the training's.
         shape: of its steps.
         resumed: the machine that an interrupted training ran on, whose choices are kept.
+        chosen: what an earlier fold of the same training chose, which this one keeps to.
 
     Raises:
         InputError: the device is not there, or cannot compute in this precision, or there are several
@@ -40,7 +51,7 @@ def make_fabric(
         check_team(settings, processes())
     device = choose_device(settings.device)
     if processes() == 1:
-        execution = choose_execution(settings.precision, device, shape, resumed)
+        execution = choose_execution(settings.precision, device, shape, resumed, chosen)
         if settings.compile:
             execution = choose_compiled(execution, device, shape, resumed)
         return _fabric(device, execution.precision), execution
@@ -49,7 +60,9 @@ def make_fabric(
     _MEETINGS.append(meet_on_loopback())
     fabric.launch()
     first = fabric.global_rank == 0
-    mine = choose_execution(settings.precision, device, shape, resumed) if first else Execution("32")
+    mine = Execution("32")
+    if first:
+        mine = choose_execution(settings.precision, device, shape, resumed, chosen)
     execution = fabric.broadcast(mine)
     if execution.precision != "32":
         fabric = _fabric(device, execution.precision)
@@ -100,12 +113,17 @@ def choose_device(wanted: str) -> str:
 
 
 def choose_execution(
-    precision: str, device: str, shape: StepShape, resumed: Mapping[str, Any] | None = None
+    precision: str,
+    device: str,
+    shape: StepShape,
+    resumed: Mapping[str, Any] | None = None,
+    chosen: Mapping[str, Any] = {},
 ) -> Execution:
     """How training steps are computed, for the setting ``precision`` on ``device``.
 
     ``auto`` takes what is fastest: on a processor, by a test of these very steps; on a GPU, bfloat16 from
-    compute capability 8.0 (Ampere) on.  A training that resumes keeps what it began with.
+    compute capability 8.0 (Ampere) on.  A training that resumes keeps what it began with, and a fold the
+    precision of those before it, on whatever machine: their scores become one.
 
     Raises:
         InputError: the device cannot compute in the wanted precision.
@@ -118,6 +136,10 @@ def choose_execution(
         return Execution(kept if precision == "auto" else precision, memory_format)
     if precision != "auto":
         return Execution(precision, memory_format)
+    known = PRECISION_OF_FABRIC.get(str(chosen.get("precision")))
+    if known in ("32", "bf16"):
+        its = str(chosen.get("memory_format"))
+        return Execution(known, its if chosen.get("device") == device and its in FORMATS else memory_format)
     if device == "cpu":
         return fastest_execution(shape)
     bfloat16 = device == "cuda" and torch.cuda.get_device_capability() >= (8, 0)

@@ -58,13 +58,19 @@ def fastest_parallel_folds(settings: UNetSettings, project: Project, folds: int)
         "count": count,
     }
     try:
-        found = remember("parallel_folds", about, lambda: measure_folds(about))
+        found = remember("parallel_folds", about, lambda: _measure(about))
         rounds = math.ceil(folds / count)  # the last of which may have fewer folds than cores
         faster = rounds * found["together"] * WORTH < folds / count * found["in_turn"]
         room = available_memory() // found["memory"]
     except (OSError, ValueError, TypeError, LookupError, ArithmeticError, subprocess.SubprocessError):
         return 1  # the training itself says what is wrong
     return max(1, min(count, room)) if faster else 1
+
+
+def _measure(about: Mapping[str, Any]) -> dict[str, Any]:
+    line = "Measuring how many folds are the fastest at once, for some seconds; --jobs 1 skips this."
+    print(line, file=sys.stderr, flush=True)
+    return measure_folds(about)
 
 
 def measure_folds(about: Mapping[str, Any]) -> dict[str, Any]:

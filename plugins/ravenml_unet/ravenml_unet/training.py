@@ -72,7 +72,9 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     identity = unet_identity(settings, titles, train.fold, split, pipeline)
     state = find_state(train.resume_from, identity)
     shape = StepShape(settings.model, len(classes), settings.batch_size.train, width, height)
-    fabric, execution = make_fabric(settings, shape, state.machine if state is not None else None)
+    fabric, execution = make_fabric(
+        settings, shape, state.machine if state is not None else None, train.fold_choices
+    )
     if fabric.device.type == "cpu":
         keep_freed_memory()
     torch.manual_seed(derived_seed(settings.seed, train.fold, INITIAL_WEIGHTS))
@@ -104,6 +106,9 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             after_epoch=lambda epoch: previewer.after_epoch(loop.wrapped, epoch),
         )  # fmt: skip
         announce(loop, model, start)
+        if settings.precision == "auto":
+            used = loop.machine()
+            train.keep_choices(**{name: used[name] for name in ("device", "precision", "memory_format")})
         if state is not None:
             warn_of_machine_change(loop, state)
             loop.restore(state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -53,14 +54,17 @@ def make_input(project_path: Path, tmp_path: Path) -> MakeInput:
         folder: str = "run",
         resume: bool = False,
         make_run: Callable[..., Run] = Run.begin,
+        fold: int | None = None,
+        fold_choices: dict[str, Any] | None = None,
     ) -> TrainInput:
         path = tmp_path / folder
         return TrainInput(
             "unet",
             TrainConfig(v=1, split_seed=0, jobs=1),
             settings or small_settings(),
-            None,
+            fold,
             path if resume else None,
+            fold_choices,
             open_dataset=lambda: Project.open(project_path),
             make_split=lambda project: Split(project.items[:4], project.items[4:]),
             begin_run=lambda _: make_run(path, folder, {}),

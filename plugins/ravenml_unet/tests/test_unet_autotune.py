@@ -23,6 +23,7 @@ from ravenml_unet.autotune import (
     fastest_execution,
     measure_steps,
 )
+from ravenml_unet.device import choose_execution
 from ravenml_unet.fold_speed import fastest_parallel_folds, measure_folds
 from ravenml_unet.training import run_training
 
@@ -131,6 +132,57 @@ def test_resuming_keeps_the_precision_that_the_training_began_with(
     assert "This machine differs" not in told(tmp_path / "run")
 
 
+def test_a_fold_on_another_machine_keeps_to_the_precision_of_the_first_one(
+    make_input: MakeInput, tmp_path: Path
+) -> None:
+    measured("bf16", "contiguous")
+    settings = small_settings(precision="auto", epochs=1)
+    first = make_input(settings, "first", fold=0)
+    assert run_training(first) is not None
+    chosen = first.run.record["choices"]
+    assert chosen == {"device": "cpu", "precision": "bf16-mixed", "memory_format": "contiguous"}
+    shutil.rmtree(tmp_path / "home")
+    measured("32")
+    second = run_training(make_input(settings, "second", fold=1, fold_choices=chosen))
+    assert second is not None
+    assert second.metadata["precision"] == "bf16-mixed" and second.metadata["memory_format"] == "contiguous"
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"precision": "64"},
+        {"precision": ["32"]},
+        {"precision": "32-true", "device": "cpu", "memory_format": {}},
+    ],
+)
+def test_a_damaged_choice_of_another_fold_ends_no_training(chosen: dict[str, Any]) -> None:
+    measured("32")
+    assert choose_execution("auto", "cpu", SHAPE, None, chosen).precision == "32"
+
+
+def test_what_is_measured_is_said_before_it_is_and_only_then(capfd: pytest.CaptureFixture[str]) -> None:
+    fastest_execution(SHAPE)
+    assert capfd.readouterr().err == (
+        "Measuring which precision is the fastest on this processor; --precision 32 skips this.\n"
+    )
+    fastest_execution(SHAPE)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_network_of_ones_own_is_described_without_being_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = tmp_path / "slow_to_make.py"
+    code.write_text("raise RuntimeError('imported')")
+    shape = StepShape("slow_to_make:Net", 3, batch=2, width=32, height=32)
+    before = describe(shape)
+    assert describe(shape) == before
+    code.write_text("raise RuntimeError('imported again')")
+    assert describe(shape) != before  # it is another network, and measured again
+
+
 def compiled_takes(seconds: float) -> None:
     about = describe(SHAPE) | {"precision": "32", "memory_format": "channels_last"}
     remember("compiled_step", about, lambda: {"compiled": seconds, "plain": 0.2})
@@ -162,9 +214,10 @@ def folds_take(project_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
 
 @pytest.mark.skipif(usable_cores() < 2, reason="one core trains one fold")
 def test_folds_are_trained_at_once_where_that_is_faster_and_memory_has_room(
-    folds_take: Callable[..., int],
+    folds_take: Callable[..., int], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert folds_take(together=1.0, in_turn=1.5) == min(3, usable_cores())
+    assert "Measuring how many folds are the fastest at once" in capfd.readouterr().err
     assert folds_take(together=1.5, in_turn=1.0, epochs=9) == min(3, usable_cores())  # remembered
     assert folds_take(together=1.5, in_turn=1.0, model="LinkNet34") == 1
     assert folds_take(together=1.0, in_turn=1.5, memory=1 << 50, model="AlbuNet") == 1
