@@ -164,7 +164,7 @@ def pack(folder: str, to: str | None) -> None:
     source = Path(folder).absolute()
     target = Path(to).absolute() if to else Path.cwd() / f"{source.name}.tar"
     if target.exists():
-        raise InputError(f"{target} is there already; name another file with --to.")
+        raise InputError(f"{target} already exists; name another file with --to.")
     names = pack_folder(source, target)
     click.echo(f"Packed {len(names)} files: {target}")
 
@@ -188,7 +188,7 @@ def unpack(file: str, to: str | None) -> None:
     source = Path(file).absolute()
     target = Path(to).absolute() if to else Path.cwd() / source.stem
     if target.exists() and (target.is_file() or any(target.iterdir())):
-        raise InputError(f"{target} is there already, and not empty; name a new folder with --to.")
+        raise InputError(f"{target} already exists, and is not empty; name a new folder with --to.")
     read_config(source)
     click.echo(f"Unpacked: {unpack_model(source, target)}")
 
@@ -234,16 +234,12 @@ def export(
     takes uint8 RGB images of the network's input size, and gives probabilities.  It is compared with the
     model on images first, and written only if both predict the same.
     """
-    from ravenml.errors import InputError
     from ravenml.infer.engines.export import default_path, export_model
     from ravenml.infer.model_resolver import find_source
 
     source = find_source(model, fold)
     source.check_use(force)
     path = (output or default_path(source, kind)).expanduser().absolute()
-    for part in (path, path.with_suffix(".bin")) if kind == "openvino" else (path,):
-        if part.exists():
-            raise InputError(f"{part} is there already; name another file with -o.")
     done = export_model(source, kind, path, dynamic=dynamic, half=half, images=images, trust_code=trust_code)
     click.echo(f"Compared on {done.images}: {done.agreement}.")
     click.echo(f"Exported: {done.path}")

@@ -45,14 +45,14 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
             type=click.Choice(("auto", "32", "bf16", "int8")),
             default="auto",
             show_default=True,
-            help="What an engine computes in; auto is bf16 where OpenVINO finds units for it.",
+            help="Precision for the engine; auto uses bf16 if the CPU supports it.",
         ),
         click.option(
             "--engine",
             type=click.Choice(("auto", "torch", "onnxruntime", "openvino")),
             default="auto",
             show_default=True,
-            help="What computes the network; torch is the plugin's own framework.",
+            help="Engine that runs the network; torch is the plugin's own framework.",
         ),
     ):
         command = option(command)

@@ -119,7 +119,7 @@ def _fastest(
     predictors = [load_predictor(path, device, trust_code) for path in source.paths]
     if str(getattr(predictors[0], "device", "cpu")) != "cpu":
         return TORCH, precision, predictors
-    tell("Measuring which engine is the fastest for this model; --engine torch leaves it out.")
+    tell("Measuring which engine is the fastest for this model; --engine torch skips this.")
     model = predictors[0] if len(predictors) == 1 else Ensemble(predictors, source.name)
     size = batch_size or default_batch_size(model)
     choice = choose_engine(source, model, images(model), size, precision, trust_code, device)

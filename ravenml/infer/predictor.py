@@ -101,7 +101,7 @@ def check_device(device: str) -> None:
         InputError: it cannot: engines compute on the processor.
     """
     if device not in ("auto", "cpu"):
-        raise InputError(f"--device {device}: inference engines compute on the processor; take --device cpu.")
+        raise InputError(f"--device {device}: inference engines compute on the processor; use --device cpu.")
 
 
 def find_maker(model: Path) -> Maker:

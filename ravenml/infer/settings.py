@@ -13,10 +13,11 @@ from ravenml.common.merge import deep_merge
 from ravenml.common.parsing import read_yaml
 from ravenml.data.problems import suggestion
 from ravenml.errors import InputError
+from ravenml.infer.engines.predictor import GraphPredictor
 from ravenml.infer.modes.base import Mode
 from ravenml.infer.modes.catalog import effective_config
 from ravenml.infer.modes.configs import ALL, BboxesConfig, ModeConfig
-from ravenml.infer.predictor import Maker, Predictor
+from ravenml.infer.predictor import GraphMaker, Maker, Predictor
 from ravenml.plugin.discovery import Plugin
 
 _IOU = 0.4
@@ -132,10 +133,12 @@ def configure(predictor: Predictor, settings: Mapping[str, object], plugin: Make
     if hook is not None:
         hook(own)
     elif own:
-        raise InputError(
-            f"{where}: `model.{next(iter(own))}` is unknown; the plugin {plugin.name} has no settings "
-            "for inference."
-        )
+        why = f"is unknown; the plugin {plugin.name} has no settings for inference"
+        if isinstance(plugin, GraphMaker):
+            why = "is unknown; an exported file has no settings for inference"
+        elif isinstance(predictor, GraphPredictor):
+            why = "is a setting of the plugin, which inference engines do not know; use --engine torch"
+        raise InputError(f"{where}: `model.{next(iter(own))}` {why}.")
 
 
 def inference_presets(plugin: Plugin) -> list[JsonObject]:
@@ -178,7 +181,7 @@ def _check_task(config: ModeConfig, predictor: Predictor, where: str) -> None:
     if fits.get(config.name, predictor.task) != predictor.task:
         other = next(name for name, task in fits.items() if task == predictor.task)
         raise InputError(
-            f"{where}: `mode.name` is {config.name}, but the model is for {predictor.task}; take {other}."
+            f"{where}: `mode.name` is {config.name}, but the model is for {predictor.task}; use {other}."
         )
     if config.save_probabilities and predictor.task != "segmentation":
         raise InputError(

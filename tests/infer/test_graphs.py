@@ -20,6 +20,7 @@ import ravenml
 from ravenml.data.masks import draw_mask
 from ravenml.data.project import Project
 from ravenml.errors import InputError, RavenError
+from ravenml.infer.engines.compare import evenly
 from ravenml.infer.engines.description import read_description
 from ravenml.infer.engines.predictor import GraphPredictor, open_graph
 from ravenml.infer.model_resolver import find_source
@@ -249,6 +250,27 @@ def test_a_description_inside_a_file_is_data_and_is_checked(tmp_path: Path) -> N
         read_description(path)
 
 
+def test_a_description_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.xml"
+    with path.open("wb") as file:
+        file.write(b"<net>")
+        file.truncate((64 << 20) + 1)  # takes no room on the disk
+    with pytest.raises(InputError, match=r"model\.xml is larger than 64 MiB"):
+        read_description(path)
+    text = "x" * ((16 << 20) + 1)
+    path.write_text(f'<net><rt_info><ravenml value="{text}"/></rt_info></net>')
+    with pytest.raises(InputError, match="a description of more than 16 MiB"):
+        read_description(path)
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "wanted"),
+    [(0, 3, []), (2, 3, [0, 1]), (3, 3, [0, 1, 2]), (5, 3, [0, 1, 3]), (10, 3, [0, 3, 6])],
+)
+def test_some_of_many_images_are_spread_over_all_of_them(count: int, most: int, wanted: list[int]) -> None:
+    assert evenly(range(count), most) == wanted
+
+
 def test_a_torchscript_is_a_program_and_is_not_opened(raven: Raven, project: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.torchscript.pt"
     path.write_bytes(b"PK")
@@ -289,7 +311,7 @@ def test_an_exported_file_is_not_exported_again(raven: Raven, tmp_path: Path) ->
 
 def test_what_an_engine_cannot_do_is_said(tmp_path: Path) -> None:
     path = write_graph(tmp_path / "red.onnx", ABOUT)
-    with pytest.raises(InputError, match="onnxruntime computes in float32; take --engine openvino"):
+    with pytest.raises(InputError, match="onnxruntime computes in float32; use --engine openvino"):
         open_graph(path, "onnxruntime", "bf16")
     with pytest.raises(InputError, match="is opened by openvino or onnxruntime, not by torch"):
         open_graph(path, "torch")

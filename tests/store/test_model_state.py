@@ -123,7 +123,7 @@ def test_a_folder_is_packed_with_what_lies_in_it_and_config_comes_first(
     assert (raven.cwd / "a model" / "a_checkpoint" / "data").read_bytes() == b"x" * 3000
     for command in (("pack", folder), ("unpack", "a model.tar")):
         again = raven("models", *command)
-        assert again.returncode == 2 and "is there already" in again.stderr
+        assert again.returncode == 2 and "already exists" in again.stderr
 
 
 def test_a_folder_without_a_config_or_with_a_link_is_not_packed(raven: Raven, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -20,15 +21,21 @@ pytest.importorskip("onnxruntime", reason="the extra ravenml[engines] is not ins
 pytest.importorskip("openvino", reason="the extra ravenml[engines] is not installed")
 
 import ravenml
+from ravenml.common.hooks import PREDICT
 from ravenml.data.meta import ObjClass
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.engines import int8
+from ravenml.infer.engines.cache import export_folder
 from ravenml.infer.engines.compare import compare
 from ravenml.infer.engines.description import SUFFIXES, read_description
 from ravenml.infer.engines.export import default_path, export_model
 from ravenml.infer.engines.predictor import GraphPredictor, open_graph
 from ravenml.infer.model_resolver import ModelSource, find_source
 from ravenml.infer.network import Ensemble
+from ravenml.infer.predictor import GraphMaker
+from ravenml.infer.settings import configure
+from ravenml.plugin.discovery import find_plugin
+from ravenml.store.model_state import pack_model
 from ravenml_unet import graph as graphs
 from ravenml_unet import load_model
 from ravenml_unet.export import export_model as write_model
@@ -161,7 +168,7 @@ def test_the_command_compares_on_the_users_images_or_the_models_own(
     path = tmp_path / f"{run.name}.onnx"
     assert f"Exported: {path}" in told and read_description(path).provenance["run"] == run.name
     again = run_unet("models", "export", run.name, "--format", "onnx", cwd=tmp_path, code=2)
-    assert "is there already" in again.stderr
+    assert "already exists" in again.stderr
     told = run_unet(
         "models", "export", run.name, "--format", "openvino", "-o", tmp_path / "x.xml",
         "--images", project_path,
@@ -182,13 +189,24 @@ def test_int8_is_calibrated_on_a_runs_images_and_refused_where_it_scores_worse(
     with pytest.raises(RavenError, match=r"int8 lowers the mean IoU on the validation images from .* to "):
         int8.cached_int8(find_source(run.name))
     assert not list((own_home / "cache" / "engines").rglob("model-int8.xml"))
-    monkeypatch.undo()
+    with monkeypatch.context() as again:  # the refusal is remembered: nothing is quantized a second time
+        again.setattr(int8, "_write", None)
+        with pytest.raises(RavenError, match="int8 lowers the mean IoU on the validation images"):
+            int8.cached_int8(find_source(run.name))
+    monkeypatch.setattr(int8, "MOST_LOST", 0.005)
     out = ("--data", project_path, "--out", tmp_path / "out")
     run_unet("infer", run.name, *out, "--engine-precision", "int8", RAVENML_STORAGE_PATH=str(own_home))
     assert json.loads((tmp_path / "out" / "infer.json").read_text())["engine"] == "openvino (int8)"
     (path,) = (own_home / "cache" / "engines").rglob("model-int8.xml")
     whole = path.with_name("model.onnx").stat().st_size
     assert read_description(path).precision == "8" and path.with_suffix(".bin").stat().st_size < 0.3 * whole
+    os.utime(path.parent, (1, 1))
+    assert int8.cached_int8(find_source(run.name)) == path
+    assert path.parent.stat().st_mtime > 1  # what is used is not what the cache drops first
+    path.unlink()
+    (run / "info" / "val_set.json").write_text("[]")
+    with pytest.raises(InputError, match="by its score on the run's validation images, and there are none"):
+        int8.cached_int8(find_source(run.name))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -205,9 +223,41 @@ def test_int8_needs_a_run_with_its_data_and_openvino(tmp_path: Path, model: Path
         int8.cached_int8(ModelSource("model", (model,)))
     data = ("--data", project_path, "--out", tmp_path / "out", "--engine-precision", "int8")
     told = run_unet("infer", model, *data, "--engine", "onnxruntime", code=2)
-    assert "take --engine openvino" in told.stderr
+    assert "use --engine openvino" in told.stderr
     told = run_unet("infer", export(tmp_path / "out", "onnx", model), *data, code=2)
     assert "has no images to be calibrated on; name a run" in told.stderr
+
+
+def test_a_file_that_exists_is_not_overwritten(tmp_path: Path, model: Path) -> None:
+    path = tmp_path / "out.onnx"
+    path.write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"out\.onnx already exists; name another file with -o"):
+        export(tmp_path / "out", "onnx", model)
+    assert path.read_bytes() == b"mine"
+
+
+def test_changed_code_of_a_network_of_ones_own_is_exported_and_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = tmp_path / "network_of_mine.py"
+    code.write_text("raise RuntimeError('it is not imported for this')")
+    settings = {"plugin": "unet", "architecture": "network_of_mine:Net"}
+    path = pack_model(tmp_path / "model.tar", {"settings": settings, "out_classes": []}, [])
+    before = export_folder(find_source(str(path)))
+    assert export_folder(find_source(str(path))) == before
+    code.write_text("raise RuntimeError('another network')")
+    assert export_folder(find_source(str(path))) != before
+
+
+def test_settings_of_the_plugin_are_not_for_engines(tmp_path: Path, model: Path) -> None:
+    predictor = open_graph(export(tmp_path / "out", "onnx", model))
+    made = find_plugin("unet", PREDICT)
+    assert made is not None
+    with pytest.raises(InputError, match=r"`model\.scale` is a setting of the plugin.*use --engine torch"):
+        configure(predictor, {"scale": 2}, made, "my.yml")
+    with pytest.raises(InputError, match=r"`model\.scale` is unknown; an exported file has no settings"):
+        configure(predictor, {"scale": 2}, GraphMaker("onnx", "?"), "my.yml")
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -15,16 +15,36 @@ from ravenml.infer.engines.description import ONNX, SCHEMA, SUFFIXES
 from ravenml.infer.engines.export import Export, export_model
 from ravenml.infer.model_resolver import ModelSource
 from ravenml.infer.predictor import model_plugin
+from ravenml.plugin.user_code import REFERENCE, digest_code
+from ravenml.store.model_state import CONFIG, read_config
 
 MOST_KEPT = 8  # models
 _FILE = f"model{SUFFIXES[ONNX]}"
 
 
 def export_folder(source: ModelSource) -> Path:
-    """Where a model's export lies, or would; a changed model, plugin or ravenML has another."""
+    """Where a model's export lies, or would; a changed model, network, plugin or ravenML has another."""
     plugin = model_plugin(source.paths[0])
-    about = [*source.fingerprint(), plugin.name, plugin.version, version("ravenml"), str(SCHEMA)]
+    about = [
+        *source.fingerprint(),
+        *_own_code(source),
+        plugin.name,
+        plugin.version,
+        version("ravenml"),
+        str(SCHEMA),
+    ]
     return cache_dir() / "engines" / hashlib.sha256("\n".join(about).encode()).hexdigest()[:32]
+
+
+def _own_code(source: ModelSource) -> list[str]:
+    """A digest of each code of the user's own that the model names, such as its network's."""
+    first = source.paths[0]
+    if first.is_dir() and not (first / CONFIG).is_file():
+        return []  # of another program's training
+    config = read_config(first)
+    named = [config, config.get("settings") or {}]
+    values = {value for one in named for value in one.values() if isinstance(value, str)}
+    return [digest_code(value) for value in sorted(values) if REFERENCE.fullmatch(value)]
 
 
 def cached_export(source: ModelSource, images: str | None = None, trust_code: bool = False) -> Path:

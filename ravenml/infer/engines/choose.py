@@ -30,6 +30,7 @@ from ravenml.infer.predictor import Predictor
 
 TORCH = "torch"
 _KIND = "engines"  # of measurement
+_FRAMEWORKS = ("torch", "tensorflow")  # what plugins compute with; a new version may be faster
 _IMAGES, _ROUNDS = 3, 3
 _PIXELS = 2**22  # of a batch; larger images are measured at a smaller size, which takes less memory
 _WORTH = 0.95  # of the framework's time: what an engine may take at most to be chosen
@@ -185,7 +186,7 @@ def _measure(
 def _about(source: ModelSource, precision: str, device: str) -> JsonObject:
     """What the choice depends on, beside the machine."""
     versions: dict[str, str] = {}
-    for name in installed_engines():
+    for name in (*_FRAMEWORKS, *installed_engines()):
         with suppress(PackageNotFoundError):  # one of its other distributions, such as onnxruntime-gpu
             versions[name] = version(name)
     return {

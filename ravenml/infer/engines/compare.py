@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from ravenml.common.io import read_json
 from ravenml.data.images import read_image
+from ravenml.data.project import Item as DataItem
 from ravenml.data.project import Project
 from ravenml.errors import RavenError
 from ravenml.infer.inputs import open_inputs
@@ -25,6 +27,7 @@ TIE = 1e-3  # two classes whose probabilities differ by less are as good as equa
 LEAST_AGREEMENT = {"32": 0.9999, "bf16": 0.999, "16": 0.999}  # of all pixels' labels, by precision
 
 Image = NDArray[np.uint8]
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -110,9 +113,7 @@ def choose_images(given: str | None, models: Sequence[Path], size: tuple[int, in
     if given is not None:
         inputs = open_inputs(given)
         return spread_over(str(inputs.path), [one.image_path for one in inputs.pictures])
-    validated = [
-        path for path in _interleaved([_validation_images(model) for model in models]) if path.is_file()
-    ]
+    validated = [path for path in _interleaved([_validated(model) for model in models]) if path.is_file()]
     if validated:
         return spread_over("the model's validation images", list(dict.fromkeys(validated)))
     return ComparisonImages("synthetic images", MOST_IMAGES, lambda: paint_images(*size))
@@ -142,8 +143,7 @@ def spread_over(source: str, paths: Sequence[Path]) -> ComparisonImages:
         source: where they come from, in words.
         paths: all of them.
     """
-    step = max(len(paths) // MOST_IMAGES, 1)
-    chosen = list(paths)[::step][:MOST_IMAGES]
+    chosen = evenly(paths, MOST_IMAGES)
 
     def read() -> Iterator[Image]:
         for path in chosen:
@@ -155,18 +155,53 @@ def spread_over(source: str, paths: Sequence[Path]) -> ComparisonImages:
     return ComparisonImages(f"{len(chosen)} of {source}", len(chosen), read)
 
 
+def evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """At most so many of the items, spread over all of them."""
+    count = min(len(items), most)
+    return [items[number * len(items) // count] for number in range(count)]
+
+
+@dataclass(frozen=True)
+class RecordedImages:
+    """What a model was trained and validated on, as far as it is still there.
+
+    Attributes:
+        project: the dataset.
+        train: its images that were learned from.
+        val: those that were validated on.
+    """
+
+    project: Project
+    train: Sequence[DataItem]
+    val: Sequence[DataItem]
+
+
+def recorded_images(model: Path) -> RecordedImages:
+    """The images of the run that made a model.
+
+    Raises:
+        RavenError: there is no run beside the model, or its dataset is no longer there.
+    """
+    folder = model if model.is_dir() else model.parent
+    try:
+        project = Project.read(Path(str(read_json(folder / layout.RUN_JSON)["dataset"]["path"])))
+        sets = [
+            {(one["dataset_name"], one["item_name"]) for one in read_json(folder / layout.INFO / name)}
+            for name in ("train_set.json", "val_set.json")
+        ]
+    except (KeyError, TypeError) as error:
+        raise RavenError(f"{folder} does not say what its model was trained on.") from error
+    train, val = ([item for item in project.items if (item.dataset, item.name) in one] for one in sets)
+    return RecordedImages(project, train, val)
+
+
 def _interleaved(groups: Sequence[Sequence[Path]]) -> list[Path]:
     return [path for together in zip_longest(*groups) for path in together if path is not None]
 
 
-def _validation_images(model: Path) -> list[Path]:
-    """The images that the model's run was validated on, where it and its data are still there."""
-    folder = model if model.is_dir() else model.parent
+def _validated(model: Path) -> list[Path]:
+    """The images that the model was validated on; none where they are not known."""
     try:
-        record, evaluation = read_json(folder / layout.RUN_JSON), read_json(folder / layout.EVALUATION)
-        root, keys = record["dataset"]["path"], list(evaluation["images"])
-        project = Project.read(Path(str(root)))
-        known = {item.key: item.image_path for item in project.items}
-    except (RavenError, KeyError, TypeError, ValueError):
-        return []  # nothing was recorded, or the data is no longer there
-    return [known[key] for key in keys if isinstance(key, str) and key in known]
+        return [item.image_path for item in recorded_images(model).val]
+    except RavenError:
+        return []

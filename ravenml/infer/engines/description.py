@@ -14,7 +14,7 @@ from typing import Annotated, BinaryIO, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ravenml.common.io import JsonObject
-from ravenml.common.parsing import parse_json, read_yaml
+from ravenml.common.parsing import LARGEST_JSON, parse_json, read_yaml
 from ravenml.common.reading import open_file
 from ravenml.common.validation import validate
 from ravenml.data.formats.xml import elements_of
@@ -194,10 +194,15 @@ def read_description(path: Path) -> GraphDescription:
 
 def _openvino_metadata(path: Path) -> str | None:
     try:
+        if path.stat().st_size > LARGEST_JSON:  # what this text becomes takes as much memory as JSON does
+            raise InputError(f"{path} is larger than {LARGEST_JSON >> 20} MiB, which no OpenVINO model is.")
         found = [one.get("value") for one in elements_of(path, KEY)]
-        return found[-1] if found else None  # what an ONNX file that it was made of said stands before it
+        last = found[-1] if found else None  # what an ONNX file that it was made of said stands before it
     except DataProblem as error:
         raise InputError(f"{path} is not an OpenVINO model: {error}") from None
+    if last is not None and len(last) > LONGEST:
+        raise InputError(f"{path} has a description of more than {LONGEST >> 20} MiB.")
+    return last
 
 
 def _onnx_metadata(path: Path) -> bytes | None:

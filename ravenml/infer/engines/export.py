@@ -127,12 +127,15 @@ def export_model(
         trust_code: whether the model may name code that is not part of a plugin.
 
     Raises:
-        InputError: the plugin exports no such files, or ``path`` has another suffix.
+        InputError: the plugin exports no such files, or ``path`` has another suffix or is there already.
         RavenError: what is needed is not installed, the disk is full, or the file does not predict what the
             model predicts; then nothing is written.
     """
     if not path.name.endswith(SUFFIXES[kind]):
         raise InputError(f"-o: {path.name} should end in {SUFFIXES[kind]}, as --format is {kind}.")
+    for part in (path, path.with_suffix(".bin")) if kind == OPENVINO else (path,):
+        if part.exists():
+            raise InputError(f"{part} already exists; name another file with -o.")
     if is_graph(source.paths[0]):
         raise InputError(f"{source.name} is an exported file already; name the model that it was made of.")
     plugin = model_plugin(source.paths[0])

@@ -6,24 +6,29 @@ are recorded in the model's run, whose dataset must still be there.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import io
 import logging
+import math
+import os
 from collections.abc import Sequence
-from contextlib import redirect_stdout
-from dataclasses import dataclass
+from contextlib import redirect_stdout, suppress
+from importlib.metadata import version
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
-from ravenml.common.io import read_json, temporary_folder, to_user_error
+from ravenml.common.io import JsonObject, temporary_folder, to_user_error
 from ravenml.common.locks import exclusive_lock
+from ravenml.config.machine import recall, remember
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask
 from ravenml.data.project import Item, Project
-from ravenml.data.split import Split, read_split
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.engines.cache import cached_export, export_folder
+from ravenml.infer.engines.compare import RecordedImages, evenly, recorded_images
 from ravenml.infer.engines.description import KEY, read_description
 from ravenml.infer.engines.export import put_in_place, write_note
 from ravenml.infer.engines.predictor import fit_image, open_graph
@@ -31,37 +36,40 @@ from ravenml.infer.engines.runtime import check_engine
 from ravenml.infer.metrics import BACKGROUND, confusion_matrix, segmentation_metrics
 from ravenml.infer.model_resolver import ModelSource
 from ravenml.infer.predictor import Predictor
-from ravenml.runs import layout
 
 MOST_LOST = 0.005  # of the mean IoU
 _CALIBRATION, _VALIDATION = 100, 200  # images, at most
 _FILE = "model-int8.xml"
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    """What a run was trained and validated on."""
-
-    project: Project
-    split: Split
+_KIND = "int8_scores"  # of measurement
 
 
 def cached_int8(source: ModelSource, trust_code: bool = False) -> Path:
     """A model in 8-bit integers as an OpenVINO file; it is made when it is first asked for.
 
+    That it scored worse than the model is remembered too, for these images and versions.
+
     Raises:
-        InputError: the model has no run with its data.
+        InputError: the model has no run with its data, or no validation images to be measured on.
         RavenError: NNCF or OpenVINO is not installed, or the model's mean IoU falls by more than 0.005.
     """
     check_engine("openvino")
-    path = export_folder(source) / _FILE
+    folder = export_folder(source)
+    path = folder / _FILE
     if not path.is_file():
         if importlib.util.find_spec("nncf") is None:
             raise RavenError("int8 needs NNCF, which the extra brings: pip install 'ravenml[int8]'.")
+        recorded = _recorded(source)
+        about = {"model": folder.name, "images": _digest(recorded), "most_lost": MOST_LOST}
+        about |= {name: version(name) for name in ("nncf", "openvino")}
+        if (known := recall(_KIND, about)) is not None:
+            _refuse(known)
         exported = cached_export(source, trust_code=trust_code)
         with exclusive_lock(path.with_suffix(".lock")):
             if not path.is_file():
-                _write(exported, path, [_recorded(source, one) for one in source.paths])
+                refused = _write(exported, path, recorded)
+                if refused is not None:
+                    _refuse(remember(_KIND, about, lambda: refused))
+    os.utime(folder)
     return path
 
 
@@ -76,11 +84,18 @@ def mean_iou(predictor: Predictor, project: Project, items: Sequence[Item]) -> f
         truth = index_of[draw_mask(project.annotation(item), foreground)]
         labels = predictor.predict(read_image(item.image_path)[None])[0]
         total += confusion_matrix(truth[truth >= 0], labels[truth >= 0], len(titles))
-    return segmentation_metrics(total, titles).get("miou", 0.0)
+    return segmentation_metrics(total, titles).get("miou", math.nan)
 
 
-def _write(exported: Path, path: Path, recorded: Sequence[_Recorded]) -> None:
-    """Quantize, measure, and only then give the file its name."""
+def _write(exported: Path, path: Path, recorded: Sequence[RecordedImages]) -> JsonObject | None:
+    """Quantize, measure, and only then give the file its name.
+
+    Returns:
+        Nothing; or both mean IoUs where that of int8 is too low, and no file is written.
+
+    Raises:
+        InputError: nothing is annotated in the validation images.
+    """
     import nncf
     import openvino
 
@@ -88,7 +103,7 @@ def _write(exported: Path, path: Path, recorded: Sequence[_Recorded]) -> None:
     images = [
         fit_image(read_image(item.image_path), about)
         for one in recorded
-        for item in one.split.train[: max(_CALIBRATION // len(recorded), 1)]
+        for item in evenly(one.train, max(_CALIBRATION // len(recorded), 1))
     ]
     nncf.set_log_level(logging.ERROR)
     model, dataset = openvino.Core().read_model(exported), nncf.Dataset(images)
@@ -100,32 +115,67 @@ def _write(exported: Path, path: Path, recorded: Sequence[_Recorded]) -> None:
             openvino.save_model(quantized, str(folder / path.name), compress_to_fp16=False)
             sides = open_graph(exported, "openvino", "32"), open_graph(folder / path.name, "openvino")
             before, after = (
-                float(np.mean([mean_iou(side, one.project, one.split.val[:_VALIDATION]) for one in recorded]))
+                float(
+                    np.mean([mean_iou(side, one.project, evenly(one.val, _VALIDATION)) for one in recorded])
+                )
                 for side in sides
             )
-            if before - after > MOST_LOST:
-                raise RavenError(
-                    f"int8 lowers the mean IoU on the validation images from {before:.4f} to {after:.4f}, by "
-                    f"more than {MOST_LOST:g}; take another --engine-precision."
+            if math.isnan(before):
+                raise InputError(
+                    "int8 is accepted by its score, and nothing is annotated in the run's validation images; "
+                    "use another --engine-precision."
                 )
+            if not before - after <= MOST_LOST:
+                return {"before": before, "after": after}
             put_in_place(folder, path.parent)
     except OSError as error:
         raise to_user_error(error, path) from error
+    return None
 
 
-def _recorded(source: ModelSource, model: Path) -> _Recorded:
-    """What the run that made a model was trained and validated on.
+def _refuse(scores: JsonObject) -> NoReturn:
+    """Say that int8 scores worse, and by how much.
 
     Raises:
-        InputError: there is no run, or its dataset is no longer there.
+        RavenError: always.
     """
-    folder = model if model.is_dir() else model.parent
-    info = folder / layout.INFO
+    before, after = (float(scores[name]) for name in ("before", "after"))
+    raise RavenError(
+        f"int8 lowers the mean IoU on the validation images from {before:.4f} to {after:.4f}, by more than "
+        f"{MOST_LOST:g}; use another --engine-precision."
+    )
+
+
+def _recorded(source: ModelSource) -> list[RecordedImages]:
+    """What the runs that made the models were trained and validated on.
+
+    Raises:
+        InputError: there is no run, its dataset is no longer there, or has no images of one of the two kinds.
+    """
     try:
-        project = Project.read(Path(str(read_json(folder / layout.RUN_JSON)["dataset"]["path"])))
-        return _Recorded(project, read_split(project, info / "train_set.json", info / "val_set.json"))
-    except (RavenError, KeyError, TypeError):
+        recorded = [recorded_images(path) for path in source.paths]
+    except RavenError:
+        recorded = []
+    if not recorded or not all(one.train for one in recorded):
         raise InputError(
             f"{source.name}: int8 is calibrated on the images of the model's run, which are not there; name "
-            "a run whose dataset still exists, or take another --engine-precision."
-        ) from None
+            "a run whose dataset still exists, or use another --engine-precision."
+        )
+    if not all(one.val for one in recorded):
+        raise InputError(
+            f"{source.name}: int8 is accepted by its score on the run's validation images, and there are "
+            "none; use another --engine-precision."
+        )
+    return recorded
+
+
+def _digest(recorded: Sequence[RecordedImages]) -> str:
+    """Of the images and annotations that int8 is made and measured with, by their time and size."""
+    known = hashlib.sha256()
+    for one in recorded:
+        for item in (*evenly(one.train, _CALIBRATION), *evenly(one.val, _VALIDATION)):
+            for file in (item.image_path, item.annotation_path):
+                with suppress(OSError):
+                    state = file.stat()
+                    known.update(f"{file}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+    return known.hexdigest()[:32]

@@ -46,7 +46,7 @@ def check_precision(precision: str) -> None:
     if precision not in ("auto", "32"):
         raise InputError(
             f"--engine-precision {precision}: without an engine, networks compute in float32; "
-            "take --engine openvino."
+            "use --engine openvino."
         )
 
 
@@ -57,7 +57,7 @@ def check_int8(engine: str) -> None:
         InputError: it cannot.
     """
     if engine not in ("auto", "openvino"):
-        raise InputError(f"--engine-precision int8: {engine} does not compute in it; take --engine openvino.")
+        raise InputError(f"--engine-precision int8: {engine} does not compute in it; use --engine openvino.")
 
 
 def engine_for(path: Path, engine: str = "auto", precision: str = "auto") -> str:
@@ -81,7 +81,7 @@ def engine_for(path: Path, engine: str = "auto", precision: str = "auto") -> str
     if engine not in able:
         raise InputError(f"{path} is opened by {' or '.join(able)}, not by {engine}; name another --engine.")
     if engine == "onnxruntime" and precision == "bf16":
-        raise InputError("--engine-precision bf16: onnxruntime computes in float32; take --engine openvino.")
+        raise InputError("--engine-precision bf16: onnxruntime computes in float32; use --engine openvino.")
     check_engine(engine)
     return engine
 
