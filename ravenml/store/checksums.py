@@ -39,9 +39,9 @@ def crc_header(crc: int) -> str:
     return base64.b64encode(crc.to_bytes(4, "big")).decode()
 
 
-def parse_crc_header(text: str) -> int | None:
-    """The CRC-32 in S3's ``x-amz-checksum-crc32``; None where it is one of parts (``…-3``)."""
-    return None if "-" in text else int.from_bytes(base64.b64decode(text), "big")
+def parse_crc_header(text: str | None) -> int | None:
+    """The CRC-32 in S3's ``x-amz-checksum-crc32``; None where there is none, or one of parts (``…-3``)."""
+    return None if text is None or "-" in text else int.from_bytes(base64.b64decode(text), "big")
 
 
 def md5_header(digest: bytes) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ravenml.common.io import sweep_temporaries
 from ravenml.errors import RavenError
@@ -14,8 +14,9 @@ from ravenml.store.base import Digest, Entry, Store
 from ravenml.store.checksums import compute_crc, format_crc
 from ravenml.store.progress import Meter
 
+K = TypeVar("K")
 T = TypeVar("T")
-THREADS = 10
+THREADS = 10  # the time of small files is the line's
 
 
 @dataclass
@@ -157,19 +158,33 @@ def map_in_threads(store: Store, work: Callable[[str], T], keys: Sequence[str]) 
     """
     if len(keys) <= 1:
         return [work(key) for key in keys]
-    retries = getattr(store, "retry", None)
     with ThreadPoolExecutor(min(THREADS, len(keys)), thread_name_prefix="files") as pool:
-        waiting: list[Future[T]] = [pool.submit(work, key) for key in keys]
-        try:
-            wait(waiting, return_when=FIRST_EXCEPTION)
-            for one in waiting:
-                if one.done() and not one.cancelled() and one.exception() is not None:
-                    raise one.exception() or AssertionError
-            return [one.result() for one in waiting]
-        except BaseException:
-            if retries is not None:
-                retries.stop()
-            pool.shutdown(wait=True, cancel_futures=True)
-            if retries is not None:
-                retries.resume()
-            raise
+        return map_in_pool(pool, store, work, keys, hasty=True)
+
+
+def map_in_pool(
+    pool: Executor, store: object, work: Callable[[K], T], items: Iterable[K], hasty: bool = False
+) -> list[T]:
+    """Call ``work`` for every item in the pool's threads; the first failure keeps the rest from beginning.
+
+    Args:
+        hasty: whether a failure also lets no thread repeat or send a request of the store's; Ctrl-C always
+            does.
+    """
+    retries: Any = getattr(store, "retry", None)
+    waiting: list[Future[T]] = [pool.submit(work, item) for item in items]
+    try:
+        wait(waiting, return_when=FIRST_EXCEPTION)
+        for one in waiting:
+            if one.done():
+                one.result()
+        return [one.result() for one in waiting]
+    except BaseException as error:
+        if stops := retries is not None and (hasty or not isinstance(error, Exception)):
+            retries.stop()
+        for one in waiting:
+            one.cancel()
+        wait(waiting)
+        if stops:
+            retries.resume()
+        raise

@@ -50,8 +50,7 @@ if TYPE_CHECKING:
     import obstore.store
 
 T = TypeVar("T")
-THREADS = 10  # for small files, whose time is the line's
-PART_THREADS = min(THREADS, 2 * (os.cpu_count() or 1))  # for large ones, whose time is the processor's
+PART_THREADS = min(10, 2 * (os.cpu_count() or 1))  # the time of large files is the processor's
 
 FIRST_ATTEMPTS = 4  # while the server has never answered: it is more likely not there at all
 MISMATCHES = 4  # what differs from its checksum that often is broken where it lies

@@ -8,7 +8,7 @@ import os
 import re
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,6 +39,7 @@ from ravenml.store.s3.errors import (
     error_code,
     text_between,
 )
+from ravenml.store.transfer import map_in_pool
 
 T = TypeVar("T")
 
@@ -124,7 +125,7 @@ class _Upload:
             return kept[number]
 
         try:
-            sent = _in_threads(self.bucket, send, range(1, len(self.ranges) + 1))
+            sent = map_in_pool(self.bucket.parts_pool, self.bucket, send, range(1, len(self.ranges) + 1))
         finally:
             os.close(file)
         # An answer that was lost, or that a killed process did not wait for, hides that there is an upload.
@@ -364,7 +365,8 @@ class _Download:
                     done[number] = crc
                     write_bytes(self.journal, json.dumps({"of": self.identity, "done": done}).encode())
 
-            _in_threads(self.bucket, fetch, [n for n in range(len(self.ranges)) if n not in done])
+            missing = [number for number in range(len(self.ranges)) if number not in done]
+            map_in_pool(self.bucket.parts_pool, self.bucket, fetch, missing)
         finally:
             os.close(file)
         crc = combine_crcs([(done[number], length) for number, (_, length) in enumerate(self.ranges)])
@@ -418,29 +420,11 @@ class _Download:
         if self.expected is None:  # everything was there already, or nobody noted a CRC-32
             headers = self.bucket.retry(f"checking {self.entry.key}", lambda: self.bucket.head_once(key))
             self.expected = recorded_crc(headers.get(f"x-amz-meta-{CRC_NAME}"))
-            self.expected = server_crc(headers) if self.expected is None else self.expected
+            if self.expected is None:
+                self.expected = parse_crc_header(headers.get("x-amz-checksum-crc32"))
         if self.expected is not None:
             return digest.crc32 == format_crc(self.expected)
         return etag_matches(self.part, self.entry.etag) is not False
-
-
-def _in_threads(bucket: BucketClient, work: Callable[[int], T], numbers: Iterable[int]) -> list[T]:
-    """Call ``work`` for every part, side by side; the first failure keeps the rest from beginning."""
-    waiting = [bucket.parts_pool.submit(work, number) for number in numbers]
-    try:
-        return [one.result() for one in waiting]
-    except BaseException as error:
-        interrupted = not isinstance(error, Exception)
-        if interrupted:
-            bucket.retry.stop()
-        for one in waiting:
-            one.cancel()
-        for one in waiting:
-            if not one.cancelled():
-                one.exception()  # waits for what has begun
-        if interrupted:
-            bucket.retry.resume()
-        raise
 
 
 # How a content is checked.
@@ -453,12 +437,6 @@ def recorded_crc(text: str | None) -> int | None:
     return None if text is None else int(text, 16)
 
 
-def server_crc(headers: Mapping[str, str]) -> int | None:
-    """The CRC-32 of the whole object that its server knows."""
-    said = headers.get("x-amz-checksum-crc32")
-    return None if said is None else parse_crc_header(said)
-
-
 def is_intact(bucket: BucketClient, key: str, content: bytes, crc: int, found: Received) -> bool:
     """Whether a content is the one that its headers promise; without any checksum, its length decides."""
     recorded = recorded_crc(found.recorded)
@@ -468,7 +446,7 @@ def is_intact(bucket: BucketClient, key: str, content: bytes, crc: int, found: R
     if matches:
         return True
     headers = bucket.head_once(key)  # another program's: the ETag of an encrypted object is no MD5
-    known = server_crc(headers)
+    known = parse_crc_header(headers.get("x-amz-checksum-crc32"))
     if known is not None:
         return known == crc
     return matches is None or is_encrypted(headers)
