@@ -35,7 +35,7 @@ __all__ = [
     "load_run",
 ]
 
-__version__ = "0.1.0"
+__version__ = "2.0.0"
 
 _LAZY = {
     "InputError": "ravenml.errors",

@@ -5,11 +5,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 here = Path(__file__).parent
-version = next(
-    line.split('"')[1]
-    for line in (here / "ravenml_unet" / "__init__.py").read_text().splitlines()
-    if line.startswith("__version__")
-)
+# `name:version` of the image too, after Supervisely's contract: the one place where the version stands.
+version = (here / "VERSION").read_text().strip().split(":")[1]
 
 setup(
     name="ravenml-unet",
@@ -20,9 +17,9 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["ravenml_unet", "ravenml_unet.*"]),
-    package_data={"ravenml_unet": ["py.typed", "predefined_run_configs.json"]},
+    package_data={"ravenml_unet": ["py.typed", "VERSION", "predefined_run_configs.json"]},
     install_requires=[
-        "ravenml",
+        "ravenml>=2.0,<3",
         "click>=8.1,<9",
         "numpy>=2.0",
         "opencv-python-headless>=4.13",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ravenml.common.extras import install_command
 from ravenml.config.home import cache_dir
 from ravenml.dashboard.pages import PORT, Settings
 from ravenml.errors import RavenError
@@ -50,7 +51,7 @@ def make_app(settings: Settings) -> Guard:
         from nicegui import ui
     except ImportError:
         raise RavenError(
-            "The dashboard needs the extra `dashboard`: pip install 'ravenml[dashboard]'."
+            f"The dashboard needs the extra `dashboard`; install it with: {install_command('dashboard')}"
         ) from None
     from fastapi.responses import RedirectResponse
 

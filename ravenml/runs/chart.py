@@ -7,6 +7,7 @@ import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ravenml.common.extras import install_command
 from ravenml.common.io import atomic_open
 from ravenml.errors import RavenError
 from ravenml.runs.curves import Curve
@@ -109,7 +110,7 @@ def write_png(path: Path, names: Sequence[str], metrics: Mapping[str, Sequence[C
         from matplotlib.figure import Figure
     except ImportError:
         raise RavenError(
-            "--png needs matplotlib, which is not installed; install it with: pip install 'ravenml[charts]'"
+            f"--png needs matplotlib, which is not installed; install it with: {install_command('charts')}"
         ) from None
     figure = Figure(figsize=(8, 0.8 + 3.2 * len(metrics)), dpi=120, layout="constrained")
     panels = figure.subplots(len(metrics), 1, squeeze=False)[:, 0]

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from ravenml.common.extras import install_command
 from ravenml.errors import RavenError
 from ravenml.runs.launcher import PARENT_PID
 
@@ -38,7 +39,7 @@ def need_extra() -> None:
     """Check that what the server needs is installed.
 
     Raises:
-        RavenError: it is not; the sentence names the extra.
+        RavenError: it is not; the sentence names the command that installs it.
     """
     import importlib.util
 
@@ -46,7 +47,7 @@ def need_extra() -> None:
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise RavenError(
-            f"raven serve needs {', '.join(missing)}, which the extra brings: pip install 'ravenml[serve]'"
+            f"raven serve needs {', '.join(missing)}; install them with: {install_command('serve')}"
         )
 
 

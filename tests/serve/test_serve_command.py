@@ -26,6 +26,7 @@ from predicting import pack, write_predicting_plugins
 from serving import picture
 from throwaway import write_plugin
 
+from ravenml.common.extras import install_command
 from ravenml.errors import RavenError
 from ravenml.serve import Client
 from ravenml.serve.server import Workers
@@ -276,7 +277,7 @@ def test_without_the_extra_one_sentence_names_it(raven: Raven, model: Path, tmp_
     path = os.pathsep.join([str(hide), raven.env()["PYTHONPATH"]])
     refused = raven("serve", model, fork=False, PYTHONPATH=path)
     assert refused.returncode == 1 and refused.stderr == (
-        "Error: raven serve needs fastapi, uvicorn, which the extra brings: pip install 'ravenml[serve]'\n"
+        f"Error: raven serve needs fastapi, uvicorn; install them with: {install_command('serve')}\n"
     )
 
 

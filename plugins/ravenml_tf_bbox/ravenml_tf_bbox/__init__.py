@@ -1,3 +1,5 @@
 """Object detection with TensorFlow and Keras, as a training plugin of ravenML."""
 
-__version__ = "0.1.0"
+from pathlib import Path
+
+__version__ = (Path(__file__).parent / "VERSION").read_text().strip().split(":")[1]

@@ -4,9 +4,10 @@ For code of one's own: :func:`load_model`, :func:`inference`, :func:`convert_pre
 They are loaded when they are first used, so that importing the package imports no framework.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = (Path(__file__).parent / "VERSION").read_text().strip().split(":")[1]
 __all__ = ["__version__", "convert_prediction_to_sly_format", "inference", "load_model"]
 
 if TYPE_CHECKING:

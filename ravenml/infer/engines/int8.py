@@ -20,6 +20,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from ravenml.common.extras import install_command
 from ravenml.common.io import JsonObject, temporary_folder, to_user_error
 from ravenml.common.locks import exclusive_lock
 from ravenml.config.machine import recall, remember
@@ -57,7 +58,7 @@ def cached_int8(source: ModelSource, trust_code: bool = False) -> Path:
     path = folder / _FILE
     if not path.is_file():
         if importlib.util.find_spec("nncf") is None:
-            raise RavenError("int8 needs NNCF, which the extra brings: pip install 'ravenml[int8]'.")
+            raise RavenError(f"int8 needs NNCF; install it with: {install_command('int8')}")
         recorded = _recorded(source)
         about = {"model": folder.name, "images": _digest(recorded), "most_lost": MOST_LOST}
         about |= {name: version(name) for name in ("nncf", "openvino")}

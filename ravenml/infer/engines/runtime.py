@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ravenml.common.extras import install_command
 from ravenml.config.machine import usable_cores
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.engines.description import ONNX, GraphDescription, graph_format
@@ -31,10 +32,10 @@ def check_engine(name: str) -> None:
     """Check that an engine is installed.
 
     Raises:
-        RavenError: it is not; the sentence names the extra.
+        RavenError: it is not; the sentence names the command that installs it.
     """
     if name not in installed_engines():
-        raise RavenError(f"{name} is not installed; the extra brings it: pip install 'ravenml[engines]'.")
+        raise RavenError(f"{name} is not installed; install it with: {install_command('engines')}")
 
 
 def check_precision(precision: str) -> None:

@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from ravenml.common.extras import install_command
 from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.common.locks import exclusive_lock
 from ravenml.common.permissions import make_folder
@@ -97,7 +98,7 @@ def _start() -> RayJobs:
     import importlib.util
 
     if importlib.util.find_spec("ray") is None:
-        raise RavenError("The queue `local` needs Ray; install it with: pip install 'ravenml[remote]'")
+        raise RavenError(f"The queue `local` needs Ray; install it with: {install_command('remote')}")
     (_folder() / "local-ray.json").unlink(missing_ok=True)
     log = _folder() / "local-ray.log"
     with log.open("wb") as output:
