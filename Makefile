@@ -8,12 +8,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
-# Stamps carry a checksum of what the step was made from.
-core := $(VENV)/.made/core-$(shell cat setup.py plugins/constraints.txt | cksum | tr ' ' -)
-unet := $(VENV)/.made/unet-$(shell cd plugins/ravenml_unet && cat install.sh requirements.txt setup.py | cksum | tr ' ' -)
+# Stamps carry a checksum of what the step was made from; of pyproject.toml, without the settings of ruff and others.
+project := sed '/^\[tool.ruff\]/,$$d' pyproject.toml
+core := $(VENV)/.made/core-$(shell { $(project); cat setup.py plugins/constraints.txt; } | cksum | tr ' ' -)
+unet := $(VENV)/.made/unet-$(shell cd plugins/ravenml_unet && cat install.sh requirements.txt setup.py VERSION | cksum | tr ' ' -)
 pins := plugins/constraints.txt tests/requirements.txt
 editable := -e '.[dev]' $(patsubst %,-e %,$(wildcard plugins/ravenml_*))
-dev := $(VENV)/.made/dev-$(shell cat $(pins) setup.py plugins/*/setup.py | cksum | tr ' ' -)
+dev := $(VENV)/.made/dev-$(shell { $(project); cat $(pins) setup.py plugins/*/setup.py plugins/*/VERSION; } | cksum | tr ' ' -)
 # a plugin that was uninstalled by hand is to be installed again
 $(shell ls -d $(VENV)/lib/*/site-packages/ravenml_unet-*.dist-info >/dev/null 2>&1 || rm -f $(unet) $(dev))
 $(shell ls -d $(VENV)/lib/*/site-packages/ravenml_tf_bbox-*.dist-info >/dev/null 2>&1 || rm -f $(dev))
@@ -28,7 +29,7 @@ stamp = @mkdir -p $(@D) && rm -f $(@D)/$(1)-* && touch $@
 # What is imported is compiled once. Nothing else is: pip compiles nothing, and most of it nobody imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-all lint docs linkcheck torture screenshots requirements clean install
+.PHONY: help demo test test-all lint format docs linkcheck dist torture screenshots requirements clean install
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
@@ -54,7 +55,14 @@ lint: $(dev) ## ruff, mypy, import-linter, shellcheck
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --num-workers auto ravenml plugins/ravenml_unet/ravenml_unet plugins/ravenml_tf_bbox/ravenml_tf_bbox
 	$(BIN)/lint-imports
-	PATH="$$PATH:$(BIN)" shellcheck .ci/run install_all.sh $$(find plugins -name '*.sh')
+	PATH="$$PATH:$(BIN)" shellcheck .ci/run .ci/dist install_all.sh $$(find plugins -name '*.sh')
+
+format: $(dev) ## let ruff sort imports, mend what it can, and format
+	$(BIN)/ruff check --fix-only -q .
+	$(BIN)/ruff format .
+
+dist: $(dev) ## wheels and source distributions of the core and both plugins, in dist/
+	@PATH="$(CURDIR)/$(BIN):$$PATH" .ci/dist dist
 
 docs: $(dev) ## the documentation, in docs/_build/html
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
@@ -73,7 +81,7 @@ torture: $(dev) ## attack at random: kills, faults, hostile input; CAMPAIGN=… 
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(filter command%,$(origin SEED)),--seed $(SEED)) $(if $(TRIAL),--trial $(TRIAL))
 
 clean: ## remove what was made here: .venv, the built documentation, caches
-	rm -rf $(VENV) docs/_build build *.egg-info plugins/*/build plugins/*/*.egg-info
+	rm -rf $(VENV) docs/_build build dist *.egg-info plugins/*/build plugins/*/*.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,15 +1,9 @@
-"""The core of ravenML: the command line `raven` and what every training plugin shares."""
+"""The requirements of ravenML's core; everything else about the package is in pyproject.toml.
 
-from pathlib import Path
+The lists are plain values: `ravenml/plugin/requirements.py` and tests read them without running this file.
+"""
 
-from setuptools import find_packages, setup
-
-here = Path(__file__).parent
-version = next(
-    line.split('"')[1]
-    for line in (here / "ravenml" / "__init__.py").read_text().splitlines()
-    if line.startswith("__version__")
-)
+from setuptools import setup
 
 # Ranges, never pins; environment.yml repeats them for conda, and a test compares the two.
 install_requires = [
@@ -47,6 +41,12 @@ optional = {
     ],
 }
 
+# Training plugins, once they are published; from the checkout, `plugins/*/install.sh` installs them.
+plugins = {
+    "unet": ["ravenml-unet>=2.0,<3"],
+    "boxes": ["ravenml-tf-bbox>=2.0,<3"],
+}
+
 # What the tests, the checks and the documentation need beside all of these; `make requirements` pins it in
 # tests/requirements.txt.
 development = [
@@ -74,47 +74,11 @@ development = [
     "sphinx-design>=0.8",
 ]
 
-extras_require = {
-    **optional,
-    "dev": [*(requirement for extra in optional.values() for requirement in extra), *development],
-}
-
 setup(
-    name="ravenml",
-    version=version,
-    description="Train vision models from the command line: plugins, k-fold, tracked runs.",
-    long_description=(here / "README.md").read_text() if (here / "README.md").exists() else "",
-    long_description_content_type="text/markdown",
-    license="MIT",
-    python_requires=">=3.11",
-    packages=find_packages(include=["ravenml", "ravenml.*"]),
-    package_data={
-        "ravenml": [
-            "py.typed",
-            "plugin/templates/**/*.tmpl",
-            "sly/alias/**/*.py",
-            "serve/web/*",
-            "dashboard/static/*",
-            "dashboard/runs/*.js",
-        ]
-    },
     install_requires=install_requires,
-    extras_require=extras_require,
-    entry_points={
-        "console_scripts": ["raven=ravenml.cli:main", "ravenml=ravenml.cli:main"],
-        "ravenml.plugins.data": [
-            "coco=ravenml.data.formats.coco:Coco",
-            "cvat=ravenml.data.formats.cvat:Cvat",
-            "labelme=ravenml.data.formats.labelme:LabelMe",
-            "masks=ravenml.data.formats.masks:Masks",
-            "via=ravenml.data.formats.via:Via",
-            "voc=ravenml.data.formats.voc:Voc",
-            "yolo=ravenml.data.formats.yolo:Yolo",
-        ],
-        "ravenml.plugins.track": [
-            "tensorboard=ravenml.runs.exporters.tensorboard:TensorBoard",
-            "mlflow=ravenml.runs.exporters.mlflow:MLflow",
-            "clearml=ravenml.runs.exporters.clearml:ClearML",
-        ],
+    extras_require={
+        **optional,
+        **plugins,
+        "dev": [*(requirement for extra in optional.values() for requirement in extra), *development],
     },
 )

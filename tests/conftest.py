@@ -35,6 +35,7 @@ GROUPS = {
     "tensorflow": ("plugins/ravenml_tf_bbox/",),
     "environments": ("tests/plugin/test_install", "tests/plugin/test_gpu", "tests/plugin/test_killed"),
     "real installations": ("tests/plugin/test_unet_without_a_trace",),
+    "wheels": ("tests/plugin/test_wheels",),
     "supervisely": ("tests/infer/test_opens_in_the_sdk", "tests/sly/test_their_sdk"),
 }
 

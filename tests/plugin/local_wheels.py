@@ -223,7 +223,7 @@ def core_wheel(folder: Path, scratch: Path) -> Path:
     """Build ravenML's own wheel, from a copy, so that nothing is written into the checkout."""
     source = scratch / "source"
     source.mkdir(parents=True)
-    for file in ("setup.py", "pyproject.toml", "README.md"):
+    for file in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, source)
     shutil.copytree(ROOT / "ravenml", source / "ravenml", ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-P", "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
