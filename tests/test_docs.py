@@ -152,6 +152,7 @@ def check(command: click.Command, words: list[str], whole: bool, parent: click.C
         check(below, rest[1:], whole, context)
     elif (
         whole
+        and parent is not None  # `raven` alone prints its help, or a shell's completion
         and not rest
         and not command.invoke_without_command
         and set(given).isdisjoint({"help", "version"})
