@@ -24,7 +24,6 @@ install_requires = [
 
 # Each is imported inside the function that needs it; without it, one sentence names the extra.
 optional = {
-    "tensorboard": ["tensorboardX>=2.6.2"],
     "mlflow": ["mlflow-skinny>=3"],
     "clearml": ["clearml>=2"],
     "resources": ["psutil>=5.9", "nvidia-ml-py>=12"],
@@ -56,6 +55,7 @@ development = [
     "pytest-randomly>=4",
     "slipcover>=1.1",
     "hypothesis>=6.100",
+    "tensorboardX>=2.6.2",  # reads back what we write for TensorBoard
     "pycocotools>=2.0.8",  # judges what we write as COCO
     "scikit-learn>=1.5",
     "moto[s3,server]>=5",

@@ -14,7 +14,7 @@ from ravenml.runs.exporters.base import Exporter
 
 
 def configured_exporters(config: Config) -> list[str]:
-    """The names of the readers; without a choice TensorBoard's, where its extra is installed."""
+    """The names of the readers; without a choice TensorBoard's, where it is installed."""
     if config.track is None:
         installed = any(
             importlib.util.find_spec(name) is not None for name in ("tensorboard", "tensorboardX")
