@@ -1,5 +1,5 @@
 # raven with one plugin, for CPU or GPU; docs/installation.md says how to build and run it.
-# PyTorch and TensorFlow bring their own CUDA libraries, so that BASE needs Python 3.11 to 3.13 and nothing of NVIDIA.
+# PyTorch and TensorFlow bring their own CUDA libraries, so that BASE needs Python 3.11 to 3.13 and nothing from NVIDIA.
 ARG BASE=python:3.12-slim
 FROM ${BASE} AS build
 ARG PLUGIN=unet
