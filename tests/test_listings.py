@@ -9,6 +9,7 @@ import sys
 import termios
 
 import pytest
+from rich.cells import cell_len
 
 HEADER = ("RUN", "STATUS", "PLUGIN", "DATASET", "FOLDS", "STARTED", "SCORE", "TAGS")
 RUNS = [
@@ -24,6 +25,7 @@ def on_terminal(table: list[tuple[str, ...]], columns: int) -> list[str]:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     program = f"from ravenml.cli.options import print_table\nprint_table({table!r})"
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environment["PYTHONUTF8"] = "1"
     process = subprocess.Popen([sys.executable, "-c", program], stdout=theirs, env=environment)
     os.close(theirs)
     shown = b""
@@ -55,13 +57,28 @@ def test_at_80_columns_runs_are_wrapped_between_words_and_the_empty_column_goes(
         assert set(cell.split()) <= set(words)
 
 
-@pytest.mark.parametrize("columns", [40, 60, 80, 100])
-def test_no_letter_is_lost_however_narrow_the_terminal(columns: int) -> None:
-    table = [HEADER, *RUNS, (*WIDE, "baseline, [red]tag")]
-    lines = on_terminal(table, columns)
-    assert max(map(len, lines)) <= columns
+MODELS = [
+    ("ID (NAME)", "ARCHITECTURE", "PLUGIN", "DATASET", "FOLDS", "SIZE", "DATE", "SCORE", "WHERE"),
+    ("20261130-063929-ev94mg (the baseline of the paper)", "UNet", "unet", "demo", "2", "59.9 MiB",
+     "2026-11-30 06:41", "val/miou 0.9181", "local"),
+    ("20261130-070000-aaaaaa", "LinkNet34", "unet", "道路の写真", "-", "83.1 MiB", "2026-11-30 07:00",
+     "val/miou 0.4102", "local, s3"),
+]  # fmt: skip
+TABLES = {"runs": [HEADER, *RUNS, (*WIDE, "baseline, [red]tag")], "models": MODELS}
+
+
+@pytest.mark.parametrize("columns", [30, 40, 57, 60, 72, 80, 88, 93, 100, 102, 120, 130])
+@pytest.mark.parametrize("table", TABLES)
+def test_no_letter_is_lost_however_narrow_the_terminal(table: str, columns: int) -> None:
+    rows = TABLES[table]
+    lines = on_terminal(rows, columns)
+    assert max(map(cell_len, lines)) <= columns
     letters = sorted("".join(lines).replace(" ", ""))
-    assert letters == sorted("".join(cell for row in table for cell in row).replace(" ", ""))
+    assert letters == sorted("".join(cell for row in rows for cell in row).replace(" ", ""))
+
+
+def test_a_table_without_any_content_is_its_header() -> None:
+    assert on_terminal([("A" * 30, "B" * 30), ("-", "")], 20)
 
 
 def test_the_first_column_can_be_copied_whole() -> None:

@@ -74,7 +74,7 @@ def print_table(table: Sequence[Sequence[str]], tabs_in_pipe: bool = True) -> No
     """A table with a header; by default separated by tabs in a pipe.
 
     On a terminal it is aligned.  Where a row is wider than the terminal, columns without any content are
-    left out, and others wrapped, but for the first: other commands take what it shows.
+    left out, and others wrapped; the first, which other commands take, only if nothing else helps.
     """
     import shutil
     import sys
@@ -90,28 +90,36 @@ def print_table(table: Sequence[Sequence[str]], tabs_in_pipe: bool = True) -> No
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             click.echo(line.rstrip())
         return
-    _print_wrapped([cells for cells in zip(*table, strict=True) if set(cells[1:]) - {"-", ""}])
+    columns = list(zip(*table, strict=True))
+    _print_wrapped([cells for cells in columns if set(cells[1:]) - {"-", ""}] or columns)
 
 
 def _print_wrapped(columns: Sequence[Sequence[str]]) -> None:
     """Columns wrapped between words, or within words of more than a dozen letters; of fewer, if need be."""
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
-    words = [max(len(word) for cell in cells for word in cell.split(" ")) for cells in columns]
+    full = [max(map(cell_len, cells)) for cells in columns]
+    words = [max(cell_len(word) for cell in cells for word in cell.split(" ")) for cells in columns]
 
-    def fits(gap: int, longest: int) -> bool:
-        least = words[0] + sum(min(word, longest) for word in words[1:])
-        return least + gap * (len(words) - 1) <= console.width
+    def spare(gap: int, widths: Sequence[int]) -> int:
+        return console.width - sum(widths) - gap * (len(widths) - 1)
 
-    gap, longest = next(
-        (g, n) for g, n in [(2, 12), *((1, n) for n in range(12, -1, -1))] if n == 0 or fits(g, n)
-    )
+    tries = [
+        (gap, [full[0] if whole else min(words[0], longest), *(min(word, longest) for word in words[1:])])
+        for whole, least in ((True, 6), (False, 2))
+        for gap, longest in [(2, 12), *((1, longest) for longest in range(12, least - 1, -1))]
+    ]
+    gap, widths = next((one for one in tries if spare(*one) >= 0), tries[-1])
+    for _ in range(spare(gap, widths)):  # what is left goes where most is wrapped
+        at = max(range(len(full)), key=lambda number: full[number] - widths[number])
+        widths[at] += widths[at] < full[at]
     grid = Table.grid(padding=(0, gap, 0, 0), pad_edge=False)
-    for number, word in enumerate(words):
-        grid.add_column(no_wrap=number == 0 < longest, overflow="fold", min_width=min(word, longest) or None)
+    for width in widths:
+        grid.add_column(overflow="fold", width=width)
     for row in zip(*columns, strict=True):
         grid.add_row(*map(Text, row))
     console.print(grid)

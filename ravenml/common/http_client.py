@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import time
 from collections.abc import Mapping
@@ -58,8 +57,8 @@ class HttpClient:
         self.url = url
         self.use_proxies = use_proxies
         self.keep_connections = keep_connections
-        self._pool = self._connect()
-        self._process = os.getpid()
+        self._pool: urllib3.PoolManager | None = None
+        self._process = 0
 
     def request(
         self,
@@ -74,12 +73,12 @@ class HttpClient:
     ) -> Response:
         """Send a request and read the whole answer.  Redirects are answers like others.
 
-        A connection that the server has closed since its last request is replaced, and the request sent
-        again: it must be one that may arrive twice.
+        A connection that the server closes before an answer begins is replaced, and the request sent again:
+        it must be one that may arrive twice.
 
         Args:
             timeout: seconds to wait for a connection, and for each piece of the answer.
-            limit: seconds for the whole answer.
+            limit: seconds for the whole content, checked as it comes.
             max_bytes: more are not read.
 
         Raises:
@@ -94,7 +93,11 @@ class HttpClient:
             except ProtocolError as error:
                 if not (again and _was_closed(error)):
                     raise Unreachable(_reason(error)) from error
-            except (HTTPError, OSError, ValueError) as error:  # a host's name can be none
+            except (
+                HTTPError,
+                OSError,
+                ValueError,
+            ) as error:  # the host's name, or the proxy's, may not be a valid one
                 raise Unreachable(_reason(error)) from error
         raise AssertionError
 
@@ -108,11 +111,13 @@ class HttpClient:
         end: float | None,
         max_bytes: int | None,
     ) -> Response:
-        if self._process != os.getpid():  # what forked must not share a connection
-            self._pool, self._process = self._connect(), os.getpid()
+        pool = self._pool
+        if pool is None or self._process != os.getpid():  # what forked must not share a connection
+            pool = self._pool = self._connect()
+            self._process = os.getpid()
         if not self.keep_connections:
             headers["Connection"] = "close"
-        response = self._pool.request(
+        response = pool.request(
             method,
             self.url + path,
             body=body,
@@ -140,19 +145,21 @@ class HttpClient:
 
     def _connect(self) -> urllib3.PoolManager:
         parts = urlsplit(self.url)
-        proxies = getproxies() if self.use_proxies and not proxy_bypass(parts.hostname or "") else {}
-        proxy = proxies.get(parts.scheme) or proxies.get("all")
+        direct = not self.use_proxies or proxy_bypass(parts.netloc.rpartition("@")[2])
+        proxy = None if direct else getproxies().get(parts.scheme)
         if not proxy:
             return urllib3.PoolManager(maxsize=16)
         address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        account = address.netloc.rpartition("@")[0]
-        headers = urllib3.make_headers(proxy_basic_auth=unquote(account)) if account else None
+        account = (
+            unquote(address.netloc.rpartition("@")[0]).encode().decode("latin-1")
+        )  # so that UTF-8 is sent
+        headers = urllib3.make_headers(proxy_basic_auth=account) if account else None
         return urllib3.ProxyManager(address.geturl(), proxy_headers=headers, maxsize=16)
 
 
 def _was_closed(error: ProtocolError) -> bool:
-    """Whether the server closed the connection before it said a word."""
-    return any(isinstance(part, ConnectionError | http.client.RemoteDisconnected) for part in error.args)
+    """Whether the server closed the connection before an answer began."""
+    return error.args[0] == "Connection aborted." and isinstance(error.args[-1], ConnectionError)
 
 
 def _reason(error: BaseException) -> str:

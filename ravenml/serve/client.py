@@ -39,7 +39,7 @@ class Client:
         patience: seconds to go on trying while the server's queue is full.
 
     Raises:
-        InputError: the address is none of http or https.
+        InputError: the address is not an http or https one.
     """
 
     def __init__(

@@ -184,7 +184,8 @@ def map_in_pool(
             retries.stop()
         for one in waiting:
             one.cancel()
-        wait(waiting)
+        # A future that was cancelled counts as done only when a thread comes by it, after others' work.
+        wait([one for one in waiting if not one.cancelled()])
         if stops:
             retries.resume()
         raise

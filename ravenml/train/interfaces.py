@@ -99,7 +99,7 @@ class TrainInput:
             **choices: values that JSON has.
         """
         if self.fold is not None:
-            self.run.update(choices=choices)
+            self.run.update(choices={**(self.run.record.get("choices") or {}), **choices})
 
     @property
     def artifact_path(self) -> Path:

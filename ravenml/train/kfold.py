@@ -133,8 +133,10 @@ def choose_jobs(session: Session) -> int:
 
 def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) -> None:
     """Keep as many folds running as are to run at once until all are done or the user asks to stop."""
-    keep_fold_choices(run)
     cluster = cluster_folds(run.path)
+    keep_fold_choices(run)
+    if cluster is not None:
+        cluster.share_plan()
     todo = [fold for fold in todo if not is_done(run.path, fold)]  # the cluster may know of more
     at_once = len(todo)
     if cluster is None and todo:

@@ -161,6 +161,7 @@ def test_a_k_fold_runs_process_asks_for_its_folds_without_ray(
     monkeypatch.setenv("RAVENML_REMOTE_JOB", str(tmp_path / "job.json"))
     folds = cluster_folds(run)
     assert folds is not None
+    folds.share_plan()
     remote_run = RemoteRun(FolderStore(tmp_path / "store"), "r1")
     assert remote_run.read("files/info/folds.json") == {}  # the folds read the plan there
     fold = folds.launch(1, run / "folds" / "1")

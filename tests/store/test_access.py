@@ -88,17 +88,18 @@ def test_a_bucket_of_another_partition_is_where_boto3_looks_for_it(region: str) 
 
 
 @pytest.mark.parametrize("bucket", ["models", "my.models", "mine-abc123-s3alias"])
+@pytest.mark.parametrize("region", ["us-gov-west-1", "us-east-1"])
 @pytest.mark.parametrize("special", SPECIAL)
 def test_a_special_endpoint_is_the_one_that_boto3_uses(
-    bucket: str, special: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: str, region: str, special: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment, config = SPECIAL[special]
     (tmp_path / "config").write_text(config)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    found = find_access(bucket, Connection(region="us-gov-west-1"), INFO)
-    assert f"{found.url}/key" == where_boto3_asks(bucket, None, "us-gov-west-1", None)
+    found = find_access(bucket, Connection(region=region), INFO)
+    assert f"{found.url}/key" == where_boto3_asks(bucket, None, region, None)
 
 
 def test_a_directory_bucket_is_refused_in_a_sentence() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 import threading
 import time
 from base64 import b64encode
@@ -51,7 +52,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "Text/Plain; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content[:2000] if self.path.endswith("/cut") else content)
+        self.wfile.write(content[:2000] if self.path.endswith(("/cut", "/reset")) else content)
+        if self.path.endswith("/reset"):
+            self.wfile.flush()
+            time.sleep(0.1)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
         if self.path.endswith(("/cut", "/last")):
             self.close_connection = True
 
@@ -130,6 +136,12 @@ def test_an_answer_that_is_cut_short_is_none(server: Server) -> None:
         HttpClient(server.url).request("GET", "/cut")
 
 
+def test_a_request_whose_answer_has_begun_is_not_sent_again(server: Server) -> None:
+    with pytest.raises(Unreachable):
+        HttpClient(server.url).request("POST", "/reset", b"body")
+    assert len(server.requests) == 1
+
+
 def test_an_answer_is_not_read_beyond_its_limits(server: Server) -> None:
     client = HttpClient(server.url)
     with pytest.raises(TooLarge):
@@ -167,3 +179,31 @@ def test_the_users_proxy_is_asked_unless_it_must_not_be(
     with serving() as other:
         assert HttpClient(other.url, use_proxies=False).request("GET", "/x").ok
         assert len(other.requests) == 1 and len(server.requests) == 1
+
+
+def test_a_proxy_for_everything_else_gets_no_requests(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    assert HttpClient(server.url).request("GET", "/x").ok
+
+
+@pytest.mark.parametrize("but", ["127.0.0.1", "127.0.0.1:{port}"])
+def test_a_server_that_needs_no_proxy_is_asked_itself(
+    server: Server, but: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", but.format(port=server.server_address[1]))
+    assert HttpClient(server.url).request("GET", "/x").ok
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks5://127.0.0.1:9", "http://proxy:abc", "http://me:пароль@127.0.0.1:9"]
+)
+def test_a_proxy_that_cannot_be_used_is_told_like_one_that_is_not_there(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    client = HttpClient("http://elsewhere.example")
+    with pytest.raises(Unreachable):
+        client.request("GET", "/x")

@@ -41,7 +41,7 @@ def make_fabric(
         settings: the training's.
         shape: of its steps.
         resumed: the machine that an interrupted training ran on, whose choices are kept.
-        chosen: what an earlier fold of the same training chose, which this one keeps to.
+        chosen: what an earlier fold of the same training chose, whose precision this one keeps to.
 
     Raises:
         InputError: the device is not there, or cannot compute in this precision, or there are several

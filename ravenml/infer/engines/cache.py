@@ -23,7 +23,11 @@ _FILE = f"model{SUFFIXES[ONNX]}"
 
 
 def export_folder(source: ModelSource) -> Path:
-    """Where a model's export lies, or would; a changed model, network, plugin or ravenML has another."""
+    """Where a model's export lies, or would.
+
+    A changed model, plugin or ravenML has another, and so has changed code of the user's own that the model
+    names (``package.module:name``).
+    """
     plugin = model_plugin(source.paths[0])
     about = [
         *source.fingerprint(),

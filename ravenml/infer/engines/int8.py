@@ -14,7 +14,7 @@ import math
 import os
 from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,16 +61,21 @@ def cached_int8(source: ModelSource, trust_code: bool = False) -> Path:
             raise RavenError(f"int8 needs NNCF; install it with: {install_command('int8')}")
         recorded = _recorded(source)
         about = {"model": folder.name, "images": _digest(recorded), "most_lost": MOST_LOST}
-        about |= {name: version(name) for name in ("nncf", "openvino")}
+        for name in ("nncf", "openvino"):
+            with suppress(PackageNotFoundError):  # one of its other distributions
+                about[name] = version(name)
         if (known := recall(_KIND, about)) is not None:
             _refuse(known)
         exported = cached_export(source, trust_code=trust_code)
         with exclusive_lock(path.with_suffix(".lock")):
+            if (known := recall(_KIND, about)) is not None:  # by the process that was waited for
+                _refuse(known)
             if not path.is_file():
                 refused = _write(exported, path, recorded)
                 if refused is not None:
                     _refuse(remember(_KIND, about, lambda: refused))
-    os.utime(folder)
+    with suppress(OSError):  # somebody else's, or one that may only be read
+        os.utime(folder)
     return path
 
 
@@ -174,7 +179,8 @@ def _digest(recorded: Sequence[RecordedImages]) -> str:
     """Of the images and annotations that int8 is made and measured with, by their time and size."""
     known = hashlib.sha256()
     for one in recorded:
-        for item in (*evenly(one.train, _CALIBRATION), *evenly(one.val, _VALIDATION)):
+        calibration = evenly(one.train, max(_CALIBRATION // len(recorded), 1))
+        for item in (*calibration, *evenly(one.val, _VALIDATION)):
             for file in (item.image_path, item.annotation_path):
                 with suppress(OSError):
                     state = file.stat()

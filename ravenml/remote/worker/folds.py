@@ -57,8 +57,10 @@ class ClusterFolds:
         for one in sorted((run_folder / layout.FOLDS).glob("*/")):
             if is_sealed(one):
                 self._fetch_whole(int(one.name))
-        # The folds read the plan and the settings from the mirror.
-        Mirror(self._run, run_folder, without=("folds/",)).round()
+
+    def share_plan(self) -> None:
+        """Mirror the run, where the folds read the plan, the settings, and what earlier folds have chosen."""
+        Mirror(self._run, self._folder, without=("folds/",)).round()
 
     def launch(self, fold: int, folder: Path) -> ClusterFold:
         """Start a fold; it waits until the cluster has what it asks for."""

@@ -186,7 +186,9 @@ def _botocore_access(bucket: str, connection: Connection, info: BucketInfo, regi
     except (BotoCoreError, ValueError) as error:
         raise from_botocore(error, info) from error
     style = "virtual" if urlsplit(signed).netloc.startswith(f"{bucket}.") else "path"
-    url = _with_bucket(client.meta.endpoint_url, bucket, style)
+    # us-east-1 has a name of its own among the servers of old, but not among those with FIPS.
+    endpoint = client.meta.endpoint_url.replace(".aws-global.", ".us-east-1.")
+    url = _with_bucket(endpoint, bucket, style)
     return Access(url, client.meta.region_name, lambda: _freeze(found, info), bundle)
 
 
