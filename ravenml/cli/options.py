@@ -108,10 +108,13 @@ def _print_wrapped(columns: Sequence[Sequence[str]]) -> None:
     def spare(gap: int, widths: Sequence[int]) -> int:
         return console.width - sum(widths) - gap * (len(widths) - 1)
 
+    gaps = [(2, 12), *((1, longest) for longest in range(12, 1, -1))]
+    # The first column whole, then wrapped between its words, then anywhere.
     tries = [
-        (gap, [full[0] if whole else min(words[0], longest), *(min(word, longest) for word in words[1:])])
-        for whole, least in ((True, 6), (False, 2))
-        for gap, longest in [(2, 12), *((1, longest) for longest in range(12, least - 1, -1))]
+        (gap, [first, *(min(word, longest) for word in words[1:])])
+        for first, least in ((full[0], 6), (words[0], 4), (8, 2))
+        for gap, longest in gaps
+        if longest >= least
     ]
     gap, widths = next((one for one in tries if spare(*one) >= 0), tries[-1])
     for _ in range(spare(gap, widths)):  # what is left goes where most is wrapped
