@@ -6,6 +6,10 @@ import json
 import shutil
 import socket
 import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ from faults import FaultProxy
 
 from ravenml.errors import RavenError
 from ravenml.store.s3 import S3Store
+from ravenml.store.transfer import map_in_pool
 
 SAID = [
     ("InvalidAccessKeyId 403", "does not accept the credentials: the access key is not known there"),
@@ -141,3 +146,28 @@ def test_secrets_are_never_shown_or_written(cloud: Raven, project: Path) -> None
     for path in cloud.home.rglob("*"):
         if path.is_file():
             assert b"hunter" not in path.read_bytes().lower()
+
+
+def test_a_failure_does_not_wait_for_the_work_of_others_in_the_same_threads() -> None:
+    all_queued, released = threading.Event(), threading.Event()
+
+    def work(item: str) -> None:
+        if item == "fails":
+            all_queued.wait(30)
+            raise RavenError("broken")
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def items() -> Iterator[str]:
+            yield "fails"
+            pool.submit(released.wait, 30)
+            yield "never begins"
+            all_queued.set()
+
+        try:
+            began = time.monotonic()
+            with pytest.raises(RavenError, match="broken"):
+                map_in_pool(pool, None, work, items())
+            assert time.monotonic() - began < 15
+        finally:
+            released.set()
