@@ -416,7 +416,7 @@ def test_a_config_is_filled_up_with_defaults_and_options_win(
             {"mode": {"name": "bboxes", "from_classes": ["thin"]}},
             '`mode.from_classes`: there is no class "thin"',
         ),
-        ({"mode": {"name": "sliding_window_det"}}, "the model is for segmentation; take sliding_window"),
+        ({"mode": {"name": "sliding_window_det"}}, "the model is for segmentation; use sliding_window"),
         ({"model": {"gian": 2}}, "`model.gian` is not a known field"),
     ],
 )

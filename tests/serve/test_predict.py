@@ -136,7 +136,7 @@ def test_every_mode_of_inference_can_be_asked_for(server: Access) -> None:
         ("?mode={%22window%22:1}", "`mode.window`"),
         ("?mode=sliding_window&window=8&overlap=9", "must be smaller than the window of 8×8"),
         ("?window=big", "window: 'big' is not a size"),
-        ("?mode=sliding_window_det", "the model is for segmentation; take sliding_window"),
+        ("?mode=sliding_window_det", "the model is for segmentation; use sliding_window"),
         ("?classes=blue", 'classes: there is no class "blue"'),
         ("?mode={%22save_probabilities%22:true}", "mode.save_probabilities"),
     ],
