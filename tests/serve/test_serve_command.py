@@ -26,7 +26,6 @@ from predicting import pack, write_predicting_plugins
 from serving import picture
 from throwaway import write_plugin
 
-from ravenml.common.extras import install_command
 from ravenml.errors import RavenError
 from ravenml.serve import Client
 from ravenml.serve.server import Workers
@@ -276,9 +275,10 @@ def test_without_the_extra_one_sentence_names_it(raven: Raven, model: Path, tmp_
     )
     path = os.pathsep.join([str(hide), raven.env()["PYTHONPATH"]])
     refused = raven("serve", model, fork=False, PYTHONPATH=path)
-    assert refused.returncode == 1 and refused.stderr == (
-        f"Error: raven serve needs fastapi, uvicorn; install them with: {install_command('serve')}\n"
-    )
+    assert refused.returncode == 1
+    # The command depends on what this process finds installed; tests/test_install_command.py looks at it.
+    assert refused.stderr.startswith("Error: raven serve needs fastapi, uvicorn; install them with: ")
+    assert "pip install" in refused.stderr and len(refused.stderr.splitlines()) == 1
 
 
 def test_the_server_needs_no_page_builder() -> None:
