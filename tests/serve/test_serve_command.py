@@ -242,7 +242,7 @@ def test_what_cannot_be_served_is_told_in_one_sentence(raven: Raven, model: Path
     (tmp_path / "config.json").write_text('{"mode": {"name": "sliding_window_det"}}')
     for arguments, said in (
         (["missing.tar"], "does not exist; name a model-state.tar"),
-        ([model, "--config", tmp_path / "config.json"], "take sliding_window"),
+        ([model, "--config", tmp_path / "config.json"], "use sliding_window"),
         ([model, "--host", "no.such.host.invalid"], "--host no.such.host.invalid is not a name"),
         (
             [model, "--allow-url", "images.example.org"],
