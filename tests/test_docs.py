@@ -98,7 +98,7 @@ def commands_below(command: click.Command, context: click.Context) -> Iterator[t
 
 
 def shown_in_help() -> Iterator[Shown]:
-    """The commands that help texts show: the lines behind ``\\b``, and what stands in backquotes."""
+    """The commands that help texts show: the lines after ``\\b``, and anything in backquotes."""
     for where, command in commands_below(root, click.Context(root, info_name="raven")):
         text = command.help or ""
         for line in re.findall(r"^ *(?:\$ |New here\? +)?(raven .*)$", text, re.MULTILINE):

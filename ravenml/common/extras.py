@@ -1,6 +1,6 @@
 """The shell command that adds an optional part (an extra) to this ravenML, however it was installed.
 
-It is never ``pip install 'ravenml[…]'``: until 2.0.0 is published, an index has another program of that name.
+It never takes ravenML itself from an index: until 2.0.0 is published, these have version 1 alone.
 """
 
 from __future__ import annotations

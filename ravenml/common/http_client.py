@@ -93,11 +93,8 @@ class HttpClient:
             except ProtocolError as error:
                 if not (again and _was_closed(error)):
                     raise Unreachable(_reason(error)) from error
-            except (
-                HTTPError,
-                OSError,
-                ValueError,
-            ) as error:  # the host's name, or the proxy's, may not be a valid one
+            except (HTTPError, OSError, ValueError) as error:
+                # ValueError: the name of the host, or of the proxy, is not a valid one.
                 raise Unreachable(_reason(error)) from error
         raise AssertionError
 
