@@ -57,8 +57,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(0.1)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-        if self.path.endswith(("/cut", "/last")):
+        if self.path.endswith(("/cut", "/last", "/reset")):
             self.close_connection = True
 
     do_POST = do_GET
