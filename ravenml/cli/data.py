@@ -229,6 +229,14 @@ def rm(name: str, local: bool, address: str | None, yes: bool) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with the class names and, for masks, their colours (yolo, masks).",
 )
+@click.option(
+    "--max-lost",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Exit with 1 if more than this share of the images or of the objects is left out, from 0 to 1.  "
+    "Default: more than half, or every object of a class.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was imported and left out as JSON.")
 def import_(
     words: tuple[str, ...],
     name: str | None,
@@ -238,24 +246,31 @@ def import_(
     class_name: str | None,
     class_attribute: str | None,
     classes: Path | None,
+    max_lost: float | None,
+    as_json: bool,
 ) -> None:
     """Convert the annotations in SRC, a file or a folder, into a project in DST.
 
-    DST is a new folder, ready for training.  FORMAT is one of `raven data formats`; it can be omitted if
-    SRC is recognised.  Bad records in SRC are reported and skipped.  Run the same command again to resume
-    an interrupted import.
+    DST is a new folder, ready for training.  FORMAT is one of `raven data formats`; without it, or with
+    `auto`, SRC is recognised by its content.  Bad records in SRC are reported and skipped.
+
+    Run the same command again to resume an interrupted import, or to bring DST up to date: what has changed
+    in SRC is imported again, what is gone from SRC is removed, and annotations that you have changed in DST
+    stay.
 
     \b
     raven data import via droplets/ my_droplets
     raven data import coco instances_val2017.json my_coco --images val2017/
     raven data import labels/ --name my_labels
     """
+    import json
+
     from ravenml.data.formats.base import ImportOptions
     from ravenml.data.formats.conversion import import_project
     from ravenml.data.formats.registry import guess_format, load_format
     from ravenml.data.problems import print_notice
     from ravenml.data.progress import ImageProgress
-    from ravenml.errors import Interrupted
+    from ravenml.errors import Interrupted, RavenError
 
     format_name, source, target = _where(words, name)
     if format_name is None:
@@ -272,17 +287,46 @@ def import_(
     if done.cut:
         whose = "its image, and was cut" if done.cut == 1 else "their image, and were cut"
         print_notice(f"{_count(done.cut, 'object')} reached out of {whose} to it.")
+    if done.edited:
+        named = ", ".join(done.edited[:3]) + (", …" if len(done.edited) > 3 else "")
+        count = len(done.edited)
+        print_notice(
+            f"{_count(count, 'annotation')} {_were(count)} changed in {done.root} since the import, and "
+            f"kept: {named}.  Delete what is to be imported again."
+        )
+    if done.removed:
+        print_notice(
+            f"{_count(done.removed, 'image')} {_were(done.removed)} removed: {source} no longer has "
+            f"{'it' if done.removed == 1 else 'them'}."
+        )
     if done.problems:
-        print_notice(f"{_count(done.problems, 'bad record')} {_were(done.problems)} left out.")
-    classes_said = _count(len({title for title, _ in done.kinds}), "class", "classes")
-    there = f" ({done.kept} {_were(done.kept)} there)" if done.kept else ""
-    click.echo(
-        f"Imported {_count(done.images, 'image')}{there} with {_count(done.objects, 'object')} of "
-        f"{classes_said} to {done.root}; {meter.summary()}."
-    )
+        lost = done.losses
+        print_notice(
+            f"{_count(done.problems, 'bad record')} {_were(done.problems)} left out: "
+            f"{lost.images:,} of {_count(lost.images + done.images, 'image')}, and "
+            f"{lost.objects:,} of {_count(lost.objects + done.objects, 'object')} of the others."
+        )
+    if not done.objects:
+        print_notice(f"not one image in {source} has an object, so there is nothing to train on.")
     given = shlex.quote(name or words[-1])
-    click.echo(f"Look at it:  raven data inspect {given}")
-    click.echo(f"Train on it: {training_command(given, {kind for _, kind in done.kinds})}")
+    excess = done.excess(max_lost)
+    if as_json:
+        click.echo(json.dumps({"format": format_name, "source": str(source)} | done.as_json(), indent=2))
+    else:
+        classes_said = _count(len({title for title, _ in done.kinds}), "class", "classes")
+        there = f" ({done.kept} {_were(done.kept)} there)" if done.kept else ""
+        click.echo(
+            f"Imported {_count(done.images, 'image')}{there} with {_count(done.objects, 'object')} of "
+            f"{classes_said} to {done.root}; {meter.summary()}."
+        )
+        click.echo(f"Look at it:  raven data inspect {given}")
+        if excess is None and done.objects:
+            click.echo(f"Train on it: {training_command(given, {kind for _, kind in done.kinds})}")
+    if excess is not None:
+        raise RavenError(
+            f"{source}: {excess}; mend the source and run the same command again, or accept it with "
+            "--max-lost 1."
+        )
 
 
 @data.command(short_help="Convert a project to another tool's format.")
@@ -358,13 +402,13 @@ def _where(words: tuple[str, ...], name: str | None) -> tuple[str | None, Path, 
     from ravenml.data.formats.registry import format_names
 
     wanted = 1 if name else 2
-    if len(words) == wanted and words[0] in format_names() and not Path(words[0]).exists():
+    if len(words) == wanted and words[0] in ("auto", *format_names()) and not Path(words[0]).exists():
         missing = "SRC" if name else "DST, the folder to write,"
         raise click.UsageError(f"{missing} is missing: raven data import {words[0]} SRC DST")
     if len(words) not in (wanted, wanted + 1):
         expected = "[FORMAT] SRC --name NAME" if name else "[FORMAT] SRC DST"
         raise click.UsageError(f"Give {expected}.")
-    format_name = words[0] if len(words) > wanted else None
+    format_name = words[0] if len(words) > wanted and words[0] != "auto" else None
     source = Path(words[len(words) - wanted]).expanduser()
     if not name:
         return format_name, source, Path(words[-1]).expanduser()

@@ -157,12 +157,16 @@ def parse_editable(content: bytes, path: Path, shapes: Mapping[str, str] | None 
 
 def write_editable(path: Path, annotation: EditableAnnotation) -> None:
     """Write an annotation file, whole or not at all."""
+    write_bytes(path, editable_content(annotation))
+
+
+def editable_content(annotation: EditableAnnotation) -> bytes:
+    """An annotation file's content."""
     told = annotation.to_json()
     try:
-        content = orjson.dumps(told)
+        return orjson.dumps(told)
     except TypeError:  # a tag's value is an integer of more than 64 bits
-        content = json.dumps(told).encode()
-    write_bytes(path, content)
+        return json.dumps(told).encode()
 
 
 def as_tags(given: object) -> list[Tag]:

@@ -51,7 +51,7 @@ def imported(format_name: str, source: Path, *options: object) -> list[EditableA
 
 def left_out(done: Done) -> list[str]:
     """The bad records that a command named."""
-    return [line for line in done.stderr.splitlines() if line.startswith("Left out: ")]
+    return [line for line in done.stderr.splitlines() if line.startswith("Left out")]
 
 
 def picture(path: Path, height: int = 60, width: int = 80) -> Path:

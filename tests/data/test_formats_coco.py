@@ -169,7 +169,7 @@ def test_everything_that_is_wrong_is_named(tmp_path: Path) -> None:
     }
     source = write_coco(tmp_path / "src", [annotation(1), *wrong.values()])
     done = run("import", "coco", source, tmp_path / "d")
-    assert done.exit_code == 0 and "with 1 object of" in done.stdout
+    assert done.exit_code == 1 and "with 1 object of" in done.stdout
     assert len(left_out(done)) == len(wrong), done.stderr
     for said in wrong:
         assert said in done.stderr
@@ -197,7 +197,7 @@ def test_broken_lists_of_images_and_categories_are_named(tmp_path: Path) -> None
     for said in (
         "images[1].id: 1 is another image's too",
         "images[2].file_name: the image ../../../etc/passwd is not below",
-        "images[3].file_name: the image gone.png is not below",
+        "Also: images[3].file_name: the image gone.png is not below",
         "is 8×8, but it is 80×60",
         "images[5].id: is missing",
         'categories[1].id: 7 is that of "car" too',

@@ -181,8 +181,8 @@ def test_missing_images_and_twice_told_ones_are_named(tmp_path: Path) -> None:
     images |= {"again": entry, "gone": {**entry, "filename": "gone.png"}, "odd": 3}
     (source / "via.json").write_text(json.dumps(images))
     done = run("import", "via", source, tmp_path / "d")
-    assert done.exit_code == 0 and "Imported 1 image with 1 object of 1 class" in done.stdout
-    for said in ("is there twice", "the image gone.png is not below", "odd: is not an object"):
+    assert done.exit_code == 1 and "Imported 1 image with 1 object of 1 class" in done.stdout
+    for said in ("a.png is named twice", "the image gone.png is not below", "odd: is not an object"):
         assert said in done.stderr
 
 

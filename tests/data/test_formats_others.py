@@ -103,7 +103,7 @@ def test_bad_xml_is_named(tmp_path: Path) -> None:
     bomb += "<annotation><filename>&x;</filename></annotation>"
     (source / "d.xml").write_text(bomb)
     done = run("import", "voc", source, tmp_path / "d")
-    assert done.exit_code == 0 and len(left_out(done)) == 6, done.stderr
+    assert done.exit_code == 1 and len(left_out(done)) == 6, done.stderr
     for said in ("no area", "object[1].name: is missing", "'x' is not a number", "not valid XML", "<html>"):
         assert said in done.stderr
     assert "root:" not in done.stderr
@@ -186,8 +186,9 @@ def test_bad_lines_are_named_by_number(tmp_path: Path) -> None:
     )
     done = run("import", "yolo", source, tmp_path / "d")
     said = left_out(done)
-    assert len(said) == 7, done.stderr
+    assert len(said) == 5 and "7 bad records were left out" in done.stderr, done.stderr
     assert all("a.txt, line" in line or "a.txt, object" in line for line in said), said
+    assert "Left out, 3 times" in said[0] and "Also: line 5: 'car' is not a class" in said[0]
     assert "with 1 object of 1 class" in done.stdout and "1 images have no text" in done.stderr
 
 

@@ -98,7 +98,7 @@ def test_bad_regions_are_named_one_by_one_and_left_out(tmp_path: Path) -> None:
         {"region_attributes": {}},
     ]
     source = write_via(tmp_path / "src", regions)
-    done = run("import", "via", source, tmp_path / "d")
+    done = run("import", "via", source, tmp_path / "d", "--max-lost", 1)
     assert done.exit_code == 0
     said = left_out(done)
     assert len(said) == 7 and all("via.json, a.png" in line for line in said), done.stderr

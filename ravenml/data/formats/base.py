@@ -4,7 +4,8 @@ A distribution adds a format of its own by an entry point in the group `ravenml.
 
     entry_points={"ravenml.plugins.data": ["csv = my_package.csv_boxes:Csv"]}
 
-Reading is a stream: a format yields one image at a time, and a `DataProblem` in place of a broken one.
+Reading is a stream: a format yields one image at a time, a `DataProblem` in place of a broken one, and a
+`LeftOut` in place of a broken object.
 Writing is one too.
 Everything that formats have in common is done for them: finding images, linking or copying them, sizes,
 EXIF orientations, cutting shapes to the image, `meta.json`, progress, resuming, and telling what is wrong.
@@ -83,7 +84,26 @@ class ImportSource:
                 self.notice(f"{file.name} ({size / 2**20:,.0f} MiB) is read through before its images come.")
 
 
-Labels = Iterable[Label | DataProblem]
+@dataclass(frozen=True)
+class LeftOut:
+    """Objects that cannot be read, and are counted as lost.
+
+    It stands in place of an object in a record's labels.  `Format.read` yields it for objects that belong to
+    no image.
+
+    Attributes:
+        problem: what is wrong.
+        objects: how many objects that costs.
+        title: their class, if it is known.
+    """
+
+    problem: DataProblem
+    objects: int = 1
+    title: str | None = None
+
+
+# A `DataProblem` among labels is an object of an unknown class.
+Labels = Iterable[Label | LeftOut | DataProblem]
 
 
 @dataclass(frozen=True)
@@ -93,7 +113,7 @@ class Record:
     Attributes:
         image: the image file.
         dataset: the dataset that it belongs to; parts of nested ones are divided by ``/``.
-        labels: the objects in the order of drawing, a `DataProblem` in place of each that is broken; or a
+        labels: the objects in the order of drawing, a `LeftOut` in place of each that is broken; or a
             function that makes them from the upright image's (height, width), called in another thread.
         tags: the image's tags.
         size: (height, width) as the source says, if it does.
@@ -129,8 +149,9 @@ class Format(ABC):
         return False
 
     @abstractmethod
-    def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
-        """Yield the images of a source, and a `DataProblem` for each that cannot be read.
+    def read(self, source: ImportSource) -> Iterator[Record | LeftOut | DataProblem]:
+        """Yield the images of a source, a `DataProblem` for each that cannot be read, and a `LeftOut` for
+        objects that belong to no image.
 
         Raises:
             InputError: the source as a whole is not of this format.
@@ -151,12 +172,13 @@ def record_problem(record: Record, problem: str, fix: str) -> DataProblem:
 
 def make_label(
     file: Path, field: str, title: str, shape: Callable[[], AnyGeometry], tags: Iterable[Tag] = ()
-) -> Label | DataProblem:
-    """An object whose shape ``shape`` makes; a `DataProblem` if it raises InvalidGeometry or ValueError."""
+) -> Label | LeftOut:
+    """An object whose shape ``shape`` makes; a `LeftOut` if it raises InvalidGeometry or ValueError."""
     try:
         return Label.make(title, shape(), tags)
     except InvalidGeometry as bad:
         where = f"{field}.{bad.field}" if bad.field else field
-        return DataProblem(file, where, bad.problem, bad.fix or _REPAIR)
+        problem = DataProblem(file, where, bad.problem, bad.fix or _REPAIR)
     except ValueError as error:
-        return DataProblem(file, field, f"is not a shape ({error})", _REPAIR)
+        problem = DataProblem(file, field, f"is not a shape ({error})", _REPAIR)
+    return LeftOut(problem, title=title)

@@ -5,28 +5,26 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ravenml.common.io import read_json, write_json
-from ravenml.data.editable_annotation import EditableAnnotation, Label, Tag, read_editable
-from ravenml.data.formats.base import Format, ImportOptions, ImportSource, Record, record_problem
+from ravenml.data.formats.base import Format, ImportOptions, ImportSource, LeftOut
 from ravenml.data.formats.export import Export
-from ravenml.data.formats.orient_and_clip import fit, frame_of
+from ravenml.data.formats.import_journal import JOURNAL, ImportJournal, Key
+from ravenml.data.formats.importer import ImportedImage, Importer, ItemNames
+from ravenml.data.formats.losses import Losses
 from ravenml.data.formats.parallel import in_order
-from ravenml.data.images import EXTENSIONS, read_header
-from ravenml.data.layout import IMPORT_NOTE, Item
+from ravenml.data.layout import IMPORT_NOTE
 from ravenml.data.meta import ObjClass, TagMeta, spare_color
-from ravenml.data.problems import DataProblem, Notice
+from ravenml.data.problems import DataProblem
 from ravenml.data.progress import ImageProgress
 from ravenml.data.project import Project
-from ravenml.data.writing import ProjectWriter, is_placed, meta_json
+from ravenml.data.writing import ProjectWriter, meta_json
 from ravenml.errors import InputError
 
 _EXPORT_NOTE = ".ravenml-export.json"  # hidden, so that no reader of a format stumbles over it
-_LONGEST = 240  # bytes of a name, to which `.json` is added
 
 
 @dataclass
@@ -37,40 +35,80 @@ class Imported:
         root: the project.
         images: how many it has now.
         kept: how many of these were there and whole.
+        edited: the items whose annotation a person changed after an earlier import; they stay as they are.
+        removed: how many items of an earlier import are gone from the source, and from the project.
         objects: how many objects.
         kinds: objects per class and shape.
         tags: the kinds of values that each tag has.
         cut: objects of which a part lay outside of their image.
-        problems: records and objects that were left out.
+        losses: the images and objects that were left out, and why.
+        notices: what was not wrong, but good to know.
     """
 
     root: Path
     images: int = 0
     kept: int = 0
+    edited: list[str] = field(default_factory=list)
+    removed: int = 0
     objects: int = 0
     kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
     tags: dict[str, set[str]] = field(default_factory=dict)
     cut: int = 0
-    problems: int = 0
+    losses: Losses = field(default_factory=Losses)
+    notices: list[str] = field(default_factory=list)
 
-    def add(self, one: _ImportedImage) -> None:
-        """Count an image."""
-        self.images += 1
-        self.kept += one.kept
-        self.cut += one.cut
+    @property
+    def problems(self) -> int:
+        """How many problems there were."""
+        return len(self.losses)
+
+    @property
+    def classes(self) -> Counter[str]:
+        """How many objects each class has."""
+        counts: Counter[str] = Counter()
+        for (title, _), count in self.kinds.items():
+            counts[title] += count
+        return counts
+
+    def excess(self, max_lost: float | None = None) -> str | None:
+        """What the import lost beyond the limit, as the beginning of a sentence; None where that is nothing.
+
+        Args:
+            max_lost: which share of the images, and of the objects, may be lost, from 0 to 1; None: half of
+                them, and no class as a whole.
+        """
+        return self.losses.excess(self.images, self.objects, self.classes, max_lost)
+
+    def add(self, one: ImportedImage, times: int = 1) -> None:
+        """Count an image; ``times=-1`` takes one back."""
+        self.images += times
+        self.kept += times * one.kept
+        self.cut += times * one.cut
         labels = one.annotation.labels
-        self.objects += len(labels)
-        self.kinds.update((label.title, label.kind) for label in labels)
+        self.objects += times * len(labels)
+        for label in labels:
+            self.kinds[label.title, label.kind] += times
         for tag in itertools.chain(one.annotation.tags, *(label.tags for label in labels)):
             self.tags.setdefault(str(tag["name"]), set()).add(_value_type(tag.get("value")))
 
+    def as_json(self) -> dict[str, object]:
+        """The balance for programs: what was found, imported and left out, and why."""
+        lost = self.losses
 
-@dataclass(frozen=True)
-class _ImportedImage:
-    annotation: EditableAnnotation
-    kept: bool = False
-    cut: int = 0
-    problems: tuple[DataProblem, ...] = ()
+        def balance(imported: int, left_out: int) -> dict[str, int]:
+            return {"found": imported + left_out, "imported": imported, "left_out": left_out}
+
+        counts = self.classes
+        titles = [*counts, *(title for title in lost.classes if title not in counts)]
+        return {
+            "project": str(self.root),
+            "images": {**balance(self.images, lost.images), "unchanged": self.kept, "removed": self.removed},
+            "objects": {**balance(self.objects, lost.objects), "cut": self.cut},
+            "classes": {title: balance(counts[title], lost.classes[title]) for title in titles},
+            "left_out": lost.as_json(),
+            "edited": self.edited,
+            "notices": self.notices,
+        }
 
 
 def import_project(
@@ -83,7 +121,10 @@ def import_project(
     strict: bool = False,
     meter: ImageProgress | None = None,
 ) -> Imported:
-    """Import a file or folder as a project; what an earlier call has done is kept.
+    """Import a file or folder as a project, or bring an earlier import up to date.
+
+    A further import writes what has changed, and removes what is gone from the source.  An annotation that
+    was changed in the project stays as it is.
 
     Args:
         name: the format's name, which is noted in the project.
@@ -103,7 +144,13 @@ def import_project(
     if options.images is not None:
         options = replace(options, images=Path(os.path.abspath(options.images.expanduser())))
     meter = meter or ImageProgress(0)
-    source = ImportSource(path, options, notice=lambda text: meter.line(f"Note: {text}"))
+    result = Imported(target)
+
+    def notice(text: str) -> None:
+        result.notices.append(text)
+        meter.line(f"Note: {text}")
+
+    source = ImportSource(path, options, notice)
     if not path.exists():
         raise InputError(f"{path} does not exist; name the file or folder to import.")
     if target.is_relative_to(path):
@@ -117,28 +164,59 @@ def import_project(
         other = before.get("source", "something else") if isinstance(before, dict) else "something else"
         how = " with other options" if other == request["source"] else f" of {other}"
         raise InputError(f"{target} holds an import{how}; name a new folder, or remove that one.")
-    importer = _Importer(ProjectWriter(target), copy)
-    result = Imported(target)
     records = iter(format.read(source))
     first = list(itertools.islice(records, 1))  # from then on the source's total is known
     write_json(target / IMPORT_NOTE, request)
+    journal = ImportJournal(target)
+    importer = Importer(ProjectWriter(target), journal, copy)
     meter.total = source.total
-    with meter:
-        for done in in_order(importer.add, _unique(itertools.chain(first, records), source.notice)):
-            for problem in (done,) if isinstance(done, DataProblem) else done.problems:
-                if strict:
-                    raise problem
-                result.problems += 1
-                meter.line(f"Left out: {problem}")
-            if not isinstance(done, DataProblem):
+
+    def lose(problem: DataProblem, images: int = 0, objects: int = 0, title: str | None = None) -> None:
+        if strict:
+            raise problem
+        result.losses.add(problem, images, objects, title)
+
+    kept: set[Key] | None = None
+    try:
+        with meter:
+            names = ItemNames(notice)
+            for done in in_order(importer.add, names.unique(itertools.chain(first, records))):
+                if isinstance(done, LeftOut):
+                    lose(done.problem, objects=done.objects, title=done.title)
+                    continue
+                meter.advance()
+                if isinstance(done, DataProblem):
+                    lose(done, images=1)
+                    continue
                 result.add(done)
-            meter.advance()
-    if not result.images:
-        with suppress(OSError):  # nothing came of it, so nothing stays
-            (target / IMPORT_NOTE).unlink()
-            target.rmdir()
-        raise InputError(f"{path} holds no image that could be imported as {name}.")
-    importer.writer.write_meta(meta_json(_classes(source.classes, result), _tags(result)))
+                result.edited += [done.item.key] if done.edited else []
+                for one in done.left_out:
+                    lose(one.problem, objects=one.objects, title=one.title)
+            for record, item_key in names.repeated:
+                merged = importer.merge(record, item_key)
+                if isinstance(merged, DataProblem):
+                    lose(merged, images=1)
+                    continue
+                without, whole = merged
+                result.add(without, -1)
+                result.add(whole)
+                for one in whole.left_out:
+                    lose(one.problem, objects=one.objects, title=one.title)
+        for reason in result.losses.reasons:
+            meter.line(str(reason))
+        if not result.images:
+            raise InputError(f"{path} holds no image that could be imported as {name}.")
+        gone = importer.remove_gone()
+        result.removed, result.edited = gone.removed, result.edited + [item.key for item in gone.edited]
+        importer.writer.write_meta(meta_json(_classes(source.classes, result), _tags(result)))
+        kept = importer.edited | {(item.dataset, item.name) for item in gone.edited}
+    finally:
+        journal.close(kept)
+        if not result.images:
+            for own in (target / IMPORT_NOTE, target / JOURNAL):  # nothing came of it, so nothing stays
+                own.unlink(missing_ok=True)
+            with suppress(OSError):
+                target.rmdir()
     return result
 
 
@@ -192,92 +270,6 @@ def _check_target(target: Path, note: Path) -> object:
     if target.is_dir() and any(target.iterdir()):
         raise InputError(f"{target} is not empty; name a new folder.")
     return None
-
-
-class _Importer:
-    """Adds records to a project, in many threads."""
-
-    def __init__(self, writer: ProjectWriter, copy: bool) -> None:
-        self.writer, self.link = writer, not copy
-
-    def add(self, record: Record | DataProblem) -> _ImportedImage | DataProblem:
-        try:
-            if isinstance(record, DataProblem):
-                raise record
-            name = _item_name(record)
-            existing = self._existing(self.writer.item(record.dataset, name), record)
-            if existing is not None:
-                return _ImportedImage(existing, kept=True)
-            header = read_header(record.image)
-            frame = frame_of(record, header)
-            labels = record.labels(frame) if callable(record.labels) else record.labels
-            kept: list[Label] = []
-            problems, cut = [], 0
-            for one in fit(labels, frame, header, record):
-                if isinstance(one, DataProblem):
-                    problems.append(one)
-                else:
-                    kept.append(one.label)
-                    cut += one.cut
-            annotation = EditableAnnotation(header.size, tuple(kept), _once(record.tags))
-            self.writer.add(record.dataset, name, record.image, annotation, link=self.link)
-            return _ImportedImage(annotation, cut=cut, problems=tuple(problems))
-        except DataProblem as problem:
-            return problem
-
-    def _existing(self, item: Item, record: Record) -> EditableAnnotation | None:
-        """The item's annotation if it is whole and newer than what describes it, and its image is right."""
-        try:
-            written = item.annotation_path.stat().st_mtime_ns
-            sources = [file for file in (record.file, record.image) if file is not None]
-            if any(file.stat().st_mtime_ns > written for file in sources):
-                return None
-            if not is_placed(record.image, item.image_path, self.link):
-                return None
-            return read_editable(item.annotation_path)
-        except (OSError, DataProblem):
-            return None
-
-
-def _unique(records: Iterable[Record | DataProblem], notice: Notice) -> Iterator[Record | DataProblem]:
-    """The records, each with a name of its own; a `DataProblem` for each whose image was there before."""
-    seen: dict[tuple[str, str], Path] = {}
-    for record in records:
-        if isinstance(record, Record):
-            wanted = name = record.name or record.image.name
-            number = 1
-            while (record.dataset, name) in seen and seen[record.dataset, name] != record.image:
-                stem, ending = os.path.splitext(wanted)
-                number += 1
-                name = f"{stem}_{number}{ending}"
-            if (record.dataset, name) in seen:
-                problem = f"the image {record.image} is there twice"
-                yield record_problem(record, problem, "remove one of the entries")
-                continue
-            if name != wanted:
-                other = seen[record.dataset, wanted]
-                notice(f"{record.image} has the name of {other} in the project, and becomes {name}.")
-                record = replace(record, name=name)
-            seen[record.dataset, name] = record.image
-        yield record
-
-
-def _item_name(record: Record) -> str:
-    name = record.name or record.image.name
-    ending = os.path.splitext(name)[1].lower()
-    if ending not in EXTENSIONS:
-        raise record_problem(
-            record, f'images of the kind "{ending}" are not read', "convert it to PNG or JPEG"
-        )
-    if name.startswith(".") or "/" in name or len(name.encode(errors="surrogateescape")) > _LONGEST:
-        raise record_problem(record, f"an item cannot be named {name!r}", "rename the image")
-    return name
-
-
-def _once(tags: Iterable[Tag]) -> tuple[Tag, ...]:
-    """The tags, each name once."""
-    named = {str(tag["name"]): tag for tag in reversed(list(tags))}
-    return tuple(reversed(named.values()))
 
 
 def _classes(listed: list[ObjClass], result: Imported) -> list[ObjClass]:

@@ -19,7 +19,7 @@ from ravenml.common.reading import open_file
 from ravenml.data.bitmap import trim
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import CLASSES, SPLITS, TAGS, Format, ImportSource, Record, make_label
+from ravenml.data.formats.base import CLASSES, SPLITS, TAGS, Format, ImportSource, LeftOut, Record, make_label
 from ravenml.data.formats.export import Export, ExportedImage, ExportedObject
 from ravenml.data.formats.image_finder import Images, dataset_name, files_of, folder_of, read_ends, split_of
 from ravenml.data.formats.rle import flat_of, runs_of
@@ -126,7 +126,7 @@ def _record(path: Path, element: Element, images: Images, kinds: Kinds, default:
 
 def _labels(
     path: Path, where: str, number: int, shape: Element, kinds: Kinds
-) -> Iterator[Label | DataProblem]:
+) -> Iterator[Label | LeftOut | DataProblem]:
     where = f"{where}, {shape.tag} {number + 1}"
     title = shape.get("label")
     if not title:

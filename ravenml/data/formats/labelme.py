@@ -16,7 +16,7 @@ from ravenml.data.annotation import parse_object
 from ravenml.data.bitmap import decode_png, trim
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import Format, ImportSource, Record, make_label
+from ravenml.data.formats.base import Format, ImportSource, LeftOut, Record, make_label
 from ravenml.data.formats.export import Export, ExportedImage, ExportedObject
 from ravenml.data.formats.image_finder import (
     Images,
@@ -85,7 +85,7 @@ def _record(source: ImportSource, images: Images, path: Path) -> Record:
     return Record(image, dataset, labels, tags, size, path)
 
 
-def _label(path: Path, where: str, shape: object, size: Size | None) -> Label | DataProblem:
+def _label(path: Path, where: str, shape: object, size: Size | None) -> Label | LeftOut | DataProblem:
     title = shape.get("label") if isinstance(shape, dict) else None
     if not isinstance(shape, dict) or not isinstance(title, str) or not title:
         return DataProblem(path, f"{where}.label", "is missing", "correct or remove it")

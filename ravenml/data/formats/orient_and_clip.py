@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ravenml.data.editable_annotation import Label
-from ravenml.data.formats.base import Record, record_problem
+from ravenml.data.formats.base import Labels, LeftOut, Record, record_problem
 from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Polygon, Rectangle, Size
 from ravenml.data.image_header import Header
 from ravenml.data.problems import DataProblem
@@ -39,15 +39,13 @@ def frame_of(record: Record, header: Header) -> Size:
     raise record_problem(record, problem, "correct the size, or put the right image there")
 
 
-def fit(
-    labels: Iterable[Label | DataProblem], frame: Size, header: Header, record: Record
-) -> Iterator[Fitted | DataProblem]:
+def fit(labels: Labels, frame: Size, header: Header, record: Record) -> Iterator[Fitted | LeftOut]:
     """Turn objects from their frame into the upright image, and cut them to it."""
     height, width = header.size
     window = Rectangle(0, 0, width - 1, height - 1)
     for number, label in enumerate(labels):
-        if isinstance(label, DataProblem):
-            yield label
+        if not isinstance(label, Label):
+            yield label if isinstance(label, LeftOut) else LeftOut(label)
             continue
         geometry = label.geometry
         if geometry is None:
@@ -60,7 +58,7 @@ def fit(
             problem = f'the {label.kind} of "{label.title}" at ({x}, {y}) lies outside of the image'
             file = label.file or record.file or record.image
             field = f"{record.field}, object {number + 1}" if record.field else f"object {number + 1}"
-            yield DataProblem(file, field, problem, "move or remove it")
+            yield LeftOut(DataProblem(file, field, problem, "move or remove it"), title=label.title)
         for part in parts:
             yield Fitted(label if part is geometry else label.changed(geometry=part), _smaller(part, placed))
 

@@ -17,7 +17,7 @@ from ravenml.common.io import atomic_open
 from ravenml.data.annotation import parse_object
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import TAGS, Format, ImportSource, Record, make_label
+from ravenml.data.formats.base import TAGS, Format, ImportSource, LeftOut, Record, make_label
 from ravenml.data.formats.export import Export, ExportedImage
 from ravenml.data.formats.image_finder import Images, dataset_name, files_of, read_ends, split_tags
 from ravenml.data.formats.json_stream import members
@@ -122,7 +122,7 @@ class _Reading:
         tags = [*split_tags(dataset), *_as_tags(entry.get("file_attributes"), set())]
         return Record(image, dataset, labels, tags, file=path, field=where)
 
-    def _label(self, path: Path, where: str, region: object) -> Label | DataProblem:
+    def _label(self, path: Path, where: str, region: object) -> Label | LeftOut | DataProblem:
         shape = region.get("shape_attributes") if isinstance(region, dict) else None
         if not isinstance(region, dict) or not isinstance(shape, dict):
             fix = "draw the region again, or remove it"

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from ravenml.common.reading import is_file
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import SPLITS, Format, ImportSource, Record, make_label
+from ravenml.data.formats.base import SPLITS, Format, ImportSource, LeftOut, Record, make_label
 from ravenml.data.formats.export import Export, ExportedImage
 from ravenml.data.formats.image_finder import Images, dataset_name, files_of, read_ends, split_tags
 from ravenml.data.formats.xml import read_tree
@@ -116,7 +116,7 @@ class _Folder:
         return found
 
 
-def _label(path: Path, number: int, one: Element) -> Label | DataProblem:
+def _label(path: Path, number: int, one: Element) -> Label | LeftOut | DataProblem:
     where = f"object[{number}]"
     title = (one.findtext("name") or "").strip()
     if not title:
