@@ -22,7 +22,7 @@ demo := $(or $(RAVENML_STORAGE_PATH),$(HOME)/.ravenML)/datasets/demo
 demo_flags := --epochs 16 --batch-size 2 --input-height 96 --input-width 128
 # The order of the tests is random, and the same for all who test one commit; SEED=N draws another.
 SEED ?= $(or $(shell git rev-list --count HEAD 2>/dev/null),1)
-pytest := $(BIN)/pytest -n auto --randomly-seed=$(SEED)
+pytest := $(BIN)/pytest -n auto --randomly-seed=$(SEED) $(if $(SLOW_SHARE),--slow-share=$(SLOW_SHARE))
 # stamp NAME: remember that it is done, forget earlier ones of the same step
 stamp = @mkdir -p $(@D) && rm -f $(@D)/$(1)-* && touch $@
 
@@ -44,7 +44,7 @@ install: $(core) $(unet) ## the core and the U-Net plugin for CPU, in .venv
 test: lint docs ## the checks, the documentation and the tests, less those that are slow
 	$(pytest) -m "not slow"
 
-test-all: lint docs ## like test, and the slow tests; COVERAGE=1 prints how much of each package they ran
+test-all: lint docs ## like test, and the slow tests (SLOW_SHARE=0.25: a quarter); COVERAGE=1 prints what they ran
 	@$(if $(COVERAGE),rm -rf .coverage && mkdir .coverage &&) $(if $(COVERAGE),RAVENML_TEST_COVERAGE=$(CURDIR)/.coverage) \
 		$(pytest) || { [ $$? = 1 ] && echo "What failed, once more and one by one; whatever passes now is flaky:" && \
 		$(BIN)/pytest --last-failed --last-failed-no-failures none -p no:randomly; }; status=$$?; \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -45,10 +46,28 @@ def group_of(nodeid: str) -> str | None:
     return next((name for name, files in GROUPS.items() if nodeid.startswith(files)), None)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--slow-share 0.25`` runs a quarter of the slow tests, which the seed of the order chooses."""
+    parser.addoption("--slow-share", type=float, default=1.0, help="which share of the slow tests runs")
+
+
+def is_drawn(nodeid: str, share: float, seed: object) -> bool:
+    """Whether a slow test is among the share that a seed draws."""
+    digest = hashlib.sha256(f"{seed} {nodeid}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") < share * 2**32
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Put the groups first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Leave out the slow tests that were not drawn, and put the groups first."""
     yield
+    share, seed = config.option.slow_share, getattr(config.option, "randomly_seed", 0)
+    not_drawn = [
+        item for item in items if item.get_closest_marker("slow") and not is_drawn(item.nodeid, share, seed)
+    ]
+    if not_drawn:
+        config.hook.pytest_deselected(items=not_drawn)
+        items[:] = [item for item in items if item not in set(not_drawn)]
     rank = {name: number for number, name in enumerate([*GROUPS, None])}
     items.sort(key=lambda item: rank[group_of(item.nodeid)])
 
@@ -89,6 +108,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(f"{count} tests: {reason.removeprefix('Skipped: ')}")
     if config.option.markexpr == "not slow":
         terminalreporter.write_line("the slow tests: `make test-all` runs them")
+    if (share := config.option.slow_share) < 1:
+        terminalreporter.write_line(f"{1 - share:.0%} of the slow tests, by lot: `make test-all` runs all")
     if seed := getattr(config.option, "randomly_seed", None):
         terminalreporter.write_line(f"The order was random: `pytest --randomly-seed={seed}` repeats it.")
 
