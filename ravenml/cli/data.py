@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,6 +13,12 @@ from ravenml.cli.options import confirm, print_table, store_option
 from ravenml.common.formatting import local_time
 from ravenml.common.hooks import SETTINGS
 from ravenml.plugin.discovery import plugins
+
+if TYPE_CHECKING:
+    from ravenml.data.formats.conversion import Imported
+    from ravenml.data.formats.export import Export
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @click.group()
@@ -212,30 +219,42 @@ def rm(name: str, local: bool, address: str | None, yes: bool) -> None:
     click.echo(f"Removed {remove_dataset(store, name)} files of {name} from {store.name}.")
 
 
+_source_options = (
+    click.option(
+        "--images",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Folder of the images, if it is not beside the annotations.",
+    ),
+    click.option("--class", "class_name", metavar="NAME", help="Class of objects that have none."),
+    click.option("--class-attribute", metavar="NAME", help="Object attribute that holds the class (via)."),
+    click.option(
+        "--classes",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="File with the class names and, for masks, their colours (yolo, masks).",
+    ),
+    click.option(
+        "--max-lost",
+        type=click.FloatRange(0, 1),
+        metavar="SHARE",
+        help="Exit with 1 if more than this share of the images or of the objects is left out, from 0 to 1.  "
+        "Default: more than half, or every object of a class.",
+    ),
+)
+
+
+def source_options(command: Command) -> Command:
+    """The options that say how SRC is read."""
+    for option in reversed(_source_options):
+        command = option(command)
+    return command
+
+
 @data.command("import", short_help="Convert annotations of other tools into a project.")
 @click.argument("words", nargs=-1, metavar="[FORMAT] SRC DST")
 @click.option("--name", help="Instead of DST: add it to ravenML's datasets under this name.")
 @click.option("--copy", is_flag=True, help="Copy the images instead of linking them.")
 @click.option("--strict", is_flag=True, help="Stop at the first bad record instead of skipping it.")
-@click.option(
-    "--images",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the images, if it is not beside the annotations.",
-)
-@click.option("--class", "class_name", metavar="NAME", help="Class of objects that have none.")
-@click.option("--class-attribute", metavar="NAME", help="Object attribute that holds the class (via).")
-@click.option(
-    "--classes",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with the class names and, for masks, their colours (yolo, masks).",
-)
-@click.option(
-    "--max-lost",
-    type=click.FloatRange(0, 1),
-    metavar="SHARE",
-    help="Exit with 1 if more than this share of the images or of the objects is left out, from 0 to 1.  "
-    "Default: more than half, or every object of a class.",
-)
+@source_options
 @click.option("--json", "as_json", is_flag=True, help="Print what was imported and left out as JSON.")
 def import_(
     words: tuple[str, ...],
@@ -251,8 +270,8 @@ def import_(
 ) -> None:
     """Convert the annotations in SRC, a file or a folder, into a project in DST.
 
-    DST is a new folder, ready for training.  FORMAT is one of `raven data formats`; without it, or with
-    `auto`, SRC is recognised by its content.  Bad records in SRC are reported and skipped.
+    SRC may be a ZIP, too.  DST is a new folder, ready for training.  FORMAT is one of `raven data formats`;
+    without it, or with `auto`, SRC is recognised by its content.  Bad records are reported and skipped.
 
     Run the same command again to resume an interrupted import, or to bring DST up to date: what has changed
     in SRC is imported again, what is gone from SRC is removed, and annotations that you have changed in DST
@@ -267,51 +286,23 @@ def import_(
 
     from ravenml.data.formats.base import ImportOptions
     from ravenml.data.formats.conversion import import_project
-    from ravenml.data.formats.registry import guess_format, load_format
-    from ravenml.data.problems import print_notice
+    from ravenml.data.formats.registry import load_format
     from ravenml.data.progress import ImageProgress
     from ravenml.errors import Interrupted, RavenError
 
     format_name, source, target = _where(words, name)
-    if format_name is None:
-        format_name = guess_format(source)
-        print_notice(f"{source} is read as {format_name}.")
+    format = load_format(format_name) if format_name else None
     options = ImportOptions(images, class_name, class_attribute, classes)
     meter = ImageProgress(0)
     try:
-        done = import_project(
-            format_name, load_format(format_name), source, target, options, copy, strict, meter
-        )
+        done = import_project(format_name or "auto", format, source, target, options, copy, strict, meter)
     except KeyboardInterrupt:
         raise Interrupted("Interrupted; run the same command again to resume.") from None
-    if done.cut:
-        whose = "its image, and was cut" if done.cut == 1 else "their image, and were cut"
-        print_notice(f"{_count(done.cut, 'object')} reached out of {whose} to it.")
-    if done.edited:
-        named = ", ".join(done.edited[:3]) + (", …" if len(done.edited) > 3 else "")
-        count = len(done.edited)
-        print_notice(
-            f"{_count(count, 'annotation')} {_were(count)} changed in {done.root} since the import, and "
-            f"kept: {named}.  Delete what is to be imported again."
-        )
-    if done.removed:
-        print_notice(
-            f"{_count(done.removed, 'image')} {_were(done.removed)} removed: {source} no longer has "
-            f"{'it' if done.removed == 1 else 'them'}."
-        )
-    if done.problems:
-        lost = done.losses
-        print_notice(
-            f"{_count(done.problems, 'bad record')} {_were(done.problems)} left out: "
-            f"{lost.images:,} of {_count(lost.images + done.images, 'image')}, and "
-            f"{lost.objects:,} of {_count(lost.objects + done.objects, 'object')} of the others."
-        )
-    if not done.objects:
-        print_notice(f"not one image in {source} has an object, so there is nothing to train on.")
+    _print_balance(done, source)
     given = shlex.quote(name or words[-1])
     excess = done.excess(max_lost)
     if as_json:
-        click.echo(json.dumps({"format": format_name, "source": str(source)} | done.as_json(), indent=2))
+        click.echo(json.dumps({"source": str(source)} | done.as_json(), indent=2))
     else:
         classes_said = _count(len({title for title, _ in done.kinds}), "class", "classes")
         there = f" ({done.kept} {_were(done.kept)} there)" if done.kept else ""
@@ -362,12 +353,61 @@ def export(format_name: str, project: str, target: Path, copy: bool, strict: boo
         done = export_project(format_name, format, found, target, copy, strict, meter)
     except KeyboardInterrupt:
         raise Interrupted("Interrupted; run the same command again to resume.") from None
-    for (what, became), count in done.lost.items():
-        said = became.replace("were", "was", 1) if count == 1 else became
-        print_notice(f"{format_name} cannot hold {what}: {count:,} {said}.")
-    if done.problems:
-        print_notice(f"{_count(len(done.problems), 'broken record')} {_were(len(done.problems))} left out.")
+    _print_lost(format_name, done)
     click.echo(f"Exported {_count(done.images, 'image')} to {done.target}; {meter.summary()}.")
+
+
+@data.command(short_help="Convert one tool's format into another's.")
+@click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
+@click.argument("target", metavar="DST", type=click.Path(path_type=Path))
+@click.option("--to", "to", metavar="FORMAT", required=True, help="Format to write.")
+@click.option(
+    "--from",
+    "origin",
+    metavar="FORMAT",
+    default="auto",
+    help="Format of SRC.  Default: recognised.",
+)
+@click.option("--copy", is_flag=True, help="Copy the images instead of linking them.")
+@click.option("--strict", is_flag=True, help="Stop at the first bad record instead of skipping it.")
+@source_options
+def convert(
+    source: Path,
+    target: Path,
+    to: str,
+    origin: str,
+    copy: bool,
+    strict: bool,
+    images: Path | None,
+    class_name: str | None,
+    class_attribute: str | None,
+    classes: Path | None,
+    max_lost: float | None,
+) -> None:
+    """Convert the annotations in SRC into another FORMAT in the new folder DST.
+
+    This is `raven data import` and `raven data export` in one; no project stays.  SRC is a file, a folder, a
+    ZIP, or a project.
+
+    \b
+    raven data convert annotations.json my_yolo --to yolo
+    raven data convert export.zip my_coco --from cvat --to coco
+    """
+    from ravenml.data.formats.base import ImportOptions
+    from ravenml.data.formats.conversion import convert_dataset
+    from ravenml.data.progress import ImageProgress
+    from ravenml.errors import Interrupted
+
+    options = ImportOptions(images, class_name, class_attribute, classes)
+    meter = ImageProgress(0)
+    try:
+        imported, done = convert_dataset(source, target, to, origin, options, copy, strict, max_lost, meter)
+    except KeyboardInterrupt:
+        raise Interrupted("Interrupted; run the same command again.") from None
+    if imported is not None:
+        _print_balance(imported, source)
+    _print_lost(to, done)
+    click.echo(f"Converted {_count(done.images, 'image')} to {to} in {done.target}.")
 
 
 @data.command(short_help="List the formats for import and export.")
@@ -382,6 +422,47 @@ def formats() -> None:
         except RavenError as error:
             title = str(error)
         click.echo(f"{name:10} {title}")
+
+
+def _print_balance(done: Imported, source: Path) -> None:
+    """Say what an import changed, kept and lost."""
+    from ravenml.data.problems import print_notice
+
+    if done.cut:
+        whose = "its image, and was cut" if done.cut == 1 else "their image, and were cut"
+        print_notice(f"{_count(done.cut, 'object')} reached out of {whose} to it.")
+    if done.edited:
+        named = ", ".join(done.edited[:3]) + (", …" if len(done.edited) > 3 else "")
+        count = len(done.edited)
+        print_notice(
+            f"{_count(count, 'annotation')} {_were(count)} changed in {done.root} since the import, and "
+            f"kept: {named}.  Delete what is to be imported again."
+        )
+    if done.removed:
+        print_notice(
+            f"{_count(done.removed, 'image')} {_were(done.removed)} removed: {source} no longer has "
+            f"{'it' if done.removed == 1 else 'them'}."
+        )
+    if done.problems:
+        lost = done.losses
+        print_notice(
+            f"{_count(done.problems, 'bad record')} {_were(done.problems)} left out: "
+            f"{lost.images:,} of {_count(lost.images + done.images, 'image')}, and "
+            f"{lost.objects:,} of {_count(lost.objects + done.objects, 'object')} of the others."
+        )
+    if not done.objects:
+        print_notice(f"not one image in {source} has an object, so there is nothing to train on.")
+
+
+def _print_lost(format_name: str, done: Export) -> None:
+    """Say what a format could not hold."""
+    from ravenml.data.problems import print_notice
+
+    for (what, became), count in done.lost.items():
+        said = became.replace("were", "was", 1) if count == 1 else became
+        print_notice(f"{format_name} cannot hold {what}: {count:,} {said}.")
+    if done.problems:
+        print_notice(f"{_count(len(done.problems), 'broken record')} {_were(len(done.problems))} left out.")
 
 
 def _dataset(given: str | None) -> Path:

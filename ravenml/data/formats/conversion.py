@@ -9,20 +9,23 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from ravenml.common.io import read_json, write_json
+from ravenml.common.io import read_json, temporary_folder, write_json
+from ravenml.common.permissions import make_folder
+from ravenml.data.formats.archive import is_archive, unpacked
 from ravenml.data.formats.base import Format, ImportOptions, ImportSource, LeftOut
 from ravenml.data.formats.export import Export
 from ravenml.data.formats.import_journal import JOURNAL, ImportJournal, Key
 from ravenml.data.formats.importer import ImportedImage, Importer, ItemNames
 from ravenml.data.formats.losses import Losses
 from ravenml.data.formats.parallel import in_order
+from ravenml.data.formats.registry import guess_format, load_format
 from ravenml.data.layout import IMPORT_NOTE
 from ravenml.data.meta import ObjClass, TagMeta, spare_color
 from ravenml.data.problems import DataProblem
 from ravenml.data.progress import ImageProgress
 from ravenml.data.project import Project
-from ravenml.data.writing import ProjectWriter, meta_json
-from ravenml.errors import InputError
+from ravenml.data.writing import META, ProjectWriter, meta_json
+from ravenml.errors import InputError, RavenError
 
 _EXPORT_NOTE = ".ravenml-export.json"  # hidden, so that no reader of a format stumbles over it
 
@@ -33,7 +36,8 @@ class Imported:
 
     Attributes:
         root: the project.
-        images: how many it has now.
+        format: the name of the format.
+        images: how many images it has now.
         kept: how many of these were there and whole.
         edited: the items whose annotation a person changed after an earlier import; they stay as they are.
         removed: how many items of an earlier import are gone from the source, and from the project.
@@ -46,6 +50,7 @@ class Imported:
     """
 
     root: Path
+    format: str = ""
     images: int = 0
     kept: int = 0
     edited: list[str] = field(default_factory=list)
@@ -102,6 +107,7 @@ class Imported:
         titles = [*counts, *(title for title in lost.classes if title not in counts)]
         return {
             "project": str(self.root),
+            "format": self.format,
             "images": {**balance(self.images, lost.images), "unchanged": self.kept, "removed": self.removed},
             "objects": {**balance(self.objects, lost.objects), "cut": self.cut},
             "classes": {title: balance(counts[title], lost.classes[title]) for title in titles},
@@ -113,7 +119,7 @@ class Imported:
 
 def import_project(
     name: str,
-    format: Format,
+    format: Format | None,
     path: Path,
     target: Path,
     options: ImportOptions | None = None,
@@ -121,22 +127,22 @@ def import_project(
     strict: bool = False,
     meter: ImageProgress | None = None,
 ) -> Imported:
-    """Import a file or folder as a project, or bring an earlier import up to date.
+    """Import a file, a folder or a ZIP as a project, or bring an earlier import up to date.
 
     A further import writes what has changed, and removes what is gone from the source.  An annotation that
     was changed in the project stays as it is.
 
     Args:
-        name: the format's name, which is noted in the project.
-        format: reads the source.
+        name: the format's name, which is noted in the project; ``auto`` where ``format`` is None.
+        format: reads the source; None: the one that recognises it.
         target: the project's folder: new, empty, or of the same import.
-        copy: copy the images instead of linking them.
+        copy: copy the images instead of linking them; those of a ZIP are always copied.
         strict: stop at the first bad record.
         meter: shows the progress, bad records and notices.
 
     Raises:
-        InputError: the source or the target is not usable, nothing could be read, or a record is bad
-            (DataProblem, with ``strict``).
+        InputError: the source or the target is not usable, no format or several recognise the source,
+            nothing could be read, or a record is bad (DataProblem, with ``strict``).
         RavenError: the disk is full or may not be written.
     """
     path, target = (Path(os.path.abspath(given.expanduser())) for given in (path, target))
@@ -144,17 +150,41 @@ def import_project(
     if options.images is not None:
         options = replace(options, images=Path(os.path.abspath(options.images.expanduser())))
     meter = meter or ImageProgress(0)
-    result = Imported(target)
-
-    def notice(text: str) -> None:
-        result.notices.append(text)
-        meter.line(f"Note: {text}")
-
-    source = ImportSource(path, options, notice)
     if not path.exists():
         raise InputError(f"{path} does not exist; name the file or folder to import.")
     if target.is_relative_to(path):
         raise InputError(f"{target} lies within what is imported, {path}; name a folder beside it.")
+    make_folder(target.parent)
+    with unpacked(path, target) as folder:
+        return _import(name, format, path, folder, target, options, copy or folder != path, strict, meter)
+
+
+def _import(
+    name: str,
+    format: Format | None,
+    path: Path,
+    folder: Path,
+    target: Path,
+    options: ImportOptions,
+    copy: bool,
+    strict: bool,
+    meter: ImageProgress,
+) -> Imported:
+    """Import what lies at ``folder``, which is ``path`` or what was unpacked from it."""
+    result = Imported(target, name)
+
+    def shown(text: str) -> str:
+        return text.replace(str(folder), str(path))
+
+    def notice(text: str) -> None:
+        result.notices.append(shown(text))
+        meter.line(f"Note: {shown(text)}")
+
+    source = ImportSource(folder, options, notice)
+    if format is None:
+        name = result.format = guess_format(folder)
+        format = load_format(name)
+        notice(f"{path} is read as {name}.")
     request: dict[str, object] = {"format": name, "source": str(path)}
     for key, value in asdict(options).items():
         if value is not None:
@@ -172,6 +202,9 @@ def import_project(
     meter.total = source.total
 
     def lose(problem: DataProblem, images: int = 0, objects: int = 0, title: str | None = None) -> None:
+        if folder != path:
+            file = Path(shown(str(problem.file)))
+            problem = DataProblem(file, problem.field, shown(problem.problem), shown(problem.fix))
         if strict:
             raise problem
         result.losses.add(problem, images, objects, title)
@@ -228,6 +261,7 @@ def export_project(
     copy: bool = False,
     strict: bool = False,
     meter: ImageProgress | None = None,
+    source: Path | None = None,
 ) -> Export:
     """Write a project in another format.
 
@@ -237,6 +271,7 @@ def export_project(
         target: the folder: new, empty, or of the same export, which is then done again.
         copy: copy the images instead of linking them.
         strict: stop at the first broken item.
+        source: what the project was made of, where it is noted instead of the project.
 
     Raises:
         InputError: the target is not usable, the format cannot be written, or an item is broken (DataProblem,
@@ -246,7 +281,7 @@ def export_project(
     target = target.expanduser().absolute()
     if type(format).write is Format.write:
         raise InputError(f"The format {name} can be imported, but not exported.")
-    request = {"format": name, "project": str(project.root)}
+    request = {"format": name, "project": str(source or project.root)}
     if _check_target(target, target / _EXPORT_NOTE) not in (None, request):
         raise InputError(f"{target} holds another export; name a new folder, or remove that one.")
     write_json(target / _EXPORT_NOTE, request)
@@ -259,6 +294,54 @@ def export_project(
     if "unused classes" not in format.holds:
         export.lose("classes without objects", count=len(set(project.titles) - export.used))
     return export
+
+
+def convert_dataset(
+    path: Path,
+    target: Path,
+    to: str,
+    origin: str = "auto",
+    options: ImportOptions | None = None,
+    copy: bool = False,
+    strict: bool = False,
+    max_lost: float | None = None,
+    meter: ImageProgress | None = None,
+) -> tuple[Imported | None, Export]:
+    """Convert a source of one format to another: an import into a temporary project, and an export of it.
+
+    Args:
+        path: the file, folder or ZIP; or a project, which is exported.
+        target: the folder: new, empty, or of the same conversion, which is then done again.
+        to: the name of the format to write.
+        origin: the name of the format to read; ``auto``: the one that recognises the source.
+        options: as for an import.
+        copy: copy the images instead of linking them; those of a ZIP are always copied.
+        strict: stop at the first bad record or item.
+        max_lost: what the import may lose; see `Imported.excess`.
+        meter: shows the progress, bad records and notices.
+
+    Returns:
+        What the import did, None for a project; and what the export did.
+
+    Raises:
+        InputError: as `import_project` and `export_project`.
+        RavenError: the import lost too much, so nothing is exported; or the disk is full or may not be
+            written.
+    """
+    path, target = (Path(os.path.abspath(given.expanduser())) for given in (path, target))
+    writes = load_format(to)
+    if origin == "auto" and (path / META).is_file():
+        return None, export_project(to, writes, Project.open(path), target, copy, strict, meter)
+    reads = None if origin == "auto" else load_format(origin)
+    make_folder(target.parent)
+    with temporary_folder(target) as made:
+        project = made / (path.stem if path.is_file() else path.name)
+        done = import_project(origin, reads, path, project, options, strict=strict, meter=meter)
+        if excess := done.excess(max_lost):
+            raise RavenError(f"{path}: {excess}; mend the source, or accept it with --max-lost 1.")
+        copy = copy or is_archive(path)
+        meter = ImageProgress(0)
+        return done, export_project(to, writes, Project.open(project), target, copy, strict, meter, path)
 
 
 def _check_target(target: Path, note: Path) -> object:

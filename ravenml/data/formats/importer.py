@@ -126,15 +126,19 @@ class Importer:
                 own = parse_editable(there, item.annotation_path)
                 self.edited.add((item.dataset, item.name))
                 return ImportedImage(item, own, kept=True, edited=True, left_out=made.left_out)
-        placed = is_placed(image, item.image_path, self.link)
-        if placed and not self.link and not self.journal.is_copied(item, image):
-            placed = filecmp.cmp(image, item.image_path, shallow=False)
+        placed = is_placed(image, item.image_path, link=True) if self.link else self._is_copied(item, image)
         self.journal.note(item, content, image)
         if not placed:
             place_image(image, item.image_path, self.link)
         if not same:
             write_bytes(item.annotation_path, content)
         return replace(made, kept=placed and same)
+
+    def _is_copied(self, item: Item, image: Path) -> bool:
+        target = item.image_path
+        if target.is_symlink() or not target.is_file() or target.stat().st_size != image.stat().st_size:
+            return False
+        return self.journal.is_copied(item, image) or filecmp.cmp(image, target, shallow=False)
 
     def remove_gone(self) -> Gone:
         """Remove the items that an earlier import wrote and the source no longer has."""
