@@ -12,7 +12,8 @@ from ravenml.data.problems import Notice, print_notice
 from ravenml.data.project import Item, Project
 from ravenml.errors import InputError
 
-TRAIN, VAL = "train", "val"
+TRAIN, VAL, TEST = "train", "val", "test"
+SPLIT_TAGS = (TRAIN, VAL, TEST)  # the image tags that say what an image is for
 
 
 @dataclass(frozen=True)

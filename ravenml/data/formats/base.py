@@ -30,7 +30,7 @@ __getattr__ = former_names(__name__, {"Source": "ImportSource", "Options": "Impo
 
 SHAPES = frozenset({"polygon", "holes", "bitmap", "rectangle", "line", "point"})
 TAGS = frozenset({"image tags", "object tags", "tag values"})
-SPLITS = frozenset({"splits"})  # the image tags `train` and `val`
+SPLITS = frozenset({"splits"})  # the image tags `train`, `val` and `test`
 CLASSES = frozenset({"colours", "unused classes"})
 EVERYTHING = SHAPES | TAGS | SPLITS | CLASSES
 _LARGE = 1 << 26  # bytes of a file; to read it through takes seconds

@@ -33,7 +33,7 @@ from ravenml.errors import InputError
 _IMAGE = b"<image "
 _LARGEST = 1 << 28  # pixels of a mask
 _SHAPES = ("box", "polygon", "polyline", "points", "mask", "ellipse", "cuboid", "skeleton")
-_SUBSETS = {"train": "Train", "val": "Validation"}
+_SUBSETS = {"train": "Train", "val": "Validation", "test": "Test"}
 _OCCLUDED = "occluded"
 _INPUT_TYPES = {"none": "checkbox", "any_number": "number"}  # of attributes, by the type of a tag's values
 Kinds = Mapping[str, str]  # an attribute's name to `checkbox`, `number`, `text` …

@@ -19,7 +19,7 @@ from ravenml.data.meta import ObjClass
 from ravenml.data.problems import DataProblem
 from ravenml.data.progress import ImageProgress
 from ravenml.data.project import Item, Project
-from ravenml.data.split import TRAIN, VAL
+from ravenml.data.split import SPLIT_TAGS
 from ravenml.data.writing import is_placed, place_image
 
 Made = TypeVar("Made")
@@ -52,8 +52,8 @@ class ExportedImage:
 
     @property
     def split(self) -> str | None:
-        """``train`` or ``val`` where the image has that tag alone."""
-        names = {str(tag["name"]) for tag in self.tags} & {TRAIN, VAL}
+        """``train``, ``val`` or ``test`` where the image has that tag alone."""
+        names = {str(tag["name"]) for tag in self.tags}.intersection(SPLIT_TAGS)
         return names.pop() if len(names) == 1 else None
 
 
@@ -188,7 +188,7 @@ class Export:
 
     def _held_tags(self, tags: tuple[Tag, ...], where: str) -> tuple[Tag, ...]:
         if where not in self.holds:
-            tags, kept = tuple(t for t in tags if t["name"] in (TRAIN, VAL)), tags
+            tags, kept = tuple(t for t in tags if t["name"] in SPLIT_TAGS), tags
             split = "splits" in self.holds and where == "image tags"
             self.lose(where, count=len(kept) - (len(tags) if split else 0))
             return tags if split else ()

@@ -19,7 +19,11 @@ from ravenml.data.problems import DataProblem
 
 _PUT = "put the image there, or name its folder with --images"
 _RESERVED = frozenset({"img", "ann", "meta", "img_info", "seg", "blob", "datasets"})
-_SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
+_SPLIT = re.compile(  # such as `train2017`, `valid`, `testing`, `test-dev`, `val_images`
+    r"(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?)|(?P<test>test(?:ing|-dev)?))"
+    r"(?:[-_ ]?(?:set|images|imgs|data))?(?:[-_ ]?(?:19|20)\d\d)?",
+    re.IGNORECASE,
+)
 
 
 class Images:
@@ -140,13 +144,14 @@ def dataset_name(name: str) -> str:
 
 
 def split_of(name: str) -> str | None:
-    """``train`` or ``val`` where a folder or file is called after it, else None."""
-    return _SPLITS.get(name.lower())
+    """``train``, ``val`` or ``test`` where a folder or file is called after it, else None."""
+    match = _SPLIT.fullmatch(name)
+    return match.lastgroup if match else None
 
 
 def split_tags(dataset: str) -> list[dict[str, str]]:
-    """The tag of a dataset's images whose folder is called after `train` or `val`."""
-    split = split_of(dataset.rsplit("/", 1)[-1])
+    """The tag of a dataset's images by the innermost of its folders that is called after a split."""
+    split = next(filter(None, map(split_of, reversed(dataset.split("/")))), None)
     return [{"name": split}] if split else []
 
 

@@ -2,7 +2,8 @@
 
 A line is ``class x y width height`` or ``class x1 y1 x2 y2 x3 y3 …``, in shares of the image's sides.
 `data.yaml` names the classes, and the images that train and validate: a folder, or a list in a text file.
-Exports have `images/<dataset>/`, `labels/<dataset>/`, and `train.txt` and `val.txt` if tags name the splits.
+Exports have `images/<dataset>/`, `labels/<dataset>/`, and `train.txt`, `val.txt` and `test.txt` if tags name
+the splits.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ravenml.data.geometry_json import InvalidGeometry
 from ravenml.data.images import read_bytes
 from ravenml.data.meta import ObjClass
 from ravenml.data.problems import DataProblem, from_parse_error
+from ravenml.data.split import TRAIN, VAL
 from ravenml.errors import InputError
 
 _YAML = ("data.yaml", "data.yml", "dataset.yaml")
@@ -80,12 +82,14 @@ class Yolo(Format):
             return name, image.split
 
         sets: dict[str, list[str]] = {}
+        untagged: list[str] = []
         for name, split in export.map(one):
-            if split is not None:
-                sets.setdefault(split, []).append(name)
+            (untagged if split is None else sets.setdefault(split, [])).append(name)
         described: dict[str, object] = {"path": "."}
         if not sets:
             described |= {"train": _IMAGES, "val": _IMAGES}
+        elif not sets.keys() & {TRAIN, VAL}:  # Ultralytics wants both, and neither may have the test images
+            sets |= {TRAIN: untagged, VAL: untagged}
         for split, names in sets.items():
             described[split] = f"{split}.txt"
             export.write(export.target / f"{split}.txt", "".join(f"./{name}\n" for name in names).encode())
