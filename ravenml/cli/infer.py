@@ -38,6 +38,11 @@ class _Size(click.ParamType):
     help="Project (folder or dataset name), folder of images, or image.",
 )
 @click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    help="Use only the project's images with this tag.",
+)
+@click.option(
     "--out", required=True, metavar="DIR", type=click.Path(file_okay=False), help="Folder for the results."
 )
 @click.option("--mode", type=click.Choice(MODES), help="Inference mode.  Default: the whole image.")
@@ -80,6 +85,7 @@ class _Size(click.ParamType):
 def infer(
     model: str,
     data: str,
+    split: str | None,
     out: str,
     mode: str | None,
     window: tuple[int, int] | None,
@@ -124,7 +130,7 @@ def infer(
     saved = _saved(save)
     source = find_source(model, fold)
     source.check_use(force)
-    inputs = open_inputs(data)
+    inputs = open_inputs(data, split)
     options = _options(mode, window, overlap, suffix, "probabilities" in saved)
     request = read_request(Path(config) if config else None, preset, options, find_maker(source.paths[0]))
     output = Output(Path(out).expanduser().absolute(), saved, link)

@@ -149,6 +149,17 @@ class DecodedCache:
         self._guarded(digests.save)
         return whole.hexdigest()
 
+    def image_digest(self, project: Project, item: Item) -> str:
+        """The digest of an item's image file, which is read only if it has changed since the last time.
+
+        Raises:
+            DataProblem: it cannot be read.
+        """
+        digests = self._digests_of(project)
+        digest = digests.get(item.image_path) or digests.compute(item.image_path)[1]
+        self._guarded(lambda: digests.save(at_least=512))
+        return digest
+
     def size(self) -> tuple[int, int]:
         """How many items the cache holds and how many bytes they take."""
         sizes = [status.st_size for _, status in self._files()]

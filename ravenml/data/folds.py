@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from ravenml.data.duplicates import report_together
 from ravenml.data.problems import Notice, print_notice
 from ravenml.data.project import Item, Project
-from ravenml.data.split import Split, rank, report_left_out
+from ravenml.data.split import Split, hold_out_test, rank, report_left_out
 from ravenml.errors import InputError
 
 
@@ -32,16 +33,18 @@ def make_folds(
         notice: called with a sentence where random folds would part what looks like one sequence, and
             where objects cannot become masks.
 
+    Images tagged `test` are in no fold, with a notice, and images with the same content are in the same one.
     Folds are balanced: the largest group goes first, each to the fold that has the fewest images so far.
 
     Raises:
         InputError: fewer images or groups than folds, an unknown tag, an expression that does not
             compile, or one that matches nothing in some image's name.
-        DataProblem: an annotation is broken (only where tags are read).
+        DataProblem: an annotation is broken (only with ``only_tag``).
     """
     if n < 2:
         raise InputError(f"{n} folds make no training and validation set; ask for at least 2.")
-    items = _tagged(project, only_tag)
+    chosen = project.tagged(only_tag) if only_tag is not None else project.items
+    items, test, twins = hold_out_test(project, chosen, notice)
     if len(items) < n:
         restricted = f" tagged `{only_tag}`" if only_tag is not None else ""
         raise InputError(
@@ -57,12 +60,14 @@ def make_folds(
         groups = {item.key: [item] for item in items}
     else:
         groups = _groups(items, by)
-        if len(groups) < n:
-            what = "datasets" if by == "dataset" else f"groups by --fold-by {by!r}"
-            raise InputError(
-                f"{project.root} has {len(groups)} {what}, fewer than {n} folds; "
-                "ask for fewer folds or group more finely."
-            )
+    report_together(twins, items, notice)
+    groups = _joined(groups, twins)
+    if len(groups) < n:
+        what = {"random": "different images", "dataset": "datasets"}.get(by, f"groups by --fold-by {by!r}")
+        raise InputError(
+            f"{project.root} has {len(groups)} {what}, fewer than {n} folds; "
+            "ask for fewer folds or group more finely."
+        )
     report_left_out(project, items, notice)
     number = _deal(groups, n, seed)
     if by != "random":
@@ -71,6 +76,7 @@ def make_folds(
         Split(
             [item for item in items if number[item.key] != fold],
             [item for item in items if number[item.key] == fold],
+            test,
         )
         for fold in range(n)
     ]
@@ -117,17 +123,6 @@ def _likely_group(items: Sequence[Item]) -> str:
     return r"^.*(?=_)" if underlined > 0.8 * len(items) else r"^.*?(?=\d+\.\w+$)"
 
 
-def _tagged(project: Project, only_tag: str | None) -> list[Item]:
-    if only_tag is None:
-        return list(project.items)
-    items = [item for item in project.items if only_tag in project.tags_of(item)]
-    if not items:
-        known = sorted(frozenset().union(*map(project.tags_of, project.items)))
-        have = f"images have {', '.join(known)}" if known else "no image has a tag"
-        raise InputError(f"{project.root}: no image is tagged `{only_tag}`; {have}.")
-    return items
-
-
 def _groups(items: Sequence[Item], by: str) -> dict[str, list[Item]]:
     groups: dict[str, list[Item]] = defaultdict(list)
     if by == "dataset":
@@ -146,6 +141,27 @@ def _groups(items: Sequence[Item], by: str) -> dict[str, list[Item]]:
             )
         groups[match[0]].append(item)
     return groups
+
+
+def _joined(groups: dict[str, list[Item]], twins: Mapping[str, str]) -> dict[str, list[Item]]:
+    """The groups, with those as one that have images with the same content; the first one's name stays."""
+    parent = {name: name for name in groups}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    holder: dict[str, str] = {}
+    for name, items in groups.items():
+        for item in items:
+            if item.key in twins:
+                other, own = root(holder.setdefault(twins[item.key], name)), root(name)
+                parent[max(other, own)] = min(other, own)
+    joined: dict[str, list[Item]] = defaultdict(list)
+    for name, items in groups.items():
+        joined[root(name)] += items
+    return joined
 
 
 def _deal(groups: dict[str, list[Item]], n: int, seed: int) -> dict[str, int]:

@@ -118,6 +118,24 @@ class Project:
         """
         return self._head(item)[0]
 
+    def tagged(self, tag: str) -> list[Item]:
+        """The images that have a tag.
+
+        Raises:
+            InputError: there is none; names the tags that there are.
+            DataProblem: an annotation is broken.
+        """
+        items = [item for item in self.items if tag in self.tags_of(item)]
+        if not items:
+            known = sorted(frozenset().union(*map(self.tags_of, self.items)))
+            have = f"images have {', '.join(known)}" if known else "no image has a tag"
+            raise InputError(f"{self.root}: no image is tagged `{tag}`; {have}.")
+        return items
+
+    def only(self, items: Sequence[Item]) -> Project:
+        """The same project with only some of its images."""
+        return Project(self.root, self.classes, self.tags, self.datasets, list(items))
+
     def left_out(self, items: Sequence[Item]) -> Counter[str]:
         """Per shape, how many of the items' objects cannot become a mask (points, lines, …).
 

@@ -70,17 +70,23 @@ class Inputs:
         return image, document
 
 
-def open_inputs(data: str) -> Inputs:
+def open_inputs(data: str, split: str | None = None) -> Inputs:
     """Open what ``--data`` names: a project (by path or by name), a folder of images, or an image.
+
+    With ``split``, only a project's images with this tag are used.
 
     Images in folders within a folder become datasets of those names; those beside such folders become
     ``images``, or ``images_2`` where a folder is called so.
 
     Raises:
-        InputError: there is no such thing, or no image in it.
+        InputError: there is no such thing, no image in it, or none with the tag.
     """
     path = Path(data).expanduser()
     path = path.absolute() if path.exists() else resolve_dataset(data)
+    if split is not None and not (path / META).is_file():
+        raise InputError(
+            f"--split: {path} is not a project, so its images have no tags; leave the option out."
+        )
     if path.is_file():
         if path.suffix.lower() not in EXTENSIONS:
             raise InputError(f"{path} is not an image; name a project, a folder of images, or an image.")
@@ -90,7 +96,7 @@ def open_inputs(data: str) -> Inputs:
         project = Project.read(path, faults.append)
         pictures = [
             InputImage(item.dataset, item.name, item.image_path, item.annotation_path)
-            for item in project.items
+            for item in (project.items if split is None else project.tagged(split))
         ]
         inputs = Inputs(path, read_meta_json(path / META), project.classes, pictures, faults)
     else:

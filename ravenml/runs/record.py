@@ -43,7 +43,7 @@ RECORD_FIELDS: dict[str, Schema] = {
     "config": Fields({"plugin": dict, "upload_checkpoints": ("all", "best", "none"), "artifact_path": str}),
     "parameters": dict,
     "dataset": Fields({"name": str, "path": str, "images": int, "sha256": str}),
-    "split": Fields({"train": int, "val": int}),
+    "split": Fields({"train": int, "val": int, "test": int}),
     "kfold": Fields({"folds": int, "images": int, "choices": dict}),
     "choices": dict,
     "fold": int,

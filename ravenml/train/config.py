@@ -12,6 +12,7 @@ from ravenml.common.parsing import read_yaml
 from ravenml.common.schema import Fields, read_object
 from ravenml.common.secrets import drop_hidden
 from ravenml.common.validation import validate
+from ravenml.data.split import Untagged
 from ravenml.errors import InputError
 from ravenml.runs.layout import RUN_JSON, TRAIN_ARGS
 from ravenml.runs.record import read_record
@@ -106,6 +107,11 @@ class TrainConfig(BaseModel):
         None,
         description="Divide the images in one of these ways.  Default: by image tags where both are used, "
         "else a random fifth validates.",
+    )
+    untagged: Untagged | None = Field(
+        None,
+        description="Where image tags divide: untagged images train, validate (val), or are left out "
+        "(ignore).  Default: train.",
     )
     split_seed: int = Field(0, ge=0, description="Seed of a random split.")
     preset: str | None = Field(None, description="Use this preset of the plugin.")

@@ -358,6 +358,14 @@ def core_options() -> list[click.Option]:
             ),
         ),
         *_under(
+            "Data",
+            option(
+                "--untagged",
+                "Where image tags divide: what untagged images do (default train, with a notice).",
+                type=click.Choice(["train", "val", "ignore"]),
+            ),
+        ),
+        *_under(
             "Model",
             click.Option(
                 ["--trust-code"],
@@ -611,8 +619,9 @@ def evaluate_options(function: Callable[..., object]) -> Callable[..., object]:
     """Give a command the arguments of an evaluation.
 
     The function is called with ``model`` (the path of what was named, which may be a run's id), ``project``
-    (the opened dataset), ``out`` (the folder for the results), ``items`` (a file that lists images, or None),
-    ``batch_size`` and ``device``.  With ``--trust-code``, the model may name code of the user's own.
+    (the opened dataset; with ``--split``, only its images with this tag), ``out`` (the folder for the results),
+    ``items`` (a file that lists images, or None), ``batch_size`` and ``device``.  With ``--trust-code``, the
+    model may name code of the user's own.
     """
 
     @click.argument("model")
@@ -630,6 +639,11 @@ def evaluate_options(function: Callable[..., object]) -> Callable[..., object]:
         help="Evaluate only the images that this file lists, such as a run's info/val_set.json.",
     )
     @click.option(
+        "--split",
+        type=click.Choice(["train", "val", "test"]),
+        help="Evaluate only the images with this tag.",
+    )
+    @click.option(
         "--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Images per batch."
     )
     @click.option(
@@ -642,15 +656,44 @@ def evaluate_options(function: Callable[..., object]) -> Callable[..., object]:
     @click.pass_context
     @functools.wraps(function)
     def with_project(
-        context: click.Context, /, model: str, dataset: str | None, trust_code: bool, **given: object
+        context: click.Context,
+        /,
+        model: str,
+        dataset: str | None,
+        trust_code: bool,
+        split: str | None,
+        **given: object,
     ) -> object:
         from ravenml.infer.model_resolver import find_one_model
         from ravenml.plugin.user_code import trusting_code
 
+        if split is not None and given["items"] is not None:
+            raise click.UsageError("--split and --items exclude each other; give one of them.", context)
         with trusting_code(trust_code):
-            return function(model=find_one_model(model), project=_open_project(context, dataset), **given)
+            path, project = find_one_model(model), _open_project(context, dataset)
+            if split is not None:
+                project = project.only(project.tagged(split))
+            if split == "test":
+                _warn_of_seen(path, project)
+            return function(model=path, project=project, **given)
 
     return with_project
+
+
+def _warn_of_seen(model: Path, project: Project) -> None:
+    """Give notice of test images that the model's own run has trained on."""
+    from ravenml.common.io import read_json
+    from ravenml.data.problems import print_notice
+
+    file = (model if model.is_dir() else model.parent) / "info" / "train_set.json"
+    if not file.is_file():
+        return
+    listed = read_json(file)
+    entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    seen = {f"{one.get('dataset_name')}/{one.get('item_name')}" for one in entries}
+    count = sum(item.key in seen for item in project.items)
+    if count:
+        print_notice(f"{model} was trained on {count} of these images, so scores come out too good.")
 
 
 def _open_project(context: click.Context, dataset: str | None) -> Project:

@@ -59,7 +59,7 @@ def record_inputs(request: Request, run: Run, train: TrainInput) -> None:
                 known["dataset"]["sha256"] = default_cache().digest(project, usable_cores())
         if not request.wants_folds:
             write_split(train.split, run.path / layout.INFO)
-            known["split"] = {"train": len(train.split.train), "val": len(train.split.val)}
+            known["split"] = {part: len(its) for part, its in train.split.parts().items() if its}
     if request.parent is None:
         known["provenance"] = provenance(_checkouts(request), run.path / "provenance")
     run.update(**known)

@@ -151,10 +151,18 @@ class Request:
                 )
             return folds[self.fold]
         if self.config.split is not None:
-            return split_from_config(project, self.config.split, self.config.split_seed, self.notice)
+            return split_from_config(
+                project, self.config.split, self.config.split_seed, self.notice, self.config.untagged
+            )
         named = getattr(self.settings, "dataset_tags", None)  # a plugin's setting, under the contract's name
         tags = (named.train, named.val) if named is not None else (TRAIN, VAL)
-        return default_split(project, seed=self.config.split_seed, notice=self.notice, tags=tags)
+        return default_split(
+            project,
+            seed=self.config.split_seed,
+            notice=self.notice,
+            tags=tags,
+            untagged=self.config.untagged,
+        )
 
     def notice(self, text: str) -> None:
         """Tell the user something that is not an error; a fold stays quiet, its parent has said it."""
@@ -319,6 +327,7 @@ _SPELLED = {
     ("dataset",): "--dataset",
     ("artifact_path",): "--local",
     ("jobs",): "--jobs",
+    ("untagged",): "--untagged",
     ("split_seed",): "--fold-seed",
     ("kfold", "folds"): "--folds",
     ("kfold", "by"): "--fold-by",
@@ -335,6 +344,7 @@ def from_options(options: JsonObject) -> JsonObject:
         ("preset", "preset"),
         ("jobs", "jobs"),
         ("fold_seed", "split_seed"),
+        ("untagged", "untagged"),
         ("upload_checkpoints", "upload_checkpoints"),
     ):
         if option in options:

@@ -2,63 +2,86 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from ravenml.data.duplicates import find_duplicates, report_apart
 from ravenml.data.problems import Notice, print_notice, suggestion
 from ravenml.data.project import Project
-from ravenml.data.split import Split, by_chance, default_split, read_split, report_left_out
+from ravenml.data.split import (
+    TEST,
+    TRAIN,
+    VAL,
+    Split,
+    Untagged,
+    default_split,
+    divide,
+    hold_out_test,
+    read_split,
+    report_left_out,
+    split_by_chance,
+)
 from ravenml.errors import InputError
 from ravenml.train.config import SplitChoice
 
 
 def split_from_config(
-    project: Project, choice: SplitChoice, seed: int = 0, notice: Notice = print_notice
+    project: Project,
+    choice: SplitChoice,
+    seed: int = 0,
+    notice: Notice = print_notice,
+    untagged: Untagged | None = None,
 ) -> Split:
     """Divide a project's images as ``choice`` says.
 
     Raises:
         InputError: no image is left to learn from or to validate, a dataset or tag is not there, or a file
-            lists what is not in the project.
+            lists what is not in the project, or is tagged `test`.
     """
     if choice.train is not None and choice.val is not None:
-        return read_split(project, choice.train, choice.val)
+        return _by_files(project, choice.train, choice.val, notice)
     if choice.tags is not None:
-        return _by_tags(project, choice.tags, notice)
+        return _by_tags(project, choice.tags, notice, untagged)
     report_left_out(project, project.items, notice)
     if choice.datasets is not None:
-        return _by_datasets(project, choice.datasets)
-    if len(project.items) < 2:
-        raise InputError(f"{project.root} has one image, which cannot be split; add more images.")
-    percent = choice.percent or 20.0
-    count = min(max(round(len(project.items) * percent / 100), 1), len(project.items) - 1)
-    chosen = {item.key for item in by_chance(project.items, seed)[:count]}
-    return _divided(project, chosen)
+        return _by_datasets(project, choice.datasets, notice)
+    return split_by_chance(project, seed, (choice.percent or 20.0) / 100, notice)
 
 
-def _by_tags(project: Project, tags: tuple[str, str], notice: Notice) -> Split:
+def _by_files(project: Project, train: Path, val: Path, notice: Notice) -> Split:
+    split = read_split(project, train, val)
+    for path, items in ((train, split.train), (val, split.val)):
+        tested = [item.key for item in items if TEST in project.tags_of(item)]
+        if tested:
+            raise InputError(
+                f"{path} lists {tested[0]}, which is tagged `{TEST}`, as {len(tested)} of its images are; "
+                "remove them from the file, or the tag from them."
+            )
+    report_apart(find_duplicates(project), split.parts(), notice)
+    return split
+
+
+def _by_tags(project: Project, tags: tuple[str, str], notice: Notice, untagged: Untagged | None) -> Split:
     used = frozenset().union(*map(project.tags_of, project.items))
+    filled = {TRAIN: tags[0], VAL: tags[1]}.get(untagged or "")
     for tag in tags:
-        if tag not in used:
+        if tag not in used and tag != filled:
             raise InputError(f'{project.root}: no image is tagged "{tag}", so the images cannot be split.')
-    split = default_split(project, notice=notice, tags=tags)
+    split = default_split(project, notice=notice, tags=tags, untagged=untagged)
     if not split.train:
         raise InputError(f'{project.root}: every image is tagged "{tags[1]}"; none is left to learn from.')
     return split
 
 
-def _by_datasets(project: Project, names: list[str]) -> Split:
+def _by_datasets(project: Project, names: list[str], notice: Notice) -> Split:
     for name in names:
         if name not in project.datasets:
             raise InputError(
                 f'split: {project.root} has no dataset "{name}"; {suggestion(name, project.datasets)}.'
             )
-    split = _divided(project, {item.key for item in project.items if item.dataset in names})
+    items, test, twins = hold_out_test(project, project.items, notice)
+    split = divide(items, {item.key for item in items if item.dataset in names}, test)
     if not split.train or not split.val:
         missing = "to learn from" if not split.train else "to validate with"
         raise InputError(f"split: with the datasets {', '.join(names)} no image is left {missing}.")
+    report_apart(twins, split.parts(), notice)
     return split
-
-
-def _divided(project: Project, val: set[str]) -> Split:
-    return Split(
-        [item for item in project.items if item.key not in val],
-        [item for item in project.items if item.key in val],
-    )

@@ -21,6 +21,8 @@ def two(tmp_path: Path) -> Project:
     """Sixteen images: twelve in the dataset ``ds``, four in ``night``."""
     root = write_simple_project(tmp_path / "two", images=12, val=3)
     other = write_simple_project(tmp_path / "other", images=4, val=1)
+    for image in (other / "ds" / "img").iterdir():  # no image is there twice
+        image.write_bytes(image.read_bytes() + b"night")
     shutil.move(other / "ds", root / "night")
     return Project.open(root)
 

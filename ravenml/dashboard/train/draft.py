@@ -17,6 +17,7 @@ from ravenml.common.io import JsonObject, read_json, write_bytes, write_json
 from ravenml.common.locks import exclusive_lock
 from ravenml.common.permissions import make_folder
 from ravenml.config.home import home
+from ravenml.data.split import Untagged
 from ravenml.errors import InputError
 from ravenml.store.ids import new_id
 from ravenml.train.config import PLUGIN_NAME
@@ -36,6 +37,7 @@ class SplitOptions(BaseModel):
     seed: int = 0
     train_tag: str = "train"
     val_tag: str = "val"
+    untagged: Untagged = "train"
     datasets: list[str] = Field(default_factory=list)
     folds: int = 5
     by: str = "random"
@@ -231,7 +233,8 @@ def _split_config(options: SplitOptions) -> JsonObject:
         kfold = {"folds": options.folds, "by": options.by, "seed": options.seed, "tag": options.only_tag}
         return {"kfold": {name: value for name, value in kfold.items() if value is not None}}
     if options.way == "tags":
-        return {"split": {"tags": [options.train_tag, options.val_tag]}}
+        untagged = {"untagged": options.untagged} if options.untagged != "train" else {}
+        return {"split": {"tags": [options.train_tag, options.val_tag]}, **untagged}
     if options.way == "datasets":
         return {"split": {"datasets": list(options.datasets)}}
     if options.way == "percent":

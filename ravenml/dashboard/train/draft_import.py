@@ -79,7 +79,7 @@ def _fields(config: TrainConfig) -> JsonObject:
 
 
 def _split_options(config: TrainConfig) -> SplitOptions:
-    options = SplitOptions(seed=config.split_seed)
+    options = SplitOptions(seed=config.split_seed, untagged=config.untagged or "train")
     if config.kfold is not None:
         kfold = config.kfold
         return SplitOptions(way="kfold", folds=kfold.folds, by=kfold.by, seed=kfold.seed, only_tag=kfold.tag)

@@ -46,9 +46,9 @@ def preview_split(project: Project, options: SplitOptions) -> SplitPreview:
                 project, options.folds, options.by, options.seed, options.only_tag or None, notices.append
             )
             return SplitPreview(folds, notices)
-        return SplitPreview(
-            [split_from_config(project, _choice(options), options.seed, notices.append)], notices
-        )
+        choice, untagged = _choice(options), options.untagged if options.way == "tags" else None
+        split = split_from_config(project, choice, options.seed, notices.append, untagged)
+        return SplitPreview([split], notices)
     except RavenError as error:
         return SplitPreview(error=str(error))
     except ValueError as error:  # pydantic's, of a choice that makes no sense

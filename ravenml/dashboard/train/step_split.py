@@ -24,8 +24,9 @@ WAYS = {
     "percent": ("Random", "A random percentage is used for validation."),
     "tags": ("By tags", "Image tags decide between training and validation."),
     "datasets": ("By datasets", "Whole datasets are used for validation."),
-    "kfold": ("k-fold", "Every image is validated once, by a model not trained on it."),
+    "kfold": ("k-fold", "Every image but test images is validated once, by a model not trained on it."),
 }
+UNTAGGED = {"train": "training", "val": "validation", "ignore": "left out"}
 _FOLDS = 30  # that are drawn; a thousand of them would keep all other pages waiting
 GROUPINGS = {"random": "image", "dataset": "dataset", "": "regular expression on names"}
 
@@ -92,6 +93,8 @@ def _controls(view: WizardView, show: Callable[[], None]) -> None:
             options = sorted({*tags, getattr(chosen, name)})
             field = ui.select(options, label=label, value=getattr(chosen, name)).props("dense outlined")
             field.classes("medium").on_value_change(setter(name))
+        field = ui.select(UNTAGGED, label="Untagged images", value=chosen.untagged).props("dense outlined")
+        field.classes("medium").on_value_change(setter("untagged"))
     elif chosen.way == "datasets":
         options = sorted({*job.project.datasets, *chosen.datasets})
         field = ui.select(options, label="Validation datasets", value=chosen.datasets, multiple=True)
@@ -147,6 +150,8 @@ def _show(view: WizardView, shown: ui.element) -> None:
             with ui.element("div").classes("figures"):
                 figure(f"{len(split.train):,}", "training images")
                 figure(f"{len(split.val):,}", "validation images")
+                if split.test:
+                    figure(f"{len(split.test):,}", "test images")
             if job.stats is None:
                 ui.label("The class balance appears when all images are counted.").classes("muted small")
                 return
