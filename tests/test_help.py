@@ -42,7 +42,7 @@ def test_no_option_is_broken_at_a_hyphen(width: int) -> None:
 def test_a_training_s_options_stand_under_headings_the_common_ones_first(raven: Raven, learner: Path) -> None:
     said = raven.ok("train", "learner", "train", "--help")
     headings = re.findall(r"^(\S.*):$", said, re.MULTILINE)
-    assert headings == ["Options", "Common", "Model", "k-fold", "Storage"]
+    assert headings == ["Options", "Common", "Data", "Model", "k-fold", "Storage"]
     common = said[said.index("Common:") : said.index("Model:")]
     assert common.index("--config") < common.index("--dataset") < common.index("--lr")
     assert "--folds" in said[said.index("k-fold:") : said.index("Storage:")]

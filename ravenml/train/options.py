@@ -619,9 +619,9 @@ def evaluate_options(function: Callable[..., object]) -> Callable[..., object]:
     """Give a command the arguments of an evaluation.
 
     The function is called with ``model`` (the path of what was named, which may be a run's id), ``project``
-    (the opened dataset; with ``--split``, only its images with this tag), ``out`` (the folder for the results),
-    ``items`` (a file that lists images, or None), ``batch_size`` and ``device``.  With ``--trust-code``, the
-    model may name code of the user's own.
+    (the opened dataset; with ``--split``, only its images with this tag), ``out`` (the folder for the
+    results), ``items`` (a file that lists images, or None), ``batch_size`` and ``device``.  With
+    ``--trust-code``, the model may name code of the user's own.
     """
 
     @click.argument("model")

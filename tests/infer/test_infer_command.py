@@ -69,6 +69,17 @@ def test_results_are_added_to_a_project_s_annotations_under_suffixed_names(
     assert copy.read_bytes() == original.read_bytes() and not os.path.samefile(copy, original)
 
 
+def test_only_the_images_of_one_split_are_annotated_where_it_is_named(
+    raven: Raven, project: Path, model: Path, tmp_path: Path
+) -> None:
+    file = project / "ds/ann/meadow03.png.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"tags": [{"name": "test"}]}))
+    raven.ok("infer", model, "--data", project, "--out", tmp_path / "out", "--split", "test")
+    assert [item.name for item in Project.open(tmp_path / "out").items] == ["meadow03.png"]
+    said = raven("infer", model, "--data", project / "ds/img", "--out", tmp_path / "o", "--split", "test")
+    assert said.returncode == 2 and "is not a project, so its images have no tags" in said.stderr
+
+
 def test_old_objects_are_dropped_where_that_is_asked_for(
     raven: Raven, project: Path, model: Path, tmp_path: Path
 ) -> None:
