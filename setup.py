@@ -28,6 +28,7 @@ optional = {
     "clearml": ["clearml>=2"],
     "resources": ["psutil>=5.9", "nvidia-ml-py>=12"],
     "charts": ["matplotlib>=3.8"],
+    "formats": ["pillow-heif>=1.0"],  # HEIC images
     "dashboard": ["nicegui>=3.18,<4", "uvicorn[standard]>=0.32"],
     "remote": ["ray[default]>=2.60,<3"],
     "engines": ["onnx>=1.19", "onnxruntime>=1.22", "openvino>=2026.0"],

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from ravenml.data.geometry import Size
+from ravenml.data.image_containers import (
+    JPEG2000_CODESTREAM,
+    JPEG2000_SIGNATURE,
+    TIFF_SIGNATURES,
+    heif_brand,
+    heif_size,
+    jpeg2000_size,
+    tiff_size,
+)
 
+KINDS = "PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000, AVIF, HEIC or PNM"  # that are read
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-_SIZE, _CHUNK = struct.Struct(">II"), struct.Struct(">I4s")  # of a PNG
+_CHUNK = struct.Struct(">I4s")  # of a PNG
 _ORIENTATION = 0x0112  # EXIF's tag
-_WIDTH, _HEIGHT, _BITS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT = _TAGS = 256, 257, 258, 277, 322, 323  # of TIFF
 _MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG's starts of a frame, whatever the coding
 _FILL = re.compile(rb"\xff+")  # a JPEG's marker, with any number of bytes that fill up before it
+_PNM = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)")
+_PNM_SIZE = re.compile(rb"P[1-6](?:\s|#[^\n]{0,999}\n){1,99}(\d{1,9})(?:\s|#[^\n]{0,999}\n){1,99}(\d{1,9})\s")
 _PARTS = 1 << 16  # of a file; stepping over millions of empty ones would take too long
 _LARGE = 1 << 27  # pixels; an image that has more must have so many bytes, too
 
@@ -30,10 +41,14 @@ class Header:
             decoded.
         orientation: EXIF's number, 1 to 8; from 5 on height and width change places.  0: it takes a decoder
             to tell.
+        bits: of a sample; a bilevel scan has 1.
+        more: whether further pages or frames follow, which are not read.
     """
 
     stored: Size
     orientation: int = 1
+    bits: int = 8
+    more: bool = False
 
     @property
     def size(self) -> Size:
@@ -41,25 +56,37 @@ class Header:
         return self.stored if self.orientation < 5 else self.stored[::-1]
 
 
+def image_kind(content: bytes) -> str | None:
+    """The kind of image that a file begins like, as people call it; None for what is not one of these."""
+    if content.startswith(PNG_SIGNATURE):
+        return "PNG"
+    if content.startswith(b"\xff\xd8"):
+        return "JPEG"
+    if content.startswith(b"BM"):
+        return "BMP"
+    if content.startswith(TIFF_SIGNATURES):
+        return "TIFF"
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return "WebP"
+    if content.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if content.startswith((JPEG2000_SIGNATURE, JPEG2000_CODESTREAM)):
+        return "JPEG 2000"
+    if _PNM.match(content):
+        return "PNM"
+    return heif_brand(content)
+
+
 def parse_header(content: bytes) -> Header | None:
-    """What an image's header says; None for what is not a PNG, JPEG, BMP, TIFF or WebP.
+    """What an image's header says; None for what `image_kind` does not know, and for an empty image.
 
     For a TIFF, the size is the room that decoding takes: that of its largest tile, if it is larger.
 
     Raises:
         IndexError, ValueError: the header is cut off or absurd.
     """
-    header: Header | None = None
-    if content.startswith(PNG_SIGNATURE):
-        header = _png(content)
-    elif content.startswith(b"\xff\xd8"):
-        header = _jpeg(content)
-    elif content.startswith(b"BM"):
-        header = _bmp(content)
-    elif content[:4] in (b"II*\0", b"MM\0*"):
-        header = _tiff(content)
-    elif content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        header = _webp(content)
+    parse = _PARSERS.get(image_kind(content) or "")
+    header = parse(content) if parse is not None else None
     return header if header is not None and min(header.stored) > 0 else None
 
 
@@ -68,7 +95,8 @@ def why_not_decodable(content: bytes, pixels_per_byte: int) -> str:
 
     Args:
         content: the file.
-        pixels_per_byte: how many pixels a byte may stand for in an image of more than 134 million pixels.
+        pixels_per_byte: how many pixels a byte may stand for in an image of more than 134 million pixels
+            and 8 bits; of a bilevel image eight times as many.
 
     Returns:
         The end of a sentence; empty where nothing is wrong.
@@ -76,15 +104,18 @@ def why_not_decodable(content: bytes, pixels_per_byte: int) -> str:
     try:
         if content.startswith(PNG_SIGNATURE):
             check_chunks(content)
-            width, height = _SIZE.unpack_from(content, 16)
-        else:
-            header = parse_header(content)
-            height, width = header.stored if header is not None else (0, 0)
+        header = parse_header(content)
     except (IndexError, ValueError, struct.error):
         return "the image is cut off or damaged"
-    if height * width <= max(_LARGE, pixels_per_byte * len(content)):
+    return why_too_large(header, len(content), pixels_per_byte) if header is not None else ""
+
+
+def why_too_large(header: Header, length: int, pixels_per_byte: int) -> str:
+    """`why_not_decodable`, where only the header of a file of ``length`` bytes was read."""
+    height, width = header.stored
+    if height * width <= max(_LARGE, pixels_per_byte * length * 8 // min(max(header.bits, 1), 8)):
         return ""
-    return f"the image says that it has {width}×{height} pixels, in a file of {len(content)} bytes"
+    return f"the image says that it has {width}×{height} pixels, in a file of {length} bytes"
 
 
 def check_chunks(png: bytes) -> None:
@@ -107,14 +138,16 @@ def check_chunks(png: bytes) -> None:
 def _png(content: bytes) -> Header | None:
     if content[12:16] != b"IHDR":
         return None
-    size = _big(content, 20, 4), _big(content, 16, 4)
-    at = 8
+    size, bits = (_big(content, 20, 4), _big(content, 16, 4)), _big(content, 24, 1)
+    at, more = 8, False
     for _ in range(_PARTS):
         kind = content[at + 4 : at + 8]
         if kind in (b"IDAT", b"IEND"):
-            return Header(size)
+            return Header(size, bits=bits, more=more)
         if kind == b"eXIf":  # rare; whether it is obeyed is the decoder's to say
-            return Header(size, orientation=0)
+            return Header(size, 0, bits, more)
+        if kind == b"acTL":
+            more = _big(content, at + 8, 4) > 1
         at += _big(content, at, 4) + 12
     raise ValueError("too many chunks")
 
@@ -169,7 +202,8 @@ def _bmp(content: bytes) -> Header:
 def _webp(content: bytes) -> Header | None:
     kind = content[12:16]
     if kind == b"VP8X":
-        return Header((_little(content, 27, 3) + 1, _little(content, 24, 3) + 1), orientation=0)
+        animated = bool(_little(content, 20, 1) & 2)
+        return Header((_little(content, 27, 3) + 1, _little(content, 24, 3) + 1), 0, more=animated)
     if kind == b"VP8L":
         bits = _little(content, 21, 4)
         return Header(((bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1), orientation=0)
@@ -179,37 +213,56 @@ def _webp(content: bytes) -> Header | None:
     return None
 
 
+def _gif(content: bytes) -> Header:
+    """The screen's size; the blocks up to the second frame are stepped over."""
+    size = _little(content, 8, 2), _little(content, 6, 2)
+    at = 13 + _colours(content[10])
+    seen = False
+    for _ in range(_PARTS):
+        kind = content[at : at + 1]
+        if kind == b"!":  # an extension
+            at += 2
+        elif kind == b"," and seen:
+            return Header(size, orientation=0, more=True)
+        elif kind == b",":
+            seen = True
+            at += 11 + _colours(_big(content, at + 9, 1))
+        elif seen:  # the end, or what follows the first frame is damaged
+            break
+        else:
+            raise ValueError("no frame")
+        while length := _big(content, at, 1):
+            at += length + 1
+        at += 1
+    return Header(size, orientation=0)
+
+
+def _colours(flags: int) -> int:
+    """The bytes of a GIF's table of colours."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _pnm(content: bytes) -> Header:
+    found = _PNM_SIZE.match(content)
+    if found is None:
+        raise ValueError("no size")
+    bits = 1 if content[1:2] in b"14" else 8
+    return Header((int(found[2]), int(found[1])), 0, bits)
+
+
 def _tiff(content: bytes) -> Header | None:
-    """The first image alone is decoded; a tile may be larger than the image, and is decoded whole."""
-    fields: dict[int, int] = {}
-    for tag, value in _tiff_fields(content):
-        fields[tag] = max(fields.get(tag, 0), value)  # one that is there twice
-    if _WIDTH not in fields or _HEIGHT not in fields:
-        return None
-    if fields.get(_SAMPLES, 1) > 4 or fields.get(_BITS, 8) > 64:
-        raise ValueError("too many planes")
-    height = max(fields[_HEIGHT], fields.get(_TILE_HEIGHT, 0))
-    return Header((height, max(fields[_WIDTH], fields.get(_TILE_WIDTH, 0))), orientation=0)
+    said = tiff_size(content)
+    return Header(said[0], 0, said[1], said[2]) if said is not None else None
 
 
-def _tiff_fields(content: bytes) -> Iterator[tuple[int, int]]:
-    """The first value of each field that matters, in the first directory."""
-    order = _byte_order(content)
+def _jpeg2000(content: bytes) -> Header | None:
+    size = jpeg2000_size(content)
+    return Header(size, orientation=0) if size is not None else None
 
-    def number(at: int, length: int) -> int:
-        return int.from_bytes(_bytes(content, at, length), order)
 
-    start = number(4, 4)
-    for entry in range(number(start, 2)):
-        at = start + 2 + 12 * entry
-        tag, kind, count = number(at, 2), number(at + 2, 2), number(at + 4, 4)
-        if tag not in _TAGS:
-            continue
-        length = {1: 1, 3: 2, 4: 4}.get(kind)
-        if length is None or not 0 < count < 2**16:
-            raise ValueError("not a number")
-        place = at + 8 if length * count <= 4 else number(at + 8, 4)
-        yield tag, number(place, length)
+def _heif(content: bytes) -> Header | None:
+    said = heif_size(content)
+    return Header(said[0], orientation=0) if said is not None else None
 
 
 def _byte_order(tiff: bytes) -> Literal["little", "big"]:
@@ -229,3 +282,17 @@ def _big(content: bytes, at: int, length: int) -> int:
 
 def _little(content: bytes, at: int, length: int) -> int:
     return int.from_bytes(_bytes(content, at, length), "little")
+
+
+_PARSERS: dict[str, Callable[[bytes], Header | None]] = {
+    "PNG": _png,
+    "JPEG": _jpeg,
+    "BMP": _bmp,
+    "TIFF": _tiff,
+    "WebP": _webp,
+    "GIF": _gif,
+    "PNM": _pnm,
+    "JPEG 2000": _jpeg2000,
+    "AVIF": _heif,
+    "HEIC": _heif,
+}

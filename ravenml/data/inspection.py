@@ -13,10 +13,12 @@ import numpy as np
 from ravenml.data.annotation import Annotation
 from ravenml.data.decoding import check_size
 from ravenml.data.geometry import geometry_kind
-from ravenml.data.images import read_image
+from ravenml.data.images import decode_image, has_more_pages, more_pages_notice, read_bytes
 from ravenml.data.masks import draw_mask
 from ravenml.data.problems import DataProblem
 from ravenml.data.project import Item, Project
+
+_PART = 1 << 20  # pixels that are counted at once
 
 
 @dataclass
@@ -42,6 +44,12 @@ class Inspection:
     object_tags: Counter[str] = field(default_factory=Counter)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # (width, height)
     problems: list[DataProblem] = field(default_factory=list)
+    more_pages: list[Path] = field(default_factory=list)  # images whose further pages are not read
+
+    @property
+    def notices(self) -> list[str]:
+        """What is good to know although nothing is wrong, a sentence each."""
+        return [more_pages_notice(self.more_pages)] if self.more_pages else []
 
     def as_dict(self) -> dict[str, object]:
         """For ``raven data inspect --json``; sizes are ``[width, height, images]``."""
@@ -61,6 +69,7 @@ class Inspection:
             "image_tags": dict(self.image_tags),
             "object_tags": dict(self.object_tags),
             "sizes": [[width, height, count] for (width, height), count in self.sizes.most_common()],
+            "notices": self.notices,
             "faults": [
                 {"file": str(f.file), "field": f.field, "problem": f.problem, "mend": f.fix}
                 for f in self.problems
@@ -115,26 +124,36 @@ class _Seen:
     problems: list[DataProblem]
     annotation: Annotation | None = None
     size: tuple[int, int] | None = None
+    more_pages: bool = False
 
 
 def _look(project: Project, item: Item) -> _Seen:
     problems: list[DataProblem] = []
     seen = _Seen(item, np.zeros(len(project.classes) + 1, np.int64), problems)
     try:
-        image = read_image(item.image_path)
+        content = read_bytes(item.image_path)
+        image = decode_image(content, item.image_path)
         seen.size = (image.shape[1], image.shape[0])
+        seen.more_pages = has_more_pages(content)
     except DataProblem as error:
         problems.append(error)
         image = None
     try:
         annotation = seen.annotation = project.annotation(item, problems.append)
-        if image is not None:
+        if image is not None:  # else there may be no room for a mask of the size that is said
             check_size(annotation.size, image, item.annotation_path, item.image_path)
-        drawn = np.bincount(draw_mask(annotation, project.titles).ravel(), minlength=len(seen.pixels))
-        seen.pixels += drawn
+            seen.pixels += _pixels(draw_mask(annotation, project.titles), len(seen.pixels))
     except DataProblem as error:
         problems.append(error)
     return seen
+
+
+def _pixels(mask: np.ndarray, values: int) -> np.ndarray:
+    """How many pixels have each value; by parts, as numpy makes 8 bytes of each pixel."""
+    flat, counts = mask.ravel(), np.zeros(values, np.int64)
+    for at in range(0, len(flat), _PART):
+        counts += np.bincount(flat[at : at + _PART], minlength=values)
+    return counts
 
 
 def _count(found: Inspection, seen: _Seen) -> None:
@@ -142,6 +161,8 @@ def _count(found: Inspection, seen: _Seen) -> None:
     found.datasets[seen.item.dataset] += 1
     if seen.size is not None:
         found.sizes[seen.size] += 1
+    if seen.more_pages:
+        found.more_pages.append(seen.item.image_path)
     if seen.annotation is None:
         return
     found.left_out += seen.annotation.left_out
@@ -209,6 +230,7 @@ def as_text(found: Inspection) -> str:
             ]
             lines.append(("  " + "  ".join(cells)).rstrip())
         lines.append("")
+    lines += [f"NOTE {notice}" for notice in found.notices]
     lines += [f"PROBLEM {error}" for error in found.problems]
     return "\n".join([*lines, _summary(found)])
 
@@ -236,6 +258,8 @@ def print_rich(found: Inspection) -> None:
         console.print(Text("\n" + table.title, "bold"))
         console.print(Padding(shown, (0, 0, 0, 2), expand=False))
     console.print()
+    for notice in found.notices:
+        console.print(Text.assemble(("• ", "bold"), notice), soft_wrap=True)
     for error in found.problems:
         where = f"{error.file}{f', {error.field}' if error.field else ''}"
         parts = ("✗ ", "bold red"), (where, "bold"), f": {error.problem}; ", (f"{error.fix}.", "green")

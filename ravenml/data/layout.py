@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ravenml.data.images import EXTENSIONS
+from ravenml.data.images import EXTENSIONS, unread_kind
 from ravenml.data.problems import DataProblem, Report
 
 IMPORT_NOTE = "import.json"  # in a project that is being, or was, imported: of what
@@ -107,8 +107,7 @@ def _items(dataset: str, folder: Path, report: Report) -> Iterator[Item]:
         wanted = next((n for n in (f"{name}.json", f"{stem}.json") if n in unused), None)
         image, annotation = folder / "img" / name, folder / "ann" / (wanted or f"{name}.json")
         if extension.lower() not in EXTENSIONS:
-            problem = f'images of the kind "{extension}" are not read'
-            report(DataProblem(image, "", problem, "convert it to PNG or JPEG"))
+            report(unread_kind(image))
         elif wanted is None:
             report(
                 DataProblem(image, "", f"has no annotation {annotation}", "annotate the image or remove it")

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from ravenml.common.io import JsonObject
 from ravenml.data.decoding import check_size
 from ravenml.data.editable_annotation import EditableAnnotation, read_editable
-from ravenml.data.images import EXTENSIONS, read_image
+from ravenml.data.images import (
+    EXTENSIONS,
+    UNREAD_EXTENSIONS,
+    decode_image,
+    has_more_pages,
+    read_bytes,
+    unread_kind,
+)
 from ravenml.data.meta import ObjClass
 from ravenml.data.problems import DataProblem
 from ravenml.data.project import Project
@@ -48,6 +55,7 @@ class Inputs:
         classes: the project's classes.
         pictures: sorted by dataset and name.
         faults: what of the project cannot be used.
+        more_pages: images read so far whose further pages or frames were not read.
     """
 
     path: Path
@@ -55,6 +63,7 @@ class Inputs:
     classes: list[ObjClass] = field(default_factory=list)
     pictures: list[InputImage] = field(default_factory=list)
     faults: list[DataProblem] = field(default_factory=list)
+    more_pages: list[Path] = field(default_factory=list)
 
     def read(self, picture: InputImage) -> tuple[NDArray[np.uint8], EditableAnnotation]:
         """Read an image, uint8 RGB, and what is known about it.
@@ -62,7 +71,10 @@ class Inputs:
         Raises:
             DataProblem: one of the files is missing or broken, or they differ in size.
         """
-        image = read_image(picture.image_path)
+        content = read_bytes(picture.image_path)
+        image = decode_image(content, picture.image_path)
+        if has_more_pages(content):
+            self.more_pages.append(picture.image_path)
         if picture.annotation_path is None:
             return image, EditableAnnotation(image.shape[:2])
         document = read_editable(picture.annotation_path, {one.title: one.shape for one in self.classes})
@@ -88,6 +100,8 @@ def open_inputs(data: str, split: str | None = None) -> Inputs:
             f"--split: {path} is not a project, so its images have no tags; leave the option out."
         )
     if path.is_file():
+        if path.suffix.lower() in UNREAD_EXTENSIONS:
+            raise unread_kind(path)
         if path.suffix.lower() not in EXTENSIONS:
             raise InputError(f"{path} is not an image; name a project, a folder of images, or an image.")
         return Inputs(path, meta_json(), [], [InputImage(DATASET, path.name, path)])
@@ -100,20 +114,28 @@ def open_inputs(data: str, split: str | None = None) -> Inputs:
         ]
         inputs = Inputs(path, read_meta_json(path / META), project.classes, pictures, faults)
     else:
-        inputs = Inputs(path, meta_json(), [], _pictures(path))
+        inputs = Inputs(path, meta_json())
+        inputs.pictures = _pictures(path, inputs.faults)
+    if not inputs.pictures and inputs.faults:
+        raise InputError(str(inputs.faults[0]))
     if not inputs.pictures:
         raise InputError(f"{path} holds no images; name a project, a folder of images, or an image.")
     return inputs
 
 
-def _pictures(root: Path) -> list[InputImage]:
+def _pictures(root: Path, faults: list[DataProblem]) -> list[InputImage]:
     found: list[tuple[str, str, Path]] = []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         dataset = Path(folder).relative_to(root).as_posix()
         for name in sorted(names):
-            if os.path.splitext(name)[1].lower() in EXTENSIONS and not name.startswith("."):
+            extension = os.path.splitext(name)[1].lower()
+            if name.startswith("."):
+                continue
+            if extension in EXTENSIONS:
                 found.append((dataset, name, Path(folder) / name))
+            elif extension in UNREAD_EXTENSIONS:
+                faults.append(unread_kind(Path(folder) / name))
     taken, beside, number = {dataset for dataset, _, _ in found}, DATASET, 1
     while beside in taken:
         number += 1

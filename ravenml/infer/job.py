@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ravenml.common.io import JsonObject
 from ravenml.data.editable_annotation import EditableAnnotation
+from ravenml.data.images import more_pages_notice
 from ravenml.data.progress import ImageProgress
 from ravenml.data.writing import extended_meta
 from ravenml.errors import InputError, RavenError
@@ -107,6 +108,8 @@ def run_job(job: InferenceJob, meter: Callable[[int], ImageProgress] = ImageProg
             _report(done, shown, str(fault))
         if mode is not None:
             _annotate(job, mode, todo, done, shown)
+        if job.inputs.more_pages:
+            shown.line(f"Note: {more_pages_notice(job.inputs.more_pages)}")
         done.took = shown.summary()
     return done
 

@@ -15,6 +15,7 @@ from ravenml.common.parsing import parse_json
 from ravenml.data.bitmap import bitmap_size
 from ravenml.data.decoding import check_size
 from ravenml.data.editable_annotation import EditableAnnotation, parse_editable
+from ravenml.data.image_header import KINDS
 from ravenml.errors import InputError
 from ravenml.serve.admission import Limits
 from ravenml.serve.predict_params import PredictParams, parse_params
@@ -102,7 +103,7 @@ async def read_request(request: Request, limits: Limits) -> PredictRequest:
     elif kind == "application/x-www-form-urlencoded" and body.isascii():
         given += parse_qsl(body.decode(), keep_blank_values=True)
     elif body:
-        raise Refused(f"The body is not a PNG, JPEG, BMP, TIFF or WebP image; {_HOW}.", 415)
+        raise Refused(f"The body is not a {KINDS} image; {_HOW}.", 415)
     return _checked(PredictRequest(parse_params(given), images))
 
 

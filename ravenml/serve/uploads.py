@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.data.image_header import PNG_SIGNATURE, check_chunks, parse_header
+from ravenml.data.image_header import KINDS, PNG_SIGNATURE, check_chunks, parse_header
 from ravenml.data.images import decode_image
 from ravenml.errors import InputError
 
 MAX_BYTES = 2**26  # 64 MiB
 MAX_PIXELS = 2**26  # 67 million: 8192 × 8192, which is 201 MB of RGB
-_KINDS = "send a PNG, JPEG, BMP, TIFF or WebP image"
+_KINDS = f"send a {KINDS} image"
 
 
 class Refused(InputError):
@@ -102,7 +102,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def image_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height as an image's header says; None for what is not a PNG, JPEG, BMP, TIFF or WebP.
+    """Width and height as an image's header says; None for what `image_kind` does not know.
 
     Raises:
         IndexError, ValueError: the header is cut off or absurd, see `ravenml.data.image_header.parse_header`.

@@ -150,7 +150,10 @@ def test_bytes_after_the_image_do_no_harm() -> None:
 
 
 def test_what_is_no_image_says_which_formats_are_read(tmp_path: Path) -> None:
-    with pytest.raises(DataProblem, match="is not a PNG, JPEG, BMP, TIFF or WebP image; convert it"):
+    with pytest.raises(
+        DataProblem,
+        match="is not a PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000, AVIF, HEIC or PNM image; convert it",
+    ):
         decode_image(b"hello, world", PATH)
     with pytest.raises(DataProblem, match="the file is empty"):
         decode_image(b"", PATH)

@@ -157,8 +157,8 @@ def test_an_annotation_without_image_is_refused_and_the_number_of_more_faults_to
 
 def test_an_image_of_a_kind_that_is_not_read_is_refused(tmp_path: Path) -> None:
     write_project(tmp_path, images=3)
-    (tmp_path / "scenes/img/a.heic").write_bytes(b"x")
-    assert 'images of the kind ".heic" are not read' in refused(tmp_path)
+    (tmp_path / "scenes/img/a.psd").write_bytes(b"x")
+    assert 'images of the kind ".psd" are not read' in refused(tmp_path)
 
 
 def test_two_folders_of_one_dataset_name_are_refused(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_what_is_wrong_is_told_and_the_page_goes_on(server: Access, page: Any) -
     page.goto(server.address)
     page.wait_for_selector("#classes li")
     drop(page, b"hello", "a.txt", "text/plain")
-    status(page, "The body is not a PNG, JPEG, BMP, TIFF or WebP image")
+    status(page, "The body is not a PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000, AVIF, HEIC or PNM image")
     drop(page, picture())
     status(page, "1 object")
 

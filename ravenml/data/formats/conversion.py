@@ -19,6 +19,7 @@ from ravenml.data.formats.importer import ImportedImage, Importer, ItemNames
 from ravenml.data.formats.losses import Losses
 from ravenml.data.formats.parallel import in_order
 from ravenml.data.formats.registry import guess_format, load_format
+from ravenml.data.images import more_pages_notice
 from ravenml.data.layout import IMPORT_NOTE
 from ravenml.data.meta import ObjClass, TagMeta, spare_color
 from ravenml.data.problems import DataProblem
@@ -210,6 +211,7 @@ def _import(
         result.losses.add(problem, images, objects, title)
 
     kept: set[Key] | None = None
+    more_pages: list[Path] = []
     try:
         with meter:
             names = ItemNames(notice)
@@ -222,6 +224,7 @@ def _import(
                     lose(done, images=1)
                     continue
                 result.add(done)
+                more_pages += [done.item.image_path] if done.more_pages else []
                 result.edited += [done.item.key] if done.edited else []
                 for one in done.left_out:
                     lose(one.problem, objects=one.objects, title=one.title)
@@ -235,6 +238,8 @@ def _import(
                 result.add(whole)
                 for one in whole.left_out:
                     lose(one.problem, objects=one.objects, title=one.title)
+        if more_pages:
+            notice(more_pages_notice(more_pages))
         for reason in result.losses.reasons:
             meter.line(str(reason))
         if not result.images:

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ravenml.common.reading import is_file, open_file
-from ravenml.data.images import EXTENSIONS
+from ravenml.data.images import EXTENSIONS, UNREAD_EXTENSIONS
 from ravenml.data.problems import DataProblem
 
 _PUT = "put the image there, or name its folder with --images"
@@ -127,8 +127,8 @@ def read_ends(path: Path, first: int, last: int = 0) -> bytes:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """Every image file below a folder, sorted."""
-    return list(files_below(folder, EXTENSIONS))
+    """Every image file below a folder, sorted; those that are not read too, so that each is named."""
+    return list(files_below(folder, EXTENSIONS | UNREAD_EXTENSIONS))
 
 
 def folder_of(image: Path, root: Path, default: str) -> str:

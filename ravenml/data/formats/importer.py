@@ -23,7 +23,7 @@ from ravenml.data.editable_annotation import (
 from ravenml.data.formats.base import LeftOut, Record, record_problem
 from ravenml.data.formats.import_journal import ImportJournal, Key
 from ravenml.data.formats.orient_and_clip import fit, frame_of
-from ravenml.data.images import EXTENSIONS, read_bytes, read_header
+from ravenml.data.images import EXTENSIONS, read_bytes, read_header, unread_kind
 from ravenml.data.layout import Item
 from ravenml.data.problems import DataProblem, Notice
 from ravenml.data.writing import ProjectWriter, is_placed, place_image
@@ -44,6 +44,7 @@ class ImportedImage:
         edited: a person changed its annotation after an earlier import.
         cut: how many objects reached out of the image.
         left_out: the objects that are broken.
+        more_pages: the image file holds further pages or frames, which are not read.
     """
 
     item: Item
@@ -52,6 +53,7 @@ class ImportedImage:
     edited: bool = False
     cut: int = 0
     left_out: tuple[LeftOut, ...] = ()
+    more_pages: bool = False
 
 
 @dataclass
@@ -114,7 +116,7 @@ class Importer:
                 kept.append(one.label)
                 cut += one.cut
         annotation = EditableAnnotation(header.size, tuple(kept), _once(record.tags))
-        return ImportedImage(item, annotation, cut=cut, left_out=tuple(left_out))
+        return ImportedImage(item, annotation, cut=cut, left_out=tuple(left_out), more_pages=header.more)
 
     def _write(self, made: ImportedImage, image: Path) -> ImportedImage:
         """Write an item where it is not there yet; what a person has changed stays as it is."""
@@ -224,9 +226,7 @@ def _item_name(record: Record) -> str:
     name = record.name or record.image.name
     ending = os.path.splitext(name)[1].lower()
     if ending not in EXTENSIONS:
-        raise record_problem(
-            record, f'images of the kind "{ending}" are not read', "convert it to PNG or JPEG"
-        )
+        raise unread_kind(record.image)
     if name.startswith(".") or "/" in name or len(name.encode(errors="surrogateescape")) > _LONGEST:
         raise record_problem(record, f"an item cannot be named {name!r}", "rename the image")
     return name
