@@ -233,6 +233,12 @@ _source_options = (
         help="File with the class names and, for masks, their colours (yolo, masks).",
     ),
     click.option(
+        "--resize-annotations",
+        is_flag=True,
+        help="Scale masks of another size to their image (nearest neighbour) instead of leaving it out "
+        "(masks).",
+    ),
+    click.option(
         "--max-lost",
         type=click.FloatRange(0, 1),
         metavar="SHARE",
@@ -265,6 +271,7 @@ def import_(
     class_name: str | None,
     class_attribute: str | None,
     classes: Path | None,
+    resize_annotations: bool,
     max_lost: float | None,
     as_json: bool,
 ) -> None:
@@ -292,7 +299,7 @@ def import_(
 
     format_name, source, target = _where(words, name)
     format = load_format(format_name) if format_name else None
-    options = ImportOptions(images, class_name, class_attribute, classes)
+    options = ImportOptions(images, class_name, class_attribute, classes, resize_annotations)
     meter = ImageProgress(0)
     try:
         done = import_project(format_name or "auto", format, source, target, options, copy, strict, meter)
@@ -382,6 +389,7 @@ def convert(
     class_name: str | None,
     class_attribute: str | None,
     classes: Path | None,
+    resize_annotations: bool,
     max_lost: float | None,
 ) -> None:
     """Convert the annotations in SRC into another FORMAT in the new folder DST.
@@ -398,7 +406,7 @@ def convert(
     from ravenml.data.progress import ImageProgress
     from ravenml.errors import Interrupted
 
-    options = ImportOptions(images, class_name, class_attribute, classes)
+    options = ImportOptions(images, class_name, class_attribute, classes, resize_annotations)
     meter = ImageProgress(0)
     try:
         imported, done = convert_dataset(source, target, to, origin, options, copy, strict, max_lost, meter)

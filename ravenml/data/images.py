@@ -135,7 +135,8 @@ def decode_image(content: bytes, path: Path) -> np.ndarray:
     image = imdecode(content, _RGB)
     if image is not None:
         if kind == "AVIF":  # OpenCV leaves it as it lies
-            image = _turned(image, heif_size(content))
+            said = heif_size(content)
+            image = turned(image, said[1] if said is not None else 1)
         return image if _RGB != cv2.IMREAD_COLOR else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     bare = imdecode(content, cv2.IMREAD_UNCHANGED)
     if bare is not None:
@@ -157,11 +158,10 @@ def _decode_heic(content: bytes, path: Path) -> np.ndarray:
         raise DataProblem(path, "", _DAMAGED, _COPY_AGAIN_OR_CONVERT) from None
 
 
-def _turned(image: np.ndarray, said: tuple[tuple[int, int], int] | None) -> np.ndarray:
-    """The upright image, as EXIF's number says."""
-    orientation = said[1] if said is not None else 1
+def turned(image: np.ndarray, orientation: int) -> np.ndarray:
+    """An image, (height, width) or with channels, turned upright as EXIF's number (1 to 8) says."""
     if orientation >= 5:
-        image = image.transpose(1, 0, 2)
+        image = image.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
         image = image[:, ::-1]
     if orientation in (3, 4, 7, 8):

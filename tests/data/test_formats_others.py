@@ -19,7 +19,7 @@ from ravenml.data.demo import write_demo
 from ravenml.data.editable_annotation import read_editable
 from ravenml.data.formats import cvat, image_finder, voc
 from ravenml.data.formats.class_list import classes_in
-from ravenml.data.formats.masks import read_mask, write_mask
+from ravenml.data.formats.mask_values import read_mask, write_mask
 from ravenml.data.geometry import Bitmap, Line, Point, Polygon, Rectangle
 from ravenml.data.images import read_image
 from ravenml.data.masks import draw_mask

@@ -46,12 +46,14 @@ class ImportOptions:
         class_name: the class of objects that name none.
         class_attribute: which of an object's attributes is its class.
         classes: a file that lists the classes.
+        resize_annotations: bring masks of another size to that of their image.
     """
 
     images: Path | None = None
     class_name: str | None = None
     class_attribute: str | None = None
     classes: Path | None = None
+    resize_annotations: bool = False
 
 
 @dataclass

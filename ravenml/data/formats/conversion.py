@@ -188,7 +188,7 @@ def _import(
         notice(f"{path} is read as {name}.")
     request: dict[str, object] = {"format": name, "source": str(path)}
     for key, value in asdict(options).items():
-        if value is not None:
+        if value not in (None, False):
             request[key] = str(value.absolute()) if isinstance(value, Path) else value
     before = _check_target(target, target / IMPORT_NOTE)
     if before not in (None, request):

@@ -7,39 +7,52 @@ Exports have `images/<dataset>/`, `masks/<dataset>/`, and `classes.txt`: names a
 
 from __future__ import annotations
 
-import zlib
+import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from ravenml.data.bitmap import chunk, trim
+from ravenml.data.bitmap import trim
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.editable_annotation import Label
-from ravenml.data.formats.base import Format, ImportSource, Labels, Record
-from ravenml.data.formats.class_list import ListedClass, Rgb, classes_in
+from ravenml.data.formats.base import Format, ImportSource, Labels, LeftOut, Record
+from ravenml.data.formats.class_list import Rgb
 from ravenml.data.formats.export import Export, ExportedImage
-from ravenml.data.formats.image_finder import files_below, folder_of, images_below, split_tags
+from ravenml.data.formats.image_finder import dataset_name, folder_of, split_tags
+from ravenml.data.formats.mask_layout import (
+    BACKGROUND_TITLES,
+    ClassFile,
+    MaskFolders,
+    MaskNames,
+    find_folders,
+    listed_classes,
+    pairs_below,
+)
+from ravenml.data.formats.mask_values import (
+    distinct,
+    hardened,
+    has_soft_edges,
+    nearest,
+    read_mask,
+    resized,
+    write_mask,
+)
 from ravenml.data.geometry import Bitmap, Line, Point, Size
-from ravenml.data.image_header import PNG_SIGNATURE, why_not_decodable
-from ravenml.data.images import EXTENSIONS, imdecode, read_bytes
+from ravenml.data.images import read_header, turned
 from ravenml.data.masks import draw, mask_type
 from ravenml.data.meta import ObjClass
-from ravenml.data.problems import DataProblem
+from ravenml.data.problems import DataProblem, Notice
 from ravenml.errors import InputError
 
 _IMAGES, _MASKS, _CLASSES = "images", "masks", "classes.txt"
-_IMAGE_FOLDERS = (_IMAGES, "image", "img", "imgs", "JPEGImages", "leftImg8bit", "input", "inputs")
-_MASK_FOLDERS = (_MASKS, "mask", "SegmentationClass", "labels", "label", "annotations", "gt", "gtFine")
-_LISTS = (_CLASSES, "labelmap.txt", "class_names.txt", "label_colors.txt", "classes.json")
-_ENDINGS = ("", "_mask", "-mask", ".mask", "_L", "_P", "_label", "_labels", "_seg", "_gt")
-_BACKGROUND = ("background", "__bg__", "bg", "_background_")
-_PIXELS_PER_BYTE = 2000  # of a large mask; what is empty has about 1030 in 8 bits
 _LOOKED_AT = 20  # masks, to tell what kind they are
 _VOID = 255
+_GREY = 0x010101  # times a shade is its colour
 _DEFAULT = "object"
+_FEW_COLOURS = 64  # with more, the rare ones are those of soft edges
+_SMALL_SHARE = 0.005  # of a mask
 
 
 class Masks(Format):
@@ -49,36 +62,23 @@ class Masks(Format):
     holds = frozenset({"bitmap", "colours", "unused classes"})
 
     def recognises(self, path: Path) -> bool:
-        return path.is_dir() and _folders(path) is not None
+        return path.is_dir() and bool(pairs_below(path, 2))
 
-    def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
-        images, masks = _where(source)
-        found = _by_stem(masks)
-        paths = images_below(images)
-        if not paths:
-            raise InputError(f"There is no image below {images}; name the images' folder with --images.")
-        sample = [same[0] for same in found.values()][:: max(len(found) // _LOOKED_AT, 1)]
-        key = _key(source, sample, masks)
-        source.total = len(paths)
+    def read(self, source: ImportSource) -> Iterator[Record | LeftOut | DataProblem]:
+        found = [(folders, MaskNames(folders)) for folders in find_folders(source)]
+        source.total = sum(len(folders.image_files) for folders, _ in found)
+        if not source.total:
+            where = found[0][0].images
+            raise InputError(f"There is no image below {where}; name the images' folder with --images.")
+        masks = [mask for folders, _ in found for mask in folders.mask_files]
+        key = _key(source, masks[:: max(len(masks) // _LOOKED_AT, 1)], found[0][0])
         source.classes = key.classes
-        shared: dict[Path, Path] = {}
-        for path in paths:
-            inside = path.parent.relative_to(images).as_posix()
-            names = [f"{inside}/{name}" for name in (path.name, *(path.stem + end for end in _ENDINGS))]
-            same = next((found[name] for name in names if name in found), [])
-            if not same:
-                yield DataProblem(path, "", f"has no mask of its name below {masks}", "put it there")
-                continue
-            if len(same) > 1:
-                problem = f"may have the mask {same[0].name} or {same[1].name}"
-                yield DataProblem(path, "", problem, "remove one of them")
-                continue
-            (mask,) = same
-            if mask in shared:
-                source.notice(f"{shared[mask]} and {path} have the same mask, {mask.name}.")
-            shared[mask] = path
-            dataset = folder_of(path, images, source.folder.name)
-            yield Record(path, dataset, _Objects(mask, key), split_tags(dataset), file=mask)
+        for folders, names in found:
+            yield from _records(source, folders, names, key)
+            if names.unused:
+                first, more = min(names.unused), len(names.unused) - 1
+                others = f" and {more:,} more" if more else ""
+                source.notice(f"{first}{others} belongs to no image, and is not used.")
 
     def write(self, export: Export) -> None:
         """Write an image's objects into one mask, a later one over an earlier one."""
@@ -111,38 +111,132 @@ class Masks(Format):
         export.write(export.target / _CLASSES, lines.encode())
 
 
+def _records(
+    source: ImportSource, folders: MaskFolders, names: MaskNames, key: _Key
+) -> Iterator[Record | DataProblem]:
+    shared: dict[Path, Path] = {}
+    for path in folders.image_files:
+        same = names.of(path)
+        if not same:
+            problem = f"has no mask below {folders.masks}, such as {names.examples(path)}"
+            yield DataProblem(path, "", problem, "put it there, or remove the image")
+            continue
+        if len(same) > 1:
+            problem = f"may have the mask {same[0].name} or {same[1].name}"
+            yield DataProblem(path, "", problem, "remove one of them")
+            continue
+        (mask,) = same
+        if mask in shared:
+            source.notice(f"{shared[mask]} and {path} have the same mask, {mask.name}.")
+        shared[mask] = path
+        dataset = folder_of(path, folders.images, folders.dataset or source.folder.name)
+        if folders.dataset and path.parent != folders.images:
+            dataset = dataset_name(f"{folders.dataset}/{dataset}")
+        parts = reversed(dataset.split("/"))
+        tags = next((tags for part in parts if (tags := split_tags(part))), [])
+        yield Record(path, dataset, _Objects(path, mask, key), tags, file=mask)
+
+
 @dataclass(frozen=True)
 class _Key:
-    """What the masks' values mean: numbers or colours to titles; None where 0 and 255 mean one class."""
+    """What the masks' values mean.
+
+    Attributes:
+        titles: classes by number; None where black and white mean one class.
+        colours: classes by colour, ``0xRRGGBB``.
+        classes: all classes.
+        single: the class of what is white.
+        resize: whether masks of another size are brought to their image's.
+        notices: tells each sentence once.
+    """
 
     titles: dict[int, str] | None
     colours: dict[int, str]
     classes: list[ObjClass]
     single: str
+    resize: bool
+    notices: _Once
 
 
+class _Once:
+    """Tells each sentence once, with the first file that it is about; masks are read in several threads."""
+
+    def __init__(self, notice: Notice) -> None:
+        self._notice, self._told, self._lock = notice, set[str](), threading.Lock()
+
+    def __call__(self, file: Path, text: str) -> None:
+        with self._lock:
+            if text in self._told:
+                return
+            self._told.add(text)
+        self._notice(f"Some masks, such as {file}, {text}.")
+
+
+@dataclass(frozen=True)
 class _Objects:
     """Reads a mask when it is asked for: a bitmap for each class."""
 
-    def __init__(self, mask: Path, key: _Key) -> None:
-        self.mask, self.key = mask, key
+    image: Path
+    mask: Path
+    key: _Key
 
     def __call__(self, size: Size) -> Labels:
-        values, _ = read_mask(self.mask)
-        if values.shape[:2] != size:
-            said, there = (f"{width}×{height}" for height, width in (values.shape[:2], size))
-            yield DataProblem(self.mask, "", f"is {said}, but its image {there}", "put the right mask there")
-            return
+        """The objects of an image of this size, (height, width).
+
+        Raises:
+            DataProblem: the mask is not usable; without it, the image would seem to be all background.
+        """
+        values = self._meant(self._fitted(read_mask(self.mask)[0], size))
+        labels: list[Label | LeftOut] = []
         for value, title in self._classes_of(values):
             if isinstance(title, DataProblem):
-                yield title
+                labels.append(LeftOut(title))
                 continue
-            where = values != 0 if self.key.titles is None else values == value
-            yield Label.make(title, Bitmap(*trim(where)))
+            labels.append(Label.make(title, Bitmap(*trim(values == value))))
+        problem = next((one.problem for one in labels if isinstance(one, LeftOut)), None)
+        if problem is not None and not any(isinstance(one, Label) for one in labels):
+            raise problem
+        return labels
+
+    def _fitted(self, values: np.ndarray, size: Size) -> np.ndarray:
+        """The mask in its image's size, turned as the image is."""
+        if values.shape == size:
+            return values
+        header = read_header(self.image)
+        if values.shape == header.stored:
+            return turned(values, header.orientation)
+        said, there = (f"{width}×{height}" for height, width in (values.shape, size))
+        problem, fix = f"is {said}, but its image {there}", "put the right mask there"
+        fitted = resized(values, size)
+        if fitted is None or not self.key.resize:
+            fix += ", or scale it to its image with --resize-annotations" if fitted is not None else ""
+            raise DataProblem(self.mask, "", problem, fix)
+        return fitted
+
+    def _meant(self, values: np.ndarray) -> np.ndarray:
+        """The values without soft edges, where they are those of a picture that was smoothed."""
+        key = self.key
+        if key.colours and key.titles is not None and values.dtype == np.uint8:
+            there = set(distinct(values)) - {0}
+            grey = all(value * _GREY in key.colours for value in there)
+            if not key.titles or (grey and not there <= set(key.titles)):  # a class's colour is white or grey
+                values = values.astype(np.uint32) * _GREY
+        if values.dtype == np.uint32:
+            if not key.colours or all(value in key.colours or not value for value in distinct(values)):
+                return values
+            hard = nearest(values, list(key.colours))
+            if hard is None:
+                return values
+            key.notices(self.mask, "have colours between those of the classes; each pixel gets the nearest")
+            return hard
+        if key.titles is None and not set(distinct(values)) <= {0, _VOID} and has_soft_edges(values):
+            key.notices(self.mask, "have soft edges; what is brighter than 127 is taken as the object")
+            return hardened(values)
+        return values
 
     def _classes_of(self, values: np.ndarray) -> Iterator[tuple[int, str | DataProblem]]:
         """The values that a mask has, and the class of each."""
-        present = _distinct(values)
+        present = distinct(values)
         if self.key.titles is None and values.dtype != np.uint32:
             if odd := [value for value in present if value not in (0, _VOID)]:
                 fix = "name the classes with --classes"
@@ -153,180 +247,113 @@ class _Objects:
             return
         colours = values.dtype == np.uint32
         titles = self.key.colours if colours else self.key.titles or {}
+        if not colours and _VOID in present and set(present) <= {0, _VOID} and _VOID not in titles:
+            problem = "has no value but 0 and 255, which means that nothing was annotated"
+            raise DataProblem(self.mask, "", problem, "write the classes' numbers into it, or list one class")
         for value in present:
             title = titles.get(value)
             if title is None and value and (colours or value != _VOID):
                 said = f"the colour #{value:06X}" if colours else f"the value {value}"
                 problem = f"has {said}, which is not a class"
                 yield value, DataProblem(self.mask, "", problem, "add it to --classes")
-            elif title is not None and title.lower() not in _BACKGROUND:
+            elif title is not None and title.lower() not in BACKGROUND_TITLES:
                 yield value, title
 
 
-def _distinct(values: np.ndarray) -> list[int]:
-    """The values that an array has, sorted."""
-    if values.dtype == np.uint8:
-        return [int(v) for v in np.flatnonzero(np.bincount(values.reshape(-1), minlength=256))]
-    return [int(value) for value in np.unique(values)]
-
-
-def _key(source: ImportSource, sample: Sequence[Path], masks: Path) -> _Key:
+def _key(source: ImportSource, sample: Sequence[Path], folders: MaskFolders) -> _Key:
     """What the values mean, by the list of classes and by what the first masks are like."""
-    single = source.options.class_name or _DEFAULT
-    listed = _listed(source, masks)
-    numbers: set[int] = set()
-    colours: set[int] = set()
-    palette: np.ndarray | None = None
+    seen = _Sample()
     for path in sample:
         try:
-            values, own = read_mask(path)
+            seen.add(*read_mask(path))
         except DataProblem:
             continue  # told when its image comes
-        palette = own if own is not None else palette
-        (colours if values.dtype == np.uint32 else numbers).update(_distinct(values))
-    if listed:
-        return _listed_key(listed, single)
-    if colours:
+    listed = listed_classes(source, folders)
+    made = _listed_key(listed, seen) if listed is not None else _unlisted_key(source, seen)
+    titles, colours, classes, single = made
+    single = source.options.class_name or single
+    resize = source.options.resize_annotations
+    return _Key(titles, colours, classes, single, resize, _Once(source.notice))
+
+
+@dataclass
+class _Sample:
+    """What some of the masks are like.
+
+    Attributes:
+        numbers: the values of those that are numbers.
+        colours: the colours of the others, each with its largest share of a mask.
+        palette: whether there is one.
+        soft: how many have soft edges.
+        hard: how many have other numbers than 0 and 255, and no soft edges.
+    """
+
+    numbers: set[int] = field(default_factory=set)
+    colours: dict[int, float] = field(default_factory=dict)
+    palette: bool = False
+    soft: int = 0
+    hard: int = 0
+
+    def add(self, values: np.ndarray, palette: np.ndarray | None) -> None:
+        self.palette |= palette is not None
+        if values.dtype == np.uint32:
+            found, counts = np.unique(values, return_counts=True)
+            for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+                self.colours[value] = max(self.colours.get(value, 0), count / values.size)
+            return
+        numbers = set(distinct(values))
+        self.numbers |= numbers
+        if not numbers <= {0, _VOID}:
+            soft = palette is None and has_soft_edges(values)
+            self.soft, self.hard = self.soft + soft, self.hard + (not soft)
+
+    @property
+    def black_and_white(self) -> bool:
+        return not self.palette and not self.hard and bool(self.numbers)
+
+
+_Meaning = tuple[dict[int, str] | None, dict[int, str], list[ObjClass], str]
+
+
+def _unlisted_key(source: ImportSource, seen: _Sample) -> _Meaning:
+    single = source.options.class_name
+    if seen.colours:
+        colours = _main_colours(seen.colours) | {value * _GREY for value in seen.numbers}
         titles = {value: f"#{value:06X}" for value in sorted(colours - {0})}
         source.notice(
             "No list of classes, so classes are named after their colours; --classes FILE names them."
         )
-        return _Key({}, titles, [ObjClass(title, "bitmap", title) for title in titles.values()], single)
-    if numbers <= {0, _VOID} and palette is None:
-        return _Key(None, {}, [], single)
+        return {}, titles, [ObjClass(title, "bitmap", title) for title in titles.values()], single or _DEFAULT
+    if seen.black_and_white or not seen.numbers:
+        return None, {}, [], single or _DEFAULT
+    classes = seen.numbers - {0, _VOID}
+    if single and len(classes) == 1:
+        return dict.fromkeys(classes, single), {}, [], single
     source.notice("No list of classes, so classes are named after their numbers; --classes FILE names them.")
-    return _Key({value: f"class {value}" for value in range(1, 1 << 16)}, {}, [], single)
+    return {value: f"class {value}" for value in range(1, 1 << 16)}, {}, [], single or _DEFAULT
 
 
-def _listed_key(listed: list[ListedClass], single: str) -> _Key:
+def _main_colours(shares: dict[int, float]) -> set[int]:
+    """The colours of classes, without those that only smooth their edges; all where there are few."""
+    if len(shares) <= _FEW_COLOURS:
+        return set(shares)
+    return {value for value, share in shares.items() if share >= _SMALL_SHARE} or set(shares)
+
+
+def _listed_key(listed: ClassFile, seen: _Sample) -> _Meaning:
     """The first in a list has the number 0; a list of colours alone, without black, begins with 1."""
-    numbers = {number: one.title for number, one in enumerate(listed)}
-    colours = {_value(one.rgb): one.title for one in listed if one.rgb is not None}
+    numbers = {number: one.title for number, one in enumerate(listed.classes)}
+    colours = {_value(one.rgb): one.title for one in listed.classes if one.rgb is not None}
     classes = [
         ObjClass(one.title, "bitmap", f"#{_value(one.rgb):06X}" if one.rgb is not None else "")
-        for one in listed
-        if one.title.lower() not in _BACKGROUND
+        for one in listed.classes
+        if one.title.lower() not in BACKGROUND_TITLES
     ]
-    return _Key(numbers, colours, classes, single)
-
-
-def _listed(source: ImportSource, masks: Path) -> list[ListedClass]:
-    if source.options.classes is not None:
-        return classes_in(source.options.classes)
-    for folder in (source.folder, masks, masks.parent):
-        for name in _LISTS:
-            if (folder / name).is_file():
-                return classes_in(folder / name)
-    return []
-
-
-def _where(source: ImportSource) -> tuple[Path, Path]:
-    """The folders of images and masks."""
-    path = source.folder
-    if source.options.images is not None:
-        masks = next((path / name for name in _MASK_FOLDERS if (path / name).is_dir()), path)
-        return source.options.images, masks
-    found = _folders(path)
-    if found is None:
-        raise InputError(
-            f"{path} has no folders `images` and `masks`; name the folder of masks, and that of images with "
-            "--images."
-        )
-    return found
-
-
-def _folders(path: Path) -> tuple[Path, Path] | None:
-    images = next((path / name for name in _IMAGE_FOLDERS if (path / name).is_dir()), None)
-    masks = next((path / n for n in _MASK_FOLDERS if (path / n).is_dir() and _pictures(path / n)), None)
-    return (images, masks) if images is not None and masks is not None else None
-
-
-def _pictures(folder: Path) -> bool:
-    return next(files_below(folder, EXTENSIONS), None) is not None
-
-
-def _by_stem(masks: Path) -> dict[str, list[Path]]:
-    """The masks by their names, with ending and without."""
-    found: dict[str, list[Path]] = {}
-    for path in images_below(masks):
-        inside = path.parent.relative_to(masks).as_posix()
-        found.setdefault(f"{inside}/{path.stem}", []).append(path)
-        found[f"{inside}/{path.name}"] = [path]
-    return found
+    white = colours.get(0xFFFFFF) or (classes[0].title if len(classes) == 1 else None)
+    if seen.black_and_white and _VOID in seen.numbers and _VOID not in numbers and white is not None:
+        return None, colours, classes, white
+    return numbers, colours, classes, _DEFAULT
 
 
 def _value(rgb: Rgb) -> int:
     return rgb[0] << 16 | rgb[1] << 8 | rgb[2]
-
-
-def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """A mask's values (height, width), and its palette (N, 3) of RGB, if it has one.
-
-    Numbers are uint8 or uint16; colours are uint32, ``0xRRGGBB``.  A JPEG's grey is rounded to 0 or 255.
-
-    Raises:
-        DataProblem: it cannot be read, or is a JPEG with colours, which are not exact.
-    """
-    content = read_bytes(path)
-    palette = None
-    grey = b""
-    if content.startswith(PNG_SIGNATURE) and content[25:26] == b"\x03":
-        try:
-            grey, palette = _as_grey(content)
-        except (ValueError, IndexError):
-            raise DataProblem(path, "", "is a damaged PNG", "copy it again from where it came") from None
-    problem = why_not_decodable(content, _PIXELS_PER_BYTE)
-    if problem:
-        raise DataProblem(path, "", problem, "copy it again from where it came")
-    values = imdecode(grey or content, cv2.IMREAD_UNCHANGED)
-    if values is None:
-        raise DataProblem(path, "", "is not a picture that can be read", "convert it to PNG")
-    if palette is not None:
-        return values // (255 // ((1 << content[24]) - 1)), palette
-    lossy = content.startswith(b"\xff\xd8")
-    if values.ndim == 2:
-        return (np.where(values > 127, 255, 0).astype(np.uint8) if lossy else values), None
-    if lossy:
-        raise DataProblem(path, "", "is a JPEG, whose colours are not exact", "save the masks as PNG")
-    parts = values[:, :, :3].astype(np.uint32)
-    if values.dtype == np.uint16:
-        parts >>= 8
-    blue, green, red = parts[:, :, 0], parts[:, :, 1], parts[:, :, 2]
-    if (blue == green).all() and (green == red).all():
-        return red.astype(np.uint8), None  # grey in three channels
-    return red << 16 | green << 8 | blue, None
-
-
-def write_mask(values: np.ndarray, palette: np.ndarray) -> bytes:
-    """A PNG of numbers (height, width): with a palette uint8 (N, 3) for uint8, grey for uint16."""
-    if values.dtype != np.uint8:
-        return bytes(cv2.imencode(".png", values)[1])
-    height, width = values.shape
-    rows = np.zeros((height, width + 1), np.uint8)  # each row begins with its filter: 0, none
-    rows[:, 1:] = values
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x03\0\0\0"
-    png = PNG_SIGNATURE + chunk(b"IHDR", header) + chunk(b"PLTE", palette.astype(np.uint8).tobytes())
-    return png + chunk(b"IDAT", zlib.compress(rows.tobytes(), 6)) + chunk(b"IEND", b"")
-
-
-def _as_grey(png: bytes) -> tuple[bytes, np.ndarray]:
-    """The same picture with its numbers as shades of grey, and the palette."""
-    header = bytearray(png[16:29])
-    header[9] = 0  # grey
-    out, palette = [PNG_SIGNATURE, chunk(b"IHDR", bytes(header))], None
-    for kind, content in _chunks(png):
-        if kind == b"PLTE":
-            palette = np.frombuffer(content, np.uint8).reshape(-1, 3)
-        elif kind in (b"IDAT", b"IEND"):
-            out.append(chunk(kind, content))
-    if palette is None or png[24] not in (1, 2, 4, 8):
-        raise ValueError("no palette, or no such depth")
-    return b"".join(out), palette
-
-
-def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 8
-    while at + 8 <= len(png):
-        length = int.from_bytes(png[at : at + 4], "big")
-        yield png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
-        at += 12 + length
