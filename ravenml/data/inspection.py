@@ -17,6 +17,7 @@ from ravenml.data.images import decode_image, has_more_pages, more_pages_notice,
 from ravenml.data.masks import draw_mask
 from ravenml.data.problems import DataProblem
 from ravenml.data.project import Item, Project
+from ravenml.data.suspicious import SuspiciousObject, SuspiciousObjects, find_suspicious, rare_classes
 
 _PART = 1 << 20  # pixels that are counted at once
 
@@ -45,11 +46,17 @@ class Inspection:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # (width, height)
     problems: list[DataProblem] = field(default_factory=list)
     more_pages: list[Path] = field(default_factory=list)  # images whose further pages are not read
+    suspicious: SuspiciousObjects = field(default_factory=SuspiciousObjects)
 
     @property
     def notices(self) -> list[str]:
         """What is good to know although nothing is wrong, a sentence each."""
         return [more_pages_notice(self.more_pages)] if self.more_pages else []
+
+    @property
+    def rare_classes(self) -> list[str]:
+        """The classes that hardly any object has; see `ravenml.data.suspicious.rare_classes`."""
+        return rare_classes({title: count.objects for title, count in self.classes.items()})
 
     def as_dict(self) -> dict[str, object]:
         """For ``raven data inspect --json``; sizes are ``[width, height, images]``."""
@@ -74,6 +81,20 @@ class Inspection:
                 {"file": str(f.file), "field": f.field, "problem": f.problem, "mend": f.fix}
                 for f in self.problems
             ],
+            "suspicious": dict(self.suspicious.counts),
+            "suspicious_examples": [
+                {
+                    "image": one.item.key,
+                    "object": one.number,
+                    "class": one.class_title,
+                    "reason": one.reason,
+                    "detail": one.detail,
+                    "box": [one.box.left, one.box.top, one.box.right, one.box.bottom],
+                }
+                for examples in self.suspicious.examples.values()
+                for one in examples
+            ],
+            "rare_classes": self.rare_classes,
         }
 
 
@@ -125,6 +146,7 @@ class _Seen:
     annotation: Annotation | None = None
     size: tuple[int, int] | None = None
     more_pages: bool = False
+    suspicious: list[SuspiciousObject] = field(default_factory=list)
 
 
 def _look(project: Project, item: Item) -> _Seen:
@@ -143,6 +165,7 @@ def _look(project: Project, item: Item) -> _Seen:
         if image is not None:  # else there may be no room for a mask of the size that is said
             check_size(annotation.size, image, item.annotation_path, item.image_path)
             seen.pixels += _pixels(draw_mask(annotation, project.titles), len(seen.pixels))
+        seen.suspicious = find_suspicious(item, annotation)
     except DataProblem as error:
         problems.append(error)
     return seen
@@ -165,6 +188,7 @@ def _count(found: Inspection, seen: _Seen) -> None:
         found.more_pages.append(seen.item.image_path)
     if seen.annotation is None:
         return
+    found.suspicious.add(seen.suspicious)
     found.left_out += seen.annotation.left_out
     found.image_tags.update(seen.annotation.tags)
     for thing in seen.annotation.objects:
