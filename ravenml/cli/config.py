@@ -100,6 +100,7 @@ def update(**given: str | None) -> None:
     """Change settings; an empty value restores the default."""
     from ravenml.common.validation import validate
     from ravenml.config.config import Config, config_path, read_config_file, save_config
+    from ravenml.runs.exporters.registry import check_trackers
 
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
@@ -107,9 +108,12 @@ def update(**given: str | None) -> None:
     values = read_config_file().model_dump(exclude_defaults=True) | changes
     spelled: dict[tuple[str, ...], str] = {(name,): f"--{name.replace('_', '-')}" for name in changes}
     kept = {name: value for name, value in values.items() if value != ""}
+    missing = check_trackers(track) if (track := changes.get("track")) else []
     save_config(validate(Config, kept, str(config_path()), spelled))
     for name, value in changes.items():
         click.echo(f"{name} is now {value if value != '' else 'not set'} ({config_path()}).")
+    for sentence in missing:
+        click.echo(f"Note: {sentence}", err=True)
 
 
 @config.command()

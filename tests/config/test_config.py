@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 from typing import get_args
@@ -41,6 +42,26 @@ def test_update_without_a_field_and_with_a_wrong_value_is_refused(raven: Raven) 
     assert raven("config", "update").returncode == 2
     done = raven("config", "update", "--cache-gib", "-1")
     assert done.returncode == 2 and "--cache-gib" in done.stderr
+
+
+def test_a_tracker_that_nobody_knows_is_refused_with_those_that_there_are(raven: Raven) -> None:
+    done = raven("config", "update", "--track", "tensorboard,mlfow")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "no tracker 'mlfow'" in done.stderr and "clearml, mlflow, tensorboard, or none" in done.stderr
+    assert not Path(raven.ok("config", "path").strip()).exists()
+
+
+def test_a_tracker_that_is_not_installed_is_set_with_a_note_on_how_to_install_it(
+    raven: Raven, tmp_path: Path
+) -> None:
+    code = "import importlib.util as util\nfind = util.find_spec\n"
+    code += "util.find_spec = lambda name, *more: None if name == 'mlflow' else find(name, *more)\n"
+    (tmp_path / "sitecustomize.py").write_text(code)
+    path = os.pathsep.join([str(tmp_path), raven.env()["PYTHONPATH"]])
+    for track, said in [("mlflow", "Note: mlflow is not installed; install it with: "), ("none", "")]:
+        done = raven("config", "update", "--track", track, fork=False, PYTHONPATH=path)
+        assert done.returncode == 0 and done.stdout.startswith(f"track is now {track} ")
+        assert done.stderr.startswith(said) and bool(done.stderr) == bool(said)
 
 
 def test_every_field_says_where_its_value_comes_from(raven: Raven) -> None:
