@@ -21,12 +21,13 @@ DOCS = (ROOT / "docs" / "installation.md").read_text()
 
 @pytest.fixture
 def shell_home(raven: Raven, tmp_path: Path) -> dict[str, str]:
-    """The environment of a new user who has ``raven`` and an empty home folder."""
+    """The environment of a new user who has ``raven``, a dataset and a model in the home folder."""
     program = tmp_path / "bin" / "raven"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m ravenml "$@"\n')
     program.chmod(0o755)
-    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / "meadows").mkdir(parents=True)
+    (tmp_path / "user" / "model-state.tar").touch()
     return {
         **raven.env(),
         "HOME": str(tmp_path / "user"),
@@ -47,6 +48,7 @@ def press_tab(command: list[str], typed: str, wanted: str, env: dict[str, str]) 
     """Type at an interactive shell's first prompt, press Tab, and wait for ``wanted``."""
     child, terminal = pty.fork()
     if child == 0:
+        os.chdir(env["HOME"])
         os.execvpe(command[0], command, env)
     shown = ""
 
@@ -73,12 +75,14 @@ LINES = [
     ("raven tra", "raven train"),
     ("raven runs list --sta", "raven runs list --status"),
     ("raven train lear", "raven train learner"),
+    ("raven train --dataset mead", "raven train --dataset meadows/"),  # a path or a name
+    ("raven infer mod", "raven infer model-state.tar"),  # the same, as an argument
 ]
 
 
 @pytest.mark.parametrize(("typed", "wanted"), LINES)
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_tab_completes_commands_options_and_plugins(
+def test_tab_completes_commands_options_plugins_and_paths(
     shell: str, typed: str, wanted: str, shell_home: dict[str, str], learner: object
 ) -> None:
     set_up(shell, shell_home)
@@ -94,6 +98,11 @@ def test_fish_completes_the_same(
     set_up("fish", shell_home)
     command = ["fish", "-c", 'complete -C "$TYPED"']  # what Tab asks, and fish's own way of asking it
     done = subprocess.run(
-        command, env={**shell_home, "TYPED": typed}, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        command,
+        env={**shell_home, "TYPED": typed},
+        cwd=shell_home["HOME"],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
     )
     assert wanted.split()[-1] in [line.split("\t")[0] for line in done.stdout.splitlines()], done.stderr

@@ -146,6 +146,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without our letters is no reason to fail
+    if asked := os.environ.get("_RAVEN_COMPLETE"):
+        from ravenml.cli.completion import prepare_completion
+
+        prepare_completion(asked)
     try:
         raven.main(args=None if argv is None else list(argv), prog_name="raven", standalone_mode=False)
     except click.ClickException as error:
