@@ -2,9 +2,11 @@
 # until what it depends on changes.
 
 VENV ?= .venv
-# the first Python on the PATH that is new enough
+# whether a Python is one of those that PyTorch, TensorFlow and the tests support
+is_supported := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
+# the first supported one on the PATH
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+	$$p $(is_supported) 2>/dev/null && echo $$p && break; done)
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
@@ -86,10 +88,10 @@ clean: ## remove what was made here: .venv, the built documentation, caches
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
-	@[ -n "$(PYTHON)" ] || { echo "Error: ravenML needs Python 3.11 or later, and none is on the PATH; install one" \
-		"(Debian, Ubuntu: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3.11"; exit 1; } >&2
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Error: $(PYTHON) is older than" \
-		"Python 3.11; name a later one: make PYTHON=/path/to/python3.11"; exit 1; } >&2
+	@[ -n "$(PYTHON)" ] || { echo "Error: ravenML needs Python 3.11 to 3.13, and none is on the PATH; install one" \
+		"(Debian, Ubuntu: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3.13"; exit 1; } >&2
+	@$(PYTHON) $(is_supported) || { echo "Error: ravenML needs Python 3.11 to 3.13, and $(PYTHON) is" \
+		"$$($(PYTHON) -V); name another: make PYTHON=/path/to/python3.13"; exit 1; } >&2
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Error: $(PYTHON) lacks the modules venv and" \
 		"ensurepip; install them (Debian, Ubuntu: apt install python3-venv)."; exit 1; } >&2
 	@echo "Making the virtual environment $(VENV)."

@@ -58,7 +58,7 @@ def test_environment_yml_lists_exactly_the_cores_requirements():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
     assert pip == core_requirements(ROOT)
-    assert "python>=3.11" in environment["dependencies"]
+    assert "python>=3.11,<3.14" in environment["dependencies"]
     assert any(line.startswith("pip-tools") for line in pip)
 
 
