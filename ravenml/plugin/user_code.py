@@ -14,6 +14,7 @@ What is registered, such as a plugin's own networks, needs no trust and does not
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -93,8 +94,15 @@ def digest_code(reference: str) -> str:
     for place in _places(reference):
         for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
             with suppress(OSError):
-                known.update(hashlib.sha256(file.read_bytes()).digest())
+                status = file.stat()
+                known.update(_digest_file(file, status.st_size, status.st_mtime_ns, status.st_ino))
     return known.hexdigest()[:32]
+
+
+@functools.lru_cache(8192)
+def _digest_file(file: Path, *identity: int) -> bytes:
+    """A file's digest, remembered until its size, time or inode is another: a command asks several times."""
+    return hashlib.sha256(file.read_bytes()).digest()
 
 
 def import_object(reference: str, setting: str) -> Any:

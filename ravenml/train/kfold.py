@@ -172,7 +172,6 @@ def _train(request: Request, run: Run, session: Session, todo: Sequence[int]) ->
             ended = {fold: code for fold, child in running.items() if (code := child.poll()) is not None}
             for fold, code in ended.items():
                 _note_end(run, fold, running.pop(fold), code, session)
-                keep_fold_choices(run)
             time.sleep(_LOOK)
     finally:
         for child in running.values():  # only where something unforeseen ended the loop
