@@ -11,10 +11,10 @@ import termios
 import pytest
 from rich.cells import cell_len
 
-HEADER = ("RUN", "STATUS", "PLUGIN", "DATASET", "FOLDS", "STARTED", "SCORE", "TAGS")
+HEADER = ("RUN", "STATUS", "WHAT", "DATASET", "FOLDS", "STARTED", "SCORE", "TAGS")
 RUNS = [
-    ("20261130-063929-ev94mg", "completed", "unet", "demo", "2", "2026-11-30 06:39", "val/miou 0.9181", "-"),
-    ("20261130-064512-k3j9xq", "failed", "unet", "camvid", "-", "2026-11-30 06:45", "val/miou 0.4102", "-"),
+    ("20261130-063929-ev94mg", "completed", "unet", "demo", "2", "11-30 06:39", "val/miou 0.9181", "-"),
+    ("20261130-064512-k3j9xq", "failed", "unet", "camvid", "-", "11-30 06:45", "val/miou 0.4102", "-"),
 ]
 WIDE = ("20261130-070000-aaaaaa", "interrupted", "tf-bbox", "a_dataset_with_a_long_name", "5", *RUNS[0][5:7])
 
@@ -48,17 +48,30 @@ def test_what_fits_is_shown_in_one_line_each() -> None:
     assert lines[1].split() == [word for cell in RUNS[0] for word in cell.split()]
 
 
-def test_at_80_columns_runs_are_wrapped_between_words_and_the_empty_column_goes() -> None:
+def test_80_columns_are_enough_for_runs() -> None:
     lines = on_terminal([HEADER, *RUNS], 80)
-    assert max(map(len, lines)) <= 80
-    assert "TAGS" not in lines[0]
+    assert len(lines) == 3 and max(map(len, lines)) <= 80
+    assert "TAGS" not in lines[0]  # which is empty
+    assert lines[1].split() == [word for cell in RUNS[0][:-1] for word in cell.split()]
+
+
+def test_what_does_not_fit_is_wrapped_between_words() -> None:
+    lines = on_terminal([HEADER, *RUNS], 76)
+    assert max(map(len, lines)) <= 76
     words = " ".join(lines).split()
     for cell in (cell for run in RUNS for cell in run[:-1]):
         assert set(cell.split()) <= set(words)
 
 
+def test_wide_letters_take_two_columns() -> None:
+    table = [("NAME", "SIZE"), ("道路の写真", "7"), ("meadow", "12")]
+    lines = on_terminal(table, 16)
+    assert [cell_len(line.rpartition(" ")[0]) for line in lines[1:]] == [11, 11]
+    assert max(map(cell_len, on_terminal(table, 13))) <= 13
+
+
 MODELS = [
-    ("ID (NAME)", "ARCHITECTURE", "PLUGIN", "DATASET", "FOLDS", "SIZE", "DATE", "SCORE", "WHERE"),
+    ("ID (NAME)", "NETWORK", "PLUGIN", "DATASET", "FOLDS", "SIZE", "DATE", "SCORE", "WHERE"),
     ("20261130-063929-ev94mg (the baseline of the paper)", "UNet", "unet", "demo", "2", "59.9 MiB",
      "2026-11-30 06:41", "val/miou 0.9181", "local"),
     ("20261130-070000-aaaaaa", "LinkNet34", "unet", "道路の写真", "-", "83.1 MiB", "2026-11-30 07:00",

@@ -54,10 +54,15 @@ def _stores(local: bool, remote: bool, address: str | None) -> list[tuple[str, S
 @models.command("list")
 @_places
 @click.option("--plugin", help="Only models of this plugin.")
-@click.option("--architecture", help="Only this architecture.")
+@click.option("--architecture", help="Only models with this network.")
 @click.option("--dataset", help="Only models trained on this dataset.")
 @click.option("--by", "created_by", help="Only models trained by this person.")
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only models since this day.")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="Only models since this day, such as 2026-11-01.",
+)
 @click.option("-n", "limit", type=int, metavar="N", help="Only the newest N.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(
@@ -78,6 +83,7 @@ def list_(
     from ravenml.store.models import list_models, merge_models
 
     found = merge_models(*(list_models(store, where) for where, store in _stores(local, remote, address)))
+    everything = bool(found)
     for name, value in wanted.items():
         if value is not None:
             found = [one for one in found if str(getattr(one, name) or "").lower() == value.lower()]
@@ -90,9 +96,8 @@ def list_(
         click.echo(json.dumps([asdict(one) for one in found], indent=2))
         return
     if not found:
-        click.echo(
-            "No such models; `raven train` makes one, `raven models push FILE.tar` adds one.", err=True
-        )
+        none_yet = "No models yet; `raven train` makes one, `raven models push FILE.tar` adds one."
+        click.echo("No models match." if everything else none_yet, err=True)
         return
     from ravenml.store.models_view import rows
 

@@ -9,17 +9,21 @@ import click
 
 from ravenml.common.formatting import terminal_safe
 
+_LONGEST = 1e9  # seconds: 30 years
+
 
 def _keep_trying(context: click.Context, parameter: click.Parameter, seconds: float | None) -> None:
     import os
 
     if seconds is not None:
+        if not 0 <= seconds <= _LONGEST:  # of a click.FloatRange the help would show the limits
+            raise click.BadParameter(f"{seconds:g} is not between 0 and {_LONGEST:g} seconds.")
         os.environ["RAVENML_PATIENCE"] = str(seconds)  # which the processes that this one starts have, too
 
 
 patience_option = click.option(
     "--patience",
-    type=click.FloatRange(min=0, max=1e9),
+    type=float,
     metavar="SECONDS",
     expose_value=False,
     callback=_keep_trying,
@@ -74,7 +78,8 @@ def print_table(table: Sequence[Sequence[str]], tabs_in_pipe: bool = True) -> No
     """A table with a header; by default separated by tabs in a pipe.
 
     On a terminal it is aligned.  Where a row is wider than the terminal, columns without any content are
-    left out, and others wrapped; the first, which other commands take, only if nothing else helps.
+    left out, then the gaps shrink, then columns are wrapped; the first, which other commands take, only if
+    nothing else helps.
     """
     import shutil
     import sys
@@ -84,14 +89,25 @@ def print_table(table: Sequence[Sequence[str]], tabs_in_pipe: bool = True) -> No
     if tabs_in_pipe and not terminal:
         click.echo("\n".join("\t".join(row) for row in table))
         return
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    if not terminal or sum(widths) + 2 * (len(widths) - 1) <= shutil.get_terminal_size().columns:
-        for row in table:
-            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            click.echo(line.rstrip())
-        return
     columns = list(zip(*table, strict=True))
-    _print_wrapped([cells for cells in columns if set(cells[1:]) - {"-", ""}] or columns)
+    filled = [cells for cells in columns if set(cells[1:]) - {"-", ""}] or columns
+    for shown, gap in ((columns, 2), (filled, 2), (filled, 1)):
+        widths = [max(map(_width, cells)) for cells in shown]
+        if not terminal or sum(widths) + gap * (len(widths) - 1) <= shutil.get_terminal_size().columns:
+            for row in zip(*shown, strict=True):
+                cells = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
+                click.echo((" " * gap).join(cells).rstrip())
+            return
+    _print_wrapped(filled)
+
+
+def _width(text: str) -> int:
+    """The columns that a text takes on a terminal."""
+    if text.isascii():  # as almost always, and rich is not loaded for it
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def _print_wrapped(columns: Sequence[Sequence[str]]) -> None:

@@ -50,9 +50,10 @@ def list_(
     """List the runs, newest first.
 
     --where compares metrics (val/miou), settings (lr, input_size.width) and fields (plugin, dataset,
-    created, name, note …) with = != < <= > >= and ~ (contains); each name gets its own column.  In a
-    pipe, columns are separated by tabs.
+    created, name, note …) with = != < <= > >= and ~ (contains); each name gets its own column.  WHAT is a
+    training's plugin, or the name of a recorded program.  In a pipe, columns are separated by tabs.
     """
+    import sys
 
     from ravenml.runs.filters import filter_runs, parse_since, parse_where
     from ravenml.runs.overview import overview, rows
@@ -73,7 +74,7 @@ def list_(
         said = "No runs match." if everything else "No runs yet; `raven train` makes one."
         click.echo(said, err=True)
         return
-    print_table(rows(found, [condition.name for condition in conditions]))
+    print_table(rows(found, [condition.name for condition in conditions], short=sys.stdout.isatty()))
     for row in found:
         if row["status"] == "broken":
             click.echo(f"{row['id']} is broken: {terminal_safe(row['error'])}", err=True)

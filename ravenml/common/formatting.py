@@ -119,14 +119,22 @@ def is_timestamp(value: object) -> TypeGuard[str]:
         return False
 
 
-def local_time(text: str | None, missing: str = "-") -> str:
-    """A timestamp by this machine's clock, such as ``2026-11-01 09:30``; what is not one stays as it is."""
+def local_time(text: str | None, missing: str = "-", short: bool = False) -> str:
+    """A timestamp by this machine's clock, such as ``2026-11-01 09:30``; what is not one stays as it is.
+
+    Args:
+        text: ISO 8601.
+        missing: what stands for no text.
+        short: leave out the year where it is the current one: ``11-01 09:30``.
+    """
     if not text:
         return missing
     try:
-        return datetime.fromtimestamp(parse_timestamp(text)).strftime("%Y-%m-%d %H:%M")
+        moment = datetime.fromtimestamp(parse_timestamp(text))
     except ValueError:
         return text
+    is_short = short and moment.year == datetime.now().year
+    return moment.strftime("%m-%d %H:%M" if is_short else "%Y-%m-%d %H:%M")
 
 
 def format_number(value: object) -> str:

@@ -81,7 +81,7 @@ def resolve_dataset(name_or_path: str) -> Path:
         raise InputError(f"{given.absolute()} does not exist; name a project's folder.")
     hint = suggestion(name_or_path, list(known)) if known else "no dataset has a name yet"
     raise InputError(
-        f'There is no dataset "{name_or_path}" here or by that name; name a project\'s folder ({hint}).'
+        f'No folder or dataset is called "{name_or_path}"; name a project\'s folder or a dataset ({hint}).'
     )
 
 

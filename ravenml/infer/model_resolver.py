@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json
 from ravenml.common.reading import open_file
-from ravenml.config.home import cache_dir, runs_dir
+from ravenml.config.home import cache_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.infer.engines.description import is_graph
 from ravenml.renamed import former_names
@@ -17,7 +17,7 @@ from ravenml.store.base import Store
 from ravenml.store.factory import bucket, local_models
 from ravenml.store.local_store import FolderStore
 from ravenml.store.model_state import CONFIG, read_config
-from ravenml.store.models import find_model, pull_model, read_metadata
+from ravenml.store.models import ModelNotFound, find_model, pull_model, read_metadata
 from ravenml.store.results import METADATA
 from ravenml.store.transfer import path_below
 
@@ -161,9 +161,10 @@ def _of_stores(model: str, fold: int | None) -> ModelSource:
     stores: list[Store] = [local_models(), *([remote] if remote is not None else [])]
     try:
         store, model_id = find_model(stores, model)
-    except InputError as error:
+    except ModelNotFound:
         raise InputError(
-            f"There is no file or folder {model!r}, no run of {runs_dir()} begins like that, and: {error}"
+            f"No file, folder, run or stored model is called {model!r} or begins like that; "
+            "`raven runs list` and `raven models list` show them."
         ) from None
     metadata = read_metadata(store, model_id)
     if isinstance(store, FolderStore):

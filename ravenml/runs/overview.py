@@ -30,15 +30,16 @@ def overview(limit: int | None = None) -> list[JsonObject]:
     return list_rows(layout.run_ids()[-limit:] if limit else None)
 
 
-def rows(found: list[JsonObject], more: Sequence[str] = ()) -> list[list[str]]:
+def rows(found: list[JsonObject], more: Sequence[str] = (), short: bool = False) -> list[list[str]]:
     """The overview as a table of text with a header.
 
     Args:
         found: what :func:`overview` returned, or a part of it.
         more: names of metrics, settings or fields that get a column of their own.
+        short: leave out the current year.
     """
     more = [name for name in dict.fromkeys(more) if name not in _COLUMNS]
-    table = [["RUN", "STATUS", "PLUGIN", "DATASET", "FOLDS", "STARTED", "SCORE", *more, "TAGS"]]
+    table = [["RUN", "STATUS", "WHAT", "DATASET", "FOLDS", "STARTED", "SCORE", *more, "TAGS"]]
     for one in found:
         name, value = headline(one["metrics"])
         table.append(
@@ -47,7 +48,7 @@ def rows(found: list[JsonObject], more: Sequence[str] = ()) -> list[list[str]]:
                 one["status"],
                 str(one.get("plugin") or one.get("name") or one.get("kind") or "-"),
                 *(str(one.get(column) or "-") for column in ("dataset", "folds")),
-                local_time(one.get("created")),
+                local_time(one.get("created"), short=short),
                 f"{name} {value:.4f}" if name else "-",
                 *(_cell(lookup(one, column)) for column in more),
                 " ".join(one["tags"]) or "-",

@@ -44,11 +44,8 @@ def need_extra() -> None:
     import importlib.util
 
     needed = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
-    if missing:
-        raise RavenError(
-            f"raven serve needs {', '.join(missing)}; install them with: {install_command('serve')}"
-        )
+    if any(importlib.util.find_spec(name) is None for name in needed):
+        raise RavenError(f"raven serve needs the extra `serve`; install it with: {install_command('serve')}")
 
 
 def serve_app(

@@ -29,6 +29,15 @@ MEMBERS_LIMIT = 100_000
 _LONGEST_NAME = 4096
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zX", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")  # gzip to Zstandard
 # What Python's module raises for a tar that is cut off or odd, beyond its own errors.
+# What people take for a model-state.tar, by the ends of its name.
+_GRAPH = "not a model-state.tar; `raven infer` and `raven serve` take it as it is"
+_WEIGHTS = "not a model-state.tar; `raven models pack` makes one of a folder with config.json and weights"
+_OTHER_MODELS = {
+    ".onnx": f"an ONNX graph, {_GRAPH}",
+    ".xml": f"an OpenVINO graph, {_GRAPH}",
+    ".torchscript.pt": "a TorchScript, not a model-state.tar; programs that use PyTorch open it",
+    **dict.fromkeys((".pt", ".pth", ".h5", ".keras", ".safetensors"), f"a file of weights, {_WEIGHTS}"),
+}
 TAR_ERRORS = (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, RecursionError, MemoryError)
 
 
@@ -205,6 +214,9 @@ def _open(path: Path) -> Iterator[tarfile.TarFile]:
         except FileNotFoundError:
             raise RavenError(f"{path} does not exist.") from None
         except TAR_ERRORS as error:
+            for suffix, kind in _OTHER_MODELS.items():
+                if path.name.lower().endswith(suffix):
+                    raise RavenError(f"{path} is {kind}.") from None
             said = (isinstance(error, OSError) and error.strerror) or str(error)
             why = "it is compressed, and a model is a plain tar" if compressed else said
             raise RavenError(f"{path} is not a readable tar file: {why}.") from None

@@ -112,11 +112,16 @@ def read_metadata(store: Store, model_id: str) -> JsonObject:
     return metadata
 
 
+class ModelNotFound(InputError):
+    """No stored model has an ID that begins like that."""
+
+
 def find_model(stores: Iterable[Store], prefix: str) -> tuple[Store, str]:
     """The first store that has a model whose ID begins with ``prefix``, and that ID.
 
     Raises:
-        InputError: none, or more than one, begins like that.
+        ModelNotFound: none begins like that.
+        InputError: more than one does.
     """
     names = []
     for store in stores:
@@ -131,7 +136,7 @@ def find_model(stores: Iterable[Store], prefix: str) -> tuple[Store, str]:
             )
         if ids:
             return store, ids[0]
-    raise InputError(
+    raise ModelNotFound(
         f"No model in {' or '.join(names)} begins with {prefix!r}; `raven models list` shows them."
     )
 

@@ -15,7 +15,7 @@ _SHOWN = ("val/miou", "val/mdice", "val/map", "val/pixel_accuracy", "val/loss")
 
 def rows(found: Sequence[ModelRow]) -> list[list[str]]:
     """The list as a table of text with a header."""
-    table = [["MODEL", "ARCHITECTURE", "PLUGIN", "DATASET", "FOLDS", "SIZE", "DATE", "SCORE", "WHERE"]]
+    table = [["MODEL", "NETWORK", "PLUGIN", "DATASET", "FOLDS", "SIZE", "DATE", "SCORE", "WHERE"]]
     for one in found:
         name = next((name for name in _SHOWN if isinstance(one.metrics.get(name), int | float)), None)
         score = f"{name} {one.metrics[name]:.4f}" if name else "-"

@@ -214,7 +214,7 @@ def test_datasets_have_names_from_their_folder_and_from_the_configuration(home: 
     assert lines == [f"city\t3\t{roads}", f"gone\tmissing\t{tmp_path / 'gone'}", f"mine\t2\t{mine}"]
     with pytest.raises(InputError, match=r'"gone" is configured as .* does not exist'):
         resolve_dataset("gone")
-    with pytest.raises(InputError, match=r'no dataset "ctiy" here .*did you mean "city"'):
+    with pytest.raises(InputError, match=r'No folder or dataset is called "ctiy"; .*did you mean "city"'):
         resolve_dataset("ctiy")
 
 

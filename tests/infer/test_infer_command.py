@@ -338,7 +338,7 @@ def test_a_command_for_one_model_takes_a_run_and_asks_for_a_fold(
     assert find_one_model(str(tmp_path)) == tmp_path
     pack(folds / "model-state.tar")
     assert find_one_model("20260102") == folds
-    with pytest.raises(InputError, match="There is no file or folder '2099'"):
+    with pytest.raises(InputError, match="No file, folder, run or stored model is called '2099'"):
         find_one_model("2099")
 
 
@@ -373,7 +373,7 @@ def test_a_folder_of_another_program_goes_to_the_plugin_that_knows_it(
     ("model", "said"),
     [
         ("nowhere.tar", "does not exist"),
-        ("20990101", "No model in"),
+        ("20990101", "No file, folder, run or stored model"),
         ("here", "is not a model"),
         ("empty.tar", "not a readable tar"),
     ],

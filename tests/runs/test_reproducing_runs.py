@@ -135,7 +135,7 @@ def test_other_data_are_refused_unless_that_is_meant(
     assert any("has another SHA-256" in one for one in found["missing"])
     shutil.rmtree(project)
     gone = raven("runs", "reproduce", run, "--here")
-    assert gone.returncode == 2 and 'no dataset "project" here' in gone.stderr
+    assert gone.returncode == 2 and 'No folder or dataset is called "project"' in gone.stderr
 
 
 def test_what_cannot_be_repeated_is_refused_before_anything_is_made(

@@ -16,7 +16,7 @@ def test_runs_are_listed_newest_first_and_shown_by_any_beginning(
     time.sleep(1)  # IDs sort by the second
     raven.ok("train", "--dataset", project, "learner", "train", "--folds", "2")
     lines = raven.ok("runs", "list").splitlines()
-    assert lines[0].split("\t")[:4] == ["RUN", "STATUS", "PLUGIN", "DATASET"]
+    assert lines[0].split("\t")[:4] == ["RUN", "STATUS", "WHAT", "DATASET"]
     first, second = raven.runs()
     assert [line.split("\t")[0] for line in lines[1:]] == [second.name, first.name]
     shown = raven.ok("runs", "show", first.name[:20])

@@ -277,7 +277,7 @@ def test_without_the_extra_one_sentence_names_it(raven: Raven, model: Path, tmp_
     refused = raven("serve", model, fork=False, PYTHONPATH=path)
     assert refused.returncode == 1
     # The command depends on what this process finds installed; tests/test_install_command.py looks at it.
-    assert refused.stderr.startswith("Error: raven serve needs fastapi, uvicorn; install them with: ")
+    assert refused.stderr.startswith("Error: raven serve needs the extra `serve`; install it with: ")
     assert "pip install" in refused.stderr and len(refused.stderr.splitlines()) == 1
 
 

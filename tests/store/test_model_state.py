@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import tarfile
 from contextlib import suppress
@@ -94,6 +95,25 @@ def test_what_is_no_model_gets_a_sentence(tmp_path: Path, content: bytes | None,
         path.write_bytes(content)
     with pytest.raises(RavenError, match=sentence):
         read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "net.onnx",
+            "is an ONNX graph, not a model-state.tar; `raven infer` and `raven serve` take it as it is.",
+        ),
+        ("Net.ONNX", "is an ONNX graph, "),
+        ("net.xml", "is an OpenVINO graph, "),
+        ("net.torchscript.pt", "is a TorchScript, "),
+        ("best.pth", "is a file of weights, not a model-state.tar; `raven models pack` makes one"),
+    ],
+)
+def test_a_model_of_another_kind_is_called_what_it_is(tmp_path: Path, name: str, sentence: str) -> None:
+    (tmp_path / name).write_bytes(b"\x08\x07\x12\x04test")
+    with pytest.raises(RavenError, match=re.escape(f"{name} {sentence}")):
+        read_config(tmp_path / name)
 
 
 def test_a_newer_schema_gets_a_sentence(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def tar(tmp_path: Path) -> Path:
 def test_a_model_is_listed_with_size_date_score_and_place(cloud: Raven, trained: str) -> None:
     header, line = (row.split("\t") for row in cloud.ok("models", "list").splitlines())
     found = dict(zip(header, line, strict=True))
-    assert found["MODEL"] == trained and found["ARCHITECTURE"] == "Tiny" and found["WHERE"] == "remote"
+    assert found["MODEL"] == trained and found["NETWORK"] == "Tiny" and found["WHERE"] == "remote"
     assert found["SIZE"].endswith("KiB") and found["SCORE"] == "val/miou 0.3000" and found["DATE"][:2] == "20"
     shown = cloud.ok("models", "show", trained[:17])
     assert f"models/Tiny_{trained}.tar" in shown and "val/miou" in shown and "project" in shown
