@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ravenml.cli.options import confirm, print_table, store_option
-from ravenml.common.formatting import local_time
+from ravenml.common.formatting import format_size, local_time
 from ravenml.common.hooks import SETTINGS
 from ravenml.plugin.discovery import plugins
 
@@ -32,13 +32,21 @@ def data() -> None:
 @data.command(short_help="Summarise a dataset and list its problems.")
 @click.argument("dataset", metavar="[PATH_OR_NAME]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--html",
+    "page",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write a page with pictures, class balance and suspicious objects to FILE.",
+)
 @click.pass_context
-def inspect(ctx: click.Context, dataset: str | None, as_json: bool) -> None:
+def inspect(ctx: click.Context, dataset: str | None, as_json: bool, page: Path | None) -> None:
     """Summarise a dataset and list its problems.
 
     Counts images per dataset, objects per class, shape and tag, each class's share of the pixels, and
     image sizes. Every image and annotation is read; each problem is one line with the file, the field and
-    the fix.  Without PATH_OR_NAME, the default dataset is inspected.
+    the fix.  Without PATH_OR_NAME, the default dataset is inspected.  The page of --html is one file, which
+    a browser opens without network access.
 
     Exit code: 0 without problems, 1 with problems, 2 if there is no project.
     """
@@ -47,25 +55,32 @@ def inspect(ctx: click.Context, dataset: str | None, as_json: bool) -> None:
 
     import orjson
 
-    from ravenml.data.inspection import as_text, inspect_project, print_rich
+    from ravenml.data.inspection import Inspection, as_text, inspect_project, print_rich
+    from ravenml.data.report import write_report
 
     root = _dataset(dataset)
     threads = min(os.cpu_count() or 1, 8)
+
+    def look(progress: Callable[[int, int], None] = lambda done, total: None) -> Inspection:
+        if page is None:
+            return inspect_project(root, threads, progress)
+        return write_report(root, page.expanduser(), threads, progress)
+
     if as_json:
-        found = inspect_project(root, threads)
+        found = look()
         click.echo(orjson.dumps(found.as_dict(), option=orjson.OPT_INDENT_2).decode())
     elif sys.stdout.isatty():
         from rich.progress import Progress
 
         with Progress(transient=True) as bar:
             task = bar.add_task("Reading", total=None)
-            found = inspect_project(
-                root, threads, lambda done, total: bar.update(task, completed=done, total=total)
-            )
+            found = look(lambda done, total: bar.update(task, completed=done, total=total))
         print_rich(found)
     else:
-        found = inspect_project(root, threads)
+        found = look()
         click.echo(as_text(found))
+    if page is not None:
+        click.echo(f"Wrote {page} ({format_size(page.expanduser().stat().st_size)}).", err=True)
     ctx.exit(1 if found.problems else 0)
 
 

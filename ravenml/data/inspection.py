@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from ravenml.data.images import decode_image, has_more_pages, more_pages_notice,
 from ravenml.data.masks import draw_mask
 from ravenml.data.problems import DataProblem
 from ravenml.data.project import Item, Project
+from ravenml.data.split import SPLIT_TAGS
 from ravenml.data.suspicious import SuspiciousObject, SuspiciousObjects, find_suspicious, rare_classes
 
 _PART = 1 << 20  # pixels that are counted at once
@@ -43,6 +45,7 @@ class Inspection:
     left_out: Counter[str] = field(default_factory=Counter)
     image_tags: Counter[str] = field(default_factory=Counter)
     object_tags: Counter[str] = field(default_factory=Counter)
+    splits: dict[str, Counter[str]] = field(default_factory=dict)  # tag train, val or test: objects by class
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # (width, height)
     problems: list[DataProblem] = field(default_factory=list)
     more_pages: list[Path] = field(default_factory=list)  # images whose further pages are not read
@@ -98,13 +101,33 @@ class Inspection:
         }
 
 
+class Visitor(Protocol):
+    """Sees every image while it is decoded; see `ravenml.data.report.Pictures`."""
+
+    def begin(self, project: Project) -> None:
+        """Called once, before the first image."""
+
+    def see(
+        self,
+        item: Item,
+        image: np.ndarray,
+        annotation: Annotation | None,
+        suspicious: list[SuspiciousObject],
+    ) -> None:
+        """Called for every image that can be read, by several threads; without an annotation if that is
+        broken or of another size."""
+
+
 def inspect_project(
-    root: Path, threads: int = 2, progress: Callable[[int, int], None] = lambda done, total: None
+    root: Path,
+    threads: int = 2,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    visitor: Visitor | None = None,
 ) -> Inspection:
     """Read every image and annotation of a project and count what is in it.
 
     Faults are collected, not raised; an item with a problem counts as far as it can be read.
-    ``progress`` is called with (done, total) after each image.
+    ``progress`` is called with (done, total) after each image, ``visitor`` sees all of them.
 
     Raises:
         InputError: no such folder, or no usable `meta.json`.
@@ -123,9 +146,11 @@ def inspect_project(
                 project.root, "", "holds no images", "put them into a dataset: a folder with img/ and ann/"
             )
         )
+    if visitor is not None:
+        visitor.begin(project)
     pixels = np.zeros(len(project.classes) + 1, np.int64)
     with ThreadPoolExecutor(max(threads, 1)) as pool:
-        for done, seen in enumerate(pool.map(lambda item: _look(project, item), project.items), 1):
+        for done, seen in enumerate(pool.map(lambda item: _look(project, item, visitor), project.items), 1):
             _count(found, seen)
             pixels += seen.pixels
             progress(done, len(project.items))
@@ -149,7 +174,7 @@ class _Seen:
     suspicious: list[SuspiciousObject] = field(default_factory=list)
 
 
-def _look(project: Project, item: Item) -> _Seen:
+def _look(project: Project, item: Item, visitor: Visitor | None) -> _Seen:
     problems: list[DataProblem] = []
     seen = _Seen(item, np.zeros(len(project.classes) + 1, np.int64), problems)
     try:
@@ -160,14 +185,18 @@ def _look(project: Project, item: Item) -> _Seen:
     except DataProblem as error:
         problems.append(error)
         image = None
+    usable: Annotation | None = None
     try:
         annotation = seen.annotation = project.annotation(item, problems.append)
         if image is not None:  # else there may be no room for a mask of the size that is said
             check_size(annotation.size, image, item.annotation_path, item.image_path)
             seen.pixels += _pixels(draw_mask(annotation, project.titles), len(seen.pixels))
         seen.suspicious = find_suspicious(item, annotation)
+        usable = annotation
     except DataProblem as error:
         problems.append(error)
+    if visitor is not None and image is not None:
+        visitor.see(item, image, usable, seen.suspicious)
     return seen
 
 
@@ -191,6 +220,8 @@ def _count(found: Inspection, seen: _Seen) -> None:
     found.suspicious.add(seen.suspicious)
     found.left_out += seen.annotation.left_out
     found.image_tags.update(seen.annotation.tags)
+    for split in seen.annotation.tags & set(SPLIT_TAGS):
+        found.splits.setdefault(split, Counter()).update(one.class_title for one in seen.annotation.objects)
     for thing in seen.annotation.objects:
         found.classes[thing.class_title].objects += 1
         found.shapes[geometry_kind(thing.geometry)] += 1

@@ -35,7 +35,7 @@ class SuspiciousObject:
         class_title: its class.
         reason: one of `REASONS`.
         box: its bounding box in pixels of the image, both corners inclusive; it may reach outside.
-        detail: the reason with its numbers, for people: ``tiny: 2×1 pixels``.
+        detail: the reason with its numbers, for people: ``tiny, 2×1 pixels``.
     """
 
     item: Item
@@ -100,9 +100,9 @@ def _reasons(
         yield OUTSIDE, f"{OUTSIDE} by {out} pixels"
     wide, high = box.right - box.left + 1, box.bottom - box.top + 1
     if isinstance(geometry, Bitmap) and not geometry.mask.any():
-        yield TINY, f"{TINY}: a bitmap without any pixel"
+        yield TINY, f"{TINY}, a bitmap without any pixel"
     elif max(wide, high) <= _SPECK or min(wide, high) <= 1:
-        yield TINY, f"{TINY}: {wide}×{high} pixels"
+        yield TINY, f"{TINY}, {wide}×{high} pixels"
     if twin is not None:
         yield DUPLICATED, DUPLICATED if twin == title else f'{DUPLICATED}, also as "{twin}"'
     if wide * high >= _WHOLE * width * height and _area(geometry) >= _WHOLE * width * height:

@@ -32,9 +32,9 @@ def inspect(folder: Path, *images: list[dict[str, Any]]) -> Inspection:
     [
         (box_of("car", 30, 10, WIDTH + 4, 20), OUTSIDE, "reaches outside the image by 5 pixels"),
         (polygon_of("car", [[-9, 4], [8, 4], [8, 9]]), OUTSIDE, "reaches outside the image by 9 pixels"),
-        (box_of("car", 5, 5, 7, 6), TINY, "tiny: 3×2 pixels"),
-        (box_of("car", 5, 5, 5, 30), TINY, "tiny: 1×26 pixels"),
-        (bitmap_of("car", (3, 3), np.zeros((9, 9))), TINY, "tiny: a bitmap without any pixel"),
+        (box_of("car", 5, 5, 7, 6), TINY, "tiny, 3×2 pixels"),
+        (box_of("car", 5, 5, 5, 30), TINY, "tiny, 1×26 pixels"),
+        (bitmap_of("car", (3, 3), np.zeros((9, 9))), TINY, "tiny, a bitmap without any pixel"),
         (box_of("car", 0, 0, WIDTH - 1, HEIGHT - 1), WHOLE_IMAGE, "covers the whole image"),
         (polygon_of("car", CORNERS), WHOLE_IMAGE, "covers the whole image"),
         (bitmap_of("car", (0, 0), np.ones((HEIGHT, WIDTH))), WHOLE_IMAGE, "covers the whole image"),

@@ -15,6 +15,11 @@ _EXAMPLES = 3
 _VALUE = re.compile(r"\"[^\"]*\"|'[^']*'|\S*(?:[\d/\\#]|\w\.\w)\S*")
 
 
+def problem_kind(problem: DataProblem) -> tuple[str, str]:
+    """What is equal in problems of one kind: their words, without numbers, quoted values and paths."""
+    return _VALUE.sub("…", problem.problem), _VALUE.sub("…", problem.fix)
+
+
 @dataclass
 class Reason:
     """One kind of problem.
@@ -65,8 +70,7 @@ class Losses:
 
     def add(self, problem: DataProblem, images: int = 0, objects: int = 0, title: str | None = None) -> None:
         """Count a problem that cost so many images, or objects of the class ``title``."""
-        kind = _VALUE.sub("…", problem.problem), _VALUE.sub("…", problem.fix)
-        reason = self._reasons.setdefault(kind, Reason())
+        reason = self._reasons.setdefault(problem_kind(problem), Reason())
         reason.count += 1
         reason.images += images
         reason.objects += objects
