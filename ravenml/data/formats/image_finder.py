@@ -1,23 +1,28 @@
 """Finding the images that annotation files name, without ever leaving the folder of images.
 
-Names in files were written on other machines: with back-slashes, drives, folders that are elsewhere, and in
-other Unicode forms.  They are looked for below one folder; a name never opens a file outside of it.
+Names in files were written on other machines: with back-slashes, drives, folders that are elsewhere, in other
+Unicode forms, in another case, as addresses on the web, or before the images were converted.  They are looked
+for below one folder; a name never opens a file outside of it.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from ravenml.common.reading import is_file, open_file
 from ravenml.data.images import EXTENSIONS, UNREAD_EXTENSIONS
-from ravenml.data.problems import DataProblem
+from ravenml.data.problems import DataProblem, Notice
 
 _PUT = "put the image there, or name its folder with --images"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}")
 _RESERVED = frozenset({"img", "ann", "meta", "img_info", "seg", "blob", "datasets"})
 _SPLIT = re.compile(  # such as `train2017`, `valid`, `testing`, `test-dev`, `val_images`
     r"(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?)|(?P<test>test(?:ing|-dev)?))"
@@ -29,30 +34,35 @@ _SPLIT = re.compile(  # such as `train2017`, `valid`, `testing`, `test-dev`, `va
 class Images:
     """The images below a folder.
 
+    A name means, in this order: the file at that very path; the one file of that name; one that differs in
+    upper and lower case or in how an address spells it (`a%20b.png`); one of another kind of image
+    (`a.png` for `a.jpg`, or for `a`).  Of several, the one whose folders are the name's, or else those of the
+    file that names it, is meant; where that does not decide, none is.
+
     Args:
         root: the folder.
         near: a folder at or below it where names are looked for first.
+        notice: told once, when an image of another kind is taken for the first time.
     """
 
-    def __init__(self, root: Path, near: Path | None = None) -> None:
-        self.root, self.near = root, near or root
+    def __init__(self, root: Path, near: Path | None = None, notice: Notice | None = None) -> None:
+        self.root, self.near, self.notice = root, near or root, notice
 
-    def find(self, name: object, file: Path, field: str) -> Path:
-        """The image that ``name``, the ``field`` of a ``file``, means.
+    def find(self, name: object, file: Path, field: str, near: Path | None = None) -> Path:
+        """The image that ``name``, the ``field`` of a ``file``, means; ``near`` in place of the usual one.
 
         Raises:
             DataProblem: it is not a name, or no such image is below the folder, or several are.
         """
+        if isinstance(name, int) and not isinstance(name, bool):
+            name = str(name)
         if not isinstance(name, str) or not name.strip():
             raise DataProblem(file, field, "names no image", "correct it, or remove the entry")
-        if re.match(r"[a-z][a-z0-9+]+://", name):
-            raise DataProblem(
-                file, field, f"{name} is an address on the web", "fetch the image and name its file"
-            )
+        near = near or self.near
         plain = name.replace("\\", "/")
         forms = (name, plain, unicodedata.normalize("NFC", plain), unicodedata.normalize("NFD", plain))
-        for form in dict.fromkeys(forms):
-            for folder in dict.fromkeys((self.near, self.root)):
+        for form in dict.fromkeys((*forms, _path_of_address(plain))):
+            for folder in dict.fromkeys((near, self.root)):
                 inside = self._inside(folder, form)
                 if inside is not None and is_file(inside):
                     return inside
@@ -66,22 +76,64 @@ class Images:
         return path if path.is_relative_to(os.path.normpath(self.root)) else None
 
     def _anywhere(self, name: str, file: Path, field: str) -> Path:
-        base = _plain(name)
-        found = self._names.get(base, [])
-        if len(found) == 1:
-            return found[0]
-        if found:
-            problem = f"{name} is not a path below {self.root}, and {len(found)} images there have that name"
+        *folders, base = _path_of_address(name.replace("\\", "/")).split("/")
+        found = self._names.get(_plain(base)) or self._spellings.get(_spelling(base), [])
+        converted = not found
+        if converted:
+            found = next(filter(None, (self._stems.get(stem) for stem in _stems_of(base))), [])
+        meant = self._meant(found, folders, file)
+        if len(meant) == 1:
+            if converted and self.notice is not None:
+                where = meant[0].relative_to(self.root)
+                self.notice(f"{file.name} names {name}, and {where} is taken; other endings are ignored.")
+                self.notice = None
+            return meant[0]
+        if meant:
+            problem = f"{name} is not a path below {self.root}, and {len(meant)} images there have that name"
             raise DataProblem(file, field, problem, "write the image's folder before its name")
+        if _ADDRESS.match(name):
+            problem = f"{name} is an address on the web, and {base} is not below {self.root}"
+            raise DataProblem(file, field, problem, "fetch the image, or name its folder with --images")
         raise DataProblem(file, field, f"the image {name} is not below {self.root}", _PUT)
+
+    def _meant(self, found: list[Path], folders: list[str], file: Path) -> list[Path]:
+        """Of images with one name, those whose folders fit best."""
+        if len(found) < 2:
+            return found
+        said = [_spelling(part) for part in folders]
+        folder = os.path.abspath(file.parent)
+        above = os.path.commonpath((os.path.abspath(self.root), folder))
+        beside = {_spelling(part) for part in Path(folder).relative_to(above).parts}
+
+        def fit(path: Path) -> tuple[int, int]:
+            parts = [_spelling(part) for part in path.parent.relative_to(self.root).parts]
+            pairs = zip(reversed(said), reversed(parts), strict=False)
+            same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+            return same, len(beside.intersection(parts))
+
+        best = max(map(fit, found))
+        return [path for path in found if fit(path) == best]
 
     @cached_property
     def _names(self) -> dict[str, list[Path]]:
         """Every file below the root by its name, for names whose folders are another machine's."""
-        found: dict[str, list[Path]] = {}
-        for path in files_below(self.root):
-            found.setdefault(_plain(path.name), []).append(path)
-        return found
+        return _grouped((_plain(path.name), path) for path in files_below(self.root))
+
+    @cached_property
+    def _spellings(self) -> dict[str, list[Path]]:
+        files = itertools.chain.from_iterable(self._names.values())
+        return _grouped((_spelling(path.name), path) for path in files)
+
+    @cached_property
+    def _stems(self) -> dict[str, list[Path]]:
+        """The images by their names without an ending; but not the masks, which have their images' names."""
+        files = itertools.chain.from_iterable(self._names.values())
+        images = (path for path in files if path.suffix.lower() in EXTENSIONS)
+        return _grouped((_spelling(path.stem), path) for path in images if not self._is_mask(path))
+
+    def _is_mask(self, path: Path) -> bool:
+        folders = path.parent.relative_to(self.root).parts
+        return any(part.lower().startswith(("mask", "segmentation")) for part in folders)
 
 
 def files_below(folder: Path, extensions: frozenset[str] | None = None) -> Iterator[Path]:
@@ -114,14 +166,16 @@ def files_of(path: Path, extension: str) -> Iterator[Path]:
 
 
 def read_ends(path: Path, first: int, last: int = 0) -> bytes:
-    """So many of a file's first and last bytes, in one; nothing where it cannot be read."""
+    """So many of a file's first and last bytes, in one, to look for words in them; nothing where it cannot be
+    read.  A byte order mark and, of UTF-16, the zero bytes are taken out.
+    """
     try:
         with open_file(path) as file:
             content = file.read(first)
             if last:
                 file.seek(max(path.stat().st_size - last, 0))
                 content += file.read(last)
-            return content
+            return content.lstrip(b"\xef\xbb\xbf\xff\xfe").replace(b"\0", b"")
     except OSError:
         return b""
 
@@ -163,3 +217,35 @@ def _allowed(part: str) -> str:
 
 def _plain(name: str) -> str:
     return unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])
+
+
+def _spelling(name: str) -> str:
+    """A name without what differs between systems and in addresses."""
+    return unicodedata.normalize("NFC", unquote(name)).strip().casefold()
+
+
+def _stems_of(base: str) -> list[str]:
+    """What a name may be without its ending: `frame.0001` has none."""
+    stem, ending = os.path.splitext(base)
+    if ending.lower() in EXTENSIONS:
+        return [_spelling(stem)]
+    return [_spelling(base), *([_spelling(stem)] if _ENDING.fullmatch(ending) else [])]
+
+
+def _path_of_address(name: str) -> str:
+    """The path in an address on the web; Label Studio has that of a local file in the query."""
+    if not _ADDRESS.match(name) and "?d=" not in name:
+        return name
+    try:
+        address = urlsplit(name)
+    except ValueError:  # brackets that are no address of a machine
+        return name
+    local = parse_qs(address.query).get("d", [""])[0]
+    return (local or unquote(address.path)).lstrip("/")
+
+
+def _grouped(named: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for name, path in named:
+        found.setdefault(name, []).append(path)
+    return found
