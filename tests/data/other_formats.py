@@ -61,6 +61,24 @@ def picture(path: Path, height: int = 60, width: int = 80) -> Path:
     return path
 
 
+def write_coco(folder: Path, annotations: Any, **more: Any) -> Path:
+    """A file with one image of 60×80 and the category 7, `car`."""
+    picture(folder / "images" / "a.png")
+    data = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 60, "width": 80}],
+        "annotations": annotations,
+        "categories": [{"id": 7, "name": "car"}],
+        **more,
+    }
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "annotations" / "instances_train.json").write_text(json.dumps(data))
+    return folder
+
+
+def annotation(number: int = 1, **more: Any) -> dict[str, Any]:
+    return {"id": number, "image_id": 1, "category_id": 7, "bbox": [10, 20, 30, 5], "iscrowd": 0, **more}
+
+
 def region(name: str, attributes: dict[str, Any] | None = None, **shape: Any) -> dict[str, Any]:
     """A region of VIA."""
     return {"shape_attributes": {"name": name, **shape}, "region_attributes": attributes or {}}

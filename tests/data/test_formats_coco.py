@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from other_formats import imported, left_out, picture, run
+from other_formats import annotation, imported, left_out, picture, run, write_coco
 
 from ravenml.data.demo import write_demo
 from ravenml.data.editable_annotation import read_editable
@@ -33,24 +33,6 @@ def opened(path: Path) -> Any:
 
     with redirect_stdout(StringIO()):
         return COCO(str(path))
-
-
-def write_coco(folder: Path, annotations: Any, **more: Any) -> Path:
-    """A file with one image of 60×80 and the category 7, `car`."""
-    picture(folder / "images" / "a.png")
-    data = {
-        "images": [{"id": 1, "file_name": "a.png", "height": 60, "width": 80}],
-        "annotations": annotations,
-        "categories": [{"id": 7, "name": "car"}],
-        **more,
-    }
-    (folder / "annotations").mkdir(parents=True)
-    (folder / "annotations" / "instances_train.json").write_text(json.dumps(data))
-    return folder
-
-
-def annotation(number: int = 1, **more: Any) -> dict[str, Any]:
-    return {"id": number, "image_id": 1, "category_id": 7, "bbox": [10, 20, 30, 5], "iscrowd": 0, **more}
 
 
 @given(hnp.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
@@ -155,17 +137,16 @@ def test_everything_that_is_wrong_is_named(tmp_path: Path) -> None:
     wrong = {
         "annotations[1].image_id: 99 is not an image": annotation(2, image_id=99),
         "annotations[2].category_id: 8 is not a category": annotation(3, category_id=8),
-        "annotations[3].id: is that of annotations[0]": annotation(1),
-        "annotations[4].bbox: the box has no area": annotation(5, bbox=[1, 1, 0, 4]),
-        "annotations[5].bbox: is missing": annotation(6, bbox=None),
-        "has 2 of at least 3 points": annotation(7, segmentation=[[1, 1, 5, 5]]),
+        "annotations[3].bbox: the box has no area": annotation(5, bbox=[1, 1, 0, 4]),
+        "annotations[4].bbox: is missing": annotation(6, bbox=None),
+        "has no polygon of at least three points": annotation(7, segmentation=[[1, 1, 5, 5]], bbox=[1, 1]),
         "segmentation.counts: covers 5 pixels of 4800": annotation(
             8, segmentation={"size": [60, 80], "counts": [2, 3]}
         ),
         "segmentation.size: is 8×6": annotation(9, segmentation={"size": [6, 8], "counts": "abc"}),
         "lies outside of the image": annotation(10, bbox=[500, 500, 4, 4]),
-        "annotations[10]: is not an object": 12,
-        "annotations[11].image_id: is missing": {"id": 12, "category_id": 7},
+        "annotations[9]: is not an object": 12,
+        "annotations[10].image_id: is missing": {"id": 12, "category_id": 7},
     }
     source = write_coco(tmp_path / "src", [annotation(1), *wrong.values()])
     done = run("import", "coco", source, tmp_path / "d")
@@ -185,23 +166,30 @@ def test_broken_lists_of_images_and_categories_are_named(tmp_path: Path) -> None
         {"id": 3, "file_name": "gone.png", **size},
         {"id": 4, "file_name": "c.png", "height": 8, "width": 8},
         {"file_name": "d.png"},
+        7,
         {"id": "fünf", "file_name": "ü.png", **size},
     ]
-    categories = [{"id": 7, "name": "car"}, {"id": 7, "name": "bus"}, {"id": 8}]
-    source = write_coco(tmp_path / "src", [annotation(image_id="fünf")], images=images, categories=categories)
+    categories = [{"id": 7, "name": "car"}, {"id": 9, "name": "bus"}, {"id": 9, "name": "van"}, {"id": 8}, 3]
+    objects = [annotation(image_id="fünf"), annotation(2), annotation(3, image_id="fünf", category_id=9)]
+    source = write_coco(tmp_path / "src", objects, images=images, categories=categories)
     for name in "bcü":
         picture(source / "images" / f"{name}.png")
     done = run("import", "coco", source, tmp_path / "d")
-    assert [item.name for item in Project.open(tmp_path / "d").items] == ["a.png", "ü.png"]
+    assert [item.name for item in Project.open(tmp_path / "d").items] == ["ü.png"]
     assert "with 1 object of 1 class" in done.stdout
     for said in (
-        "images[1].id: 1 is another image's too",
+        "images[0].id: is that of images[1] too, so that the objects of neither are known",
+        "images[1].id: is that of images[0] too",
+        "annotations[1].image_id: is that of more than one image",
+        "images[6]: is not an object",
         "images[2].file_name: the image ../../../etc/passwd is not below",
         "Also: images[3].file_name: the image gone.png is not below",
         "is 8×8, but it is 80×60",
         "images[5].id: is missing",
-        'categories[1].id: 7 is that of "car" too',
-        "categories[2]: has no id and name",
+        'categories[2].id: 9 is that of "bus" too',
+        'annotations[2].category_id: 9 is the id of "bus" and of "van"',
+        "categories[3]: has no id and name",
+        "categories[4]",
     ):
         assert said in done.stderr, said
 

@@ -13,7 +13,10 @@ EXIF orientations, cutting shapes to the image, `meta.json`, progress, resuming,
 
 from __future__ import annotations
 
+import math
+import threading
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +69,7 @@ class ImportSource:
         notice: tells the user what is not wrong, but good to know.
         total: how many images there will be, for the progress; the format sets it when it knows.
         classes: the classes that the source lists, in its order; the format may leave it empty.
+        remarks: what `remark` was told, with how often.
     """
 
     path: Path
@@ -73,6 +77,15 @@ class ImportSource:
     notice: Notice = print_notice
     total: int = 0
     classes: list[ObjClass] = field(default_factory=list)
+    remarks: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def remark(self, text: str) -> None:
+        """Note what is good to know of one object; it is told when all is read, once, with how often it was
+        noted.  Threads may call it.
+        """
+        with self._lock:
+            self.remarks[text] += 1
 
     @property
     def folder(self) -> Path:
@@ -170,6 +183,15 @@ class Format(ABC):
 def record_problem(record: Record, problem: str, fix: str) -> DataProblem:
     """What is wrong with a record as a whole."""
     return DataProblem(record.file or record.image, record.field, problem, fix)
+
+
+def title_of(given: object) -> str:
+    """A class's name as a file says it, as text or as a number; nothing where it says none."""
+    if isinstance(given, str):
+        return given if given.strip() else ""
+    if isinstance(given, float):
+        return f"{given:g}" if math.isfinite(given) else ""
+    return str(given) if isinstance(given, int) and not isinstance(given, bool) else ""
 
 
 def make_label(

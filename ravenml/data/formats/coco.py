@@ -3,13 +3,12 @@
 A file is read twice.  The first time notes where each annotation stands, and of which image it is: some 30
 bytes for each.  Then the annotations of one image after another are read from their places.
 
-COCO's coordinates are continuous: the pixel in the column 2 reaches from 2 to 3.  A polygon's corner is
-written in the middle of its pixel, a box along the pixels' edges.  Exports have
-`annotations/instances_<split>.json`, and the images in `images/<dataset>/`.
+Exports have `annotations/instances_<split>.json`, and the images in `images/<dataset>/`.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -18,32 +17,35 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-import numpy as np
 import orjson
 
 from ravenml.common.io import atomic_open
 from ravenml.common.permissions import make_folder
-from ravenml.data.bitmap import trim
 from ravenml.data.editable_annotation import Tag
-from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import SPLITS, TAGS, Format, ImportSource, Labels, Record, make_label
-from ravenml.data.formats.coco_index import CocoIndex
+from ravenml.data.formats.base import SPLITS, TAGS, Format, ImportSource, Labels, LeftOut, Record, make_label
+from ravenml.data.formats.coco_index import CocoIndex, OtherCocoFile
+from ravenml.data.formats.coco_shapes import read_shape, shape_json, whole_side
+from ravenml.data.formats.encodings import Utf8Files
 from ravenml.data.formats.export import Export, ExportedImage
-from ravenml.data.formats.image_finder import Images, dataset_name, files_of, folder_of, read_ends, split_of
+from ravenml.data.formats.image_finder import (
+    Images,
+    dataset_name,
+    files_of,
+    folder_of,
+    found_instead,
+    read_ends,
+    split_of,
+)
 from ravenml.data.formats.json_stream import elements
-from ravenml.data.formats.rle import flat_of, pack_runs, runs_of, unpack_runs
-from ravenml.data.geometry import AnyGeometry, Bitmap, Geometry, Line, Point, Polygon, Rectangle, Size
-from ravenml.data.geometry_json import InvalidGeometry
-from ravenml.data.masks import draw
-from ravenml.data.problems import DataProblem
-from ravenml.data.transforms import as_bitmap, bounds
+from ravenml.data.geometry import Line, Point, Size
+from ravenml.data.meta import ObjClass
+from ravenml.data.problems import DataProblem, Notice
 from ravenml.errors import InputError
 
 _OTHER = ("captions_", "person_keypoints_", "image_info_", "stuff_", "panoptic_")
 _PREFIX = "instances_"
 _DEFAULT = "default"  # what CVAT, and we, call the file of images that belong to no split
 _CROWD = "crowd"
-_LARGEST = 1 << 28  # pixels of a mask
 
 
 class Coco(Format):
@@ -55,20 +57,31 @@ class Coco(Format):
     def recognises(self, path: Path) -> bool:
         return any(_looks_like(file) for file in files_of(path, ".json"))
 
-    def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
+    def read(self, source: ImportSource) -> Iterator[Record | LeftOut | DataProblem]:
         files = [file for file in files_of(source.path, ".json") if file == source.path or _looks_like(file)]
         chosen = [file for file in files if not file.name.startswith(_OTHER)] or files
         if not chosen:
-            raise InputError(f"{source.path} holds no COCO file: a JSON with images and annotations.")
-        if len(chosen) < len(files):
-            left = ", ".join(sorted({file.name for file in files} - {file.name for file in chosen}))
-            source.notice(f"{left} are left alone; name one as SRC to import it.")
+            found = found_instead(source.path, ".json")
+            raise InputError(
+                f"{source.path} holds no COCO file, which is a JSON with images and annotations; {found}."
+            )
+        left = [file.name for file in files if file not in chosen]
         source.read_through(chosen)
-        indexes = [CocoIndex(file) for file in chosen]
-        source.total = sum(len(index) + len(index.problems) for index in indexes)
+        texts, indexes = Utf8Files(), []
+        for file in chosen:
+            try:
+                indexes.append(CocoIndex(file, texts.open(file)))
+            except OtherCocoFile as other:
+                if file == chosen[-1] and not indexes:
+                    raise
+                left.append(f"{file.name}, which {other.problem},")
+        texts.tell(source.notice)
+        if left:
+            source.notice(f"{', '.join(sorted(set(left)))} are left alone; name one as SRC to import it.")
+        source.total = sum(len(index) + len(index.broken) for index in indexes)
+        source.classes = _classes(indexes, source)
         for index in indexes:
-            known = {one.title for one in source.classes}
-            source.classes += [one for one in index.classes if one.title not in known]
+            index.tell(source.notice)
         for index in indexes:
             yield from _records(source, index)
 
@@ -89,19 +102,35 @@ class Coco(Format):
                 file.finish()
 
 
-def _records(source: ImportSource, index: CocoIndex) -> Iterator[Record | DataProblem]:
+def _classes(indexes: list[CocoIndex], source: ImportSource) -> list[ObjClass]:
+    """The categories of all files, without those that only group others, as Roboflow writes one."""
+    classes = {one.title: one for index in reversed(indexes) for one in index.classes}
+    ordered = dict.fromkeys(one.title for index in indexes for one in index.classes)
+    holders: dict[str, list[CocoIndex]] = {
+        title: [index for index in indexes if any(one.title == title for one in index.classes)]
+        for title in set().union(*(index.parents for index in indexes))
+    }
+    groups = {t for t, holding in holders.items() if all(t in index.parents for index in holding)}
+    if groups:
+        names = ", ".join(f'"{title}"' for title in ordered if title in groups)
+        source.notice(f"the category {names} only groups others and has no objects: it is not a class.")
+    return [classes[title] for title in ordered if title not in groups]
+
+
+def _records(source: ImportSource, index: CocoIndex) -> Iterator[Record | LeftOut | DataProblem]:
     path = index.path
     stem = path.stem.removeprefix(_PREFIX)
     split = split_of(stem.rstrip("0123456789_")) or split_of(path.parent.name)
     # A file that is called `_annotations.coco.json` or so is known by its folder.
     default = stem if "coco" not in stem.lower() and stem != _DEFAULT else path.parent.name
     images = _images(source, path, stem)
-    yield from index.problems
+    yield from index.left_out()
     for number in range(len(index)):
         where = f"images[{index.place(number)}]"
         try:
             entry = index.image(number)
-            image = images.find(entry.get("file_name"), path, f"{where}.file_name")
+            name = entry.get("file_name") or entry.get("coco_url")  # LVIS has the address alone
+            image = images.find(name, path, f"{where}.file_name")
         except DataProblem as error:
             yield error
             continue
@@ -109,33 +138,37 @@ def _records(source: ImportSource, index: CocoIndex) -> Iterator[Record | DataPr
         tags += [tag for tag in _as_tags(entry.get("attributes")) if tag["name"] != split]
         size = _size(entry)
         dataset = folder_of(image, images.near, dataset_name(default))
-        yield Record(image, dataset, _Labels(index, number), tags, size, path, where)
+        labels = partial(_labels, index, number, partial(_remark, source, path))
+        yield Record(image, dataset, labels, tags, size, path, where)
 
 
-class _Labels:
-    """Makes an image's objects when they are asked for."""
+def _labels(index: CocoIndex, number: int, remark: Notice, size: Size) -> Labels:
+    """An image's objects; they are made when they are asked for."""
+    for place, entry in index.annotations(number):
+        where = f"annotations[{place}]"
+        if isinstance(entry, DataProblem):
+            yield entry
+            continue
+        category = entry.get("category_id")
+        title = index.title(category)
+        if title is None:
+            yield LeftOut(DataProblem(index.path, f"{where}.category_id", *index.category_problem(category)))
+            continue
+        tags = _as_tags(entry.get("attributes"))
+        if _is_crowd(entry.get("iscrowd")):
+            tags.append({"name": _CROWD})
+        yield make_label(index.path, where, title, partial(read_shape, entry, size, remark), tags)
 
-    def __init__(self, index: CocoIndex, number: int) -> None:
-        self.index, self.number = index, number
 
-    def __call__(self, size: Size) -> Labels:
-        index = self.index
-        for place, entry in index.annotations(self.number):
-            where = f"annotations[{place}]"
-            if isinstance(entry, DataProblem):
-                yield entry
-                continue
-            category = entry.get("category_id")
-            title = index.titles.get(category) if isinstance(category, str | int | float) else None
-            if title is None:
-                problem = f"{category!r} is not a category of the file"
-                fix = "add it to the categories, or correct the number"
-                yield DataProblem(index.path, f"{where}.category_id", problem, fix)
-                continue
-            tags = _as_tags(entry.get("attributes"))
-            if entry.get("iscrowd"):
-                tags.append({"name": _CROWD})
-            yield make_label(index.path, where, title, partial(_shape, entry, size), tags)
+def _remark(source: ImportSource, path: Path, text: str) -> None:
+    source.remark(f"{path.name}: {text}")
+
+
+def _is_crowd(given: object) -> bool:
+    """Whether ``iscrowd`` says so: 1, 1.0, "1" or true."""
+    if isinstance(given, str):
+        return given.strip().lower() in ("1", "1.0", "true", "yes")
+    return isinstance(given, int | float) and given == given and given != 0
 
 
 def _as_tags(attributes: object) -> list[Tag]:
@@ -145,6 +178,8 @@ def _as_tags(attributes: object) -> list[Tag]:
     for name, value in given:
         if value is True:
             tags.append({"name": name})
+        elif isinstance(value, float) and not math.isfinite(value):
+            continue
         elif isinstance(value, str | int | float) and value is not False and value != "":
             tags.append({"name": name, "value": value})
     return tags
@@ -155,20 +190,18 @@ def _images(source: ImportSource, path: Path, stem: str) -> Images:
     chosen = source.options.images
     if chosen is not None:
         near = chosen / stem
-        return Images(chosen, near if near.is_dir() else chosen)
+        return Images(chosen, near if near.is_dir() else chosen, source.notice)
     roots = [path.parent, path.parent.parent] if path.parent.name in ("annotations", "annotation") else []
     for root in (*reversed(roots), path.parent):
         for folder in (root / "images" / stem, root / stem, root / "images"):
             if folder.is_dir():
-                return Images(folder)
-    return Images(roots[-1] if roots else path.parent)
+                return Images(folder, notice=source.notice)
+    return Images(roots[-1] if roots else path.parent, notice=source.notice)
 
 
 def _size(entry: dict[str, object]) -> Size | None:
-    height, width = entry.get("height"), entry.get("width")
-    if type(height) is int and type(width) is int and height > 0 and width > 0:
-        return height, width
-    return None
+    height, width = whole_side(entry.get("height")), whole_side(entry.get("width"))
+    return (height, width) if height and width else None
 
 
 def _looks_like(path: Path) -> bool:
@@ -179,89 +212,6 @@ def _looks_like(path: Path) -> bool:
     listed = sum(word in text for word in (b'"images"', b'"annotations"', b'"categories"'))
     told = sum(word in text for word in (b'"image_id"', b'"category_id"', b'"file_name"', b'"iscrowd"'))
     return listed >= 2 or (listed == 1 and told >= 2)
-
-
-def _shape(entry: dict[str, object], size: Size) -> AnyGeometry:
-    """An annotation's shape: its segmentation, or its box where it has none.
-
-    One polygon is a polygon; several are one object, and so become a bitmap.
-
-    Raises:
-        InvalidGeometry: it is broken or empty.
-    """
-    given = entry.get("segmentation")
-    if isinstance(given, dict):
-        return _mask(given, size)
-    if isinstance(given, list) and given:
-        rings = [_ring(ring, f"segmentation[{number}]") for number, ring in enumerate(given)]
-        return rings[0] if len(rings) == 1 else _united(rings, size)
-    if given:
-        raise InvalidGeometry("segmentation", "is not a list of polygons and no mask")
-    box = entry.get("bbox")
-    if not isinstance(box, list) or len(box) != 4:
-        raise InvalidGeometry("bbox", "is missing" if box is None else "is not a list of four numbers")
-    left, top, width, height = geometry_parsing.numbers(dict(zip("xywh", box, strict=True)), *"xywh")
-    if width <= 0 or height <= 0:
-        raise InvalidGeometry("bbox", f"the box has no area ({width:g}×{height:g})")
-    return geometry_parsing.box(left, top, left + width, top + height)
-
-
-def _shape_json(geometry: Geometry, size: Size, crowd: bool) -> dict[str, object]:
-    """The fields of an annotation that tell a shape: ``segmentation``, ``bbox`` and ``area``."""
-    extent = bounds(geometry)
-    left, top, right, bottom = geometry_parsing.edges(extent)
-    box = [left, top, right - left, bottom - top]
-    if isinstance(geometry, Rectangle) and not crowd:
-        return {"segmentation": [], "bbox": box, "area": box[2] * box[3]}
-    whole = as_bitmap(geometry, size)
-    count = int(np.count_nonzero(whole.mask)) if whole is not None else 0
-    if isinstance(geometry, Polygon) and not crowd:
-        ring = (geometry.exterior + 0.5).reshape(-1).tolist()
-        return {"segmentation": [ring], "bbox": box, "area": count}
-    mask = np.zeros(size, bool)
-    if whole is not None:
-        x, y = whole.origin
-        mask[y : y + whole.mask.shape[0], x : x + whole.mask.shape[1]] = whole.mask
-    counts = pack_runs(runs_of(mask.T.reshape(-1)))
-    return {"segmentation": {"size": list(size), "counts": counts}, "bbox": box, "area": count}
-
-
-def _ring(given: object, field: str) -> Polygon:
-    if not isinstance(given, list) or len(given) % 2:
-        raise InvalidGeometry(field, "is not a list x, y, x, y, …")
-    return geometry_parsing.polygon([list(pair) for pair in zip(given[::2], given[1::2], strict=True)], field)
-
-
-def _united(rings: list[Polygon], size: Size) -> Bitmap:
-    mask = np.zeros(size, np.uint8)
-    for ring in rings:
-        draw(mask, ring, 1)
-    return _bitmap(mask)
-
-
-def _mask(given: dict[str, object], size: Size) -> Bitmap:
-    said, counts = given.get("size"), given.get("counts")
-    if (
-        not isinstance(said, list)
-        or len(said) != 2
-        or not all(type(side) is int and 0 < side < 1 << 20 for side in said)
-        or said[0] * said[1] > _LARGEST
-    ):
-        raise InvalidGeometry("segmentation.size", "is not [height, width]")
-    if (said[0], said[1]) != size:
-        raise InvalidGeometry("segmentation.size", f"is {said[1]}×{said[0]}, the image {size[1]}×{size[0]}")
-    try:
-        runs = unpack_runs(counts) if isinstance(counts, str) else counts
-        flat = flat_of(runs if isinstance(runs, list) else [], said[0] * said[1])
-    except ValueError as error:
-        raise InvalidGeometry("segmentation.counts", str(error)) from None
-    return _bitmap(flat.reshape(said[1], said[0]).T)
-
-
-def _bitmap(mask: np.ndarray) -> Bitmap:
-    if not mask.any():
-        raise InvalidGeometry("segmentation", "the mask is empty")
-    return Bitmap(*trim(mask))
 
 
 def _described(
@@ -276,7 +226,7 @@ def _described(
     for thing in image.objects:
         assert not isinstance(thing.geometry, Line | Point)
         crowd = any(tag["name"] == _CROWD for tag in thing.tags)
-        shape = _shape_json(thing.geometry, image.size, crowd)
+        shape = shape_json(thing.geometry, image.size, crowd)
         rest = _attributes(tag for tag in thing.tags if tag["name"] != _CROWD)
         made.append({"category_id": numbers[thing.title], **shape, "iscrowd": int(crowd), **rest})
     entry = {"file_name": name, "height": height, "width": width, **_attributes(own)}

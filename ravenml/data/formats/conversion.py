@@ -240,6 +240,8 @@ def _import(
                     lose(one.problem, objects=one.objects, title=one.title)
         if more_pages:
             notice(more_pages_notice(more_pages))
+        for text, count in source.remarks.items():
+            notice(f"{text} ({count:,} times)." if count > 1 else f"{text}.")
         for reason in result.losses.reasons:
             meter.line(str(reason))
         if not result.images:

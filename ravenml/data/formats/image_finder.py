@@ -11,6 +11,7 @@ import itertools
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -178,6 +179,24 @@ def read_ends(path: Path, first: int, last: int = 0) -> bytes:
             return content.lstrip(b"\xef\xbb\xbf\xff\xfe").replace(b"\0", b"")
     except OSError:
         return b""
+
+
+def found_instead(path: Path, extension: str) -> str:
+    """What is there in place of a format's files, for a message: the fields in the first file with this
+    ending, or which endings there are.
+    """
+    first = next(files_of(path, extension), None)
+    if first is not None:
+        beginning = read_ends(first, 1 << 12)
+        fields = [name.decode("ascii", "replace") for name in re.findall(rb'"([\w ]{1,40})"\s*:', beginning)]
+        if fields:
+            return f"{first.name} begins with the fields {', '.join(list(dict.fromkeys(fields))[:4])}"
+        return f"{first.name} {'has no fields with names' if beginning.strip() else 'is empty'}"
+    if not path.is_dir():
+        return f"its ending is not {extension}"
+    endings = Counter(file.suffix.lower() or "no ending" for file in files_below(path))
+    said = ", ".join(f"{count:,} with {ending}" for ending, count in endings.most_common(4))
+    return f"there are files {said}" if said else "there are no files in it"
 
 
 def images_below(folder: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import orjson
 
@@ -36,16 +36,30 @@ class JsonEntry(NamedTuple):
     value: object
 
 
-def entries(path: Path, chunk: int = _CHUNK) -> Iterator[JsonEntry]:
+def entries(path: Path, chunk: int = _CHUNK, file: IO[bytes] | None = None) -> Iterator[JsonEntry]:
     """The entries of all lists in a file's outermost object, and its other members, in the file's order.
 
     The file is read once, a chunk at a time, as Latin-1: then characters are bytes, and JSON's own signs are
     what they are in UTF-8.
 
+    Args:
+        path: the file.
+        chunk: how many bytes are read at a time.
+        file: where its text is in UTF-8, if that is not the file itself; it stays open.
+
     Raises:
-        DataProblem: the file is not a JSON object; names the byte.
+        DataProblem: the file is not a JSON object, and nothing else; names the byte.
     """
-    yield from _Reader(path, chunk).entries()
+    if file is not None:
+        file.seek(0)
+        yield from _Reader(path, chunk, file).entries()
+        return
+    try:
+        opened = open_file(path)
+    except OSError as error:
+        raise DataProblem(path, "", f"cannot be read ({error.strerror})", "make it readable") from None
+    with opened:
+        yield from _Reader(path, chunk, opened).entries()
 
 
 def members(pairs: Iterable[tuple[str, object]]) -> Iterator[bytes]:
@@ -61,32 +75,30 @@ def elements(values: Iterable[object]) -> Iterator[bytes]:
 
 
 class _Reader:
-    def __init__(self, path: Path, chunk: int) -> None:
-        self.path, self.chunk = path, chunk
+    def __init__(self, path: Path, chunk: int, file: IO[bytes]) -> None:
+        self.path, self.chunk, self.file = path, chunk, file
         self.buffer, self.at, self.passed, self.ended = "", 0, 0, False
         self.decode = json.JSONDecoder().raw_decode
 
     def entries(self) -> Iterator[JsonEntry]:
-        try:
-            self.file = open_file(self.path)
-        except OSError as error:
-            raise DataProblem(
-                self.path, "", f"cannot be read ({error.strerror})", "make it readable"
-            ) from None
-        with self.file:
-            for byte in "\u00ef\u00bb\u00bf":  # UTF-8's byte order mark
-                if self.sign() == byte:  # which may read on, and so move `at`
-                    self.at += 1
-            self.expect("{")
-            while self.sign() != "}":
-                _, _, key = self.value()
-                self.expect(":")
-                if self.sign() == "[":
-                    yield from self.list(str(key))
-                else:
-                    start, end, value = self.value()
-                    yield JsonEntry(str(key), -1, start, end, value)
-                self.between("}")
+        for byte in "\u00ef\u00bb\u00bf":  # UTF-8's byte order mark
+            if self.sign() == byte:  # which may read on, and so move `at`
+                self.at += 1
+        self.expect("{")
+        while self.sign() != "}":
+            _, _, key = self.value()
+            if not isinstance(key, str):
+                raise self.error(f"has {key!r} where a name belongs")
+            self.expect(":")
+            if self.sign() == "[":
+                yield from self.list(key)
+            else:
+                start, end, value = self.value()
+                yield JsonEntry(key, -1, start, end, value)
+            self.between("}")
+        self.at += 1
+        if self.next_sign():
+            raise self.error("goes on after its end")
 
     def list(self, key: str) -> Iterator[JsonEntry]:
         self.expect("[")
@@ -101,13 +113,20 @@ class _Reader:
 
     def sign(self) -> str:
         """The next character that is not white space, which is not taken."""
+        found = self.next_sign()
+        if not found:
+            raise self.error("ends too early")
+        return found
+
+    def next_sign(self) -> str:
+        """The same, or nothing at the file's end."""
         while True:
             while self.at < len(self.buffer):
                 if self.buffer[self.at] not in " \t\n\r":
                     return self.buffer[self.at]
                 self.at += 1
             if not self.more():
-                raise self.error("ends too early")
+                return ""
 
     def expect(self, sign: str) -> None:
         found = self.sign()
