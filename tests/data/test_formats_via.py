@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from other_formats import SQUARE, imported, left_out, region, run, write_via
+from other_formats import SQUARE, imported, left_out, picture, region, run, write_via
 from projects import real_data
 
 from ravenml.data.editable_annotation import read_editable
@@ -123,3 +125,86 @@ def test_a_box_that_reaches_out_is_cut_and_counted(tmp_path: Path) -> None:
     assert "1 object reached out of its image" in done.stderr
     (item,) = Project.open(tmp_path / "d").items
     assert read_editable(item.annotation_path).labels[0].geometry == Rectangle(0, 50, 14, 59)
+
+
+def test_a_list_of_images_is_read(tmp_path: Path) -> None:
+    source = write_via(tmp_path / "src", [{**SQUARE, "region_attributes": {"class": 3}}])
+    entries = list(json.loads((source / "via.json").read_text()).values())
+    (source / "via.json").write_text(json.dumps([*entries, 7]))
+    done = run("import", "via", source, tmp_path / "d", "--max-lost", 1)
+    (item,) = Project.open(tmp_path / "d").items
+    assert [label.title for label in read_editable(item.annotation_path).labels] == ["3"]
+    assert "via.json, [1]: is not an object with a filename and regions" in done.stderr
+
+
+CSV = """filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes
+a.png,1,"{""weather"":""rain""}",2,0,"{""name"":""rect"",""x"":3,""y"":4,""width"":10,""height"":6}","{""class"":""car""}"
+a.png,1,"{""weather"":""rain""}",2,1,"{""name"":""point"",""cx"":7,""cy"":8}","{""class"":""bus""}"
+b.png,1,{},0,0,{},{}
+"""
+
+
+@pytest.mark.parametrize(("old", "new"), [("", ""), (",", ";"), ("\n", "\r\n")])
+def test_a_csv_is_read(old: str, new: str, tmp_path: Path) -> None:
+    for name in "ab":
+        picture(tmp_path / "src" / f"{name}.png")
+    text = CSV.replace(old, new) if old == "\n" else CSV
+    if old == ",":  # between cells alone
+        made = io.StringIO()
+        csv.writer(made, delimiter=";").writerows(csv.reader(io.StringIO(CSV)))
+        text = made.getvalue()
+    (tmp_path / "src" / "via.csv").write_text(text)
+    done = run("import", tmp_path / "src", tmp_path / "d")
+    assert done.exit_code == 0 and "is read as via" in done.stderr
+    documents = [read_editable(item.annotation_path) for item in Project.open(tmp_path / "d").items]
+    assert [label.title for label in documents[0].labels] == ["car", "bus"] and not documents[1].labels
+    assert documents[0].labels[0].geometry == Rectangle(3, 4, 12, 9)
+    assert documents[0].tags == ({"name": "weather", "value": "rain"},)
+
+
+def test_a_csv_with_bad_cells_names_their_regions(tmp_path: Path) -> None:
+    picture(tmp_path / "src" / "a.png")
+    (tmp_path / "src" / "via.csv").write_text(CSV.replace('"{""name"":""rect""', '"{""name"":rect'))
+    done = run("import", "via", tmp_path / "src", tmp_path / "d", "--max-lost", 1)
+    assert "a.png.regions[0].shape_attributes: is not an object" in done.stderr
+    assert "the image b.png is not below" in done.stderr and "with 1 object" in done.stdout
+    (tmp_path / "src" / "via.csv").write_text("filename,size\na.png,1\n")
+    done = run("import", "via", tmp_path / "src" / "via.csv", tmp_path / "e")
+    assert done.exit_code == 2 and "has no columns filename and region_shape_attributes" in done.stderr
+
+
+def test_its_export_as_coco_is_read_too(tmp_path: Path) -> None:
+    picture(tmp_path / "src" / "a.png")
+    annotation = {"id": "1", "image_id": "0", "category_id": 1, "bbox": [1, 1, 5, 5], "iscrowd": 0}
+    data = {
+        "info": {"description": "VGG Image Annotator"},
+        "images": [{"id": 0, "width": 80, "height": 60, "file_name": "a.png"}],
+        "annotations": [{**annotation, "segmentation": [1, 1, 9, 1, 9, 9]}],
+        "categories": [{"supercategory": "class", "id": 1, "name": "car"}],
+    }
+    (tmp_path / "src" / "via.json").write_text(json.dumps(data))
+    done = run("import", "via", tmp_path / "src", tmp_path / "d")
+    assert done.exit_code == 0 and "with 1 object of 1 class" in done.stdout
+    assert "is COCO's JSON, as VIA exports it too, and read as such" in done.stderr
+
+
+def test_not_a_number_costs_its_own_region_alone(tmp_path: Path) -> None:
+    nan = float("nan")
+    regions = [region("rect", {"class": "car"}, x=nan, y=4, width=5, height=6)]
+    regions += [{**SQUARE, "region_attributes": {"class": "car", "depth": nan, "size": 10**400}}]
+    source = write_via(tmp_path / "src", regions, size=nan, file_attributes={"temperature": nan})
+    done = run("import", "via", source, tmp_path / "d")
+    (item,) = Project.open(tmp_path / "d").items
+    document = read_editable(item.annotation_path)
+    assert [label.title for label in document.labels] == ["car"]
+    assert not document.tags and document.labels[0].tags == [{"name": "size", "value": 10**400}]
+    assert "regions[0].shape_attributes.x: nan is not a number" in done.stderr
+
+
+def test_what_is_there_instead_is_said(tmp_path: Path) -> None:
+    picture(tmp_path / "src" / "a.png")
+    done = run("import", "via", tmp_path / "src", tmp_path / "d")
+    assert done.exit_code == 2 and "there are files 1 with .png" in done.stderr
+    (tmp_path / "src" / "x.json").write_text("{}")
+    done = run("import", "via", write_via(tmp_path / "src", [SQUARE]), tmp_path / "e")
+    assert done.exit_code == 0 and "not VIA's, and left alone: x.json" in done.stderr

@@ -135,6 +135,7 @@ class Record:
         file: the file that describes the image, for messages; what is older than it is imported again.
         field: where in that file.
         name: the item's name; by default the image file's.
+        content: the picture itself, where ``image`` is only where its file would be.
     """
 
     image: Path
@@ -145,6 +146,7 @@ class Record:
     file: Path | None = None
     field: str = ""
     name: str | None = None
+    content: bytes | None = None
 
 
 class Format(ABC):

@@ -22,9 +22,10 @@ import orjson
 from ravenml.common.io import atomic_open
 from ravenml.common.permissions import make_folder
 from ravenml.data.editable_annotation import Tag
+from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import SPLITS, TAGS, Format, ImportSource, Labels, LeftOut, Record, make_label
 from ravenml.data.formats.coco_index import CocoIndex, OtherCocoFile
-from ravenml.data.formats.coco_shapes import read_shape, shape_json, whole_side
+from ravenml.data.formats.coco_shapes import read_shape, shape_json
 from ravenml.data.formats.encodings import Utf8Files
 from ravenml.data.formats.export import Export, ExportedImage
 from ravenml.data.formats.image_finder import (
@@ -35,6 +36,7 @@ from ravenml.data.formats.image_finder import (
     found_instead,
     read_ends,
     split_of,
+    tell_left_alone,
 )
 from ravenml.data.formats.json_stream import elements
 from ravenml.data.geometry import Line, Point, Size
@@ -65,6 +67,7 @@ class Coco(Format):
             raise InputError(
                 f"{source.path} holds no COCO file, which is a JSON with images and annotations; {found}."
             )
+        tell_left_alone(source, ".json", files, "COCO's")
         left = [file.name for file in files if file not in chosen]
         source.read_through(chosen)
         texts, indexes = Utf8Files(), []
@@ -200,7 +203,7 @@ def _images(source: ImportSource, path: Path, stem: str) -> Images:
 
 
 def _size(entry: dict[str, object]) -> Size | None:
-    height, width = whole_side(entry.get("height")), whole_side(entry.get("width"))
+    height, width = (geometry_parsing.whole_side(entry.get(name)) for name in ("height", "width"))
     return (height, width) if height and width else None
 
 

@@ -18,7 +18,6 @@ from ravenml.data.problems import Notice
 from ravenml.data.transforms import as_bitmap, bounds
 
 _LARGEST = 1 << 28  # pixels of a mask
-_LONGEST_SIDE = 1 << 20
 _NO_AREA = 1e-6  # pixels
 _BOX_KEPT = "an outline that encloses nothing was replaced by its object's box"
 _PART_LOST = "a part of an outline that is not a polygon was left out, and the object's other parts kept"
@@ -85,15 +84,6 @@ def shape_json(geometry: Geometry, size: Size, crowd: bool) -> dict[str, object]
     return {"segmentation": {"size": list(size), "counts": counts}, "bbox": box, "area": count}
 
 
-def whole_side(given: object) -> int | None:
-    """A width or height in pixels, as a number or text; None where it is not one."""
-    try:
-        side = float(given) if isinstance(given, int | float | str) and not isinstance(given, bool) else 0.0
-    except (ValueError, OverflowError):
-        return None
-    return int(side) if 0 < side < _LONGEST_SIDE and side.is_integer() else None
-
-
 def _polygons(given: list[object]) -> tuple[list[Polygon], int, InvalidGeometry | None]:
     """A segmentation's polygons, how many of its parts are none, and what is wrong with the first of these.
 
@@ -156,7 +146,11 @@ def _united(rings: list[Polygon], size: Size) -> Bitmap:
 
 def _mask(given: dict[str, object], size: Size) -> Bitmap:
     counts, said = given.get("counts"), given.get("size")
-    sides = [whole_side(side) for side in said] if isinstance(said, list) and len(said) == 2 else []
+    sides = (
+        [geometry_parsing.whole_side(side) for side in said]
+        if isinstance(said, list) and len(said) == 2
+        else []
+    )
     height, width = sides or (None, None)
     if not height or not width or height * width > _LARGEST:
         raise InvalidGeometry("segmentation.size", "is not [height, width]")

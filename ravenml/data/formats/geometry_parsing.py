@@ -41,6 +41,15 @@ def numbers(given: Mapping[str, object], *names: str) -> list[float]:
     return values
 
 
+def whole_side(given: object) -> int | None:
+    """An image's width or height in pixels, as a number or text; None where it is not one."""
+    try:
+        side = float(given) if isinstance(given, int | float | str) and not isinstance(given, bool) else 0.0
+    except (ValueError, OverflowError):
+        return None
+    return int(side) if 0 < side <= _FARTHEST and side.is_integer() else None
+
+
 def box(left: float, top: float, right: float, bottom: float) -> Rectangle:
     """A box by its edges, in any order; each edge goes to the nearest border between pixels.
 

@@ -12,12 +12,13 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ravenml.common.reading import is_file, open_file
+from ravenml.data.formats.base import ImportSource
 from ravenml.data.images import EXTENSIONS, UNREAD_EXTENSIONS
 from ravenml.data.problems import DataProblem, Notice
 
@@ -179,6 +180,14 @@ def read_ends(path: Path, first: int, last: int = 0) -> bytes:
             return content.lstrip(b"\xef\xbb\xbf\xff\xfe").replace(b"\0", b"")
     except OSError:
         return b""
+
+
+def tell_left_alone(source: ImportSource, extension: str, files: Collection[Path], whose: str) -> None:
+    """Say which files with this ending are not among those that a format reads."""
+    others = [file.name for file in files_of(source.path, extension) if file not in set(files)]
+    if others:
+        more = f", and {len(others) - 3:,} more" if len(others) > 3 else ""
+        source.notice(f"not {whose}, and left alone: {', '.join(others[:3])}{more}.")
 
 
 def found_instead(path: Path, extension: str) -> str:

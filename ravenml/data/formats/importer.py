@@ -23,7 +23,8 @@ from ravenml.data.editable_annotation import (
 from ravenml.data.formats.base import LeftOut, Record, record_problem
 from ravenml.data.formats.import_journal import ImportJournal, Key
 from ravenml.data.formats.orient_and_clip import fit, frame_of
-from ravenml.data.images import EXTENSIONS, read_bytes, read_header, unread_kind
+from ravenml.data.image_header import Header
+from ravenml.data.images import EXTENSIONS, decode_image, read_bytes, read_header, unread_kind
 from ravenml.data.layout import Item
 from ravenml.data.problems import DataProblem, Notice
 from ravenml.data.writing import ProjectWriter, is_placed, place_image
@@ -77,7 +78,7 @@ class Importer:
         try:
             item = self.writer.item(record.dataset, _item_name(record))
             made = self._convert(record, item)
-            return self._write(made, record.image)
+            return self._write(made, record)
         except DataProblem as problem:
             return problem
 
@@ -101,10 +102,10 @@ class Importer:
         split = any(tag["name"] in _SPLITS for tag in there.tags)  # an image is in one set alone
         tags = [tag for tag in made.annotation.tags if not (split and tag["name"] in _SPLITS)]
         whole = replace(there, labels=(*there.labels, *labels), tags=_once([*there.tags, *tags]))
-        return before, replace(self._write(replace(made, annotation=whole), record.image), kept=False)
+        return before, replace(self._write(replace(made, annotation=whole), record), kept=False)
 
     def _convert(self, record: Record, item: Item) -> ImportedImage:
-        header = read_header(record.image)
+        header = _header(record)
         frame = frame_of(record, header)
         labels = record.labels(frame) if callable(record.labels) else record.labels
         kept: list[Label] = []
@@ -118,9 +119,9 @@ class Importer:
         annotation = EditableAnnotation(header.size, tuple(kept), _once(record.tags))
         return ImportedImage(item, annotation, cut=cut, left_out=tuple(left_out), more_pages=header.more)
 
-    def _write(self, made: ImportedImage, image: Path) -> ImportedImage:
+    def _write(self, made: ImportedImage, record: Record) -> ImportedImage:
         """Write an item where it is not there yet; what a person has changed stays as it is."""
-        item, content = made.item, editable_content(made.annotation)
+        item, image, content = made.item, record.image, editable_content(made.annotation)
         there = _content(item.annotation_path)
         same = there == content
         if there is not None and not same and not self.journal.is_own(item, there):
@@ -128,9 +129,16 @@ class Importer:
                 own = parse_editable(there, item.annotation_path)
                 self.edited.add((item.dataset, item.name))
                 return ImportedImage(item, own, kept=True, edited=True, left_out=made.left_out)
-        placed = is_placed(image, item.image_path, link=True) if self.link else self._is_copied(item, image)
+        if record.content is not None:
+            placed = not item.image_path.is_symlink() and _content(item.image_path) == record.content
+        elif self.link:
+            placed = is_placed(image, item.image_path, link=True)
+        else:
+            placed = self._is_copied(item, image)
         self.journal.note(item, content, image)
-        if not placed:
+        if record.content is not None and not placed:
+            write_bytes(item.image_path, record.content)
+        elif not placed:
             place_image(image, item.image_path, self.link)
         if not same:
             write_bytes(item.annotation_path, content)
@@ -212,6 +220,13 @@ class ItemNames:
             first = self.repeated[0][0].image
             more = f" and {len(self.repeated) - 1:,} more" if len(self.repeated) > 1 else ""
             self._notice(f"{first}{more} is named twice; such an image gets the objects of both places.")
+
+
+def _header(record: Record) -> Header:
+    if record.content is None:
+        return read_header(record.image)
+    height, width = decode_image(record.content, record.file or record.image).shape[:2]
+    return Header((height, width))
 
 
 def _content(path: Path) -> bytes | None:

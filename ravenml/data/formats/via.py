@@ -1,31 +1,45 @@
-"""VGG Image Annotator, versions 1 and 2 (https://www.robots.ox.ac.uk/~vgg/software/via): a JSON per folder.
+"""VGG Image Annotator, versions 1 and 2 (https://www.robots.ox.ac.uk/~vgg/software/via): a file per folder.
 
-Version 1 has an image's regions in a dict, version 2 in a list; a project that version 2 saved has the
-images in ``_via_img_metadata``.  Exports are projects of version 2, one in each dataset's folder of images.
+It is JSON or CSV.  Version 1 has an image's regions in a dict, version 2 in a list; a project that version 2
+saved has the images in ``_via_img_metadata``; scripts write the images as a list.  Exports are projects of
+version 2, one in each dataset's folder of images.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import cast
 
 import orjson
 
 from ravenml.common.io import atomic_open
-from ravenml.data.annotation import parse_object
+from ravenml.common.parsing import ParseError, parse_json
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import TAGS, Format, ImportSource, LeftOut, Record, make_label
+from ravenml.data.formats.coco import Coco
+from ravenml.data.formats.encodings import Utf8Files
 from ravenml.data.formats.export import Export, ExportedImage
-from ravenml.data.formats.image_finder import Images, dataset_name, files_of, read_ends, split_tags
+from ravenml.data.formats.image_finder import (
+    Images,
+    dataset_name,
+    files_of,
+    found_instead,
+    read_ends,
+    split_tags,
+    tell_left_alone,
+)
 from ravenml.data.formats.json_stream import members
 from ravenml.data.geometry import AnyGeometry, Bitmap, Point, Polygon, Rectangle
 from ravenml.data.geometry_json import InvalidGeometry
-from ravenml.data.images import read_bytes
 from ravenml.data.meta import ObjClass
-from ravenml.data.problems import DataProblem
+from ravenml.data.problems import DataProblem, from_parse_error
 from ravenml.errors import InputError
 
 _FILE = "via_region_data.json"
@@ -33,38 +47,50 @@ _CLASS = "class"
 _CHECKED = "tags"  # the checkboxes that tags without a value become
 _DEFAULT_CLASS = "object"
 _METADATA = "_via_img_metadata"
+_ENDINGS = (".json", ".csv")
+_LONGEST_CELL = 1 << 24  # characters
 _USUAL = ("class", "label", "name", "category", "type")
 
 
 @dataclass(frozen=True)
 class _File:
     path: Path
-    images: dict[str, object]
+    images: list[tuple[str, object]]  # where in the file, and the entry
     classes: tuple[str, ...] = ()
 
 
 class Via(Format):
     """Reads and writes VIA's JSON; each folder with such a file is a dataset."""
 
-    title = "VGG Image Annotator 1 and 2 (JSON)"
+    title = "VGG Image Annotator 1 and 2 (JSON or CSV)"
     holds = frozenset({"polygon", "rectangle", "line", "point", "unused classes"}) | TAGS
 
     def recognises(self, path: Path) -> bool:
-        return any(_looks_like(file) for file in files_of(path, ".json"))
+        return any(_looks_like(file) for file in _files(path))
 
-    def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
+    def read(self, source: ImportSource) -> Iterator[Record | LeftOut | DataProblem]:
         files: list[_File] = []
         broken: list[DataProblem] = []
-        for path in files_of(source.path, ".json"):
-            if path == source.path or _looks_like(path):
-                try:
-                    files.append(_load(path))
-                except DataProblem as error:
-                    if path == source.path:
-                        raise
-                    broken.append(error)
+        texts = Utf8Files()
+        named = [path for path in _files(source.path) if path == source.path or _looks_like(path)]
+        if not any(map(_looks_like, named)) and Coco().recognises(source.path):
+            source.notice(f"{source.path.name} is COCO's JSON, as VIA exports it too, and read as such.")
+            yield from Coco().read(source)
+            return
+        for path in named:
+            try:
+                files.append(_load(path, texts))
+            except DataProblem as error:
+                if path == source.path:
+                    raise
+                broken.append(error)
+        texts.tell(source.notice)
+        if not files and broken:
+            raise broken[0]
         if not files:
-            raise InputError(f"{source.path} holds no JSON of the VGG Image Annotator.")
+            what = "no JSON or CSV of the VGG Image Annotator, which has filename and regions"
+            raise InputError(f"{source.path} holds {what}; {found_instead(source.path, '.json')}.")
+        tell_left_alone(source, ".json", named, "VIA's")
         source.total = len(broken) + sum(len(file.images) for file in files)
         source.classes = [ObjClass(title, "any", "") for file in files for title in file.classes]
         yield from broken  # only now: progress is shown from the first record on
@@ -87,7 +113,7 @@ class Via(Format):
 
 class _Reading:
     def __init__(self, source: ImportSource, attribute: str | None) -> None:
-        self.root = source.options.images or source.folder
+        self.images = Images(source.options.images or source.folder, notice=source.notice)
         self.source, self.attribute = source, attribute
         self.default = source.options.class_name or _DEFAULT_CLASS
 
@@ -97,20 +123,19 @@ class _Reading:
         dataset = dataset_name(below.as_posix())
         own = self.source.options.images
         near = own / below if own is not None and (own / below).is_dir() else own or folder
-        images = Images(self.root, near)
-        for key, entry in file.images.items():
+        for key, entry in file.images:
             try:
-                yield self._record(file.path, key, entry, images, dataset)
+                yield self._record(file.path, key, entry, near, dataset)
             except DataProblem as error:
                 yield error
 
-    def _record(self, path: Path, key: str, entry: object, images: Images, dataset: str) -> Record:
+    def _record(self, path: Path, key: str, entry: object, near: Path, dataset: str) -> Record:
         if not isinstance(entry, dict):
             raise DataProblem(
                 path, key, "is not an object with a filename and regions", "correct or remove it"
             )
         name = entry.get("filename")
-        image = images.find(name, path, f"{key}.filename")
+        image = self.images.find(name, path, f"{key}.filename", near)
         given = entry.get("regions") or {}
         if not isinstance(given, dict | list):
             raise DataProblem(
@@ -122,20 +147,20 @@ class _Reading:
         tags = [*split_tags(dataset), *_as_tags(entry.get("file_attributes"), set())]
         return Record(image, dataset, labels, tags, file=path, field=where)
 
-    def _label(self, path: Path, where: str, region: object) -> Label | LeftOut | DataProblem:
-        shape = region.get("shape_attributes") if isinstance(region, dict) else None
-        if not isinstance(region, dict) or not isinstance(shape, dict):
-            fix = "draw the region again, or remove it"
-            return DataProblem(path, f"{where}.shape_attributes", "is missing", fix)
-        attributes = region.get("region_attributes")
+    def _label(self, path: Path, where: str, region: object) -> Label | LeftOut:
+        attributes = region.get("region_attributes") if isinstance(region, dict) else None
         attributes = attributes if isinstance(attributes, dict) else {}
-        title = self.default
-        if self.attribute is not None:
-            values = _values(attributes.get(self.attribute))
-            if len(values) > 1:
-                field = f"{where}.region_attributes.{self.attribute}"
-                return DataProblem(path, field, f"says {' and '.join(values)} at once", "choose one of them")
-            title = values[0] if values else self.default
+        values = _values(attributes.get(self.attribute)) if self.attribute is not None else []
+        if len(values) > 1:
+            field = f"{where}.region_attributes.{self.attribute}"
+            problem = DataProblem(path, field, f"says {' and '.join(values)} at once", "choose one of them")
+            return LeftOut(problem)
+        title = values[0] if values else self.default
+        shape = region.get("shape_attributes") if isinstance(region, dict) else None
+        if not isinstance(shape, dict):
+            fix = "draw the region again, or remove it"
+            said = "is missing" if shape is None else "is not an object"
+            return LeftOut(DataProblem(path, f"{where}.shape_attributes", said, fix), title=title)
         tags = _as_tags(attributes, {self.attribute})
         return make_label(path, f"{where}.shape_attributes", title, lambda: _geometry(shape), tags)
 
@@ -205,7 +230,7 @@ def _class_attribute(source: ImportSource, files: list[_File]) -> str | None:
 
 
 def _regions(file: _File) -> Iterator[object]:
-    for entry in file.images.values():
+    for _, entry in file.images:
         regions = entry.get("regions") if isinstance(entry, dict) else None
         yield from (
             regions.values() if isinstance(regions, dict) else regions if isinstance(regions, list) else ()
@@ -216,7 +241,8 @@ def _values(given: object) -> list[str]:
     """An attribute's values: a text, or the names of the boxes that are checked."""
     if isinstance(given, dict):
         return [str(name) for name, checked in given.items() if checked]
-    return [] if given is None or str(given).strip() in ("", "undefined") else [str(given).strip()]
+    text = "" if given is None else str(given).strip()
+    return [] if text in ("", "undefined") or given != given else [text]  # and NaN is not a value
 
 
 def _as_tags(attributes: object, but: set[str | None]) -> list[Tag]:
@@ -227,6 +253,8 @@ def _as_tags(attributes: object, but: set[str | None]) -> list[Tag]:
             continue
         if isinstance(given, dict):
             tags += [{"name": value} for value in _values(given)]
+        elif isinstance(given, float) and not math.isfinite(given):
+            continue
         elif isinstance(given, int | float) and not isinstance(given, bool):
             tags.append({"name": name, "value": given})
         else:
@@ -234,24 +262,83 @@ def _as_tags(attributes: object, but: set[str | None]) -> list[Tag]:
     return tags
 
 
+def _files(path: Path) -> Iterator[Path]:
+    """The files that may be VIA's."""
+    for ending in _ENDINGS:
+        yield from files_of(path, ending)
+
+
 def _looks_like(path: Path) -> bool:
     begin = read_ends(path, 1 << 16)
+    if path.suffix.lower() == ".csv":
+        return b"filename" in begin and b"region_shape_attributes" in begin
     if b'"_via_settings"' in begin or b'"_via_img_metadata"' in begin:
         return True
     return b'"filename"' in begin and b'"regions"' in begin
 
 
-def _load(path: Path) -> _File:
-    data = parse_object(read_bytes(path), path)
-    if "_via_attributes" in data and _METADATA not in data and "project" in data:
-        raise DataProblem(path, "", "is a project of VIA 3, which is not read", "export it from version 2")
-    images = data.get(_METADATA, data)
-    if not isinstance(images, dict):
-        raise DataProblem(path, _METADATA, "is not an object", "save the project again")
-    images = {key: entry for key, entry in images.items() if not key.startswith("_via_")}
-    if not any(isinstance(entry, dict) and "filename" in entry for entry in images.values()):
+def _load(path: Path, texts: Utf8Files) -> _File:
+    content = texts.read(path)
+    if path.suffix.lower() == ".csv":
+        return _File(path, _table(path, content))
+    try:
+        data = parse_json(content, str(path))
+    except ParseError as error:
+        raise from_parse_error(path, error, "export it again") from None
+    classes: tuple[str, ...] = ()
+    entries = data
+    if isinstance(data, dict):
+        if "_via_attributes" in data and _METADATA not in data and "project" in data:
+            fix = "export it from version 2"
+            raise DataProblem(path, "", "is a project of VIA 3, which is not read", fix)
+        classes, entries = tuple(_options(data)), data.get(_METADATA, data)
+    if isinstance(entries, list):
+        images = [(f"[{number}]", entry) for number, entry in enumerate(entries)]
+    elif isinstance(entries, dict):
+        images = [(key, entry) for key, entry in entries.items() if not key.startswith("_via_")]
+    else:
+        raise DataProblem(path, _METADATA, "is neither an object nor a list", "save the project again")
+    if not any(isinstance(entry, dict) and "filename" in entry for _, entry in images):
         raise DataProblem(path, "", "holds no images of the VGG Image Annotator", "name another file")
-    return _File(path, images, tuple(_options(data)))
+    return _File(path, images, classes)
+
+
+def _table(path: Path, content: bytes) -> list[tuple[str, object]]:
+    """The images of a CSV: a line for each region, or for an image without one."""
+    text = content.decode("utf-8-sig", "replace")
+    first = text.partition("\n")[0]
+    csv.field_size_limit(_LONGEST_CELL)
+    lines = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if ";" in first else ",")
+    images: dict[tuple[str, str], dict[str, object]] = {}
+    try:
+        for line in lines:
+            name, size = str(line.get("filename") or ""), str(line.get("file_size"))
+            regions: list[object] = []
+            entry = {"filename": name, "regions": regions, "file_attributes": _cell(line, "file_attributes")}
+            regions = cast("list[object]", images.setdefault((name, size), entry)["regions"])
+            shape = _cell(line, "region_shape_attributes")
+            if shape != {} or str(line.get("region_count")).strip() not in ("0", "", "None"):
+                regions.append(
+                    {"shape_attributes": shape, "region_attributes": _cell(line, "region_attributes")}
+                )
+    except csv.Error as error:
+        problem = f"is not valid CSV ({error})"
+        raise DataProblem(path, f"line {lines.line_num}", problem, "export it again") from None
+    if not lines.fieldnames or not {"filename", "region_shape_attributes"}.issubset(lines.fieldnames):
+        problem = "has no columns filename and region_shape_attributes"
+        raise DataProblem(path, "line 1", problem, "name a CSV of the VGG Image Annotator")
+    return [(name, entry) for (name, _), entry in images.items()]
+
+
+def _cell(line: dict[str, str], column: str) -> object:
+    """What a cell's JSON says; its text where it is none."""
+    text = line.get(column)
+    if not text:
+        return {}
+    try:
+        return parse_json(text, column)
+    except ParseError:
+        return text
 
 
 def _options(data: object) -> list[str]:
