@@ -154,11 +154,13 @@ class Format(ABC):
 
     Attributes:
         title: the format's name for people, such as ``VGG Image Annotator 1 and 2``.
+        sign: what `recognises` looks for, such as ``a JSON with images, annotations and categories``.
         holds: what of `EVERYTHING` can be said in it; all else is changed into what can, or left out, and
             counted.
     """
 
     title: str = ""
+    sign: str = ""
     holds: frozenset[str] = frozenset()
 
     def recognises(self, path: Path) -> bool:

@@ -54,6 +54,7 @@ class Coco(Format):
     """Reads and writes COCO's object detection files, one or several."""
 
     title = "COCO object detection (JSON)"
+    sign = "a JSON with images, annotations and categories"
     holds = frozenset({"polygon", "bitmap", "rectangle", "colours", "unused classes"}) | TAGS | SPLITS
 
     def recognises(self, path: Path) -> bool:

@@ -185,7 +185,7 @@ def _import(
     if format is None:
         name = result.format = guess_format(folder)
         format = load_format(name)
-        notice(f"{path} is read as {name}.")
+        notice(f"{path} is read as {name}{f': it has {format.sign}' if format.sign else ''}.")
     request: dict[str, object] = {"format": name, "source": str(path)}
     for key, value in asdict(options).items():
         if value not in (None, False):

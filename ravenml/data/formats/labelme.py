@@ -43,6 +43,7 @@ class LabelMe(Format):
     """Reads and writes LabelMe's JSON."""
 
     title = "LabelMe (JSON per image)"
+    sign = "a JSON with shapes for each image"
     holds = frozenset({"polygon", "rectangle", "bitmap", "line", "point", "image tags", "object tags"})
 
     def recognises(self, path: Path) -> bool:

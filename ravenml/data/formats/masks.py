@@ -59,6 +59,7 @@ class Masks(Format):
     """Reads and writes masks; each class of an image is one bitmap."""
 
     title = "image folder and mask folder (PNG)"
+    sign = "a folder of images and one of masks of the same names"
     holds = frozenset({"bitmap", "colours", "unused classes"})
 
     def recognises(self, path: Path) -> bool:

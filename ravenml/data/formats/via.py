@@ -63,6 +63,7 @@ class Via(Format):
     """Reads and writes VIA's JSON; each folder with such a file is a dataset."""
 
     title = "VGG Image Annotator 1 and 2 (JSON or CSV)"
+    sign = "a JSON or CSV of regions for each image file"
     holds = frozenset({"polygon", "rectangle", "line", "point", "unused classes"}) | TAGS
 
     def recognises(self, path: Path) -> bool:
