@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ravenml.common.formatting import terminal_safe
 from ravenml.data.annotation import Annotation
 from ravenml.data.decoding import check_size
 from ravenml.data.geometry import geometry_kind
@@ -81,7 +82,7 @@ class Inspection:
             "sizes": [[width, height, count] for (width, height), count in self.sizes.most_common()],
             "notices": self.notices,
             "faults": [
-                {"file": str(f.file), "field": f.field, "problem": f.problem, "mend": f.fix}
+                {"file": terminal_safe(str(f.file)), "field": f.field, "problem": f.problem, "mend": f.fix}
                 for f in self.problems
             ],
             "suspicious": dict(self.suspicious.counts),
@@ -316,7 +317,7 @@ def print_rich(found: Inspection) -> None:
     for notice in found.notices:
         console.print(Text.assemble(("• ", "bold"), notice), soft_wrap=True)
     for error in found.problems:
-        where = f"{error.file}{f', {error.field}' if error.field else ''}"
+        where = terminal_safe(f"{error.file}{f', {error.field}' if error.field else ''}")
         parts = ("✗ ", "bold red"), (where, "bold"), f": {error.problem}; ", (f"{error.fix}.", "green")
         console.print(Text.assemble(*parts), soft_wrap=True)  # so that a path can be copied whole
     console.print(

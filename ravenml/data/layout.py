@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ravenml.data.images import EXTENSIONS, unread_kind
+from ravenml.data.item_names import why_unusable
 from ravenml.data.problems import DataProblem, Report
 
 IMPORT_NOTE = "import.json"  # in a project that is being, or was, imported: of what
@@ -41,10 +42,14 @@ class Item:
 def find_items(root: Path, report: Report) -> tuple[list[str], list[Item]]:
     """Find a project's datasets and items, both sorted by name, whatever the order on disk.
 
-    ``report`` is called for each image without an annotation and each annotation without an image.
+    ``report`` is called for each image without an annotation, each annotation without an image, and each
+    file and dataset whose name cannot be used.
     """
     folders: dict[str, Path] = {}
     for name, folder in _datasets(root, (), frozenset()):
+        if unusable := why_unusable(name):
+            report(DataProblem(folder, "", unusable, "rename it"))
+            continue
         if name in folders:
             problem = f'is a second dataset named "{name}" beside {folders[name]}'
             report(DataProblem(folder, "", problem, "rename it"))
@@ -106,7 +111,9 @@ def _items(dataset: str, folder: Path, report: Report) -> Iterator[Item]:
         stem, extension = os.path.splitext(name)
         wanted = next((n for n in (f"{name}.json", f"{stem}.json") if n in unused), None)
         image, annotation = folder / "img" / name, folder / "ann" / (wanted or f"{name}.json")
-        if extension.lower() not in EXTENSIONS:
+        if unusable := why_unusable(name):
+            report(DataProblem(image, "", unusable, "rename it and its annotation"))
+        elif extension.lower() not in EXTENSIONS:
             report(unread_kind(image))
         elif wanted is None:
             report(
@@ -117,6 +124,9 @@ def _items(dataset: str, folder: Path, report: Report) -> Iterator[Item]:
         unused.discard(wanted or "")
     for name in sorted(unused):
         image = folder / "img" / name.removesuffix(".json")
+        if unusable := why_unusable(name):
+            report(DataProblem(folder / "ann" / name, "", unusable, "rename it"))
+            continue
         fix = "put the image back or remove the file"
         report(DataProblem(folder / "ann" / name, "", f"has no image {image}", fix))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from ravenml.common.formatting import shortened
+from ravenml.common.formatting import shortened, terminal_safe
 from ravenml.common.parsing import ParseError
 from ravenml.errors import InputError
 from ravenml.renamed import former_names
@@ -30,7 +30,7 @@ class DataProblem(InputError):
         self.field = field
         self.problem = problem = shortened(problem)
         self.fix = fix
-        super().__init__(f"{file}{f', {field}' if field else ''}: {problem}; {fix}.")
+        super().__init__(terminal_safe(f"{file}{f', {field}' if field else ''}: {problem}; {fix}."))
 
     def __reduce__(self) -> tuple[type[DataProblem], tuple[Path, str, str, str]]:
         # Exceptions pickle by their message alone, which would not survive a data loader's worker.

@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC
 from pathlib import Path
 
-from ravenml.common.formatting import utc_timestamp
+from ravenml.common.formatting import terminal_safe, utc_timestamp
 from ravenml.common.io import JsonObject, write_json
 from ravenml.common.parsing import ParseError, parse_json
 from ravenml.config.home import datasets_dir
+from ravenml.data.item_names import why_unusable
 from ravenml.data.problems import suggestion
 from ravenml.errors import InputError, RavenError
 from ravenml.store.base import Entry, Store
@@ -104,6 +105,9 @@ def push_dataset(
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(project.root).parts)
     }
     meta = f"{name}/{META}"
+    for key, path in files.items():
+        if unusable := why_unusable(key):
+            raise InputError(terminal_safe(f"{path} {unusable}, and cannot be stored; rename it."))
     there = {entry.key: entry for entry in store.list(f"{name}/")}
     first = {key: path for key, path in files.items() if key != meta}
     done = upload(store, first, f"{name}/", "Storing", there)

@@ -20,6 +20,7 @@ from ravenml.data.images import (
     read_bytes,
     unread_kind,
 )
+from ravenml.data.item_names import why_unusable
 from ravenml.data.meta import ObjClass
 from ravenml.data.problems import DataProblem
 from ravenml.data.project import Project
@@ -132,7 +133,9 @@ def _pictures(root: Path, faults: list[DataProblem]) -> list[InputImage]:
             extension = os.path.splitext(name)[1].lower()
             if name.startswith("."):
                 continue
-            if extension in EXTENSIONS:
+            if extension in EXTENSIONS and (unusable := why_unusable(f"{dataset}/{name}")):
+                faults.append(DataProblem(Path(folder) / name, "", unusable, "rename it"))
+            elif extension in EXTENSIONS:
                 found.append((dataset, name, Path(folder) / name))
             elif extension in UNREAD_EXTENSIONS:
                 faults.append(unread_kind(Path(folder) / name))

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from ravenml.common.reading import is_file, open_file
 from ravenml.data.formats.base import ImportSource
 from ravenml.data.images import EXTENSIONS, UNREAD_EXTENSIONS
+from ravenml.data.item_names import usable_name
 from ravenml.data.problems import DataProblem, Notice
 
 _PUT = "put the image there, or name its folder with --images"
@@ -240,7 +241,7 @@ def split_tags(dataset: str) -> list[dict[str, str]]:
 def _allowed(part: str) -> str:
     if part.startswith("."):
         part = f"_{part[1:]}"
-    return f"{part}_" if part in _RESERVED else part
+    return usable_name(f"{part}_" if part in _RESERVED else part)
 
 
 def _plain(name: str) -> str:

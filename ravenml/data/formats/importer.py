@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ravenml.common.formatting import terminal_safe
 from ravenml.common.io import write_bytes
 from ravenml.data.editable_annotation import (
     EditableAnnotation,
@@ -25,6 +26,7 @@ from ravenml.data.formats.import_journal import ImportJournal, Key
 from ravenml.data.formats.orient_and_clip import fit, frame_of
 from ravenml.data.image_header import Header
 from ravenml.data.images import EXTENSIONS, decode_image, read_bytes, read_header, unread_kind
+from ravenml.data.item_names import usable_name, why_unusable
 from ravenml.data.layout import Item
 from ravenml.data.problems import DataProblem, Notice
 from ravenml.data.writing import ProjectWriter, is_placed, place_image
@@ -188,6 +190,7 @@ class ItemNames:
     def __init__(self, notice: Notice) -> None:
         self.repeated: list[tuple[Record, Key]] = []
         self._notice = notice
+        self._renamed: list[tuple[Path, str, str]] = []
         self._taken: dict[Key, Path] = {}
         self._items: dict[str, Key] = {}
 
@@ -203,19 +206,27 @@ class ItemNames:
             if image in self._items:
                 self.repeated.append((record, self._items[image]))
                 continue
-            wanted = name = record.name or record.image.name
+            named = record.name or record.image.name
+            wanted = name = usable_name(named)
             number = 1
             while (record.dataset, name) in self._taken:
                 stem, ending = os.path.splitext(wanted)
                 number += 1
                 name = f"{stem}_{number}{ending}"
-            if name != wanted:
+            if name != named:
+                record = replace(record, name=name)
+            if wanted != named:
+                self._renamed.append((record.image, why_unusable(named), name))
+            elif name != wanted:
                 other = self._taken[record.dataset, wanted]
                 self._notice(f"{record.image} has the name of {other} in the project, and becomes {name}.")
-                record = replace(record, name=name)
             self._taken[record.dataset, name] = record.image
             self._items[image] = (record.dataset, name)
             yield record
+        if self._renamed:
+            path, reason, name = self._renamed[0]
+            more = f", and {len(self._renamed) - 1:,} more" if len(self._renamed) > 1 else ""
+            self._notice(terminal_safe(f"{path} {reason}, and is {name} in the project{more}."))
         if self.repeated:
             first = self.repeated[0][0].image
             more = f" and {len(self.repeated) - 1:,} more" if len(self.repeated) > 1 else ""
