@@ -112,12 +112,14 @@ def _parse_json(content: bytes, name: str, replaced: re.Pattern[str]) -> Any:
         return _parse_python_json(content, name, replaced)
 
 
-def parse_yaml(content: bytes | str, name: str) -> Any:
+def parse_yaml(content: bytes | str, name: str, scalars_as_text: bool = False) -> Any:
     """The value of YAML text, which JSON is too; None if it says nothing.
 
     Args:
         content: the text.
         name: what it is called in messages.
+        scalars_as_text: leave `no`, `1.0` and the like as they are written, instead of making them `False`
+            and a number.
 
     Raises:
         ParseError: it is not usable.
@@ -130,7 +132,7 @@ def parse_yaml(content: bytes | str, name: str) -> Any:
     text = _SURROGATE.sub("\ufffd", text.removeprefix("\ufeff"))
     try:
         _check_yaml(text, name)
-        return yaml.load(text, Loader=_loader())  # noqa: S506 - one of the safe loaders
+        return yaml.load(text, Loader=_loader(scalars_as_text))  # noqa: S506 - one of the safe loaders
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         lines = text.splitlines() or [""]
@@ -281,7 +283,7 @@ class _Frame:
 
 
 @functools.cache
-def _loader() -> Any:
+def _loader(scalars_as_text: bool = False) -> Any:
     """PyYAML's safe loader, in C where there is one, that makes plain values alone."""
     import yaml
 
@@ -309,8 +311,10 @@ def _loader() -> Any:
     for kind in ("str", "seq", "map", "null", "bool", "int", "float"):
         construct = getattr(yaml.constructor.SafeConstructor, f"construct_yaml_{kind}")
         constructors[_TAG + kind] = checked(construct) if kind in ("bool", "int", "float") else construct
+    kinds = ("merge",) if scalars_as_text else ("bool", "float", "int", "merge", "null")
+    tags = {_TAG + kind for kind in kinds}
     resolvers = {
-        first: [(tag, pattern) for tag, pattern in known if tag not in (_TAG + "timestamp", _TAG + "value")]
+        first: [(tag, pattern) for tag, pattern in known if tag in tags]
         for first, known in base.yaml_implicit_resolvers.items()
     }
     fields = {"yaml_constructors": constructors, "yaml_implicit_resolvers": resolvers}

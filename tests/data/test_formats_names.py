@@ -74,6 +74,9 @@ def test_images_that_share_a_text_of_labels_both_get_its_objects(tmp_path: Path)
 
 def test_images_of_one_name_in_folders_that_become_one_dataset_are_numbered(tmp_path: Path) -> None:
     source = write_yolo(tmp_path / "src", "train/images/cars/a.png", "val/images/cars/a.png")
+    for split in ("train", "val"):
+        (source / split / "labels" / "cars").mkdir(parents=True)
+        (source / split / "labels" / "cars" / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n")
     for attempt in ("one", "two"):
         done = run("import", "yolo", source, tmp_path / attempt)
         assert done.exit_code == 0 and "Imported 2 images" in done.stdout

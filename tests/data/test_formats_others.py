@@ -178,7 +178,7 @@ def test_bad_lines_are_named_by_number(tmp_path: Path) -> None:
         "2 0.5 0.5 0.1 0.1",
         "0 0.5 0.5 0.1",
         "0 0.5 0.5 0 0.1",
-        "car 0.5 0.5 0.1 0.1",
+        "van 0.5 0.5 0.1 0.1",
         "0 nan 0.5 0.1 0.1",
         "-1 0.5 0.5 0.1 0.1",
         "0 1.7 0.5 0.1 0.1",
@@ -188,8 +188,8 @@ def test_bad_lines_are_named_by_number(tmp_path: Path) -> None:
     said = left_out(done)
     assert len(said) == 5 and "7 bad records were left out" in done.stderr, done.stderr
     assert all("a.txt, line" in line or "a.txt, object" in line for line in said), said
-    assert "Left out, 3 times" in said[0] and "Also: line 5: 'car' is not a class" in said[0]
-    assert "with 1 object of 1 class" in done.stdout and "1 images have no text" in done.stderr
+    assert "Left out, 3 times" in said[0] and "Also: line 5: 'van' is not a class" in said[0]
+    assert "with 1 object of 1 class" in done.stdout and "1 image has no text of labels" in done.stderr
 
 
 def test_yolo_without_names_asks_for_them(tmp_path: Path) -> None:
@@ -387,6 +387,7 @@ def test_what_the_files_of_a_folder_share_is_looked_up_once(
         path = tmp_path / "voc" / "Annotations" / f"{number}.xml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"<annotation><filename>{number}.png</filename></annotation>")
+    (tmp_path / "voc" / "ImageSets" / "Main").mkdir(parents=True)
     files_below = image_finder.files_below
     monkeypatch.setattr(image_finder, "files_below", noted(files_below))
     assert len(imported("labelme", tmp_path / "me")) == 9
@@ -394,7 +395,7 @@ def test_what_the_files_of_a_folder_share_is_looked_up_once(
     monkeypatch.setattr(image_finder, "files_below", files_below)
     monkeypatch.setattr(voc, "_names", noted(voc._names))
     looks.clear()
-    assert len(imported("voc", tmp_path / "voc")) == 9 and len(looks) == 2  # `train` and `val`
+    assert len(imported("voc", tmp_path / "voc")) == 9 and len(looks) == 4  # the lists of the sets
 
 
 @pytest.mark.parametrize("content", ["5", "{}", '{"a": "b"}', '{"4000000000": "far"}', "null"])

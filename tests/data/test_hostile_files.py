@@ -107,6 +107,7 @@ def test_a_folder_of_a_name_that_is_too_long_is_not_there(tmp_path: Path) -> Non
     source = tmp_path / "src"
     (source / "labels").mkdir(parents=True)
     (source / "data.yaml").write_text("names: [a]\ntrain: " + "x" * 300)
+    (source / "labels" / "a.txt").touch()
     (source / "a.png").write_bytes(png(4, 4, b"\0" * 20))
     assert import_project("yolo", load_format("yolo"), source, tmp_path / "out").images == 1
 

@@ -1,12 +1,15 @@
-"""Files that list classes: a name per line, with or without a colour."""
+"""Files that list classes: a name per line, with or without a colour, or names by number in JSON or YAML."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import dropwhile
 from pathlib import Path
 from typing import NamedTuple
 
-from ravenml.common.parsing import parse_json
+from ravenml.common.parsing import parse_json, parse_yaml
+from ravenml.data.formats.text import read_lines
 from ravenml.data.images import read_bytes
 from ravenml.data.problems import DataProblem
 
@@ -22,17 +25,23 @@ class ListedClass(NamedTuple):
 
 
 def classes_in(path: Path) -> list[ListedClass]:
-    """The classes that a file lists.
+    """The classes that a file lists, by their numbers from 0.
 
     A line is ``name``, ``name #RRGGBB``, ``name 255 0 0``, ``255 0 0 name`` or CVAT's ``name:255,0,0::``.  A
-    JSON file is a list of names, names by number, or a project's `meta.json`.
+    line of a list without colours is a class's number, so that a blank one stands for a class without a name.
+    A JSON or YAML file is a list of names, names by number, numbers by name, a project's `meta.json`, or
+    YOLO's data.yaml.
 
     Raises:
         DataProblem: it cannot be read, or lists none.
     """
-    content = read_bytes(path)
     try:
-        found = _json(parse_json(content, str(path))) if path.suffix == ".json" else _lines(content)
+        if path.suffix == ".json":
+            found = _given(parse_json(read_bytes(path), str(path)))
+        elif path.suffix in (".yaml", ".yml"):
+            found = _given(parse_yaml(read_bytes(path), str(path), scalars_as_text=True))
+        else:
+            found = _lines(read_lines(path))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataProblem(path, "", f"lists no classes ({error})", "write one name per line") from None
     if not found:
@@ -40,13 +49,60 @@ def classes_in(path: Path) -> list[ListedClass]:
     return found
 
 
-def _lines(content: bytes) -> list[ListedClass]:
+def titles_by_number(given: object) -> list[str]:
+    """The names of classes from a list of them, from names by number, or from numbers by name.
+
+    A number without a name is called ``class N``.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(given, list):
+        pairs = list(enumerate(given))
+    elif isinstance(given, dict):
+        pairs = _numbered(given.items()) or _numbered((number, name) for name, number in given.items())
+        if given and not pairs:
+            raise ValueError("neither its keys nor its values are the numbers of classes")
+    else:
+        raise ValueError("it is not a list")
+    titles: dict[int, str] = {}
+    for number, name in pairs:
+        if number in titles:
+            raise ValueError(f"two classes have the number {number}")
+        if isinstance(name, list | dict):
+            raise ValueError(f"the name of class {number} is not text")
+        titles[number] = "" if name is None else str(name).strip()
+    return [titles.get(number) or class_without_name(number) for number in range(max(titles, default=-1) + 1)]
+
+
+def class_without_name(number: int) -> str:
+    """What a class is called whose list says nothing in its place."""
+    return f"class {number}"
+
+
+def _numbered(pairs: Iterable[tuple[object, object]]) -> list[tuple[int, object]]:
+    """The pairs with their first part as a number; none where one is not a number of a class."""
     found = []
-    for line in content.decode("utf-8-sig", "replace").splitlines():
-        line = line.strip()
-        if line and not line.startswith("# "):
-            found.append(_named(line))
+    for number, name in pairs:
+        if isinstance(number, bool) or not re.fullmatch("[0-9]{1,9}", str(number)):
+            return []
+        if int(str(number)) >= _MOST:
+            raise ValueError(f"{number} is not a class's number")
+        found.append((int(str(number)), name))
     return found
+
+
+def _lines(lines: list[str]) -> list[ListedClass]:
+    texts = [line.strip() for line in lines if not line.lstrip().startswith("# ")]
+    texts = list(dropwhile(lambda text: not text, reversed(texts)))[
+        ::-1
+    ]  # blank lines at the end say nothing
+    named = [_named(text) for text in texts]
+    if any(one.rgb for one in named):
+        return [one for one in named if one.title]
+    if not any(texts):
+        return []
+    return [one if one.title else one._replace(title=class_without_name(n)) for n, one in enumerate(named)]
 
 
 def _named(line: str) -> ListedClass:
@@ -68,15 +124,9 @@ def _rgb(*parts: str) -> Rgb:
     return red, green, blue
 
 
-def _json(given: object) -> list[ListedClass]:
-    if isinstance(given, list):
-        return [ListedClass(str(name), None) for name in given]
-    if not isinstance(given, dict):
-        raise TypeError("it is neither a list nor an object")
-    if "classes" in given:
+def _given(given: object) -> list[ListedClass]:
+    if isinstance(given, dict) and "classes" in given:
         return [_named(f"{one['title']} {one.get('color', '')}".strip()) for one in given["classes"]]
-    numbers = {int(number): str(name) for number, name in given.items()}
-    last = max(numbers)
-    if last >= _MOST:
-        raise ValueError(f"{last} is not a class's number")
-    return [ListedClass(numbers.get(number, f"class {number}"), None) for number in range(last + 1)]
+    if isinstance(given, dict) and "names" in given:
+        given = given["names"]
+    return [ListedClass(title, None) for title in titles_by_number(given)]

@@ -10,20 +10,30 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from ravenml.common.io import atomic_open
-from ravenml.common.reading import open_file
+from ravenml.common.reading import is_folder, open_file
 from ravenml.data.bitmap import trim
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
 from ravenml.data.formats.base import CLASSES, SPLITS, TAGS, Format, ImportSource, LeftOut, Record, make_label
 from ravenml.data.formats.export import Export, ExportedImage, ExportedObject
-from ravenml.data.formats.image_finder import Images, dataset_name, files_of, folder_of, read_ends, split_of
+from ravenml.data.formats.image_finder import (
+    IMAGE_FOLDERS,
+    Images,
+    dataset_name,
+    files_of,
+    folder_of,
+    folders_in,
+    split_of,
+    split_tags,
+)
 from ravenml.data.formats.rle import flat_of, runs_of
-from ravenml.data.formats.xml import elements_of, tag
+from ravenml.data.formats.xml import DECLARE, ILLEGIBLE, elements_of, is_legible, outermost, tag
 from ravenml.data.geometry import AnyGeometry, Bitmap, Point, Polygon, Rectangle
 from ravenml.data.geometry_json import InvalidGeometry
 from ravenml.data.meta import ObjClass
@@ -31,6 +41,8 @@ from ravenml.data.problems import DataProblem
 from ravenml.errors import InputError
 
 _IMAGE = b"<image "
+_ROOT = "annotations"
+_LOOKED_AT = 20  # files, to see what they are
 _LARGEST = 1 << 28  # pixels of a mask
 _SHAPES = ("box", "polygon", "polyline", "points", "mask", "ellipse", "cuboid", "skeleton")
 _SUBSETS = {"train": "Train", "val": "Validation", "test": "Test"}
@@ -46,11 +58,14 @@ class Cvat(Format):
     holds = frozenset({"polygon", "rectangle", "bitmap", "line", "point"}) | TAGS | SPLITS | CLASSES
 
     def recognises(self, path: Path) -> bool:
-        first = next(files_of(path, ".xml"), None)
-        return first is not None and _is_cvat(first)
+        return any(outermost(file) == _ROOT for file in islice(files_of(path, ".xml"), _LOOKED_AT))
 
-    def read(self, source: ImportSource) -> Iterator[Record | DataProblem]:
-        files = [file for file in files_of(source.path, ".xml") if file == source.path or _is_cvat(file)]
+    def read(self, source: ImportSource) -> Iterator[Record | LeftOut | DataProblem]:
+        files = [
+            file
+            for file in files_of(source.path, ".xml")
+            if file == source.path or outermost(file) in (_ROOT, "")  # "" is told when it is read
+        ]
         if not files:
             raise InputError(f"{source.path} holds no XML of CVAT for images.")
         source.read_through(files)
@@ -67,25 +82,50 @@ class Cvat(Format):
             file.write(b"</annotations>\n")
 
 
-def _records(source: ImportSource, path: Path) -> Iterator[Record | DataProblem]:
+def _records(source: ImportSource, path: Path) -> Iterator[Record | LeftOut | DataProblem]:
     kinds: dict[str, str] = {}
-    own = source.options.images or next(
-        (path.parent / name for name in ("images", "data") if (path.parent / name).is_dir()), path.parent
-    )
-    images = Images(own)
+    images = _images_of(source, path)
     default = dataset_name(path.parent.name)
-    for element in elements_of(path, "label", "image", "track"):
-        if element.tag == "label":
-            _declare(source, element, kinds)
-        elif element.tag == "track":
-            where = f"track {element.get('id')}"
-            fix = "export the task as CVAT for images"
-            yield DataProblem(path, where, "is a track of a video, which is not read", fix)
-        else:
-            try:
-                yield _record(path, element, images, kinds, default)
-            except DataProblem as error:
-                yield error
+    seen = 0
+    try:
+        for element in elements_of(path, "label", "image", "track"):
+            seen += sum(child.tag in _SHAPES for child in element)
+            if element.tag == "label":
+                _declare(source, element, kinds)
+            elif element.tag == "track":
+                yield _track(path, element)
+            else:
+                try:
+                    yield _record(path, element, images, kinds, default)
+                except DataProblem as error:
+                    shapes = sum(child.tag != "tag" for child in element)
+                    yield LeftOut(error, shapes) if shapes else error
+    except DataProblem as error:  # nothing behind this place is read
+        lost = sum(_count(path, f"<{shape} ".encode()) for shape in _SHAPES) - seen
+        yield LeftOut(error, lost) if lost > 0 else error
+
+
+def _images_of(source: ImportSource, path: Path) -> Images:
+    """Where the images of a file are: in a folder beside it, or beside the folder that it is in."""
+    if source.options.images is not None:
+        return Images(source.options.images, notice=source.notice)
+    for top in (path.parent, path.parent.parent):
+        if top.is_relative_to(source.folder):
+            named = {one.name.lower(): one for one in folders_in(top)}
+            if found := next((named[name] for name in (*IMAGE_FOLDERS, "data") if name in named), None):
+                return Images(found, notice=source.notice)
+    return Images(path.parent, notice=source.notice)
+
+
+def _track(path: Path, element: Element) -> LeftOut:
+    problem = DataProblem(
+        path,
+        f"track {element.get('id')}",
+        "is a track of a video, which is not read",
+        "export the task as CVAT for images",
+    )
+    shown = sum(shape.get("outside") != "1" for shape in element if shape.tag in _SHAPES)
+    return LeftOut(problem, max(shown, 1), element.get("label"))
 
 
 def _declare(source: ImportSource, element: Element, kinds: dict[str, str]) -> None:
@@ -103,25 +143,25 @@ def _declare(source: ImportSource, element: Element, kinds: dict[str, str]) -> N
 def _record(path: Path, element: Element, images: Images, kinds: Kinds, default: str) -> Record:
     name = element.get("name")
     where = f"image {name}"
-    image = images.find(name, path, where)
-    tags: list[Tag] = []
-    subset = split_of(element.get("subset") or "")
-    if subset:
-        tags.append({"name": subset})
+    if name is not None and not is_legible(name):
+        raise DataProblem(path, where, ILLEGIBLE, DECLARE)
+    subset = element.get("subset") or ""
+    # A project's export has the images of a subset in a folder that is called after it.
+    near = images.root / subset
+    image = images.find(name, path, where, near if is_folder(near) else None)
+    dataset = folder_of(image, images.root, default)
+    split = split_of(subset)
+    tags: list[Tag] = [{"name": split}] if split else list(split_tags(dataset))
     for one in element.findall("tag"):
         value = next((a.text for a in one.findall("attribute") if a.get("name") == "value"), None)
         tags.append({"name": one.get("label") or "tag", **({"value": value} if value else {})})
-    try:
-        height, width = int(element.get("height") or 0), int(element.get("width") or 0)
-    except ValueError:
-        height = width = 0
-    shapes = [child for child in element if child.tag in _SHAPES]
-    shapes.sort(key=_order)
+    height, width = _whole(element, "height"), _whole(element, "width")
+    shapes = sorted((child for child in element if child.tag != "tag"), key=_order)
     labels = [
         one for number, shape in enumerate(shapes) for one in _labels(path, where, number, shape, kinds)
     ]
     size = (height, width) if height > 0 and width > 0 else None
-    return Record(image, folder_of(image, images.root, default), labels, tags, size, path, where)
+    return Record(image, dataset, labels, tags, size, path, where)
 
 
 def _labels(
@@ -131,6 +171,9 @@ def _labels(
     title = shape.get("label")
     if not title:
         yield DataProblem(path, f"{where}, label", "is missing", "correct or remove it")
+        return
+    if not is_legible(title):
+        yield LeftOut(DataProblem(path, f"{where}, label", ILLEGIBLE, DECLARE), title=title)
         return
     tags: list[Tag] = [{"name": _OCCLUDED}] if shape.get("occluded") == "1" else []
     for attribute in shape.findall("attribute"):
@@ -212,25 +255,26 @@ def _pairs(text: str | None) -> list[list[float]]:
 
 
 def _order(shape: Element) -> int:
+    return _whole(shape, "z_order")
+
+
+def _whole(element: Element, name: str) -> int:
+    """A whole number that an attribute says, as a float too; else 0."""
     try:
-        return int(shape.get("z_order") or 0)
-    except ValueError:
+        return int(float(element.get(name) or 0))
+    except (ValueError, OverflowError):
         return 0
 
 
-def _count(path: Path) -> int:
-    """How many images a file has, by its text alone, which may be one line; 0 where it cannot be read."""
+def _count(path: Path, beginning: bytes = _IMAGE) -> int:
+    """How many elements a file has, by its text alone, which may be one line; 0 where it cannot be read."""
     count, rest = 0, b""
     with suppress(OSError), open_file(path) as file:
         while part := file.read(1 << 20):
             text = rest + part
-            count += text.count(_IMAGE)
-            rest = text[1 - len(_IMAGE) :]
+            count += text.count(beginning)
+            rest = text[1 - len(beginning) :]
     return count
-
-
-def _is_cvat(path: Path) -> bool:
-    return b"<annotations" in read_ends(path, 4096)
 
 
 def _image(export: Export, image: ExportedImage) -> str:

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ravenml.common.reading import is_file, open_file
+from ravenml.common.reading import is_file, is_folder, open_file
 from ravenml.data.formats.base import ImportSource
 from ravenml.data.images import EXTENSIONS, UNREAD_EXTENSIONS
 from ravenml.data.item_names import usable_name
@@ -26,6 +26,7 @@ from ravenml.data.problems import DataProblem, Notice
 _PUT = "put the image there, or name its folder with --images"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}")
+IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img")  # what tools call them, in lower case
 _RESERVED = frozenset({"img", "ann", "meta", "img_info", "seg", "blob", "datasets"})
 _SPLIT = re.compile(  # such as `train2017`, `valid`, `testing`, `test-dev`, `val_images`
     r"(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?)|(?P<test>test(?:ing|-dev)?))"
@@ -212,6 +213,26 @@ def found_instead(path: Path, extension: str) -> str:
 def images_below(folder: Path) -> list[Path]:
     """Every image file below a folder, sorted; those that are not read too, so that each is named."""
     return list(files_below(folder, EXTENSIONS | UNREAD_EXTENSIONS))
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is an image by its name, of a kind that is read or not."""
+    return os.path.splitext(name)[1].lower() in EXTENSIONS | UNREAD_EXTENSIONS
+
+
+def folders_in(folder: Path) -> Iterator[Path]:
+    """The folders in a folder, sorted, without hidden ones."""
+    for name in names_in(folder):
+        if not name.startswith(".") and is_folder(folder / name):
+            yield folder / name
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder, sorted; none where it may not be read, or is not a folder."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def folder_of(image: Path, root: Path, default: str) -> str:
