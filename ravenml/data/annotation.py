@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ravenml.common.parsing import ParseError, parse_json
 from ravenml.data.geometry import Bitmap, Geometry, Polygon, Rectangle, Size
@@ -73,8 +74,22 @@ def parse_annotation(
     return annotation
 
 
-def read_head(path: Path, shapes: Mapping[str, str]) -> tuple[frozenset[str], Counter[str]]:
-    """Read only the image's tags, and count per shape the objects that cannot become a mask.
+class Head(NamedTuple):
+    """What is known of an image without a look at its objects' shapes.
+
+    Attributes:
+        tags: the image's tags.
+        left_out: per shape, how many objects cannot become a mask.
+        objects: per class, how many can.
+    """
+
+    tags: frozenset[str]
+    left_out: Counter[str]
+    objects: Counter[str]
+
+
+def read_head(path: Path, shapes: Mapping[str, str]) -> Head:
+    """Read only the image's tags, and count its objects.
 
     Raises:
         DataProblem: the file or its tags are broken; objects are not checked.
@@ -82,10 +97,15 @@ def read_head(path: Path, shapes: Mapping[str, str]) -> tuple[frozenset[str], Co
     data = parse_object(read_bytes(path), path)
     objects = data.get("objects")
     entries = [entry for entry in objects if isinstance(entry, dict)] if isinstance(objects, list) else []
-    kinds = (shape_kind(entry, shapes.get(str(entry.get("classTitle")), "")) for entry in entries)
-    return parse_tag_names(data.get("tags"), path, "tags"), Counter(
-        kind for kind in kinds if kind not in _DRAWN
-    )
+    head = Head(parse_tag_names(data.get("tags"), path, "tags"), Counter(), Counter())
+    for entry in entries:
+        title = str(entry.get("classTitle"))
+        kind = shape_kind(entry, shapes.get(title, ""))
+        if kind in _DRAWN:
+            head.objects[title] += 1
+        else:
+            head.left_out[kind] += 1
+    return head
 
 
 def parse_object(content: bytes, path: Path) -> dict[str, object]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ravenml.data.annotation import Annotation, parse_annotation, read_annotation, read_head
+from ravenml.data.annotation import Annotation, Head, parse_annotation, read_annotation, read_head
 from ravenml.data.layout import Item, find_items
 from ravenml.data.meta import ObjClass, TagMeta, read_meta
 from ravenml.data.problems import DataProblem, Report, raise_problem, suggestion
@@ -41,7 +41,7 @@ class Project:
         self.items = items
         self._shapes = {known.title: known.shape for known in classes}
         self._items = {item.key: item for item in items}
-        self._heads: dict[str, tuple[frozenset[str], Counter[str]]] = {}
+        self._heads: dict[str, Head] = {}
 
     @classmethod
     def open(cls, root: Path) -> Project:
@@ -116,7 +116,7 @@ class Project:
         Raises:
             DataProblem: the annotation is broken.
         """
-        return self._head(item)[0]
+        return self._head(item).tags
 
     def tagged(self, tag: str) -> list[Item]:
         """The images that have a tag.
@@ -144,10 +144,21 @@ class Project:
         total: Counter[str] = Counter()
         for item in items:
             with contextlib.suppress(DataProblem):
-                total += self._head(item)[1]
+                total += self._head(item).left_out
         return total
 
-    def _head(self, item: Item) -> tuple[frozenset[str], Counter[str]]:
+    def count_objects(self, items: Sequence[Item]) -> Counter[str]:
+        """Per class, how many of the items' objects can become a mask or a box.
+
+        An annotation that is broken is passed over here: it is told when the item is read.
+        """
+        total: Counter[str] = Counter()
+        for item in items:
+            with contextlib.suppress(DataProblem):
+                total.update(self._head(item).objects)
+        return total
+
+    def _head(self, item: Item) -> Head:
         head = self._heads.get(item.key)
         if head is None:
             head = self._heads[item.key] = read_head(item.annotation_path, self._shapes)

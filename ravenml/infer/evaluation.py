@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravenml.common.io import JsonObject
-from ravenml.infer.metrics import segmentation_metrics
+from ravenml.infer.metrics import MEANS, segmentation_metrics
 from ravenml.renamed import former_names
 
 __getattr__ = former_names(__name__, {"section": "make_section"})
@@ -94,7 +94,8 @@ def _pooled(folds: Sequence[JsonObject]) -> JsonObject | None:
 def _section(total: NDArray[np.int64], titles: Sequence[str], per_image: list[JsonObject]) -> JsonObject:
     return {
         "confusion": total.tolist(),
-        "scores": {name: v for name, v in segmentation_metrics(total, titles).items() if "/" not in name},
+        "scores": dict.fromkeys(MEANS)  # None: not defined
+        | {name: v for name, v in segmentation_metrics(total, titles).items() if "/" not in name},
         "per_class": score_classes(total, titles),
         "per_image": per_image,
     }

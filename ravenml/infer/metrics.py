@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 BACKGROUND = "__bg__"
+MEANS = ("miou", "mdice", "miou_fg", "mdice_fg")
 
 
 def segmentation_metrics(
@@ -18,7 +20,8 @@ def segmentation_metrics(
 
     A class that appears neither in the truth nor in the prediction has no score and is left out of
     the means.  ``miou`` and ``mdice`` are means over all classes, ``miou_fg`` and ``mdice_fg`` over all
-    but the background.
+    but the background.  Where there is nothing but background, no mean is defined: a model that finds
+    nothing where nothing is has not shown that it can find anything.
 
     Args:
         confusion: shape ``(C, C)``; pixels, truth in rows and prediction in columns.
@@ -27,8 +30,7 @@ def segmentation_metrics(
 
     Returns:
         ``miou``, ``mdice``, ``miou_fg``, ``mdice_fg``, ``pixel_accuracy``, ``iou/<class>`` and
-        ``dice/<class>``, each in 0…1.  A mean with nothing to average, and the pixel accuracy of no
-        pixels, are left out.
+        ``dice/<class>``, each in 0…1.  What is not defined is left out; see :func:`with_undefined`.
     """
     counts = np.asarray(confusion, dtype=np.int64)
     hits = np.diag(counts)
@@ -42,9 +44,8 @@ def segmentation_metrics(
 
     scores: dict[str, float] = {}
     for name, values in (("iou", iou), ("dice", dice)):
-        if values.size:
-            scores[f"m{name}"] = float(values.mean())
         if foreground.any():
+            scores[f"m{name}"] = float(values.mean())
             scores[f"m{name}_fg"] = float(values[foreground].mean())
     total = int(counts.sum())
     if total:
@@ -52,6 +53,11 @@ def segmentation_metrics(
     for kind, values in (("iou", iou), ("dice", dice)):
         scores.update({f"{kind}/{name}": float(value) for name, value in zip(names, values, strict=True)})
     return scores
+
+
+def with_undefined(metrics: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
+    """The metrics, with NaN for each of the names that has no value, so that it is seen to be not defined."""
+    return {**metrics, **{name: math.nan for name in names if name not in metrics}}
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from ravenml.data.classes import BACKGROUND
 from ravenml.data.problems import suggestion
-from ravenml.data.project import Item
-from ravenml.data.split import Split
+from ravenml.data.project import Item, Project
+from ravenml.data.split import TRAIN, VAL, Split
 from ravenml.errors import InputError
 from ravenml.renamed import former_names
 from ravenml.toolkit.hyperparameters import LoopSettings
@@ -16,7 +17,7 @@ __getattr__ = former_names(__name__, {"parts": "split_parts"})
 
 def split_parts(split: Split) -> dict[str, list[Item]]:
     """The split's items by the name that files and metrics use."""
-    return {"train": list(split.train), "val": list(split.val)}
+    return {TRAIN: list(split.train), VAL: list(split.val)}
 
 
 def check_parts(split: Split) -> None:
@@ -28,6 +29,64 @@ def check_parts(split: Split) -> None:
     for kind, items in split_parts(split).items():
         if not items:
             raise InputError(f"The {kind} part of the split is empty; give it at least one image.")
+
+
+_PURPOSE = {TRAIN: "learn from", VAL: "validate with"}
+
+
+def check_annotated(
+    project: Project, split: Split, titles: Collection[str], fold: int | None = None
+) -> list[str]:
+    """Refuse a split of which one part has no object: nothing could be learned, or measured.
+
+    Args:
+        project: the dataset.
+        split: how it is divided.
+        titles: the classes that are trained; the background is none.
+        fold: the fold that is trained, if one is; it may validate without objects, as the out-of-fold score
+            is over the images of all folds.
+
+    Returns:
+        Sentences about the classes that only one part has.
+
+    Raises:
+        InputError: with the part, and what it has instead.
+        DataProblem: an annotation of a part without objects is broken.
+    """
+    parts = split_parts(split)
+    counts = {kind: project.count_objects(items) for kind, items in parts.items()}
+    wanted = [title for title in titles if title != BACKGROUND]
+    used = [title for title in wanted if any(count[title] for count in counts.values())]
+    warnings = []
+    for kind, items in parts.items():
+        lacking = [title for title in used if not counts[kind][title]]
+        if lacking == used and (kind == TRAIN or fold is None):
+            raise InputError(_nothing_in(project, kind, items, wanted))
+        if lacking:
+            why = "it cannot be learned" if kind == TRAIN else "its scores are not defined"
+            warnings += [
+                f"{title}: no image to {_PURPOSE[kind]} has such an object, so {why}." for title in lacking
+            ]
+    return warnings
+
+
+def _nothing_in(project: Project, kind: str, items: list[Item], wanted: list[str]) -> str:
+    """That a part has no object of the classes, and which ones that cannot be used it has."""
+    for item in items:
+        project.tags_of(item)  # raises where an annotation is broken, and may hold the objects
+    shapes = [f"{count} {shape}" for shape, count in project.left_out(items).most_common()]
+    others = f" ({', '.join(shapes)} cannot be used)" if shapes else ""
+    classes = ", ".join(wanted[:5]) + (", …" if len(wanted) > 5 else "")
+    images, has = (f"none of the {len(items)} images", "an") if len(items) > 1 else ("the only image", "no")
+    return (
+        f"{project.root}: {images} to {_PURPOSE[kind]} has {has} annotated object of {classes}{others}; "
+        "annotate some, or split the images differently."
+    )
+
+
+def describe_no_best(settings: LoopSettings) -> str:
+    """What a training says at its end where no validation had the metric that the best is chosen by."""
+    return f"val/{settings.best_name} was not defined in any validation; the model has the last weights."
 
 
 def check_best_by(settings: LoopSettings, known: Collection[str]) -> None:

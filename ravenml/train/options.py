@@ -8,6 +8,7 @@ the plugin is loaded.  This is the one module of ``train`` that knows Click: wha
 from __future__ import annotations
 
 import functools
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -711,4 +712,4 @@ def show_metrics(metrics: Mapping[str, float]) -> None:
     """Print the scores over everything, a line each; those of single classes are left out."""
     for name, value in metrics.items():
         if "/" not in name:
-            click.echo(f"{name:16} {value:.4f}")
+            click.echo(f"{name:16} {'not defined' if math.isnan(value) else f'{value:.4f}'}")

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from projects import real_data, write_project
 
+from ravenml.data.annotation import Head
 from ravenml.data.folds import looks_like_sequences, make_folds
 from ravenml.data.layout import Item
 from ravenml.data.project import Project
@@ -234,7 +235,7 @@ def test_an_image_tagged_both_is_refused(tmp_path: Path) -> None:
 @given(st.sets(names, min_size=2, max_size=50), st.integers(0, 5), st.floats(0.01, 0.99))
 def test_without_tags_a_share_is_held_out_by_seed(found: set[str], seed: int, share: float) -> None:
     project = project_of(found)
-    project._heads = dict.fromkeys(found, (frozenset(), Counter()))
+    project._heads = dict.fromkeys(found, Head(frozenset(), Counter(), Counter()))
     split = default_split(project, seed, share, notice=silent)
     assert keys(split.train) | keys(split.val) == found and not keys(split.train) & keys(split.val)
     assert len(split.val) == min(max(round(len(found) * share), 1), len(found) - 1)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ravenml.infer.metrics import confusion_matrix, segmentation_metrics
+from ravenml.infer.metrics import MEANS, confusion_matrix, segmentation_metrics, with_undefined
 
 TITLES = ["__bg__", "a", "b"]
 
@@ -52,3 +54,18 @@ def test_the_confusion_matrix_counts_every_pixel_where_it_belongs(
 def test_a_perfect_prediction_scores_one(truth: np.ndarray) -> None:
     scores = segmentation_metrics(confusion_matrix(truth, truth, 3), TITLES)
     assert all(value == 1.0 for value in scores.values())
+    assert set(MEANS) <= scores.keys() or not truth.any()
+
+
+def test_nothing_found_where_nothing_is_has_no_mean() -> None:
+    empty = np.diag([40, 0, 0])
+    assert segmentation_metrics(empty, TITLES).keys() == {"pixel_accuracy", "iou/__bg__", "dice/__bg__"}
+    wrong = segmentation_metrics(np.array([[30, 10, 0], [0, 0, 0], [0, 0, 0]]), TITLES)
+    assert wrong["miou"] == pytest.approx(0.75 / 2) and wrong["miou_fg"] == 0.0
+    without_background = segmentation_metrics(np.diag([40, 0, 0]), ["sky", "a", "b"])
+    assert without_background["miou"] == 1.0
+
+
+def test_what_is_not_defined_is_not_a_number_where_it_is_shown() -> None:
+    shown = with_undefined({"loss": 0.5, "miou": 0.25}, MEANS)
+    assert shown["miou"] == 0.25 and {n for n, v in shown.items() if math.isnan(v)} == {*MEANS} - {"miou"}

@@ -37,9 +37,12 @@ def evaluate(
     model: Path, project: Project, out: Path, items: Path | None, batch_size: int, device: str
 ) -> None:
     """Write ``evaluation.json`` and pictures, and print COCO's scores over all images."""
+    from ravenml.infer.metrics import with_undefined
     from ravenml_tf_bbox.evaluating import FILE, evaluate_model
+    from ravenml_tf_bbox.metrics import FIRST
 
-    show_metrics(evaluate_model(model, project, out, items, device, batch_size).metrics())
+    found = evaluate_model(model, project, out, items, device, batch_size).metrics()
+    show_metrics(with_undefined(found, FIRST))
     click.echo(f"Evaluation: {out / FILE}")
 
 

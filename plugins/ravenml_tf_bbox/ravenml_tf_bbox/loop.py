@@ -13,6 +13,7 @@ import numpy as np
 
 from ravenml.data.boxes import BoxedImage
 from ravenml.errors import RavenError
+from ravenml.infer.metrics import with_undefined
 from ravenml.runs.run import Run
 from ravenml.toolkit.augmentation.pipeline import Pipeline
 from ravenml.toolkit.checkpoints import Best, best_name, checkpoint_label
@@ -24,6 +25,7 @@ from ravenml_tf_bbox.data import Batch, FittedSamples, Loader
 from ravenml_tf_bbox.detecting import Detector, unit_range
 from ravenml_tf_bbox.evaluation import Evaluation, evaluate
 from ravenml_tf_bbox.framework import machine
+from ravenml_tf_bbox.metrics import FIRST
 from ravenml_tf_bbox.optimizers import make_optimizer
 from ravenml_tf_bbox.settings import BoxSettings
 from ravenml_tf_bbox.targets import detection_loss
@@ -223,7 +225,7 @@ class TrainingLoop:
         )
 
     def _validate(self) -> None:
-        metrics = self.evaluate().metrics()
+        metrics = with_undefined(self.evaluate().metrics(), FIRST)
         self.run.metrics("val", self._epochs_done, metrics, step=self.step)
         value = metrics.get(self.settings.best_name)
         if not self.settings.save_best or value is None or not math.isfinite(value):

@@ -10,8 +10,15 @@ from ravenml.data.boxes import BoxSamples
 from ravenml.data.classes import BACKGROUND, class_order
 from ravenml.data.project import ObjClass, Project
 from ravenml.errors import InputError
+from ravenml.infer.metrics import with_undefined
 from ravenml.toolkit.async_writer import AsyncWriter
-from ravenml.toolkit.preflight import check_best_by, check_parts, split_parts
+from ravenml.toolkit.preflight import (
+    check_annotated,
+    check_best_by,
+    check_parts,
+    describe_no_best,
+    split_parts,
+)
 from ravenml.toolkit.pretrained import PretrainedWeights, match_classes
 from ravenml.toolkit.resume_guard import check_identity, describe_machine_change, training_identity
 from ravenml.toolkit.seeding import INITIAL_WEIGHTS, derived_seed
@@ -23,7 +30,7 @@ from ravenml_tf_bbox.detecting import MEASURED, Detector
 from ravenml_tf_bbox.export import describe_model, pack
 from ravenml_tf_bbox.framework import device_name, machine, tensorflow
 from ravenml_tf_bbox.loop import TrainingData, TrainingLoop
-from ravenml_tf_bbox.metrics import SUMMARY, DetectionScores
+from ravenml_tf_bbox.metrics import FIRST, SUMMARY, DetectionScores
 from ravenml_tf_bbox.models import create_model
 from ravenml_tf_bbox.previews import Previewer
 from ravenml_tf_bbox.report import evaluation_pictures, match_images, write_evaluation
@@ -56,6 +63,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     classes = choose_classes(project, settings, start)
     titles = [c.title for c in classes]
     check_parts(split)
+    lacking = check_annotated(project, split, titles, train.fold)
     check_best_by(
         settings, ["loss", *SUMMARY, *(f"{s}/{t}" for s in ("ap", "ap50", "ar100") for t in titles)]
     )
@@ -83,6 +91,8 @@ def run_training(train: TrainInput) -> TrainOutput | None:
         if start is not None and state is None:
             load_pretrained(detector.model, start, new_head=settings.weights_init_type == "transfer_learning")
         run = train.run
+        for sentence in lacking:
+            run.text(sentence, level="warning")
         write_json(run.path / "info" / "model_classes.json", describe_model(classes))
         write_json(run.path / "info" / "augs_config.json", pipeline.plain())
         original = {kind: BoxSamples(project, items, titles) for kind, items in split_parts(split).items()}
@@ -112,6 +122,8 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             load_weights(detector.model, keeper.folder / loop.best.file)
         evaluation = loop.evaluate()
         best_epoch = loop.best.epoch if loop.best else float(loop.epoch)
+        if settings.save_best and loop.best is None:
+            run.text(describe_no_best(settings), level="warning")
         previewer.draw(detector, "final", "prediction", best_epoch)
 
     keys = [item.key for item in split.val]
@@ -141,7 +153,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             "classes": titles,
             "epochs": settings.epochs,
             "best_epoch": best_epoch,
-            "metrics": {f"val/{name}": value for name, value in evaluation.metrics().items()},
+            "metrics": {f"val/{n}": v for n, v in with_undefined(evaluation.metrics(), FIRST).items()},
             "parameters": detector.model.count_params(),
             "seconds": round(time.monotonic() - begun, 1),
             **machine(settings.device),

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ravenml.infer.metrics import with_undefined
 from ravenml.train.scores import Scores
 from ravenml_tf_bbox.confusion import match_boxes
-from ravenml_tf_bbox.metrics import DetectionScores, coco_evaluation, coco_metrics
+from ravenml_tf_bbox.metrics import FIRST, DetectionScores, coco_evaluation, coco_metrics
 
 TITLES = ("car", "sign")
 TRUTH = np.array([[0, 0, 40, 40, 0], [50, 50, 150, 150, 1]], np.float32)
@@ -43,6 +44,13 @@ def test_an_overlap_counts_up_to_where_it_reaches() -> None:
 @pytest.mark.parametrize("found", [[said(), said()], [said((0, 0, 40, 40, 0.9, 1)), said()]])
 def test_nothing_and_the_wrong_class_score_zero(found: list[np.ndarray]) -> None:
     assert scores([TRUTH, TRUTH], found)["ap"] == 0
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_what_is_found_where_nothing_is_has_no_score(count: int) -> None:
+    nothing, found = np.zeros((0, 5)), np.array([[1, 1, 9, 9, 0.9, 0]] * count).reshape(-1, 6)
+    scores = coco_metrics(coco_evaluation([nothing], [found], ["car"]), ["car"])
+    assert not scores and all(np.isnan(value) for value in with_undefined(scores, FIRST).values())
 
 
 def test_images_without_objects_are_measured_too() -> None:

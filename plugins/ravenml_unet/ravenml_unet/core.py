@@ -39,9 +39,11 @@ def evaluate(
     model: Path, project: Project, out: Path, items: Path | None, batch_size: int, device: str
 ) -> None:
     """Write ``evaluation.json`` and pictures, and print the scores over all pixels."""
+    from ravenml.infer.metrics import MEANS, with_undefined
     from ravenml_unet.evaluating import FILE, evaluate_model
 
-    show_metrics(evaluate_model(model, project, out, items, device, batch_size).metrics())
+    found = evaluate_model(model, project, out, items, device, batch_size).metrics()
+    show_metrics(with_undefined(found, MEANS))
     click.echo(f"Evaluation: {out / FILE}")
 
 

@@ -14,7 +14,7 @@ import torch
 from lightning_fabric import Fabric
 
 from ravenml.errors import RavenError
-from ravenml.infer.metrics import segmentation_metrics
+from ravenml.infer.metrics import MEANS, segmentation_metrics, with_undefined
 from ravenml.runs.run import Run
 from ravenml.toolkit.checkpoints import Best, best_name, checkpoint_label
 from ravenml.toolkit.hyperparameters import learning_rate
@@ -268,7 +268,7 @@ class TrainingLoop:
         )
 
     def _validate(self) -> None:
-        metrics = self.evaluate().metrics()
+        metrics = with_undefined(self.evaluate().metrics(), MEANS)
         self.run.metrics("val", self._epochs_done, metrics, step=self.step)
         value = metrics.get(self.settings.best_name)
         if not self.settings.save_best or value is None or not math.isfinite(value):

@@ -53,12 +53,13 @@ def write_evaluation(path: Path, evaluation: Evaluation, items: Sequence[str], *
 def by_score(evaluation: Evaluation) -> list[tuple[float, int]]:
     """The images' scores with their numbers, worst first: the mean IoU without background.
 
-    An image with nothing but background in truth and prediction is scored by the background.
+    An image with nothing but background in truth and prediction has no score, and is left out.
     """
     scores = []
     for index, confusion in enumerate(evaluation.confusion):
         found = segmentation_metrics(confusion, evaluation.titles, BACKGROUND)
-        scores.append((found.get("miou_fg", found.get("miou", 0.0)), index))
+        if "miou_fg" in found:
+            scores.append((found["miou_fg"], index))
     return sorted(scores)
 
 

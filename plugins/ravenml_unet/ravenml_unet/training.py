@@ -11,10 +11,11 @@ import torch
 from ravenml.common.io import write_json
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.samples import Samples
+from ravenml.infer.metrics import MEANS, with_undefined
 from ravenml.toolkit.async_writer import AsyncWriter
 from ravenml.toolkit.augmentation.pipeline import Pipeline
 from ravenml.toolkit.augmentation.reading import read_augmentations
-from ravenml.toolkit.preflight import split_parts
+from ravenml.toolkit.preflight import check_annotated, describe_no_best, split_parts
 from ravenml.toolkit.pretrained import PretrainedWeights
 from ravenml.toolkit.seeding import INITIAL_WEIGHTS, derived_seed
 from ravenml.train.interfaces import TrainInput, TrainOutput
@@ -65,6 +66,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     if settings.compile:
         check_compiler()
     check_batches(settings, split)
+    lacking = check_annotated(project, split, titles, train.fold)
     check_class_weights(settings, titles)
     own_metrics = make_metrics(settings)
     pipeline = read_augmentations(settings.augmentations)
@@ -85,6 +87,8 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     if settings.encoder_weights is not None and state is None:
         load_encoder(model, Path(settings.encoder_weights), settings.model)
     run = train.run
+    for sentence in lacking:
+        run.text(sentence, level="warning")
     write_json(run.path / "info" / "model_classes.json", describe_model(classes))
     record_augmentations(run.path / "info", pipeline)
     original = {kind: Samples(project, items, titles) for kind, items in split_parts(split).items()}
@@ -122,6 +126,8 @@ def run_training(train: TrainInput) -> TrainOutput | None:
             load_weights(loop.model, keeper.folder / loop.best.file, settings.model)
         evaluation = loop.evaluate(original["val"])
         best_epoch = loop.best.epoch if loop.best else float(loop.epoch)
+        if settings.save_best and loop.best is None:
+            run.text(describe_no_best(settings), level="warning")
         previewer.draw(loop.wrapped, "final", "prediction", best_epoch)
 
     keys = [item.key for item in split.val]
@@ -134,7 +140,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
         lambda image: previewer.predict(loop.wrapped, image), run.path,
     ):  # fmt: skip
         run.image(f"evaluation/{name}", picture, epoch=best_epoch)
-    metrics = evaluation.metrics()
+    metrics = with_undefined(evaluation.metrics(), MEANS)
     return TrainOutput(
         model_path=export_model(run.path / "model-state.tar", loop.model, settings, classes),
         scores=Scores.segmentation(keys, evaluation.confusion, titles),

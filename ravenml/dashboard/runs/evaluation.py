@@ -89,7 +89,7 @@ def _section(one: JsonObject, classes: Sequence[object]) -> None:
         with ui.element("div").classes("scores"):
             for name, value in scores.items():
                 with ui.element("div").classes("score"):
-                    ui.label(_percent(value)).classes("score-value")
+                    ui.label("not defined" if value is None else _percent(value)).classes("score-value")
                     ui.label(str(name)).classes("small muted")
     with ui.element("div").classes("side-by-side"):
         if isinstance(one.get("per_class"), dict):
