@@ -229,8 +229,9 @@ class ItemNames:
             self._notice(terminal_safe(f"{path} {reason}, and is {name} in the project{more}."))
         if self.repeated:
             first = self.repeated[0][0].image
-            more = f" and {len(self.repeated) - 1:,} more" if len(self.repeated) > 1 else ""
-            self._notice(f"{first}{more} is named twice; such an image gets the objects of both places.")
+            rest = len(self.repeated) - 1
+            said = f"and {rest:,} more are named twice; they get" if rest else "is named twice; it gets"
+            self._notice(f"{first} {said} the objects of both places.")
 
 
 def _header(record: Record) -> Header:
