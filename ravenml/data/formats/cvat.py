@@ -55,6 +55,7 @@ class Cvat(Format):
     """Reads and writes annotations.xml."""
 
     title = "CVAT for images 1.1 (XML)"
+    sign = "an XML of CVAT for images"
     holds = frozenset({"polygon", "rectangle", "bitmap", "line", "point"}) | TAGS | SPLITS | CLASSES
 
     def recognises(self, path: Path) -> bool:

@@ -49,6 +49,7 @@ class Voc(Format):
     """Reads and writes VOC's folders, and reads the XML files of tools that write beside the images."""
 
     title = "PASCAL VOC (XML, boxes)"
+    sign = "an XML with <annotation> for each image"
     holds = frozenset({"rectangle"}) | SPLITS
 
     def recognises(self, path: Path) -> bool:

@@ -41,6 +41,7 @@ class Yolo(Format):
     """Reads and writes boxes and segments."""
 
     title = "YOLO, boxes and segments (Ultralytics, Darknet)"
+    sign = "a data.yaml with names, or folders of images and of labels"
     holds = frozenset({"polygon", "rectangle", "unused classes"}) | SPLITS
 
     def recognises(self, path: Path) -> bool:
