@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ravenml.cli.data import training_command
+from ravenml.cli.data_formats import training_command
 from ravenml.plugin import discovery
 from ravenml.plugin.distributions import Declared
 

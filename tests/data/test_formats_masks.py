@@ -21,7 +21,6 @@ from ravenml.data.editable_annotation import read_editable
 from ravenml.data.formats.base import ImportOptions
 from ravenml.data.formats.conversion import Imported, import_project
 from ravenml.data.formats.mask_values import has_soft_edges, nearest, read_mask, resized
-from ravenml.data.formats.registry import load_format
 from ravenml.data.image_header import PNG_SIGNATURE
 from ravenml.data.project import Project
 from ravenml.errors import InputError
@@ -41,7 +40,7 @@ def put(path: Path, image: np.ndarray | bytes) -> None:
 
 def load(source: Path, **options: object) -> Imported:
     target = source.with_name(f"{source.name}_out{len(list(source.parent.iterdir()))}")
-    return import_project("masks", load_format("masks"), source, target, ImportOptions(**options))  # type: ignore[arg-type]
+    return import_project(source, target, "masks", ImportOptions(**options))  # type: ignore[arg-type]
 
 
 def areas(done: Imported) -> dict[str, dict[str, int]]:

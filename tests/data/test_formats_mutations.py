@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from other_formats import picture
 
 from ravenml.data.formats.conversion import Imported, import_project
-from ravenml.data.formats.registry import load_format
 from ravenml.errors import InputError
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -145,9 +144,7 @@ def outcome(format_name: str, content: bytes) -> Imported | None:
             picture(source / f"{name}.png")
         (source / "a.json").write_bytes(content)
         try:
-            return import_project(
-                format_name, load_format(format_name), source / "a.json", Path(folder) / "out"
-            )
+            return import_project(source / "a.json", Path(folder) / "out", format_name)
         except InputError as refusal:
             assert str(refusal).count("\n") == 0
             return None

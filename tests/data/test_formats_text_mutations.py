@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from projects import encoded
 
 from ravenml.data.formats.conversion import Imported, import_project
-from ravenml.data.formats.registry import load_format
 from ravenml.errors import InputError
 
 HEIGHT, WIDTH = 24, 32
@@ -155,7 +154,7 @@ def outcome(name: str, source: Path, target: Path) -> Imported | None:
     """What an import comes to; None where it is refused in a sentence."""
     with redirect_stderr(StringIO()):
         try:
-            return import_project(name, load_format(name), source, target, copy=True)
+            return import_project(source, target, name, copy=True)
         except InputError as error:
             said = str(error)
             assert said.endswith(".") and "\n" not in said.replace("\\n", "") and len(said) < 3000

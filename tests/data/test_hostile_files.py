@@ -13,7 +13,6 @@ from projects import write_project
 
 from ravenml.data.bitmap import chunk
 from ravenml.data.formats.conversion import export_project, import_project
-from ravenml.data.formats.registry import load_format
 from ravenml.data.image_header import PNG_SIGNATURE
 from ravenml.data.images import read_header, read_image
 from ravenml.data.inspection import inspect_project
@@ -81,7 +80,7 @@ def test_a_data_yaml_that_is_made_to_harm_is_a_sentence(text: str, said: str, tm
     (tmp_path / "src" / "labels").mkdir(parents=True)
     (tmp_path / "src" / "data.yaml").write_text(text)
     with pytest.raises(DataProblem, match=r"data\.yaml") as caught:
-        import_project("yolo", load_format("yolo"), tmp_path / "src", tmp_path / "out")
+        import_project(tmp_path / "src", tmp_path / "out", "yolo")
     assert said in str(caught.value)
 
 
@@ -99,7 +98,7 @@ def test_an_image_of_a_name_that_no_file_can_have_is_left_out(name: str, tmp_pat
     ]
     content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "car"}]}
     (source / "a.json").write_text(json.dumps(content))
-    done = import_project("coco", load_format("coco"), source, tmp_path / "out")
+    done = import_project(source, tmp_path / "out", "coco")
     assert (done.images, done.objects, done.problems) == (1, 1, 4)
 
 
@@ -109,7 +108,7 @@ def test_a_folder_of_a_name_that_is_too_long_is_not_there(tmp_path: Path) -> Non
     (source / "data.yaml").write_text("names: [a]\ntrain: " + "x" * 300)
     (source / "labels" / "a.txt").touch()
     (source / "a.png").write_bytes(png(4, 4, b"\0" * 20))
-    assert import_project("yolo", load_format("yolo"), source, tmp_path / "out").images == 1
+    assert import_project(source, tmp_path / "out", "yolo").images == 1
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "²", "٣", "-1", "1e3", "7"])
@@ -117,9 +116,9 @@ def test_a_class_number_that_there_is_not_leaves_out_one_object(
     number: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = Project.open(write_project(tmp_path / "p", images=2))
-    export_project("yolo", load_format("yolo"), project, tmp_path / "yolo", copy=True)
+    export_project(project, tmp_path / "yolo", "yolo", copy=True)
     labels = sorted((tmp_path / "yolo").rglob("*.txt"))[0]
     labels.write_text(f"{number} 0.5 0.5 0.2 0.2\n0 0.5 0.5 0.2 0.2\n", encoding="utf-8")
-    done = import_project("yolo", load_format("yolo"), tmp_path / "yolo", tmp_path / "again")
+    done = import_project(tmp_path / "yolo", tmp_path / "again", "yolo")
     said = capsys.readouterr().err
     assert done.problems == 1 and said.count("is not a class") == 1 and len(said) < 2000

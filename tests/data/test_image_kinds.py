@@ -20,7 +20,6 @@ from projects import encoded, write_project
 
 from ravenml.data.bitmap import chunk
 from ravenml.data.formats.conversion import import_project
-from ravenml.data.formats.registry import load_format
 from ravenml.data.image_header import PNG_SIGNATURE, parse_header
 from ravenml.data.images import decode_image, has_more_pages, read_header, read_image
 from ravenml.data.inspection import as_text, inspect_project
@@ -205,7 +204,7 @@ def test_an_import_reads_all_kinds_and_names_what_it_cannot(tmp_path: Path) -> N
     for image in list(source.iterdir()):
         image.with_suffix(".txt").write_text("0 0.5 0.5 0.2 0.2\n")
     (source / "data.yaml").write_text("names: [crate]\n")
-    done = import_project("yolo", load_format("yolo"), source, tmp_path / "out")
+    done = import_project(source, tmp_path / "out", "yolo")
     assert done.images == len(LOSSLESS) + 1 == done.objects
     assert "pages.tif holds several pages or frames, of which the first is used." in " ".join(done.notices)
     (reason,) = done.losses.reasons

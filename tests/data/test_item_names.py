@@ -15,7 +15,6 @@ from projects import encoded, write_project
 
 from ravenml.cli.data import data
 from ravenml.data.formats.conversion import import_project
-from ravenml.data.formats.registry import load_format
 from ravenml.data.inspection import inspect_project
 from ravenml.data.item_names import usable_name, why_unusable
 from ravenml.data.project import Project
@@ -81,7 +80,7 @@ def test_an_import_gives_them_other_names_and_says_so(tmp_path: Path) -> None:
     for name in (LATIN, BROKEN, "caf_.png", "plain.png"):
         (folder / name).write_bytes(encoded(np.zeros((8, 8, 3), np.uint8)))
         (folder / name).with_suffix(".txt").write_text("0 0.5 0.5 0.5 0.5\n")
-    done = import_project("yolo", load_format("yolo"), source, tmp_path / "out")
+    done = import_project(source, tmp_path / "out", "yolo")
     items = Project.open(done.root).items
     assert sorted(item.name for item in items) == ["caf_.png", "caf__2.png", "new_line.png", "plain.png"]
     assert {item.dataset for item in items} == {"_"} and done.objects == 4
@@ -89,7 +88,7 @@ def test_an_import_gives_them_other_names_and_says_so(tmp_path: Path) -> None:
     assert (
         "caf\\udce9.png has a name that is not UTF-8, and is caf__2.png in the project, and 1 more." in said
     )
-    again = import_project("yolo", load_format("yolo"), source, tmp_path / "out")
+    again = import_project(source, tmp_path / "out", "yolo")
     assert (again.images, again.kept, again.removed) == (4, 4, 0)
 
 

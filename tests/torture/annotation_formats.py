@@ -16,7 +16,7 @@ from projects import write_project
 
 from ravenml.common.io import SCRATCH
 from ravenml.data.formats.conversion import export_project, import_project
-from ravenml.data.formats.registry import guess_format, load_format
+from ravenml.data.formats.registry import guess_format
 from ravenml.data.images import EXTENSIONS
 from ravenml.data.inspection import as_text, inspect_project
 from ravenml.data.project import Project
@@ -50,7 +50,7 @@ def campaign(folder: Path) -> Iterator[Callable[[random.Random], str]]:
     for name in FORMATS:
         specimens[name] = folder / f"as_{name}"
         with redirect_stderr(StringIO()):
-            export_project(name, load_format(name), project, specimens[name], copy=True)
+            export_project(project, specimens[name], name, copy=True)
     source, target = folder / "trial" / "source", folder / "trial" / "target"
 
     def trial(rng: random.Random) -> str:
@@ -66,7 +66,7 @@ def campaign(folder: Path) -> Iterator[Callable[[random.Random], str]]:
                     return _read(source)
                 if rng.random() < 0.1:
                     guess_format(source)
-                done = import_project(name, load_format(name), source, target, copy=rng.random() < 0.3)
+                done = import_project(source, target, name, copy=rng.random() < 0.3)
                 _read(target)
                 return "imported in part" if done.problems else "imported"
             except RavenError as error:

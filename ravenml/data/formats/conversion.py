@@ -119,10 +119,9 @@ class Imported:
 
 
 def import_project(
-    name: str,
-    format: Format | None,
     path: Path,
     target: Path,
+    origin: str = "auto",
     options: ImportOptions | None = None,
     copy: bool = False,
     strict: bool = False,
@@ -134,9 +133,9 @@ def import_project(
     was changed in the project stays as it is.
 
     Args:
-        name: the format's name, which is noted in the project; ``auto`` where ``format`` is None.
-        format: reads the source; None: the one that recognises it.
+        path: the file, folder or ZIP.
         target: the project's folder: new, empty, or of the same import.
+        origin: the name of the format to read; ``auto``: the one that recognises the source.
         copy: copy the images instead of linking them; those of a ZIP are always copied.
         strict: stop at the first bad record.
         meter: shows the progress, bad records and notices.
@@ -157,21 +156,22 @@ def import_project(
         raise InputError(f"{target} lies within what is imported, {path}; name a folder beside it.")
     make_folder(target.parent)
     with unpacked(path, target) as folder:
-        return _import(name, format, path, folder, target, options, copy or folder != path, strict, meter)
+        return _import(path, folder, target, origin, options, copy or folder != path, strict, meter)
 
 
 def _import(
-    name: str,
-    format: Format | None,
     path: Path,
     folder: Path,
     target: Path,
+    origin: str,
     options: ImportOptions,
     copy: bool,
     strict: bool,
     meter: ImageProgress,
 ) -> Imported:
     """Import what lies at ``folder``, which is ``path`` or what was unpacked from it."""
+    name = guess_format(folder) if origin == "auto" else origin
+    format = load_format(name)
     result = Imported(target, name)
 
     def shown(text: str) -> str:
@@ -182,9 +182,7 @@ def _import(
         meter.line(f"Note: {shown(text)}")
 
     source = ImportSource(folder, options, notice)
-    if format is None:
-        name = result.format = guess_format(folder)
-        format = load_format(name)
+    if origin == "auto":
         notice(f"{path} is read as {name}{f': it has {format.sign}' if format.sign else ''}.")
     request: dict[str, object] = {"format": name, "source": str(path)}
     for key, value in asdict(options).items():
@@ -261,10 +259,9 @@ def _import(
 
 
 def export_project(
-    name: str,
-    format: Format,
     project: Project,
     target: Path,
+    to: str,
     copy: bool = False,
     strict: bool = False,
     meter: ImageProgress | None = None,
@@ -273,9 +270,9 @@ def export_project(
     """Write a project in another format.
 
     Args:
-        name: the format's name, which is noted in the folder.
-        format: writes.
+        project: what is exported.
         target: the folder: new, empty, or of the same export, which is then done again.
+        to: the name of the format to write.
         copy: copy the images instead of linking them.
         strict: stop at the first broken item.
         source: what the project was made of, where it is noted instead of the project.
@@ -286,9 +283,10 @@ def export_project(
         RavenError: the disk is full or may not be written.
     """
     target = target.expanduser().absolute()
+    format = load_format(to)
     if type(format).write is Format.write:
-        raise InputError(f"The format {name} can be imported, but not exported.")
-    request = {"format": name, "project": str(source or project.root)}
+        raise InputError(f"The format {to} can be imported, but not exported.")
+    request = {"format": to, "project": str(source or project.root)}
     if _check_target(target, target / _EXPORT_NOTE) not in (None, request):
         raise InputError(f"{target} holds another export; name a new folder, or remove that one.")
     write_json(target / _EXPORT_NOTE, request)
@@ -336,19 +334,18 @@ def convert_dataset(
             written.
     """
     path, target = (Path(os.path.abspath(given.expanduser())) for given in (path, target))
-    writes = load_format(to)
+    load_format(to)  # whether it is there at all, before anything is read
     if origin == "auto" and (path / META).is_file():
-        return None, export_project(to, writes, Project.open(path), target, copy, strict, meter)
-    reads = None if origin == "auto" else load_format(origin)
+        return None, export_project(Project.open(path), target, to, copy, strict, meter)
     make_folder(target.parent)
     with temporary_folder(target) as made:
         project = made / (path.stem if path.is_file() else path.name)
-        done = import_project(origin, reads, path, project, options, strict=strict, meter=meter)
+        done = import_project(path, project, origin, options, strict=strict, meter=meter)
         if excess := done.excess(max_lost):
             raise RavenError(f"{path}: {excess}; mend the source, or accept it with --max-lost 1.")
         copy = copy or is_archive(path)
         meter = ImageProgress(0)
-        return done, export_project(to, writes, Project.open(project), target, copy, strict, meter, path)
+        return done, export_project(Project.open(project), target, to, copy, strict, meter, path)
 
 
 def _check_target(target: Path, note: Path) -> object:
