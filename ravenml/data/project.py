@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ravenml.data.annotation import Annotation, Head, parse_annotation, read_annotation, read_head
+from ravenml.data.item_names import why_unusable
 from ravenml.data.layout import Item, find_items
 from ravenml.data.meta import ObjClass, TagMeta, read_meta
 from ravenml.data.problems import DataProblem, Report, raise_problem, suggestion
@@ -72,6 +73,8 @@ class Project:
             raise InputError(f"{root} does not exist; name a project's folder.")
         if not root.is_dir():
             raise InputError(f"{root} is a file; name a project's folder.")
+        if unusable := why_unusable(str(root)):
+            raise DataProblem(root, "", unusable, "rename the folder")
         classes, tags = read_meta(root / "meta.json", report)
         datasets, items = find_items(root, report)
         return cls(root, classes, tags, datasets, items)

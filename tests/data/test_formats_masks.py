@@ -22,6 +22,7 @@ from ravenml.data.formats.base import ImportOptions
 from ravenml.data.formats.conversion import Imported, import_project
 from ravenml.data.formats.mask_values import has_soft_edges, nearest, read_mask, resized
 from ravenml.data.image_header import PNG_SIGNATURE
+from ravenml.data.problems import DataProblem
 from ravenml.data.project import Project
 from ravenml.errors import InputError
 
@@ -156,6 +157,35 @@ def test_soft_edges_are_cut_at_half(blur: int, tmp_path: Path) -> None:
     (found,) = areas(done).values()
     assert list(found) == ["object"] and abs(found["object"] - AREA) < 12
     assert "a.png, have soft edges; what is brighter than 127" in done.notices[0]
+
+
+def test_wide_smooth_edges_are_soft_too_and_scribbles_of_many_classes_are_not() -> None:
+    large = cv2.resize(WHITE, (560, 400), interpolation=cv2.INTER_NEAREST)
+    assert has_soft_edges(cv2.GaussianBlur(large, (25, 25), 0))
+    scribbles = np.full((400, 400), 255, np.uint8)
+    for number in range(1, 60):
+        scribbles[6 * number : 6 * number + 6, 20:80] = number
+    assert not has_soft_edges(scribbles)
+
+
+def test_soft_edges_of_16_bits_are_cut_too(tmp_path: Path) -> None:
+    put(tmp_path / "a.png", cv2.GaussianBlur(WHITE.astype(np.uint16) * 257, (3, 3), 0))
+    values = read_mask(tmp_path / "a.png")[0]
+    assert values.dtype == np.uint8 and has_soft_edges(values)
+
+
+@pytest.mark.parametrize("shades", [(0, 1, 2), (0, 85, 170, 255)])
+def test_numbers_in_a_jpeg_are_refused_and_not_lost(shades: tuple[int, ...], tmp_path: Path) -> None:
+    mask = np.repeat(np.array(shades, np.uint8), 16)[None].repeat(40, axis=0)
+    put(tmp_path / "a.jpg", mask)
+    with pytest.raises(DataProblem, match=r"a\.jpg: is a JPEG of shades .* save the masks as PNG"):
+        read_mask(tmp_path / "a.jpg")
+
+
+def test_a_mask_of_several_pages_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "a.tif", bytes(cv2.imencodemulti(".tif", [WHITE, NUMBERS])[1]))
+    with pytest.raises(DataProblem, match="holds several pages or frames; save each"):
+        read_mask(tmp_path / "a.tif")
 
 
 def test_a_jpeg_saved_as_png_has_soft_edges_too() -> None:

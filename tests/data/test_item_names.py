@@ -72,6 +72,12 @@ def test_a_dataset_of_such_a_name_is_one_problem(tmp_path: Path) -> None:
     assert found.project.datasets == ["good"]
 
 
+def test_a_project_in_a_folder_of_such_a_name_is_refused(tmp_path: Path) -> None:
+    root = write_project(tmp_path / os.fsdecode(b"\xe9") / "p", images=1)
+    with pytest.raises(InputError, match=r"\\udce9/p: has a name that is not UTF-8; rename the folder\."):
+        Project.open(root)
+
+
 def test_an_import_gives_them_other_names_and_says_so(tmp_path: Path) -> None:
     source = tmp_path / "src"
     folder = source / os.fsdecode(b"\xfc")

@@ -12,13 +12,15 @@ import numpy as np
 from ravenml.data.bitmap import chunk
 from ravenml.data.geometry import Size
 from ravenml.data.image_header import KINDS, PNG_SIGNATURE, image_kind, why_not_decodable
-from ravenml.data.images import imdecode, read_bytes, read_image
+from ravenml.data.images import has_more_pages, imdecode, read_bytes, read_image
 from ravenml.data.problems import DataProblem
 
 _PIXELS_PER_BYTE = 2000  # of a large mask; what is empty has about 1030 in 8 bits
 _OPAQUE = 128  # the least alpha of a pixel that counts
 _EDGE = 5  # pixels; what is narrower in both directions may be a soft edge
 _FAINT, _STRONG = 32, 224  # shades of grey that are nearly black and nearly white
+_MANY = 16  # dark shades, and as many bright ones, that soft edges may have
+_LOSSY = ("JPEG", "AVIF", "HEIC")  # mostly compressed with a loss, so that neighbouring values appear
 _NEAR = 48  # the largest difference in one channel between a colour and what compression made of it
 
 
@@ -30,7 +32,7 @@ def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     opaque ones are 255.
 
     Raises:
-        DataProblem: it cannot be read.
+        DataProblem: it cannot be read, or its values were changed by compression.
     """
     content = read_bytes(path)
     kind = image_kind(content)
@@ -46,6 +48,8 @@ def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     problem = why_not_decodable(content, _PIXELS_PER_BYTE)
     if problem:
         raise DataProblem(path, "", problem, "copy it again from where it came")
+    if has_more_pages(content):
+        raise DataProblem(path, "", "holds several pages or frames", "save each as a mask of its own image")
     if kind == "HEIC":
         values: np.ndarray | None = read_image(path)[:, :, ::-1]
     else:
@@ -58,9 +62,9 @@ def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if palette is not None:
         return values // _step(content), palette
     if values.ndim == 2:
-        return _numbers(values, content, is_lossy(kind)), None
+        return _numbers(values, content, kind, path), None
     if values.shape[2] < 3:
-        return _numbers(np.ascontiguousarray(values[:, :, 0]), content, is_lossy(kind)), None
+        return _numbers(np.ascontiguousarray(values[:, :, 0]), content, kind, path), None
     parts = values.astype(np.uint32)
     if values.dtype == np.uint16:
         parts >>= 8
@@ -71,21 +75,22 @@ def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             return np.where(opaque, 255, 0).astype(np.uint8), None
         blue, green, red = (np.where(opaque, part, 0) for part in (blue, green, red))
     if (blue == green).all() and (green == red).all():
-        return _numbers(red.astype(np.uint8), content, is_lossy(kind)), None  # grey in three channels
+        return _numbers(red.astype(np.uint8), content, kind, path), None  # grey in three channels
     return red << 16 | green << 8 | blue, None
 
 
-def is_lossy(kind: str | None) -> bool:
-    """Whether pictures of a kind are mostly compressed with a loss, so that neighbouring values appear."""
-    return kind in ("JPEG", "AVIF", "HEIC")
-
-
-def _numbers(values: np.ndarray, content: bytes, lossy: bool) -> np.ndarray:
-    if lossy:
+def _numbers(values: np.ndarray, content: bytes, kind: str, path: Path) -> np.ndarray:
+    """The numbers that shades of grey stand for."""
+    if kind in _LOSSY:
+        white, between = int((values >= _STRONG).sum()), int(_inner(values).sum())
+        if values.any() and (not white or between > white // 20):
+            problem = f"is a {kind} of shades between black and white, which are not exact"
+            raise DataProblem(path, "", problem, "save the masks as PNG")
         return hardened(values)
-    if values.dtype == np.uint16:
-        # The highest number of 16 bits is white, unless there are classes beside it.
-        return (values >> 8).astype(np.uint8) if set(distinct(values)) <= {0, 0xFFFF} else values
+    if values.dtype == np.uint16 and (values.max() == 0xFFFF or values.max() >> 8 >= _STRONG):
+        # White of 16 bits, unless there are classes beside it.
+        coarse = (values >> 8).astype(np.uint8)
+        return coarse if set(distinct(values)) <= {0, 0xFFFF} or has_soft_edges(coarse) else values
     if content.startswith(PNG_SIGNATURE) and content[24] in (2, 4) and content[25] == 0:
         numbers = values // _step(content)  # a decoder spreads shades of few bits over the whole range
         return values if set(distinct(values)) <= {0, 255} else numbers
@@ -119,11 +124,19 @@ def has_soft_edges(values: np.ndarray) -> bool:
         return False
     counts = np.bincount(values.reshape(-1), minlength=256)
     white = int(counts[_STRONG:].sum())
-    between = counts[1:255]
-    if not white or not between[_FAINT - 1 :].any() or white <= between[: _STRONG - 1].max():
+    between = counts[1:_STRONG]
+    if not white or not counts[_FAINT:255].any() or white <= between.max():
         return False
+    bright = np.count_nonzero(between[127:])
+    if min(bright, np.count_nonzero(between) - bright) >= _MANY and between.max() < white / 10:
+        return True  # wide and smooth
+    return not _inner(values).any()
+
+
+def _inner(values: np.ndarray) -> np.ndarray:
+    """Where shades between black and white fill an area, and not an edge."""
     strong = ((values >= _FAINT) & (values < _STRONG)).astype(np.uint8)
-    return not cv2.erode(strong, np.ones((_EDGE, _EDGE), np.uint8), borderValue=0).any()
+    return cv2.erode(strong, np.ones((_EDGE, _EDGE), np.uint8), borderValue=0)
 
 
 def nearest(values: np.ndarray, colours: Sequence[int]) -> np.ndarray | None:
