@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 HEIGHT, WIDTH = 480, 640
+_OUTLINES = 5000  # that differ
 LIMIT = 200.0  # MiB, whatever the size of the file
 
 
@@ -42,27 +43,34 @@ def write_source(folder: Path, images: int, annotations: int) -> Path:
             file.write(f"{json.dumps(entry)}{',' if number < images - 1 else ''}\n")
         categories = [{"id": number, "name": f"class {number}"} for number in range(1, 81)]
         file.write(f'],\n"categories": {json.dumps(categories)},\n"annotations": [\n')
-        for number in range(annotations):
-            corners = int(random.integers(8, 40))
-            angles = np.sort(random.random(corners)) * 2 * np.pi
-            radius = random.random() * 60 + 10
-            x = random.random() * (WIDTH - 2 * radius) + radius + radius * np.cos(angles)
-            y = random.random() * (HEIGHT - 2 * radius) + radius + radius * np.sin(angles)
-            ring = np.round(np.stack([x, y], axis=1), 2)
-            left, top = ring.min(axis=0).tolist()
-            width, height = np.ptp(ring, axis=0).round(2).tolist()
-            entry = {
-                "id": number,
-                "image_id": int(random.integers(images)),
-                "category_id": int(random.integers(1, 81)),
-                "segmentation": [ring.reshape(-1).tolist()] if number % 10 else [],
-                "bbox": [left, top, width, height],
-                "area": round(width * height, 2),
-                "iscrowd": 0,
-            }
-            file.write(f"{json.dumps(entry)}{',' if number < annotations - 1 else ''}\n")
+        outlines = [_outline(random, number % 10 > 0) for number in range(min(annotations, _OUTLINES))]
+        owners = random.integers(images, size=annotations).tolist()
+        titles = random.integers(1, 81, size=annotations).tolist()
+        for number, (owner, title) in enumerate(zip(owners, titles, strict=True)):
+            ids = f'"id": {number}, "image_id": {owner}, "category_id": {title}'
+            ending = "," if number < annotations - 1 else ""
+            file.write(f"{{{ids}, {outlines[number % _OUTLINES]}}}{ending}\n")
         file.write("]}\n")
     return path
+
+
+def _outline(random: np.random.Generator, segmented: bool) -> str:
+    """The fields of an annotation that tell its shape, as JSON without its braces."""
+    corners = int(random.integers(8, 40))
+    angles = np.sort(random.random(corners)) * 2 * np.pi
+    radius = random.random() * 60 + 10
+    x = random.random() * (WIDTH - 2 * radius) + radius + radius * np.cos(angles)
+    y = random.random() * (HEIGHT - 2 * radius) + radius + radius * np.sin(angles)
+    ring = np.round(np.stack([x, y], axis=1), 2)
+    left, top = ring.min(axis=0).tolist()
+    width, height = np.ptp(ring, axis=0).round(2).tolist()
+    entry = {
+        "segmentation": [ring.reshape(-1).tolist()] if segmented else [],
+        "bbox": [left, top, width, height],
+        "area": round(width * height, 2),
+        "iscrowd": 0,
+    }
+    return json.dumps(entry)[1:-1]
 
 
 def main() -> int:

@@ -69,8 +69,10 @@ def parse_points(value: object, field: str, least: int) -> Points:
         raise InvalidGeometry(field, "is not a list of points [x, y]") from None
     if isinstance(value, list) and len(value) < least:
         raise InvalidGeometry(field, f"has {len(value)} of at least {least} points", _REDRAW)
-    if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
+    if array.ndim != 2 or array.shape[1] != 2:
         raise InvalidGeometry(field, "is not a list of points [x, y]")
+    if not np.isfinite(array).all():
+        raise InvalidGeometry(field, "has a coordinate that is not a number", _REDRAW)
     if np.abs(array).max() > _FARTHEST:
         raise InvalidGeometry(field, "has a coordinate beyond a million pixels", _REDRAW)
     return np.floor(array).astype(np.int32)

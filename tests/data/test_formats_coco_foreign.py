@@ -148,7 +148,7 @@ def test_not_a_number_costs_the_object_that_has_it_in_a_field_that_is_used(tmp_p
     for said in (
         "annotations[1].bbox: nan is not a number",
         "annotations[2].bbox: inf is not a number",
-        "annotations[3].segmentation[0]: is not a list of points",
+        "annotations[3].segmentation[0]: has a coordinate that is not a number",
     ):
         assert said in done.stderr, said
 
