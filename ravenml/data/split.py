@@ -116,7 +116,7 @@ def hold_out_test(
         InputError: every item is tagged `test`.
     """
     twins = find_duplicates(project)
-    tagged = {item.key for item in project.items if TEST in _tags_of(project, item)}
+    tagged = {item.key for item in project.items if TEST in known_tags(project, item)}
     contents = {twins[key] for key in tagged if key in twins}
     held_out = {item.key for item in items if item.key in tagged or twins.get(item.key) in contents}
     if items and len(held_out) == len(items):
@@ -129,7 +129,7 @@ def hold_out_test(
     return rest, [item for item in items if item.key in held_out], twins
 
 
-def _tags_of(project: Project, item: Item) -> frozenset[str]:
+def known_tags(project: Project, item: Item) -> frozenset[str]:
     """An image's tags; none where its annotation is broken, which is told when the image is read."""
     with suppress(DataProblem):
         return project.tags_of(item)

@@ -42,7 +42,15 @@ RECORD_FIELDS: dict[str, Schema] = {
     "config_file": str,
     "config": Fields({"plugin": dict, "upload_checkpoints": ("all", "best", "none"), "artifact_path": str}),
     "parameters": dict,
-    "dataset": Fields({"name": str, "path": str, "images": int, "sha256": str}),
+    "dataset": Fields(
+        {
+            "name": str,
+            "path": str,
+            "images": int,
+            "sha256": str,
+            "resumed_with": Fields({"images": int, "sha256": str}),
+        }
+    ),
     "split": Fields({"train": int, "val": int, "test": int}),
     "kfold": Fields({"folds": int, "images": int, "choices": dict}),
     "choices": dict,

@@ -22,6 +22,7 @@ from ravenml.runs.run import Run
 from ravenml.train.config import PLUGIN_NAME
 
 if TYPE_CHECKING:
+    from ravenml.data.project import Project
     from ravenml.train.interfaces import TrainInput
     from ravenml.train.request import Request
 
@@ -52,17 +53,34 @@ def record_inputs(request: Request, run: Run, train: TrainInput) -> None:
     write_json(run.path / layout.INFO / "ui_state.json", {PLUGIN_NAME: request.plugin_name, **effective})
     known: JsonObject = {"config": effective}
     if request.config.dataset is not None:
-        project = train.dataset
-        known["dataset"] = {"name": project.name, "path": str(project.root), "images": len(project.items)}
-        if request.parent is None:
-            with suppress(DataProblem):  # a file that cannot be read is told when it is needed
-                known["dataset"]["sha256"] = default_cache().digest(project, usable_cores())
+        known["dataset"] = _describe_dataset(request, run, train.dataset)
         if not request.wants_folds:
             write_split(train.split, run.path / layout.INFO)
             known["split"] = {part: len(its) for part, its in train.split.parts().items() if its}
     if request.parent is None:
         known["provenance"] = provenance(_checkouts(request), run.path / "provenance")
     run.update(**known)
+
+
+def _describe_dataset(request: Request, run: Run, project: Project) -> JsonObject:
+    """The dataset as the run began with it; how it is now is added, and told, where it has changed since."""
+    now: JsonObject = {"name": project.name, "path": str(project.root), "images": len(project.items)}
+    if request.parent is None:
+        with suppress(DataProblem):  # a file that cannot be read is told when it is needed
+            now["sha256"] = default_cache().digest(project, usable_cores())
+    begun_with: JsonObject = run.record.get("dataset") or {}
+    if request.resumed is None or not begun_with.get("sha256"):
+        return now
+    changed = {name: now.get(name) for name in ("images", "sha256")}
+    kept = now | {name: begun_with.get(name) for name in changed}
+    if changed["sha256"] in (None, begun_with["sha256"]):
+        return kept
+    what = "folds" if request.wants_folds else "split"
+    request.notice(
+        f"the dataset has changed since this run began ({begun_with.get('images')} images then, "
+        f"{changed['images']} now); the run keeps its {what}, without images that are new."
+    )
+    return {**kept, "resumed_with": changed}
 
 
 def keep_fold_choices(run: Run) -> None:

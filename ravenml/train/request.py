@@ -19,7 +19,7 @@ from ravenml.config.config import load_config
 from ravenml.data.folds import make_folds
 from ravenml.data.project import Project
 from ravenml.data.registry import known_datasets, resolve_dataset
-from ravenml.data.split import TRAIN, VAL, Split, default_split, read_split
+from ravenml.data.split import TEST, TRAIN, VAL, Split, default_split, known_tags, read_split
 from ravenml.errors import InputError
 from ravenml.plugin.discovery import Plugin
 from ravenml.plugin.user_code import REFERENCE, check_trusted, remember_code
@@ -142,7 +142,7 @@ class Request:
         """The images that train and validate; a resumed run keeps those that it began with."""
         info = (self.resumed or Path()) / layout.INFO
         if self.resumed is not None and (info / "train_set.json").exists():
-            return read_split(project, info / "train_set.json", info / "val_set.json")
+            return self._begun_split(project, info)
         if self.fold is not None:
             folds = self.make_folds(project)
             if not 0 <= self.fold < len(folds):
@@ -163,6 +163,17 @@ class Request:
             tags=tags,
             untagged=self.config.untagged,
         )
+
+    def _begun_split(self, project: Project, info: Path) -> Split:
+        """The split that a resumed run began with, whatever the images' tags say by now."""
+        try:
+            split = read_split(project, info / "train_set.json", info / "val_set.json")
+        except InputError as error:
+            raise InputError(f"--resume: {error}  Bring the images back, or start a new run.") from None
+        if tested := sum(TEST in known_tags(project, item) for item in (*split.train, *split.val)):
+            are = "1 image of this run is" if tested == 1 else f"{tested} images of this run are"
+            self.notice(f"{are} tagged `{TEST}` by now; the run keeps its split.")
+        return split
 
     def notice(self, text: str) -> None:
         """Tell the user something that is not an error; a fold stays quiet, its parent has said it."""
@@ -185,7 +196,8 @@ def _read_plan(path: Path, project: Project) -> list[Split]:
         ]
     except KeyError as error:
         raise InputError(
-            f"{path} names the image {error}, which {project.root} has no longer; start a new run."
+            f"{path} names the image {error}, which {project.root} has no longer; "
+            "bring it back, or start a new run."
         ) from None
 
 

@@ -52,6 +52,7 @@ def build(state: State, changes: dict[str, str]) -> None:
     rows += [
         ("Dataset", f"{dataset.get('path')}" if dataset else None),
         ("Dataset SHA-256", dataset.get("sha256")),
+        ("Dataset SHA-256 when resumed", (dataset.get("resumed_with") or {}).get("sha256")),
         ("Python", known.get("python")),
         ("Machine", ", ".join(format_cell(machine[k]) for k in ("host", "system", "cpu") if machine.get(k))),
         (
