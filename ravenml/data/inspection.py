@@ -103,7 +103,7 @@ class Inspection:
 
 
 class Visitor(Protocol):
-    """Sees every image while it is decoded; see `ravenml.data.report.Pictures`."""
+    """Sees every image while it is decoded; see `ravenml.data.report_pictures.Pictures`."""
 
     def begin(self, project: Project) -> None:
         """Called once, before the first image."""

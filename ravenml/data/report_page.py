@@ -10,17 +10,18 @@ from importlib.resources import files
 from itertools import groupby
 from typing import NamedTuple
 
-from ravenml.common.formatting import local_time, terminal_safe, utc_timestamp
+from ravenml.common.formatting import local_time, shortened, terminal_safe, utc_timestamp
 from ravenml.data.formats.losses import problem_kind
 from ravenml.data.inspection import Inspection
 from ravenml.data.problems import DataProblem
-from ravenml.data.report import PER_CLASS, PER_REASON, Picture, Pictures
+from ravenml.data.report_pictures import PER_CLASS, PER_REASON, Picture, Pictures
 from ravenml.data.split import SPLIT_TAGS
 from ravenml.data.suspicious import REASONS
 
 _MOST_CLASSES, _MOST_ROWS, _MOST_RARE = 200, 12, 12  # shown; what is left out is counted
 _MOST_KINDS, _EXAMPLES = 50, 3  # of problems
 _NAMED = 3  # classes below a picture
+_LONGEST_PATH = 4096  # letters; so that one can be copied whole
 _WHY = {
     REASONS[
         0
@@ -79,9 +80,9 @@ def render_page(found: Inspection, pictures: Pictures) -> bytes:
     return page.encode()
 
 
-def _text(value: object) -> str:
-    """A text of somebody else's: nothing in it is markup, and control characters are spelled out."""
-    return escape(terminal_safe(str(value)))
+def _text(value: object, longest: int = 300) -> str:
+    """A text of somebody else's: nothing in it is markup, control characters are spelled out, and it ends."""
+    return escape(shortened(terminal_safe(str(value)), longest))
 
 
 def _heading(found: Inspection) -> str:
@@ -101,7 +102,7 @@ def _heading(found: Inspection) -> str:
     made = f"Inspected {local_time(utc_timestamp())} with ravenML {version('ravenml')}"
     return (
         f"<header><h1>{_text(found.project.name)}</h1>"
-        f'<p class="muted"><span class="path">{_text(found.project.root)}</span></p>'
+        f'<p class="muted"><span class="path">{_text(found.project.root, _LONGEST_PATH)}</span></p>'
         f'<p class="muted small">{made}</p></header>'
         f'<section aria-label="Overview"><div class="figures">{figures}</div></section>'
     )
@@ -133,7 +134,7 @@ def _notices(notices: Sequence[str]) -> str:
 
 
 def _place(problem: DataProblem) -> str:
-    return _text(f"{problem.file}{f', {problem.field}' if problem.field else ''}")
+    return _text(f"{problem.file}{f', {problem.field}' if problem.field else ''}", _LONGEST_PATH)
 
 
 def _suspicious(found: Inspection, pictures: Pictures) -> str:

@@ -18,7 +18,8 @@ from projects import HEIGHT, WIDTH, bitmap_of, box_of, polygon_of, write_item, w
 
 from ravenml.cli.data import data
 from ravenml.data.geometry import Bitmap, Polygon, Rectangle
-from ravenml.data.report import SHEET, write_report
+from ravenml.data.report import write_report
+from ravenml.data.report_pictures import SHEET
 from ravenml.data.thumbnails import make_thumbnail, window_around
 from ravenml.errors import InputError, RavenError
 
@@ -100,6 +101,14 @@ def test_hostile_names_of_classes_files_and_tags_are_text(tmp_path: Path) -> Non
     assert page.tags.count("img") == 2  # of the sheet, and of the tiny object
     assert '<script>alert("1")</script><img src=x onerror=alert(2)>&amp;\\u202e' in page.said
     assert name in page.said and "<b>bold" in page.said
+
+
+def test_a_name_without_end_does_not_fill_the_page(tmp_path: Path) -> None:
+    title = "x" * 1_000_000
+    write_meta(tmp_path / "p", {title: "any"})
+    write_item(tmp_path / "p", "ds", "a.png", IMAGE, [box_of(title, 2, 2, 9, 9)])
+    report(tmp_path / "p")
+    assert (tmp_path / "page.html").stat().st_size < 50_000
 
 
 def test_names_that_are_no_utf_8_are_spelled_out(tmp_path: Path) -> None:
