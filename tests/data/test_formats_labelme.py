@@ -131,10 +131,11 @@ def test_files_that_were_renamed_with_their_images_keep_to_them(tmp_path: Path) 
     assert found == {"src/named.png": ["named"], "src/new.png": ["new"], "src/other.png": ["other"]}
 
 
-def test_an_image_that_no_other_file_describes_is_the_one_that_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["", "images/"])
+def test_an_image_that_no_other_file_describes_is_the_one_that_is_named(folder: str, tmp_path: Path) -> None:
     picture(tmp_path / "src" / "a.png")
-    picture(tmp_path / "src" / "frame.png")
-    source = write(tmp_path / "src" / "a.json", imagePath="frame.png")
+    picture(tmp_path / "src" / f"{folder}frame.png")
+    source = write(tmp_path / "src" / "a.json", imagePath=f"{folder}frame.png".replace("/", "\\"))
     assert run("import", "labelme", source, tmp_path / "d").exit_code == 0
     assert titles(tmp_path / "d") == {"src/frame.png": ["a"]}
 

@@ -7,6 +7,7 @@ its corner pixels, both inside, and a PNG.
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -113,7 +114,9 @@ def _image(source: ImportSource, images: Images, path: Path, name: object, near:
         if own is None:
             raise
     else:
-        if named.stem == path.stem or (named.parent == near and not is_file(near / f"{named.stem}.json")):
+        at_its_path = named == Path(os.path.normpath(near / str(name).replace("\\", "/")))
+        others = (near / f"{named.stem}.json", named.with_suffix(".json"))
+        if named.stem == path.stem or (at_its_path and not any(map(is_file, others))):
             return named
         own = _of_the_same_name(near, path.stem)  # the image that is named is elsewhere, or another file's
         if own is None:
