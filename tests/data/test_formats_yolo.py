@@ -11,6 +11,7 @@ import pytest
 from other_formats import Done, left_out, picture, run
 
 from ravenml.data.editable_annotation import EditableAnnotation, read_editable
+from ravenml.data.formats.yolo import Yolo
 from ravenml.data.geometry import Polygon, Rectangle
 from ravenml.data.project import Project
 
@@ -186,6 +187,28 @@ def test_names_of_classes_are_read_in_every_form(names: str, titles: list[str], 
 def test_a_description_without_usable_names_is_refused(described: str, said: str, tmp_path: Path) -> None:
     done, _ = read(dataset(tmp_path / "src", {"data.yaml": described}, "images/a.png"))
     assert done.exit_code == 2 and said in done.stderr
+
+
+def test_a_name_that_two_classes_have_is_told(tmp_path: Path) -> None:
+    done, _ = read(dataset(tmp_path / "src", {"data.yaml": "names: [a, b, a]\n"}, "images/a.png"))
+    assert "gives a name to several classes, which become one: a." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "known"),
+    [
+        ({"own.yaml": "path: x\n'names':\n  0: crate\n"}, True),
+        ({"own.yml": '{"nc": 1, "train": "images"}'}, True),
+        ({"data/obj.data": "classes = 1\nnames = obj.names\n"}, True),
+        ({"valid/Labels/a.txt": BOX}, True),
+        ({"settings.yaml": "user: me\nusernames: [a]\nlearning rate: 1\n"}, False),
+        ({"valid/notes/a.txt": BOX}, False),
+    ],
+)
+def test_yolo_is_recognised_by_its_description_or_its_labels(
+    files: dict[str, str], known: bool, tmp_path: Path
+) -> None:
+    assert Yolo().recognises(dataset(tmp_path / "src", files)) is known
 
 
 def test_a_number_of_classes_without_names_gives_them_numbers(tmp_path: Path) -> None:

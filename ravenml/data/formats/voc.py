@@ -283,7 +283,8 @@ def _box(given: Element, degrees: float) -> Rectangle | Polygon:
 
 def _rotation(one: Element) -> float:
     """By how many degrees a box is turned clockwise, which CVAT says in an attribute."""
-    for attribute in one.iterfind("attributes/attribute"):
+    attributes = one.find("attributes")
+    for attribute in () if attributes is None else attributes:
         if (attribute.findtext("name") or "").strip() == "rotation":
             (degrees,) = geometry_parsing.numbers({"rotation": attribute.findtext("value")}, "rotation")
             return degrees

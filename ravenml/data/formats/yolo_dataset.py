@@ -8,6 +8,8 @@ the folder that is imported.
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -35,6 +37,7 @@ CLASS_LISTS = ("classes.txt", "obj.names", "classes.names", "labels.txt", "_dark
 DESCRIPTIONS = (".yaml", ".yml", ".data")
 _YAML = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _SETS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+_FIELD = re.compile(rb"""(?:^|[\r\n{,])\s*["']?(?:names|nc|train)["']?\s*[:=]""")
 _MOST = 1 << 16  # classes
 _MOST_KEYPOINTS = 1000
 Sets = dict[str, set[Path]]
@@ -88,8 +91,11 @@ class YoloDataset:
         names = self._fields.get("names")
         if names and self.file is not None:
             titles = self._named(names, self.file)
-            if twice := [title for title in dict.fromkeys(titles) if titles.count(title) > 1]:
-                self._source.notice(f"{self.file} names the class {twice[0]} twice; both become one class.")
+            if twice := [title for title, count in Counter(titles).items() if count > 1]:
+                named = shortened(", ".join(twice), 200)
+                self._source.notice(
+                    f"{self.file} gives a name to several classes, which become one: {named}."
+                )
             count = self._number_of_classes()
             if count is not None and count != len(titles):
                 self._source.notice(
@@ -344,11 +350,8 @@ def _description_in(folder: Path) -> Path | None:
 
 
 def describes(path: Path) -> bool:
-    """Whether a file looks like a description of a dataset."""
-    beginning = read_ends(path, 1 << 16).replace(b"\0", b"")
-    return b"names" in beginning or (
-        b"train" in beginning and (b"nc:" in beginning or b"classes" in beginning)
-    )
+    """Whether a file looks like a description of a dataset: it has one of its fields."""
+    return _FIELD.search(read_ends(path, 1 << 16).replace(b"\0", b"")) is not None
 
 
 def _read_description(path: Path) -> Mapping[str, object]:
