@@ -124,6 +124,27 @@ def test_a_mask_is_never_taken_from_another_split(tmp_path: Path) -> None:
     assert "train/b.png belongs to no image" in done.notices[0]
 
 
+@pytest.mark.parametrize("in_the_folder", [("1.png",), ()])
+def test_the_mask_of_another_folders_image_is_not_taken(
+    in_the_folder: tuple[str, ...], tmp_path: Path
+) -> None:
+    for name in ("s1/1.png", "s1/2.png", "s2/1.png"):
+        put(tmp_path / "src" / "images" / name, PICTURE)
+    for name in (*(f"s1/{one}" for one in in_the_folder), "s2/1.png", "s2/2.png"):
+        put(tmp_path / "src" / "masks" / name, WHITE)
+    done = load(tmp_path / "src")
+    assert set(areas(done)) == {*(f"s1/{one}" for one in in_the_folder), "s2/1.png"}
+    assert all("has no mask below" in str(reason) for reason in done.losses.reasons)
+
+
+def test_masks_in_folders_of_their_own_belong_to_the_images_of_their_names(tmp_path: Path) -> None:
+    for name in ("s1/1.png", "s2/2.png"):
+        put(tmp_path / "src" / "images" / name, PICTURE)
+    for name in ("1.png", "checked/2.png"):
+        put(tmp_path / "src" / "masks" / name, WHITE)
+    assert set(areas(load(tmp_path / "src"))) == {"s1/1.png", "s2/2.png"}
+
+
 def test_nnunet_says_its_classes_in_dataset_json(tmp_path: Path) -> None:
     for name in ("a_0000.png", "b_0000.png"):
         put(tmp_path / "src" / "imagesTr" / name, PICTURE)

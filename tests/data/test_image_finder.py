@@ -74,6 +74,40 @@ def test_no_other_image_is_taken_for_one_that_is_not_there(name: str, tmp_path: 
         Images(root).find(name, root / "a.json", "file_name")
 
 
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        ("seq1/1.png", ("seq1/2.png", "seq2/1.png")),
+        ("Seq1/1.JPG", ("seq1/2.png", "seq2/1.png")),
+        (r"C:\set\seq1\1.png", ("images/seq1/2.png", "images/seq2/1.png")),
+        ("seq1/left/1.png", ("seq1/left/2.png", "seq2/left/1.png", "seq3/left/1.png", "1.png")),
+    ],
+)
+def test_no_image_is_taken_from_another_folder_than_the_name_says(
+    name: str, there: tuple[str, ...], tmp_path: Path
+) -> None:
+    root = files(tmp_path, *there)
+    with pytest.raises(DataProblem, match="is not below"):
+        Images(root).find(name, root / "a.json", "file_name")
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "other"),
+    [
+        ("/home/val/set/train/1.png", "train/1.png", "val/1.png"),
+        ("set/images/1.png", "images/train/1.png", "images/val/2.png"),
+        ("train/images/1.png", "images/train/1.png", "images/val/1.png"),
+        ("train/1.jpg", "train/1.png", "val/1.jpg"),
+        ("session/1.png", "seq1/1.png", "seq2/2.png"),
+    ],
+)
+def test_folders_of_another_machine_are_in_nobodys_way(
+    name: str, there: str, other: str, tmp_path: Path
+) -> None:
+    root = files(tmp_path, there, other)
+    assert Images(root).find(name, root / "a.json", "file_name") == root / there
+
+
 def test_of_images_with_one_name_the_folders_say_which_is_meant(tmp_path: Path) -> None:
     root = files(tmp_path, "images/a/1.png", "images/b/1.png", "c/img/2.png", "d/img/2.png")
     images = Images(root)

@@ -40,8 +40,9 @@ class Images:
 
     A name means, in this order: the file at that very path; the one file of that name; one that differs in
     upper and lower case or in how an address spells it (`a%20b.png`); one of another kind of image
-    (`a.png` for `a.jpg`, or for `a`).  Of several, the one whose folders are the name's, or else those of the
-    file that names it, is meant; where that does not decide, none is.
+    (`a.png` for `a.jpg`, or for `a`).  Where a folder that the name says is here too, no image in another is
+    meant.  Of several, the one whose folders are the name's, or else those of the file that names it, is
+    meant; where that does not decide, none is.
 
     Args:
         root: the folder.
@@ -81,11 +82,14 @@ class Images:
 
     def _anywhere(self, name: str, file: Path, field: str) -> Path:
         *folders, base = _path_of_address(name.replace("\\", "/")).split("/")
-        found = self._names.get(_plain(base)) or self._spellings.get(_spelling(base), [])
+        said = [_spelling(part) for part in folders]
+        same = (self._names.get(_plain(base), []), self._spellings.get(_spelling(base), []))
+        found = next(filter(None, (self._possible(paths, said) for paths in same)), [])
         converted = not found
         if converted:
-            found = next(filter(None, (self._stems.get(stem) for stem in _stems_of(base))), [])
-        meant = self._meant(found, folders, file)
+            alike = (self._stems.get(stem, []) for stem in _stems_of(base))
+            found = next(filter(None, (self._possible(paths, said) for paths in alike)), [])
+        meant = self._meant(found, said, file)
         if len(meant) == 1:
             if converted and self.notice is not None:
                 where = meant[0].relative_to(self.root)
@@ -100,23 +104,49 @@ class Images:
             raise DataProblem(file, field, problem, "fetch the image, or name its folder with --images")
         raise DataProblem(file, field, f"the image {name} is not below {self.root}", _PUT)
 
-    def _meant(self, found: list[Path], folders: list[str], file: Path) -> list[Path]:
+    def _possible(self, found: list[Path], said: list[str]) -> list[Path]:
+        """The images that a name with the folders ``said`` may mean.
+
+        A folder that is not here is another machine's, and says nothing; but where there is one of that name,
+        images in other folders are not meant, unless the name ends with all of theirs.
+        """
+        known = self._folders.intersection(said)
+        if not known:
+            return found
+
+        def possible(path: Path) -> bool:
+            parts = self._parts(path)
+            return known.issubset(parts) or (bool(parts) and said[-len(parts) :] == parts)
+
+        return [path for path in found if possible(path)]
+
+    def _meant(self, found: list[Path], said: list[str], file: Path) -> list[Path]:
         """Of images with one name, those whose folders fit best."""
         if len(found) < 2:
             return found
-        said = [_spelling(part) for part in folders]
         folder = os.path.abspath(file.parent)
         above = os.path.commonpath((os.path.abspath(self.root), folder))
         beside = {_spelling(part) for part in Path(folder).relative_to(above).parts}
 
         def fit(path: Path) -> tuple[int, int]:
-            parts = [_spelling(part) for part in path.parent.relative_to(self.root).parts]
+            parts = self._parts(path)
             pairs = zip(reversed(said), reversed(parts), strict=False)
             same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
             return same, len(beside.intersection(parts))
 
         best = max(map(fit, found))
         return [path for path in found if fit(path) == best]
+
+    def _parts(self, path: Path) -> list[str]:
+        """The folders between the root and a file."""
+        return [_spelling(part) for part in path.parent.relative_to(self.root).parts]
+
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        """What the folders below the root are called that have files in them."""
+        files = itertools.chain.from_iterable(self._names.values())
+        one_each = {path.parent: path for path in files}.values()
+        return frozenset(part for path in one_each for part in self._parts(path))
 
     @cached_property
     def _names(self) -> dict[str, list[Path]]:

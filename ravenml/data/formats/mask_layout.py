@@ -201,9 +201,11 @@ class MaskNames:
 
     def __init__(self, folders: MaskFolders) -> None:
         self._folders = folders
+        self._image_folders = {_inside(folders.images, path) for path in folders.image_files} - {"."}
+        self._mask_folders = {_inside(folders.masks, path) for path in folders.mask_files}
         self._levels: list[dict[str, list[Path]]] = [{} for _ in range(4)]
         for path in folders.mask_files:
-            inside = path.parent.relative_to(folders.masks).as_posix()
+            inside = _inside(folders.masks, path)
             core = _core(path.stem, _MASK_AFFIX)
             for level, key in enumerate(
                 (f"{inside}/{path.name}", f"{inside}/{path.stem}", f"{inside}/{core}", core)
@@ -213,7 +215,7 @@ class MaskNames:
 
     def of(self, image: Path) -> list[Path]:
         """The masks that an image may have; more than one where it is not clear which is meant."""
-        inside = image.parent.relative_to(self._folders.images).as_posix()
+        inside = _inside(self._folders.images, image)
         core = _core(image.stem, _IMAGE_AFFIX)
         exact, by_stem, by_core, anywhere = self._levels
         for level, key in (
@@ -223,20 +225,34 @@ class MaskNames:
             (by_core, f"{inside}/{image.stem}"),
             (by_stem, f"{inside}/{core}"),
             (by_core, f"{inside}/{core}"),
-            (anywhere, image.stem),
-            (anywhere, core),
         ):
             if key in level:
-                found = [path for path in level[key] if path != image]
-                self.unused.difference_update(found)
-                return _preferred(found)
+                return self._used([path for path in level[key] if path != image])
+        if inside in self._mask_folders:
+            return []  # the mask of that name in another folder is another image's
+        for key in (image.stem, core):
+            if found := [path for path in anywhere.get(key, []) if path != image and self._is_free(path)]:
+                return self._used(found)
         return []
+
+    def _used(self, found: list[Path]) -> list[Path]:
+        self.unused.difference_update(found)
+        return _preferred(found)
+
+    def _is_free(self, mask: Path) -> bool:
+        """Whether a mask is in a folder that no images are in, so that it may belong to those of another."""
+        return _inside(self._folders.masks, mask) not in self._image_folders
 
     @staticmethod
     def examples(image: Path) -> str:
         """The names that a mask of an image could have."""
         core = _core(image.stem, _IMAGE_AFFIX)
         return f"{core}.png, {core}_mask.png or mask_{core}.png"
+
+
+def _inside(top: Path, path: Path) -> str:
+    """The folders between ``top`` and a file, ``.`` where there are none."""
+    return path.parent.relative_to(top).as_posix()
 
 
 def _preferred(found: list[Path]) -> list[Path]:
