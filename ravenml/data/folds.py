@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from ravenml.data.duplicates import report_together
+from ravenml.data.duplicates import report_apart, report_together
 from ravenml.data.problems import Notice, print_notice
 from ravenml.data.project import Item, Project
 from ravenml.data.split import Split, hold_out_test, rank, report_left_out
@@ -33,7 +33,8 @@ def make_folds(
         notice: called with a sentence where random folds would part what looks like one sequence, and
             where objects cannot become masks.
 
-    Images tagged `test` are in no fold, with a notice, and images with the same content are in the same one.
+    Images tagged `test` are in no fold, with a notice.  Images with the same content are in one random
+    fold; groups stay as they are asked for, with a notice where they part such images.
     Folds are balanced: the largest group goes first, each to the fold that has the fewest images so far.
 
     Raises:
@@ -50,6 +51,7 @@ def make_folds(
         raise InputError(
             f"{project.root} has {len(items)} images{restricted}, fewer than {n} folds; ask for fewer folds."
         )
+    groups: dict[str, list[Item]]
     if by == "random":
         if looks_like_sequences(items):
             notice(
@@ -57,11 +59,12 @@ def make_folds(
                 "on both sides, so scores come out too good; group them with --fold-by, such as "
                 f"--fold-by '{_likely_group(items)}'."
             )
-        groups = {item.key: [item] for item in items}
+        groups = defaultdict(list)
+        for item in items:
+            groups[twins.get(item.key, item.key)].append(item)
+        report_together(twins, items, notice)
     else:
         groups = _groups(items, by)
-    report_together(twins, items, notice)
-    groups = _joined(groups, twins)
     if len(groups) < n:
         what = {"random": "different images", "dataset": "datasets"}.get(by, f"groups by --fold-by {by!r}")
         raise InputError(
@@ -72,6 +75,8 @@ def make_folds(
     number = _deal(groups, n, seed)
     if by != "random":
         notice(_describe_folds(groups, by, number, n))
+        folds = {f"fold {fold}": [item for item in items if number[item.key] == fold] for fold in range(n)}
+        report_apart(twins, folds, notice)
     return [
         Split(
             [item for item in items if number[item.key] != fold],
@@ -141,27 +146,6 @@ def _groups(items: Sequence[Item], by: str) -> dict[str, list[Item]]:
             )
         groups[match[0]].append(item)
     return groups
-
-
-def _joined(groups: dict[str, list[Item]], twins: Mapping[str, str]) -> dict[str, list[Item]]:
-    """The groups, with those as one that have images with the same content; the first one's name stays."""
-    parent = {name: name for name in groups}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            name = parent[name]
-        return name
-
-    holder: dict[str, str] = {}
-    for name, items in groups.items():
-        for item in items:
-            if item.key in twins:
-                other, own = root(holder.setdefault(twins[item.key], name)), root(name)
-                parent[max(other, own)] = min(other, own)
-    joined: dict[str, list[Item]] = defaultdict(list)
-    for name, items in groups.items():
-        joined[root(name)] += items
-    return joined
 
 
 def _deal(groups: dict[str, list[Item]], n: int, seed: int) -> dict[str, int]:

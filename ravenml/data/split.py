@@ -96,9 +96,12 @@ def split_by_chance(project: Project, seed: int, val_fraction: float, notice: No
     report_together(twins, items, notice)
     count = min(max(round(len(items) * val_fraction), 1), len(items) - 1)
     val: set[str] = set()
-    for name in sorted(groups, key=lambda name: (rank(name, seed), name)):
-        if len(val) < count and len(val) + len(groups[name]) < len(items):
+    order = sorted(groups, key=lambda name: (rank(name, seed), name))
+    for name in order:
+        if len(val) + len(groups[name]) <= count:
             val.update(item.key for item in groups[name])
+    if not val:
+        val.update(item.key for item in min((groups[name] for name in order), key=len))
     return divide(items, val, test)
 
 

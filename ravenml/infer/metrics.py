@@ -20,8 +20,8 @@ def segmentation_metrics(
 
     A class that appears neither in the truth nor in the prediction has no score and is left out of
     the means.  ``miou`` and ``mdice`` are means over all classes, ``miou_fg`` and ``mdice_fg`` over all
-    but the background.  Where there is nothing but background, no mean is defined: a model that finds
-    nothing where nothing is has not shown that it can find anything.
+    but the background.  Where the truth is nothing but background, no mean is defined, whatever was
+    predicted: a model that finds nothing where nothing is has not shown that it can find anything.
 
     Args:
         confusion: shape ``(C, C)``; pixels, truth in rows and prediction in columns.
@@ -41,10 +41,11 @@ def segmentation_metrics(
     dice = 2 * hits[present] / (truth + prediction)[present]
     names = [title for title, here in zip(titles, present, strict=True) if here]
     foreground = np.array([name != background for name in names], dtype=bool)
+    defined = any(count for title, count in zip(titles, truth, strict=True) if title != background)
 
     scores: dict[str, float] = {}
     for name, values in (("iou", iou), ("dice", dice)):
-        if foreground.any():
+        if defined:
             scores[f"m{name}"] = float(values.mean())
             scores[f"m{name}_fg"] = float(values[foreground].mean())
     total = int(counts.sum())
@@ -62,13 +63,17 @@ def with_undefined(metrics: Mapping[str, float], names: Iterable[str]) -> dict[s
 
 @dataclass(frozen=True)
 class SegmentationScores:
-    """The reduction that turns summed confusion matrices into :func:`segmentation_metrics`."""
+    """The reduction that turns summed confusion matrices into :func:`segmentation_metrics`.
+
+    Each of ``MEANS`` is there, as NaN where it is not defined.
+    """
 
     titles: tuple[str, ...]
     background: str = BACKGROUND
 
     def __call__(self, sums: dict[str, NDArray[np.generic]]) -> dict[str, float]:
-        return segmentation_metrics(sums["confusion"].astype(np.int64), self.titles, self.background)
+        scores = segmentation_metrics(sums["confusion"].astype(np.int64), self.titles, self.background)
+        return with_undefined(scores, MEANS)
 
 
 def confusion_matrix(

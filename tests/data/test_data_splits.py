@@ -180,16 +180,33 @@ def test_one_image_under_two_names_cannot_be_split(make: Make) -> None:
         split_by_chance(make(a_1=(1, ""), b_1=(1, "")), 0, 0.2, notice=silent)
 
 
-@pytest.mark.parametrize("by", ["random", "dataset"])
-def test_the_same_image_is_in_one_fold(make: Make, by: str) -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_many_copies_of_one_image_never_make_validation_larger_than_asked_for(make: Make, seed: int) -> None:
+    copies = {f"b_{n:02d}": (99, "") for n in range(12)}
+    split = split_by_chance(make(**numbered(8), **copies), seed, 0.2, notice=silent)
+    assert len(split.val) == 4 and {item.dataset for item in split.val} == {"a"}
+
+
+def test_where_every_image_has_many_copies_the_fewest_validate(make: Make) -> None:
+    copies = {f"{dataset}_{n}": (count, "") for dataset, count in (("a", 5), ("b", 3)) for n in range(count)}
+    assert len(split_by_chance(make(**copies), 0, 0.2, notice=silent).val) == 3
+
+
+def test_the_same_image_is_in_one_random_fold(make: Make) -> None:
     twice = {"b_01": (1, ""), "b_05": (5, "")}
     project = make(**numbered(4), **twice, **numbered(3, dataset="c", start=6))
-    for fold in make_folds(project, 2, by, notice=silent):
+    for fold in make_folds(project, 2, notice=silent):
         train, val = sides(fold)
         assert not train & val
-    if by == "dataset":  # a and b have an image in common, so that two groups are left
-        with pytest.raises(InputError, match="has 2 datasets, fewer than 3 folds"):
-            make_folds(project, 3, by, notice=silent)
+
+
+def test_an_image_that_all_groups_share_is_told_and_parts_no_folds(make: Make) -> None:
+    said: list[str] = []
+    blank = {f"{dataset}_00": (0, "") for dataset in "abc"}
+    own = {f"{dataset}_01": (n, "") for n, dataset in enumerate("abc", start=1)}
+    folds = make_folds(make(**blank, **own), 3, "dataset", notice=said.append)
+    assert sorted({item.dataset for item in fold.val}.pop() for fold in folds) == ["a", "b", "c"]
+    assert "have the same content, so scores come out too good" in said[-1]
 
 
 def test_an_untagged_copy_of_a_test_image_is_never_trained_on(make: Make) -> None:

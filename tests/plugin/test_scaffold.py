@@ -14,7 +14,7 @@ import pytest
 from as_user import Raven, wait_for
 from local_wheels import ROOT
 
-from ravenml.data.demo import write_demo
+from ravenml.data.demo import SEASONS, write_demo
 from ravenml.errors import InputError
 from ravenml.plugin.check import find_problems
 from ravenml.plugin.scaffold import module_name, write_plugin
@@ -144,6 +144,23 @@ def test_a_new_segmentation_plugin_stops_and_goes_on_where_it_stopped(
     (resumed,) = [event for event in events(run) if event["message"] == "resumed"]
     assert resumed["step"] > 0
     assert max(event["epoch"] for event in events(run) if event.get("type") == "val") == 30
+
+
+@pytest.mark.slow
+def test_a_new_segmentation_plugin_trains_a_fold_whose_validation_images_hold_nothing(
+    site: Path, raven: Raven, tmp_path: Path
+):
+    pytest.importorskip("torch")
+    as_installed(write_plugin("my-net", "segmentation", tmp_path / "work"), site)
+    write_demo(tmp_path / "demo", images=4)
+    for path in (tmp_path / "demo" / SEASONS[0] / "ann").iterdir():
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"objects": []}))
+    train = ["train", "--dataset", tmp_path / "demo", "my-net", "train", "--epochs", "1"]
+    raven.ok(*train, "--fold-by", "dataset", "--folds", "2", "--fold", "0")
+    (run,) = raven.runs()
+    assert (run / "checkpoints" / "model_last.pth").exists() and (run / "model-state.tar").exists()
+    said = [event["message"] for event in events(run) if event["message"] is not None]
+    assert "val/miou was never defined; the model has the last weights." in said
 
 
 def events(run: Path) -> list[dict[str, Any]]:

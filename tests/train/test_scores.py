@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ravenml.errors import RavenError
-from ravenml.infer.metrics import SegmentationScores
+from ravenml.infer.metrics import MEANS, SegmentationScores
 from ravenml.train.scores import Scores
 
 
@@ -53,6 +53,11 @@ def test_scores_that_lack_what_their_reduction_needs_are_refused() -> None:
     found = Scores(["a"], {"confusio": np.ones((1, 2, 2), int)}, SegmentationScores(("bg", "car")))
     with pytest.raises(RavenError, match=r"SegmentationScores cannot reduce \['confusio'\]: KeyError"):
         found.values()
+
+
+def test_the_means_are_there_even_where_no_image_has_an_object() -> None:
+    found = Scores.segmentation(["a"], np.array([[[7, 3], [0, 0]]]), ["__bg__", "car"]).values()
+    assert np.isnan([found[name] for name in MEANS]).all() and found["pixel_accuracy"] == 0.7
 
 
 def test_a_confusion_matrix_of_another_number_of_classes_is_refused() -> None:

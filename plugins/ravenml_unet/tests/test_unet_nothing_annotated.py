@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from unet_support import MakeInput, small_settings, write_project
 
 from ravenml.errors import InputError
 from ravenml.runs.events import effective_metrics
-from ravenml_unet import loop
-from ravenml_unet.evaluation import Evaluation
 from ravenml_unet.training import run_training
 
 
@@ -33,15 +29,9 @@ def test_it_is_refused_before_anything_is_written(make_input: MakeInput, tmp_pat
     assert not (tmp_path / "run").exists()
 
 
-def test_a_fold_has_no_score_and_keeps_its_last_weights(
-    make_input: MakeInput, tmp_path: Path, slim_unet: None, monkeypatch: pytest.MonkeyPatch
+def test_a_fold_has_no_score_and_keeps_its_last_weights_whatever_it_finds(
+    make_input: MakeInput, tmp_path: Path, slim_unet: None
 ) -> None:
-    def nothing_found(*given: Any) -> Evaluation:
-        confusion = np.zeros((2, 3, 3), np.int64)
-        confusion[:, 0, 0] = 32 * 32
-        return Evaluation(0.5, confusion, given[4])
-
-    monkeypatch.setattr(loop, "evaluate", nothing_found)  # whatever the network learns within two epochs
     output = run_training(make_input(small_settings(), fold=0))
     validations = [one.values for one in effective_metrics(tmp_path / "run" / "events.jsonl")]
     assert {one["val/miou"] for one in validations if "val/miou" in one} == {"NaN"}
@@ -51,4 +41,4 @@ def test_a_fold_has_no_score_and_keeps_its_last_weights(
     assert "no image to validate with has such an object" in said
     assert output is not None and output.model_path is not None and output.model_path.is_file()
     scores = json.loads((tmp_path / "run" / "evaluation.json").read_text())["model_size"]["scores"]
-    assert scores["miou"] is None and scores["pixel_accuracy"] == 1.0
+    assert scores["miou"] is None and 0 <= scores["pixel_accuracy"] <= 1
