@@ -166,6 +166,18 @@ def test_encodings_are_told_once_and_other_files_are_named(tmp_path: Path) -> No
     assert "not LabelMe's, and left alone: other.json." in done.stderr
 
 
+def test_a_backslash_before_ud_is_not_half_of_a_character(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        picture(tmp_path / "src" / f"{name}.png")
+    write(tmp_path / "src" / "a.json", imagePath="C:\\udemy\\ude00\\a.png")
+    source = write(tmp_path / "src" / "b.json", shape("polygon", TRIANGLE, "\U0001f600\\ud"))
+    done = run("import", "labelme", source, tmp_path / "d")
+    assert done.exit_code == 0 and not done.stderr
+    write(tmp_path / "src" / "b.json", shape("polygon", TRIANGLE, "\\\ud83d"), shape("polygon", TRIANGLE))
+    again = run("import", "labelme", source, tmp_path / "e")
+    assert 'b.json has halves of characters, cut off by another program; each is read as "?".' in again.stderr
+
+
 def test_a_file_is_recognised_by_a_picture_that_comes_first(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3)).astype(np.uint8)
     path = picture(tmp_path / "src" / "a.png").with_suffix(".json")

@@ -406,6 +406,32 @@ def test_a_list_of_classes_that_is_none_is_named(tmp_path: Path, content: str) -
         classes_in(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "titles"),
+    [
+        ("dog 1 2 3\n\ncat\n", ["dog", "class 1", "cat"]),
+        ("boeing 737 800 900\nairbus 320 10 10\n", ["boeing 737 800 900", "airbus 320 10 10"]),
+        ("256 0 0 red\ncar 010 0 255\n", ["256 0 0 red", "car"]),
+        ("# label:color_rgb\n\nsea:0,0,255::\n\nland:0,255,0::\n", ["sea", "land"]),
+        ("\nsky\n", ["class 0", "sky"]),
+    ],
+)
+def test_a_list_of_names_with_numbers_keeps_its_order(tmp_path: Path, text: str, titles: list[str]) -> None:
+    (tmp_path / "classes.txt").write_text(text)
+    assert [one.title for one in classes_in(tmp_path / "classes.txt")] == titles
+
+
+def test_a_class_of_meta_json_is_called_as_it_says(tmp_path: Path) -> None:
+    classes = [
+        {"title": "car", "color": None},
+        {"title": "tram 1 2 3", "color": "#FF0000"},
+        {"title": "bus"},
+    ]
+    (tmp_path / "meta.json").write_text(json.dumps({"classes": classes}))
+    found = [("car", None), ("tram 1 2 3", (255, 0, 0)), ("bus", None)]
+    assert classes_in(tmp_path / "meta.json") == found
+
+
 def test_cvat_s_images_are_counted_in_a_file_of_one_line(tmp_path: Path) -> None:
     path = tmp_path / "annotations.xml"
     path.write_text(

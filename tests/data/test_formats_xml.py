@@ -189,6 +189,13 @@ def test_images_without_a_file_and_lists_without_images_are_told(tmp_path: Path)
     assert "The set train lists 1 image without an XML file, such as x." in done.stderr
 
 
+def test_a_link_that_leads_nowhere_is_not_a_second_image_of_a_file(tmp_path: Path) -> None:
+    source = write(tmp_path / "src", {"a.xml": voc("")}, "a.png")
+    (source / "a.jpg").symlink_to(tmp_path / "gone.jpg")
+    done = run("import", "voc", source, tmp_path / "d")
+    assert done.exit_code == 0 and set(items_of(tmp_path / "d")) == {"src/a.png"}
+
+
 def test_a_copied_file_belongs_to_the_image_that_is_called_after_it(tmp_path: Path) -> None:
     files = {"Annotations/a.xml": voc("a.png"), "Annotations/b.xml": voc("a.png", voc_object(), voc_object())}
     done = run(

@@ -104,6 +104,13 @@ def test_a_line_of_a_pose_that_is_cut_off_is_not_an_outline(tmp_path: Path) -> N
     assert "line 1: has 8 numbers behind the class: a box has 4, with its keypoints 10" in done.stderr
 
 
+@pytest.mark.parametrize(("line", "count"), [("0", 0), ("0 0.5", 1), (BOX.rsplit(" ", 1)[0], 3)])
+def test_a_line_that_is_cut_off_says_what_a_box_has(line: str, count: int, tmp_path: Path) -> None:
+    done, label = one_line(tmp_path, line)
+    assert label is None
+    assert f"line 1: has {count} numbers behind the class: a box has 4, an outline 6, 8, 10" in done.stderr
+
+
 def test_a_pose_s_confidence_is_told_from_its_keypoints(tmp_path: Path) -> None:
     _, label = one_line(tmp_path, f"{BOX} 0.4 0.4 1 0.75", f"{NAMES}kpt_shape: [1, 3]\n")
     assert label.geometry == RECTANGLE and label.tags == [{"name": "confidence", "value": 0.75}]
@@ -381,6 +388,21 @@ def test_what_is_in_two_sets_or_in_none_is_told(tmp_path: Path) -> None:
     done, _ = read(dataset(tmp_path / "src", files, "images/a.png", "images/b.png", "images/c.png"))
     assert "1 image is in both train and val" in done.stderr
     assert "1 image is in no set, and imported without a tag" in done.stderr
+
+
+def test_a_test_set_that_is_the_validation_set_again_is_validation(tmp_path: Path) -> None:
+    described = f"{NAMES}train: ../train/images\nval: ../valid/images\ntest: ../valid/images\n"
+    source = dataset(tmp_path / "src", {"data.yaml": described}, "train/images/a.png", "valid/images/b.png")
+    done, items = read(source)
+    assert split_tags(items) == {"a.png": "train", "b.png": "val"}
+    assert "val and test are the same images, which get the tag val alone." in done.stderr
+    assert "in both" not in done.stderr
+
+
+def test_one_folder_for_all_sets_says_nothing(tmp_path: Path) -> None:
+    described = f"{NAMES}train: images\nval: images\ntest: images\n"
+    _, items = read(dataset(tmp_path / "src", {"data.yaml": described}, "images/a.png"))
+    assert split_tags(items) == {"a.png": ""}
 
 
 def test_the_same_images_for_training_and_validation_are_not_tagged(tmp_path: Path) -> None:

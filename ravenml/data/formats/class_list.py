@@ -27,8 +27,9 @@ class ListedClass(NamedTuple):
 def classes_in(path: Path) -> list[ListedClass]:
     """The classes that a file lists, by their numbers from 0.
 
-    A line is ``name``, ``name #RRGGBB``, ``name 255 0 0``, ``255 0 0 name`` or CVAT's ``name:255,0,0::``.  A
-    line of a list without colours is a class's number, so that a blank one stands for a class without a name.
+    A line is ``name``, ``name #RRGGBB``, ``name 255 0 0``, ``255 0 0 name`` or CVAT's ``name:255,0,0::``;
+    numbers above 255 belong to the name.  A blank line is a class without a name, so that the numbers behind
+    it stay right, unless most lines have a colour.
     A JSON or YAML file is a list of names, names by number, numbers by name, a project's `meta.json`, or
     YOLO's data.yaml.
 
@@ -98,35 +99,30 @@ def _lines(lines: list[str]) -> list[ListedClass]:
         ::-1
     ]  # blank lines at the end say nothing
     named = [_named(text) for text in texts]
-    if any(one.rgb for one in named):
-        return [one for one in named if one.title]
-    if not any(texts):
-        return []
+    with_names = [one for one in named if one.title]
+    if 2 * sum(one.rgb is not None for one in named) > len(with_names) or not with_names:
+        return with_names
     return [one if one.title else one._replace(title=class_without_name(n)) for n, one in enumerate(named)]
 
 
 def _named(line: str) -> ListedClass:
-    colour = r"(\d{1,3})[ ,\t]+(\d{1,3})[ ,\t]+(\d{1,3})"
+    part = r"(0*(?:25[0-5]|2[0-4]\d|1?\d?\d))"
+    colour = rf"{part}[ ,\t]+{part}[ ,\t]+{part}"
     if match := re.fullmatch(rf"{colour}[ ,\t]+(.+)", line):
-        return ListedClass(match[4].strip(), _rgb(match[1], match[2], match[3]))
+        return ListedClass(match[4].strip(), (int(match[1]), int(match[2]), int(match[3])))
     if match := re.fullmatch(rf"(.+?)(?:[ ,\t]+|:){colour}(?::.*)?", line):
-        return ListedClass(match[1].strip(), _rgb(match[2], match[3], match[4]))
+        return ListedClass(match[1].strip(), (int(match[2]), int(match[3]), int(match[4])))
     if match := re.fullmatch(r"(.+?)[ ,\t]+#([0-9a-fA-F]{6})", line):
         value = int(match[2], 16)
         return ListedClass(match[1].strip(), (value >> 16, value >> 8 & 255, value & 255))
     return ListedClass(line, None)
 
 
-def _rgb(*parts: str) -> Rgb:
-    red, green, blue = (int(part) for part in parts)
-    if max(red, green, blue) > 255:
-        raise ValueError(f"{red} {green} {blue} is not a colour")
-    return red, green, blue
-
-
 def _given(given: object) -> list[ListedClass]:
     if isinstance(given, dict) and "classes" in given:
-        return [_named(f"{one['title']} {one.get('color', '')}".strip()) for one in given["classes"]]
+        return [
+            ListedClass(str(one["title"]), _named(f"- {one.get('color')}").rgb) for one in given["classes"]
+        ]
     if isinstance(given, dict) and "names" in given:
         given = given["names"]
     return [ListedClass(title, None) for title in titles_by_number(given)]

@@ -117,7 +117,9 @@ def has_halves(content: bytes) -> bool:
     """Whether JSON has half of a surrogate pair, such as an emoji that was cut in two."""
     if b"\\ud" not in content and b"\\uD" not in content:
         return False
-    escapes = re.sub(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..", b"", content.replace(rb"\\\\", b""))
+    # An escaped backslash, as in "C:\\udemy", begins no escape, and divides what is before and behind it.
+    content = content.replace(b"\\\\", b" ")
+    escapes = re.sub(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..", b"", content)
     return re.search(rb"\\u[dD][89a-fA-F]", escapes) is not None
 
 

@@ -159,6 +159,7 @@ class _Folder:
             found = self.images.find(name, path, "filename")
         except DataProblem:
             # Many files were renamed by hand together with their images, or say the name without its ending.
+            alike = [one for one in alike if is_file(one)]  # not links that lead nowhere
             if not alike:
                 raise
             if len(alike) > 1 and not os.path.samefile(*alike[:2]):

@@ -210,8 +210,14 @@ class YoloDataset:
                 else:
                     missing.append(entry)
         rest = [image for image in self.images if not any(image in images for images in sets.values())]
-        if sets.get("train") == sets.get("val"):  # as in small examples; neither says anything then
-            sets |= {split: set() for split in ("train", "val") if split in sets}
+        train, val, test = (sets.get(split) for split in _SETS)
+        if train == val:  # as in small examples; neither says anything then
+            sets |= {split: set() for split, images in sets.items() if images == train}
+        elif val and test == val:  # as Roboflow writes it without a test set
+            sets["test"] = set()
+            self._source.notice(
+                f"{self.file or self.folder}: val and test are the same images, which get the tag val alone."
+            )
         self._tell_overlaps(sets)
         by_folder: Sets = {}
         for image in rest:

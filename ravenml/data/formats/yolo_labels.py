@@ -134,7 +134,7 @@ class LabelLines:
         if self._has_confidence(len(values)):
             values.pop()
         posed = self._posed or (len(values) if _is_pose(values) else 0)
-        if len(values) in (4, posed):
+        if len(values) == 4 or (posed and len(values) == posed):
             if posed and not self._posed:
                 self.notice("Objects with keypoints lose these; their boxes are imported.")
             return _box(values[:4], size)
