@@ -69,7 +69,8 @@ def default_split(
     if tags != (TRAIN, VAL) or (untagged == "ignore" and len(unused) == 1):
         raise InputError(f'{project.root}: no image is tagged "{unused[0]}", so the images cannot be split.')
     if untagged or len(unused) == 1:
-        notice(f"no image is tagged {' or '.join(f'`{tag}`' for tag in unused)}, so chance divides them all.")
+        those = f"all but those tagged `{TEST}`" if TEST in used else "them all"
+        notice(f"no image is tagged {' or '.join(f'`{tag}`' for tag in unused)}, so chance divides {those}.")
     return split_by_chance(project, seed, val_fraction, notice)
 
 
@@ -199,27 +200,36 @@ def report_left_out(project: Project, items: Sequence[Item], notice: Notice) -> 
         notice(f"of the annotated objects {kinds} cannot become masks and are left out.")
 
 
-def read_split(project: Project, train_file: Path, val_file: Path) -> Split:
+def read_split(
+    project: Project,
+    train_file: Path,
+    val_file: Path,
+    test_file: Path | None = None,
+    fix: str = "correct the names or remove them",
+) -> Split:
     """Read a split as `write_split`, or Supervisely's training app, wrote it.
 
     Each file is a list of ``{"dataset_name": …, "item_name": …}``.
+
+    Args:
+        test_file: may name images that are gone, as no training needs them.
+        fix: what a person can do about other images that are gone.
 
     Raises:
         RavenError: a file is missing or no JSON.
         InputError: a file is no such list, is empty, names an item that is not in the project, or both
             name the same item.
     """
-    train, val = _read_set(project, Path(train_file)), _read_set(project, Path(val_file))
+    train, val = (_read_set(project, Path(file), fix) for file in (train_file, val_file))
     common = sorted(train & val)
     if common:
         raise InputError(
             f"{train_file} and {val_file}: {_named(common)} in both, so a score would mean nothing; "
             "remove them from one file."
         )
-    return Split(
-        [item for item in project.items if item.key in train],
-        [item for item in project.items if item.key in val],
-    )
+    test = _read_keys(Path(test_file)).keys() - train - val if test_file is not None else set()
+    parts = ([item for item in project.items if item.key in keys] for keys in (train, val, test))
+    return Split(*parts)
 
 
 def write_split(split: Split, info_dir: Path) -> None:
@@ -251,27 +261,29 @@ def divide(items: Iterable[Item], val: Collection[str], test: Sequence[Item] = (
     return Split(*parts, list(test))
 
 
-def _read_set(project: Project, path: Path) -> set[str]:
+def _read_set(project: Project, path: Path, fix: str) -> set[str]:
+    keys = _read_keys(path)
+    if not keys:
+        raise InputError(f"{path} is empty; a training needs at least one image in each set.")
+    known = {item.key for item in project.items}
+    unknown = [key for key in keys if key not in known]
+    if unknown:
+        raise InputError(f"{path}: {_named(unknown)} not in {project.root}; {fix}.")
+    return set(keys)
+
+
+def _read_keys(path: Path) -> dict[str, None]:
+    """The items' keys that a file lists, in its order."""
     entries: object = read_json(path)
     if not isinstance(entries, list):
         raise InputError(f"{path} must be a list of items, each with dataset_name and item_name.")
-    if not entries:
-        raise InputError(f"{path} is empty; a training needs at least one image in each set.")
-    known = {item.key for item in project.items}
-    keys, unknown = set(), []
+    keys: dict[str, None] = {}
     for number, entry in enumerate(entries):
         dataset = entry.get("dataset_name") if isinstance(entry, dict) else None
         name = entry.get("item_name") if isinstance(entry, dict) else None
         if not isinstance(dataset, str) or not isinstance(name, str):
             raise InputError(f"{path}, [{number}]: must be an object with dataset_name and item_name.")
-        key = f"{dataset}/{name}"
-        keys.add(key)
-        if key not in known:
-            unknown.append(key)
-    if unknown:
-        raise InputError(
-            f"{path}: {_named(unknown)} not in {project.root}; correct the names or remove them."
-        )
+        keys[f"{dataset}/{name}"] = None
     return keys
 
 

@@ -82,6 +82,7 @@ def _cut(
     if inside is not None:
         part = image[inside.top : inside.bottom + 1, inside.left : inside.right + 1]
         left, top = round((inside.left - window.left) * scale), round((inside.top - window.top) * scale)
+        left, top = min(left, size[0] - 1), min(top, size[1] - 1)  # what is less than a pixel is seen as one
         target = shown[top : top + max(1, round(part.shape[0] * scale)), left:]
         target = target[:, : max(1, round(part.shape[1] * scale))]
         target[:] = cv2.resize(part, target.shape[1::-1], interpolation=method)

@@ -85,11 +85,13 @@ def write_pooled_evaluation(folder: Path, folds: int) -> None:
 
 def record_plan(run: Run, plan: Sequence[Split]) -> None:
     """Write which images each fold trains on and validates with; its folds read it."""
+    test = [item.key for item in plan[0].test]
     write_json(
         run.path / layout.INFO / "folds.json",
         {
             "v": 1,
             "folds": [{"train": [i.key for i in one.train], "val": [i.key for i in one.val]} for one in plan],
+            **({"test": test} if test else {}),
         },
     )
     known = run.record.get("kfold") or {}

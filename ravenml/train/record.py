@@ -73,6 +73,8 @@ def _describe_dataset(request: Request, run: Run, project: Project) -> JsonObjec
         return now
     changed = {name: now.get(name) for name in ("images", "sha256")}
     kept = now | {name: begun_with.get(name) for name in changed}
+    if begun_with.get("resumed_with"):  # an earlier resume's stays where the dataset is as it was
+        kept["resumed_with"] = begun_with["resumed_with"]
     if changed["sha256"] in (None, begun_with["sha256"]):
         return kept
     what = "folds" if request.wants_folds else "split"

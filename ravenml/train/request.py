@@ -134,7 +134,9 @@ class Request:
         """The k-fold plan; a fold takes its parent's, a resumed run its own."""
         recorded = (self.parent or self.resumed or Path()) / layout.INFO / "folds.json"
         if (self.parent or self.resumed) and recorded.exists():
-            return _read_plan(recorded, project)
+            plan = _read_plan(recorded, project)
+            self._notice_tested(project, plan[0], "folds")
+            return plan
         kfold = self.config.kfold or KFold.model_validate({})
         return make_folds(project, kfold.folds, kfold.by, kfold.seed, kfold.tag, notice=self.notice)
 
@@ -166,14 +168,22 @@ class Request:
 
     def _begun_split(self, project: Project, info: Path) -> Split:
         """The split that a resumed run began with, whatever the images' tags say by now."""
+        train, val, test = (info / f"{part}_set.json" for part in (TRAIN, VAL, TEST))
+        fix = "bring back what is gone, or start a new run"
         try:
-            split = read_split(project, info / "train_set.json", info / "val_set.json")
+            split = read_split(project, train, val, test if test.exists() else None, fix)
         except InputError as error:
-            raise InputError(f"--resume: {error}  Bring the images back, or start a new run.") from None
+            raise InputError(f"--resume: {error}") from None
+        self._notice_tested(project, split, "split")
+        return split
+
+    def _notice_tested(self, project: Project, split: Split, kept: str) -> None:
+        """Give notice of images that a resumed run keeps, although they are tagged `test` by now."""
+        if self.parent is not None:
+            return
         if tested := sum(TEST in known_tags(project, item) for item in (*split.train, *split.val)):
             are = "1 image of this run is" if tested == 1 else f"{tested} images of this run are"
-            self.notice(f"{are} tagged `{TEST}` by now; the run keeps its split.")
-        return split
+            self.notice(f"{are} tagged `{TEST}` by now; the run keeps its {kept}.")
 
     def notice(self, text: str) -> None:
         """Tell the user something that is not an error; a fold stays quiet, its parent has said it."""
@@ -182,16 +192,18 @@ class Request:
 
 
 _PLAN = Fields(
-    {"folds": [Fields({"train": [str], "val": [str]}, required=("train", "val"))]}, required=["folds"]
+    {"folds": [Fields({"train": [str], "val": [str]}, required=("train", "val"))], "test": [str]},
+    required=["folds"],
 )
 
 
 def _read_plan(path: Path, project: Project) -> list[Split]:
     items = {item.key: item for item in project.items}
     plan = read_object(path, _PLAN)
+    test = [items[key] for key in plan.get("test") or () if key in items]  # no training needs those
     try:
         return [
-            Split([items[key] for key in one["train"]], [items[key] for key in one["val"]])
+            Split([items[key] for key in one["train"]], [items[key] for key in one["val"]], test)
             for one in plan["folds"]
         ]
     except KeyError as error:

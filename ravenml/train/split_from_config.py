@@ -68,7 +68,9 @@ def _by_tags(project: Project, tags: tuple[str, str], notice: Notice, untagged: 
             raise InputError(f'{project.root}: no image is tagged "{tag}", so the images cannot be split.')
     split = default_split(project, notice=notice, tags=tags, untagged=untagged)
     if not split.train:
-        raise InputError(f'{project.root}: every image is tagged "{tags[1]}"; none is left to learn from.')
+        raise InputError(
+            f'{project.root}: what is left is tagged "{tags[1]}" alone; add images to learn from.'
+        )
     return split
 
 

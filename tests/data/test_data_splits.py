@@ -14,7 +14,7 @@ from ravenml.data import duplicates
 from ravenml.data.duplicates import find_duplicates
 from ravenml.data.folds import make_folds
 from ravenml.data.project import Item, Project
-from ravenml.data.split import Split, Untagged, default_split, split_by_chance, write_split
+from ravenml.data.split import Split, Untagged, default_split, read_split, split_by_chance, write_split
 from ravenml.errors import InputError
 
 Make = Callable[..., Project]
@@ -100,6 +100,16 @@ def test_a_run_s_folder_lists_its_test_images(make: Make, tmp_path: Path) -> Non
     assert listed == [{"dataset_name": "a", "item_name": "9.png"}]
 
 
+def test_a_split_is_read_with_its_test_images_as_far_as_they_are_there(make: Make, tmp_path: Path) -> None:
+    project = make(**numbered(4), a_98=(98, "test"), a_99=(99, "test"))
+    split = default_split(project, notice=silent)
+    write_split(split, tmp_path / "info")
+    files = [tmp_path / "info" / f"{part}_set.json" for part in ("train", "val", "test")]
+    assert read_split(project, *files) == split
+    without = project.only([item for item in project.items if item.name != "99.png"])
+    assert names(read_split(without, *files).test) == "a/98"
+
+
 # Untagged images
 
 
@@ -134,6 +144,12 @@ def test_a_tag_that_decides_nothing_is_told(make: Make) -> None:
     said: list[str] = []
     split = default_split(make(**numbered(5, "train"), **numbered(5, start=5)), notice=said.append)
     assert len(split.val) == 2 and said == ["no image is tagged `val`, so chance divides them all."]
+
+
+def test_where_chance_leaves_the_test_images_alone_it_does_not_say_all(make: Make) -> None:
+    said: list[str] = []
+    default_split(make(**numbered(5, "train"), a_9=(9, "test")), notice=said.append)
+    assert "no image is tagged `val`, so chance divides all but those tagged `test`." in said
 
 
 # The same image twice

@@ -192,6 +192,13 @@ def test_an_object_outside_of_its_image_is_shown_with_what_of_the_image_is_near(
         assert (shown < 20).all(axis=2).any() and (abs(shown - 128) < 12).all(axis=2).any()
 
 
+@pytest.mark.parametrize("box", [Rectangle(0, -90, 3999, 2), Rectangle(-90, 0, 2, 3999)])
+def test_a_long_object_is_shown_beside_the_less_than_a_pixel_of_its_image(box: Rectangle) -> None:
+    image = np.zeros((4000, 4000, 3), np.uint8)
+    shown = pixels(make_thumbnail(image, [(box, (255, 255, 255))], 40, box))
+    assert max(shown.shape[:2]) == 40 and min(shown.shape[:2]) == 1
+
+
 def test_a_thin_object_does_not_vanish_in_a_small_picture() -> None:
     pole = Bitmap((500, 100), np.ones((800, 2), bool))
     shown = pixels(make_thumbnail(np.zeros((1000, 1000, 3), np.uint8), [(pole, (255, 0, 0))], 100))
