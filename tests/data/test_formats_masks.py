@@ -266,6 +266,28 @@ def test_white_is_a_colour_among_colours(tmp_path: Path) -> None:
     assert areas(load(tmp_path / "src")) == {"src/a.png": {"roof": AREA}, "src/b.png": {"snow": AREA}}
 
 
+@pytest.mark.parametrize("listed", ["car #FF0000\nroad #00FF00\nsky #0000FF\n", "car\nroad\nsky\n"])
+def test_a_first_class_that_looks_like_background_is_told(listed: str, tmp_path: Path) -> None:
+    put(tmp_path / "src" / "images" / "a.png", PICTURE)
+    put(tmp_path / "src" / "masks" / "a.png", NUMBERS)
+    (tmp_path / "src" / "classes.txt").write_text(listed)
+    done = load(tmp_path / "src")
+    assert areas(done)["src/a.png"]["car"] == WHITE.size - AREA
+    (notice,) = done.notices
+    assert 'Most of the masks\' pixels are 0, which is "car", the first class in' in notice
+    for first in ("background", "unlabeled #000000"):
+        (tmp_path / "src" / "classes.txt").write_text(f"{first}\n{listed}")
+        assert not load(tmp_path / "src").notices
+
+
+def test_a_first_class_that_few_pixels_have_is_not_told(tmp_path: Path) -> None:
+    put(tmp_path / "src" / "images" / "a.png", PICTURE)
+    put(tmp_path / "src" / "masks" / "a.png", np.where(WHITE > 0, 0, 1).astype(np.uint8))
+    (tmp_path / "src" / "classes.txt").write_text("car\nroad\n")
+    done = load(tmp_path / "src")
+    assert areas(done)["src/a.png"]["car"] == AREA and not done.notices
+
+
 def test_few_bits_of_grey_are_numbers(tmp_path: Path) -> None:
     for value in (1, 3, 15):
         header = (4).to_bytes(4, "big") + (1).to_bytes(4, "big") + bytes([4, 0, 0, 0, 0])

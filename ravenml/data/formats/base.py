@@ -132,7 +132,7 @@ class Record:
             function that makes them from the upright image's (height, width), called in another thread.
         tags: the image's tags.
         size: (height, width) as the source says, if it does.
-        file: the file that describes the image, for messages; what is older than it is imported again.
+        file: the file that describes the image, for messages.
         field: where in that file.
         name: the item's name; by default the image file's.
         content: the picture itself, where ``image`` is only where its file would be.

@@ -1,7 +1,8 @@
 """A folder of images and a folder of masks of the same names: numbers, colours, or black and white.
 
 A mask is a picture whose pixels say their class: by number (grey, or the index into a palette), by colour,
-or as 0 and 255.  0 and black are background; 255 among numbers means "not annotated", and is background too.
+or as 0 and 255.  0 and black are background unless a list of classes has something else there; 255 among
+numbers means "not annotated", and is background too.
 Exports have `images/<dataset>/`, `masks/<dataset>/`, and `classes.txt`: names and colours by number.
 """
 
@@ -272,6 +273,8 @@ def _key(source: ImportSource, sample: Sequence[Path], folders: MaskFolders) -> 
     listed = listed_classes(source, folders)
     made = _listed_key(listed, seen) if listed is not None else _unlisted_key(source, seen)
     titles, colours, classes, single = made
+    if listed is not None and titles is not None:
+        _tell_of_zero(source, listed, seen)
     single = source.options.class_name or single
     resize = source.options.resize_annotations
     return _Key(titles, colours, classes, single, resize, _Once(source.notice))
@@ -284,6 +287,7 @@ class _Sample:
     Attributes:
         numbers: the values of those that are numbers.
         colours: the colours of the others, each with its largest share of a mask.
+        zeros: how many of those that are numbers are 0 for the most part, less how many are not.
         palette: whether there is one.
         soft: how many have soft edges.
         hard: how many have other numbers than 0 and 255, and no soft edges.
@@ -291,6 +295,7 @@ class _Sample:
 
     numbers: set[int] = field(default_factory=set)
     colours: dict[int, float] = field(default_factory=dict)
+    zeros: int = 0
     palette: bool = False
     soft: int = 0
     hard: int = 0
@@ -304,6 +309,7 @@ class _Sample:
             return
         numbers = set(distinct(values))
         self.numbers |= numbers
+        self.zeros += 1 if 2 * np.count_nonzero(values) < values.size else -1
         if not numbers <= {0, _VOID}:
             soft = palette is None and has_soft_edges(values)
             self.soft, self.hard = self.soft + soft, self.hard + (not soft)
@@ -342,7 +348,7 @@ def _main_colours(shares: dict[int, float]) -> set[int]:
 
 
 def _listed_key(listed: ClassFile, seen: _Sample) -> _Meaning:
-    """The first in a list has the number 0; a list of colours alone, without black, begins with 1."""
+    """The first in a list has the number 0, whether it is background or not."""
     numbers = {number: one.title for number, one in enumerate(listed.classes)}
     colours = {_value(one.rgb): one.title for one in listed.classes if one.rgb is not None}
     classes = [
@@ -354,6 +360,18 @@ def _listed_key(listed: ClassFile, seen: _Sample) -> _Meaning:
     if seen.black_and_white and _VOID in seen.numbers and _VOID not in numbers and white is not None:
         return None, colours, classes, white
     return numbers, colours, classes, _DEFAULT
+
+
+def _tell_of_zero(source: ImportSource, listed: ClassFile, seen: _Sample) -> None:
+    """Tell that 0 is a class where it looks like background, because the list does not begin with it."""
+    first = listed.classes[0]
+    if first.title.lower() in BACKGROUND_TITLES or first.rgb == (0, 0, 0):
+        return
+    if seen.zeros > 0 and seen.numbers - {_VOID} <= set(range(len(listed.classes))):
+        source.notice(
+            f'Most of the masks\' pixels are 0, which is "{first.title}", the first class in {listed.path}; '
+            "if they are background, write that as the first line."
+        )
 
 
 def _value(rgb: Rgb) -> int:
