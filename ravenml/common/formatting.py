@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from datetime import datetime
@@ -138,7 +139,9 @@ def local_time(text: str | None, missing: str = "-", short: bool = False) -> str
 
 
 def format_number(value: object) -> str:
-    """A metric in few letters, such as ``0.5123``; ``-`` where there is none."""
+    """A metric in few letters, such as ``0.5123``; ``-`` where there is none, ``not defined`` for NaN."""
+    if value == "NaN" or (isinstance(value, float) and math.isnan(value)):
+        return "not defined"
     return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 

@@ -23,7 +23,7 @@ from ravenml.data.images import (
 from ravenml.data.item_names import why_unusable
 from ravenml.data.meta import ObjClass
 from ravenml.data.problems import DataProblem
-from ravenml.data.project import Project
+from ravenml.data.project import Item, Project
 from ravenml.data.registry import resolve_dataset
 from ravenml.data.writing import META, meta_json, read_meta_json
 from ravenml.errors import InputError
@@ -86,7 +86,8 @@ class Inputs:
 def open_inputs(data: str, split: str | None = None) -> Inputs:
     """Open what ``--data`` names: a project (by path or by name), a folder of images, or an image.
 
-    With ``split``, only a project's images with this tag are used.
+    With ``split``, only a project's images with this tag are used; one whose annotation is broken may have
+    it, and is among the faults.
 
     Images in folders within a folder become datasets of those names; those beside such folders become
     ``images``, or ``images_2`` where a folder is called so.
@@ -111,7 +112,7 @@ def open_inputs(data: str, split: str | None = None) -> Inputs:
         project = Project.read(path, faults.append)
         pictures = [
             InputImage(item.dataset, item.name, item.image_path, item.annotation_path)
-            for item in (project.items if split is None else project.tagged(split))
+            for item in (project.items if split is None else _tagged(project, split, faults))
         ]
         inputs = Inputs(path, read_meta_json(path / META), project.classes, pictures, faults)
     else:
@@ -122,6 +123,18 @@ def open_inputs(data: str, split: str | None = None) -> Inputs:
     if not inputs.pictures:
         raise InputError(f"{path} holds no images; name a project, a folder of images, or an image.")
     return inputs
+
+
+def _tagged(project: Project, tag: str, faults: list[DataProblem]) -> list[Item]:
+    """The images with a tag, as far as annotations can be read."""
+    found = []
+    for item in project.items:
+        try:
+            if tag in project.tags_of(item):
+                found.append(item)
+        except DataProblem as problem:
+            faults.append(problem)
+    return found if found or faults else project.tagged(tag)  # which says what tags there are
 
 
 def _pictures(root: Path, faults: list[DataProblem]) -> list[InputImage]:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from ravenml.common.formatting import local_time, terminal_safe
+from ravenml.common.formatting import format_number, local_time, terminal_safe
 from ravenml.common.io import JsonObject
 from ravenml.errors import RavenError
 from ravenml.runs import layout
@@ -49,7 +49,7 @@ def rows(found: list[JsonObject], more: Sequence[str] = (), short: bool = False)
                 str(one.get("plugin") or one.get("name") or one.get("kind") or "-"),
                 *(str(one.get(column) or "-") for column in ("dataset", "folds")),
                 local_time(one.get("created"), short=short),
-                f"{name} {value:.4f}" if name else "-",
+                f"{name} {format_number(value)}" if name else "-",
                 *(_cell(lookup(one, column)) for column in more),
                 " ".join(one["tags"]) or "-",
             ]
@@ -62,9 +62,13 @@ def _cell(value: object) -> str:
 
 
 def headline(metrics: JsonObject) -> tuple[str, float]:
-    """The one score that a line has room for: a well-known one, else the first (a program has its own)."""
+    """The one score that a line has room for: a well-known one, else the first (a program has its own).
+
+    It is NaN where that score is not defined: another one, such as the pixel accuracy of empty images, would
+    look as if all were well.
+    """
     for name in (*_HEADLINES, *metrics):
-        if isinstance(metrics.get(name), int | float):
+        if metrics.get(name) == "NaN" or isinstance(metrics.get(name), int | float):
             return name, float(metrics[name])
     return "", 0.0
 

@@ -18,7 +18,7 @@ def score_table(metrics: Mapping[str, object]) -> list[str]:
 def fold_table(summary: JsonObject, width: int | None = None) -> list[str]:
     """A k-fold run's ``summary.json`` as lines: a row per metric, a column per fold.
 
-    Folds that do not fit into ``width`` columns are left to ``summary.json``.
+    Folds that do not fit into ``width`` columns are left to ``summary.json``; what is not defined is ``-``.
     """
     folds: list[JsonObject] = summary["folds"]
     names = select_metrics(summary["mean"])
@@ -27,9 +27,9 @@ def fold_table(summary: JsonObject, width: int | None = None) -> list[str]:
     room = len(folds) if width is None else max(0, (width - longest - 33) // 9)
     rows = [["", *(f"fold {one['fold']}" for one in folds[:room]), "mean", "std", "out of fold"]]
     for name in names:
-        cells = [format_number((one.get("metrics") or {}).get(name)) for one in folds[:room]]
-        mean, std = format_number(summary["mean"].get(name)), format_number(summary["std"].get(name))
-        rows.append([name, *cells, mean, std, format_number(scores.get(name))])
+        found = [(one.get("metrics") or {}).get(name) for one in folds[:room]]
+        found += [summary["mean"].get(name), summary["std"].get(name), scores.get(name)]
+        rows.append([name, *("-" if value == "NaN" else format_number(value) for value in found)])
     lines = align(rows) if names else ["No scores were reported."]
     if names and room < len(folds):
         lines.append(f"{len(folds)} folds; summary.json has each of them.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.problems import suggestion
@@ -47,15 +47,19 @@ def check_annotated(
             is over the images of all folds.
 
     Returns:
-        Sentences about the classes that only one part has.
+        A sentence for each part about the classes that only the other one has.
 
     Raises:
-        InputError: with the part, and what it has instead.
+        InputError: with the part, and what it has instead; or there is no class.
         DataProblem: an annotation of a part without objects is broken.
     """
     parts = split_parts(split)
     counts = {kind: project.count_objects(items) for kind, items in parts.items()}
     wanted = [title for title in titles if title != BACKGROUND]
+    if not wanted:
+        raise InputError(
+            f"{project.root}: there is no class to train; add classes to its meta.json and annotate objects."
+        )
     used = [title for title in wanted if any(count[title] for count in counts.values())]
     warnings = []
     for kind, items in parts.items():
@@ -63,11 +67,16 @@ def check_annotated(
         if lacking == used and (kind == TRAIN or fold is None):
             raise InputError(_nothing_in(project, kind, items, wanted))
         if lacking:
-            why = "it cannot be learned" if kind == TRAIN else "its scores are not defined"
-            warnings += [
-                f"{title}: no image to {_PURPOSE[kind]} has such an object, so {why}." for title in lacking
-            ]
+            it, its = ("it", "its") if len(lacking) == 1 else ("they", "their")
+            why = f"{it} cannot be learned" if kind == TRAIN else f"{its} scores are not defined"
+            warnings.append(f"No image to {_PURPOSE[kind]} has an object of {_listed(lacking)}, so {why}.")
     return warnings
+
+
+def _listed(titles: Sequence[str]) -> str:
+    """``a or b``, or ``a, b, c or 296 more classes``."""
+    named = [*titles[:3], f"{len(titles) - 3} more classes"] if len(titles) > 4 else [*titles]
+    return " or ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
 
 
 def _nothing_in(project: Project, kind: str, items: list[Item], wanted: list[str]) -> str:

@@ -682,7 +682,7 @@ def evaluate_options(function: Callable[..., object]) -> Callable[..., object]:
 
 
 def _warn_of_seen(model: Path, project: Project) -> None:
-    """Give notice of test images that the model's own run has trained on."""
+    """Give notice of test images whose names the model's own run has trained on."""
     from ravenml.common.io import read_json
     from ravenml.data.problems import print_notice
 
@@ -694,7 +694,8 @@ def _warn_of_seen(model: Path, project: Project) -> None:
     seen = {f"{one.get('dataset_name')}/{one.get('item_name')}" for one in entries}
     count = sum(item.key in seen for item in project.items)
     if count:
-        print_notice(f"{model} was trained on {count} of these images, so scores come out too good.")
+        images = "1 image of the same name" if count == 1 else f"{count} images of the same names"
+        print_notice(f"{model} was trained on {images}; if they are the same, scores come out too good.")
 
 
 def _open_project(context: click.Context, dataset: str | None) -> Project:

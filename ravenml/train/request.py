@@ -279,6 +279,9 @@ def make_request(given: TrainArguments) -> Request:
         processes=options.get("processes"),
         retries=options.get("retries"),
     )
+    if config.untagged and resumed is None and (config.kfold or (config.split and not config.split.tags)):
+        what = "every image is in a fold" if config.kfold else "`split` does not divide by tags"
+        request.notice(f"`untagged` has no effect, as {what}.")
     for name, meant in config.metadata.near_misses().items():
         request.notice(f"`metadata.{name}` is kept as a field of your own; did you mean `{meant}`?")
     return request

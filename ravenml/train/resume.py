@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ravenml.common.secrets import drop_hidden, redact
+from ravenml.data.split import TRAIN
 from ravenml.errors import InputError
 from ravenml.plugin.discovery import Plugin
 from ravenml.runs import layout
@@ -48,6 +49,7 @@ def check_unchanged(folder: Path, config: TrainConfig, fold: int | None) -> int 
         "the dataset": (before.dataset, config.dataset),
         "the folds": (before.kfold, config.kfold),
         "the fold": (was, was if fold is None else fold),
+        "`untagged`": (before.untagged or TRAIN, config.untagged or TRAIN),
     }
     if done:
         settings = (drop_hidden(before.plugin), drop_hidden(redact(config.plugin)))

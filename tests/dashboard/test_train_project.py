@@ -92,6 +92,7 @@ def test_tags_are_proposed_where_both_are_used_and_the_balance_is_told(gardens: 
     job = counted(gardens)
     assert job.project is not None and job.stats is not None
     assert propose_split(job.project, job.stats).way == "tags"
+    assert propose_split(job.project, job.stats, untagged="val").untagged == "val"
     split_preview = preview_split(job.project, SplitOptions(way="datasets", datasets=["spring"]))
     shares = class_balance(job.project, job.stats, split_preview.splits[0], job.rows)
     assert [share.train + share.val for share in shares] == job.stats.objects.sum(axis=0).tolist()

@@ -80,6 +80,18 @@ def test_only_the_images_of_one_split_are_annotated_where_it_is_named(
     assert said.returncode == 2 and "is not a project, so its images have no tags" in said.stderr
 
 
+def test_a_broken_annotation_is_named_and_the_other_images_of_the_split_are_annotated(
+    raven: Raven, project: Path, model: Path, tmp_path: Path
+) -> None:
+    file = project / "ds/ann/meadow03.png.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"tags": [{"name": "test"}]}))
+    (project / "ds/ann/meadow05.png.json").write_text("{")
+    said = raven("infer", model, "--data", project, "--out", tmp_path / "out", "--split", "test")
+    assert said.returncode == 1 and "meadow05.png.json" in said.stderr
+    assert "1 image could not be used; see above." in said.stderr
+    assert [item.name for item in Project.open(tmp_path / "out").items] == ["meadow03.png"]
+
+
 def test_old_objects_are_dropped_where_that_is_asked_for(
     raven: Raven, project: Path, model: Path, tmp_path: Path
 ) -> None:

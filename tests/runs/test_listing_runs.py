@@ -17,11 +17,12 @@ from as_user import PATIENCE, Raven, wait_for
 from many_runs import events_of, write_new, write_run
 
 from ravenml.errors import InputError
-from ravenml.runs import index
+from ravenml.runs import index, overview
 from ravenml.runs.filters import filter_runs, parse_since, parse_where
 from ravenml.runs.index import Index, list_rows
 from ravenml.runs.notes import change_note, change_tags, read_notes
 from ravenml.runs.run import Run
+from ravenml.runs.tables import score_table
 
 
 @pytest.fixture
@@ -80,6 +81,14 @@ def test_a_name_that_no_run_has_gets_a_suggestion(three: Path, wrong: str, near:
 def test_nan_is_neither_above_nor_below(home: Path) -> None:
     write_run(home, "20260101-000000-aaaaaa", metrics={"val/loss": "NaN"})
     assert names("val/loss<1") == names("val/loss>1") == []
+
+
+def test_a_score_that_is_not_defined_is_not_passed_over_for_one_that_looks_perfect(home: Path) -> None:
+    metrics = {"val/miou": "NaN", "val/pixel_accuracy": 1.0}
+    write_run(home, "20260101-000000-aaaaaa", metrics=metrics)
+    header, row = overview.rows(list_rows())
+    assert row[header.index("SCORE")] == "val/miou not defined"
+    assert score_table(metrics)[0].split(maxsplit=1) == ["val/miou", "not defined"]
 
 
 def test_since_takes_an_age_or_a_date() -> None:

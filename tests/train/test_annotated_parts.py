@@ -72,15 +72,37 @@ def test_a_broken_annotation_is_told_instead(tmp_path: Path) -> None:
 def test_a_class_that_one_part_lacks_is_told(tmp_path: Path) -> None:
     found = project(tmp_path, ("blob", "ring"), ("blob", "box"))
     assert check_annotated(found, divided(found, 1), TITLES) == [
-        "box: no image to learn from has such an object, so it cannot be learned.",
-        "ring: no image to validate with has such an object, so its scores are not defined.",
+        "No image to learn from has an object of box, so it cannot be learned.",
+        "No image to validate with has an object of ring, so its scores are not defined.",
     ]
+
+
+def test_many_classes_that_one_part_lacks_are_one_sentence(tmp_path: Path) -> None:
+    found = project(tmp_path, ("blob", "ring", "box"), ("blob",))
+    meta = json.loads((tmp_path / "meta.json").read_text())
+    extra = [f"c{number}" for number in range(40)]
+    meta["classes"] += [{**meta["classes"][0], "title": title} for title in extra]
+    (tmp_path / "meta.json").write_text(json.dumps(meta))
+    content = json.loads(annotation(tmp_path, 0).read_text())
+    content["objects"] += [{**content["objects"][0], "classTitle": title} for title in extra]
+    annotation(tmp_path, 0).write_text(json.dumps(content))
+    found = Project.open(tmp_path)
+    assert check_annotated(found, divided(found, 1), [*TITLES, *extra]) == [
+        "No image to validate with has an object of ring, box, c0 or 39 more classes, "
+        "so their scores are not defined."
+    ]
+
+
+def test_without_any_class_that_is_what_is_said(tmp_path: Path) -> None:
+    found = project(tmp_path, (), ())
+    with pytest.raises(InputError, match=r"there is no class to train; add classes to its meta\.json"):
+        check_annotated(found, divided(found, 1), ["__bg__"])
 
 
 def test_a_fold_may_validate_without_objects_but_not_learn_without(tmp_path: Path) -> None:
     found = project(tmp_path, ("blob",), ())
     assert check_annotated(found, divided(found, 1), TITLES, fold=0) == [
-        "blob: no image to validate with has such an object, so its scores are not defined."
+        "No image to validate with has an object of blob, so its scores are not defined."
     ]
     with pytest.raises(InputError, match="the only image to learn from has no annotated object"):
         check_annotated(found, Split(found.items[1:], found.items[:1]), TITLES, fold=0)

@@ -53,7 +53,7 @@ def test_that_a_model_was_trained_on_its_test_images_is_told(tested: Path, tmp_p
     (tmp_path / "info" / "train_set.json").write_text(
         json.dumps([{"dataset_name": "scenes", "item_name": f"scene_00{n}.png"} for n in range(3)])
     )
-    assert "was trained on 1 of these images" in run(model, tested, "--split", "test").stderr
+    assert "was trained on 1 image of the same name" in run(model, tested, "--split", "test").stderr
 
 
 def test_a_list_and_a_split_exclude_each_other(tested: Path, tmp_path: Path) -> None:

@@ -61,6 +61,11 @@ def test_images_that_became_test_images_stay_and_are_told(raven: Raven, project:
     assert content(begun, "info/train_set.json")[0]["item_name"] == first
 
 
+def test_it_cannot_be_split_otherwise(raven: Raven, begun: Path) -> None:
+    done = raven("train", "learner", "train", "--resume", begun.name, "--untagged", "ignore")
+    assert done.returncode == 2 and f"`untagged` of {begun.name} cannot be changed" in done.stderr
+
+
 def test_an_image_that_is_gone_is_named(raven: Raven, project: Path, begun: Path) -> None:
     first = content(begun, "info/train_set.json")[0]["item_name"]
     (project / "ds" / "ann" / f"{first}.json").unlink()
@@ -80,7 +85,9 @@ def test_a_k_fold_run_keeps_its_test_images_and_tells_of_later_ones(
 ) -> None:
     tag_test(project, "meadow00.png")
     words = ("train", "--dataset", project, "learner", "train", "--folds", "2", "--jobs", "1")
-    assert raven(*words, FAIL_FOLD="1").returncode == 1
+    begun = raven(*words, "--untagged", "val", FAIL_FOLD="1")
+    assert begun.returncode == 1
+    assert begun.stderr.count("`untagged` has no effect, as every image is in a fold.") == 1
     (run,) = raven.runs()
     folds = content(run, "info/folds.json")
     assert folds["test"] == ["ds/meadow00.png"]

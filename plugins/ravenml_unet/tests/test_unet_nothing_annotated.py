@@ -38,7 +38,7 @@ def test_a_fold_has_no_score_and_keeps_its_last_weights_whatever_it_finds(
     assert not list((tmp_path / "run" / "checkpoints").glob("*_best*"))
     said = (tmp_path / "run" / "events.jsonl").read_text()
     assert "val/miou was not defined in any validation; the model has the last weights." in said
-    assert "no image to validate with has such an object" in said
+    assert "No image to validate with has an object of " in said
     assert output is not None and output.model_path is not None and output.model_path.is_file()
     scores = json.loads((tmp_path / "run" / "evaluation.json").read_text())["model_size"]["scores"]
     assert scores["miou"] is None and 0 <= scores["pixel_accuracy"] <= 1

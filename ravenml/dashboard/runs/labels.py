@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from ravenml.common.formatting import format_duration, parse_timestamp
+from ravenml.common.formatting import format_duration, format_number, parse_timestamp
 from ravenml.dashboard.widgets.controls import text_element
 from ravenml.runs.filters import Row
 from ravenml.runs.overview import headline
@@ -22,7 +22,7 @@ def format_elapsed(begin: str | None, end: str | None) -> str:
 def format_score(row: Row) -> str:
     """The one score of a run in a list."""
     name, value = headline(row["metrics"])
-    return f"{name} {value:.4f}" if name else ""
+    return f"{name} {format_number(value)}" if name else ""
 
 
 def format_cell(value: object) -> str:

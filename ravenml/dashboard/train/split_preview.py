@@ -12,7 +12,7 @@ from ravenml.dashboard.train.dataset_stats import DatasetStats
 from ravenml.dashboard.train.draft import SplitOptions
 from ravenml.data.folds import make_folds
 from ravenml.data.project import Project
-from ravenml.data.split import TRAIN, VAL, Split
+from ravenml.data.split import TRAIN, VAL, Split, Untagged
 from ravenml.errors import RavenError
 from ravenml.train.config import SplitChoice
 from ravenml.train.split_from_config import split_from_config
@@ -55,9 +55,13 @@ def preview_split(project: Project, options: SplitOptions) -> SplitPreview:
         return SplitPreview(error=_first_message(error))
 
 
-def propose_split(project: Project, stats: DatasetStats) -> SplitOptions:
-    """What is proposed: the tags `train` and `val` where both are used, else a fifth by chance."""
-    return SplitOptions(way="tags" if {TRAIN, VAL} <= set(stats.tags) else "percent")
+def propose_split(project: Project, stats: DatasetStats, untagged: Untagged = "train") -> SplitOptions:
+    """What is proposed: the tags `train` and `val` where both are used, else a fifth by chance.
+
+    Args:
+        untagged: what an imported config says of untagged images, which is kept.
+    """
+    return SplitOptions(way="tags" if {TRAIN, VAL} <= set(stats.tags) else "percent", untagged=untagged)
 
 
 def class_balance(

@@ -162,7 +162,7 @@ class Wizard:
             self.split_preview = None
             return
         if options.way is None and job.stats is not None:
-            proposed = propose_split(job.project, job.stats)
+            proposed = propose_split(job.project, job.stats, options.untagged)
 
             def propose(draft: Draft) -> None:
                 if draft.split.way is None:
