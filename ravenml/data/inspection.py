@@ -17,6 +17,7 @@ from ravenml.data.decoding import check_size
 from ravenml.data.geometry import geometry_kind
 from ravenml.data.images import decode_image, has_more_pages, more_pages_notice, read_bytes
 from ravenml.data.masks import draw_mask
+from ravenml.data.near_duplicates import difference_hash, group_near_duplicates
 from ravenml.data.problems import DataProblem
 from ravenml.data.project import Item, Project
 from ravenml.data.split import SPLIT_TAGS
@@ -51,11 +52,20 @@ class Inspection:
     problems: list[DataProblem] = field(default_factory=list)
     more_pages: list[Path] = field(default_factory=list)  # images whose further pages are not read
     suspicious: SuspiciousObjects = field(default_factory=SuspiciousObjects)
+    near_duplicates: list[list[Item]] = field(default_factory=list)  # groups that look almost the same
 
     @property
     def notices(self) -> list[str]:
         """What is good to know although nothing is wrong, a sentence each."""
-        return [more_pages_notice(self.more_pages)] if self.more_pages else []
+        notices = [more_pages_notice(self.more_pages)] if self.more_pages else []
+        if self.near_duplicates:
+            one, other = self.near_duplicates[0][:2]
+            count = sum(map(len, self.near_duplicates))
+            notices.append(
+                f"{count:,} images look almost the same as another one, such as {one.key} and {other.key}; "
+                "if some train and others validate, scores come out too good."
+            )
+        return notices
 
     @property
     def rare_classes(self) -> list[str]:
@@ -99,6 +109,7 @@ class Inspection:
                 for one in examples
             ],
             "rare_classes": self.rare_classes,
+            "near_duplicates": [[item.key for item in group] for group in self.near_duplicates],
         }
 
 
@@ -150,11 +161,16 @@ def inspect_project(
     if visitor is not None:
         visitor.begin(project)
     pixels = np.zeros(len(project.classes) + 1, np.int64)
+    hashed: list[tuple[Item, np.ndarray]] = []
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         for done, seen in enumerate(pool.map(lambda item: _look(project, item, visitor), project.items), 1):
             _count(found, seen)
+            if seen.hash is not None:
+                hashed.append((seen.item, seen.hash))
             pixels += seen.pixels
             progress(done, len(project.items))
+    groups = group_near_duplicates([one for _, one in hashed])
+    found.near_duplicates = [[hashed[number][0] for number in group] for group in groups]
     shares = pixels / max(int(pixels.sum()), 1)
     found.background_share = float(shares[0])
     for known, share in zip(project.classes, shares[1:], strict=True):
@@ -172,6 +188,7 @@ class _Seen:
     annotation: Annotation | None = None
     size: tuple[int, int] | None = None
     more_pages: bool = False
+    hash: np.ndarray | None = None
     suspicious: list[SuspiciousObject] = field(default_factory=list)
 
 
@@ -183,6 +200,7 @@ def _look(project: Project, item: Item, visitor: Visitor | None) -> _Seen:
         image = decode_image(content, item.image_path)
         seen.size = (image.shape[1], image.shape[0])
         seen.more_pages = has_more_pages(content)
+        seen.hash = difference_hash(image)
     except DataProblem as error:
         problems.append(error)
         image = None
@@ -262,6 +280,9 @@ def _tables(found: Inspection) -> Iterator[_Table]:
         rest = found.sizes.total() - sum(count for _, count in found.sizes.most_common(8))
         sizes.append((f"{len(found.sizes) - 8} more sizes", str(rest)))
     yield _Table("Image sizes", ("width×height", "images"), sizes)
+    yield _counted("Objects to look at (--html FILE shows them)", "they are", +found.suspicious.counts)
+    rare = [(title, str(found.classes[title].objects)) for title in found.rare_classes]
+    yield _Table("Classes with hardly any object", ("class", "objects"), rare)
 
 
 def _summary(found: Inspection) -> str:
