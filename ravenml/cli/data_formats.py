@@ -253,7 +253,7 @@ def _print_balance(done: Imported, source: Path) -> None:
         print_notice(
             f"{_count(done.problems, 'bad record')} {_were(done.problems)} left out: "
             f"{lost.images:,} of {_count(lost.images + done.images, 'image')}, and "
-            f"{lost.objects:,} of {_count(lost.objects + done.objects, 'object')} of the others."
+            f"{lost.objects:,} of {_count(lost.objects + done.objects, 'object')}."
         )
     if not done.objects:
         print_notice(f"not one image in {source} has an object, so there is nothing to train on.")

@@ -116,6 +116,57 @@ def test_a_copied_image_that_changed_is_copied_again(tmp_path: Path) -> None:
     assert item.image_path.read_bytes() == bytes(content)
 
 
+def test_an_import_that_fails_later_leaves_the_project_as_it_was(tmp_path: Path) -> None:
+    source = write_yolo(tmp_path / "src", a=CAR)
+    run("import", "yolo", source, tmp_path / "d")
+    (source / "images").rename(tmp_path / "unplugged")
+    assert run("import", "yolo", source, tmp_path / "d").exit_code == 2
+    (tmp_path / "unplugged").rename(source / "images")
+    done = run("import", "yolo", source, tmp_path / "d")
+    assert done.exit_code == 0 and "(1 was there)" in done.stdout, done.output
+
+
+def test_an_edit_comes_back_with_its_image_and_no_edit_is_overwritten(tmp_path: Path) -> None:
+    source = write_yolo(tmp_path / "src", a=CAR, b=CAR)
+    run("import", "yolo", source, tmp_path / "d")
+    (item, _) = Project.open(tmp_path / "d").items
+    item.annotation_path.write_text(item.annotation_path.read_text().replace('"car"', '"bus"'))
+    for _ in range(2):
+        (source / "images" / "a.png").rename(tmp_path / "away.png")
+        run("import", "yolo", source, tmp_path / "d")
+        assert titles(tmp_path / "d") == {"b.png": ["car"]}
+        (tmp_path / "away.png").rename(source / "images" / "a.png")
+        done = run("import", "yolo", source, tmp_path / "d")
+        assert titles(tmp_path / "d") == {"a.png": ["bus"], "b.png": ["car"]} and "kept" in done.stderr
+
+
+def test_classes_of_a_kept_item_that_is_gone_from_the_source_stay_known(tmp_path: Path) -> None:
+    source = write_yolo(tmp_path / "src", a=CAR, b=BUS)
+    run("import", "yolo", source, tmp_path / "d")
+    item = Project.open(tmp_path / "d").items[1]
+    item.annotation_path.write_text(item.annotation_path.read_text().replace('"bus"', '"tram"'))
+    item.image_path.unlink()
+    picture(item.image_path)
+    (source / "images" / "b.png").unlink()
+    (source / "labels" / "b.txt").unlink()
+    run("import", "yolo", source, tmp_path / "d")
+    assert Project.open(tmp_path / "d").titles == ["car", "bus", "tram"]
+    assert titles(tmp_path / "d") == {"a.png": ["car"], "b.png": ["tram"]}
+
+
+def test_a_broken_entry_takes_nothing_from_a_good_one_of_the_same_image(tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    picture(source / "x.png")
+    for name, size in {"one": 1, "two": 60}.items():
+        image = {"id": 1, "file_name": "x.png", "height": size, "width": 80}
+        box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5]}
+        content = {"images": [image], "annotations": [box], "categories": [{"id": 1, "name": name}]}
+        (source / f"{name}.json").write_text(json.dumps(content))
+    for _ in range(2):
+        done = run("import", "coco", source, tmp_path / "d")
+        assert titles(tmp_path / "d") == {"x.png": ["two"]} and "Imported 1 image" in done.stdout
+
+
 def test_an_image_that_two_entries_name_is_one_item_with_the_objects_of_both(tmp_path: Path) -> None:
     source = write_via(tmp_path / "src", [SQUARE])
     entries = json.loads((source / "via.json").read_text())

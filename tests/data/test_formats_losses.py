@@ -38,6 +38,24 @@ def test_the_default_limit_is_half_of_the_objects_and_any_whole_class(
     assert run("import", "yolo", source, tmp_path / "d", "--max-lost", 0).exit_code == 1
 
 
+def test_the_objects_of_images_that_are_left_out_are_lost_too(tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    picture(source / "a.png")
+    images = [{"id": number, "file_name": f"{name}.png"} for number, name in enumerate("abc")]
+    boxes = [
+        {"id": number, "image_id": owner, "category_id": category, "bbox": [1, 1, 5, 5]}
+        for number, (owner, category) in enumerate([(0, 1), (1, 1), (1, 2), (2, 2)])
+    ]
+    categories = [{"id": 1, "name": "car"}, {"id": 2, "name": "bus"}]
+    content = {"images": images, "annotations": boxes, "categories": categories}
+    (source / "a.json").write_text(json.dumps(content))
+    done = run("import", "coco", source, tmp_path / "d", "--json")
+    said = json.loads(done.stdout)
+    assert done.exit_code == 1 and "3 of 4 objects were left out" in done.stderr
+    assert said["images"]["left_out"] == 2 and said["objects"]["left_out"] == 3
+    assert said["classes"]["bus"] == {"found": 2, "imported": 0, "left_out": 2}
+
+
 def test_equal_problems_are_one_line_with_a_count_and_three_examples(tmp_path: Path) -> None:
     source = write(tmp_path / "src", *[BAD] * 5000, GOOD)
     (line,) = left_out(run("import", "yolo", source, tmp_path / "d"))

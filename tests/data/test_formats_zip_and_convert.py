@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import random
 import shutil
 import zipfile
 from pathlib import Path
 
+import pytest
 import yaml
-from other_formats import SQUARE, left_out, run, write_via
+from other_formats import SQUARE, left_out, picture, run, write_via
 
 from ravenml.data.demo import write_demo
 from ravenml.data.project import Project
@@ -59,6 +63,31 @@ def test_one_command_converts_and_leaves_no_project(tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "out/yolo/data.yaml").read_text())["names"] == {0: "drop"}
     (image,) = (tmp_path / "out" / "yolo" / "images").rglob("a.png")
     assert image.samefile(source / "a.png")
+
+
+def test_pictures_that_only_the_annotations_hold_are_written_out(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    embedded = base64.b64encode((tmp_path / "a.png").read_bytes()).decode()
+    shape = {"label": "car", "shape_type": "rectangle", "points": [[1, 1], [9, 9]]}
+    (tmp_path / "src").mkdir()
+    said = {"imagePath": "a.png", "imageData": embedded, "shapes": [shape]}
+    (tmp_path / "src" / "a.json").write_text(json.dumps(said))
+    done = run("convert", tmp_path / "src", tmp_path / "yolo", "--to", "yolo")
+    assert done.exit_code == 0, done.output
+    (image,) = (tmp_path / "yolo" / "images").rglob("a.png")
+    assert image.read_bytes() == (tmp_path / "a.png").read_bytes()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_within_a_zip_is_a_sentence(tmp_path: Path, method: int) -> None:
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w", method) as file:
+        file.writestr("a.bin", random.Random(0).randbytes(5000) + bytes(5000))
+    content = bytearray(archive.read_bytes())
+    content[100:180] = bytes(80)
+    archive.write_bytes(content)
+    done = run("import", "auto", archive, tmp_path / "d")
+    assert done.exit_code == 2 and "a.zip is a damaged ZIP" in done.stderr, done.output
 
 
 def test_a_conversion_that_loses_too_much_writes_nothing(tmp_path: Path) -> None:

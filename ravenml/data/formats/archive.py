@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from ravenml.common.io import temporary_folder, to_user_error
 from ravenml.common.permissions import make_folder
@@ -76,7 +79,15 @@ def _unpack_file(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, f
     target = folder / name
     make_folder(target.parent)
     with archive.open(entry) as packed, open(target, "wb") as file:
-        shutil.copyfileobj(packed, file, 1 << 20)
+        while part := _read(packed):
+            file.write(part)
+
+
+def _read(packed: IO[bytes]) -> bytes:
+    try:
+        return packed.read(1 << 20)
+    except (zlib.error, lzma.LZMAError, OSError) as error:  # OSError: bzip2's
+        raise zipfile.BadZipFile(str(error)) from None
 
 
 def _is_litter(name: str) -> bool:

@@ -17,7 +17,7 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +38,7 @@ CLASSES = frozenset({"colours", "unused classes"})
 EVERYTHING = SHAPES | TAGS | SPLITS | CLASSES
 _LARGE = 1 << 26  # bytes of a file; to read it through takes seconds
 _REPAIR = "correct or remove it"
+_ANY_SIZE = 1000, 1000
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,15 @@ class LeftOut:
         problem: what is wrong.
         objects: how many objects that costs.
         title: their class, if it is known.
+        images: how many images that costs.
+        classes: how many of the objects are of each class, where they are of several.
     """
 
     problem: DataProblem
     objects: int = 1
     title: str | None = None
+    images: int = 0
+    classes: Mapping[str, int] = field(default_factory=dict)
 
 
 # A `DataProblem` among labels is an object of an unknown class.
@@ -182,6 +187,26 @@ class Format(ABC):
         `Export.map` gives each image with objects that the format holds.
         """
         raise NotImplementedError
+
+
+def left_out_image(
+    problem: DataProblem, labels: Labels | Callable[[Size], Labels], size: Size | None = None
+) -> LeftOut:
+    """An image that is left out, with its objects.
+
+    Args:
+        size: (height, width) as the source says, if it does; without it, shapes are not right, but counted.
+    """
+    try:
+        given = list(labels(size or _ANY_SIZE) if callable(labels) else labels)
+    except DataProblem:  # they could not be read without the image
+        given = []
+    classes: Counter[str] = Counter()
+    for one in given:
+        title = one.title if isinstance(one, Label | LeftOut) else None
+        if title is not None:
+            classes[title] += 1
+    return LeftOut(problem, len(given), images=1, classes=classes)
 
 
 def record_problem(record: Record, problem: str, fix: str) -> DataProblem:

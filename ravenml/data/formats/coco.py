@@ -23,7 +23,17 @@ from ravenml.common.io import atomic_open
 from ravenml.common.permissions import make_folder
 from ravenml.data.editable_annotation import Tag
 from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import SPLITS, TAGS, Format, ImportSource, Labels, LeftOut, Record, make_label
+from ravenml.data.formats.base import (
+    SPLITS,
+    TAGS,
+    Format,
+    ImportSource,
+    Labels,
+    LeftOut,
+    Record,
+    left_out_image,
+    make_label,
+)
 from ravenml.data.formats.coco_index import CocoIndex, OtherCocoFile
 from ravenml.data.formats.coco_shapes import read_shape, shape_json
 from ravenml.data.formats.encodings import Utf8Files
@@ -136,7 +146,7 @@ def _records(source: ImportSource, index: CocoIndex) -> Iterator[Record | LeftOu
             name = entry.get("file_name") or entry.get("coco_url")  # LVIS has the address alone
             image = images.find(name, path, f"{where}.file_name")
         except DataProblem as error:
-            yield error
+            yield left_out_image(error, partial(_labels, index, number, lambda text: None))
             continue
         tags: list[Tag] = [{"name": split}] if split else []
         tags += [tag for tag in _as_tags(entry.get("attributes")) if tag["name"] != split]

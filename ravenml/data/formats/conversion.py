@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ravenml.common.io import read_json, temporary_folder, write_json
 from ravenml.common.permissions import make_folder
-from ravenml.data.formats.archive import is_archive, unpacked
+from ravenml.data.editable_annotation import read_editable
+from ravenml.data.formats.archive import unpacked
 from ravenml.data.formats.base import Format, ImportOptions, ImportSource, LeftOut
 from ravenml.data.formats.export import Export
 from ravenml.data.formats.import_journal import JOURNAL, ImportJournal, Key
@@ -200,13 +201,15 @@ def _import(
     importer = Importer(ProjectWriter(target), journal, copy)
     meter.total = source.total
 
-    def lose(problem: DataProblem, images: int = 0, objects: int = 0, title: str | None = None) -> None:
+    def lose(one: LeftOut) -> None:
+        problem = one.problem
         if folder != path:
             file = Path(shown(str(problem.file)))
             problem = DataProblem(file, problem.field, shown(problem.problem), shown(problem.fix))
         if strict:
             raise problem
-        result.losses.add(problem, images, objects, title)
+        classes = one.classes or ({one.title: one.objects} if one.title is not None else {})
+        result.losses.add(problem, one.images, one.objects, classes)
 
     kept: set[Key] | None = None
     more_pages: list[Path] = []
@@ -215,27 +218,26 @@ def _import(
             names = ItemNames(notice)
             for done in in_order(importer.add, names.unique(itertools.chain(first, records))):
                 if isinstance(done, LeftOut):
-                    lose(done.problem, objects=done.objects, title=done.title)
+                    lose(done)
+                    if done.images:
+                        meter.advance()
                     continue
                 meter.advance()
-                if isinstance(done, DataProblem):
-                    lose(done, images=1)
-                    continue
                 result.add(done)
                 more_pages += [done.item.image_path] if done.more_pages else []
                 result.edited += [done.item.key] if done.edited else []
                 for one in done.left_out:
-                    lose(one.problem, objects=one.objects, title=one.title)
+                    lose(one)
             for record, item_key in names.repeated:
-                merged = importer.merge(record, item_key)
-                if isinstance(merged, DataProblem):
-                    lose(merged, images=1)
+                without, whole = importer.merge(record, item_key)
+                if isinstance(whole, LeftOut):
+                    lose(whole)
                     continue
-                without, whole = merged
-                result.add(without, -1)
+                if without is not None:
+                    result.add(without, -1)
                 result.add(whole)
                 for one in whole.left_out:
-                    lose(one.problem, objects=one.objects, title=one.title)
+                    lose(one)
         if more_pages:
             notice(more_pages_notice(more_pages))
         for text, count in source.remarks.items():
@@ -246,16 +248,26 @@ def _import(
             raise InputError(f"{path} holds no image that could be imported as {name}.")
         gone = importer.remove_gone()
         result.removed, result.edited = gone.removed, result.edited + [item.key for item in gone.edited]
+        for item in gone.edited:
+            if item.image_path.exists():  # it stays, and so do its classes and tags
+                result.add(ImportedImage(item, read_editable(item.annotation_path), kept=True))
         importer.writer.write_meta(meta_json(_classes(source.classes, result), _tags(result)))
         kept = importer.edited | {(item.dataset, item.name) for item in gone.edited}
     finally:
         journal.close(kept)
-        if not result.images:
-            for own in (target / IMPORT_NOTE, target / JOURNAL):  # nothing came of it, so nothing stays
-                own.unlink(missing_ok=True)
-            with suppress(OSError):
-                target.rmdir()
+        if before is None:
+            _remove_if_empty(target)
     return result
+
+
+def _remove_if_empty(target: Path) -> None:
+    """Remove the folder of an import of which nothing came."""
+    own = {IMPORT_NOTE, JOURNAL}
+    with suppress(OSError):
+        if {path.name for path in target.iterdir()} <= own:
+            for name in own:
+                (target / name).unlink(missing_ok=True)
+            target.rmdir()
 
 
 def export_project(
@@ -335,6 +347,7 @@ def convert_dataset(
     """
     path, target = (Path(os.path.abspath(given.expanduser())) for given in (path, target))
     load_format(to)  # whether it is there at all, before anything is read
+    _check_target(target, target / _EXPORT_NOTE)
     if origin == "auto" and (path / META).is_file():
         return None, export_project(Project.open(path), target, to, copy, strict, meter)
     make_folder(target.parent)
@@ -343,9 +356,10 @@ def convert_dataset(
         done = import_project(path, project, origin, options, strict=strict, meter=meter)
         if excess := done.excess(max_lost):
             raise RavenError(f"{path}: {excess}; mend the source, or accept it with --max-lost 1.")
-        copy = copy or is_archive(path)
-        meter = ImageProgress(0)
-        return done, export_project(Project.open(project), target, to, copy, strict, meter, path)
+        opened = Project.open(project)
+        # what lies in the temporary project itself cannot be linked
+        copy = copy or not all(item.image_path.is_symlink() for item in opened.items)
+        return done, export_project(opened, target, to, copy, strict, ImageProgress(0), path)
 
 
 def _check_target(target: Path, note: Path) -> object:

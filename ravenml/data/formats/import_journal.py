@@ -1,8 +1,8 @@
 """What an import wrote, so that a later one knows its own files from those that a person has changed.
 
 `.import.jsonl` in the project has a line for each item before it is written: its dataset and name, the digest
-of the annotation, and the size, inode and times of its image.  An interrupted import leaves
-lines of both; whatever was ever written for an item is known as the import's own.
+of the annotation, and the size, inode and times of the image that was copied, if one was.  An interrupted
+import leaves lines of both; whatever was ever written for an item is known as the import's own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ImportJournal:
         self._path = root / JOURNAL
         self._digests: dict[Key, set[str]] = {}
         self._stamps: dict[Key, Stamp] = {}
-        self._now: dict[Key, tuple[str, Stamp]] = {}  # of this import
+        self._now: dict[Key, str] = {}  # the digests of this import
         self._lock = threading.Lock()
         try:
             lines = self._path.read_bytes().splitlines()
@@ -65,19 +65,32 @@ class ImportJournal:
         """Whether the item's image was copied from this very file as it is now."""
         return self._stamps.get((item.dataset, item.name)) == _stamp(image)
 
-    def note(self, item: Item, annotation: bytes, image: Path) -> None:
-        """Note what is written next."""
-        key, digest, stamp = (item.dataset, item.name), digest_of(annotation), _stamp(image)
+    def is_noted(self, item: Item) -> bool:
+        """Whether this import has noted the item."""
+        return (item.dataset, item.name) in self._now
+
+    def note(self, item: Item, annotation: bytes) -> None:
+        """Note the annotation that is written next."""
+        key, digest = (item.dataset, item.name), digest_of(annotation)
         with self._lock:
-            self._now[key] = digest, stamp
-            if digest in self._digests.get(key, ()) and self._stamps.get(key) == stamp:
-                return
-            self._digests.setdefault(key, set()).add(digest)
-            self._stamps[key] = stamp
-            try:
-                self._file.write(_line(key, digest, stamp))
-            except OSError as error:
-                raise to_user_error(error, self._path) from error
+            self._now[key] = digest
+            if digest not in self._digests.get(key, ()):
+                self._digests.setdefault(key, set()).add(digest)
+                self._write(key, digest)
+
+    def note_copied(self, item: Item, image: Path) -> None:
+        """Note the image that was copied; not before it is."""
+        key, stamp = (item.dataset, item.name), _stamp(image)
+        with self._lock:
+            if self._stamps.get(key) != stamp:
+                self._stamps[key] = stamp
+                self._write(key, self._now[key])
+
+    def _write(self, key: Key, digest: str) -> None:
+        try:
+            self._file.write(self._line(key, digest))
+        except OSError as error:
+            raise to_user_error(error, self._path) from error
 
     def gone(self) -> Iterator[Key]:
         """The items that earlier imports wrote, and this one did not."""
@@ -92,19 +105,18 @@ class ImportJournal:
         self._file.close()
         if kept is None:
             return
-        lines = [_line(key, digest, stamp) for key, (digest, stamp) in self._now.items()]
+        lines = [self._line(key, digest) for key, digest in self._now.items()]
         for key in sorted(kept):
-            lines += [_line(key, digest, self._stamps[key]) for digest in sorted(self._digests.get(key, ()))]
+            lines += [self._line(key, digest) for digest in sorted(self._digests.get(key, ()))]
         write_bytes(self._path, b"".join(lines))
+
+    def _line(self, key: Key, digest: str) -> bytes:
+        return orjson.dumps([*map(_utf8, key), digest, self._stamps.get(key, ())]) + b"\n"
 
 
 def digest_of(content: bytes) -> str:
     """A digest of an annotation's content."""
     return hashlib.sha256(content).hexdigest()[:32]
-
-
-def _line(key: Key, digest: str, stamp: Stamp) -> bytes:
-    return orjson.dumps([*map(_utf8, key), digest, stamp]) + b"\n"
 
 
 def _utf8(name: str) -> str:

@@ -5,6 +5,7 @@ removed where the source no longer has them.
 from __future__ import annotations
 
 import filecmp
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -21,7 +22,7 @@ from ravenml.data.editable_annotation import (
     parse_editable,
     read_editable,
 )
-from ravenml.data.formats.base import LeftOut, Record, record_problem
+from ravenml.data.formats.base import LeftOut, Record, left_out_image, record_problem
 from ravenml.data.formats.import_journal import ImportJournal, Key
 from ravenml.data.formats.orient_and_clip import fit, frame_of
 from ravenml.data.image_header import Header
@@ -74,31 +75,35 @@ class Importer:
         self.writer, self.journal, self.link = writer, journal, not copy
         self.edited: set[Key] = set()
 
-    def add(self, record: Record | LeftOut | DataProblem) -> ImportedImage | LeftOut | DataProblem:
-        if not isinstance(record, Record):
+    def add(self, record: Record | LeftOut | DataProblem) -> ImportedImage | LeftOut:
+        if isinstance(record, DataProblem):
+            return LeftOut(record, 0, images=1)
+        if isinstance(record, LeftOut):
             return record
         try:
             item = self.writer.item(record.dataset, _item_name(record))
             made = self._convert(record, item)
             return self._write(made, record)
         except DataProblem as problem:
-            return problem
+            return left_out_image(problem, record.labels, record.size)
 
-    def merge(self, record: Record, key: Key) -> tuple[ImportedImage, ImportedImage] | DataProblem:
+    def merge(self, record: Record, key: Key) -> tuple[ImportedImage | None, ImportedImage | LeftOut]:
         """Add a record's objects and tags to an item that another record of the same image made.
 
         Returns:
-            The item without and with them.
+            The item without them, None where the other record was left out; and the item with them.
         """
         item = self.writer.item(*key)
+        if key not in self.edited and not self.journal.is_noted(item):
+            return None, self.add(replace(record, dataset=item.dataset, name=item.name))
+        there = read_editable(item.annotation_path)
+        before = ImportedImage(item, there)
+        if key in self.edited:
+            return before, before
         try:
-            there = read_editable(item.annotation_path)
-            before = ImportedImage(item, there)
-            if key in self.edited:
-                return before, before
             made = self._convert(record, item)
         except DataProblem as problem:
-            return problem
+            return None, replace(left_out_image(problem, record.labels, record.size), images=0)
         known = [label.entry for label in there.labels]
         labels = [label for label in made.annotation.labels if label.entry not in known]
         split = any(tag["name"] in _SPLITS for tag in there.tags)  # an image is in one set alone
@@ -125,11 +130,16 @@ class Importer:
         """Write an item where it is not there yet; what a person has changed stays as it is."""
         item, image, content = made.item, record.image, editable_content(made.annotation)
         there = _content(item.annotation_path)
+        if there is None and _hidden(item).is_file():  # a person changed it, and its image is back
+            os.replace(_hidden(item), item.annotation_path)
+            there = _content(item.annotation_path)
         same = there == content
         if there is not None and not same and not self.journal.is_own(item, there):
             with suppress(DataProblem):  # what is broken is written anew
                 own = parse_editable(there, item.annotation_path)
                 self.edited.add((item.dataset, item.name))
+                if not item.image_path.exists():
+                    self._place(item, record)
                 return ImportedImage(item, own, kept=True, edited=True, left_out=made.left_out)
         if record.content is not None:
             placed = not item.image_path.is_symlink() and _content(item.image_path) == record.content
@@ -137,14 +147,20 @@ class Importer:
             placed = is_placed(image, item.image_path, link=True)
         else:
             placed = self._is_copied(item, image)
-        self.journal.note(item, content, image)
-        if record.content is not None and not placed:
-            write_bytes(item.image_path, record.content)
-        elif not placed:
-            place_image(image, item.image_path, self.link)
+        self.journal.note(item, content)
+        if not placed:
+            self._place(item, record)
+        if not self.link and record.content is None:
+            self.journal.note_copied(item, image)
         if not same:
             write_bytes(item.annotation_path, content)
         return replace(made, kept=placed and same)
+
+    def _place(self, item: Item, record: Record) -> None:
+        if record.content is not None:
+            write_bytes(item.image_path, record.content)
+        else:
+            place_image(record.image, item.image_path, self.link)
 
     def _is_copied(self, item: Item, image: Path) -> bool:
         target = item.image_path
@@ -165,7 +181,7 @@ class Importer:
                 if item.image_path.exists():
                     continue
                 # without its image the project could not be read; hidden, the annotation hinders nobody
-                os.replace(item.annotation_path, item.annotation_path.with_name(f".{item.name}.json"))
+                os.replace(item.annotation_path, _unused(_hidden(item)))
             else:
                 gone.removed += 1
             item.annotation_path.unlink(missing_ok=True)
@@ -178,6 +194,17 @@ class Importer:
                 with suppress(OSError):  # it is not empty
                     folder.rmdir()
         return gone
+
+
+def _hidden(item: Item) -> Path:
+    """Where the annotation of an item waits that a person has changed, and whose image is gone."""
+    return item.annotation_path.with_name(f".{item.name}.json")
+
+
+def _unused(path: Path) -> Path:
+    """The path, or where something is there, one with a number."""
+    numbers = (path.with_name(f"{path.stem}.{number}{path.suffix}") for number in itertools.count(2))
+    return next(one for one in itertools.chain([path], numbers) if not one.exists())
 
 
 class ItemNames:

@@ -28,7 +28,7 @@ class Reason:
         examples: the first three problems of the kind.
         count: how many there were.
         images: how many images they cost.
-        objects: how many objects they cost, beside those of these images.
+        objects: how many objects they cost.
     """
 
     examples: list[DataProblem] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Losses:
 
     Attributes:
         images: how many images.
-        objects: how many objects, beside those of these images.
+        objects: how many objects, as far as they are known.
         classes: how many of these objects were of each class, where that is known.
     """
 
@@ -68,8 +68,8 @@ class Losses:
         """The kinds of problems, the most frequent first."""
         return sorted(self._reasons.values(), key=lambda reason: -reason.count)
 
-    def add(self, problem: DataProblem, images: int = 0, objects: int = 0, title: str | None = None) -> None:
-        """Count a problem that cost so many images, or objects of the class ``title``."""
+    def add(self, problem: DataProblem, images: int, objects: int, classes: Mapping[str, int]) -> None:
+        """Count a problem that cost so many images and objects, of which ``classes`` has those per class."""
         reason = self._reasons.setdefault(problem_kind(problem), Reason())
         reason.count += 1
         reason.images += images
@@ -78,8 +78,7 @@ class Losses:
             reason.examples.append(problem)
         self.images += images
         self.objects += objects
-        if title is not None:
-            self.classes[title] += objects
+        self.classes.update(classes)
 
     def excess(
         self, images: int, objects: int, classes: Mapping[str, int], max_lost: float | None
