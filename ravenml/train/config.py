@@ -12,7 +12,6 @@ from ravenml.common.parsing import read_yaml
 from ravenml.common.schema import Fields, read_object
 from ravenml.common.secrets import drop_hidden
 from ravenml.common.validation import validate
-from ravenml.data.split import Untagged
 from ravenml.errors import InputError
 from ravenml.runs.layout import RUN_JSON, TRAIN_ARGS
 from ravenml.runs.record import read_record
@@ -108,7 +107,7 @@ class TrainConfig(BaseModel):
         description="Divide the images in one of these ways.  Default: by image tags where both are used, "
         "else a random fifth validates.",
     )
-    untagged: Untagged | None = Field(
+    untagged: Literal["train", "val", "ignore"] | None = Field(
         None,
         description="Where image tags divide: untagged images train, validate (val), or are left out "
         "(ignore).  Default: train.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,6 +44,12 @@ def sets_of(items: dict[str, EditableAnnotation]) -> dict[str, str]:
     return {
         key.rsplit("/")[-1]: " ".join(str(tag["name"]) for tag in item.tags) for key, item in items.items()
     }
+
+
+def images_of(source: Path, target: Path) -> tuple[int, int, int]:
+    """How many images an import found, imported and left out."""
+    balance = json.loads(run("import", source, target, "--json").stdout)["images"]
+    return balance["found"], balance["imported"], balance["left_out"]
 
 
 # Encodings
@@ -263,6 +270,16 @@ def test_the_objects_of_a_file_that_cannot_be_used_are_counted(tmp_path: Path) -
     done = run("import", "voc", write(tmp_path / "src", files, "a.png", "b.png"), tmp_path / "d")
     assert done.exit_code == 1 and "3 of 4 objects were left out" in done.stderr
     assert "b.xml, line 1" in done.stderr and "the image gone.png is not below" in done.stderr
+    assert images_of(tmp_path / "src", tmp_path / "e") == (3, 1, 2)
+
+
+def test_a_class_whose_image_is_gone_is_named_as_lost(tmp_path: Path) -> None:
+    files = {
+        "a.xml": voc("a.png", voc_object(), voc_object()),
+        "b.xml": voc("b.png", voc_object(name="tram")),
+    }
+    done = run("import", "voc", write(tmp_path / "src", files, "a.png"), tmp_path / "d")
+    assert done.exit_code == 1 and 'every object of the class "tram" was left out' in done.stderr
 
 
 # CVAT
@@ -328,6 +345,7 @@ def test_objects_behind_the_place_where_a_file_is_cut_off_are_counted(tmp_path: 
     files = {"annotations.xml": text[: text.rindex("</image>")]}
     done = run("import", "cvat", write(tmp_path / "src", files, "a.png", "b.png"), tmp_path / "d")
     assert done.exit_code == 1 and "3 of 4 objects were left out" in done.stderr
+    assert images_of(tmp_path / "src", tmp_path / "e") == (2, 1, 1)
     assert "annotations.xml, line 1, column" in done.stderr and "is not valid XML" in done.stderr
 
 
@@ -335,3 +353,4 @@ def test_the_objects_of_an_image_that_is_gone_are_counted(tmp_path: Path) -> Non
     text = cvat(cvat_image("a.png"), cvat_image("b.png", CVAT_BOX, CVAT_BOX))
     done = run("import", "cvat", write(tmp_path / "src", {"a.xml": text}, "a.png"), tmp_path / "d")
     assert done.exit_code == 1 and "2 of 3 objects were left out" in done.stderr
+    assert images_of(tmp_path / "src", tmp_path / "e") == (2, 1, 1)

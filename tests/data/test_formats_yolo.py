@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -297,6 +298,8 @@ def test_a_labelled_image_of_a_kind_that_is_not_read_is_named(tmp_path: Path) ->
     (source / "images" / "b.psd").write_bytes(b"8BPS")
     done, _ = read(source)
     assert 'b.psd: images of the kind ".psd" are not read; convert it to PNG or JPEG' in done.stderr
+    again = run("import", "yolo", source, tmp_path / "again", "--json", "--max-lost", 1)
+    assert json.loads(again.stdout)["images"]["left_out"] == 2
 
 
 def test_only_the_folder_that_path_names_is_imported(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_two_plugins_that_cannot_share_a_gpu_environment_are_told_apart(
 def test_environment_yml_is_read_without_a_yaml_library():
     wanted = read_environment_file(ROOT / "environment.yml")
     assert wanted.pip == core_requirements(ROOT)
-    assert wanted.channels == ["conda-forge"] and "python>=3.11" in wanted.conda
+    assert wanted.channels == ["conda-forge"] and "python>=3.11,<3.14" in wanted.conda
 
 
 def asks_for(checkout: Checkout, *lines: str) -> None:

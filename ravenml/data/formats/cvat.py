@@ -20,7 +20,17 @@ from ravenml.common.reading import is_folder, open_file
 from ravenml.data.bitmap import trim
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import CLASSES, SPLITS, TAGS, Format, ImportSource, LeftOut, Record, make_label
+from ravenml.data.formats.base import (
+    CLASSES,
+    SPLITS,
+    TAGS,
+    Format,
+    ImportSource,
+    LeftOut,
+    Record,
+    left_out_image,
+    make_label,
+)
 from ravenml.data.formats.export import Export, ExportedImage, ExportedObject
 from ravenml.data.formats.image_finder import (
     IMAGE_FOLDERS,
@@ -87,9 +97,10 @@ def _records(source: ImportSource, path: Path) -> Iterator[Record | LeftOut | Da
     kinds: dict[str, str] = {}
     images = _images_of(source, path)
     default = dataset_name(path.parent.name)
-    seen = 0
+    images_seen = seen = 0
     try:
         for element in elements_of(path, "label", "image", "track"):
+            images_seen += element.tag == "image"
             seen += sum(child.tag in _SHAPES for child in element)
             if element.tag == "label":
                 _declare(source, element, kinds)
@@ -100,10 +111,10 @@ def _records(source: ImportSource, path: Path) -> Iterator[Record | LeftOut | Da
                     yield _record(path, element, images, kinds, default)
                 except DataProblem as error:
                     shapes = sum(child.tag != "tag" for child in element)
-                    yield LeftOut(error, shapes) if shapes else error
+                    yield LeftOut(error, shapes, images=1)
     except DataProblem as error:  # nothing behind this place is read
         lost = sum(_count(path, f"<{shape} ".encode()) for shape in _SHAPES) - seen
-        yield LeftOut(error, lost) if lost > 0 else error
+        yield LeftOut(error, max(lost, 0), images=max(_count(path) - images_seen, int(lost <= 0)))
 
 
 def _images_of(source: ImportSource, path: Path) -> Images:
@@ -141,7 +152,7 @@ def _declare(source: ImportSource, element: Element, kinds: dict[str, str]) -> N
         kinds[attribute.findtext("name") or ""] = attribute.findtext("input_type") or "text"
 
 
-def _record(path: Path, element: Element, images: Images, kinds: Kinds, default: str) -> Record:
+def _record(path: Path, element: Element, images: Images, kinds: Kinds, default: str) -> Record | LeftOut:
     name = element.get("name")
     where = f"image {name}"
     if name is not None and not is_legible(name):
@@ -149,7 +160,14 @@ def _record(path: Path, element: Element, images: Images, kinds: Kinds, default:
     subset = element.get("subset") or ""
     # A project's export has the images of a subset in a folder that is called after it.
     near = images.root / subset
-    image = images.find(name, path, where, near if is_folder(near) else None)
+    shapes = sorted((child for child in element if child.tag != "tag"), key=_order)
+    labels = [
+        one for number, shape in enumerate(shapes) for one in _labels(path, where, number, shape, kinds)
+    ]
+    try:
+        image = images.find(name, path, where, near if is_folder(near) else None)
+    except DataProblem as error:
+        return left_out_image(error, labels)
     dataset = folder_of(image, images.root, default)
     split = split_of(subset)
     tags: list[Tag] = [{"name": split}] if split else list(split_tags(dataset))
@@ -157,10 +175,6 @@ def _record(path: Path, element: Element, images: Images, kinds: Kinds, default:
         value = next((a.text for a in one.findall("attribute") if a.get("name") == "value"), None)
         tags.append({"name": one.get("label") or "tag", **({"value": value} if value else {})})
     height, width = _whole(element, "height"), _whole(element, "width")
-    shapes = sorted((child for child in element if child.tag != "tag"), key=_order)
-    labels = [
-        one for number, shape in enumerate(shapes) for one in _labels(path, where, number, shape, kinds)
-    ]
     size = (height, width) if height > 0 and width > 0 else None
     return Record(image, dataset, labels, tags, size, path, where)
 

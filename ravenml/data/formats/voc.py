@@ -18,7 +18,15 @@ from xml.sax.saxutils import escape
 from ravenml.common.reading import is_file, is_folder
 from ravenml.data.editable_annotation import Label, Tag
 from ravenml.data.formats import geometry_parsing
-from ravenml.data.formats.base import SPLITS, Format, ImportSource, LeftOut, Record, make_label
+from ravenml.data.formats.base import (
+    SPLITS,
+    Format,
+    ImportSource,
+    LeftOut,
+    Record,
+    left_out_image,
+    make_label,
+)
 from ravenml.data.formats.export import Export, ExportedImage
 from ravenml.data.formats.image_finder import (
     IMAGE_FOLDERS,
@@ -68,8 +76,7 @@ class Voc(Format):
             try:
                 yield readers[path.parent].record(path)
             except DataProblem as error:
-                lost = _count_objects(path)
-                yield LeftOut(error, lost) if lost else error
+                yield LeftOut(error, _count_objects(path), images=1)
         for reader in readers.values():
             reader.tell_unused()
 
@@ -111,16 +118,18 @@ class _Folder:
         self._renamed: list[Path] = []
         self._listed: set[str] = set()
 
-    def record(self, path: Path) -> Record:
+    def record(self, path: Path) -> Record | LeftOut:
         root = read_tree(path)
         if root.tag != "annotation":
             raise DataProblem(path, "", f"is not an annotation of VOC but <{root.tag}>", "remove it")
-        image = self._image(root, path)
+        labels = [_label(path, number, one) for number, one in enumerate(root.findall("object"))]
+        try:
+            image = self._image(root, path)
+        except DataProblem as error:
+            return left_out_image(error, labels)
         self._used.add(image)
         size = root.find("size")
         said = (_whole(size, "height"), _whole(size, "width")) if size is not None else (0, 0)
-        objects = root.findall("object")
-        labels = [_label(path, number, one) for number, one in enumerate(objects)]
         names = {path.stem, f"{self.inside}/{path.stem}", image.stem}
         chosen = [split for split, listed in self.sets.items() if not names.isdisjoint(listed)]
         self._listed |= names

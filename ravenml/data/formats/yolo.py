@@ -119,7 +119,7 @@ class _Reader:
             self.source.notice(f"{what} imported without objects, such as {without[0]}.")
         for image, text in unread:
             count = count_labels(text) if text is not None else 0
-            yield LeftOut(unread_kind(image), count) if count else unread_kind(image)
+            yield LeftOut(unread_kind(image), count, images=1)
         for text, count in unused:
             problem = DataProblem(text, "", "its image is not there", "put it back, or remove this file")
             yield LeftOut(problem, count)
