@@ -55,7 +55,7 @@ def test_the_example_of_the_documentation_imports(tmp_path: Path, installed: Any
     lines = ["a.png,car,1,2,11,12", "b.png,bus,5,5,5,9", "c.png,bus,x,5,5,9", "gone.png,bus,1,1,2,2"]
     (tmp_path / "src" / "boxes.csv").write_text("\n".join(lines))
     done = run("import", "csv", tmp_path / "src" / "boxes.csv", tmp_path / "d")
-    assert done.exit_code == 1 and "2 of 3 objects were left out" in done.stderr, done.output
+    assert done.exit_code == 1 and "3 of 4 objects were left out" in done.stderr, done.output
     project = Project.open(tmp_path / "d")
     (label,) = read_editable(project.items[0].annotation_path).labels
     assert label.title == "car" and label.geometry == Rectangle(1, 2, 10, 11)

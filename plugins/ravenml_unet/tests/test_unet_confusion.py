@@ -34,9 +34,16 @@ def test_scores_come_from_all_images_pixels_together() -> None:
 
 def test_a_class_that_nobody_saw_is_left_out_of_the_mean() -> None:
     confusion = np.zeros((1, 3, 3), dtype=np.int64)
-    confusion[0, 0, 0] = 4
+    confusion[0, 0, 0] = confusion[0, 1, 1] = 4
     metrics = Evaluation(0.0, confusion, ["__bg__", "cat", "dog"]).metrics()
-    assert metrics["miou"] == 1.0 and "iou/dog" not in metrics and "miou_fg" not in metrics
+    assert metrics["miou"] == metrics["miou_fg"] == 1.0 and "iou/dog" not in metrics
+
+
+def test_no_mean_is_defined_where_nothing_is_annotated() -> None:
+    confusion = np.zeros((1, 2, 2), dtype=np.int64)
+    confusion[0, 0, 0] = 4
+    metrics = Evaluation(0.0, confusion, ["__bg__", "cat"]).metrics()
+    assert metrics["iou/__bg__"] == 1.0 and not metrics.keys() & {"miou", "miou_fg"}
 
 
 def test_the_likeliest_class_is_what_argmax_gives_among_equals_too() -> None:

@@ -147,6 +147,8 @@ def import_project(
         RavenError: the disk is full or may not be written.
     """
     path, target = (Path(os.path.abspath(given.expanduser())) for given in (path, target))
+    if origin != "auto":
+        load_format(origin)  # whether it is there at all, before anything is read
     options = options or ImportOptions()
     if options.images is not None:
         options = replace(options, images=Path(os.path.abspath(options.images.expanduser())))
