@@ -69,7 +69,7 @@ def _directory(content: bytes, at: int | None) -> tuple[dict[int, int], int]:
     word, entry_length = (8, 20) if big else (4, 12)
 
     def number(at: int, length: int) -> int:
-        return int.from_bytes(_bytes(content, at, length), order)
+        return int.from_bytes(read_part(content, at, length), order)
 
     start = at if at is not None else number(8 if big else 4, word)
     count = number(start, 8 if big else 2)
@@ -106,7 +106,7 @@ def jpeg2000_size(content: bytes) -> Size | None:
         at = found
     if content[at : at + 4] != JPEG2000_CODESTREAM:
         raise ValueError("no codestream")
-    right, bottom, left, top = (_big(content, at + offset, 4) for offset in (8, 12, 16, 20))
+    right, bottom, left, top = (read_big(content, at + offset, 4) for offset in (8, 12, 16, 20))
     return bottom - top, right - left
 
 
@@ -142,11 +142,11 @@ def heif_size(content: bytes) -> tuple[Size, int] | None:
     turned, mirrored = 0, -1
     for kind, start, _ in _within(content, (b"meta", b"iprp", b"ipco")):
         if kind == b"ispe":
-            sizes.append((_big(content, start + 8, 4), _big(content, start + 4, 4)))
+            sizes.append((read_big(content, start + 8, 4), read_big(content, start + 4, 4)))
         elif kind == b"irot":
-            turned = _big(content, start, 1) & 3
+            turned = read_big(content, start, 1) & 3
         elif kind == b"imir":
-            mirrored = _big(content, start, 1) & 1
+            mirrored = read_big(content, start, 1) & 1
     if not sizes:
         return None
     # The parts of a grid and a thumbnail have sizes too; the image is the largest.
@@ -170,9 +170,9 @@ def _boxes(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]
     for _ in range(_MOST):
         if at + 8 > min(end, len(content)):
             return
-        length, kind, head = _big(content, at, 4), content[at + 4 : at + 8], 8
+        length, kind, head = read_big(content, at, 4), content[at + 4 : at + 8], 8
         if length == 1:
-            length, head = _big(content, at + 8, 8), 16
+            length, head = read_big(content, at + 8, 8), 16
         elif length == 0:  # to the end
             length = end - at
         if length < head:
@@ -181,12 +181,14 @@ def _boxes(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]
         at += length
 
 
-def _bytes(content: bytes, at: int, length: int) -> bytes:
+def read_part(content: bytes, at: int, length: int) -> bytes:
+    """So many bytes at a place; raises IndexError where the content ends before."""
     part = content[at : at + length]
     if len(part) < length:
         raise IndexError("the header is cut off")
     return part
 
 
-def _big(content: bytes, at: int, length: int) -> int:
-    return int.from_bytes(_bytes(content, at, length), "big")
+def read_big(content: bytes, at: int, length: int) -> int:
+    """A big-endian whole number; raises IndexError where the content ends before."""
+    return int.from_bytes(read_part(content, at, length), "big")

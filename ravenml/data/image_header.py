@@ -16,6 +16,8 @@ from ravenml.data.image_containers import (
     heif_brand,
     heif_size,
     jpeg2000_size,
+    read_big,
+    read_part,
     tiff_size,
 )
 
@@ -138,7 +140,7 @@ def check_chunks(png: bytes) -> None:
 def _png(content: bytes) -> Header | None:
     if content[12:16] != b"IHDR":
         return None
-    size, bits = (_big(content, 20, 4), _big(content, 16, 4)), _big(content, 24, 1)
+    size, bits = (read_big(content, 20, 4), read_big(content, 16, 4)), read_big(content, 24, 1)
     at, more = 8, False
     for _ in range(_PARTS):
         kind = content[at + 4 : at + 8]
@@ -147,8 +149,8 @@ def _png(content: bytes) -> Header | None:
         if kind == b"eXIf":  # rare; whether it is obeyed is the decoder's to say
             return Header(size, 0, bits, more)
         if kind == b"acTL":
-            more = _big(content, at + 8, 4) > 1
-        at += _big(content, at, 4) + 12
+            more = read_big(content, at + 8, 4) > 1
+        at += read_big(content, at, 4) + 12
     raise ValueError("too many chunks")
 
 
@@ -167,8 +169,8 @@ def _jpeg(content: bytes) -> Header | None:
             at += 2
             continue
         if marker in _MARKERS:
-            return Header((_big(content, at + 5, 2), _big(content, at + 7, 2)), orientation)
-        length = max(_big(content, at + 2, 2), 2)
+            return Header((read_big(content, at + 5, 2), read_big(content, at + 7, 2)), orientation)
+        length = max(read_big(content, at + 2, 2), 2)
         if marker == 0xE1 and content[at + 4 : at + 10] == b"Exif\0\0":
             orientation = _exif_orientation(content[at + 10 : at + 2 + length])
         at += 2 + length
@@ -195,7 +197,7 @@ def _exif_orientation(tiff: bytes) -> int:
 def _bmp(content: bytes) -> Header:
     if _little(content, 14, 4) == 12:  # the oldest header
         return Header((_little(content, 20, 2), _little(content, 18, 2)))
-    width, height = (int.from_bytes(_bytes(content, at, 4), "little", signed=True) for at in (18, 22))
+    width, height = (int.from_bytes(read_part(content, at, 4), "little", signed=True) for at in (18, 22))
     return Header((abs(height), width))
 
 
@@ -226,12 +228,12 @@ def _gif(content: bytes) -> Header:
             return Header(size, orientation=0, more=True)
         elif kind == b",":
             seen = True
-            at += 11 + _colours(_big(content, at + 9, 1))
+            at += 11 + _colours(read_big(content, at + 9, 1))
         elif seen:  # the end, or what follows the first frame is damaged
             break
         else:
             raise ValueError("no frame")
-        while length := _big(content, at, 1):
+        while length := read_big(content, at, 1):
             at += length + 1
         at += 1
     return Header(size, orientation=0)
@@ -269,19 +271,8 @@ def _byte_order(tiff: bytes) -> Literal["little", "big"]:
     return "little" if tiff.startswith(b"II") else "big"
 
 
-def _bytes(content: bytes, at: int, length: int) -> bytes:
-    part = content[at : at + length]
-    if len(part) < length:
-        raise IndexError("the header is cut off")
-    return part
-
-
-def _big(content: bytes, at: int, length: int) -> int:
-    return int.from_bytes(_bytes(content, at, length), "big")
-
-
 def _little(content: bytes, at: int, length: int) -> int:
-    return int.from_bytes(_bytes(content, at, length), "little")
+    return int.from_bytes(read_part(content, at, length), "little")
 
 
 _PARSERS: dict[str, Callable[[bytes], Header | None]] = {

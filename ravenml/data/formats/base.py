@@ -104,7 +104,7 @@ class ImportSource:
 class LeftOut:
     """Objects that cannot be read, and are counted as lost.
 
-    It stands in place of an object in a record's labels.  `Format.read` yields it for objects that belong to
+    It takes the place of an object in a record's labels.  `Format.read` yields it for objects that belong to
     no image.
 
     Attributes:

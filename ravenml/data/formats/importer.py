@@ -30,10 +30,10 @@ from ravenml.data.images import EXTENSIONS, decode_image, read_bytes, read_heade
 from ravenml.data.item_names import usable_name, why_unusable
 from ravenml.data.layout import Item
 from ravenml.data.problems import DataProblem, Notice
+from ravenml.data.split import SPLIT_TAGS
 from ravenml.data.writing import ProjectWriter, is_placed, place_image
 
 Entry = Record | LeftOut | DataProblem  # what a format yields
-_SPLITS = frozenset({"train", "val", "test"})
 _LONGEST = 240  # bytes of a name, to which `.json` is added
 
 
@@ -75,7 +75,7 @@ class Importer:
         self.writer, self.journal, self.link = writer, journal, not copy
         self.edited: set[Key] = set()
 
-    def add(self, record: Record | LeftOut | DataProblem) -> ImportedImage | LeftOut:
+    def add(self, record: Entry) -> ImportedImage | LeftOut:
         if isinstance(record, DataProblem):
             return LeftOut(record, 0, images=1)
         if isinstance(record, LeftOut):
@@ -106,8 +106,8 @@ class Importer:
             return None, replace(left_out_image(problem, record.labels, record.size), images=0)
         known = [label.entry for label in there.labels]
         labels = [label for label in made.annotation.labels if label.entry not in known]
-        split = any(tag["name"] in _SPLITS for tag in there.tags)  # an image is in one set alone
-        tags = [tag for tag in made.annotation.tags if not (split and tag["name"] in _SPLITS)]
+        split = any(tag["name"] in SPLIT_TAGS for tag in there.tags)  # an image is in one set alone
+        tags = [tag for tag in made.annotation.tags if not (split and tag["name"] in SPLIT_TAGS)]
         whole = replace(there, labels=(*there.labels, *labels), tags=_once([*there.tags, *tags]))
         return before, replace(self._write(replace(made, annotation=whole), record), kept=False)
 
@@ -135,7 +135,7 @@ class Importer:
             there = _content(item.annotation_path)
         same = there == content
         if there is not None and not same and not self.journal.is_own(item, there):
-            with suppress(DataProblem):  # what is broken is written anew
+            with suppress(DataProblem):  # a broken annotation is rewritten
                 own = parse_editable(there, item.annotation_path)
                 self.edited.add((item.dataset, item.name))
                 if not item.image_path.exists():
@@ -221,9 +221,7 @@ class ItemNames:
         self._taken: dict[Key, Path] = {}
         self._items: dict[str, Key] = {}
 
-    def unique(
-        self, records: Iterable[Record | LeftOut | DataProblem]
-    ) -> Iterator[Record | LeftOut | DataProblem]:
+    def unique(self, records: Iterable[Entry]) -> Iterator[Entry]:
         """The records, each with a name of its own, without those that are repeated."""
         for record in records:
             if not isinstance(record, Record):
