@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,10 +14,9 @@ from ravenml.common.hooks import SETTINGS
 from ravenml.plugin.discovery import plugins
 
 if TYPE_CHECKING:
+    from ravenml.data.formats.base import ImportOptions
     from ravenml.data.formats.conversion import Imported
     from ravenml.data.formats.export import Export
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 _source_options = (
     click.option(
@@ -47,11 +47,28 @@ _source_options = (
 )
 
 
-def source_options(command: Command) -> Command:
-    """The options that say how SRC is read."""
+def source_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how SRC is read; the command gets them as one `ImportOptions`."""
+
+    @functools.wraps(command)
+    def with_options(
+        images: Path | None,
+        class_name: str | None,
+        class_attribute: str | None,
+        classes: Path | None,
+        resize_annotations: bool,
+        **given: Any,
+    ) -> None:
+        from ravenml.data.formats.base import ImportOptions
+
+        command(
+            options=ImportOptions(images, class_name, class_attribute, classes, resize_annotations), **given
+        )
+
+    decorated: Callable[..., None] = with_options
     for option in reversed(_source_options):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return decorated
 
 
 @click.command("import", short_help="Convert annotations of other tools into a project.")
@@ -66,11 +83,7 @@ def import_(
     name: str | None,
     copy: bool,
     strict: bool,
-    images: Path | None,
-    class_name: str | None,
-    class_attribute: str | None,
-    classes: Path | None,
-    resize_annotations: bool,
+    options: ImportOptions,
     max_lost: float | None,
     as_json: bool,
 ) -> None:
@@ -90,13 +103,11 @@ def import_(
     """
     import json
 
-    from ravenml.data.formats.base import ImportOptions
     from ravenml.data.formats.conversion import import_project
     from ravenml.data.progress import ImageProgress
     from ravenml.errors import Interrupted, RavenError
 
     format_name, source, target = _where(words, name)
-    options = ImportOptions(images, class_name, class_attribute, classes, resize_annotations)
     meter = ImageProgress(0)
     try:
         done = import_project(source, target, format_name or "auto", options, copy, strict, meter)
@@ -182,11 +193,7 @@ def convert(
     origin: str,
     copy: bool,
     strict: bool,
-    images: Path | None,
-    class_name: str | None,
-    class_attribute: str | None,
-    classes: Path | None,
-    resize_annotations: bool,
+    options: ImportOptions,
     max_lost: float | None,
 ) -> None:
     """Convert the annotations in SRC into another FORMAT in the new folder DST.
@@ -198,12 +205,10 @@ def convert(
     raven data convert annotations.json my_yolo --to yolo
     raven data convert export.zip my_coco --from cvat --to coco
     """
-    from ravenml.data.formats.base import ImportOptions
     from ravenml.data.formats.conversion import convert_dataset
     from ravenml.data.progress import ImageProgress
     from ravenml.errors import Interrupted
 
-    options = ImportOptions(images, class_name, class_attribute, classes, resize_annotations)
     meter = ImageProgress(0)
     try:
         imported, done = convert_dataset(source, target, to, origin, options, copy, strict, max_lost, meter)
