@@ -66,6 +66,7 @@ HOOKS = (
     Hook(PREDICT, "obj_classes", "predictor: its classes with colours"),
     Hook(DATA, "", "a subclass of `Format`: `raven data import` and `export`"),
     Hook(DATA, "title", "the format's name for people"),
+    Hook(DATA, "sign", "what `recognises` looks for, in words, for `raven data import auto`"),
     Hook(DATA, "holds", "what annotations of the format can express; the rest is converted or counted"),
     Hook(DATA, "recognises(path)", "whether a file or folder looks like this format"),
     Hook(DATA, "read(source)", "yields the images of a source with their objects", True),

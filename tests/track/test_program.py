@@ -222,7 +222,10 @@ def test_on_a_terminal_the_program_sees_a_terminal_and_ctrl_c_reaches_it_once(ra
         os.execve(sys.executable, command, raven.env())
     seen = b""
     while b"tty" not in seen or b"\n" not in seen.split(b"tty")[1]:
-        seen += os.read(terminal, 1000)
+        try:
+            seen += os.read(terminal, 1000)
+        except OSError:
+            pytest.fail(f"It ended with {os.waitpid(pid, 0)[1]} before it began, after: {seen.decode()}")
     os.write(terminal, b"\x03")
     try:
         while piece := os.read(terminal, 1000):

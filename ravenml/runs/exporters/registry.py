@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 from collections.abc import Callable
 
@@ -69,5 +70,7 @@ def _known(name: str) -> Plugin:
     known = plugins(TRACK)
     if name not in known:
         there_are = ", ".join(sorted(known))
-        raise InputError(f"`track`: there is no tracker {name!r}; there are {there_are}, or none.")
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}? There" if close else "there"
+        raise InputError(f"`track`: there is no tracker {name!r}; {hint} are {there_are}, or none.")
     return known[name]
