@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import orjson
 
 from ravenml.common.io import write_bytes
@@ -23,7 +24,7 @@ from ravenml.data.annotation import (
     parse_size,
     parse_tag_names,
 )
-from ravenml.data.geometry import AnyGeometry, Size
+from ravenml.data.geometry import AnyGeometry, Polygon, Size
 from ravenml.data.geometry_json import InvalidGeometry, geometry_json, parse_geometry
 from ravenml.data.images import read_bytes
 from ravenml.data.problems import DataProblem
@@ -49,7 +50,10 @@ class Label:
     def make(cls, title: str, geometry: AnyGeometry, tags: Iterable[Tag] = ()) -> Label:
         """A new object of the class ``title``."""
         entry = {"classTitle": title, "description": "", "tags": [dict(tag) for tag in tags]}
-        return cls({**entry, **geometry_json(geometry)})
+        made = cls({**entry, **geometry_json(geometry)})
+        if isinstance(geometry, Polygon) and geometry.exterior.dtype == np.int32:
+            made.__dict__["geometry"] = geometry  # it need not be read back from what was just written
+        return made
 
     @property
     def title(self) -> str:

@@ -108,15 +108,16 @@ def _polygon(given: object, field: str) -> Polygon | None:
     """A polygon from x, y, x, y, … or pairs of them; None where it encloses nothing."""
     if not isinstance(given, list):
         raise InvalidGeometry(field, "is not a list x, y, x, y, …")
-    corners = given
-    if not all(_is_pair(one) for one in given):
-        if len(given) % 2:
-            raise InvalidGeometry(field, "is not a list x, y, x, y, …")
-        corners = [list(pair) for pair in zip(given[::2], given[1::2], strict=True)]
-    if not corners:
+    if not given:
         return None
+    try:
+        corners = np.asarray(given, np.float64)
+        if not all(_is_pair(one) for one in given):
+            corners = corners.reshape(-1, 2)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidGeometry(field, "is not a list x, y, x, y, …") from None
     whole = parse_points(corners, field, 1)
-    if len(whole) < 3 or geometry_parsing.area(np.asarray(corners, np.float64)) < _NO_AREA:
+    if len(whole) < 3 or geometry_parsing.area(corners) < _NO_AREA:
         return None
     return Polygon(whole)
 

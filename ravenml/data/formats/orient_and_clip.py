@@ -60,7 +60,8 @@ def fit(labels: Labels, frame: Size, header: Header, record: Record) -> Iterator
             field = f"{record.field}, object {number + 1}" if record.field else f"object {number + 1}"
             yield LeftOut(DataProblem(file, field, problem, "move or remove it"), title=label.title)
         for part in parts:
-            yield Fitted(label if part is geometry else label.changed(geometry=part), _smaller(part, placed))
+            cut = part is not placed and _smaller(part, placed)
+            yield Fitted(label if part is geometry else label.changed(geometry=part), cut)
 
 
 def upright(geometry: AnyGeometry, orientation: int, size: Size) -> AnyGeometry:
