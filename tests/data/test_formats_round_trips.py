@@ -85,7 +85,8 @@ def documents(draw: Any, holds: frozenset[str]) -> EditableAnnotation:
     own = tags(values, ["old", "v1", "v 2"]) if "object tags" in holds else st.just([])
     of_image = tags(values, ["night", "vweather"]) if "image tags" in holds else st.just([])
     labels = draw(st.lists(st.builds(Label.make, st.sampled_from(TITLES), shapes, own), max_size=4))
-    split = draw(st.sampled_from([[{"name": "train"}], [{"name": "val"}]])) if "splits" in holds else []
+    sets = st.sampled_from(["train", "val", "test"])
+    split = [{"name": draw(sets)}] if "splits" in holds else []
     return EditableAnnotation((HEIGHT, WIDTH), tuple(labels), (*split, *draw(of_image)))
 
 
@@ -106,7 +107,7 @@ def write(root: Path, items: dict[tuple[str, str], EditableAnnotation]) -> Proje
         writer.add(dataset, name, image, document)
     colors = ["#FF0000", "#00FF7F", "#123456"]
     classes = [ObjClass(title, "any", color) for title, color in zip(TITLES, colors, strict=True)]
-    names = ["train", "val", "old", "night"]
+    names = ["train", "val", "test", "old", "night"]
     valued = [TagMeta(name, "any_string") for name in ("v1", "v 2", "vweather")]
     writer.write_meta(meta_json(classes, [*map(TagMeta, names), *valued]))
     return Project.open(root)

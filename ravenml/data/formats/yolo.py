@@ -122,7 +122,7 @@ class _Reader:
             yield LeftOut(unread_kind(image), count, images=1)
         for text, count in unused:
             problem = DataProblem(text, "", "its image is not there", "put it back, or remove this file")
-            yield LeftOut(problem, count)
+            yield LeftOut(problem, count, images=1)
 
     def _record(self, image: Path, text: Path | None) -> Record:
         if text is None:
