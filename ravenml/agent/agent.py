@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from ravenml.agent.crash import find_crash
 from ravenml.agent.mount_link import unlink_mount
 from ravenml.agent.output_reader import OutputReader
 from ravenml.agent.result import keep_result
@@ -128,10 +129,18 @@ def _describe_failure(run: Run, task: AgentTask, code: int | None) -> RavenError
         if code < 0
         else f"ended with exit code {code}"
     )
-    error = f"src/{task.mode}.py of {run.record['plugin']} {how}; its task is kept in {task.task_dir}."
-    run.finish("failed", error=error, metrics=run.last_metrics())
-    last = _last_lines(run.path / layout.CONSOLE)
-    return RavenError(f"{error}\nIts log, {run.path / layout.CONSOLE}, ends with:\n{last}" if last else error)
+    program = f"src/{task.mode}.py of {run.record['plugin']}"
+    crash = find_crash(run.path, code)
+    why = f"failed: {crash.exception.rstrip('.')}" if crash is not None else how
+    error = f"{program} {why}; its task is kept in {task.task_dir}."
+    stack = crash.stack if crash is not None else []
+    run.finish("failed", error=error, metrics=run.last_metrics(), **({"stack": stack} if stack else {}))
+    log = run.path / layout.CONSOLE
+    if stack:
+        indented = "\n".join(f"  {line}" for line in stack)
+        return RavenError(f"{error}\n{indented}\nIts whole log: {log}")
+    last = _last_lines(log)
+    return RavenError(f"{error}\nIts log, {log}, ends with:\n{last}" if last else error)
 
 
 def _describe_stop(run: Run, task: AgentTask) -> Interrupted:

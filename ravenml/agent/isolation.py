@@ -14,13 +14,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from ravenml.agent.mounts import HOME, LIBRARY, SHIMS, WORKDIR, Mount, bwrap_mounts
 from ravenml.agent.task_folder import DATA, MOUNT, TaskFolder
 from ravenml.errors import InputError
 
 KINDS = ("docker", "bwrap", "none")
-WORKDIR = "/workdir"  # where a plugin's folder lies in its image
-HOME = "/sly_home"
-SHIMS = "/sly_path"  # in an image: what the agent adds to Python's path
 _OWN = ("proc", "dev", "tmp", "run")  # top-level folders that a sandbox has of its own, or not at all
 _PASSED = ("PATH", "LANG", "TERM", "TZ")  # of the environment; the rest, with its secrets, stays outside
 _PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_")
@@ -40,6 +38,10 @@ class Sandbox:
         image: the image, ``name:tag``, for docker.
         name: the task's name, which a container gets.
         network: whether the program may use the network.
+        variables: further variables of its environment, as the user gave them.
+        mounts: what else it sees.
+        own_library: whether ``shims`` holds a ``supervisely_lib`` of the user's, which comes first.
+        writable_sources: whether it may change the plugin's folder.
     """
 
     plugin: Path
@@ -52,6 +54,10 @@ class Sandbox:
     name: str = "raven-task"
     network: bool = False
     gpus: Sequence[str] = field(default_factory=tuple)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    mounts: Sequence[Mount] = ()
+    own_library: bool = False
+    writable_sources: bool = False
 
 
 def sandbox_command(kind: str, sandbox: Sandbox, program: Sequence[str]) -> list[str]:
@@ -88,7 +94,8 @@ def bwrap_command(
     for place in dict.fromkeys([*sandbox.visible, sandbox.shims, *projects]):
         if place.is_relative_to("/tmp") or place.is_relative_to("/run"):
             line += ["--ro-bind", str(place), str(place)]
-    line += ["--ro-bind", str(sandbox.plugin), WORKDIR, "--bind", str(sandbox.home), HOME]
+    line += ["--bind", str(sandbox.home), HOME]
+    line += bwrap_mounts(sandbox.mounts, sandbox.plugin, sandbox.writable_sources)
     if sandbox.network:  # the names' resolver may be a link into /run
         line += ["--ro-bind-try", "/run/systemd/resolve", "/run/systemd/resolve"]
     else:
@@ -107,14 +114,20 @@ def docker_command(sandbox: Sandbox, program: Sequence[str], interactive: bool =
         raise InputError(f"{sandbox.plugin} has no VERSION, which names the image; write name:tag into it.")
     line = ["docker", "run", "--rm", "--init", "--name", sandbox.name]
     line += ["--shm-size=1G", "--entrypoint", program[0]]
-    line += ["-it", "-v", f"{sandbox.plugin}/src:{WORKDIR}/src"] if interactive else []
+    line += ["-it"] if interactive else []
+    if interactive or sandbox.writable_sources:
+        line += ["-v", f"{sandbox.plugin}/src:{WORKDIR}/src{'' if sandbox.writable_sources else ':ro'}"]
     line += ["-v", f"{sandbox.task.root}:{MOUNT}"]
     for name, path in sandbox.task.projects.items():
         line += ["-v", f"{path}:{path if sandbox.task.linked else f'{MOUNT}/{DATA}/{name}'}:ro"]
     for shim in sorted(sandbox.shims.iterdir()) if sandbox.shims.is_dir() else ():
-        line += ["-v", f"{shim.resolve()}:{SHIMS}/{shim.name}:ro"]
-    for name, value in environment({}, SHIMS, WORKDIR, HOME).items():
-        line += ["-e", f"{name}={value}"]
+        access = "" if sandbox.own_library and sandbox.writable_sources and shim.name == LIBRARY else ":ro"
+        line += ["-v", f"{shim.resolve()}:{SHIMS}/{shim.name}{access}"]
+    for mount in sandbox.mounts:
+        line += ["-v", f"{mount.host}:{mount.inside}{'' if mount.writable else ':ro'}"]
+    for name, value in environment({}, sandbox, SHIMS, WORKDIR, HOME).items():
+        # The user's may be secrets, and others read a command line: they come from docker's own environment.
+        line += ["-e", name if name in sandbox.variables else f"{name}={value}"]
     line += ["-v", f"{sandbox.home}:{HOME}", "-w", WORKDIR]
     line += [] if sandbox.network else ["--network", "none"]
     line += ["--gpus", "all"] if sandbox.gpus else []
@@ -127,16 +140,23 @@ def host_environment(kind: str, sandbox: Sandbox, outer: Mapping[str, str]) -> t
     Docker's command line needs the user's own HOME; what its program gets stands among its arguments.
     """
     if kind == "docker":
-        return dict(outer), Path("/")
+        return {**outer, **sandbox.variables}, Path("/")
     # `python` in a shell, and in what a plugin starts, is the interpreter that runs the plugin.
     outer = {**outer, "PATH": f"{sandbox.python.parent}:{outer.get('PATH', os.defpath)}"}
     if kind == "none":
-        return environment(outer, str(sandbox.shims), str(sandbox.plugin), str(sandbox.home)), sandbox.plugin
-    return environment(outer, str(sandbox.shims), WORKDIR, HOME), Path("/")
+        folders = str(sandbox.shims), str(sandbox.plugin), str(sandbox.home)
+        return environment(outer, sandbox, *folders), sandbox.plugin
+    return environment(outer, sandbox, str(sandbox.shims), WORKDIR, HOME), Path("/")
 
 
-def environment(outside: Mapping[str, str], shims: str, workdir: str, home: str) -> dict[str, str]:
-    """The environment of a plugin's program: what is harmless from outside, and what the contract says."""
+def environment(
+    outside: Mapping[str, str], sandbox: Sandbox, shims: str, workdir: str, home: str
+) -> dict[str, str]:
+    """The environment of a plugin's program: what is harmless from outside, what the contract says, and what
+    the user adds.
+    """
+    places = [workdir, f"{workdir}/src"]
+    places.insert(0 if sandbox.own_library else len(places), shims)
     passed = {
         name: value for name, value in outside.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)
     }
@@ -144,7 +164,8 @@ def environment(outside: Mapping[str, str], shims: str, workdir: str, home: str)
         "HOME": home,
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": f"{workdir}:{workdir}/src:{shims}",
+        "PYTHONPATH": ":".join(places),
+        **sandbox.variables,
     }
 
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ import ravenml
 from ravenml.agent import isolation
 from ravenml.agent.deployment import Deployment
 from ravenml.agent.mount_link import link_mount
+from ravenml.agent.mounts import LIBRARY, WORKDIR, Mount
 from ravenml.agent.plugin_folder import PluginFolder
 from ravenml.agent.safe_copy import remove_tree
 from ravenml.agent.task import AgentTask, tasks_dir
@@ -32,7 +33,6 @@ from ravenml.runs.provenance import provenance
 from ravenml.runs.run import Run
 
 KEEP = "DELETE_TASK_DIR_ON_FINISH"
-ALIAS = "supervisely_lib"
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,10 @@ class TaskRequest:
         python: the interpreter outside of docker.
         network: whether the program may use the network.
         deployment: the port of a model that is deployed.
+        variables: further variables of the program's environment.
+        mounts: what else of this machine it sees.
+        library: a ``supervisely_lib`` of the user's, which the program imports instead of ravenML's.
+        writable_sources: whether the program may change the plugin's folder, and that library.
     """
 
     plugin: PluginFolder
@@ -64,6 +68,10 @@ class TaskRequest:
     python: Path | None = None
     network: bool = False
     deployment: Deployment | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    mounts: Sequence[Mount] = ()
+    library: Path | None = None
+    writable_sources: bool = False
 
 
 class Launch:
@@ -83,6 +91,10 @@ class Launch:
         plugin, self._deployment = request.plugin, request.deployment
         self.script = plugin.script(request.mode)
         self.kind = isolation.choose_isolation(request.isolation, plugin.version)
+        if self.kind == "none" and request.mounts:
+            raise InputError(
+                "--mount needs a sandbox; install bubblewrap (apt install bubblewrap) or Docker."
+            )
         self.python = None if self.kind == "docker" else find_python(plugin.root, request.python)
         root = request.task_dir.expanduser().absolute() if request.task_dir else folder / "task"
         self.task_folder = (
@@ -105,19 +117,29 @@ class Launch:
             plugin=plugin.root,
             task=self.task_folder,
             home=folder / "home",
-            shims=_make_shims(folder / "path"),
+            shims=_make_shims(folder / "path", request.library),
             python=self.python or Path("python"),
             visible=[*_python_folders(self.python)] if self.python else [],
+            variables=request.variables,
+            mounts=[*request.mounts, *self._library_mount(request)],
+            own_library=request.library is not None,
+            writable_sources=request.writable_sources,
             image=plugin.version,
             name=name,
             network=request.network or network or published,
             gpus=isolation.gpu_devices(),
         )
 
+    def _library_mount(self, request: TaskRequest) -> list[Mount]:
+        """In bubblewrap a library is seen under its own name, which the link to it leads to."""
+        if request.library is None or self.kind != "bwrap":
+            return []
+        return [Mount(request.library, str(request.library), request.writable_sources)]
+
     @property
     def script_inside(self) -> str:
         """The program's path as it is seen in the sandbox."""
-        return str(self.script if self.kind == "none" else Path(isolation.WORKDIR) / self.script)
+        return str(self.script if self.kind == "none" else Path(WORKDIR) / self.script)
 
     def publish(self, command: list[str]) -> list[str]:
         """The command line with the port of a deployed model."""
@@ -210,6 +232,7 @@ def _begin_run(request: TaskRequest, task: AgentTask, folder: TaskFolder, argume
                 "task": str(task.folder),
                 "task_dir": str(task.task_dir),
                 "isolation": task.isolation,
+                **({"library": str(request.library)} if request.library is not None else {}),
                 **({"port": request.deployment.access.port} if request.deployment is not None else {}),
             },
         },
@@ -255,12 +278,12 @@ def _python_folders(python: Path) -> Iterator[Path]:
             yield Path(line)
 
 
-def _make_shims(folder: Path) -> Path:
+def _make_shims(folder: Path, library: Path | None) -> Path:
     """Make ``folder``, which is added to Python's path: a link per package, so that no more comes along."""
     make_folder(folder)
     package = Path(ravenml.__file__).resolve().parent
     (folder / "ravenml").symlink_to(package, target_is_directory=True)
-    (folder / ALIAS).symlink_to(package / "sly" / "alias" / ALIAS, target_is_directory=True)
+    (folder / LIBRARY).symlink_to(library or package / "sly" / "alias" / LIBRARY, target_is_directory=True)
     return folder
 
 

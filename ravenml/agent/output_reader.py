@@ -11,6 +11,7 @@ import os
 import time
 from pathlib import Path, PurePosixPath
 
+from ravenml.agent.crash import spell_out
 from ravenml.agent.safe_copy import keep_checkpoint
 from ravenml.agent.task import AgentTask
 from ravenml.agent.task_folder import MOUNT, RESULTS
@@ -78,11 +79,12 @@ class OutputReader:
         return bool(piece)
 
     def _item(self, name: str, parser: OutputParser, item: JsonObject | str) -> None:
-        if isinstance(item, str):
-            line = redact_text(item) if self._masks else item
+        text = spell_out(item)
+        if text is not None:
+            line = redact_text(text) if self._masks else text
             self._log.write(line.encode(errors="replace") + b"\n")
             self._log.flush()
-        elif parser.consumed > self._known.get(name, 0):
+        if isinstance(item, dict) and parser.consumed > self._known.get(name, 0):
             if item["event_type"] == "EventType.CHECKPOINT":
                 item = self._checkpoint(item)
             self._run.relay({"at": []} | item | {"at": [name, parser.consumed]})

@@ -34,6 +34,10 @@ class TaskOptions:
     python: Path | None = None
     network: bool = False
     port: int | None = None
+    env: tuple[str, ...] = ()
+    mount: tuple[str, ...] = ()
+    lib: str | None = None
+    rw_sources: bool = False
 
     def read_request(self) -> TaskRequest:
         """The task that is requested; a task folder that was prepared is taken as it is.
@@ -43,6 +47,7 @@ class TaskOptions:
         """
         from ravenml.agent.deployment import Deployment
         from ravenml.agent.launch import TaskRequest
+        from ravenml.agent.mounts import Mount, find_library, read_variables
         from ravenml.agent.plugin_folder import PluginFolder
         from ravenml.agent.task_folder import TASK_CONFIG, read_task_config
 
@@ -62,8 +67,22 @@ class TaskOptions:
             isolation=self.isolation,
             python=self.python,
             network=self.network,
+            variables=read_variables(self.env),
+            mounts=[Mount.parse(one) for one in self.mount],
+            library=self._announce_library(plugin.root, find_library(plugin.root, self.lib)),
+            writable_sources=self.rw_sources,
             deployment=Deployment.open(self.port) if self.mode == "deploy" else None,
         )
+
+    def _announce_library(self, plugin: Path, library: Path | None) -> Path | None:
+        """Say which ``supervisely_lib`` is imported where it may be another one than is expected."""
+        from ravenml.agent.mounts import find_unused_library
+
+        if library is not None:
+            click.echo(f"Library:   {library}")
+        elif self.lib is None and (other := find_unused_library(plugin)) is not None:
+            click.echo(f"Library:   ravenML's; use {other} with --lib {other}")
+        return library
 
 
 TASK = (
@@ -98,6 +117,24 @@ SANDBOX = (
         help="Python interpreter outside Docker.  Default: the plugin's .venv, else raven's own.",
     ),
     click.option("--network", is_flag=True, help="Allow network access."),
+    click.option(
+        "--env",
+        metavar="NAME[=VALUE]",
+        multiple=True,
+        help="Set an environment variable, or pass one on.  Repeatable.",
+    ),
+    click.option(
+        "--mount",
+        metavar="HOST:INSIDE[:rw]",
+        multiple=True,
+        help="Show a file or folder of this machine, read-only without :rw.  Repeatable.",
+    ),
+    click.option(
+        "--lib",
+        metavar="DIR",
+        help="Use this supervisely_lib.  Default: one beside the plugin's folder, else ravenML's "
+        "(--lib ravenml).",
+    ),
     click.option(
         "--port",
         type=click.IntRange(0, 65535),
@@ -148,6 +185,7 @@ def agent() -> None:
     show_default=True,
     help="Seconds between SIGTERM and SIGKILL.",
 )
+@click.option("--rw-sources", is_flag=True, help="Let the program change the plugin's folder.")
 @click.option("--detach", is_flag=True, help="Run in the background; follow it with `raven runs show`.")
 def run(options: TaskOptions, max_tasks: int | None, grace: float, detach: bool) -> None:
     """Run a plugin's program as a task, and store its results.
@@ -247,6 +285,12 @@ def prepare(options: TaskOptions) -> None:
     type=click.IntRange(1, 65535),
     metavar="PORT",
     help="Run the program and wait for a debugger on this port.",
+)
+@click.option(
+    "--rw-sources/--ro-sources",
+    default=True,
+    show_default=True,
+    help="Whether the plugin's folder can be changed from inside.",
 )
 def dev(options: TaskOptions, debugpy: int | None) -> None:
     """Open a shell in a task's environment: the plugin's live sources, its data under /sly_task_data.

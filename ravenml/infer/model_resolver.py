@@ -148,7 +148,9 @@ def _of_run(name: str, folder: Path, fold: int | None) -> ModelSource:
     }
     if folds:
         return ModelSource(name, _chosen(name, folds, fold), transfer_only)
-    if (folder / layout.INFO / "ui_state.json").is_file():
+    # A task of the agent records its config as a Supervisely app does, and has a model only once it is done.
+    is_task = "agent" in _read(folder / layout.RUN_JSON)
+    if (folder / layout.INFO / "ui_state.json").is_file() and not is_task:
         _no_folds(name, fold)
         return ModelSource(name, (folder,), transfer_only)
     raise InputError(

@@ -119,6 +119,7 @@ def _facts(folder: Path, record: JsonObject, now: str) -> list[tuple[str, str | 
         ("Now", _progress(folder) if now == "running" else None),
         ("Waits for", heartbeat(folder).get("waits_for") if now == "waiting" else None),
         ("Why", result.get("error") or result.get("reason")),
+        ("Stack", "\n".join(result.get("stack") or ())),
         ("Name", " / ".join(str(record[key]) for key in ("project", "name") if record.get(key))),
         ("Plugin", f"{record.get('plugin') or ''} {record.get('plugin_version') or ''}".strip()),
         ("Dataset", _dataset(record)),

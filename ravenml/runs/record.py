@@ -67,6 +67,7 @@ RECORD_FIELDS: dict[str, Schema] = {
             "finished": str,
             "error": str,
             "reason": str,
+            "stack": [str],
             "metrics": dict,
             "models": Each(str),
             "model": str,

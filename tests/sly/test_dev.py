@@ -34,14 +34,14 @@ def test_a_shell_stands_where_the_program_would(
     (printing / "src" / "hello.py").write_text(
         "import supervisely_lib; print('hello', supervisely_lib.__name__)"
     )
-    typed = (
-        "pwd; ls /sly_task_data/data; python src/hello.py; python src/train.py | tail -1; touch src/x; exit 7"
-    )
+    typed = "pwd; ls /sly_task_data/data; python src/hello.py; python src/train.py | tail -1; "
+    typed += "touch src/x /etc/x; exit 7"
     done = shell(raven, typed, printing, "--mode", "train", "--task-dir", task)
     assert done.returncode == 7, done.stderr
     lines = done.stdout.splitlines()
     assert lines[:3] == ["/workdir", "project", "hello supervisely_lib"]
     assert json.loads(lines[3])["current"] == 2 and "Read-only" in done.stderr
+    assert (printing / "src" / "x").exists(), "the sources are changed from inside"
     assert (task / "results" / "00000001" / "config.json").exists(), "the task's folder is kept"
     assert raven.runs() == [], "nothing is recorded"
 
@@ -123,7 +123,7 @@ def test_in_docker_the_sources_are_mounted_live_and_the_debuggers_port_is_open(t
         image="mine:1.0",
     )
     line = " ".join(dev_command("docker", sandbox, ["bash"], 5678))
-    assert "-v /plugins/mine/src:/workdir/src" in line and "-it" in line and "--entrypoint bash" in line
+    assert "-v /plugins/mine/src:/workdir/src:ro" in line and "-it" in line and "--entrypoint bash" in line
     assert "-p 127.0.0.1:5678:5678" in line
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -112,9 +113,20 @@ def test_a_crash_is_reported_with_its_traceback(raven: Raven, plugin: Path, proj
         script.read_text().replace("    def train(self):", "    def train(self):\n        1 / 0")
     )
     done = raven("agent", "run", plugin, "--mode", "train", "--data", project)
-    assert done.returncode == 1 and "exit code 1" in done.stderr
-    (crash,) = events(only_run(raven), "TASK_CRASHED")[:1]
+    run = only_run(raven)
+    (crash,) = events(run, "TASK_CRASHED")[:1]
     assert crash["exc_str"] == "division by zero" and any("1 / 0" in line for line in crash["stack"])
+    shown = {name: raven.ok("runs", name, run.name) for name in ("show", "logs")}
+    for place, text in {
+        "agent run": done.stderr,
+        "console.log": (run / "console.log").read_text(),
+        **shown,
+    }.items():
+        assert "ZeroDivisionError: division by zero" in text, place
+        assert re.search(r"^ *1 / 0$", text, re.MULTILINE), place
+    assert done.returncode == 1 and "src/train.py of" in done.stderr
+    assert "failed: ZeroDivisionError: division by zero; its task is kept in" in shown["show"]
+    assert shown["logs"].count("1 / 0") == 1
 
 
 @needs_bwrap
