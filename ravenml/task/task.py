@@ -17,12 +17,17 @@ from ravenml.task import parameters
 from ravenml.task.artifacts import save_artifact
 from ravenml.task.backend import RunBackend, find_backend
 from ravenml.task.exit_hooks import ExitHooks
-from ravenml.task.import_hooks import when_imported
+from ravenml.task.kept_models import KeptModels
 from ravenml.task.logger import Logger
+from ravenml.task.model_hooks import watch_models
+from ravenml.task.tensorboard_writers import flush_writers
 from ravenml.task.uploader import Uploader, key_part
 
 if TYPE_CHECKING:
     from ravenml.remote.client.execute_remotely import Container
+
+
+MODELS = "models"  # among a run's artifacts, and below `output_uri`
 
 
 class TaskTypes(enum.StrEnum):
@@ -62,6 +67,7 @@ class Task:
         self._backend = backend
         self._logger = Logger(backend)
         self._container: Container | None = None
+        self._models = KeptModels(backend.folder / layout.ARTIFACTS / MODELS)
         self._uploader: Uploader | None = None
         self._ended = False
         self._pid = os.getpid()
@@ -88,7 +94,7 @@ class Task:
             task_name: what it is called.
             task_type: a word for what it is for.
             tags: people's words for it.
-            output_uri: where checkpoints of ``torch.save`` and artifacts go as well: ``s3://host:port/bucket/…``
+            output_uri: where saved models and artifacts go as well: ``s3://host:port/bucket/…``
                 or a folder.  They need no credentials in the address; boto3's own chain has them.
 
         What else ClearML knows here is accepted and has no effect: there always is a new run.
@@ -107,7 +113,7 @@ class Task:
         cls._current = task
         Logger._current = task._logger
         parameters.listen(lambda known: None if task._ended else backend.describe(parameters=known))
-        when_imported("torch", task._watch_torch)
+        watch_models(task._keep_model)
         return task
 
     @classmethod
@@ -299,6 +305,7 @@ class Task:
         if self._ended or self._pid != os.getpid():
             return
         self._ended = True
+        flush_writers()
         if self._uploader is not None:
             self._uploader.finish()
         self._backend.end(status, **result)
@@ -307,20 +314,17 @@ class Task:
         if not self._ended or isinstance(self._uploader, Uploader):
             self._backend.event("ARTIFACT", "artifact", name=name, uri=address, sizeb=size)
 
-    def _watch_torch(self, torch: Any) -> None:
-        """Send what ``torch.save`` writes to a file to ``output_uri``."""
-        if self._uploader is None:
+    def _keep_model(self, path: Path) -> None:
+        """Keep a model that the script has just saved, a file or a folder, and send it to ``output_uri``."""
+        if self._ended or self._pid != os.getpid() or path.is_relative_to(self._backend.folder):
             return
-        save, sender = torch.save, self._uploader
-
-        def saved(obj: Any, f: Any, *args: Any, **kwargs: Any) -> Any:
-            result = save(obj, f, *args, **kwargs)
-            if isinstance(f, str | os.PathLike) and not self._ended and os.path.isfile(f):
-                sender.send(f"models/{os.path.basename(f)}", Path(f))
-            return result
-
-        saved.__doc__, saved.__wrapped__ = save.__doc__, save  # type: ignore[attr-defined]
-        torch.save = saved
+        with self._backend.best_effort():
+            for name, source in self._models.keep(path):
+                place = f"{layout.ARTIFACTS}/{MODELS}/{name}"
+                size = source.stat().st_size
+                self._backend.event("ARTIFACT", "artifact", kind="model", name=name, file=place, sizeb=size)
+                if self._uploader is not None:
+                    self._uploader.send(f"{MODELS}/{name}", source)
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
