@@ -18,6 +18,7 @@ LOCK = "run.lock"
 CONTROL = "control.json"
 HEARTBEAT = "heartbeat.json"  # of a run elsewhere: what was last heard of it, and when
 RUN_ID = "RAVENML_RUN_ID"  # in the environment of a run that was sent here: the id that it has already
+RUN_VARIABLE = "RAVENML_RUN"  # in the environment of a program that `raven run` runs: the run's folder
 NOTES = "notes.json"
 SUMMARY = "summary.json"
 SCORES = "scores.npz"

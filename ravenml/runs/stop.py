@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -112,8 +112,8 @@ def stop_run(
     Args:
         folder: the run's folder.
         grace: seconds to wait.
-        kill: whether a run that has not ended then is ended by SIGTERM, and at last by SIGKILL; only on the
-            machine that it runs on.
+        kill: whether a run that has not ended then is ended by SIGTERM, and at last by SIGKILL, with all
+            processes that a program has started; only on the machine that it runs on.
         say: is told what is being waited for.
 
     Raises:
@@ -137,8 +137,16 @@ def stop_run(
         raise RavenError(
             f"{folder.name} runs on {record['process'].get('host')}; only there can its process be killed."
         )
-    for number, seconds in _SIGNALS:
-        pid = int(record["process"]["pid"])
+    _end_by_signals(folder, int(record["process"]["pid"]), say)
+    _kill_program(folder, say)  # what the program has left behind
+    return status(folder, read_record(folder))
+
+
+def _end_by_signals(folder: Path, pid: int, say: Callable[[str], None]) -> None:
+    """End the process that writes a run's folder, and the program that it runs."""
+    for attempt, (number, seconds) in enumerate(_SIGNALS):
+        if attempt == 1 and _kill_program(folder, say) and _wait_until_ended(folder, seconds):
+            return
         if is_locked(folder):  # so it lives, and its number is still its own
             say(f"Sending {number.name} to process {pid}.")
             try:
@@ -148,8 +156,34 @@ def stop_run(
             except PermissionError:
                 raise RavenError(f"Process {pid} of {folder.name} belongs to somebody else.") from None
         if _wait_until_ended(folder, seconds):
-            return status(folder, read_record(folder))
+            return
     raise RavenError(f"{folder.name} is still running: the system has not ended its process {pid} yet.")
+
+
+def _kill_program(folder: Path, say: Callable[[str], None]) -> int:
+    """Kill what `raven run` runs, wherever its processes have gone, and return how many there were.
+
+    `raven run` itself lives on and records the end.
+    """
+    pids = find_processes(folder)
+    if pids:
+        say(f"Sending SIGKILL to the program's {len(pids)} process{'es' if len(pids) > 1 else ''}.")
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    return len(pids)
+
+
+def find_processes(folder: Path) -> list[int]:
+    """The processes of this user that have a run's folder as ``RAVENML_RUN`` in their environment (Linux)."""
+    wanted = os.fsencode(f"{layout.RUN_VARIABLE}={folder.absolute()}")
+    found = []
+    with suppress(OSError):
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with suppress(OSError):
+                if wanted in Path("/proc", name, "environ").read_bytes().split(b"\0"):
+                    found.append(int(name))
+    return found
 
 
 def _wait_until_ended(folder: Path, seconds: float) -> bool:

@@ -14,7 +14,7 @@ from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import EventWriter
-from ravenml.runs.process.program import EVENTS, KIND, RUN
+from ravenml.runs.process.program import EVENTS, KIND
 
 
 class BestEffort:
@@ -82,7 +82,7 @@ class AttachedRun(BestEffort):
     """Speaks to the ``raven run`` around this process, which writes the run's folder."""
 
     def __init__(self) -> None:
-        self.folder = Path(os.environ[RUN])
+        self.folder = Path(os.environ[layout.RUN_VARIABLE])
         self.id = self.folder.name
         self._writer = EventWriter(Path(os.environ[EVENTS]))
 
@@ -161,7 +161,7 @@ class OwnRun(BestEffort):
 
 def find_backend(project: str | None, name: str | None) -> RunBackend:
     """The run around this process where there is one, and a new one elsewhere."""
-    if os.environ.get(EVENTS) and os.environ.get(RUN):
+    if os.environ.get(EVENTS) and os.environ.get(layout.RUN_VARIABLE):
         backend = AttachedRun()
         known: Mapping[str, object] = {"project": project, "name": name}
         backend.describe(**{field: value for field, value in known.items() if value})

@@ -197,6 +197,28 @@ def test_a_request_in_control_json_ends_it(raven: Raven) -> None:
     assert "request" in record(raven.runs()[0])["result"]["reason"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by Linux's /proc")
+def test_kill_ends_a_program_that_ignores_signals_with_all_that_it_started(raven: Raven) -> None:
+    source = """
+        import os, signal, subprocess, sys, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        detached = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        print("started", detached.pid, flush=True)
+        time.sleep(600)
+    """
+    (raven.cwd / "script.py").write_text(dedent(source))
+    process = raven.start("run", "--", sys.executable, "script.py")
+    folder = wait_for(lambda: raven.runs() and raven.runs()[0])
+    wait_for(lambda: "started" in (folder / "console.log").read_text())
+    detached = int((folder / "console.log").read_text().split()[1])
+    done = raven("runs", "stop", folder.name, "--grace", "0.2", "--kill")
+    assert done.returncode == 0 and "SIGKILL to the program's 2 processes" in done.stderr, done.stderr
+    assert process.wait(PATIENCE) == 128 + signal.SIGKILL
+    assert record(folder)["result"]["status"] == "interrupted"
+    stat = Path(f"/proc/{detached}/stat")
+    wait_for(lambda: not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
 def test_on_a_terminal_the_program_sees_a_terminal_and_ctrl_c_reaches_it_once(raven: Raven) -> None:
     source = """
         import os, sys, time

@@ -36,7 +36,6 @@ from ravenml.runs.run import Run
 
 KIND = "program"
 EVENTS = "RAVENML_EVENTS"  # in the child's environment: a file to which it may write events
-RUN = "RAVENML_RUN"  # in the child's environment: the run's folder
 INBOX = ".inbox.jsonl"
 GRACE = 60.0  # seconds between being asked to stop and being killed
 _ENDS = "EventType.TASK_"  # a program does not say how its run ends; its exit code does
@@ -167,7 +166,11 @@ class _RunningProgram:
 
     def _start(self, streams: Sequence[Stream]) -> subprocess.Popen[bytes]:
         ends = {name: stream.child_end for stream in streams for name in stream.names}
-        told = {EVENTS: str(self.run.path / INBOX), RUN: str(self.run.path), "PYTHONUNBUFFERED": "1"}
+        told = {
+            EVENTS: str(self.run.path / INBOX),
+            layout.RUN_VARIABLE: str(self.run.path),
+            "PYTHONUNBUFFERED": "1",
+        }
         try:
             child: subprocess.Popen[bytes] = subprocess.Popen(
                 list(self.program.arguments),
