@@ -57,8 +57,8 @@ BENCHMARKS = {
     "remote_start": Benchmark("raven run --remote adds at most 1.5 s to a Ray job"),
     "remote_folds": Benchmark("folds on two workers: 1.15 × half the time of one", ("PROJECT",)),
 }
-# Not run here: listing.py has no limit, and quality.py takes hours; paired.py, slices.py, training_sides.py
-# and unet_training.py are parts of the others.
+# Not run here: listing.py has no limit, quality.py takes hours, and sly_names.py reads a checkout of plugins;
+# paired.py, slices.py, training_sides.py and unet_training.py are parts of the others.
 
 
 def main() -> int:

@@ -26,7 +26,8 @@ from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.runs.events import CheckpointEvent, EventReader, MetricsEvent
 from ravenml.runs.record import read_record
-from ravenml.sly.paths import TaskPaths, dir_empty, get_directory_size
+from ravenml.sly.fs import dir_empty, get_directory_size
+from ravenml.sly.paths import TaskPaths
 from ravenml.sly.project import find_single_project
 from ravenml.sly.reporting import Progress, logger, report_inference_finished, report_metrics_validation
 from ravenml.sly.trainer import TrainCheckpoints

@@ -9,7 +9,26 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "utils": (
+        "COMMUNITY",
+        "ENTERPRISE",
+        "TinyTimer",
+        "batched",
+        "generate_names",
+        "get_bytes_hash",
+        "rand_str",
+        "take_with_default",
+    ),
     "reporting": (
+        "ServiceType",
+        "catch_silently",
+        "function_wrapper",
+        "function_wrapper_external_logger",
+        "function_wrapper_nofail",
+        "get_task_logger",
+        "report_dtl_finished",
+        "report_dtl_verification_finished",
+        "report_import_finished",
         "EventType",
         "Progress",
         "add_default_logging_into_file",
@@ -23,7 +42,7 @@ _NAMES = {
         "report_metrics_validation",
     ),
     "paths": ("TaskPaths",),
-    "project": ("Dataset", "OpenMode", "Project", "read_single_project"),
+    "project": ("Dataset", "OpenMode", "Project", "ProjectType", "read_single_project"),
     "project_meta": (
         "ObjClass",
         "ObjClassCollection",
@@ -44,6 +63,8 @@ _NAMES = {
         "Polygon",
         "Polyline",
         "Rectangle",
+        "deserialize_geometry",
+        "geometry_to_bitmap",
     ),
     "json_fields": ("InvalidJson",),
     "trainer": ("SuperviselyModelTrainer", "TrainCheckpoints"),
@@ -56,14 +77,32 @@ _NAMES = {
         "InfModeSlidingWindowSegmentation",
         "SingleImageInferenceBase",
     ),
+    "inference_processes": ("BatchInferenceMultiprocessApplier",),
     "deploy": ("ModelDeploy",),
+    "configs": ("AlwaysPassingConfigValidator", "JsonConfigValidator"),
+    "metrics": (
+        "ClassificationMetrics",
+        "ConfusionMatrixMetric",
+        "IoUMetric",
+        "MAPMetric",
+        "MetricProjectsApplier",
+        "MetricsBase",
+        "PixelAccuracyMetric",
+        "PrecisionRecallMetric",
+    ),
 }
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = sorted(_WHERE)
 
 
+# Modules that plugins know by these names, as attributes.
+_MODULES = ("color", "fs", "image")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import ClassVar, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import cv2
 import numpy as np
@@ -17,6 +17,13 @@ from ravenml.sly.json_fields import InvalidJson, expect_object, inside
 
 Color = int | float | Sequence[int]
 Size = tuple[int, int]  # (height, width)
+_ORIGIN = {
+    "sly_id": "id",
+    "class_id": "classId",
+    "labeler_login": "labelerLogin",
+    "updated_at": "updatedAt",
+    "created_at": "createdAt",
+}
 
 
 class Geometry:
@@ -28,6 +35,22 @@ class Geometry:
 
     _name: ClassVar[str] = ""
     shape: shapes.AnyGeometry
+    # Who made the object, and when, as an instance of Supervisely says it.
+    sly_id: int | None = None
+    class_id: int | None = None
+    labeler_login: str | None = None
+    updated_at: str | None = None
+    created_at: str | None = None
+
+    def _note(self, origin: Mapping[str, Any]) -> None:
+        """Keep what a constructor was told of who made the object, and when."""
+        for name, value in origin.items():
+            if name not in _ORIGIN:
+                raise TypeError(f"{type(self).__name__} has no argument {name!r}.")
+            setattr(self, name, value)
+
+    def _origin_json(self) -> JsonObject:
+        return {field: value for name, field in _ORIGIN.items() if (value := getattr(self, name)) is not None}
 
     @classmethod
     def geometry_name(cls) -> str:
@@ -57,7 +80,7 @@ class Geometry:
     def to_json(self) -> JsonObject:
         """The fields of an object that tell its shape."""
         fields = geometry_json(self.shape)
-        return {**fields, "shape": fields["geometryType"]}
+        return {**fields, "shape": fields["geometryType"], **self._origin_json()}
 
     def crop(self, rect: Rectangle) -> list[Self]:
         """What of it lies in a rectangle; it keeps its place."""
@@ -138,8 +161,19 @@ class Point(Geometry):
     _name = "point"
     shape: shapes.Point
 
-    def __init__(self, row: int, col: int) -> None:
-        self.shape = shapes.Point(int(col), int(row))
+    def __init__(self, row: float, col: float, **origin: Any) -> None:
+        self.shape = shapes.Point(round(float(col)), round(float(row)))
+        self._note(origin)
+
+    @classmethod
+    def from_point_location(cls, pt: Point, **origin: Any) -> Point:
+        """The same as a shape."""
+        return cls(pt.row, pt.col, **origin)
+
+    @property
+    def point_location(self) -> Point:
+        """The same as a place."""
+        return self
 
     @property
     def row(self) -> int:
@@ -165,12 +199,13 @@ class Rectangle(Geometry):
     _name = "rectangle"
     shape: shapes.Rectangle
 
-    def __init__(self, top: int, left: int, bottom: int, right: int) -> None:
+    def __init__(self, top: float, left: float, bottom: float, right: float, **origin: Any) -> None:
         if top > bottom or left > right:
             raise ValueError(
                 f"A rectangle from ({top}, {left}) to ({bottom}, {right}) has its sides mixed up."
             )
-        self.shape = shapes.Rectangle(int(left), int(top), int(right), int(bottom))
+        self.shape = shapes.Rectangle(*(round(float(side)) for side in (left, top, right, bottom)))
+        self._note(origin)
 
     @classmethod
     def from_size(cls, size: Sequence[int]) -> Rectangle:
@@ -186,6 +221,23 @@ class Rectangle(Geometry):
     left = property(lambda self: self.shape.left, doc="The first column.")
     bottom = property(lambda self: self.shape.bottom, doc="The last row.")
     right = property(lambda self: self.shape.right, doc="The last column.")
+
+    @classmethod
+    def from_geometries_list(cls, geometries: Iterable[Geometry]) -> Rectangle:
+        """The smallest rectangle that holds some shapes."""
+        boxes = [geometry.to_bbox() for geometry in geometries]
+        return cls(
+            min(box.top for box in boxes),
+            min(box.left for box in boxes),
+            max(box.bottom for box in boxes),
+            max(box.right for box in boxes),
+        )
+
+    @property
+    def corners(self) -> list[Point]:
+        """Its corner pixels, clockwise from the top left."""
+        rows, columns = (self.top, self.top, self.bottom, self.bottom), (self.left, self.right) * 2
+        return [Point(rows[i], columns[i if i < 2 else 5 - i]) for i in range(4)]
 
     @property
     def height(self) -> int:
@@ -216,9 +268,11 @@ class Rectangle(Geometry):
         rows = self.top <= other.top and other.bottom <= self.bottom
         return bool(rows and self.left <= other.left and other.right <= self.right)
 
-    def contains_point(self, point: Point) -> bool:
+    def contains_point_location(self, pt: Point) -> bool:
         """Whether a point lies in it."""
-        return bool(self.top <= point.row <= self.bottom and self.left <= point.col <= self.right)
+        return bool(self.top <= pt.row <= self.bottom and self.left <= pt.col <= self.right)
+
+    contains_point = contains_point_location
 
     def get_cropped_numpy_slice(self, data: np.ndarray) -> np.ndarray:
         """The part of an array; a view."""
@@ -231,6 +285,10 @@ class Rectangle(Geometry):
 class Bitmap(Geometry):
     """A mask; rows and columns without a set pixel at its sides are cut off.
 
+    Args:
+        data: bool (height, width).
+        origin: where its top left lies.
+
     Raises:
         ValueError: no pixel is set, or the mask is not bool of two dimensions.
     """
@@ -238,12 +296,14 @@ class Bitmap(Geometry):
     _name = "bitmap"
     shape: shapes.Bitmap
 
-    def __init__(self, origin: Point | None = None, data: np.ndarray | None = None) -> None:
-        if data is None or data.dtype != bool or data.ndim != 2:
+    def __init__(self, data: np.ndarray, origin: Point | None = None, **info: Any) -> None:
+        data, origin = _data_first(data, origin)
+        if data.dtype != bool or data.ndim != 2:
             raise ValueError("A bitmap's data must be a bool array (height, width).")
         (x, y), mask = trim(data)
         origin = origin or Point(0, 0)
         self.shape = shapes.Bitmap((origin.col + x, origin.row + y), mask)
+        self._note(info)
 
     @property
     def origin(self) -> Point:
@@ -278,7 +338,10 @@ class Polygon(Geometry):
     _name = "polygon"
     shape: shapes.Polygon
 
-    def __init__(self, exterior: Iterable[AnyPoint], interior: Iterable[Iterable[AnyPoint]] = ()) -> None:
+    def __init__(
+        self, exterior: Iterable[AnyPoint], interior: Iterable[Iterable[AnyPoint]] = (), **origin: Any
+    ) -> None:
+        self._note(origin)
         self.shape = shapes.Polygon(_points(exterior), tuple(_points(hole) for hole in interior or ()))
 
     @property
@@ -308,7 +371,8 @@ class Polyline(Geometry):
     _name = "line"
     shape: shapes.Line
 
-    def __init__(self, exterior: Iterable[AnyPoint]) -> None:
+    def __init__(self, exterior: Iterable[AnyPoint], **origin: Any) -> None:
+        self._note(origin)
         self.shape = shapes.Line(_points(exterior))
 
     @property
@@ -317,10 +381,15 @@ class Polyline(Geometry):
         return [Point(y, x) for x, y in self.shape.points.tolist()]
 
 
+def _data_first(data: Any, origin: Any) -> tuple[np.ndarray, Any]:
+    """Both in this order; ravenML 2.0 had them the other way round."""
+    return (origin, data) if isinstance(data, Point) else (data, origin)
+
+
 def _points(given: Iterable[AnyPoint]) -> np.ndarray:
     """Points, or pairs of (row, column), as int32 (N, 2) of (x, y)."""
     pairs = [(p.col, p.row) if isinstance(p, Point) else (p[1], p[0]) for p in given]
-    return np.array(pairs, np.int32).reshape(-1, 2)
+    return np.rint(np.array(pairs, np.float64)).astype(np.int32).reshape(-1, 2)
 
 
 class AnyGeometry(Geometry):
@@ -337,12 +406,14 @@ class MultichannelBitmap(Geometry):
 
     _name = "multichannel_bitmap"
 
-    def __init__(self, origin: Point, data: np.ndarray) -> None:
+    def __init__(self, data: np.ndarray, origin: Point | None = None, **info: Any) -> None:
+        data, origin = _data_first(data, origin)
+        self._note(info)
         if data.ndim != 3:
             raise ValueError(
                 f"A multichannel bitmap's data must be (height, width, channels), not {data.shape}."
             )
-        self.origin, self.data = origin, data
+        self.origin, self.data = origin or Point(0, 0), data
 
     def to_json(self) -> JsonObject:
         """It has no form in JSON."""
@@ -357,14 +428,15 @@ class MultichannelBitmap(Geometry):
 
     def translate(self, drow: int, dcol: int) -> Self:
         """Moved down and to the right."""
-        return type(self)(self.origin.translate(drow, dcol), self.data)
+        return type(self)(self.data, self.origin.translate(drow, dcol))
 
     def crop(self, rect: Rectangle) -> list[Self]:
         """What of it lies in a rectangle."""
         found = []
         for part in self.to_bbox().crop(rect):
             inner = part.translate(-self.origin.row, -self.origin.col)
-            found.append(type(self)(Point(part.top, part.left), inner.get_cropped_numpy_slice(self.data)))
+            data = inner.get_cropped_numpy_slice(self.data)
+            found.append(type(self)(data, Point(part.top, part.left)))
         return found
 
 
@@ -409,6 +481,30 @@ class OtherGeometry(Geometry):
 KINDS: dict[str, type[Geometry]] = {
     kind.geometry_name(): kind for kind in (Bitmap, Polygon, Rectangle, Polyline, Point, AnyGeometry)
 }
+
+
+def geometry_to_bitmap(
+    geometry: Geometry, radius: int = 0, crop_image_shape: Size | None = None
+) -> list[Bitmap]:
+    """The pixels of a shape, whose lines are drawn ``radius`` wider to each side; none, or one bitmap."""
+    box = geometry.to_bbox()
+    data = np.zeros((box.height + 2 * radius, box.width + 2 * radius), bool)
+    top, left = box.top - radius, box.left - radius
+    geometry.translate(-top, -left).draw(data, True, radius + 1)
+    bitmap = Bitmap(data, Point(top, left))
+    return [bitmap] if crop_image_shape is None else bitmap.crop(Rectangle.from_size(crop_image_shape))
+
+
+def deserialize_geometry(geometry_type_str: str, geometry_json: JsonObject) -> Geometry:
+    """A shape from JSON, by the name of its kind.
+
+    Raises:
+        InvalidJson: a field is missing or unusable.
+    """
+    kind = geometry_type(geometry_type_str)
+    if kind is OtherGeometry:
+        return OtherGeometry(geometry_type_str, geometry_json)
+    return kind.from_json(geometry_json)
 
 
 def geometry_type(name: str) -> type[Geometry]:

@@ -17,7 +17,6 @@ from ravenml.data.editable_annotation import Label as Entry
 from ravenml.data.meta import ObjClass as Class
 from ravenml.data.meta import TagMeta as TagName
 from ravenml.infer.modes.catalog import MODES, effective_config, make_mode
-from ravenml.infer.modes.configs import ALL
 from ravenml.infer.modes.interface import Prediction
 from ravenml.sly import image as images
 from ravenml.sly.annotation import Annotation, Label, PixelwiseScoresLabel
@@ -31,6 +30,8 @@ from ravenml.sly.configs import (
     SETTINGS,
     WIDTH,
     AlwaysPassingConfigValidator,
+    maybe_convert_from_deploy_task_config,
+    maybe_convert_from_v1_inference_task_config,
     update_recursively,
 )
 from ravenml.sly.configs import GPU_DEVICE as GPU_DEVICE  # plugins import it from here
@@ -47,10 +48,20 @@ from ravenml.sly.project_meta import (
 )
 from ravenml.sly.reporting import Progress, logger, report_inference_finished
 
-MATCH_ALL = ALL  # a mode's config: all of the project's or the model's classes
+
+class SingleImageInferenceInterface:
+    """What annotates one image at a time."""
+
+    def inference(self, image: np.ndarray, ann: Annotation) -> Annotation:
+        """Annotate one image, uint8 RGB (height, width, 3), of which ``ann`` is known."""
+        raise NotImplementedError(f"{type(self).__name__} must say what inference does.")
+
+    def get_out_meta(self) -> ProjectMeta:
+        """The classes and tags that its results have."""
+        raise NotImplementedError(f"{type(self).__name__} must say what get_out_meta does.")
 
 
-class SingleImageInferenceBase:
+class SingleImageInferenceBase(SingleImageInferenceInterface):
     """A network that annotates one image at a time.
 
     A plugin's class says what ``_construct_and_fill_model`` and ``inference`` do.
@@ -99,10 +110,6 @@ class SingleImageInferenceBase:
         """The classes and tags that its results have."""
         return self._model_out_meta
 
-    def inference(self, image: np.ndarray, ann: Annotation) -> Annotation:
-        """Annotate one image, uint8 RGB (height, width, 3), of which ``ann`` is known."""
-        raise NotImplementedError(f"{type(self).__name__} must say what inference does.")
-
     def inference_image_file(self, image_file: str, ann: Annotation) -> Annotation:
         """Annotate an image in a file."""
         return self.inference(images.read(image_file), ann)
@@ -120,7 +127,8 @@ class SingleImageInferenceBase:
 
     @staticmethod
     def _load_task_model_config() -> JsonObject:
-        return dict(read_json(Path(TaskPaths.TASK_CONFIG_PATH)).get(MODEL) or {})
+        given = maybe_convert_from_deploy_task_config(read_json(Path(TaskPaths.TASK_CONFIG_PATH)))
+        return dict(maybe_convert_from_v1_inference_task_config(given).get(MODEL) or {})
 
     def _load_raw_model_config_json(self) -> None:
         self.train_config: JsonObject = read_json(Path(TaskPaths.MODEL_CONFIG_PATH))
@@ -149,7 +157,7 @@ def segmentation_array_to_sly_bitmaps(
 ) -> list[Label]:
     """A bitmap for each class that is in a map of class indices (height, width)."""
     masks = ((known, pred == index) for index, known in idx_to_class.items())
-    return [Label(Bitmap(origin, mask), known) for known, mask in masks if mask.any()]
+    return [Label(Bitmap(mask, origin), known) for known, mask in masks if mask.any()]
 
 
 def segmentation_scores_to_per_class_labels(
@@ -157,7 +165,7 @@ def segmentation_scores_to_per_class_labels(
 ) -> list[Label]:
     """Each class's scores, from an array (height, width, classes)."""
     return [
-        PixelwiseScoresLabel(MultichannelBitmap(Point(0, 0), segmentation_scores[:, :, [index]]), known)
+        PixelwiseScoresLabel(MultichannelBitmap(segmentation_scores[:, :, [index]]), known)
         for index, known in idx_to_class.items()
     ]
 
@@ -283,6 +291,10 @@ class InferenceModeBase:
         """The classes and tags of the project with the results."""
         return self._out_meta
 
+    def infer_annotate_image_file(self, image_file: str, ann: Annotation) -> Annotation:
+        """The same for an image in a file."""
+        return self.infer_annotate(images.read(image_file), ann)
+
     def infer_annotate(self, img: np.ndarray, ann: Annotation) -> Annotation:
         """The annotation with the network's results added."""
         document = _document(ann)
@@ -381,6 +393,51 @@ def _annotation(document: EditableAnnotation, size: tuple[int, ...]) -> Annotati
     return Annotation.from_json({**document.to_json(), "size": {"height": size[0], "width": size[1]}}, meta)
 
 
+def determine_task_inference_mode_config(default_inference_mode_config: Mapping[str, object]) -> JsonObject:
+    """The mode's effective config: ``mode`` of ``task_config.json`` over the plugin's default.
+
+    Raises:
+        InputError: the task's ``mode`` is wrong; the field's path is named.
+    """
+    given = maybe_convert_from_v1_inference_task_config(read_json(Path(TaskPaths.TASK_CONFIG_PATH)))
+    return get_effective_inference_mode_config(given.get(MODE) or {}, dict(default_inference_mode_config))
+
+
+class ProjectAnnotator:
+    """Annotates items of the task's project, and writes them into a project of the same name in ``results/``.
+
+    Attributes:
+        source: the task's project.
+        result: the one that is written; its datasets are made.
+    """
+
+    def __init__(self, default_inference_mode_config: Mapping[str, object]) -> None:
+        self._config = determine_task_inference_mode_config(default_inference_mode_config)
+        self.source = read_single_project(TaskPaths.DATA_DIR)
+
+    def create_result(self) -> None:
+        """Make the result's folders."""
+        self.result = Project(os.path.join(TaskPaths.RESULTS_DIR, self.source.name), OpenMode.CREATE)
+        for dataset in self.source:
+            self.result.create_dataset(dataset.name)
+
+    def make_mode(self, model: SingleImageInferenceBase) -> InferenceModeBase:
+        """The mode, for a network."""
+        return InferenceModeFactory.create(self._config, self.source.meta, model)
+
+    def items(self) -> list[tuple[str, str]]:
+        """The dataset and the name of each item."""
+        return [(dataset.name, name) for dataset in self.source for name in dataset]
+
+    def annotate(self, mode: InferenceModeBase, dataset: str, name: str) -> None:
+        """Annotate an item and write it."""
+        found, target = self.source.datasets.get(dataset), self.result.datasets.get(dataset)
+        assert found is not None and target is not None
+        paths = found.get_item_paths(name)
+        ann = Annotation.load_json_file(paths.ann_path, self.source.meta)
+        target.add_item_file(name, paths.img_path, mode.infer_annotate_image_file(paths.img_path, ann))
+
+
 class BatchInferenceApplier:
     """Annotates the task's project with a network, and writes the result as a project into ``results/``.
 
@@ -397,30 +454,20 @@ class BatchInferenceApplier:
         self,
         single_image_inference: SingleImageInferenceBase,
         default_inference_mode_config: Mapping[str, object],
-        config_validator: AlwaysPassingConfigValidator | None = None,
+        config_validator: object = None,
     ) -> None:
         self._single_image_inference = single_image_inference
         self._config_validator = config_validator or AlwaysPassingConfigValidator()
-        given = read_json(Path(TaskPaths.TASK_CONFIG_PATH)).get(MODE) or {}
-        self._inference_mode_config = get_effective_inference_mode_config(
-            given, deepcopy(dict(default_inference_mode_config))
-        )
-        self._in_project = read_single_project(TaskPaths.DATA_DIR)
+        self._annotator = ProjectAnnotator(default_inference_mode_config)
 
     def run_inference(self) -> None:
         """Annotate every image and report the end."""
-        mode = InferenceModeFactory.create(
-            self._inference_mode_config, self._in_project.meta, self._single_image_inference
-        )
-        out = Project(os.path.join(TaskPaths.RESULTS_DIR, self._in_project.name), OpenMode.CREATE)
-        out.set_meta(mode.out_meta)
-        progress = Progress("Model applying: ", self._in_project.total_items)
-        for dataset in self._in_project:
-            made = out.create_dataset(dataset.name)
-            for name in dataset:
-                paths = dataset.get_item_paths(name)
-                ann = Annotation.load_json_file(paths.ann_path, self._in_project.meta)
-                annotated = mode.infer_annotate(images.read(paths.img_path), ann)
-                made.add_item_file(name, paths.img_path, annotated)
-                progress.iter_done_report()
+        mode = self._annotator.make_mode(self._single_image_inference)
+        self._annotator.create_result()
+        self._annotator.result.set_meta(mode.out_meta)
+        items = self._annotator.items()
+        progress = Progress("Model applying: ", len(items))
+        for dataset, name in items:
+            self._annotator.annotate(mode, dataset, name)
+            progress.iter_done_report()
         report_inference_finished()

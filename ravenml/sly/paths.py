@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+
+ARTIFACTS = "artifacts"
+CODE = "code"
+CONFIG_JSON = "config.json"
+DATA = "data"
+GRAPH_JSON = "graph.json"
+MODEL = "model"
+PROJECTS = "projects"
+RESULTS = "results"
+TASK_CONFIG_JSON = "task_config.json"
+TMP = "tmp"
 
 
 class TaskPaths:
@@ -13,35 +23,13 @@ class TaskPaths:
     """
 
     TASK_DIR = os.environ.get("SLY_TASK_DATA", "/sly_task_data")
-    DATA_DIR = os.path.join(TASK_DIR, "data")
-    RESULTS_DIR = os.path.join(TASK_DIR, "results")
-    DEBUG_DIR = os.path.join(TASK_DIR, "tmp")
-    MODEL_DIR = os.path.join(TASK_DIR, "model")
-    MODEL_CONFIG_NAME = "config.json"
+    DATA_DIR = os.path.join(TASK_DIR, DATA)
+    RESULTS_DIR = os.path.join(TASK_DIR, RESULTS)
+    DEBUG_DIR = os.path.join(TASK_DIR, TMP)
+    MODEL_DIR = os.path.join(TASK_DIR, MODEL)
+    MODEL_CONFIG_NAME = CONFIG_JSON
     MODEL_CONFIG_PATH = os.path.join(MODEL_DIR, MODEL_CONFIG_NAME)
-    TASK_CONFIG_PATH = SETTINGS_PATH = os.path.join(TASK_DIR, "task_config.json")
-
-
-def mkdir(path: str) -> None:
-    """Make a folder with its parents, if it is not there."""
-    Path(path).mkdir(parents=True, exist_ok=True)
-
-
-def dir_empty(path: str) -> bool:
-    """Whether a folder is empty or is not there."""
-    return not os.path.isdir(path) or not os.listdir(path)
-
-
-def dir_exists(path: str) -> bool:
-    """Whether a folder is there."""
-    return os.path.isdir(path)
-
-
-def file_exists(path: str) -> bool:
-    """Whether a file is there."""
-    return os.path.isfile(path)
-
-
-def get_directory_size(path: str) -> int:
-    """The bytes of all files in a folder."""
-    return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+    TASK_CONFIG_PATH = SETTINGS_PATH = os.path.join(TASK_DIR, TASK_CONFIG_JSON)
+    GRAPH_PATH = os.path.join(TASK_DIR, GRAPH_JSON)
+    OUT_ARTIFACTS_DIR = os.path.join(RESULTS_DIR, ARTIFACTS)
+    OUT_PROJECTS_DIR = os.path.join(RESULTS_DIR, PROJECTS)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ravenml.common.io import read_json, write_bytes, write_json
+from ravenml.common.io import JsonObject, read_json, write_bytes, write_json
 from ravenml.data.images import read_image
 from ravenml.data.layout import Item, find_items
 from ravenml.data.writing import META, ProjectWriter, place_image
@@ -20,6 +20,15 @@ from ravenml.sly import image as images
 from ravenml.sly.annotation import Annotation
 from ravenml.sly.json_fields import inside
 from ravenml.sly.project_meta import Collection, ProjectMeta
+
+
+class ProjectType(StrEnum):
+    """What a project's items are; images alone are read."""
+
+    IMAGES = "images"
+    VIDEOS = "videos"
+    VOLUMES = "volumes"
+    POINT_CLOUDS = "point_clouds"
 
 
 class OpenMode(Enum):
@@ -58,6 +67,16 @@ class Dataset:
     def ann_dir(self) -> str:
         """The folder of its annotations."""
         return os.path.join(self.directory, "ann")
+
+    item_dir = img_dir
+
+    def generate_item_path(self, item_name: str) -> str:
+        """Where an item's image would lie."""
+        return os.path.join(self.img_dir, item_name)
+
+    def key(self) -> str:
+        """Its name."""
+        return self.name
 
     def item_exists(self, item_name: str) -> bool:
         """Whether it has an item."""
@@ -101,9 +120,25 @@ class Dataset:
         images.write(str(item.image_path), img)
         self._add(item, ann)
 
+    def add_item_raw_bytes(
+        self, item_name: str, item_raw_bytes: bytes, ann: Annotation | None = None
+    ) -> None:
+        """Add an item from an image file's content."""
+        item = self._writer.item(self.name, item_name)
+        write_bytes(item.image_path, item_raw_bytes)
+        self._add(item, ann)
+
     def set_ann(self, item_name: str, ann: Annotation) -> None:
         """Write an item's annotation."""
-        write_bytes(Path(self.get_ann_path(item_name)), json.dumps(ann.to_json()).encode())
+        self.set_ann_dict(item_name, ann.to_json())
+
+    def set_ann_dict(self, item_name: str, ann: JsonObject) -> None:
+        """Write an item's annotation from the content of its file."""
+        write_bytes(Path(self.get_ann_path(item_name)), json.dumps(ann).encode())
+
+    def set_ann_file(self, item_name: str, ann_path: str) -> None:
+        """Write an item's annotation from another file."""
+        self.set_ann_dict(item_name, read_json(Path(ann_path)))
 
     def _add(self, item: Item, ann: Annotation | None) -> None:
         self._items[item.name] = item
@@ -164,6 +199,11 @@ class Project:
         return str(self._writer.root)
 
     @property
+    def parent_dir(self) -> str:
+        """The folder that it lies in."""
+        return str(self._writer.root.parent)
+
+    @property
     def meta(self) -> ProjectMeta:
         """Its classes and tags."""
         return self._meta
@@ -191,6 +231,21 @@ class Project:
         self._datasets.append(dataset)
         return dataset
 
+    def copy_data(self, dst_directory: str, dst_name: str | None = None, **_: object) -> Project:
+        """Copy it into another folder; the copy."""
+        copied = Project(os.path.join(dst_directory, dst_name or self.name), OpenMode.CREATE)
+        copied.set_meta(self.meta)
+        for dataset in self:
+            made = copied.create_dataset(dataset.name)
+            for name in dataset:
+                made.add_item_file(name, dataset.get_img_path(name), dataset.get_ann(name, self.meta))
+        return copied
+
+    @classmethod
+    def read_single(cls, dir: str) -> Project:
+        """The one project in a folder; see :func:`read_single_project`."""
+        return cls(str(find_single_project(dir)), OpenMode.READ)
+
     def __iter__(self) -> Iterator[Dataset]:
         return iter(self._datasets)
 
@@ -198,13 +253,13 @@ class Project:
         return len(self._datasets)
 
 
-def read_single_project(directory: str) -> Project:
+def read_single_project(dir: str, project_class: type[Project] = Project) -> Project:
     """The one project in a folder.
 
     Raises:
         InputError: there is none, or there are several.
     """
-    return Project(str(find_single_project(directory)), OpenMode.READ)
+    return project_class(str(find_single_project(dir)), OpenMode.READ)
 
 
 def find_single_project(directory: str) -> Path:

@@ -462,6 +462,22 @@ class ProjectMeta:
     add_img_tag_meta = add_obj_tag_meta = add_tag_meta
     add_img_tag_metas = add_obj_tag_metas = add_tag_metas
 
+    def delete_obj_class(self, obj_class_name: str) -> ProjectMeta:
+        """Without a class."""
+        return self.delete_obj_classes([obj_class_name])
+
+    def delete_obj_classes(self, obj_class_names: Iterable[str]) -> ProjectMeta:
+        """Without some classes."""
+        return self.clone(obj_classes=self.obj_classes.remove_items(obj_class_names))
+
+    def delete_tag_meta(self, tag_name: str) -> ProjectMeta:
+        """Without a tag."""
+        return self.delete_tag_metas([tag_name])
+
+    def delete_tag_metas(self, tag_names: Iterable[str]) -> ProjectMeta:
+        """Without some tags."""
+        return self.clone(tag_metas=self.tag_metas.remove_items(tag_names))
+
     def merge(self, other: ProjectMeta) -> ProjectMeta:
         """With what another has beyond this one.
 

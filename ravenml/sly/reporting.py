@@ -11,11 +11,12 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import JsonObject
 
+T = TypeVar("T")
 TRACE = 5
 
 
@@ -41,6 +42,15 @@ class EventType(Enum):
     TASK_DEPLOYED = 17
     AGENT_READY_FOR_TASKS = 18
     MISSED_TASK_FOUND = 19
+    REPORT_CREATED = 20
+
+
+class ServiceType(Enum):
+    """What a program is."""
+
+    AGENT = 1
+    TASK = 2
+    EXPORT = 3
 
 
 class JsonFormatter(logging.Formatter):
@@ -68,7 +78,17 @@ def _to_jsonable(value: object) -> object:
 
 
 class Logger(logging.Logger):
-    """A logger with the contract's further levels."""
+    """A logger with the contract's further levels; an error is logged with the exception being handled."""
+
+    def error(self, msg: object, *args: object, exc_info: Any = None, **more: Any) -> None:
+        """Log an error, and, where an exception is being handled, its stack."""
+        super().error(msg, *args, exc_info=_handling() if exc_info is None else exc_info, **more)
+
+    def critical(self, msg: object, *args: object, exc_info: Any = None, **more: Any) -> None:
+        """Log what ends the task, and, where an exception is being handled, its stack."""
+        super().critical(msg, *args, exc_info=_handling() if exc_info is None else exc_info, **more)
+
+    fatal = critical
 
     def trace(self, message: object, *arguments: object, **more: Any) -> None:
         """Say what only somebody who looks for a fault wants to read."""
@@ -86,9 +106,13 @@ class _Stdout(logging.StreamHandler[TextIO]):
             pass
 
 
-def _make_logger() -> Logger:
+def _handling() -> bool:
+    return sys.exc_info()[0] is not None
+
+
+def _make_logger(name: str = "supervisely") -> Logger:
     logging.addLevelName(TRACE, "TRACE")
-    made = Logger("supervisely")
+    made = Logger(name)
     level = os.environ.get("LOG_LEVEL", "TRACE").upper()
     made.setLevel(level if level in logging.getLevelNamesMapping() else TRACE)
     add_logger_handler(made, _Stdout())
@@ -109,6 +133,11 @@ def add_default_logging_into_file(the_logger: logging.Logger, log_dir: str) -> N
 
 
 logger = _make_logger()
+
+
+def get_task_logger(task_id: object) -> Logger:
+    """A logger of its own for a task."""
+    return _make_logger(f"task_{task_id}")
 
 
 def epoch_float(epoch: int, train_it: int, train_its: int) -> float:
@@ -207,8 +236,61 @@ def report_checkpoint_saved(
 
 
 def report_inference_finished() -> None:
-    """Report that the result's project is complete."""
+    """Report that the project that a network annotated is complete."""
     logger.info("model applied", extra={"event_type": EventType.MODEL_APPLIED})
+
+
+def report_import_finished() -> None:
+    """Report that the imported project is complete."""
+    logger.info("import finished", extra={"event_type": EventType.IMPORT_APPLIED})
+
+
+def report_dtl_finished() -> None:
+    """Report that the transformed project is complete."""
+    logger.info("DTL finished", extra={"event_type": EventType.DTL_APPLIED})
+
+
+def report_dtl_verification_finished(output: object) -> None:
+    """Report what the check of a transformation found."""
+    fields = {"output": output, "event_type": EventType.TASK_VERIFIED}
+    logger.info("Verification finished.", extra=fields)
+
+
+def report_agent_rpc_ready() -> None:
+    """Report that a deployed model answers requests."""
+    logger.info("Ready to get events", extra={"event_type": EventType.TASK_DEPLOYED})
+
+
+def function_wrapper(f: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Call a function; an exception is logged with its stack, and goes on."""
+    return function_wrapper_external_logger(f, logger, *args, **kwargs)
+
+
+def function_wrapper_external_logger(
+    f: Callable[..., T], ext_logger: logging.Logger, *args: Any, **kwargs: Any
+) -> T:
+    """The same with another logger."""
+    try:
+        return f(*args, **kwargs)
+    except Exception as error:
+        ext_logger.error("%s", error, exc_info=True, extra={"exc_str": str(error)})
+        raise
+
+
+def function_wrapper_nofail(f: Callable[..., T], *args: Any, **kwargs: Any) -> T | None:
+    """Call a function; of an exception, which is logged with its stack, comes None."""
+    try:
+        return function_wrapper(f, *args, **kwargs)
+    except Exception:
+        return None
+
+
+def catch_silently(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T | None:
+    """Call a function; of an exception comes None."""
+    try:
+        return fn(*args, **kwargs)
+    except Exception:
+        return None
 
 
 def main_wrapper(main_name: str, main_func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
@@ -221,7 +303,9 @@ def main_wrapper(main_name: str, main_func: Callable[..., Any], *args: Any, **kw
         main_func(*args, **kwargs)
     except Exception as error:
         fields = {"main_name": main_name, "event_type": EventType.TASK_CRASHED, "exc_str": str(error)}
-        logger.critical("Unexpected exception in main.", exc_info=True, extra=fields)
+        said = f"Unexpected exception in main: {type(error).__name__}: {error}"
+        logger.critical("%s", said, exc_info=True, extra=fields)
+        logger.debug("Main finished: BAD.", extra={"main_name": main_name})
         if os.environ.get("SLY_DEBUG"):
             raise
         os._exit(1)  # threads and workers that still live must not keep the task alive

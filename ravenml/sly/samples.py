@@ -44,6 +44,24 @@ def ensure_samples_nonempty(samples: Sequence[Sample], tag_name: str, project_me
         raise RuntimeError(f'No image with the tag "{tag_name}" has an object.')
 
 
+def partition_train_val(num_samples: int, val_fraction: float) -> list[bool]:
+    """Divide samples at random: whether each is for training.  Both parts have one at least.
+
+    Args:
+        num_samples: how many there are.
+        val_fraction: the share of those for validation.
+
+    Raises:
+        ValueError: there are fewer than two.
+    """
+    if num_samples < 2:
+        raise ValueError(f"Two samples at least can be divided, not {num_samples}.")
+    val = min(max(round(num_samples * val_fraction), 1), num_samples - 1)
+    learns = [False] * val + [True] * (num_samples - val)
+    random.shuffle(learns)
+    return learns
+
+
 class SlyDataset:
     """Samples as pairs of arrays: an image, uint8 RGB, and its class indices, int64, both of one size.
 

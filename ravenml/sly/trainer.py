@@ -11,7 +11,7 @@ from copy import deepcopy
 from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json
-from ravenml.sly import class_indexing, paths
+from ravenml.sly import class_indexing, fs
 from ravenml.sly.configs import CLASS_TITLE_TO_IDX as TITLES
 from ravenml.sly.configs import (
     CLASSES,
@@ -64,7 +64,7 @@ class TrainCheckpoints:
     def get_dir_to_write(self) -> str:
         """The folder for the next checkpoint; it is made."""
         folder = os.path.join(self._base, f"{self._next:08d}")
-        paths.mkdir(folder)
+        fs.mkdir(folder)
         return folder
 
     def saved(self, is_best: bool, sizeb: int, optional_data: object = None) -> None:
@@ -200,7 +200,7 @@ class SuperviselyModelTrainer:
         folder = self.checkpoints_saver.get_dir_to_write()
         dump_json_file(self.out_config, os.path.join(folder, TaskPaths.MODEL_CONFIG_NAME))
         self._dump_model_weights(folder)
-        self.checkpoints_saver.saved(is_best, paths.get_directory_size(folder), opt_data)
+        self.checkpoints_saver.saved(is_best, fs.get_directory_size(folder), opt_data)
 
     # What a plugin's class says.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
@@ -25,7 +24,6 @@ from ravenml.runs.output_parser import OutputParser
 from ravenml.sly.class_indexing import CONTINUE_TRAINING, TRANSFER_LEARNING, create_segmentation_classes
 from ravenml.sly.geometry import Geometry
 from ravenml.sly.inference import DetectionNetworkPrediction, detection_preds_to_sly_rects
-from ravenml.sly.module_alias import MODULES
 from ravenml.sly.trainer import EvalPlanner
 
 SIZE = (24, 30)
@@ -294,24 +292,6 @@ def test_reports_are_events_that_the_agent_reads() -> None:
     assert "MODEL_APPLIED" in by_kind and by_kind["TASK_CRASHED"][0]["exc_str"] == "no such thing"
     texts = [json.loads(item) for item in said if isinstance(item, str)]
     assert "said quietly" in [text["message"] for text in texts]
-
-
-# The alias.
-
-
-def test_every_module_of_the_alias_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(Path(sly.__file__).parent / "alias")
-    alias = importlib.import_module("supervisely_lib")
-    for name in MODULES:
-        importlib.import_module(f"supervisely_lib.{name}")
-    assert alias.Annotation is sly.Annotation and alias.logger is sly.logger
-    trainer = importlib.import_module("supervisely_lib.nn.hosted.trainer")
-    assert (
-        trainer.SuperviselyModelTrainer is sly.SuperviselyModelTrainer and trainer.BATCH_SIZE == "batch_size"
-    )
-    assert alias.fs.dir_empty("/nowhere") and callable(alias.image.read)
-    with pytest.raises(ModuleNotFoundError):
-        importlib.import_module("supervisely_lib.api")
 
 
 def test_every_public_name_is_there() -> None:

@@ -35,12 +35,13 @@ from ravenml.sly.configs import (
     WEIGHTS_INIT_TYPE,
     WIDTH,
 )
+from ravenml.sly.fs import dir_empty
 from ravenml.sly.inference import (
     SingleImageInferenceBase,
     segmentation_array_to_sly_bitmaps,
     segmentation_scores_to_per_class_labels,
 )
-from ravenml.sly.paths import TaskPaths, dir_empty
+from ravenml.sly.paths import TaskPaths
 from ravenml.sly.reporting import (
     Progress,
     epoch_float,
