@@ -29,6 +29,7 @@ from ravenml.runs.run import Run
 from ravenml.runs.upload import store_run
 
 POLL = 0.05  # seconds
+SERVING = ("deploy", "deploy_smart")  # modes whose program ends only when it is asked to
 
 
 def follow_task(run: Run, task: AgentTask, echo: Callable[[str], None] | None = None) -> str | None:
@@ -43,7 +44,7 @@ def follow_task(run: Run, task: AgentTask, echo: Callable[[str], None] | None = 
         Where the result was stored.
 
     Raises:
-        Interrupted: the task was asked to stop, and did.
+        Interrupted: the task was asked to stop, and did; a model that is served has then done its work.
         RavenError: the program failed; its task folder is kept.
     """
     with ExitStack() as stack:
@@ -55,12 +56,15 @@ def follow_task(run: Run, task: AgentTask, echo: Callable[[str], None] | None = 
         unlink_mount(task)
         run.stop.finishing = True
         try:
-            if stopped:
+            if stopped and task.mode not in SERVING:
                 raise _describe_stop(run, task)
-            if code != 0:
+            if code != 0 and not stopped:
                 raise _describe_failure(run, task, code)
-            outcome = keep_result(run, task)
-            run.finish("completed", **outcome.as_result())
+            if stopped:  # there is nothing to store of what was only asked
+                reason = f"stopped by {run.stop.reason or 'Ctrl-C'}"
+                run.finish("completed", metrics=run.last_metrics(), reason=reason)
+            else:
+                run.finish("completed", **keep_result(run, task).as_result())
         except (RavenError, OSError) as error:
             cause = (
                 to_user_error(error, Path(error.filename or run.path))
@@ -69,30 +73,31 @@ def follow_task(run: Run, task: AgentTask, echo: Callable[[str], None] | None = 
             )
             if not run.finished:
                 run.finish("failed", error=str(cause), metrics=run.last_metrics())
-            task.write(done=True)
+            task.leave()
             raise cause from error
     return store_and_clear(task, echo)
 
 
-def store_and_clear(task: AgentTask, echo: Callable[[str], None] | None = None) -> str:
+def store_and_clear(task: AgentTask, echo: Callable[[str], None] | None = None) -> str | None:
     """Store the result of a completed run, then remove its task unless it is to be kept.
 
     Raises:
         RavenError: it cannot be stored, or not be removed; nothing is lost.
     """
+    folder = runs_dir() / task.run
     try:
-        stored = store_run(runs_dir() / task.run)
+        stored = store_run(folder).where if (folder / layout.METADATA).exists() else None
     except RavenError as error:
         raise RavenError(
-            f"The task is done and kept in {runs_dir() / task.run}, but could not be stored: {error}\n"
+            f"The task is done and kept in {folder}, but could not be stored: {error}\n"
             f"Store it later with: raven runs upload {task.run}"
         ) from error
-    task.write(done=True)
+    task.leave()
     if not task.keep:
         remove_tree(task.folder)
     elif echo is not None:
         echo(f"Task:      {task.folder}")
-    return stored.where
+    return stored
 
 
 def _read_to_end(run: Run, task: AgentTask) -> tuple[int | None, bool]:
@@ -189,7 +194,7 @@ def take_over(task: AgentTask, echo: Callable[[str], None] | None = None) -> str
         run.detach()
         if result.get("status") == "completed":
             return store_and_clear(task, echo)
-        task.write(done=True)
+        task.leave()
         return None
     return follow_task(run, task, echo)
 

@@ -20,7 +20,13 @@ from ravenml.agent.mounts import LIBRARY, WORKDIR, Mount
 from ravenml.agent.plugin_folder import PluginFolder
 from ravenml.agent.safe_copy import remove_tree
 from ravenml.agent.task import AgentTask, tasks_dir
-from ravenml.agent.task_folder import TASK_CONFIG, TaskFolder, make_task_folder, open_task_folder
+from ravenml.agent.task_folder import (
+    TASK_CONFIG,
+    TaskFolder,
+    make_task_folder,
+    open_task_folder,
+    set_results_aside,
+)
 from ravenml.common.io import JsonObject, read_json, write_json
 from ravenml.common.locks import LockHeld, open_locked
 from ravenml.common.permissions import make_folder
@@ -159,7 +165,11 @@ class Launch:
 
 
 def start(
-    request: TaskRequest, slot: int | None = None, grace: float = 10.0, arguments: Sequence[str] = ()
+    request: TaskRequest,
+    slot: int | None = None,
+    grace: float = 10.0,
+    arguments: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[Run, AgentTask]:
     """Make the task folder and the run, and start the program.
 
@@ -168,6 +178,7 @@ def start(
         slot: a file that the supervisor holds open (see :func:`take_slot`).
         grace: seconds between SIGTERM and SIGKILL.
         arguments: the command line behind ``raven``, to be recorded.
+        say: is given what people should know of the task folder.
 
     Returns:
         The run, whose lock is held, and the task.
@@ -179,6 +190,9 @@ def start(
     folder = tasks_dir() / run_id
     try:
         launch = Launch(request, folder, f"raven-{run_id}")
+        aside = set_results_aside(launch.task_folder)
+        if aside is not None:
+            say(f"Earlier results: {aside}")
         program = [str(launch.sandbox.python), "-u", launch.script_inside]
         task = AgentTask(
             folder,
@@ -190,6 +204,7 @@ def start(
             isolation=launch.kind,
             command=launch.publish(isolation.sandbox_command(launch.kind, launch.sandbox, program)),
             grace=grace,
+            data=launch.task_folder.mounted(),
             keep=os.environ.get(KEEP, "true").strip().lower() in ("false", "no", "0"),
         )
         task.acquire()

@@ -19,10 +19,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ravenml.agent import supervisor
+from ravenml.agent.task_folder import DATA
 from ravenml.common.io import read_json, write_json
 from ravenml.common.locks import LockHeld, is_held, open_locked
 from ravenml.config.home import home
@@ -52,6 +53,7 @@ class AgentTask:
         grace: seconds between SIGTERM and SIGKILL.
         keep: whether the folder is kept after a success.
         done: whether there is nothing left to do.
+        data: the projects that are mounted in the task folder, by name.
     """
 
     folder: Path
@@ -65,6 +67,7 @@ class AgentTask:
     grace: float = 10.0
     keep: bool = False
     done: bool = False
+    data: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._held = -1
@@ -89,6 +92,15 @@ class AgentTask:
         record = asdict(self)
         del record["folder"]
         write_json(self.folder / TASK, record)
+
+    def leave(self) -> None:
+        """Nothing is left to do, and the folder stays: in it, links stand where the data were mounted."""
+        for name, project in self.data.items():
+            place = self.task_dir / DATA / name
+            with suppress(OSError):  # it is no empty folder, or the plugin has removed it
+                place.rmdir()
+                place.symlink_to(project, target_is_directory=True)
+        self.write(done=True)
 
     def acquire(self) -> bool:
         """Attend to it, while this process lives or until ``release``; False if another agent does."""

@@ -9,6 +9,7 @@ task_config.json         its settings for this task
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from ravenml.agent.plugin_folder import PluginFolder
@@ -40,6 +41,10 @@ class TaskFolder:
     root: Path
     projects: dict[str, Path] = field(default_factory=dict)
     linked: bool = False
+
+    def mounted(self) -> dict[str, str]:
+        """The data that are mounted rather than linked, as a task's record holds them."""
+        return {} if self.linked else {name: str(path) for name, path in self.projects.items()}
 
     @property
     def results(self) -> Path:
@@ -108,9 +113,28 @@ def open_task_folder(root: Path) -> TaskFolder:
     """
     if not (root / TASK_CONFIG).is_file():
         raise InputError(f"{root} holds no {TASK_CONFIG}; make a task folder with `raven agent prepare`.")
-    (root / RESULTS).mkdir(exist_ok=True)
-    entries = sorted((root / DATA).iterdir()) if (root / DATA).is_dir() else []
+    for name in (DATA, MODEL, RESULTS):
+        (root / name).mkdir(exist_ok=True)
+    lost = [link for link in (root / DATA).iterdir() if link.is_symlink() and not link.exists()]
+    if lost:
+        raise InputError(f"{lost[0]} links to {lost[0].readlink()}, which is gone; make a new task folder.")
+    entries = sorted((root / DATA).iterdir())
     return TaskFolder(root, {entry.name: entry.resolve() for entry in entries if entry.is_dir()}, linked=True)
+
+
+def set_results_aside(folder: TaskFolder) -> Path | None:
+    """Move what an earlier task has left in ``results/`` beside it: a program expects it empty.
+
+    Returns:
+        Where to; None where there is nothing.
+    """
+    if folder.results.is_symlink() or not any(folder.results.iterdir()):
+        return None
+    numbers = (folder.root / f"{RESULTS}-{number}" for number in count(1))
+    aside = next(place for place in numbers if not place.exists())
+    folder.results.rename(aside)
+    make_folder(folder.results)
+    return aside
 
 
 def find_weights(model: str, mode: str, force: bool = False) -> Path:

@@ -213,7 +213,7 @@ def run(options: TaskOptions, max_tasks: int | None, grace: float, detach: bool)
             max_tasks, lambda: click.echo(f"Waiting: {max_tasks} tasks run here already.", err=True)
         )
     arguments = click.get_current_context().find_root().meta.get(ARGV, ())
-    begun, task = start(request, slot, grace, arguments)
+    begun, task = start(request, slot, grace, arguments, click.echo)
     if slot is not None:
         os.close(slot)  # the supervisor holds it now
     click.echo(f"Run:       {begun.path}")

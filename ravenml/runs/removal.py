@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from ravenml.common.io import to_user_error
-from ravenml.config.home import runs_dir
+from ravenml.common.locks import is_held
+from ravenml.config.home import home, runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.runs.layout import HEARTBEAT
 from ravenml.runs.lock import RunLock
@@ -21,11 +22,17 @@ _STALE = 86400.0  # seconds; what is being begun, removed or imported does not t
 
 
 def check_removable(folder: Path) -> None:
-    """Refuse a run that is running, or waits on a cluster for its turn.
+    """Refuse a run that is running, or waits on a cluster for its turn; or whose program runs on without it.
 
     Raises:
         InputError: it is; the sentence says how to stop it.
     """
+    task = _task_folder(folder)
+    if is_held(task / "alive"):
+        raise InputError(
+            f"The program of {folder.name} is still running; `raven agent attach {folder.name}` follows it, "
+            f"and with `raven runs stop {folder.name}` ends it."
+        )
     try:
         now = status(folder, read_record(folder))
     except RavenError:
@@ -40,8 +47,14 @@ def may_come_back(folder: Path) -> bool:
     return (folder / HEARTBEAT).exists()
 
 
+def _task_folder(folder: Path) -> Path:
+    """Where the agent keeps the task of a run, if it was one and something is left of it."""
+    return home() / "agent" / folder.name
+
+
 def remove_run(folder: Path) -> None:
-    """Remove a run's folder: from one moment to the next it is not a run any more, then its files go.
+    """Remove a run's folder: from one moment to the next it is not a run any more, then its files go, and
+    with them the task folder that the agent kept, whose links are not followed.
 
     What was stored of it elsewhere stays there.
 
@@ -58,10 +71,12 @@ def remove_run(folder: Path) -> None:
     finally:
         lock.release()
     sweep()
-    try:
-        shutil.rmtree(gone)
-    except OSError as error:
-        raise to_user_error(error, gone) from error
+    for left in (gone, _task_folder(folder)):
+        try:
+            if left.is_dir():
+                shutil.rmtree(left)
+        except OSError as error:
+            raise to_user_error(error, left) from error
 
 
 def sweep() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
 import tarfile
 import time
@@ -87,8 +86,10 @@ def test_a_deployed_model_serves_until_it_is_asked_to_stop(
     model = only_run(raven).name  # a run's model, by its id
     agent = raven.start("agent", "run", printing, "--mode", "deploy", "--model", model)
     run = wait_for(lambda: next((r for r in raven.runs()[1:] if events(r, "TASK_DEPLOYED")), None))
-    assert "interrupted" in raven.ok("runs", "stop", run.name)
+    assert "completed" in raven.ok("runs", "stop", run.name), "to be stopped is how a server ends"
     agent.communicate(timeout=PATIENCE)
+    assert agent.returncode == 0 and tasks(raven) == [], "its copy of the model is removed"
+    assert "stopped by a request to stop" in raven.ok("runs", "show", run.name)
 
 
 def test_a_model_for_transfer_learning_only_is_trained_on_and_does_not_predict(
@@ -152,6 +153,45 @@ def test_a_failed_task_is_kept_and_its_last_lines_are_shown(
     (task,) = tasks(raven)
     assert (task / "task" / "results" / "00000000" / "config.json").exists()
     assert str(task / "task") in done.stderr
+    kept = task / "task"
+    assert (kept / "data" / "project").readlink() == project, "the data that were mounted"
+
+    (kept / "task_config.json").write_text('{"epochs": 1}')  # the cause is mended, and the task goes on
+    said = raven.ok("agent", "run", printing, "--mode", "train", "--task-dir", kept)
+    assert f"Earlier results: {kept / 'results-1'}" in said and (kept / "results-1" / "00000000").is_dir()
+    second = raven.runs()[1]
+    assert record(second)["dataset"]["images"] == 12
+    assert "training on project with 1 classes" in (second / "console.log").read_text()
+    assert not (second / "artifacts").exists(), "what an earlier task left is not this one's result"
+
+    raven.ok("runs", "rm", "--yes", raven.runs()[0].name)
+    assert tasks(raven) == [] and not kept.exists() and (project / "meta.json").exists()
+
+
+def test_a_kept_task_whose_data_are_gone_says_so(
+    raven: Raven, printing: Path, project: Path, config: Callable[..., Path]
+) -> None:
+    raven("agent", "run", printing, "--mode", "train", "--data", project, "--config", config(fail=3))
+    kept = tasks(raven)[0] / "task"
+    project.rename(project.with_name("moved"))
+    done = raven("agent", "run", printing, "--mode", "train", "--task-dir", kept)
+    assert done.returncode == 2 and f"links to {project}, which is gone" in done.stderr
+
+
+def test_a_run_whose_program_lives_on_without_its_agent_is_not_removed(
+    raven: Raven, printing: Path, project: Path, config: Callable[..., Path]
+) -> None:
+    path = config(epochs=100, sleep=0.3)
+    agent = raven.start("agent", "run", printing, "--mode", "train", "--data", project, "--config", path)
+    run = wait_for(lambda: next((r for r in raven.runs() if events(r, "METRICS")), None))
+    agent.kill()
+    agent.communicate()
+    refused = raven("runs", "rm", "--yes", run.name)
+    assert refused.returncode == 2 and "still running" in refused.stderr and len(tasks(raven)) == 1
+    raven("runs", "stop", run.name)
+    raven("agent", "attach", run.name)
+    raven.ok("runs", "rm", "--yes", run.name)
+    assert tasks(raven) == [] == raven.runs()
 
 
 def test_the_task_folder_is_kept_where_the_environment_says_so(
@@ -162,6 +202,7 @@ def test_the_task_folder_is_kept_where_the_environment_says_so(
     )
     (task,) = tasks(raven)
     assert (task / "task" / "results" / "00000001").is_dir()
+    assert (task / "task" / "data" / "project" / "meta.json").is_file()
 
 
 def test_a_named_task_folder_is_never_touched_and_runs_again(
@@ -183,7 +224,6 @@ def test_a_named_task_folder_that_a_run_has_made_shows_its_data_to_the_next(
 ) -> None:
     mine = tmp_path / "mine"
     raven.ok("agent", "run", printing, "--mode", "train", "--data", project, "--task-dir", mine)
-    shutil.rmtree(mine / "results")  # this plugin makes its checkpoints' folders itself
     raven.ok("agent", "run", printing, "--mode", "train", "--task-dir", mine)
     for run in raven.runs():
         assert "training on project with 1 classes" in (run / "console.log").read_text()
