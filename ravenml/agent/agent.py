@@ -15,6 +15,7 @@ from pathlib import Path
 from ravenml.agent.crash import find_crash
 from ravenml.agent.mount_link import unlink_mount
 from ravenml.agent.output_reader import OutputReader
+from ravenml.agent.plugin_folder import SERVING
 from ravenml.agent.result import keep_result
 from ravenml.agent.safe_copy import remove_tree
 from ravenml.agent.task import TASK, AgentTask, tasks_dir
@@ -29,7 +30,6 @@ from ravenml.runs.run import Run
 from ravenml.runs.upload import store_run
 
 POLL = 0.05  # seconds
-SERVING = ("deploy", "deploy_smart")  # modes whose program ends only when it is asked to
 
 
 def follow_task(run: Run, task: AgentTask, echo: Callable[[str], None] | None = None) -> str | None:

@@ -47,8 +47,8 @@ class TaskRequest:
 
     Attributes:
         plugin: the plugin.
-        mode: ``train``, ``inference`` or ``deploy``.
-        data: a project's folder or name.
+        mode: one of the plugin's.
+        data: projects' folders or names; for ``main`` also a folder to import.
         model: the model to start from.
         force: whether a model that was stored for transfer learning only may predict.
         config: what ``task_config.json`` will hold; None takes ``task_dir`` as it was prepared.
@@ -65,7 +65,7 @@ class TaskRequest:
 
     plugin: PluginFolder
     mode: str
-    data: str | None = None
+    data: Sequence[str] = ()
     model: str | None = None
     force: bool = False
     config: JsonObject | None = field(default_factory=dict)
@@ -108,6 +108,7 @@ class Launch:
             if request.config is None
             else make_task_folder(
                 root,
+                plugin,
                 request.mode,
                 request.data,
                 request.model,

@@ -10,8 +10,9 @@ from ravenml.common.hooks import PRESETS
 from ravenml.common.io import JsonObject, read_json
 from ravenml.errors import InputError
 
-MODES = ("train", "inference", "deploy")
-KINDS = ("dtl", "architecture", "custom", "import", "general_plugin")
+MODES = ("main", "train", "inference", "deploy", "deploy_smart")
+SERVING = ("deploy", "deploy_smart")  # modes whose program ends only when it is asked to
+KINDS = ("dtl", "architecture", "custom", "import", "general_plugin", "python", "agent")
 INFO = "plugin_info.json"
 VERSION = "VERSION"
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*:[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -55,6 +56,11 @@ class PluginFolder:
         return [mode for mode in MODES if (self.root / "src" / f"{mode}.py").is_file()]
 
     @property
+    def imports(self) -> bool:
+        """Whether it makes a project from a folder of files."""
+        return self.info.get("type") == "import"
+
+    @property
     def name(self) -> str:
         """What runs call it: its title."""
         return str(self.info.get("title") or self.root.name)
@@ -78,7 +84,9 @@ class PluginFolder:
         Raises:
             InputError: there is none of this title.
         """
-        presets = [entry for entry in self.configs if entry["type"] == mode]
+        # Those of the mode `main` are of the plugin's type.
+        others = () if mode != "main" else {entry["type"] for entry in self.configs} - set(MODES)
+        presets = [entry for entry in self.configs if entry["type"] in (mode, *others)]
         for entry in presets:
             if title is None or entry["title"] == title:
                 return dict(entry["config"])

@@ -45,7 +45,7 @@ class AgentTask:
         folder: where the agent keeps it.
         run: the run's id.
         plugin: the plugin's folder.
-        mode: ``train``, ``inference`` or ``deploy``.
+        mode: the plugin's mode: ``train`` is ``src/train.py``.
         task_dir: the task folder.
         named: whether the user named the task folder, which is then never removed.
         isolation: ``docker``, ``bwrap`` or ``none``.

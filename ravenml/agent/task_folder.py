@@ -8,11 +8,13 @@ task_config.json         its settings for this task
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from ravenml.agent.plugin_folder import PluginFolder
+from ravenml.agent.main_input import copy_input, import_config, split_input
+from ravenml.agent.plugin_folder import SERVING, PluginFolder
 from ravenml.agent.safe_copy import copy_folder
 from ravenml.common.io import JsonObject, read_json, to_user_error, write_json
 from ravenml.common.parsing import read_yaml
@@ -54,22 +56,25 @@ class TaskFolder:
 
 def make_task_folder(
     root: Path,
+    plugin: PluginFolder,
     mode: str,
-    data: str | None,
+    data: Sequence[str],
     model: str | None,
     config: JsonObject,
     linked: bool,
     force: bool = False,
 ) -> TaskFolder:
-    """Make a task folder.  Data are never copied: a link, or an empty folder to mount them on.
+    """Make a task folder.  Projects are never copied: a link, or an empty folder to mount them on.
 
     Args:
         root: a folder that is empty or does not exist.
-        mode: ``train`` and ``inference`` need data, ``inference`` and ``deploy`` a model.
+        plugin: whose task it is.
+        mode: ``train`` and ``inference`` need a project, ``inference`` and ``deploy`` a model; ``main`` takes
+            what :func:`split_input` says, and an import a copy.
         data: a project's folder, or the name of a known one.
         model: a ``model-state.tar``, the folder that one was unpacked into, a run or a stored model.
         config: what ``task_config.json`` will hold.
-        linked: whether data become links.
+        linked: whether projects become links.
         force: predict even with a model that was stored for transfer learning only.
 
     Raises:
@@ -80,14 +85,18 @@ def make_task_folder(
         raise InputError(
             f"{root} is not empty; name an empty folder for the task, or one that does not exist."
         )
-    if data is None and mode != "deploy":
-        raise InputError(f"The mode {mode} needs data; name a project with --data.")
-    if model is None and mode != "train":
+    if mode in ("train", "inference") and len(data) != 1:
+        missing = f"The mode {mode} needs data; name a project with --data."
+        raise InputError(f"The mode {mode} takes one project; give --data once." if data else missing)
+    if model is None and mode in ("inference", *SERVING):
         raise InputError(f"The mode {mode} needs a model; name a model-state.tar with --model.")
     weights = find_weights(model, mode, force) if model is not None else None
     projects: dict[str, Path] = {}
-    if data is not None and mode != "deploy":
-        project = Project.open(resolve_dataset(data))
+    given = None
+    if mode == "main":
+        projects, given = split_input(plugin, data)
+    elif mode not in SERVING:
+        project = Project.open(resolve_dataset(data[0]))
         projects[project.root.resolve().name] = project.root.resolve()
     try:
         for name in (DATA, MODEL, RESULTS):
@@ -99,6 +108,8 @@ def make_task_folder(
                 (root / DATA / name).mkdir()
     except OSError as error:
         raise to_user_error(error, root) from error
+    if given is not None:
+        copy_input(given, root / DATA)
     if weights is not None:
         bring_model(weights, root / MODEL)
     write_json(root / TASK_CONFIG, config)
@@ -118,8 +129,8 @@ def open_task_folder(root: Path) -> TaskFolder:
     lost = [link for link in (root / DATA).iterdir() if link.is_symlink() and not link.exists()]
     if lost:
         raise InputError(f"{lost[0]} links to {lost[0].readlink()}, which is gone; make a new task folder.")
-    entries = sorted((root / DATA).iterdir())
-    return TaskFolder(root, {entry.name: entry.resolve() for entry in entries if entry.is_dir()}, linked=True)
+    projects = sorted(entry for entry in (root / DATA).iterdir() if (entry / "meta.json").is_file())
+    return TaskFolder(root, {entry.name: entry.resolve() for entry in projects}, linked=True)
 
 
 def set_results_aside(folder: TaskFolder) -> Path | None:
@@ -144,7 +155,7 @@ def find_weights(model: str, mode: str, force: bool = False) -> Path:
         RavenError: it is not one model; or the mode predicts, and it was stored for transfer learning only.
     """
     source = find_source(model)
-    if mode != "train":
+    if mode not in ("train", "main"):
         source.check_transfer(force)
     if len(source.paths) > 1:
         raise InputError(f"{model} has {len(source.paths)} folds; name one of them: {source.paths[0]}.")
@@ -159,9 +170,18 @@ def bring_model(weights: Path, folder: Path) -> None:
         unpack_model(weights, folder)
 
 
-def read_task_config(plugin: PluginFolder, mode: str, file: Path | None, preset: str | None) -> JsonObject:
+def read_task_config(
+    plugin: PluginFolder, mode: str, file: Path | None, preset: str | None, data: Sequence[str] = ()
+) -> JsonObject:
     """What ``task_config.json`` will hold: a file's content (JSON or YAML), or a predefined config; without
     either, the mode's first predefined one, or nothing.
+
+    Args:
+        plugin: whose config it is.
+        mode: one of its modes.
+        file: the file.
+        preset: the predefined config's title.
+        data: what is imported, whose name a new project gets.
 
     Raises:
         InputError: both are named, or the one that is named cannot be used.
@@ -169,8 +189,9 @@ def read_task_config(plugin: PluginFolder, mode: str, file: Path | None, preset:
     if file is not None and preset is not None:
         raise InputError("--config and --preset cannot be combined; give one of them.")
     if file is None:
-        return plugin.preset(mode, preset)
-    config = read_yaml(file) if file.suffix.lower() in (".yaml", ".yml") else read_json(file)
+        config = plugin.preset(mode, preset)
+    else:
+        config = read_yaml(file) if file.suffix.lower() in (".yaml", ".yml") else read_json(file)
     if not isinstance(config, dict):
         raise InputError(f"{file} must hold an object: the fields of task_config.json.")
-    return config
+    return import_config(plugin, config, data) if mode == "main" else config

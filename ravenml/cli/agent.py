@@ -14,6 +14,8 @@ from ravenml.common.defaults import DEFAULT_PORT
 
 if TYPE_CHECKING:
     from ravenml.agent.launch import TaskRequest
+    from ravenml.agent.plugin_folder import PluginFolder
+    from ravenml.common.io import JsonObject
 
 Command = Callable[..., None]
 
@@ -24,7 +26,7 @@ class TaskOptions:
 
     plugin: Path
     mode: str
-    data: str | None
+    data: tuple[str, ...]
     model: str | None
     force: bool
     config: Path | None
@@ -48,21 +50,20 @@ class TaskOptions:
         from ravenml.agent.deployment import Deployment
         from ravenml.agent.launch import TaskRequest
         from ravenml.agent.mounts import Mount, find_library, read_variables
-        from ravenml.agent.plugin_folder import PluginFolder
-        from ravenml.agent.task_folder import TASK_CONFIG, read_task_config
+        from ravenml.agent.plugin_folder import SERVING, PluginFolder
 
         plugin = PluginFolder.open(self.plugin)
         plugin.script(self.mode)  # before a port is taken
-        if self.port is not None and self.mode != "deploy":
+        if self.port is not None and self.mode not in SERVING:
             raise click.UsageError("--port is for --mode deploy; leave it out.")
-        prepared = self.task_dir is not None and (self.task_dir.expanduser() / TASK_CONFIG).exists()
+        config = self.read_config(plugin)
         return TaskRequest(
             plugin=plugin,
             mode=self.mode,
             data=self.data,
             model=self.model,
             force=self.force,
-            config=None if prepared else read_task_config(plugin, self.mode, self.config, self.preset),
+            config=None if self.is_prepared() else config,
             task_dir=self.task_dir,
             isolation=self.isolation,
             python=self.python,
@@ -71,8 +72,38 @@ class TaskOptions:
             mounts=[Mount.parse(one) for one in self.mount],
             library=self._announce_library(plugin.root, find_library(plugin.root, self.lib)),
             writable_sources=self.rw_sources,
-            deployment=Deployment.open(self.port) if self.mode == "deploy" else None,
+            deployment=Deployment.open(self.port) if self.mode in SERVING else None,
         )
+
+    def read_config(self, plugin: PluginFolder) -> JsonObject:
+        """What ``task_config.json`` will hold, or holds where the task folder is prepared.
+
+        Raises:
+            InputError: it cannot be read, or the plugin's schemas do not allow it.
+        """
+        from ravenml.agent.config_schema import check_config
+        from ravenml.agent.task_folder import TASK_CONFIG, read_task_config
+        from ravenml.common.io import read_json
+        from ravenml.errors import InputError
+
+        if self.task_dir is not None and self.is_prepared():
+            source = str(self.task_dir.expanduser() / TASK_CONFIG)
+            config = read_json(Path(source))
+        else:
+            source = str(self.config or f"The predefined config {self.preset or 'that comes first'}")
+            config = read_task_config(plugin, self.mode, self.config, self.preset, self.data)
+        if not isinstance(config, dict):
+            raise InputError(f"{source} must hold an object: the settings of the task.")
+        unchecked = check_config(plugin, self.mode, config, source)
+        if unchecked is not None:
+            click.echo(unchecked, err=True)
+        return config
+
+    def is_prepared(self) -> bool:
+        """Whether the task folder that was named holds a task already."""
+        from ravenml.agent.task_folder import TASK_CONFIG
+
+        return self.task_dir is not None and (self.task_dir.expanduser() / TASK_CONFIG).exists()
 
     def _announce_library(self, plugin: Path, library: Path | None) -> Path | None:
         """Say which ``supervisely_lib`` is imported where it may be another one than is expected."""
@@ -89,11 +120,17 @@ TASK = (
     click.argument("plugin", metavar="PLUGIN_DIR", type=click.Path(path_type=Path)),
     click.option(
         "--mode",
-        type=click.Choice(["train", "inference", "deploy"]),
+        type=click.Choice(["train", "inference", "deploy", "main", "deploy_smart"]),
         required=True,
-        help="What to start: src/train.py, src/inference.py or src/deploy.py.",
+        help="What to start: src/train.py and so on; main runs imports and other plugins.",
     ),
-    click.option("--data", metavar="PROJECT", help="A Supervisely project: a folder or a dataset name."),
+    click.option(
+        "--data",
+        metavar="PROJECT",
+        multiple=True,
+        help="A Supervisely project: a folder or a dataset name.  With --mode main: what to import, or "
+        "several projects.",
+    ),
     click.option(
         "--model", metavar="MODEL", help="Model to start from: a model-state.tar, a run or a stored model."
     ),
@@ -267,14 +304,16 @@ def attach(task: str | None) -> None:
 def prepare(options: TaskOptions) -> None:
     """Create a task folder to develop a plugin against, and run nothing."""
     from ravenml.agent.plugin_folder import PluginFolder
-    from ravenml.agent.task_folder import make_task_folder, read_task_config
+    from ravenml.agent.task_folder import make_task_folder
 
     assert options.task_dir is not None
     plugin = PluginFolder.open(options.plugin)
     plugin.script(options.mode)
-    config = read_task_config(plugin, options.mode, options.config, options.preset)
+    config = options.read_config(plugin)
     root = options.task_dir.expanduser().absolute()
-    made = make_task_folder(root, options.mode, options.data, options.model, config, True, options.force)
+    made = make_task_folder(
+        root, plugin, options.mode, options.data, options.model, config, True, options.force
+    )
     click.echo(f"Task: {made.root}")
 
 
@@ -314,6 +353,8 @@ def _report(run: Path, stored: str | None) -> None:
         click.echo(f"Model:     {run / name}")
     if (run / layout.ARTIFACTS).is_dir():
         click.echo(f"Results:   {run / layout.ARTIFACTS}")
+    for meta in sorted((run / layout.ARTIFACTS).glob("*/meta.json")):
+        click.echo(f"Project:   {meta.parent}")
     click.echo(f"Run:       {run}")
     if stored:
         click.echo(f"Stored:    {stored}")

@@ -107,7 +107,7 @@ def test_a_program_that_cannot_be_started_leaves_a_failed_run_and_no_task_to_tak
     (plugin / "src").mkdir(parents=True)
     (plugin / "src" / "train.py").write_text("")
     write_simple_project(tmp_path / "project", images=2, val=1)
-    data, python = str(tmp_path / "project"), Path(sys.executable)
+    data, python = [str(tmp_path / "project")], Path(sys.executable)
     request = TaskRequest(PluginFolder.open(plugin), "train", data, isolation="bwrap", python=python)
     monkeypatch.setattr(sys, "executable", "/no/such/python")  # what would run the supervisor
     with pytest.raises(RavenError, match="could not be started: No such file"):
