@@ -59,7 +59,7 @@ class _FormerNames:
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
-        if not name.startswith("ravenml.") or name == "ravenml.renamed":
+        if name.partition(".")[0] not in ("ravenml", "raven") or name in ("ravenml", "ravenml.renamed"):
             return None
         from ravenml.renamed import find_renamed
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+FORMER_PACKAGE = "raven"  # as a document of ravenML 1 writes it; another package of that name goes before
 RENAMED = {
+    # what plugins for ravenML 1 import
+    "ravenml.data.interfaces": "ravenml.compat.datasets",
+    "ravenml.options": "ravenml.compat.prompts",
+    "ravenml.utils.aws": "ravenml.compat.buckets",
+    "ravenml.utils.config": "ravenml.compat.buckets",
+    "ravenml.utils.dataset": "ravenml.compat.datasets",
+    "ravenml.utils.git": "ravenml.compat.git",
+    "ravenml.utils.imageset": "ravenml.compat.datasets",
+    "ravenml.utils.local_cache": "ravenml.compat.local_cache",
+    "ravenml.utils.question": "ravenml.compat.prompts",
+    "ravenml.utils.save": "ravenml.compat.buckets",
+    # what has moved since
     "ravenml.data.faults": "ravenml.data.problems",
     "ravenml.data.formats.forms": "ravenml.data.formats.geometry_parsing",
     "ravenml.data.listed": "ravenml.data.item_list",
@@ -72,16 +86,28 @@ RENAMED = {
 }
 
 
+USED: dict[str, str] = {}  # the former names that were used in this process, and the new ones
+
+
+def _new_name(name: str) -> str | None:
+    """The new name of a module; None where the name is no former one."""
+    if name in RENAMED:
+        return RENAMED[name]
+    package, dot, rest = name.partition(".")
+    return f"ravenml{dot}{rest}" if package == FORMER_PACKAGE else None
+
+
 class _Loader:
-    """Loads a module of :data:`RENAMED`, which has one copy, whichever name it is imported by."""
+    """Loads a module by a former name; it has one copy, whichever name it is imported by."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """The module under its new name."""
         import importlib
-        import warnings
 
-        new = RENAMED[spec.name]
-        warnings.warn(f"{spec.name} is now {new}; import that.", DeprecationWarning, stacklevel=2)
+        new = _new_name(spec.name)
+        assert new is not None
+        if not spec.name.startswith(f"{FORMER_PACKAGE}."):  # of its modules, which the package has warned of
+            warn_of(spec.name, new, "import", stacklevel=3)
         module = importlib.import_module(new)
         self._spec = module.__spec__
         return module
@@ -93,20 +119,55 @@ class _Loader:
 
 def find_renamed(name: str) -> ModuleSpec | None:
     """A spec for an old name, and None for any other."""
-    return ModuleSpec(name, _Loader()) if name in RENAMED else None  # type: ignore[arg-type]
+    if _new_name(name) is None:
+        return None
+    if name == FORMER_PACKAGE and _is_installed(name):
+        return None
+    if (
+        name.startswith(f"{FORMER_PACKAGE}.")
+        and sys.modules.get(FORMER_PACKAGE) is not sys.modules["ravenml"]
+    ):
+        return None
+    return ModuleSpec(name, _Loader())  # type: ignore[arg-type]
+
+
+def _is_installed(package: str) -> bool:
+    """Whether there is such a package, of whomever; a folder without `__init__.py` is none."""
+    for finder in sys.meta_path:
+        if getattr(finder, "__module__", None) != "ravenml":
+            find = getattr(finder, "find_spec", None)
+            spec = find(package, None) if find is not None else None
+            if spec is not None and spec.origin is not None:
+                return True
+    return False
+
+
+def warn_of(former: str, new: str, verb: str = "use", stacklevel: int = 2) -> None:
+    """Warn a plugin's author of a former name, and note that it was used."""
+    import warnings
+
+    USED[former] = new
+    warnings.warn(f"{former} is now {new}; {verb} that.", DeprecationWarning, stacklevel=stacklevel + 1)
 
 
 def former_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
-    """A module's ``__getattr__``, which gives what was renamed under its former name, with a warning."""
+    """A module's ``__getattr__``, which gives what was renamed under its former name, with a warning.
+
+    Args:
+        module: the module's name.
+        names: the new name by the former one; with dots, it is that of another module's object.
+    """
 
     def get(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        import sys
-        import warnings
-
         new = names[name]
-        warnings.warn(f"{module}.{name} is now {new}; use that.", DeprecationWarning, stacklevel=2)
+        warn_of(f"{module}.{name}", new)
+        place, _, new = new.rpartition(".")
+        if place:
+            import importlib
+
+            return getattr(importlib.import_module(place), new)
         return getattr(sys.modules[module], new)
 
     return get

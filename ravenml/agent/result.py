@@ -100,7 +100,7 @@ def _describe(run: Run, outcome: TrainResult) -> None:
         "finished": utc_timestamp(),
         **{name: record.get(name) for name in names},
         "architecture": read_architecture(
-            {suffix: run.path / name for suffix, name in outcome.models.items()}
+            {suffix: run.path / name for suffix, name in outcome.models.items()}, outcome.metadata
         ),
         "metrics": outcome.metrics,
         "code": record.get("provenance", {}).get("code", {}),

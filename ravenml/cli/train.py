@@ -121,8 +121,7 @@ train.params.append(set_option())
 @click.pass_context
 def _finish(context: click.Context, result: Any, **_: Any) -> Any:
     """Store a ``TrainOutput`` that a command without ``@pass_train`` returned."""
-    if result is not None and "ravenml.train.interfaces" in sys.modules:
-        store_unclaimed(context, result)
+    store_unclaimed(context, result)
     return result
 
 

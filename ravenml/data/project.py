@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from ravenml.common.io import JsonObject
+from ravenml.common.schema import Fields, read_object
 from ravenml.data.annotation import Annotation, Head, parse_annotation, read_annotation, read_head
 from ravenml.data.item_names import why_unusable
 from ravenml.data.layout import Item, find_items
@@ -17,6 +19,8 @@ from ravenml.data.problems import DataProblem, Report, raise_problem, suggestion
 from ravenml.errors import InputError
 
 __all__ = ["Item", "ObjClass", "Project", "TagMeta"]
+
+METADATA = "metadata.json"  # what somebody has written down of a dataset; ravenML 1 did
 
 
 class Project:
@@ -81,6 +85,21 @@ class Project:
 
     def __repr__(self) -> str:
         return f"Project({str(self.root)!r}: {len(self.items)} images, {len(self.classes)} classes)"
+
+    @property
+    def path(self) -> Path:
+        """The folder, as :attr:`root`."""
+        return self.root
+
+    @functools.cached_property
+    def metadata(self) -> JsonObject:
+        """What the folder's `metadata.json` says of it, and its name.
+
+        Raises:
+            RavenError: that file is not a JSON object.
+        """
+        file = self.root / METADATA
+        return {"name": self.name} | (read_object(file, Fields({})) if file.is_file() else {})
 
     @property
     def titles(self) -> list[str]:

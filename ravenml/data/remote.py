@@ -127,11 +127,19 @@ def push_dataset(
     return done, gone
 
 
-def pull_dataset(store: Store, name: str, folder: Path | None = None) -> tuple[Path, Transferred]:
+def pull_dataset(
+    store: Store, name: str, folder: Path | None = None, mark: str = META
+) -> tuple[Path, Transferred]:
     """Fetch a dataset into a folder, by default the one below ravenML's datasets by which it is then known.
 
     Files that are there and whole are not fetched again.  ``meta.json`` comes last: until then the folder
     is not a project.
+
+    Args:
+        store: the bucket.
+        name: the dataset's.
+        folder: where to.
+        mark: the file that comes last; ``metadata.json`` in datasets of ravenML 1.
 
     Raises:
         InputError: there is no such dataset; the sentence names those that there are.
@@ -140,10 +148,10 @@ def pull_dataset(store: Store, name: str, folder: Path | None = None) -> tuple[P
     name = _name(name)
     folder = folder if folder is not None else datasets_dir() / name
     entries = {entry.key: entry for entry in store.list(f"{name}/")}
-    meta = f"{name}/{META}"
+    meta = f"{name}/{mark}"
     if meta not in entries:
         if entries:
-            raise RavenError(f"{store.name}/{name} is incomplete: it has no {META} (yet); push it again.")
+            raise RavenError(f"{store.name}/{name} is incomplete: it has no {mark} (yet); push it again.")
         raise InputError(
             f'There is no dataset "{name}" in {store.name}; {suggestion(name, list(store.folders()))}.'
         )
@@ -181,21 +189,22 @@ def remove_dataset(store: Store, name: str) -> int:
     return len(keys)
 
 
-def pull_if_exists(name_or_address: str) -> Path | None:
+def pull_if_exists(name_or_address: str, mark: str = META) -> Path | None:
     """Fetch a dataset that is not known here but lies in the bucket; None where it does not.
 
     Args:
         name_or_address: a name, or ``s3://bucket/prefix/name``.
+        mark: the file by which it is a dataset.
     """
     address: str | None = None
     name = name_or_address
     if name.startswith("s3://"):
         address, _, name = name.rstrip("/").rpartition("/")
     store = bucket("datasets", address=address)
-    if store is None or store.head(f"{name}/{META}") is None:
+    if store is None or store.head(f"{name}/{mark}") is None:
         return None
     print(f"Fetching the dataset {name} from {store.name}.", file=sys.stderr, flush=True)
-    folder, done = pull_dataset(store, name)
+    folder, done = pull_dataset(store, name, mark=mark)
     print(f"It is in {folder} ({done.summary}).", file=sys.stderr, flush=True)
     return folder
 

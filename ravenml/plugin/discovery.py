@@ -105,14 +105,15 @@ class Plugin:
         from ravenml.plugin.containment import ImportTimeout, contained
 
         state = self._state()
-        if self.rivals or (state is not None and not _is_known(self, state)):
+        is_new = state is not None and not _is_known(self, state)
+        if self.rivals or is_new:
             self.probe()
             if state is not None:
                 _remember(self, state)
         limit = import_limit()
         try:
             with self._announce_wait(limit), contained(limit, self._late(limit)):
-                return self.entry_point.load()
+                found = self.entry_point.load()
         except KeyboardInterrupt:
             raise
         except ImportTimeout as error:
@@ -121,6 +122,17 @@ class Plugin:
         except BaseException as error:  # SystemExit too: importing must not end the command
             _forget(self)
             raise self.load_error(describe_error(error)) from error
+        if is_new:
+            self._notice_former_names()
+        return found
+
+    def _notice_former_names(self) -> None:
+        """Say once, to whoever wrote the plugin, what it imports by a name of earlier days."""
+        from ravenml.renamed import USED
+
+        if USED:
+            names = ", ".join(f"{former} (now {new})" for former, new in sorted(USED.items()))
+            print(f"Note: the plugin {self.name!r} uses former names, which work: {names}.", file=sys.stderr)
 
     def probe(self, examine: Examine | None = None) -> None:
         """Import the plugin's object in another process.

@@ -28,10 +28,15 @@ class Display:
         stream: where to show it; by default stdout.  Lines go through it; a live view goes past a ``Tee``.
         tees: what the training prints through; on a terminal it is shown above the live view.
         stop: the run's flag; that it was raised is said.
+        live: whether a live view may take the terminal; False where a plugin asks its questions there.
     """
 
     def __init__(
-        self, stream: TextIO | None = None, tees: tuple[Tee, ...] = (), stop: StopFlag | None = None
+        self,
+        stream: TextIO | None = None,
+        tees: tuple[Tee, ...] = (),
+        stop: StopFlag | None = None,
+        live: bool = True,
     ) -> None:
         self.runs: list[RunProgress] = []
         self._stream = stream or sys.stdout
@@ -41,7 +46,7 @@ class Display:
         self._told_of_stop = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="progress display", daemon=True)
-        self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._live = live and self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._view: LiveView | PlainView = LiveView(terminal) if self._live else PlainView(self._stream)
         self._lock = threading.Lock()
 

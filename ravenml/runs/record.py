@@ -40,7 +40,7 @@ RECORD_FIELDS: dict[str, Schema] = {
     "command": [str],
     "folder": str,
     "config_file": str,
-    "config": Fields({"plugin": dict, "upload_checkpoints": ("all", "best", "none"), "artifact_path": str}),
+    "config": Fields({"plugin": object, "upload_checkpoints": ("all", "best", "none"), "artifact_path": str}),
     "parameters": dict,
     "dataset": Fields(
         {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -30,8 +31,6 @@ class Metadata(BaseModel):
 
     def near_misses(self) -> dict[str, str]:
         """Fields of the user's own whose names look like ours misspelt, with the one that was meant."""
-        import difflib
-
         known = list(type(self).model_fields)
         found = {
             name: difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.8)
@@ -123,7 +122,27 @@ class TrainConfig(BaseModel):
     upload_checkpoints: Literal["all", "best", "none"] | None = Field(
         None, description="Checkpoints to store with the model.  Default: best."
     )
-    plugin: JsonObject = Field(default_factory=dict)
+    ec2_policy: Literal["keep", "stop", "terminate"] | None = Field(
+        None,
+        description="What happens to this EC2 instance after the result is stored in a bucket.  Default: the "
+        "configuration's.",
+    )
+    answers: dict[str, str | bool | int | float | list[str]] = Field(
+        default_factory=dict,
+        description="Answers to what a plugin written for ravenML 1 asks, by question.",
+    )
+    plugin: JsonObject | list[Any] = Field(default_factory=dict)
+
+    @field_validator("ec2_policy", mode="before")
+    @classmethod
+    def _former_policy(cls, value: object) -> object:
+        """In ravenML 1, anything but `stop` and `terminate` left the instance running."""
+        known = ("stop", "terminate")
+        if isinstance(value, bool):  # YAML reads `no` and `off` as false
+            value = "on" if value else "off"
+        if not isinstance(value, str) or value in known:
+            return value
+        return value if difflib.get_close_matches(value.lower(), known, cutoff=0.7) else "keep"
 
     @field_validator("kfold", mode="before")
     @classmethod

@@ -61,8 +61,14 @@ class TrainResult:
         return plain_values
 
 
-def keep_output(run: Run, output: TrainOutput) -> TrainResult:
-    """Bring all that ``output`` names into the run's folder."""
+def keep_output(run: Run, output: TrainOutput, about_itself: JsonObject) -> TrainResult:
+    """Bring all that ``output`` names into the run's folder.
+
+    Args:
+        run: the run.
+        output: what the plugin returned.
+        about_itself: its ``plugin_metadata``; the output's own metadata is put above it.
+    """
     model = output.model_path
     if model is None and (run.path / layout.MODEL_STATE).exists():
         model = run.path / layout.MODEL_STATE
@@ -74,7 +80,8 @@ def keep_output(run: Run, output: TrainOutput) -> TrainResult:
     for path in (*output.extra_files, *([output.artifact_path] if output.artifact_path else [])):
         _bring(path, run.path)
     models = {"": _bring(model, run.path)} if model is not None else {}
-    return TrainResult(metrics, models, to_jsonable(output.metadata, "TrainOutput.metadata"))
+    metadata = to_jsonable(about_itself, "train.plugin_metadata")
+    return TrainResult(metrics, models, metadata | to_jsonable(output.metadata, "TrainOutput.metadata"))
 
 
 def _bring(path: Path, folder: Path) -> str:
@@ -104,25 +111,29 @@ def write_metadata(run: Run, outcome: TrainResult, train: TrainInput) -> None:
         "created": record["created"],
         "finished": utc_timestamp(),
         **{name: record.get(name) for name in ("plugin", "plugin_version", "dataset", "config")},
-        "architecture": read_architecture(models),
+        "architecture": read_architecture(models, outcome.metadata),
         "metrics": outcome.metrics,
         "code": record.get("provenance", {}).get("code", {}),
         **{name: value for name, value in train.metadata.items() if value is not None},
-        "plugin_metadata": {**train.plugin_metadata, **outcome.metadata},
+        "plugin_metadata": outcome.metadata,
     }
     write_json(run.path / layout.METADATA, redact(description))
 
 
-def read_architecture(models: dict[str, Path]) -> str:
-    """The first part of a stored model's name: what its own config says, else ``model``."""
+def read_architecture(models: dict[str, Path], about_itself: JsonObject) -> str:
+    """The first part of a stored model's name: what its own config says, else its plugin, else ``model``.
+
+    Args:
+        models: the models' files.
+        about_itself: what the plugin says of itself and its result.
+    """
+    named = None
     for path in models.values():
-        if path.suffix == ".tar":
-            try:
-                named = str(read_config(path).get("settings", {}).get("architecture") or "model")
-                return re.sub(r"[^\w.-]+", "_", named)
-            except RavenError:
-                return "model"
-    return "model"
+        if path.suffix == ".tar" and named is None:
+            with suppress(RavenError):
+                named = read_config(path).get("settings", {}).get("architecture")
+    named = named or about_itself.get("architecture")
+    return re.sub(r"[^\w.-]+", "_", str(named or "model")).strip(".")[:80] or "model"
 
 
 def complete(request: Request, run: Run, result: TrainResult, train: TrainInput) -> None:
@@ -171,21 +182,27 @@ def report(request: Request, run: Run, result: TrainResult) -> None:
     print(f"Run:       {run.path}", flush=True)
     if result.stored:
         print(f"Stored:    {result.stored}", flush=True)
-        _leave_instance(result.remote)
+        _leave_instance(result.remote, request.config.ec2_policy)
 
 
-def _leave_instance(safe: bool) -> None:
-    """Follow ``ec2_policy``; ``safe`` says that the result lies elsewhere than on this machine."""
+def _leave_instance(safe: bool, chosen: str | None) -> None:
+    """Follow ``ec2_policy``.
+
+    Args:
+        safe: whether the result lies elsewhere than on this machine.
+        chosen: the training's own policy, if it has one.
+    """
     config = load_config()
-    if config.ec2_policy == "keep":
+    policy = chosen or config.ec2_policy
+    if policy == "keep":
         return
     if not safe:
-        note = f"Note: `ec2_policy: {config.ec2_policy}` is not followed: the result lies here alone."
+        note = f"Note: `ec2_policy: {policy}` is not followed: the result lies here alone."
         print(note, file=sys.stderr, flush=True)
         return
     from ravenml.store.ec2 import act
 
-    print(act(config.ec2_policy, config.profile), flush=True)
+    print(act(policy, config.profile), flush=True)
 
 
 def end(request: Request, run: Run, result: TrainResult | None, error: BaseException | None) -> None:

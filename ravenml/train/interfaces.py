@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from ravenml.common.io import JsonObject
-from ravenml.common.permissions import make_folder
-from ravenml.config.home import cache_dir
+from ravenml.compat.local_cache import LocalCache
 from ravenml.data.project import Project
 from ravenml.data.split import Split
 from ravenml.errors import RavenError
@@ -58,7 +57,7 @@ class TrainInput:
         self.plugin = plugin
         self.settings = settings
         self.config: JsonObject = config.model_dump(mode="json")
-        self.plugin_config: JsonObject = self.config["plugin"]
+        self.plugin_config = self.config["plugin"]
         self.metadata: JsonObject = self.config["metadata"]
         self.plugin_metadata: JsonObject = {}
         self.fold = fold
@@ -109,11 +108,14 @@ class TrainInput:
         return path
 
     @property
-    def plugin_cache(self) -> Path:
-        """A folder for what the plugin wants to keep between trainings; it may be deleted at any time."""
-        path = cache_dir() / "plugins" / self.plugin
-        make_folder(path)
-        return path
+    def plugin_cache(self) -> LocalCache:
+        """A folder for what the plugin wants to keep between trainings; it may be deleted at any time.
+
+        It is a ``Path``, with the methods that ravenML 1 gave it.
+        """
+        cache = LocalCache(f"plugins/{self.plugin}")
+        cache.ensure_exists()
+        return cache
 
     def local_mode(self) -> bool:
         """Whether the result goes to a folder that the user named, and not to the configured store."""
@@ -124,12 +126,17 @@ class TrainInput:
 class TrainOutput:
     """What a training has made.  All is optional: a bare one stores what the run's folder holds.
 
+    As in ravenML 1, ``TrainOutput(metadata, artifact_path, model_path, extra_files, local_mode)`` by position
+    means the same; a mapping that comes first tells it.
+
     Attributes:
         model_path: the model's file, by default ``model-state.tar`` in the run's folder.
         extra_files: further files that are stored with it.
-        metadata: what is stored about it beside what ravenML knows.
+        metadata: what is stored about it beside what ravenML knows.  Its ``architecture``, or that of
+            ``TrainInput.plugin_metadata``, names a stored model that does not say so itself.
         artifact_path: a folder that is stored with it.
         scores: what is known of each validation image; k-fold's out-of-fold score comes from it.
+        local_mode: ignored, since the user's ``--local`` decides it; ravenML 1 had it.
     """
 
     model_path: Path | None = None
@@ -137,11 +144,16 @@ class TrainOutput:
     metadata: JsonObject = field(default_factory=dict)
     artifact_path: Path | None = None
     scores: Scores | None = None
+    local_mode: InitVar[bool | None] = None
 
-    def __post_init__(self) -> None:
-        self.model_path = None if self.model_path is None else Path(self.model_path)
-        self.artifact_path = None if self.artifact_path is None else Path(self.artifact_path)
-        self.extra_files = [Path(file) for file in self.extra_files]
+    def __post_init__(self, local_mode: bool | None) -> None:
+        given: Any = (self.model_path, self.extra_files, self.metadata, self.artifact_path)
+        if isinstance(self.model_path, Mapping):  # in ravenML 1's order; `scores` is its `local_mode`
+            self.metadata, self.artifact_path, self.model_path, self.extra_files = given
+            self.scores = None
+        self.model_path = Path(self.model_path) if self.model_path else None
+        self.artifact_path = Path(self.artifact_path) if self.artifact_path else None
+        self.extra_files = [Path(file) for file in self.extra_files or ()]
         self.metadata = dict(self.metadata or {})
         for path in (self.model_path, self.artifact_path, *self.extra_files):
             if path is not None and not path.exists():

@@ -164,11 +164,18 @@ def _translated(function: Callable[..., object]) -> Callable[..., object]:
 
 
 def store_unclaimed(context: click.Context, result: object) -> None:
-    """Store the ``TrainOutput`` of a command that has no ``@pass_train``."""
+    """Store the ``TrainOutput`` of a command that has no ``@pass_train``; warn of what is none."""
+    if result is None or isinstance(result, bool | int):  # an exit code is no result
+        return
     from ravenml.train.interfaces import TrainOutput
     from ravenml.train.request import make_request
     from ravenml.train.session import Session
 
+    if not isinstance(result, TrainOutput):
+        click.echo(
+            f"Note: the command returned a {type(result).__name__}, not a TrainOutput; nothing is stored.",
+            err=True,
+        )
     if isinstance(result, TrainOutput) and SESSION not in context.meta:
         session = context.meta[SESSION] = Session(make_request(train_arguments(context)))
         session.run_whole(lambda train: result)

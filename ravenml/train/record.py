@@ -65,7 +65,7 @@ def record_inputs(request: Request, run: Run, train: TrainInput) -> None:
 def _describe_dataset(request: Request, run: Run, project: Project) -> JsonObject:
     """The dataset as the run began with it; how it is now is added, and told, where it has changed since."""
     now: JsonObject = {"name": project.name, "path": str(project.root), "images": len(project.items)}
-    if request.parent is None:
+    if request.parent is None and project.items:
         with suppress(DataProblem):  # a file that cannot be read is told when it is needed
             now["sha256"] = default_cache().digest(project, usable_cores())
     begun_with: JsonObject = run.record.get("dataset") or {}

@@ -15,6 +15,7 @@ from ravenml.common.merge import deep_merge
 from ravenml.common.schema import Fields, read_object
 from ravenml.common.secrets import drop_hidden
 from ravenml.common.validation import validate
+from ravenml.compat.datasets import open_dataset
 from ravenml.config.config import load_config
 from ravenml.data.folds import make_folds
 from ravenml.data.project import Project
@@ -122,6 +123,8 @@ class Request:
         if self.config.dataset is None:
             self.config.dataset = _choose_dataset(self.choose_dataset)
         try:
+            if self.settings is None:  # such as a plugin for ravenML 1, which reads datasets of its own
+                return open_dataset(self.config.dataset)
             return Project.open(resolve_dataset(self.config.dataset))
         except InputError as error:
             if not self.default_dataset:
@@ -137,11 +140,15 @@ class Request:
             plan = _read_plan(recorded, project)
             self._notice_tested(project, plan[0], "folds")
             return plan
+        if not project.items:
+            raise InputError(f"--kfold needs a Supervisely project, which {project.root} is not.")
         kfold = self.config.kfold or KFold.model_validate({})
         return make_folds(project, kfold.folds, kfold.by, kfold.seed, kfold.tag, notice=self.notice)
 
     def make_split(self, project: Project) -> Split:
         """The images that train and validate; a resumed run keeps those that it began with."""
+        if not project.items:  # a dataset of ravenML 1, which its plugin divides
+            return Split([], [])
         info = (self.resumed or Path()) / layout.INFO
         if self.resumed is not None and (info / "train_set.json").exists():
             return self._begun_split(project, info)
@@ -303,6 +310,9 @@ def _settings(
         return None
     title = values.get("preset") if not base or "preset" in options else None
     chosen = find_preset(model, title, plugin.name) if title else {}
+    for origin, one in (("the run's config", base), (options.get("config"), from_file)):
+        if isinstance(one.get("plugin"), list):
+            raise InputError(f"{origin}: `plugin` should be a mapping with the settings of {plugin.name}.")
     below = deep_merge(base.get("plugin", {}), from_file.get("plugin", {}))
     below = deep_merge(below, chosen) if "preset" in options else deep_merge(chosen, below)
     typed = nest({path: value for path, (_, value) in given.settings.items()})

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from ravenml.common.io import JsonObject
+from ravenml.compat.prompts import OVERWRITE, answering, may_ask
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.runs import layout
@@ -52,7 +54,7 @@ class Session:
         with self:
             output = self.call(call)
             if isinstance(output, TrainOutput):
-                self.result = finish.keep_output(self.input.run, output)
+                self.result = finish.keep_output(self.input.run, output, self.input.plugin_metadata)
                 if self.request.parent is None:  # a parent stores its folds' results
                     self.complete()
         self.report()
@@ -65,8 +67,11 @@ class Session:
         if not self.called and self.request.parent is not None and folder is not None and masks_console():
             self._stack.enter_context(mask_own_log(folder / layout.CONSOLE))
         self.called = self.calling = True
+        # A new run's folder for artifacts holds no old data, whatever a plugin for ravenML 1 thinks of it.
+        known: JsonObject = {} if self.request.resumed is not None else {OVERWRITE: True}
         try:
-            return call(train)
+            with answering({**known, **self.request.config.answers}):
+                return call(train)
         finally:
             self.calling = False
 
@@ -124,7 +129,7 @@ class Session:
         self._stack.enter_context(self._shown)
         if request.parent is None:  # the parent of folds measures the whole
             self._shown.enter_context(RunMonitor.of(self.run))
-        self.display = self._shown.enter_context(Display(sys.stdout, tees, self.run.stop))
+        self.display = self._shown.enter_context(Display(sys.stdout, tees, self.run.stop, not may_ask()))
         if not request.wants_folds:
             self.display.watch(watched)
         return self.run

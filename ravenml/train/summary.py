@@ -97,7 +97,8 @@ class Summary:
 
     def metadata(self) -> JsonObject:
         """What is stored about the run beside its scores."""
-        return {"kfold": self.as_json()}
+        named = {one.metadata["architecture"] for one in self.folds if one.metadata.get("architecture")}
+        return {"kfold": self.as_json()} | ({"architecture": named.pop()} if len(named) == 1 else {})
 
     def as_json(self) -> JsonObject:
         """The content of ``summary.json``."""

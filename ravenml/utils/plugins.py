@@ -8,14 +8,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ravenml.common.formatting import utc_timestamp
 from ravenml.errors import RavenError
+from ravenml.renamed import former_names
 
 
 class MissingPackage(RavenError, ImportError):
     """A package that a plugin needs is not installed; the sentence names the command that installs it."""
 
 
-def fill_basic_metadata(train: Any, name: str | None = None, comments: str | None = None) -> dict[str, Any]:
+def fill_basic_metadata(
+    train: Any, *given: Any, name: str | None = None, comments: str | None = None
+) -> dict[str, Any]:
     """Fill in who trains and why: ``created_by`` and ``comments`` of a training's metadata.
 
     What was given as an argument (the plugin's own flags) counts first, then what the config has
@@ -24,6 +28,8 @@ def fill_basic_metadata(train: Any, name: str | None = None, comments: str | Non
 
     Args:
         train: the ``TrainInput``, or its ``metadata``.
+        given: ``name`` and ``comments`` by position; or, as plugins of ravenML 1 call it, the dataset before
+            them: when the training began and what it is trained on are then filled in too.
         name: who trains.
         comments: what is worth remembering of this training.
 
@@ -31,11 +37,17 @@ def fill_basic_metadata(train: Any, name: str | None = None, comments: str | Non
         The metadata, changed in place.
     """
     metadata: dict[str, Any] = train if isinstance(train, dict) else train.metadata
+    if given and not isinstance(given[0], str | None):
+        dataset, given = given[0], given[1:]
+        metadata["date_started_at"] = utc_timestamp()
+        metadata["dataset_used"] = dataset.metadata
+    name = given[0] if given else name
+    comments = given[1] if len(given) > 1 else comments
     wanted = {"created_by": (name, "Your name"), "comments": (comments, "Comments on this training")}
     can_ask = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
-    for field, (given, question) in wanted.items():
-        if given:
-            metadata[field] = given
+    for field, (answer, question) in wanted.items():
+        if answer:
+            metadata[field] = answer
         elif not metadata.get(field):
             metadata[field] = (_ask(question) if can_ask else "") or None
     return metadata
@@ -126,3 +138,8 @@ def _install_command(caller: str, package: str) -> str:
         if script.is_file():
             return str(script)
     return f"pip install {package}"
+
+
+__getattr__ = former_names(
+    __name__, {"raise_parameter_error": "ravenml.compat.prompts.raise_parameter_error"}
+)

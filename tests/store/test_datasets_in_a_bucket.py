@@ -8,6 +8,7 @@ from pathlib import Path
 from as_user import Raven
 from buckets import OpenStore, ask
 from faults import FaultProxy
+from throwaway import GROUP, write_plugin
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -52,6 +53,23 @@ def test_a_dataset_that_lies_in_the_bucket_is_fetched_when_it_is_named(
     assert again.returncode == 0 and "Fetching" not in again.stderr
     unknown = cloud("train", "--dataset", "meadow", "learner", "train")
     assert unknown.returncode == 2 and 'did you mean "meadows"' in unknown.stderr
+
+
+def test_a_dataset_of_ravenml_1_in_the_bucket_is_fetched_for_a_plugin_that_publishes_no_settings(
+    cloud: Raven, site: Path, learner: Path, open_store: OpenStore
+) -> None:
+    store = open_store(prefix="d")
+    for name in ("metadata.json", "splits/complete/train/train.record-00000-of-00001"):
+        store.put_content(f"orbit/{name}", b"{}")
+    command = "\n@my_plugin.command()\n@pass_train\ndef train(train): print(train.dataset.path)\n"
+    write_plugin(site, "former", GROUP + command)
+    fetched = cloud("train", "--dataset", "orbit", "former", "train")
+    assert fetched.returncode == 0 and "Fetching the dataset orbit" in fetched.stderr
+    assert set(contents(Path(fetched.stdout.split()[0]))) == {
+        "metadata.json", "splits/complete/train/train.record-00000-of-00001"
+    }  # fmt: skip
+    assert "Fetching" not in cloud("train", "--dataset", "orbit", "former", "train").stderr
+    assert cloud("train", "--dataset", "orbit", "learner", "train").returncode == 2
 
 
 def test_an_address_names_a_dataset_too(cloud: Raven, learner: Path, project: Path) -> None:
