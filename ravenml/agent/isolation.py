@@ -199,16 +199,17 @@ def choose_isolation(wanted: str | None, image: str | None) -> str:
         "bwrap": "bubblewrap is missing or may make no sandbox here; install it (apt install bubblewrap).",
     }
     if wanted is not None:
-        if wanted in hints and not _is_available(wanted):
+        if wanted in hints and not is_available(wanted):
             raise InputError(f"--isolation {wanted}: {hints[wanted]}")
         return wanted
-    if image is not None and _is_available("docker"):
+    if image is not None and is_available("docker"):
         return "docker"
-    return "bwrap" if _is_available("bwrap") else "none"
+    return "bwrap" if is_available("bwrap") else "none"
 
 
 @lru_cache
-def _is_available(kind: str) -> bool:
+def is_available(kind: str) -> bool:
+    """Whether this machine has a kind of isolation, and may use it."""
     trial = {
         "docker": ["docker", "info"],
         "bwrap": ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--unshare-net", "--unshare-user-try"],

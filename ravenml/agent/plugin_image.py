@@ -1,7 +1,9 @@
 """``raven plugin image``: a plugin as a Docker image, with the labels that Supervisely reads.
 
-The build context is a tar: the plugin's folder, and ravenML's own sources as ``core/``.  ``docker build``
-reads it from stdin; without an engine it is the result.
+The build context is a tar, which ``docker build`` reads from stdin; without an engine it is the result.  The
+Dockerfile says what it holds: our own plugins' find their folder, and ravenML's sources as ``core/``; one
+that is written for Supervisely's build (``ARG MODULE_PATH``) finds the plugin as ``plugin/``, and beside it a
+``supervisely_lib`` where it copies one.
 """
 
 from __future__ import annotations
@@ -13,34 +15,71 @@ import re
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 import ravenml
+from ravenml.agent.isolation import is_available
+from ravenml.agent.mounts import LIBRARY, find_library
 from ravenml.agent.plugin_folder import INFO, VERSION, PluginFolder
 from ravenml.common.hooks import PRESETS
 from ravenml.common.io import atomic_open
 from ravenml.errors import InputError, RavenError
 
 CORE = "core"
+PLUGIN = "plugin"  # in the context: MODULE_PATH
+REGISTRY = "supervisely"  # where the bases of Supervisely's plugins were
+ENGINES = ("docker", "podman", "buildah")
 _LEFT_OUT = ("__pycache__", ".venv", ".git", "build", "dist", "node_modules")
 _LEFT_OUT_ENDS = (".pyc", ".egg-info", "_cache", ".hypothesis")
 
 
-def labels(plugin: PluginFolder) -> dict[str, str]:
+@dataclass(frozen=True)
+class ImageRequest:
+    """An image that is to be built.
+
+    Attributes:
+        plugin: whose.
+        registry: what comes before the name in ``VERSION``; also the ``REGISTRY`` of the plugin's base image.
+        library: the ``supervisely_lib`` that its Dockerfile copies; by default the plugin's own, one beside
+            its folder, or ravenML's.
+    """
+
+    plugin: PluginFolder
+    registry: str | None = None
+    library: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The image, ``registry/name:tag``."""
+        version = self.plugin.version or ""
+        return f"{self.registry}/{version}" if self.registry else version
+
+    def arguments(self) -> dict[str, str]:
+        """The build's arguments, as Supervisely's own build passes them."""
+        path, _, tag = self.name.rpartition(":")
+        return {"MODULE_PATH": PLUGIN, "REGISTRY": path.rpartition("/")[0] or REGISTRY, "TAG": tag}
+
+    def dockerfile(self) -> str:
+        """What the plugin's Dockerfile says."""
+        return (self.plugin.root / "Dockerfile").read_text(encoding="utf-8", errors="replace")
+
+
+def labels(request: ImageRequest) -> dict[str, str]:
     """The image's labels: its name, the modes that it offers, and in base64 what describes it.
 
     Raises:
         InputError: the plugin lacks one of the files that an image needs; each is named.
     """
-    missing = [
-        name for name in (INFO, VERSION, "Dockerfile", "README.md") if not (plugin.root / name).is_file()
-    ]
-    if missing or plugin.version is None:
+    plugin = request.plugin
+    missing = [name for name in (INFO, VERSION, "Dockerfile") if not (plugin.root / name).is_file()]
+    if missing:
         raise InputError(f"{plugin.root} lacks {', '.join(missing)}, which an image needs.")
     return {
-        "VERSION": plugin.version,
+        "VERSION": request.name,
         "INFO": _encode(plugin.root / INFO),
         "MODES": " ".join(plugin.modes),
         "README": _encode(plugin.root / "README.md"),
@@ -48,7 +87,7 @@ def labels(plugin: PluginFolder) -> dict[str, str]:
     }
 
 
-def write_context(plugin: PluginFolder, target: Path) -> None:
+def write_context(request: ImageRequest, target: Path) -> None:
     """Write the complete build context, the labels in its Dockerfile.
 
     The same folder gives the same bytes.
@@ -56,52 +95,113 @@ def write_context(plugin: PluginFolder, target: Path) -> None:
     Raises:
         RavenError: a file cannot be read or written.
     """
-    labelled = _labelled_dockerfile(plugin)
+    labelled = _labelled_dockerfile(request)
     with atomic_open(target) as file, tarfile.open(fileobj=file, mode="w", dereference=True) as tar:
-        for name, path in sorted(_files(plugin.root)):
-            _add(tar, name, labelled if name == "Dockerfile" else path.read_bytes(), path)
-        package = Path(ravenml.__file__).parent
-        for name, path in sorted(_files(package)):
-            _add(tar, f"{CORE}/ravenml/{name}", path.read_bytes(), path)
-        _add(tar, f"{CORE}/pyproject.toml", _project_file().encode())
+        _add(tar, "Dockerfile", labelled)
+        for name, source in sorted(_context(request), key=lambda entry: entry[0]):
+            path = source if isinstance(source, Path) else None
+            _add(tar, name, source.read_bytes() if isinstance(source, Path) else source, path)
 
 
-def build_command(plugin: PluginFolder) -> list[str]:
-    """The command line that builds the image from a context on stdin."""
-    assert plugin.version is not None
-    return ["docker", "build", "--tag", plugin.version, "-"]
+def build_command(engine: str, name: str, folder: Path | None = None) -> list[str]:
+    """The command line that builds an image: from a folder, or as Docker alone can from stdin."""
+    return [engine, "build", "--tag", name, "-" if folder is None else str(folder)]
 
 
-def build(plugin: PluginFolder, push: bool = False) -> None:
-    """Build the image, and push it.
+def build(request: ImageRequest, push: bool = False) -> None:
+    """Build the image with the first engine that is installed, and push it.
 
     Raises:
         RavenError: there is no engine, or it failed.
     """
-    labels(plugin)
-    if shutil.which("docker") is None:
+    labels(request)
+    engine = next((name for name in ENGINES if shutil.which(name) and _answers(name)), None)
+    if engine is None:
         raise RavenError(
-            "There is no Docker here; --context FILE.tar writes the build context, "
-            "which `docker build -` takes elsewhere."
+            f"There is no Docker here, nor {' or '.join(ENGINES[1:])}; --context FILE.tar writes the build "
+            "context, which `docker build -` takes elsewhere."
         )
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="raven-image-") as folder:
         context = Path(folder) / "context.tar"
-        write_context(plugin, context)
-        with context.open("rb") as stdin:
-            done = subprocess.run(build_command(plugin), stdin=stdin)
+        write_context(request, context)
+        if engine == "docker":
+            with context.open("rb") as stdin:
+                done = subprocess.run(build_command(engine, request.name), stdin=stdin)
+        else:
+            unpacked = Path(folder) / "context"
+            with tarfile.open(context) as tar:
+                tar.extractall(unpacked)  # noqa: S202 - just written, with plain files only
+            command = build_command(engine, request.name, unpacked)
+            done = subprocess.run(command, stdin=subprocess.DEVNULL)
     if done.returncode == 0 and push:
-        done = subprocess.run(["docker", "push", str(plugin.version)], stdin=subprocess.DEVNULL)
+        done = subprocess.run([engine, "push", request.name], stdin=subprocess.DEVNULL)
     if done.returncode:
-        raise RavenError(f"Docker failed with exit code {done.returncode}; see its output above.")
+        raise RavenError(f"{engine} failed with exit code {done.returncode}; see its output above.")
 
 
-def _labelled_dockerfile(plugin: PluginFolder) -> bytes:
-    """The Dockerfile with the labels at its end, so that they go with the context wherever it is built."""
-    pairs = (f"{name}={json.dumps(value)}" for name, value in labels(plugin).items())
-    text = (plugin.root / "Dockerfile").read_text(encoding="utf-8").rstrip()
+def _answers(engine: str) -> bool:
+    """Whether an engine that is installed can build; Docker's command line alone cannot."""
+    return engine != "docker" or is_available(engine)
+
+
+def _labelled_dockerfile(request: ImageRequest) -> bytes:
+    """The Dockerfile with its arguments' values, and the labels at its end, so that they go with the context
+    wherever it is built.
+    """
+    pairs = (f"{name}={json.dumps(value)}" for name, value in labels(request).items())
+    text = request.dockerfile().rstrip()
+    for name, value in request.arguments().items():
+        text = re.sub(rf"(?mi)^(\s*ARG\s+{name})\s*$", rf"\1={value}", text)
     return (text + "\nLABEL " + " \\\n      ".join(pairs) + "\n").encode()
+
+
+def _context(request: ImageRequest) -> Iterator[tuple[str, Path | bytes]]:
+    """The files of the context beside the Dockerfile: each name, and where it lies or its content."""
+    said, root = request.dockerfile(), request.plugin.root
+    by_module = re.search(r"(?mi)^\s*ARG\s+MODULE_PATH\b", said) is not None
+    for name, path in _files(root):
+        if name != "Dockerfile" or by_module:
+            yield f"{PLUGIN}/{name}" if by_module else name, path
+    copied = "\n".join(re.findall(r"(?mi)^\s*(?:COPY|ADD)\s.*$", said))
+    if not by_module or re.search(rf"\b{CORE}\b", copied):
+        for name, path in _files(Path(ravenml.__file__).parent):
+            yield f"{CORE}/ravenml/{name}", path
+        yield f"{CORE}/pyproject.toml", _project_file().encode()
+    if re.search(rf"(?<![/\w]){LIBRARY}\b", copied) and (by_module or not (root / LIBRARY).is_dir()):
+        yield from _library(request)
+
+
+def _library(request: ImageRequest) -> Iterator[tuple[str, Path | bytes]]:
+    """What is copied into the image as ``supervisely_lib``: ravenML's brings ravenML with it."""
+    own = request.plugin.root / LIBRARY
+    folder = find_library(request.plugin.root, request.library)
+    if folder is None and request.library is None and own.is_dir():
+        folder = own
+    if folder is not None:
+        yield from ((f"{LIBRARY}/{name}", path) for name, path in _files(folder))
+        return
+    yield f"{LIBRARY}/__init__.py", _IN_IMAGE.encode()
+    yield f"{LIBRARY}/requirements.txt", "".join(f"{line}\n" for line in _requirements()).encode()
+    for name, path in _files(Path(ravenml.__file__).parent):
+        yield f"{LIBRARY}/_core/ravenml/{name}", path
+
+
+# Read by whatever interpreter the image has: nothing in it needs more than Python 3.5.
+_IN_IMAGE = '''"""``supervisely_lib``: ravenML's SDK, with ravenML itself in ``_core``."""
+
+import os
+import sys
+
+if sys.version_info < (3, 11):
+    raise ImportError(
+        "ravenML's supervisely_lib needs Python 3.11, and this is {}.{}. Build the image with "
+        "`raven plugin image --lib DIR`, DIR being a supervisely_lib for it.".format(*sys.version_info[:2])
+    )
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "_core"))
+from ravenml.sly.module_alias import install_alias  # noqa: E402
+
+install_alias(sys.modules[__name__])
+'''
 
 
 def _encode(path: Path) -> str:
@@ -137,13 +237,22 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, like: Path | None = No
     tar.addfile(member, io.BytesIO(content))
 
 
-def _project_file() -> str:
-    """What pip needs to install the core from its sources, wherever they come from."""
+def _wanted() -> list[str]:
+    """What ravenML requires, with all of its extras."""
     try:
-        wanted = metadata("ravenml").get_all("Requires-Dist") or []
+        return metadata("ravenml").get_all("Requires-Dist") or []
     except PackageNotFoundError:
         raise RavenError("ravenML is not installed, so that its requirements are not known.") from None
-    always = [line for line in wanted if "extra ==" not in line]
+
+
+def _requirements() -> list[str]:
+    """What ravenML always requires."""
+    return [line for line in _wanted() if "extra ==" not in line]
+
+
+def _project_file() -> str:
+    """What pip needs to install the core from its sources, wherever they come from."""
+    wanted, always = _wanted(), _requirements()
     serving = [line.partition(";")[0].strip() for line in wanted if re.search(r"extra == .serve.$", line)]
     return "\n".join(
         [

@@ -89,17 +89,28 @@ def list_(as_json: bool) -> None:
     metavar="FILE.tar",
     help="Write only the build context, for `docker build -t NAME:TAG - < FILE.tar` on another machine.",
 )
-def image(folder: Path, push: bool, context: Path | None) -> None:
-    """Build the image that the file VERSION names, with plugin_info, README and run configs as labels."""
-    from ravenml.agent.plugin_folder import PluginFolder
-    from ravenml.agent.plugin_image import build, write_context
+@click.option(
+    "--registry", metavar="NAME", help="Registry of the image, and of the base that its Dockerfile names."
+)
+@click.option(
+    "--lib",
+    metavar="DIR",
+    help="The supervisely_lib that its Dockerfile copies.  Default: one beside the folder, else ravenML's.",
+)
+def image(folder: Path, push: bool, context: Path | None, registry: str | None, lib: str | None) -> None:
+    """Build the image that the file VERSION names, with plugin_info, README and run configs as labels.
 
-    opened = PluginFolder.open(folder)
+    Supervisely's build arguments MODULE_PATH, REGISTRY and TAG get their values.
+    """
+    from ravenml.agent.plugin_folder import PluginFolder
+    from ravenml.agent.plugin_image import ImageRequest, build, write_context
+
+    request = ImageRequest(PluginFolder.open(folder), registry, lib)
     if context is not None:
         if push:
             raise click.UsageError("--context builds nothing that could be pushed; leave --push out.")
-        write_context(opened, context.expanduser().absolute())
-        click.echo(f"Wrote {context}. Build it with: docker build -t {opened.version} - < {context}")
+        write_context(request, context.expanduser().absolute())
+        click.echo(f"Wrote {context}. Build it with: docker build -t {request.name} - < {context}")
         return
-    build(opened, push)
-    click.echo(f"Built {opened.version}{' and pushed it' if push else ''}.")
+    build(request, push)
+    click.echo(f"Built {request.name}{' and pushed it' if push else ''}.")
