@@ -15,6 +15,7 @@ from ravenml.data.bitmap import trim
 from ravenml.data.geometry import AnyGeometry, Bitmap, Line, Point, Points, Polygon, Rectangle
 from ravenml.data.masks import draw
 
+_TRIES = 16  # lengths of a line that are tried, the longest first
 _LARGEST = 2**26  # pixels; a polygon that is larger is cut where it lies in the window alone
 
 
@@ -191,9 +192,76 @@ def _cut(polygon: Polygon, shared: Rectangle) -> Iterator[Polygon]:
         shared.left - canvas.left : shared.right - canvas.left + 1,
     ]
     for outline in outlines(part):
-        placed = translate(outline, shared.left, shared.top)
+        placed = translate(_with_fewer_points(outline), shared.left, shared.top)
         assert isinstance(placed, Polygon)
         yield placed
+
+
+def _with_fewer_points(outline: Polygon) -> Polygon:
+    """The same pixels with fewer points: a slanted side is one line, or a few, and not a staircase."""
+    fewer = Polygon(_straightened(outline.exterior), tuple(_straightened(hole) for hole in outline.interior))
+    box = bounds(outline)
+    before, after = (np.zeros((box.bottom + 1, box.right + 1), np.uint8) for _ in range(2))
+    draw(before, outline, 1)
+    draw(after, fewer, 1)
+    return fewer if np.array_equal(before, after) else outline
+
+
+def _straightened(ring: Points) -> Points:
+    """A ring along pixels with only as many points as lines need that pass within half a pixel of all."""
+    steps = np.roll(ring, -1, axis=0) - ring
+    counts = np.abs(steps).max(axis=1)
+    path = np.concatenate(
+        [
+            start + np.arange(count)[:, None] * step // max(count, 1)
+            for start, step, count in zip(ring, steps, counts, strict=True)
+        ]
+        + [ring[:1]]
+    )
+    kept, start = [0], 0
+    while start < len(path) - 1:
+        start += max(_longest_line(path[start:], axis) for axis in (0, 1))
+        kept.append(start)
+    points = path[kept[:-1]]
+    return points.astype(np.int32) if len(points) >= 3 else ring
+
+
+def _longest_line(path: Points, axis: int) -> int:
+    """How many steps of a path along pixels one line can replace that goes by whole pixels along an axis.
+
+    Seen from the path's first pixel, each further pixel leaves the line a range of slopes.
+    """
+    along, aside = (path[1:] - path[0]).T[[axis, 1 - axis]]
+    steps = np.arange(1, len(path))
+    straight = along == (steps if along[0] > 0 else -steps)
+    count = len(straight) if straight.all() else int(np.argmin(straight))
+    if count == 0:
+        return 1
+    aside, steps = aside[:count], steps[:count]
+    least = np.maximum.accumulate((aside - 0.5) / steps)
+    most = np.minimum.accumulate((aside + 0.5) / steps)
+    slope = aside / steps
+    fits = np.flatnonzero((slope >= least) & (slope <= most)) + 1
+    for end in fits[::-1][:_TRIES].tolist():
+        if np.array_equal(_line(path[0], path[end], axis), path[: end + 1]):
+            return int(end)
+    return 1
+
+
+def _line(start: np.ndarray, end: np.ndarray, axis: int) -> Points:
+    """The pixels that OpenCV sets for a line which goes by whole pixels along an axis.
+
+    It draws from left to right, and where the line passes between two pixels, it stays nearer to its start.
+    """
+    if end[0] < start[0]:
+        return _line(end, start, axis)[::-1]
+    whole = end - start
+    count = abs(int(whole[axis]))
+    steps = np.arange(count + 1)
+    aside = -((count - 2 * steps * abs(int(whole[1 - axis]))) // (2 * count))  # rounded, halves down
+    moved = np.empty((count + 1, 2), np.int64)
+    moved[:, axis], moved[:, 1 - axis] = steps * np.sign(whole[axis]), aside * np.sign(whole[1 - axis])
+    return start + moved
 
 
 def _rings(region: np.ndarray) -> Iterator[Points]:

@@ -63,9 +63,9 @@ _NAMES = {
         "Polygon",
         "Polyline",
         "Rectangle",
-        "deserialize_geometry",
         "geometry_to_bitmap",
     ),
+    "undrawn_geometry": ("AlphaMask", "Cuboid", "GraphNodes", "OrientedBBox", "deserialize_geometry"),
     "json_fields": ("InvalidJson",),
     "trainer": ("SuperviselyModelTrainer", "TrainCheckpoints"),
     "inference": (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -15,16 +15,19 @@ from ravenml.sly.geometry import (
     Color,
     Geometry,
     MultichannelBitmap,
-    OtherGeometry,
     Rectangle,
     Size,
-    geometry_type,
 )
 from ravenml.sly.json_fields import InvalidJson, expect_object, get_text, inside, read_list
 from ravenml.sly.project_meta import ObjClass, ProjectMeta, Tag, TagCollection, accepts_geometry
+from ravenml.sly.reporting import logger
+from ravenml.sly.undrawn_geometry import OtherGeometry, deserialize_geometry, geometry_type
 
 ANN_EXT = ".json"
-_SHAPE = ("bitmap", "points", "geometryType", "shape")  # the fields that tell an object's shape
+_SHAPE = ("bitmap", "points", "geometryType", "shape", "multichannelBitmap")  # fields that tell a shape
+# The fields of an object that are not its shape's, whatever that is.
+_ABOUT = ("id", "classId", "classTitle", "description", "tags", "labelerLogin", "createdAt", "updatedAt")
+_CUSTOM, _SCORES, _SCORES_CLASSES = "customBigData", "probabilityLabels", "probabilityClasses"
 
 
 class Label:
@@ -75,14 +78,16 @@ class Label:
         if obj_class is None:
             raise InvalidJson("classTitle", f'the class "{title}" is not in meta.json; add it there')
         name = shape_kind(data, obj_class.shape)
-        kind = geometry_type(name)
-        shape = {field: data[field] for field in data if field in _SHAPE}
-        geometry: Geometry = (
-            OtherGeometry(name, dict(data)) if kind is OtherGeometry else kind.from_json(shape)
-        )
+        other = issubclass(geometry_type(name), OtherGeometry)
+        shape = {
+            field: value
+            for field, value in data.items()
+            if (field not in _ABOUT if other else field in _SHAPE)
+        }
+        geometry = deserialize_geometry(name, shape)
         with inside("tags"):
             tags = TagCollection.from_json(data.get("tags"), project_meta.tag_metas)
-        rest = {key: value for key, value in data.items() if key not in _SHAPE}
+        rest = {key: value for key, value in data.items() if key not in shape}
         if not accepts_geometry(obj_class, geometry):  # an older project may say so; it is read all the same
             obj_class = obj_class.clone(geometry_type=type(geometry))
         return cls(geometry, obj_class, tags, get_text(data, "description", ""), rest)
@@ -141,6 +146,10 @@ class Label:
         """Mirrored with its image."""
         return self.clone(geometry=self.geometry.fliplr(img_size))
 
+    def flipud(self, img_size: Size) -> Self:
+        """Turned upside down with its image."""
+        return self.clone(geometry=self.geometry.flipud(img_size))
+
     def draw(self, bitmap: np.ndarray, thickness: int = 1, color: Color | None = None) -> None:
         """Draw it in its class's colour, or another."""
         self.geometry.draw(bitmap, self.obj_class.color if color is None else color, thickness)
@@ -171,7 +180,7 @@ class Annotation:
         labels: the objects, in the order in which they are drawn.
         img_tags: the image's tags.
         img_description: words about the image.
-        pixelwise_scores_labels: scores for every pixel; they are not written.
+        pixelwise_scores_labels: scores for every pixel.
         rest: what else the file says.
     """
 
@@ -198,6 +207,12 @@ class Annotation:
         return list(self._labels)
 
     @property
+    def custom_data(self) -> JsonObject:
+        """What a program of its own has noted in the file."""
+        found = self._rest.get(_CUSTOM)
+        return dict(found) if isinstance(found, dict) else {}
+
+    @property
     def pixelwise_scores_labels(self) -> list[Label]:
         """The scores for every pixel, a label for each class."""
         return list(self._scores)
@@ -218,7 +233,13 @@ class Annotation:
             tags = TagCollection.from_json(data.get("tags"), project_meta.tag_metas)
         known = ("size", "tags", "objects", "description")
         rest = {key: value for key, value in data.items() if key not in known}
-        return cls(size, labels, tags, get_text(data, "description", ""), rest=rest)
+        scores: list[Label] = []
+        custom = rest.get(_CUSTOM)
+        if isinstance(custom, dict) and _SCORES in custom and _SCORES_CLASSES in custom:
+            with inside(_CUSTOM):
+                scores = _read_scores(custom)
+            rest[_CUSTOM] = {k: v for k, v in custom.items() if k not in (_SCORES, _SCORES_CLASSES)}
+        return cls(size, labels, tags, get_text(data, "description", ""), scores, rest)
 
     @classmethod
     def load_json_file(cls, path: str, project_meta: ProjectMeta) -> Annotation:
@@ -240,8 +261,10 @@ class Annotation:
     def to_json(self) -> JsonObject:
         """The content of an annotation file."""
         height, width = self.img_size
+        custom = {_CUSTOM: {**self.custom_data, **_write_scores(self._scores)}} if self._scores else {}
         return {
             **self._rest,
+            **custom,
             "description": self.img_description,
             "size": {"height": height, "width": width},
             "tags": self.img_tags.to_json(),
@@ -278,6 +301,30 @@ class Annotation:
         """Without one object."""
         return self.clone(labels=[other for other in self._labels if other is not label])
 
+    def add_pixelwise_score_label(self, label: Label) -> Annotation:
+        """With the scores of one more class."""
+        return self.add_pixelwise_score_labels([label])
+
+    def add_pixelwise_score_labels(self, labels: Iterable[Label]) -> Annotation:
+        """With the scores of more classes."""
+        return self.clone(pixelwise_scores_labels=[*self._scores, *labels])
+
+    def delete_tags_by_name(self, tag_names: Iterable[str]) -> Annotation:
+        """Without the image's tags of some names."""
+        return self.clone(img_tags=self.img_tags.remove_items(tag_names))
+
+    def delete_tag_by_name(self, tag_name: str) -> Annotation:
+        """Without the image's tags of a name."""
+        return self.delete_tags_by_name([tag_name])
+
+    def delete_tags(self, tags: Iterable[Tag]) -> Annotation:
+        """Without some of the image's tags."""
+        return self.delete_tags_by_name([tag.name for tag in tags])
+
+    def delete_tag(self, tag: Tag) -> Annotation:
+        """Without one of the image's tags."""
+        return self.delete_tags_by_name([tag.name])
+
     def add_tag(self, tag: Tag) -> Annotation:
         """With one more tag of the image."""
         return self.clone(img_tags=self.img_tags.add(tag))
@@ -289,8 +336,16 @@ class Annotation:
     def transform_labels(
         self, label_transform_fn: Callable[[Label], Iterable[Label]], new_size: Size | None = None
     ) -> Annotation:
-        """With each object replaced by what a function makes of it."""
-        changed = [part for label in self._labels for part in label_transform_fn(label)]
+        """With each object replaced by what a function makes of it.
+
+        An object of a shape whose place is not known is left out, with a warning, where it would be moved.
+        """
+        changed: list[Label] = []
+        for label in self._labels:
+            try:
+                changed += label_transform_fn(label)
+            except NotImplementedError as error:
+                logger.warning("%s", f"{error} It is left out of the changed annotation.")
         scores = [part for label in self._scores for part in label_transform_fn(label)]
         return self.clone(new_size, changed, pixelwise_scores_labels=scores)
 
@@ -310,6 +365,28 @@ class Annotation:
         """The annotation of the mirrored image."""
         return self.transform_labels(lambda label: [label.fliplr(self.img_size)])
 
+    def flipud(self) -> Annotation:
+        """The annotation of the image turned upside down."""
+        return self.transform_labels(lambda label: [label.flipud(self.img_size)])
+
+    @staticmethod
+    def stat_area(render: np.ndarray, names: Sequence[str], colors: Sequence[Color]) -> JsonObject:
+        """How many pixels of a drawn annotation have each colour, and how many none.
+
+        Args:
+            render: what was drawn, (height, width, channels).
+            names: the classes.
+            colors: the colour of each.
+        """
+        found: JsonObject = {
+            name: int(np.all(render == color, axis=-1).sum())
+            for name, color in zip(names, colors, strict=True)
+        }
+        height, width, channels = render.shape
+        total = height * width
+        rest = {"unlabeled area": total - sum(found.values()), "total area": total}
+        return {**found, **rest, "height": height, "width": width, "channels": channels}
+
     def draw(self, bitmap: np.ndarray, color: Color | None = None, thickness: int = 1) -> None:
         """Draw the objects, in order, each in its class's colour, or all in another."""
         for label in self._labels:
@@ -319,3 +396,20 @@ class Annotation:
         """Draw the objects' outlines."""
         for label in self._labels:
             label.draw_contour(bitmap, thickness, color)
+
+
+def _write_scores(labels: Sequence[Label]) -> JsonObject:
+    """Scores of pixels as annotations hold them, with their classes."""
+    classes = {
+        label.obj_class.name: label.obj_class.clone(geometry_type=MultichannelBitmap) for label in labels
+    }
+    return {
+        _SCORES: [label.to_json() for label in labels],
+        _SCORES_CLASSES: [one.to_json() for one in classes.values()],
+    }
+
+
+def _read_scores(custom: JsonObject) -> list[Label]:
+    meta = ProjectMeta.from_json({"classes": custom[_SCORES_CLASSES]})
+    with inside(_SCORES):
+        return read_list(custom[_SCORES], lambda entry: PixelwiseScoresLabel.from_json(entry, meta))

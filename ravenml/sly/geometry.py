@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -95,19 +98,24 @@ class Geometry:
         return self.from_shape(transforms.translate(self.shape, int(dcol), int(drow)))
 
     def resize(self, in_size: Size, out_size: Size) -> Self:
-        """Scaled with its image, both sizes (height, width).
-
-        Raises:
-            ValueError: nothing would be left of it.
-        """
-        parts = transforms.scale(self.shape, (in_size[0], in_size[1]), (out_size[0], out_size[1]))
-        if not parts:
-            raise ValueError(f"Nothing is left of a {self._name} when {in_size} becomes {out_size}.")
+        """Scaled with its image, both sizes (height, width); one pixel at least is left of it."""
+        before, after = (in_size[0], in_size[1]), (out_size[0], out_size[1])
+        parts = transforms.scale(self.shape, before, after)
+        if not parts:  # it lies between the centres of the new pixels
+            middle = self.to_bbox().center.resize(before, after)
+            box = shapes.Rectangle(middle.col, middle.row, middle.col, middle.row)
+            bitmap = shapes.Bitmap((middle.col, middle.row), np.ones((1, 1), bool))
+            parts = [box if isinstance(self.shape, shapes.Rectangle) else bitmap]
         return self.from_shape(parts[0])
 
     def fliplr(self, img_size: Size) -> Self:
         """Mirrored with its image: the first column becomes the last."""
         return self.from_shape(transforms.fliplr(self.shape, img_size[1]))
+
+    def flipud(self, img_size: Size) -> Self:
+        """Turned upside down with its image: the first row becomes the last."""
+        turned = transforms.fliplr(transforms.transpose(self.shape), img_size[0])
+        return self.from_shape(transforms.transpose(turned))
 
     def draw(self, bitmap: np.ndarray, color: Color, thickness: int = 1) -> None:
         """Draw it into an array (height, width) or (height, width, channels) of any type."""
@@ -139,7 +147,9 @@ class Geometry:
 
     @property
     def area(self) -> float:
-        """Its pixels."""
+        """Its pixels; 0 for lines and points."""
+        if isinstance(self.shape, shapes.Line | shapes.Point):
+            return 0.0
         box = self.to_bbox()
         mask = np.zeros((box.height, box.width), np.uint8)
         self.translate(-box.top, -box.left).draw(mask, 1)
@@ -401,10 +411,10 @@ class AnyGeometry(Geometry):
 class MultichannelBitmap(Geometry):
     """Numbers for every pixel, such as probabilities: (height, width, channels) with a place.
 
-    It is never written into an annotation.
+    It is written as an annotation's probabilities, not as an object.
     """
 
-    _name = "multichannel_bitmap"
+    _name = "multichannelBitmap"
 
     def __init__(self, data: np.ndarray, origin: Point | None = None, **info: Any) -> None:
         data, origin = _data_first(data, origin)
@@ -415,9 +425,41 @@ class MultichannelBitmap(Geometry):
             )
         self.origin, self.data = origin or Point(0, 0), data
 
+    @staticmethod
+    def data_2_base64(data: np.ndarray) -> str:
+        """The numbers' text: numpy's format, compressed."""
+        file = io.BytesIO()
+        np.save(file, data, allow_pickle=False)
+        return base64.b64encode(zlib.compress(file.getvalue())).decode()
+
+    @staticmethod
+    def base64_2_data(s: str) -> np.ndarray:
+        """The numbers from their text.
+
+        Raises:
+            ValueError: it is not such a text.
+        """
+        try:
+            return np.asarray(np.load(io.BytesIO(zlib.decompress(base64.b64decode(s))), allow_pickle=False))
+        except (ValueError, zlib.error, EOFError, OSError):
+            raise ValueError("is not an array in numpy's format, compressed and in base64") from None
+
+    @classmethod
+    def from_json(cls, data: JsonObject) -> Self:
+        """Read it as `to_json` writes it.
+
+        Raises:
+            InvalidJson: a field is missing or unusable.
+        """
+        entry = expect_object(expect_object(data).get(cls._name))
+        with inside(cls._name):
+            column, row = entry["origin"]
+            return cls(cls.base64_2_data(entry["data"]), Point(row, column))
+
     def to_json(self) -> JsonObject:
-        """It has no form in JSON."""
-        raise NotImplementedError("Scores of pixels are not written into annotations.")
+        """As annotations hold probabilities."""
+        entry = {"origin": [self.origin.col, self.origin.row], "data": self.data_2_base64(self.data)}
+        return {self._name: entry, "shape": self._name, "geometryType": self._name}
 
     def to_bbox(self) -> Rectangle:
         """The smallest rectangle that holds it."""
@@ -430,6 +472,22 @@ class MultichannelBitmap(Geometry):
         """Moved down and to the right."""
         return type(self)(self.data, self.origin.translate(drow, dcol))
 
+    def resize(self, in_size: Size, out_size: Size) -> Self:
+        """Scaled with its image; every new pixel is an old one."""
+        box = self.to_bbox().resize(in_size, out_size)
+        data = cv2.resize(self.data, (box.width, box.height), interpolation=cv2.INTER_NEAREST_EXACT)
+        return type(self)(data.reshape(box.height, box.width, -1), Point(box.top, box.left))
+
+    def fliplr(self, img_size: Size) -> Self:
+        """Mirrored with its image."""
+        box = self.to_bbox().fliplr(img_size)
+        return type(self)(self.data[:, ::-1], Point(box.top, box.left))
+
+    def flipud(self, img_size: Size) -> Self:
+        """Turned upside down with its image."""
+        box = self.to_bbox().flipud(img_size)
+        return type(self)(self.data[::-1], Point(box.top, box.left))
+
     def crop(self, rect: Rectangle) -> list[Self]:
         """What of it lies in a rectangle."""
         found = []
@@ -438,49 +496,6 @@ class MultichannelBitmap(Geometry):
             data = inner.get_cropped_numpy_slice(self.data)
             found.append(type(self)(data, Point(part.top, part.left)))
         return found
-
-
-class OtherGeometry(Geometry):
-    """A shape that is not known here: it is kept as it was read, and neither drawn nor moved."""
-
-    def __init__(self, name: str, fields: JsonObject) -> None:
-        self.name, self.fields = name, fields
-
-    def to_json(self) -> JsonObject:
-        """As it was read."""
-        return {**self.fields, "geometryType": self.name}
-
-    def crop(self, rect: Rectangle) -> list[Self]:
-        """The same."""
-        return [self]
-
-    def clone(self) -> Self:
-        """The same."""
-        return self
-
-    def translate(self, drow: int, dcol: int) -> Self:
-        """It cannot be moved."""
-        raise NotImplementedError(f"An object of the shape {self.name} cannot be moved here.")
-
-    def resize(self, in_size: Size, out_size: Size) -> Self:
-        """It cannot be scaled."""
-        raise NotImplementedError(f"An object of the shape {self.name} cannot be scaled here.")
-
-    def fliplr(self, img_size: Size) -> Self:
-        """It cannot be mirrored."""
-        raise NotImplementedError(f"An object of the shape {self.name} cannot be mirrored here.")
-
-    def to_bbox(self) -> Rectangle:
-        """Where it lies is not known."""
-        raise NotImplementedError(f"Where an object of the shape {self.name} lies is not known here.")
-
-    def draw(self, bitmap: np.ndarray, color: Color, thickness: int = 1) -> None:
-        """It is not drawn."""
-
-
-KINDS: dict[str, type[Geometry]] = {
-    kind.geometry_name(): kind for kind in (Bitmap, Polygon, Rectangle, Polyline, Point, AnyGeometry)
-}
 
 
 def geometry_to_bitmap(
@@ -493,20 +508,3 @@ def geometry_to_bitmap(
     geometry.translate(-top, -left).draw(data, True, radius + 1)
     bitmap = Bitmap(data, Point(top, left))
     return [bitmap] if crop_image_shape is None else bitmap.crop(Rectangle.from_size(crop_image_shape))
-
-
-def deserialize_geometry(geometry_type_str: str, geometry_json: JsonObject) -> Geometry:
-    """A shape from JSON, by the name of its kind.
-
-    Raises:
-        InvalidJson: a field is missing or unusable.
-    """
-    kind = geometry_type(geometry_type_str)
-    if kind is OtherGeometry:
-        return OtherGeometry(geometry_type_str, geometry_json)
-    return kind.from_json(geometry_json)
-
-
-def geometry_type(name: str) -> type[Geometry]:
-    """The class of shapes that JSON calls ``name``."""
-    return KINDS.get(name, AnyGeometry if name == "any_geometry" else OtherGeometry)

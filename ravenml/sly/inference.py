@@ -297,8 +297,20 @@ class InferenceModeBase:
 
     def infer_annotate(self, img: np.ndarray, ann: Annotation) -> Annotation:
         """The annotation with the network's results added."""
-        document = _document(ann)
-        return Annotation.from_json(self._mode.annotate(img, document).document.to_json(), self._out_meta)
+        result = self._mode.annotate(img, _document(ann))
+        made = Annotation.from_json(result.document.to_json(), self._out_meta)
+        if result.probabilities is None:
+            return made
+        return made.add_pixelwise_score_labels(self._score_labels(result.probabilities))
+
+    def _score_labels(self, probabilities: np.ndarray) -> list[Label]:
+        """What ``save_probabilities`` keeps: the scores of each class that is kept."""
+        titles = [self._mode.title(one.title) for one in self._mode.network.classes]
+        return [
+            PixelwiseScoresLabel(MultichannelBitmap(scores[:, :, None].astype(np.float32)), known)
+            for title, scores in zip(titles, probabilities, strict=True)
+            if title is not None and (known := self._out_meta.get_obj_class(title)) is not None
+        ]
 
 
 class InfModeFullImage(InferenceModeBase):

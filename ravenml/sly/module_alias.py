@@ -30,6 +30,7 @@ _SHOWN = {
     "nn.hosted.legacy.inference_config",
     "deploy": "nn.hosted.deploy",
     "fs": "io.fs",
+    "undrawn_geometry": "geometry.cuboid geometry.graph geometry.helpers",
     "geometry": "geometry.any_geometry geometry.bitmap geometry.geometry geometry.helpers "
     "geometry.multichannel_bitmap geometry.point geometry.point_location geometry.polygon geometry.polyline "
     "geometry.rectangle",

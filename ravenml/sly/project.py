@@ -231,6 +231,9 @@ class Project:
         self._datasets.append(dataset)
         return dataset
 
+    def validate(self) -> None:
+        """Nothing is left to check: what cannot be read was refused when it was opened."""
+
     def copy_data(self, dst_directory: str, dst_name: str | None = None, **_: object) -> Project:
         """Copy it into another folder; the copy."""
         copied = Project(os.path.join(dst_directory, dst_name or self.name), OpenMode.CREATE)

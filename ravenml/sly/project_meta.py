@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, Protocol, Self, TypeVar
 
 from ravenml.common.io import JsonObject
-from ravenml.sly.geometry import AnyGeometry, Geometry, OtherGeometry, geometry_type
+from ravenml.sly.geometry import AnyGeometry, Geometry
 from ravenml.sly.json_fields import InvalidJson, expect_object, get_text, inside, read_list
+from ravenml.sly.undrawn_geometry import OtherGeometry, geometry_type
 
 
 class Named(Protocol):

@@ -5,6 +5,7 @@ Nothing here knows a framework.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from copy import deepcopy
@@ -35,22 +36,30 @@ VAL_EVERY = "val_every"
 
 
 class EvalPlanner:
-    """Plans validations every ``val_every`` epochs, fractions allowed, and at the end."""
+    """Plans validations every ``val_every`` epochs, fractions allowed.
+
+    Attributes:
+        total_val_cnt: how many there will be; none where ``val_every`` is more than all epochs.
+        performed_val_cnt: how many there were.
+    """
 
     def __init__(self, epochs: int, val_every: float) -> None:
         self.epochs, self.val_every = epochs, val_every
-        self._done = 0
+        self.total_val_cnt = self.validations_cnt(epochs, val_every)
+        self.performed_val_cnt = 0
+
+    @staticmethod
+    def validations_cnt(ep_float: float, val_every: float) -> int:
+        """How many are due at a moment in epochs."""
+        return math.floor(ep_float / val_every + 1e-9)
 
     def need_validation(self, epoch_flt: float) -> bool:
         """Whether it is time, at a moment in epochs."""
-        nearly = 1e-9 * max(1.0, epoch_flt)
-        planned = int((epoch_flt + nearly) / self.val_every)
-        last = epoch_flt + nearly >= self.epochs and self.epochs % self.val_every > nearly
-        return planned + last > self._done
+        return self.validations_cnt(epoch_flt, self.val_every) > self.performed_val_cnt
 
     def validation_performed(self) -> None:
         """It was done."""
-        self._done += 1
+        self.performed_val_cnt += 1
 
 
 class TrainCheckpoints:

@@ -310,6 +310,19 @@ def test_boxes_of_all_windows_are_moved_into_the_image_and_the_surest_of_each_pl
     assert detected(image, enable=True, iou_threshold=0.2) == [(22, 22, 37, 34)]
 
 
+def test_of_boxes_that_are_equally_sure_the_one_found_last_stays() -> None:
+    class Constant(Boxes):
+        def look(self, image: NDArray[np.uint8]) -> Prediction:
+            sure = {"name": "confidence", "value": 0.5}
+            first, second = Rectangle(0, 0, 9, 9), Rectangle(0, 1, 9, 9)
+            return Prediction([Label.make("red", one, [sure]) for one in (first, second)])
+
+    image = np.zeros((20, 20, 3), np.uint8)
+    window, nms = {"width": 20, "height": 20}, {"enable": True, "iou_threshold": 0.5}
+    outcome = run(Constant(), image, name="sliding_window_det", window=window, nms_after=nms)
+    assert [box(label) for label in outcome.added] == [(0, 1, 9, 9)]
+
+
 def test_boxes_need_a_tag_that_says_how_sure_they_are() -> None:
     image = np.full((40, 40, 3), 255, np.uint8)
     with pytest.raises(InputError, match=r"confidence_tag_name: the model's boxes have no tag 'sure'"):
@@ -407,3 +420,16 @@ def test_more_classes_than_a_byte_can_number_are_told_apart() -> None:
     said[299, 0, 1] = 1
     numbers = most_likely(said)
     assert numbers.dtype == np.uint16 and numbers.tolist() == [[1, 300], [1, 1]]
+
+
+def test_either_name_of_a_choice_is_taken_and_the_newer_one_counts() -> None:
+    default = {"name": "full_image", "model_tags": {"save_classes": ["a"]}}
+    for part, own, other in (
+        ("model_classes", "save_classes", "save_names"),
+        ("model_tags", "save_names", "save_classes"),
+    ):
+        config = effective_config({part: {other: ["b"]}}, default, "test").model_dump()
+        assert config[part] == {own: ["b"], "add_suffix": ""}
+        both = {"save_names": ["new"], "save_classes": ["old"]}
+        assert effective_config({part: both}, default, "test").model_dump()[part][own] == ["new"]
+    assert effective_config({}, default, "test").model_dump()["model_tags"]["save_names"] == ["a"]

@@ -11,6 +11,7 @@ import pytest
 
 import ravenml.sly as sly
 from ravenml.sly import image as images
+from ravenml.sly.inference import segmentation_scores_to_per_class_labels
 from ravenml.sly.rest import InactiveRPCServicer, ModelRest, RestInferenceServer
 
 LIGHT = sly.ObjClass("light", sly.Bitmap, [255, 255, 0])
@@ -111,3 +112,55 @@ def test_an_older_rest_client_gets_annotations(task: Path) -> None:
         assert answer.status_code == 400 and said in answer.json()["error"]
     with pytest.raises(RuntimeError, match="RestInferenceServer"):
         model.run()
+
+
+class Scores(Threshold):
+    """Says for each pixel how light it is, and tags what it sees."""
+
+    def _model_out_tags(self) -> Any:
+        return sly.TagMetaCollection([sly.TagMeta("seen")])
+
+    def inference(self, image: np.ndarray, ann: sly.Annotation) -> sly.Annotation:
+        found = super().inference(image, ann)
+        scores = segmentation_scores_to_per_class_labels({0: LIGHT}, image[:, :, :1] / np.float32(255))
+        seen = self.model_out_meta.tag_metas.get("seen")
+        assert seen is not None
+        return found.add_pixelwise_score_labels(scores).add_tag(sly.Tag(seen))
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        {"name": "full_image"},
+        {"name": "roi", "bounds": {"left": "0px"}},
+        {"name": "sliding_window", "window": {"width": 12, "height": 12}, "min_overlap": {"x": 4, "y": 4}},
+    ],
+)
+@pytest.mark.parametrize("save", [False, True])
+def test_probabilities_are_kept_in_the_annotation_where_they_are_asked_for(
+    task: Path, mode: dict[str, Any], save: bool
+) -> None:
+    config = {"model": {}, "mode": {**mode, "save_probabilities": save}}
+    (task / "task_config.json").write_text(json.dumps(config))
+    sly.BatchInferenceApplier(Scores(), sly.InfModeFullImage.make_default_config()).run_inference()
+    made = sly.Project(str(task / "results" / "lights"), sly.OpenMode.READ)
+    (day, _) = made
+    labels = day.get_ann("1.png", made.meta).pixelwise_scores_labels
+    assert len(labels) == save
+    if save:
+        image = images.read(day.get_img_path("1.png"))
+        scores = labels[0].geometry.data[:, :, 0]  # type: ignore[attr-defined]
+        assert np.allclose(scores, image[:, :, 0] / 255, atol=1e-3) and labels[0].obj_class.name == "light"
+
+
+def test_windows_that_are_kept_have_the_tags_that_the_network_gave_them(task: Path) -> None:
+    window = {"width": 15, "height": 20}
+    for name in ("sliding_window", "sliding_window_det"):
+        mode = {"name": name, "window": window, "save": True, "model_tags": {"add_suffix": "_x"}}
+        (task / "task_config.json").write_text(json.dumps({"model": {}, "mode": mode}))
+        sly.BatchInferenceApplier(Scores(), {}).run_inference()
+        made = sly.Project(str(task / "results" / "lights"), sly.OpenMode.READ)
+        ann = next(iter(made)).get_ann("1.png", made.meta)
+        windows = [label for label in ann.labels if label.obj_class.name == "sliding_window"]
+        assert [label.geometry.to_bbox().left for label in windows] == [0, 15]
+        assert [label.tags.keys() for label in windows] == [["seen_x"], ["seen_x"]]

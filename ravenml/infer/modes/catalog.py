@@ -43,6 +43,7 @@ def effective_config(
         InputError: an unknown mode or field, or an unusable value; names the path, such as
             ``mode.window.width``.
     """
+    given, default = _with_own_names(given), _with_own_names(default)
     name = given.get("name", default.get("name"))
     if not isinstance(name, str) or name not in MODES:
         raise InputError(f"{where}: `mode.name` should be one of {', '.join(MODES)}, not {name!r}.")
@@ -55,6 +56,22 @@ def effective_config(
     checked = validate(schema, {"mode": deep_merge(base, given)}, where, spelled)
     config: ModeConfig = checked.mode  # type: ignore[attr-defined]
     return config
+
+
+def _with_own_names(config: Mapping[str, object]) -> dict[str, object]:
+    """A mode's config whose choices of names have the field's own name; the contract takes either."""
+    found = dict(config)
+    for part, own, other in (
+        ("model_classes", "save_classes", "save_names"),
+        ("model_tags", "save_names", "save_classes"),
+    ):
+        chosen = found.get(part)
+        if isinstance(chosen, Mapping) and other in chosen:
+            kept = {name: value for name, value in chosen.items() if name != other}
+            found[part] = (
+                {own: chosen[other], **kept} if other == "save_classes" else {**kept, own: chosen[other]}
+            )
+    return found
 
 
 def make_mode(config: ModeConfig, network: Network, known: Sequence[ObjClass] = ()) -> Mode:

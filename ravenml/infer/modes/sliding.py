@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml.data.editable_annotation import EditableAnnotation, Label
+from ravenml.data.editable_annotation import EditableAnnotation, Label, Tag
 from ravenml.data.geometry import Rectangle
 from ravenml.data.meta import ObjClass
 from ravenml.data.transforms import crop, translate
@@ -17,7 +17,7 @@ from ravenml.infer.modes.base import Mode, whole_area
 from ravenml.infer.modes.blending import blend, most_likely
 from ravenml.infer.modes.configs import SlidingWindowConfig, SlidingWindowDetConfig
 from ravenml.infer.modes.grid import Grid
-from ravenml.infer.modes.interface import Image, ModeResult, Network
+from ravenml.infer.modes.interface import Image, ModeResult, Network, Prediction
 
 
 class _Sliding(Mode):
@@ -33,15 +33,16 @@ class _Sliding(Mode):
         window, overlap = self.config.window, self.config.min_overlap
         return Grid.over(size, (window.height, window.width), (overlap.y, overlap.x))
 
-    def areas(self, grid: Grid) -> list[Label]:
-        """The windows as objects, if they are to be kept."""
+    def areas(self, grid: Grid, tags: Sequence[Sequence[Tag]]) -> list[Label]:
+        """The windows as objects, with the tags that the network gave each, if they are to be kept."""
         if not self.config.save:
             return []
         high, wide = grid.rows.window, grid.columns.window
-        shown = [
-            crop(Rectangle(x, y, x + wide - 1, y + high - 1), whole_area(grid.size)) for y, x in grid.places()
+        return [
+            Label.make(self.config.class_name, shown, self.named_tags(given))
+            for (y, x), given in zip(grid.places(), tags, strict=True)
+            for shown in crop(Rectangle(x, y, x + wide - 1, y + high - 1), whole_area(grid.size))
         ]
-        return [Label.make(self.config.class_name, one) for found in shown for one in found]
 
 
 class SlidingWindow(_Sliding):
@@ -60,11 +61,18 @@ class SlidingWindow(_Sliding):
             if probabilities is not None:
                 probabilities[:, top:bottom] = band
 
-        blend(grid, image, len(classes), self._predict, take, self.network.batch_size)
-        added = [*self.areas(grid), *self.named_labels(self.segments(numbers))]
+        tags: list[Sequence[Tag]] = []  # of each window
+
+        def predict(tiles: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+            predictions = self._predict(tiles)
+            tags.extend(one.tags for one in predictions)
+            return [one.probabilities for one in predictions if one.probabilities is not None]
+
+        blend(grid, image, len(classes), predict, take, self.network.batch_size)
+        added = [*self.areas(grid, tags), *self.named_labels(self.segments(numbers))]
         return ModeResult(extend(document, added), added, probabilities)
 
-    def _predict(self, tiles: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    def _predict(self, tiles: NDArray[np.uint8]) -> list[Prediction]:
         predictions = self.network.infer(tiles, [EditableAnnotation(tiles.shape[1:3])] * len(tiles), True)
         found = [one.probabilities for one in predictions if one.probabilities is not None]
         if len(found) != len(predictions):
@@ -76,7 +84,7 @@ class SlidingWindow(_Sliding):
         wrong = next((one.shape for one in found if one.shape != needed), None)
         if wrong is not None:
             raise RavenError(f"The model gave probabilities of the shape {wrong} for a window, not {needed}.")
-        return found
+        return predictions
 
 
 class SlidingWindowDet(_Sliding):
@@ -89,9 +97,11 @@ class SlidingWindowDet(_Sliding):
         if self.config.save_probabilities:
             raise InputError("mode.save_probabilities: boxes have no probabilities of pixels; leave it out.")
         grid, found = self.grid(document.size), []
+        tags: list[Sequence[Tag]] = []  # of each window
         for places, tiles in grid.tiles(image, self.network.batch_size):
             predictions = self.network.infer(tiles, [EditableAnnotation(tiles.shape[1:3])] * len(tiles))
             for (y, x), one in zip(places, predictions, strict=True):
+                tags.append(one.tags)
                 for label in one.labels:
                     if isinstance(label.geometry, Rectangle):
                         moved = translate(label.geometry, x, y)
@@ -99,14 +109,17 @@ class SlidingWindowDet(_Sliding):
                         found += [label.changed(geometry=shape) for shape in inside]
         if self.config.nms_after.enable:
             found = self._suppressed(found)
-        added = [*self.areas(grid), *self.named_labels(found)]
+        added = [*self.areas(grid, tags), *self.named_labels(found)]
         return ModeResult(extend(document, added), added)
 
     def _suppressed(self, labels: list[Label]) -> list[Label]:
-        """Of each class on its own; in the order in which the classes were first seen."""
+        """Of each class on its own; in the order in which the classes were first seen.
+
+        Of equally likely boxes, the one that was found last stays, as in Supervisely's library.
+        """
         kept = []
         for title in dict.fromkeys(label.title for label in labels):
-            same = [label for label in labels if label.title == title]
+            same = [label for label in reversed(labels) if label.title == title]
             boxes = [edges(label.geometry) for label in same if isinstance(label.geometry, Rectangle)]
             scores = np.array([self._confidence(label) for label in same])
             chosen = suppress(np.array(boxes), scores, self.config.nms_after.iou_threshold)

@@ -208,7 +208,7 @@ def infer_per_pixel_scores_single_image(
     Args:
         model: maps ``(1, 3, H, W)`` to ``(1, classes, h, w)``.
         raw_input: the image as the network wants it, a tensor ``(3, H, W)``.
-        out_shape: (height, width) of the result, which is scaled to it bilinearly.
+        out_shape: (height, width) of the result, which is scaled to it bicubically.
         apply_softmax: whether the network gives logits, of which probabilities are made.
     """
     with torch.no_grad():
