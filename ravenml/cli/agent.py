@@ -341,6 +341,33 @@ def dev(options: TaskOptions, debugpy: int | None) -> None:
     raise SystemExit(develop(options.read_request(), debugpy))
 
 
+@agent.command()
+@click.argument("plugin", metavar="PLUGIN_DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--python",
+    type=click.Path(path_type=Path),
+    help="Python interpreter that will run it.  Default: the plugin's .venv, else raven's own.",
+)
+def check(plugin: Path, python: Path | None) -> None:
+    """List what a plugin lacks to run here; nothing of it is run.
+
+    Its files, predefined configs and sources are looked at, the packages that it imports, and the names of
+    supervisely_lib that it uses.
+    """
+    from ravenml.agent.check import check_plugin
+    from ravenml.errors import RavenError
+
+    faults, notes = check_plugin(plugin, python)
+    for note in notes:
+        click.echo(f"Note: {note}")
+    for fault in faults:
+        click.echo(fault, err=True)
+    if faults:
+        count = f"{len(faults)} thing{'s are' if len(faults) > 1 else ' is'}"
+        raise RavenError(f"{count} wrong with {plugin}.")
+    click.echo(f"Nothing is wrong with {plugin}.")
+
+
 def _report(run: Path, stored: str | None) -> None:
     from ravenml.runs import layout
     from ravenml.runs.record import read_record

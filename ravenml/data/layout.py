@@ -7,6 +7,7 @@ old projects, `ann/<stem>.json`.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -20,6 +21,11 @@ from ravenml.data.problems import DataProblem, Report
 IMPORT_NOTE = "import.json"  # in a project that is being, or was, imported: of what
 _NESTED = "datasets"
 _CONTENT = frozenset({"img", "ann", "meta", "img_info", "seg", "blob", _NESTED})
+_KINDS = {
+    "videos": "videos", "volumes": "volumes", "point_clouds": "point clouds",
+    "point_cloud_episodes": "point cloud episodes",
+}  # fmt: skip
+_FOLDERS = {"pointcloud": "point clouds", "video": "videos", "volume": "volumes"}  # in place of img/
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})
 _DEEPEST = 100  # folders of datasets within each other
 
@@ -37,6 +43,34 @@ class Item:
     def key(self) -> str:
         """``dataset/name``, by which the project knows the item."""
         return f"{self.dataset}/{self.name}"
+
+
+def refuse_other_kinds(root: Path) -> None:
+    """Refuse a project of what Supervisely annotates beside images, which its `meta.json` or folders tell.
+
+    Raises:
+        DataProblem: it holds videos, point clouds or volumes.
+    """
+    kind = _KINDS.get(_read_kind(root / "meta.json"))
+    if kind is None and (root / "meta.json").is_file():
+        with _scan(root) as entries:
+            datasets = [root / entry.name for entry in entries if _is_folder(entry)]
+        inner = {name for name in _FOLDERS for one in datasets if (one / name).is_dir()}
+        if inner and not any((one / "img").is_dir() for one in datasets):
+            kind = _FOLDERS[min(inner)]
+    if kind is not None:
+        problem = f"is a Supervisely project of {kind}, and ravenML reads projects of images"
+        raise DataProblem(root, "", problem, "convert it to images in Supervisely, and export that project")
+
+
+def _read_kind(meta: Path) -> str:
+    """The `projectType` of a `meta.json`; empty where it has none, or cannot be read."""
+    try:
+        found = json.loads(meta.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ""
+    kind = found.get("projectType") if isinstance(found, dict) else None
+    return kind if isinstance(kind, str) else ""
 
 
 def find_items(root: Path, report: Report) -> tuple[list[str], list[Item]]:

@@ -13,7 +13,7 @@ from ravenml.common.io import JsonObject
 from ravenml.common.schema import Fields, read_object
 from ravenml.data.annotation import Annotation, Head, parse_annotation, read_annotation, read_head
 from ravenml.data.item_names import why_unusable
-from ravenml.data.layout import Item, find_items
+from ravenml.data.layout import Item, find_items, refuse_other_kinds
 from ravenml.data.meta import ObjClass, TagMeta, read_meta
 from ravenml.data.problems import DataProblem, Report, raise_problem, suggestion
 from ravenml.errors import InputError
@@ -79,6 +79,7 @@ class Project:
             raise InputError(f"{root} is a file; name a project's folder.")
         if unusable := why_unusable(str(root)):
             raise DataProblem(root, "", unusable, "rename the folder")
+        refuse_other_kinds(root)
         classes, tags = read_meta(root / "meta.json", report)
         datasets, items = find_items(root, report)
         return cls(root, classes, tags, datasets, items)

@@ -173,3 +173,37 @@ def test_an_unknown_item_is_named_with_the_nearest(small: Project) -> None:
         InputError, match=r'no item "scenes/scene_01.png"; did you mean "scenes/scene_001.png"'
     ):
         small.item("scenes/scene_01.png")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("videos", "videos"), ("volumes", "volumes"), ("point_clouds", "point clouds"),
+        ("point_cloud_episodes", "point cloud episodes"),
+    ],
+)  # fmt: skip
+def test_a_project_of_another_kind_is_refused_by_its_type(tmp_path: Path, kind: str, said: str) -> None:
+    (tmp_path / "meta.json").write_text(json.dumps({"classes": [], "projectType": kind}))
+    (tmp_path / "ds" / "ann").mkdir(parents=True)
+    with pytest.raises(InputError, match=f"is a Supervisely project of {said}, and ravenML reads"):
+        Project.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"), [("video", "videos"), ("pointcloud", "point clouds"), ("volume", "volumes")]
+)
+def test_a_project_of_another_kind_is_refused_by_its_folders(tmp_path: Path, folder: str, said: str) -> None:
+    (tmp_path / "meta.json").write_text('{"classes": [], "tags": []}')
+    (tmp_path / "ds" / folder).mkdir(parents=True)
+    (tmp_path / "ds" / "ann").mkdir()
+    with pytest.raises(InputError, match=f"is a Supervisely project of {said}"):
+        Project.open(tmp_path)
+
+
+def test_a_project_of_images_is_one_whatever_else_its_datasets_hold(tmp_path: Path) -> None:
+    write_meta(tmp_path, SHAPES)
+    write_item(tmp_path, "ds", "1.png", GREY)
+    meta = json.loads((tmp_path / "meta.json").read_text())
+    (tmp_path / "meta.json").write_text(json.dumps({**meta, "projectType": "images"}))
+    (tmp_path / "ds" / "video").mkdir()
+    assert len(Project.open(tmp_path).items) == 1
