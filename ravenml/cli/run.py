@@ -36,6 +36,11 @@ from ravenml.train.options import processes_option
     type=click.Path(file_okay=False),
     help="Keep files that the program writes into this folder; repeatable.",
 )
+@click.option(
+    "--no-capture",
+    is_flag=True,
+    help="Leave Python programs alone: no settings, figures and models are captured from within.",
+)
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PROGRAM [ARGS]...")
 def run(
     queue: str | None,
@@ -45,6 +50,7 @@ def run(
     project: str | None,
     name: str | None,
     outputs: tuple[str, ...],
+    no_capture: bool,
     program: tuple[str, ...],
 ) -> None:
     """Run any program, unchanged, and record it.
@@ -62,7 +68,8 @@ def run(
                 raise click.UsageError(f"{option} belongs to --remote; name a queue, or leave it out.")
         from ravenml.runs.process.program import Program, run_program
 
-        exit_code, folder = run_program(Program(program, name, project, [Path(place) for place in outputs]))
+        folders = [Path(place) for place in outputs]
+        exit_code, folder = run_program(Program(program, name, project, folders, capture=not no_capture))
         if sys.stderr.isatty():
             click.echo(f"Run:       {folder}", err=True)
         sys.exit(exit_code)
@@ -75,6 +82,7 @@ def run(
         name=name,
         outputs=outputs,
         image=image,
+        capture=not no_capture,
         workers=processes or 1,
         retries=DEFAULT_RETRIES if retries is None else retries,
     )

@@ -6,8 +6,8 @@
 carries on even if the disk is full.
 
 ``exit_hooks.py`` notices the script's end. ``parameters.py`` wraps argparse at once and Click when it is
-loaded, ``model_hooks.py`` the functions that save models when their libraries are loaded
-(``import_hooks.py``). ``kept_models.py`` keeps such a model with the run, and ``uploader.py`` copies it and
-uploads the copy from a thread. ``tensorboard_writers.py`` flushes what the script left open.
-``ravenml.remote`` sends the script to a queue; on the worker ``RAVENML_WORKER`` is set.
+loaded; ``ravenml.capture`` wraps the functions that save models when their libraries are loaded. Such a model
+is kept with the run, and ``uploader.py`` copies it and uploads the copy from a thread.
+``tensorboard_writers.py`` flushes what the script left open. ``ravenml.remote`` sends the script to a queue;
+on the worker ``RAVENML_WORKER`` is set.
 """

@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ravenml.capture.imports import when_imported
 from ravenml.common.io import JsonObject, read_json
 from ravenml.common.parsing import parse_json
 from ravenml.common.secrets import redact
 from ravenml.errors import InputError
 from ravenml.runs.replay import PARAMETERS
-from ravenml.task.import_hooks import when_imported
 
 known: JsonObject = {}  # what was seen so far, by name
 _listeners: list[Callable[[JsonObject], None]] = []

@@ -9,25 +9,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ravenml.capture.models import watch_models
 from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
 from ravenml.remote import WORKER
 from ravenml.runs import layout
+from ravenml.runs.process.kept_models import MODELS, KeptModels
 from ravenml.task import parameters
 from ravenml.task.artifacts import save_artifact
 from ravenml.task.backend import RunBackend, find_backend
 from ravenml.task.exit_hooks import ExitHooks
-from ravenml.task.kept_models import KeptModels
 from ravenml.task.logger import Logger
-from ravenml.task.model_hooks import watch_models
 from ravenml.task.tensorboard_writers import flush_writers
 from ravenml.task.uploader import Uploader, key_part
 
 if TYPE_CHECKING:
     from ravenml.remote.client.execute_remotely import Container
-
-
-MODELS = "models"  # among a run's artifacts, and below `output_uri`
 
 
 class TaskTypes(enum.StrEnum):
@@ -113,6 +110,8 @@ class Task:
         cls._current = task
         Logger._current = task._logger
         parameters.listen(lambda known: None if task._ended else backend.describe(parameters=known))
+        if hooks := sys.modules.get("_ravenml_capture"):  # of `raven run`, which would keep models as well
+            hooks.leave_models()
         watch_models(task._keep_model)
         return task
 

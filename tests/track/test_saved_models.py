@@ -12,7 +12,7 @@ import pytest
 from as_user import Raven
 
 from ravenml.runs.events import read_events
-from ravenml.task.kept_models import KeptModels
+from ravenml.runs.process.kept_models import KeptModels
 
 MODELS = Path("artifacts", "models")
 

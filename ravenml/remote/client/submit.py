@@ -141,6 +141,7 @@ def submit_program(
     name: str | None = None,
     outputs: Sequence[str] = (),
     image: str | None = None,
+    capture: bool = True,
     **options: Unpack[JobOptions],
 ) -> str:
     """Send any program to a queue, to be recorded there as ``raven run`` does; the run's id.
@@ -157,6 +158,7 @@ def submit_program(
     record = {key: value for key, value in (("project", project), ("name", name)) if value}
     flags = [word for key, value in record.items() for word in (f"--{key}", value)]
     flags += [word for folder in outputs for word in ("--output", folder)]
+    flags += [] if capture else ["--no-capture"]
     command = ["run", *flags, "--", *words]
     return submit(
         command,

@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ravenml.capture import SITE, SWITCH
 from ravenml.common.io import JsonObject
-from ravenml.common.secrets import redact_arguments
+from ravenml.common.secrets import redact, redact_arguments
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.runs import layout
@@ -25,7 +27,9 @@ from ravenml.runs.console import ConsoleLog
 from ravenml.runs.events import EventReader
 from ravenml.runs.monitor import RunMonitor
 from ravenml.runs.output_parser import OutputParser
+from ravenml.runs.process.argument_settings import read_settings
 from ravenml.runs.process.environment import environment_of
+from ravenml.runs.process.kept_models import MODELS, KeptModels
 from ravenml.runs.process.outputs import Outputs
 from ravenml.runs.process.signals import SignalForwarder
 from ravenml.runs.process.streams import Stream, copy_size, open_streams, pump
@@ -51,7 +55,7 @@ class Program:
         project: what it belongs to.
         outputs: folders whose new files are kept as artifacts.
         folder: where it runs.
-        tags: people's tags.
+        capture: whether Python programs get the hooks of `ravenml.capture`.
     """
 
     arguments: Sequence[str]
@@ -59,6 +63,7 @@ class Program:
     project: str | None = None
     outputs: Sequence[Path] = ()
     folder: Path = field(default_factory=Path.cwd)
+    capture: bool = True
 
     def command(self) -> list[str]:
         """The command line that runs it again."""
@@ -67,6 +72,7 @@ class Program:
             options += [option, value] if value is not None else []
         for output in self.outputs:
             options += ["--output", str(output)]
+        options += [] if self.capture else ["--no-capture"]
         return ["raven", "run", *options, "--", *redact_arguments(self.arguments)]
 
 
@@ -128,6 +134,7 @@ class _RunningProgram:
         self.program, self.executable, self.run, self.outputs = program, executable, run, outputs
         self.states: dict[str, _StreamState] = {}
         self.inbox = EventReader(run.path / INBOX)
+        self.models = KeptModels(run.path / layout.ARTIFACTS / MODELS)
         self.stop_requested_at: float | None = None
         self.faults: list[str] = []  # what could not be recorded: the program goes on
         (run.path / INBOX).touch()
@@ -171,6 +178,9 @@ class _RunningProgram:
             layout.RUN_VARIABLE: str(self.run.path),
             "PYTHONUNBUFFERED": "1",
         }
+        if self.program.capture:
+            path = os.environ.get("PYTHONPATH")
+            told |= {SWITCH: "on", "PYTHONPATH": os.pathsep.join([SITE, *([path] if path else [])])}
         try:
             child: subprocess.Popen[bytes] = subprocess.Popen(
                 list(self.program.arguments),
@@ -205,8 +215,8 @@ class _RunningProgram:
         if not isinstance(found, dict) or str(found.get("event_type", _ENDS)).startswith(_ENDS):
             return
         if found["event_type"] == "EventType.DESCRIBED":
-            if isinstance(found.get("fields"), dict):
-                self._try(lambda: self.run.describe(found["fields"]))
+            if isinstance(fields := found.get("fields"), dict):
+                self._try(lambda: self.run.describe(redact(fields)))
             return
         self._try(lambda: self.run.relay(found))
 
@@ -217,7 +227,23 @@ class _RunningProgram:
 
     def _read_inbox(self) -> None:
         for event in self.inbox.read_new():
-            self._relay(event.fields)
+            if event.fields.get("event_type") == "EventType.MODEL":
+                self._try(partial(self._keep_model, Path(str(event.fields.get("path")))))
+            else:
+                self._relay(event.fields)
+
+    def _keep_model(self, path: Path) -> None:
+        """Keep a model that the program has saved, and has not replaced or removed since."""
+        if path.is_absolute() and path.exists() and not path.is_relative_to(self.run.path):
+            for name, _ in self.models.keep(path):
+                self.run.artifact(self.run.path / layout.ARTIFACTS / MODELS / name)
+
+    def _describe_arguments(self) -> None:
+        """Where the program has not told its settings, those that its command line shows."""
+        if not self.run.record.get("parameters"):
+            arguments = redact_arguments(list(self.program.arguments))
+            if found := read_settings(arguments):
+                self.run.describe({"parameters": redact(found)})
 
     def _tick(self, child: subprocess.Popen[bytes], log: ConsoleLog) -> None:
         for state in self.states.values():
@@ -244,6 +270,7 @@ class _RunningProgram:
         left: list[Callable[[], None]] = [
             lambda: run.update(provenance=found),
             self._read_inbox,
+            self._describe_arguments,
             boards.look_everywhere,
             lambda: self.outputs.keep_all(run),
         ]

@@ -1,4 +1,4 @@
-"""The models that a script saves, kept in its run's folder under ``artifacts/models``.
+"""The models that a program saves, kept in its run's folder under ``artifacts/models``.
 
 A file is kept by a hard link where the file system allows it, which takes no space and shows what a script
 that writes over its own file wrote last; elsewhere by a copy.  Of checkpoints that the script itself removes
@@ -16,6 +16,8 @@ from pathlib import Path
 
 from ravenml.common.io import atomic_open, to_user_error
 from ravenml.common.permissions import make_folder
+
+MODELS = "models"  # the folder's name among a run's artifacts, and below `output_uri`
 
 
 class KeptModels:

@@ -1,0 +1,93 @@
+"""The settings of programs that use Hydra, Fire, absl or jsonargparse."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+from .reporting import guarded, report_settings
+
+
+def watch_hydra(utils: Any) -> None:
+    """Report the composed configuration, and the overrides of the command line apart."""
+    original = utils.run_job
+
+    @functools.wraps(original)
+    def run_job(*args: Any, **kwargs: Any) -> Any:
+        _report_hydra(inspect.signature(original).bind(*args, **kwargs).arguments["config"])
+        return original(*args, **kwargs)
+
+    utils.run_job = run_job
+
+
+@guarded
+def _report_hydra(config: Any) -> None:
+    from omegaconf import OmegaConf
+
+    plain: Any = OmegaConf.to_container(config, resolve=False)
+    hydra = plain.pop("hydra", None) or {}
+    overrides = (hydra.get("overrides") or {}).get("task") or []
+    report_settings({**plain, **({"overrides": overrides} if overrides else {})})
+
+
+def watch_fire(core: Any) -> None:
+    """Report what Fire calls a function or class of the program with, defaults included."""
+    original = core._CallAndUpdateTrace
+
+    @functools.wraps(original)
+    def call(component: Any, *args: Any, **kwargs: Any) -> Any:
+        if inspect.isroutine(component) or inspect.isclass(component):
+            component = _reporting(component)
+        return original(component, *args, **kwargs)
+
+    core._CallAndUpdateTrace = call
+
+
+def _reporting(component: Any) -> Any:
+    @functools.wraps(component)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        _report_call(component, args, kwargs)
+        return component(*args, **kwargs)
+
+    return called
+
+
+@guarded
+def _report_call(component: Any, args: Any, kwargs: Any) -> None:
+    bound = inspect.signature(component).bind(*args, **kwargs)
+    bound.apply_defaults()
+    report_settings(bound.arguments)
+
+
+def watch_absl(flags: Any) -> None:
+    """Report the flags that the program itself defines."""
+    original = flags.FlagValues.__call__
+
+    @functools.wraps(original)
+    def parse(self: Any, argv: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, argv, *args, **kwargs)
+        _report_absl(self, argv)
+        return result
+
+    flags.FlagValues.__call__ = parse
+
+
+@guarded
+def _report_absl(values: Any, argv: Any) -> None:
+    own = values.get_key_flags_for_module(argv[0])
+    report_settings({flag.name: flag.value for flag in own})
+
+
+def watch_jsonargparse(core: Any) -> None:
+    """Report what a parser of jsonargparse makes of the command line and of configuration files."""
+    original = core.ArgumentParser.parse_args
+
+    @functools.wraps(original)
+    def parse_args(self: Any, args: Any = None, *more: Any, **kwargs: Any) -> Any:
+        result = original(self, args, *more, **kwargs)
+        if args is None:
+            guarded(lambda: report_settings(result.as_dict()))()
+        return result
+
+    core.ArgumentParser.parse_args = parse_args

@@ -1,0 +1,79 @@
+"""How a captured process reports: lines of JSON in the file that `raven run` reads."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_EVENTS = "RAVENML_EVENTS"
+_SWITCH = "RAVENML_CAPTURE"
+# Programs and libraries whose own flags are not the user's settings.
+_NOT_THE_PROGRAM = {
+    *("torch", "accelerate", "deepspeed", "horovod", "ray", "pytest", "pip", "IPython", "ipykernel"),
+    *("hydra", "fire", "absl", "jsonargparse"),
+}
+
+
+def report(event_type: str, **fields: object) -> None:
+    """Append an event, in one write, so that processes may share the file."""
+    event = {"message": event_type.lower(), "event_type": f"EventType.{event_type}", **fields}
+    line = json.dumps(event, default=str).encode() + b"\n"
+    file = os.open(os.environ[_EVENTS], os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(file, line)
+    finally:
+        os.close(file)
+
+
+def report_settings(values: Mapping[str, object], section: str | None = None) -> None:
+    """Tell what the program was told; processes that it starts from now on do not tell theirs."""
+    if settings_are_known():
+        return
+    plain = {str(name): to_plain(value) for name, value in values.items()}
+    if plain:
+        report("DESCRIBED", fields={"parameters": {section: plain} if section else plain})
+        os.environ[_SWITCH] = str(os.getpid())
+
+
+def settings_are_known() -> bool:
+    """Whether a process above this one has told its settings, so that this one is its helper."""
+    owner = os.environ.get(_SWITCH, "")
+    return owner.isdigit() and int(owner) != os.getpid()
+
+
+def to_plain(value: object) -> object:
+    """A value as JSON has it: numbers, texts, lists and mappings stay, and all else becomes text."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [to_plain(inner) for inner in value]
+    return str(value)
+
+
+def is_of_the_program(frame: Any) -> bool:
+    """Whether a call comes from the program, and not from a library that has flags of its own."""
+    name = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    if name == "__main__":
+        spec = frame.f_globals.get("__spec__")  # of `python -m torch.distributed.run`
+        name = str(getattr(spec, "name", None) or "__main__").partition(".")[0]
+    return name not in _NOT_THE_PROGRAM
+
+
+def guarded(work: Callable[..., Any]) -> Callable[..., Any]:
+    """``work``, whose exceptions are a line in the log: they never reach the program."""
+
+    @functools.wraps(work)
+    def careful(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return work(*args, **kwargs)
+        except Exception as error:
+            print(f"raven: {work.__module__.partition('.')[2]}: {error!r}", file=sys.stderr)
+            return None
+
+    return careful
