@@ -38,13 +38,13 @@ HOOKS = {
 }
 
 
-models_are_left = False  # to a `Task` of the program, which keeps them itself
+is_left = False  # to a `Task` of the program, which reports settings and keeps models itself
 
 
-def leave_models() -> None:
-    """Report no model from now on."""
-    global models_are_left
-    models_are_left = True
+def leave() -> None:
+    """Report no settings and no models from now on."""
+    global is_left
+    is_left = True
 
 
 def start() -> None:

@@ -26,7 +26,7 @@ def _report(command: Any, context: Any) -> None:
     function = getattr(command.callback, "__wrapped__", command.callback)
     place = sys.modules.get(getattr(function, "__module__", ""))
     if place is None or _is_of_the_program(place):
-        report_settings(context.params)
+        report_settings(context.params, "click")
 
 
 def _is_of_the_program(module: Any) -> bool:

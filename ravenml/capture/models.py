@@ -43,7 +43,7 @@ def watch_module(saved: Callable[[Path], None], module: Any) -> None:
 
 
 def _report(path: Path) -> None:
-    if not sys.modules[__name__.rpartition(".")[0]].__dict__["models_are_left"]:
+    if not sys.modules[__name__.rpartition(".")[0]].__dict__["is_left"]:
         report("MODEL", path=str(path))
 
 

@@ -28,7 +28,7 @@ def _report_hydra(config: Any) -> None:
     plain: Any = OmegaConf.to_container(config, resolve=False)
     hydra = plain.pop("hydra", None) or {}
     overrides = (hydra.get("overrides") or {}).get("task") or []
-    report_settings({**plain, **({"overrides": overrides} if overrides else {})})
+    report_settings({**plain, **({"overrides": overrides} if overrides else {})}, "hydra")
 
 
 def watch_fire(core: Any) -> None:
@@ -57,7 +57,7 @@ def _reporting(component: Any) -> Any:
 def _report_call(component: Any, args: Any, kwargs: Any) -> None:
     bound = inspect.signature(component).bind(*args, **kwargs)
     bound.apply_defaults()
-    report_settings(bound.arguments)
+    report_settings(bound.arguments, "fire")
 
 
 def watch_absl(flags: Any) -> None:
@@ -76,7 +76,7 @@ def watch_absl(flags: Any) -> None:
 @guarded
 def _report_absl(values: Any, argv: Any) -> None:
     own = values.get_key_flags_for_module(argv[0])
-    report_settings({flag.name: flag.value for flag in own})
+    report_settings({flag.name: flag.value for flag in own}, "absl")
 
 
 def watch_jsonargparse(core: Any) -> None:
@@ -87,7 +87,7 @@ def watch_jsonargparse(core: Any) -> None:
     def parse_args(self: Any, args: Any = None, *more: Any, **kwargs: Any) -> Any:
         result = original(self, args, *more, **kwargs)
         if args is None:
-            guarded(lambda: report_settings(result.as_dict()))()
+            guarded(lambda: report_settings(result.as_dict(), "jsonargparse"))()
         return result
 
     core.ArgumentParser.parse_args = parse_args

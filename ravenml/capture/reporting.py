@@ -29,13 +29,17 @@ def report(event_type: str, **fields: object) -> None:
         os.close(file)
 
 
-def report_settings(values: Mapping[str, object], section: str | None = None) -> None:
-    """Tell what the program was told; processes that it starts from now on do not tell theirs."""
-    if settings_are_known():
+def report_settings(values: Mapping[str, object], by: str) -> None:
+    """Tell what the program was told; processes that it starts from now on do not tell theirs.
+
+    Args:
+        by: the library that parsed it.
+    """
+    if settings_are_known() or sys.modules[__name__.rpartition(".")[0]].__dict__["is_left"]:
         return
     plain = {str(name): to_plain(value) for name, value in values.items()}
     if plain:
-        report("DESCRIBED", fields={"parameters": {section: plain} if section else plain})
+        report("DESCRIBED", fields={"parameters": plain, "captured": by})
         os.environ[_SWITCH] = str(os.getpid())
 
 

@@ -36,6 +36,7 @@ RECORD_FIELDS: dict[str, Schema] = {
     "project": str,
     "name": str,
     "task_type": str,
+    "captured": str,
     "tags": [str],
     "command": [str],
     "folder": str,

@@ -202,20 +202,25 @@ def _matches(value: str, wanted: str) -> bool:
 
 
 def _program(folder: Path, record: JsonObject, values: dict[str, str], more: Sequence[str]) -> Replay:
-    """A program's command: parameters that it told of are handed over, others are put into the command."""
+    """A program's command: what a `Task` told of is handed over, other settings are put into the command."""
     arguments: list[str] = (record.get("command") or [])[1:]
     if not arguments:
         raise InputError(f"{folder.name} does not record its command, so it cannot be repeated.")
     before = (record.get("origin") or {}).get("set") or {}
     handed: dict[str, str] = {}
     known = flat_settings(record) if record.get("parameters") else {}
+    told = record.get("captured") in (None, "task")  # a program that only was listened to takes no others
     for name, value in values.items():
-        if name in known:
+        if told and name in known:
             handed[name] = value
+        elif record.get("captured") == "hydra" and not _set_argument(arguments, name, value):
+            arguments.append(f"{name}={value}")
         elif not _set_argument(arguments, name, value):
-            near = difflib.get_close_matches(name, list(known), n=1)
+            near = difflib.get_close_matches(name, [one for one in known if one != name], n=1)
+            near = [] if name in known else near
             mend = f"did you mean `{near[0]}`?" if near else "give it behind `--`, as you would type it."
-            raise InputError(f"--set: {folder.name} has no argument {name!r}; {mend}")
+            has_none = "was not given" if name in known else "has no argument"
+            raise InputError(f"--set: {folder.name} {has_none} {name!r}; {mend}")
     _refuse_hidden(record, arguments)
     handed = {k: v for k, v in before.items() if k in known and v != HIDDEN} | handed
     environment = {ORIGIN: json.dumps({"clone_of": folder.name, "set": redact({**before, **values})})}

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MOST = 1 << 62
-DESCRIBABLE = ("parameters", "project", "name", "task_type", "tags", "container", "output_uri", "remote")
+DESCRIBABLE = (
+    *("parameters", "captured", "project", "name", "task_type", "tags", "container", "output_uri", "remote"),
+)
 FIELDS = "RAVENML_RUN_FIELDS"  # in the environment of a run that was sent here: what its sender knows better
 
 

@@ -163,7 +163,7 @@ def find_backend(project: str | None, name: str | None) -> RunBackend:
     """The run around this process where there is one, and a new one elsewhere."""
     if os.environ.get(EVENTS) and os.environ.get(layout.RUN_VARIABLE):
         backend = AttachedRun()
-        known: Mapping[str, object] = {"project": project, "name": name}
+        known: Mapping[str, object] = {"project": project, "name": name, "captured": "task"}
         backend.describe(**{field: value for field, value in known.items() if value})
         return backend
     return OwnRun(project, name)

@@ -110,8 +110,8 @@ class Task:
         cls._current = task
         Logger._current = task._logger
         parameters.listen(lambda known: None if task._ended else backend.describe(parameters=known))
-        if hooks := sys.modules.get("_ravenml_capture"):  # of `raven run`, which would keep models as well
-            hooks.leave_models()
+        if hooks := sys.modules.get("_ravenml_capture"):  # of `raven run`, which would report the same
+            hooks.leave()
         watch_models(task._keep_model)
         return task
 

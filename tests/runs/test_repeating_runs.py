@@ -187,6 +187,17 @@ def test_a_parameter_that_the_program_told_of_is_handed_over(home: Path) -> None
         replay_clone(folder, read_record(folder), ["lrr=1"])
 
 
+def test_settings_that_were_only_captured_are_changed_in_the_command(home: Path) -> None:
+    folder = program(
+        home, "python", "t.py", "--lr", "1", parameters={"lr": 1, "epochs": 3}, captured="argparse"
+    )
+    assert replay_clone(folder, read_record(folder), ["lr=2"]).arguments[-2:] == ["--lr", "2"]
+    with pytest.raises(InputError, match="was not given 'epochs'; give it behind `--`"):
+        replay_clone(folder, read_record(folder), ["epochs=5"])
+    folder = program(home, "python", "t.py", parameters={"optimizer": {"lr": 1}}, captured="hydra")
+    assert replay_clone(folder, read_record(folder), ["optimizer.lr=2"]).arguments[-1] == "optimizer.lr=2"
+
+
 def test_a_program_without_that_argument_or_with_a_secret_is_refused(home: Path) -> None:
     folder = program(home, "python", "t.py", "--token", "***")
     with pytest.raises(InputError, match="The value of --token is a secret"):

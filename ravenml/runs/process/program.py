@@ -243,7 +243,7 @@ class _RunningProgram:
         if not self.run.record.get("parameters"):
             arguments = redact_arguments(list(self.program.arguments))
             if found := read_settings(arguments):
-                self.run.describe({"parameters": redact(found)})
+                self.run.describe({"parameters": redact(found), "captured": "command line"})
 
     def _tick(self, child: subprocess.Popen[bytes], log: ConsoleLog) -> None:
         for state in self.states.values():
