@@ -51,8 +51,10 @@ def refuse_other_kinds(root: Path) -> None:
     Raises:
         DataProblem: it holds videos, point clouds or volumes.
     """
+    if not (root / "meta.json").is_file():  # a named pipe, say, which nobody may ever write to
+        return
     kind = _KINDS.get(_read_kind(root / "meta.json"))
-    if kind is None and (root / "meta.json").is_file():
+    if kind is None:
         with _scan(root) as entries:
             datasets = [root / entry.name for entry in entries if _is_folder(entry)]
         inner = {name for name in _FOLDERS for one in datasets if (one / name).is_dir()}

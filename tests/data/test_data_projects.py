@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -207,3 +208,9 @@ def test_a_project_of_images_is_one_whatever_else_its_datasets_hold(tmp_path: Pa
     (tmp_path / "meta.json").write_text(json.dumps({**meta, "projectType": "images"}))
     (tmp_path / "ds" / "video").mkdir()
     assert len(Project.open(tmp_path).items) == 1
+
+
+def test_a_meta_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "meta.json")
+    with pytest.raises(InputError, match="is not a Supervisely project"):
+        Project.open(tmp_path)
