@@ -441,7 +441,7 @@ class MultichannelBitmap(Geometry):
         """
         try:
             return np.asarray(np.load(io.BytesIO(zlib.decompress(base64.b64decode(s))), allow_pickle=False))
-        except (ValueError, zlib.error, EOFError, OSError):
+        except (TypeError, ValueError, zlib.error, EOFError, OSError):
             raise ValueError("is not an array in numpy's format, compressed and in base64") from None
 
     @classmethod
@@ -453,8 +453,12 @@ class MultichannelBitmap(Geometry):
         """
         entry = expect_object(expect_object(data).get(cls._name))
         with inside(cls._name):
-            column, row = entry["origin"]
-            return cls(cls.base64_2_data(entry["data"]), Point(row, column))
+            try:
+                column, row = entry["origin"]
+                origin = Point(row, column)
+            except (KeyError, TypeError, ValueError, OverflowError):
+                raise ValueError("has no origin [x, y]") from None
+            return cls(cls.base64_2_data(entry.get("data", "")), origin)
 
     def to_json(self) -> JsonObject:
         """As annotations hold probabilities."""

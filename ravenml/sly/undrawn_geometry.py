@@ -223,10 +223,11 @@ class AlphaMask(OtherGeometry, name="alpha_mask"):
                 content = zlib.decompress(base64.b64decode(self.fields["bitmap"]["data"]))
             except (KeyError, TypeError, ValueError, zlib.error):
                 raise ValueError("is not a compressed PNG in base64") from None
-            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-            if image is None:
+            pixels = np.frombuffer(content, np.uint8)
+            image = cv2.imdecode(pixels, cv2.IMREAD_UNCHANGED) if pixels.size else None
+            if image is None or (image.ndim == 3 and image.shape[2] != 4):
                 raise ValueError("is not a compressed PNG in base64")
-            return np.asarray(image[:, :, 3] if image.ndim == 3 and image.shape[2] == 4 else image)
+            return np.asarray(image[:, :, 3] if image.ndim == 3 else image)
 
     @property
     def origin(self) -> Point:

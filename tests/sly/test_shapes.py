@@ -183,7 +183,12 @@ def test_points_that_cannot_be_read_are_as_good_as_none(fields: dict[str, Any]) 
         geometry.translate(1, 1)
 
 
-@pytest.mark.parametrize("bitmap", [None, {}, {"data": 3}, {"data": "x", "origin": [0, 0]}])
+@pytest.mark.parametrize("bitmap", [
+        None, {}, {"data": 3}, {"data": "x", "origin": [0, 0]},
+        {"data": alpha(SHARE)}, {"data": alpha(SHARE), "origin": 3},
+        {"data": base64.b64encode(zlib.compress(b"")).decode(), "origin": [0, 0]},
+    ],
+)  # fmt: skip
 def test_an_alpha_mask_that_cannot_be_read_is_named(bitmap: Any) -> None:
     with pytest.raises(sly.InvalidJson, match=r"objects\[0\]\.bitmap"):
         read(entry("alpha_mask", bitmap=bitmap))
@@ -231,3 +236,14 @@ def test_scores_of_pixels_are_written_read_and_follow_their_image() -> None:
     (label,) = again.relative_crop(sly.Rectangle(10, 20, 29, 39)).resize((40, 40)).pixelwise_scores_labels
     expected = np.kron(scores[10:30, 20:40, 0], np.ones((2, 2)))[:, :, None]
     assert np.allclose(label.geometry.data, expected)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "scores", [3, [3], [{}], [{"classTitle": "a", "multichannelBitmap": {"origin": 3}}]], ids=str
+)
+def test_scores_that_cannot_be_read_are_named(scores: Any) -> None:
+    classes = [{"title": "a", "shape": "multichannelBitmap"}]
+    custom = {"probabilityLabels": scores, "probabilityClasses": classes}
+    size = {"height": SIZE[0], "width": SIZE[1]}
+    with pytest.raises(sly.InvalidJson, match=r"customBigData\.probabilityLabels"):
+        sly.Annotation.from_json({"size": size, "objects": [], "customBigData": custom}, META)
