@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,7 +132,9 @@ def test_changed_constraints_make_the_plugins_files_out_of_date(checkout: Path):
 def test_what_the_tests_need_is_pinned_as_well(checkout: Path, monkeypatch: pytest.MonkeyPatch):
     asked = []
     monkeypatch.setattr(
-        requirements, "pip_compile", lambda wanted, constraints, gpu: asked.append(wanted) or "pytest==9.2\n"
+        requirements,
+        "pip_compile",
+        lambda wanted, constraints, gpu, *_: asked.append(wanted) or "pytest==9.2\n",
     )
     setup = 'install_requires = ["numpy>=1"]\noptional = {"charts": ["plotext>=5"]}\n'
     (checkout / "setup.py").write_text(f'{setup}development = ["pytest>=8"]\n')
@@ -145,25 +146,21 @@ def test_what_the_tests_need_is_pinned_as_well(checkout: Path, monkeypatch: pyte
 
 
 def test_the_name_of_a_cuda_package_is_refused_for_the_cpu_and_a_monitor_of_gpus_is_not(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     pins = ["nvidia-ml-py==13.0.0\n", "nvidia-cublas==13.1\n"]
-    monkeypatch.setattr(
-        requirements.subprocess,
-        "run",
-        lambda command, **_: subprocess.CompletedProcess(command, 0, pins.pop(0), ""),
-    )
+    monkeypatch.setattr(requirements, "run_shown", lambda *_, **__: (0, pins.pop(0)))
     monkeypatch.setenv("RAVENML_TORCH_INDEX", "")
-    assert pip_compile([], None, gpu=False) == "nvidia-ml-py==13.0.0\n"
+    assert pip_compile([], None, False, tmp_path, {}) == "nvidia-ml-py==13.0.0\n"
     with pytest.raises(RavenError, match="no CPU build of torch"):
-        pip_compile([], None, gpu=False)
+        pip_compile([], None, False, tmp_path, {})
 
 
 def test_compiling_writes_the_pins_and_the_hash_of_what_they_came_from(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(
-        requirements, "pip_compile", lambda wanted, constraints, gpu: f"torch==2.{14 + gpu}\n"
+        requirements, "pip_compile", lambda wanted, constraints, gpu, *_: f"torch==2.{14 + gpu}\n"
     )
     (checkout / "plugins" / "ravenml_x" / "requirements.in").write_text("torch>=2.14\n")
     assert len(compile_all(checkout)) == 3
@@ -174,7 +171,7 @@ def test_compiling_writes_the_pins_and_the_hash_of_what_they_came_from(
 def test_one_plugins_installation_compiles_the_constraints_and_its_own_file_alone(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(requirements, "pip_compile", lambda wanted, constraints, gpu: "torch==2.14.0\n")
+    monkeypatch.setattr(requirements, "pip_compile", lambda wanted, constraints, gpu, *_: "torch==2.14.0\n")
     plugin = checkout / "plugins" / "ravenml_x"
     assert compile_plugin(plugin, gpu=False) == []
     (plugin / "requirements.in").write_text("torch>=2.14\n")
@@ -190,12 +187,22 @@ def test_a_plugin_that_lies_elsewhere_is_compiled_for_itself(tmp_path: Path, mon
     monkeypatch.setattr(
         requirements,
         "pip_compile",
-        lambda wanted, constraints, gpu: asked.append((wanted, constraints)) or "torch==2.14.0\n",
+        lambda wanted, constraints, gpu, *_: asked.append((wanted, constraints)) or "torch==2.14.0\n",
     )
     (tmp_path / "requirements.in").write_text("torch>=2.14\n")
     assert compile_plugin(tmp_path, gpu=False) == [tmp_path / "requirements.txt"]
     assert asked == [(["torch>=2.14"], None)]
     assert compile_plugin(tmp_path, gpu=False) == []
+
+
+def test_a_plugin_with_a_script_of_its_own_does_not_hold_the_others(checkout: Path):
+    theirs = checkout / "plugins" / "ravenml_old"
+    theirs.mkdir()
+    (theirs / "requirements.in").write_text("tensorflow<2.0\n-e .\n")
+    (theirs / "install.sh").write_text("pip install -r requirements.txt\n")
+    assert stale(checkout) == []
+    (theirs / "install.sh").unlink()
+    assert stale(checkout)[0] == "plugins/constraints.txt"
 
 
 def test_what_needs_nothing_is_compiled_without_asking_anybody(tmp_path: Path):

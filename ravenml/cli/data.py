@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ravenml.cli.data_formats import convert, export, formats, import_, training_command
-from ravenml.cli.options import confirm, print_table, store_option
+from ravenml.cli.options import confirm, local_only_if_unreachable, print_table, store_option
 from ravenml.common.formatting import format_size, local_time
 
 
@@ -128,7 +128,7 @@ def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as
     """List the named datasets with their image counts, folders, sizes and dates.
 
     These are the folders in ravenML's datasets folder, the `datasets` of the configuration, and those in the
-    configured bucket.
+    configured bucket.  If the bucket cannot be read, the others are listed, with a note on stderr.
     """
     import json
     import sys
@@ -141,7 +141,9 @@ def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as
         raise click.UsageError("--local cannot be combined with --remote or --store.")
     found: list[DatasetRow] = [] if remote or address else list_local()
     if not local:
-        found += list_remote(address, required=remote or bool(address))
+        only_remote = remote or bool(address)
+        with local_only_if_unreachable(not only_remote):
+            found += list_remote(address, required=only_remote)
     found = [one for one in found if wanted is None or wanted.lower() in one.name.lower()]
     if as_json:
         click.echo(json.dumps([one.as_dict() for one in found], indent=2))
@@ -208,7 +210,7 @@ def push(directory: Path, name: str | None, delete: bool, address: str | None) -
     "--local", is_flag=True, help="Remove the copy on this machine instead of the one in the bucket."
 )
 @store_option
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def rm(name: str, local: bool, address: str | None, yes: bool) -> None:
     """Remove the dataset NAME from the bucket; with --local, its copy in ravenML's datasets folder."""
     from ravenml.data.remote import datasets_store, remove_dataset

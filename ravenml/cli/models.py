@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ravenml.cli.options import confirm, print_table, store_option
+from ravenml.cli.options import confirm, local_only_if_unreachable, print_table, store_option
 from ravenml.train.options import TRUST_CODE
 
 if TYPE_CHECKING:
@@ -76,13 +76,20 @@ def list_(
 ) -> None:
     """List the models, newest first.
 
+    If the bucket cannot be read, the models on this machine are listed, with a note on stderr.
+
     In a pipe, columns are separated by tabs.
     """
     from dataclasses import asdict
 
     from ravenml.store.models import list_models, merge_models
 
-    found = merge_models(*(list_models(store, where) for where, store in _stores(local, remote, address)))
+    listed = []
+    stores = _stores(local, remote, address)
+    for where, store in stores:
+        with local_only_if_unreachable(where == "remote" and len(stores) > 1):
+            listed.append(list_models(store, where))
+    found = merge_models(*listed)
     everything = bool(found)
     for name, value in wanted.items():
         if value is not None:
@@ -253,7 +260,7 @@ def export(
 @models.command()
 @click.argument("model", metavar="ID")
 @_places
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def rm(model: str, local: bool, remote: bool, address: str | None, yes: bool) -> None:
     """Remove a model with its metadata and extras, here and in the bucket; runs are not touched."""
     from ravenml.errors import InputError

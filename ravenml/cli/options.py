@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
@@ -72,6 +73,23 @@ def confirm(question: str, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError(f"{question} Say --yes.")
     click.confirm(question, abort=True)
+
+
+@contextmanager
+def local_only_if_unreachable(allowed: bool) -> Iterator[None]:
+    """Around what asks the bucket: where it fails, say so on stderr and continue without it.
+
+    Args:
+        allowed: whether the user did not ask for the bucket alone, so that there is something else to show.
+    """
+    from ravenml.errors import Interrupted, RavenError
+
+    try:
+        yield
+    except RavenError as error:
+        if not allowed or isinstance(error, Interrupted):
+            raise
+        click.echo(f"Note: only what is on this machine is listed. {error}", err=True)
 
 
 def print_table(table: Sequence[Sequence[str]], tabs_in_pipe: bool = True) -> None:

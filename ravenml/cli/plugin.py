@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 
 import click
@@ -32,7 +34,7 @@ def new(name: str, template: str, into: str) -> None:
     short = folder.name.removeprefix("ravenml_").replace("_", "-")
     click.echo(
         f"Wrote {folder}. Next:\n"
-        f"  {folder}/install.sh\n"
+        f"  {shlex.quote(str(folder / 'install.sh'))}\n"
         f"  raven data demo my_demo\n"
         f"  raven train --dataset my_demo {short} train"
     )
@@ -41,17 +43,56 @@ def new(name: str, template: str, into: str) -> None:
 @plugin.command()
 @click.argument("folder", type=click.Path(), metavar="DIR")
 def check(folder: str) -> None:
-    """Check the plugin in DIR and list its problems."""
-    from ravenml.errors import RavenError
-    from ravenml.plugin.check import find_problems
+    """Check the plugin in DIR and list its problems.
 
-    faults = find_problems(Path(folder))
+    Plugins for `raven train` and plugins for Supervisely are accepted; what a plugin of one kind lacks to be
+    one of the other is a note.
+    """
+    from ravenml.agent.plugin_folder import PluginFolder
+    from ravenml.errors import RavenError
+    from ravenml.plugin.check import find_problems, is_contract_plugin, missing_files
+
+    place = Path(os.path.abspath(Path(folder).expanduser()))  # ".." would say nothing
+    for_train, for_agent = missing_files(place)
+    contract = is_contract_plugin(place)
+    faults = []
+    if "setup.py" not in for_train or not contract:
+        faults += find_problems(place)
+    elif for_train:
+        click.echo(f"Note: for `raven train`, it lacks {', '.join(for_train)}.")
+    if contract:
+        try:
+            PluginFolder.open(place)
+        except RavenError as error:
+            faults.append(str(error))
+    if for_agent and not faults:
+        click.echo(f"Note: for `raven agent run` and Supervisely, it lacks {', '.join(for_agent)}.")
     for fault in faults:
         click.echo(fault, err=True)
     if faults:
         count = f"{len(faults)} thing{'s are' if len(faults) > 1 else ' is'}"
-        raise RavenError(f"{count} wrong with {folder}.")
-    click.echo(f"Nothing is wrong with {folder}.")
+        raise RavenError(f"{count} wrong with {place}.")
+    click.echo(f"Nothing is wrong with {place}.")
+
+
+@plugin.command("compile", short_help="Compile a plugin's requirements.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--gpu", is_flag=True, help="Only requirements-gpu.in.  Default: both files.")
+@click.option("--recompile", is_flag=True, help="Compile even what is up to date, for newer versions.")
+def compile_(folder: Path, gpu: bool, recompile: bool) -> None:
+    """Compile requirements.in and requirements-gpu.in of the plugin in DIR into pinned .txt files.
+
+    No GPU is needed, and nothing is installed.
+    """
+    from ravenml.plugin.requirements import compile_plugin
+
+    place = Path(os.path.abspath(folder.expanduser()))
+    for mode in [True] if gpu else [False, True]:
+        compiled = compile_plugin(place, mode, recompile)
+        for file in compiled:
+            click.echo(f"Compiled {file}.")
+        if not compiled:
+            click.echo(f"{place / ('requirements-gpu.txt' if mode else 'requirements.txt')} is up to date.")
 
 
 @plugin.command("list")

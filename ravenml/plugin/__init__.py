@@ -6,7 +6,8 @@ and imports one: within limits (``containment.py``), and the first time in anoth
 template, ``check.py`` looks at plugins in processes of their own. What a plugin may offer is the table in
 ``ravenml.common.hooks``.
 ``install.py`` and ``uninstall.py`` keep a ``journal.py`` of every change, so that a killed installation can
-be undone and an uninstallation leaves no trace (``leftovers.py``). ``requirements.py`` compiles
-requirements, ``conda.py`` reads environment.yml, ``driver.py`` finds out which CUDA the machine's driver
-supports.
+be undone and an uninstallation leaves no trace (``leftovers.py``). ``install_all.py`` runs plugins' own
+scripts, and journals what they do. ``pip.py`` shows pip at work, and says why it failed. ``requirements.py``
+compiles requirements, ``conda.py`` reads environment.yml, ``driver.py`` finds out which CUDA the machine's
+driver supports.
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from ravenml.errors import InputError, RavenError
 from ravenml.plugin.discovery import Plugin, plugins
 from ravenml.plugin.environment import Requirement, canonical
 from ravenml.plugin.probe import probe, run_contained
-from ravenml.plugin.requirements import clean_pins, compile_plugin, read_requirements
+from ravenml.plugin.requirements import clean_pins, compile_plugin, has_own_script, read_requirements
 
 OWN_COMMANDS = {"list"}
 FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "lightning_fabric")
@@ -120,6 +121,7 @@ def loading_error(name: str, source: Path | None = None, seconds: float = 300.0)
         wanted = read_requirements(source) if source is not None else []
     except InputError as error:
         return str(error)
+    wanted = [line for line in wanted if not line.startswith("-")]
     modules = [module for line in wanted for module in importable_modules(re.split(r"[<>=!~;\[ @]", line)[0])]
     done = run_contained([sys.executable, "-P", "-c", _LOAD_ALL, name, *modules], seconds)
     if done is None:
@@ -174,8 +176,23 @@ def find_problems(folder: Path) -> list[str]:
         metadata = package_metadata(folder)
     except RavenError as error:
         return [str(error)]
-    faults = [*_layout(folder), *_metadata(metadata), *_requirements(folder)]
+    own = has_own_script(folder)
+    faults = [*_layout(folder), *_metadata(metadata, own), *_requirements(folder, own)]
     return faults + _loading(folder, metadata)
+
+
+def is_contract_plugin(folder: Path) -> bool:
+    """Whether a folder is laid out after Supervisely's contract."""
+    return (folder / "plugin_info.json").is_file() or any(folder.glob("src/*.py"))
+
+
+def missing_files(folder: Path) -> tuple[list[str], list[str]]:
+    """What a plugin's folder lacks for `raven train`, and what for `raven agent run`."""
+    package = [] if (folder / "pyproject.toml").is_file() else ["setup.py"]
+    for_train = [*package, "install.sh", "requirements.in", "requirements-gpu.in"]
+    for_agent = ["plugin_info.json", "VERSION", "Dockerfile", "src/train.py"]
+    lacking = [[name for name in names if not (folder / name).is_file()] for names in (for_train, for_agent)]
+    return lacking[0], lacking[1]
 
 
 def package_metadata(folder: Path) -> PackageMetadata:
@@ -222,7 +239,7 @@ def _layout(folder: Path) -> list[str]:
         faults.append(f"{script} is missing; `raven plugin new` writes one that can be copied as it is.")
     else:
         if not os.access(script, os.X_OK):
-            faults.append(f"{script} cannot be executed; run `chmod +x {script}`.")
+            faults.append(f"{script} cannot be executed; run `chmod +x {shlex.quote(str(script))}`.")
         done = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True)
         if done.returncode:
             faults.append(f"{script} is not a valid script: {done.stderr.strip().splitlines()[0]}.")
@@ -232,7 +249,7 @@ def _layout(folder: Path) -> list[str]:
     return faults
 
 
-def _metadata(metadata: PackageMetadata) -> list[str]:
+def _metadata(metadata: PackageMetadata, own: bool) -> list[str]:
     faults = []
     trained = metadata.points.get(TRAIN, {})
     if not trained:
@@ -251,12 +268,13 @@ def _metadata(metadata: PackageMetadata) -> list[str]:
     for line in metadata.requires:
         if "==" in line:
             faults.append(f"setup.py pins {line}; give a range there, and the pin in requirements.in.")
-    if "ravenml" not in {canonical(Requirement(line).name) for line in metadata.requires}:
+    if own and "ravenml" not in {canonical(Requirement(line).name) for line in metadata.requires}:
         faults.append("setup.py's install_requires does not name ravenml.")
     return faults
 
 
-def _requirements(folder: Path) -> list[str]:
+def _requirements(folder: Path, own: bool) -> list[str]:
+    """What is wrong with the requirements; a plugin's own script compiles them each time, as it wants."""
     faults = []
     for mode in ("requirements", "requirements-gpu"):
         source, compiled = folder / f"{mode}.in", folder / f"{mode}.txt"
@@ -264,17 +282,19 @@ def _requirements(folder: Path) -> list[str]:
             continue
         try:
             for line in read_requirements(source):
-                Requirement(line)
+                if own or not (line.startswith("-") or "://" in line):
+                    Requirement(line)
         except (ValueError, InputError) as error:
             faults.append(f"{source}: {str(error).splitlines()[0]}")
             continue
+        if not own:
+            continue
+        compile_it = f"`raven plugin compile {shlex.quote(str(folder))}` compiles it."
         if not compiled.is_file():
-            faults.append(f"{compiled} is missing; install.sh{' -g' if 'gpu' in mode else ''} compiles it.")
+            faults.append(f"{compiled} is missing; {compile_it}")
             continue
         if compiled in compile_plugin(folder, gpu="gpu" in mode, only_check=True):
-            faults.append(
-                f"{compiled} is out of date; install.sh{' -g' if 'gpu' in mode else ''} compiles it."
-            )
+            faults.append(f"{compiled} is out of date; {compile_it}")
         faults += _impure(compiled)
     return faults
 
@@ -293,7 +313,7 @@ def _impure(compiled: Path) -> list[str]:
         if not pure:
             faults.append(
                 f"{compiled}, line {number}: '{text}' is not a pin that a user elsewhere can install; "
-                "compile it with install.sh -r."
+                "compile it with `raven plugin compile --recompile`."
             )
     return faults
 
@@ -301,9 +321,10 @@ def _impure(compiled: Path) -> list[str]:
 def _loading(folder: Path, metadata: PackageMetadata) -> list[str]:
     examiners = {SETTINGS: examine_settings, PREDICT: examine_imports, TRAIN: examine_group}
     faults = []
+    fresh = not sys.modules.keys().isdisjoint(FRAMEWORKS)  # or they would count as imported by the plugin
     for group, examine in examiners.items():
         for value in metadata.points.get(group, {}).values():
-            answer = probe(value, IMPORT_SECONDS, examine=examine, path=[str(folder)])
+            answer = probe(value, IMPORT_SECONDS, examine=examine, path=[str(folder)], fresh=fresh)
             if answer.problem is not None:
                 faults.append(f"{value} cannot be loaded: {answer.problem}.")
             faults += [f"{value} {fault}." for fault in answer.faults]

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ravenml.errors import InputError, RavenError
-from ravenml.plugin.environment import Environment, Requirement, accepts, canonical, is_conda, pip
+from ravenml.plugin.environment import Environment, Requirement, accepts, canonical, is_conda
+from ravenml.plugin.pip import pip
 from ravenml.plugin.requirements import cpu_index
 
 
@@ -129,7 +130,7 @@ def _describe(missing: dict[str, str], environment: Environment) -> list[str]:
 
 def _with_pip(requirements: list[str]) -> str | None:
     index = cpu_index() if any(line.startswith("torch") for line in requirements) else None
-    return pip("install", "-q", *(["--extra-index-url", index] if index else []), *requirements)
+    return pip("install", *(["--extra-index-url", index] if index else []), *requirements)
 
 
 def _conda() -> str | None:

@@ -1,4 +1,4 @@
-"""What is installed in this Python environment, what needs what, and pip as a process of its own.
+"""What is installed in this Python environment, and what needs what.
 
 Nothing here imports a third-party package that has to be there: putting back what is missing must work when
 that is what is missing.
@@ -10,16 +10,16 @@ import csv
 import json
 import os
 import re
-import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from ravenml.common.hooks import TRAIN
 from ravenml.common.io import JsonObject
@@ -33,10 +33,7 @@ else:
     except ImportError:  # pip's own copy, which is there wherever pip is
         from pip._vendor.packaging.requirements import Requirement
 
-__all__ = ["Environment", "InstalledPackage", "Requirement", "accepts", "canonical", "in_environment", "pip"]
-
-# The journal's lock: a pip that outlives us, because we alone were killed, keeps holding it.
-inherited_by_pip: tuple[int, ...] = ()
+__all__ = ["Environment", "InstalledPackage", "Requirement", "accepts", "canonical", "origin_path"]
 
 
 def canonical(name: str) -> str:
@@ -57,29 +54,6 @@ def is_conda() -> bool:
 def accepts(requirement: Requirement, version: str) -> bool:
     """Whether ``version`` lies in the requirement's range; a preview version that is installed counts."""
     return bool(requirement.specifier.contains(version, prereleases=True))
-
-
-def pip(*arguments: str, environment: Mapping[str, str] | None = None) -> str | None:
-    """Run this environment's pip; None, or why it failed.
-
-    Args:
-        arguments: a command of pip and its arguments.
-        environment: further environment variables.
-    """
-    command = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", *arguments]
-    done = subprocess.run(
-        command,
-        env=None if environment is None else {**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        pass_fds=inherited_by_pip,
-    )
-    if done.returncode == 0:
-        return None
-    lines = [line.strip() for line in (done.stderr or done.stdout or "").splitlines() if line.strip()]
-    errors = [line for line in lines if line.upper().startswith("ERROR")]
-    return " ".join(errors or lines[-3:]) or f"pip ended with {done.returncode}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +78,7 @@ class InstalledPackage:
                 info = self.origin["vcs_info"]
                 return [f"{self.name} @ {info['vcs']}+{url}@{info['commit_id']}"]
             if self.origin.get("dir_info", {}).get("editable"):
-                return ["-e", url.removeprefix("file://")]
+                return ["-e", _path_of(url)]
             return [f"{self.name} @ {url}"]
         return [f"{self.name}=={self.version}"]
 
@@ -181,6 +155,11 @@ class Environment:
             if file.suffix != ".pyc" and "__pycache__" not in file.parts
         }
 
+    def installed_at(self, name: str) -> float:
+        """When a distribution was installed, in seconds since 1970."""
+        folder = getattr(self.distributions[name], "_path", None)
+        return os.stat(folder).st_mtime if folder else 0.0
+
     def plugins(self) -> dict[str, list[str]]:
         """The distributions that declare a training plugin, with the plugins' names."""
         found = {
@@ -221,3 +200,14 @@ def origin(found: Distribution) -> JsonObject | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and value.get("url") else None
+
+
+def origin_path(found: Distribution) -> Path | None:
+    """The folder or file that a distribution was installed from; None if it came from elsewhere."""
+    came = origin(found)
+    url = str(came["url"]) if came else ""
+    return Path(_path_of(url)) if url.startswith("file://") else None
+
+
+def _path_of(url: str) -> str:
+    return unquote(url.removeprefix("file://"))

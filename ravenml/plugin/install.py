@@ -7,6 +7,7 @@ Before the first change everything that is there is journaled (:mod:`ravenml.plu
 from __future__ import annotations
 
 import getopt
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,16 +20,12 @@ from pathlib import Path
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.check import loading_error
 from ravenml.plugin.driver import check_driver, cuda_conflict
-from ravenml.plugin.environment import Environment, Requirement, accepts, in_environment, pip
+from ravenml.plugin.environment import Environment, Requirement, accepts, in_environment
 from ravenml.plugin.inventory import PluginSource
 from ravenml.plugin.journal import UNPINNED, Journal, locked
+from ravenml.plugin.pip import pip, say
 from ravenml.plugin.requirements import compile_plugin, cpu_index
 from ravenml.plugin.uninstall import execute_plan, make_plan
-
-
-def say(text: str) -> None:
-    """Print a line at once: pip's children print to the same terminal."""
-    print(text, flush=True)
 
 
 def require_environment(anywhere: bool) -> None:
@@ -60,18 +57,17 @@ def install(folder: PluginSource, gpu: bool = False, recompile: bool = False) ->
         check_driver(folder.pins(gpu=True))
     for compiled in compile_plugin(folder.path, gpu, recompile):
         say(f"Compiled {compiled}.")
-    pins = folder.pins(gpu)
+    pins, script = folder.pins(gpu), shlex.quote(str(folder.script))
     with locked():
         journal = open_settled_journal()
         if gpu:
             check_driver(pins)
             _check_cuda_conflict(folder, pins, journal)
         environment = Environment()
-        changing = _announce_changes(folder, environment, journal, pins, gpu)
+        _announce_changes(folder, environment, journal, pins, gpu)
         journal.begin(
             environment,
             pins | {folder.distribution: UNPINNED},
-            leaving=[*changing, folder.distribution],
             plugin=folder.distribution,
             noted={"folder": str(folder.path), "gpu": gpu, "pins": pins},
         )
@@ -79,22 +75,22 @@ def install(folder: PluginSource, gpu: bool = False, recompile: bool = False) ->
         ended_well = False
         try:
             _install_pins(folder, gpu, pins)
-            _install_plugin(folder)
+            install_folder(folder)
             ended_well = True
         except RavenError as error:
             raise RavenError(
-                f"{folder.name} is not, or only half, installed: {error} Run {folder.script} again, or "
-                f"`install_all.sh -u {folder.name}` to undo it."
+                f"{folder.name} is not, or only half, installed: {error} Run {script} again, or "
+                f"`install_all.sh -u {shlex.quote(folder.name)}` to undo it."
             ) from error
         finally:
             journal.settle(killed=not ended_well)
     problem = loading_error(folder.distribution, folder.path / "requirements.in")
     if problem:
         raise RavenError(
-            f"{folder.name} is installed but does not load: {problem}. Run {folder.script} again, or "
-            f"{folder.script} -u to remove it."
+            f"{folder.name} is installed but does not load: {problem}. Run {script} again, or "
+            f"{script} -u to remove it."
         )
-    problem = pip("check")
+    problem = pip("check", title=folder.name)
     if problem:
         say(f"Note: pip check finds: {problem}")
     say(f"{folder.name} is installed and loads ({'GPU' if gpu else 'CPU'}, {len(pins)} pinned packages).")
@@ -115,9 +111,8 @@ def _announce_changes(
     journal: Journal,
     pins: dict[str, str],
     gpu: bool,
-) -> list[str]:
-    """Say which versions that the user had are about to change; the names of all that will change."""
-    changing = []
+) -> None:
+    """Say which versions that the user had are about to change."""
     for name, version in pins.items():
         package = environment.packages.get(name)
         if package is None:
@@ -125,13 +120,11 @@ def _announce_changes(
         wrong_build = gpu and name == "torch" and package.version.endswith("+cpu")
         if accepts(Requirement(f"{name}=={version}"), package.version) and not wrong_build:
             continue
-        changing.append(name)
         if name not in journal.brought:
             say(
                 f"{name} {package.version} becomes {version}, which {folder.name} is pinned to; "
                 f"`install_all.sh -u` brings {package.version} back."
             )
-    return changing
 
 
 def _check_cuda_conflict(folder: PluginSource, pins: dict[str, str], journal: Journal) -> None:
@@ -149,7 +142,7 @@ def _install_pins(folder: PluginSource, gpu: bool, pins: dict[str, str]) -> None
     if not pins:
         return
     with tempfile.TemporaryDirectory() as temporary:
-        command = ["install", "-q", "-r", str(folder.compiled(gpu))]
+        command = ["install", "-r", str(folder.compiled(gpu))]
         if gpu and "torch" in pins:
             # torch==2.13.0 accepts 2.13.0+cpu, which may be here already, or in a folder that pip looks into
             cuda_only = Path(temporary) / "no-cpu-build.txt"
@@ -157,17 +150,22 @@ def _install_pins(folder: PluginSource, gpu: bool, pins: dict[str, str]) -> None
             command += ["-c", str(cuda_only)]
         elif not gpu and "torch" in pins and (index := cpu_index()):
             command += ["--extra-index-url", index]
-        problem = pip(*command)
+        problem = pip(*command, title=folder.name, asked_by=folder.compiled(gpu).name)
     if problem:
         raise RavenError(f"pip says: {problem.rstrip('.')}.")
 
 
-def _install_plugin(folder: PluginSource) -> None:
-    """Install the plugin itself from its folder, and leave nothing in the folder."""
+def install_folder(folder: PluginSource) -> None:
+    """Install the plugin itself from its folder, and leave nothing in the folder.
+
+    Raises:
+        RavenError: pip fails.
+    """
     before = {path.name for path in folder.path.iterdir()}
     # setuptools is a requirement of pip-tools and so of the core: nothing has to be fetched to build it
     problem = pip(
-        *("install", "-q", "--no-deps", "--no-build-isolation", "-e", str(folder.path)),
+        *("install", "--no-deps", "--no-build-isolation", "-e", str(folder.path)),
+        title=folder.name,
         environment={"PIP_USE_PEP517": "1"},  # not as an option: newer versions always do, and forget it
     )
     for made in {path.name for path in folder.path.iterdir()} - before:
@@ -187,7 +185,7 @@ def uninstall_alone(folder: PluginSource) -> None:
         journal = Journal.open()
         journal.settle()
         environment = Environment()
-        plan = make_plan(journal, environment, [folder.distribution])
+        plan = make_plan(journal, environment, [folder.installed_name(environment, journal)])
         if not plan.plugins:
             say(f"{folder.name} is not installed.")
             journal.forget_what_is_as_before(environment)

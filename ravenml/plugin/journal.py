@@ -11,14 +11,16 @@ Schema 1::
     changed   name -> {had: {version, origin}, now: version or null}
     plugins   name -> {folder, gpu, pins}         the plugins that install.sh has installed
     repair    [name]                              to be installed again: a removed one shares files with them
-    pending   {started, plugin, before, pins, entries}    a change that has begun and not ended
+    pending   {started, plugin, before, pins, entries, owned}    a change that has begun and not ended
+
+While a change is under way, the file's time is the last sign of life of who makes it.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -27,12 +29,13 @@ from ravenml.common.formatting import utc_timestamp
 from ravenml.common.io import JsonObject, read_json, to_user_error, write_json
 from ravenml.common.locks import acquire
 from ravenml.errors import RavenError
-from ravenml.plugin import environment as this_environment
+from ravenml.plugin import pip as processes
 from ravenml.plugin.environment import Environment, InstalledPackage
-from ravenml.plugin.leftovers import list_entries, remove_leftovers
+from ravenml.plugin.leftovers import list_entries, list_owned, remove_leftovers
 
 SCHEMA = 1
 UNPINNED = "?"  # stands for the version of the plugin itself
+LOCK = "RAVENML_INSTALL_LOCK"  # the descriptor by which scripts that we run share our lock
 
 
 def journal_folder() -> Path:
@@ -42,30 +45,43 @@ def journal_folder() -> Path:
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """One of ravenML's scripts at a time in one environment.
+    """One of ravenML's scripts at a time in one environment, with those that it runs itself.
 
     Raises:
         RavenError: another one is at work there, or the folder may not be written.
     """
     folder = journal_folder()
+    descriptor = _shared_lock(folder)
+    shared = descriptor is not None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
+        if descriptor is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise to_user_error(error, folder) from error
     try:
         if not acquire(descriptor, patience=0):
             raise RavenError(f"Another install.sh is running in {sys.prefix}; wait until it ends.")
-        this_environment.inherited_by_pip = (descriptor,)
+        processes.inherited, processes.heartbeat = (descriptor,), folder / "journal.json"
         try:
             yield
         finally:
-            this_environment.inherited_by_pip = ()
-            for empty in (folder, folder.parent):  # nothing stays where nothing is to be remembered
+            processes.inherited, processes.heartbeat = (), None
+            for empty in () if shared else (folder, folder.parent):  # nothing stays for nothing
                 with suppress(OSError):
                     empty.rmdir()
     finally:
-        os.close(descriptor)
+        if not shared:
+            os.close(descriptor)
+
+
+def _shared_lock(folder: Path) -> int | None:
+    """The descriptor by which the script that runs this one holds the lock of ``folder``, if one does."""
+    try:
+        descriptor = int(os.environ.get(LOCK, ""))
+        return descriptor if os.path.samestat(os.fstat(descriptor), folder.stat()) else None
+    except (OSError, ValueError):
+        return None
 
 
 class NotedPackage(TypedDict):
@@ -96,8 +112,9 @@ class Pending(TypedDict):
     started: str
     plugin: str | None
     before: dict[str, NotedPackage]
-    pins: dict[str, str]
+    pins: dict[str, str] | None
     entries: dict[str, list[str]]
+    owned: NotRequired[dict[str, list[str]]]
 
 
 class Journal:
@@ -153,17 +170,18 @@ class Journal:
     def begin(
         self,
         environment: Environment,
-        pins: Mapping[str, str],
-        leaving: Iterable[str] = (),
+        pins: Mapping[str, str] | None,
         plugin: str | None = None,
         noted: NotedPlugin | None = None,
     ) -> None:
         """Note, before a change, everything that is there.
 
         Args:
-            pins: what may come, by name; all else that appears meanwhile is not ours.
-            giving_way: the distributions whose files are about to be replaced or removed.
-            plugin: the plugin that is being installed, and what is ``noted`` about it.
+            environment: as it is.
+            pins: what may come, by name; all else that appears meanwhile is not ours.  None: a plugin's own
+                script decides what comes.
+            plugin: the plugin that is being installed.
+            noted: what to remember about it.
         """
         packages = {name: _noted(package) for name, package in environment.packages.items()}
         if self.is_empty:
@@ -174,8 +192,9 @@ class Journal:
             "started": _now(),
             "plugin": plugin,
             "before": packages,
-            "pins": dict(pins),
-            "entries": list_entries(environment, leaving),
+            "pins": None if pins is None else dict(pins),
+            "entries": list_entries(environment),
+            "owned": list_owned(environment),
         }
         self.save()
 
@@ -192,13 +211,18 @@ class Journal:
             return []
         before, pins = self.pending["before"], self.pending["pins"]
         certain = {name: noted for name, noted in before.items() if name not in self.repair}
-        cleared = remove_leftovers(Environment(), certain, self.pending["entries"]) if killed else []
+        cleared = []
+        if killed:
+            entries, owned = self.pending["entries"], self.pending.get("owned", {})
+            cleared = remove_leftovers(certain, entries, owned, until=self.path.stat().st_mtime)
         environment = Environment()
         now = environment.packages
-        # the pins name all that is needed; on a machine that they were not compiled for, pip may add to it
-        pinned = [name for name, version in pins.items() if name in now and version != UNPINNED]
-        ours = (pins.keys() | environment.dependencies_of(pinned).keys()) - {"ravenml"}
-        for name in sorted(ours):
+        if pins is None:
+            ours = now.keys() | before.keys()
+        else:  # they name all that is needed; on a machine that they were not compiled for, pip may add to it
+            pinned = [name for name, version in pins.items() if name in now and version != UNPINNED]
+            ours = pins.keys() | environment.dependencies_of(pinned).keys()
+        for name in sorted(ours - {"ravenml"}):
             had, has = before.get(name), now.get(name)
             if name in self.changed:
                 self.changed[name]["now"] = has.version if has else None

@@ -62,6 +62,7 @@ def probe(
     wait_after: float = 5.0,
     examine: Examine | None = None,
     path: Sequence[str] = (),
+    fresh: bool = False,
 ) -> Answer:
     """Import ``module:object`` in a process of its own.
 
@@ -71,9 +72,10 @@ def probe(
         wait: called once when it has taken ``wait_after`` seconds.
         examine: called with the object, there; it yields what is wrong with it.
         path: folders that modules are looked for in, before all others.
+        fresh: in a new Python, which has imported nothing that this one has.
     """
     path = [*path, *map(str, sys.path)]
-    if _has_other_threads():
+    if fresh or _has_other_threads():
         return _probe_in_new_python(value, seconds, examine, path)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):

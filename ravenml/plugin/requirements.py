@@ -1,5 +1,6 @@
 """Compiling a plugin's ``requirements.in`` into pins that a user elsewhere can install.
 
+``raven plugin compile DIR`` compiles a plugin's two files, for the GPU on a machine without one as well.
 ``python -m ravenml.plugin.requirements compile`` (``make requirements``) compiles whatever is out of date,
 ``… check`` only says what is.
 
@@ -16,7 +17,6 @@ import ast
 import hashlib
 import os
 import re
-import subprocess
 import sys
 import threading
 import urllib.request
@@ -27,6 +27,7 @@ from typing import Any
 from ravenml.common.io import write_bytes
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.environment import Requirement, canonical
+from ravenml.plugin.pip import explain_failure, run_shown
 
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
@@ -80,6 +81,15 @@ def _setup_value(root: Path, name: str) -> Any:
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
                 return ast.literal_eval(node.value)
     return None
+
+
+def has_own_script(folder: Path) -> bool:
+    """Whether a plugin's ``install.sh`` is ravenML's own, as `raven plugin new` writes it, or missing.
+
+    It keeps the journal, and takes part in ``plugins/constraints.txt``; any other stands for itself.
+    """
+    script = folder / "install.sh"
+    return not script.is_file() or b"ravenml.plugin.install" in script.read_bytes()
 
 
 def inputs_digest(wanted: Sequence[str]) -> str:
@@ -148,28 +158,45 @@ def is_reachable(address: str, seconds: float) -> bool:
     return good.is_set()
 
 
-def pip_compile(wanted: Sequence[str], constraints: Path | None, gpu: bool) -> str:
+def pip_compile(
+    wanted: Sequence[str], constraints: Path | None, gpu: bool, folder: Path, asked_by: Mapping[str, str]
+) -> str:
     """The pins that pip-compile finds for ``wanted`` under ``constraints``, cleaned.
 
     For the GPU, what this machine adds to pip's search (wheels in a folder, further indexes) is left out, so
     that torch's public builds are found, which name their CUDA packages.
 
+    Args:
+        wanted: requirements, whose paths are relative to ``folder``.
+        constraints: a file that they are held to.
+        gpu: leave out builds for the CPU.
+        folder: where they lie.
+        asked_by: which file wants what.
+
     Raises:
         RavenError: pip-compile is missing or finds no solution, or found CUDA where the CPU was meant.
     """
-    environment = dict(os.environ)
+    environment = {}
     command = [sys.executable, "-m", "piptools", "compile", "--quiet", "--strip-extras", "--allow-unsafe"]
     command += ["--no-header", "--no-annotate", "--no-emit-options", "--output-file=-", "-"]
     if gpu:
-        environment |= {"PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": "", "PIP_CONFIG_FILE": os.devnull}
+        environment = {"PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": "", "PIP_CONFIG_FILE": os.devnull}
     elif index := cpu_index():
         command += ["--extra-index-url", index]
     if constraints is not None:
         command += ["--constraint", str(constraints)]
-    done = subprocess.run(command, input="\n".join(wanted), env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise RavenError(f"pip-compile failed:\n{done.stderr.strip()}")
-    pins = clean_pins(done.stdout)
+    code, text = run_shown(
+        command,
+        f"{folder.name}: compiling requirements",
+        environment=environment,
+        folder=folder,
+        tells=lambda line: False,
+        given="\n".join(wanted),
+    )
+    if code:
+        sentence = explain_failure(text, " and ".join(sorted(set(asked_by.values()))), asked_by)
+        raise RavenError(f"The requirements of {folder} cannot be compiled: {sentence}.")
+    pins = clean_pins(text)
     if not gpu and re.search(r"^nvidia-(?!ml-py==)", pins, re.MULTILINE):
         raise RavenError(
             "pip found no CPU build of torch; set RAVENML_TORCH_INDEX or PIP_FIND_LINKS to where one is."
@@ -184,7 +211,7 @@ def read_pins(compiled: Path) -> dict[str, str]:
         InputError: there is no such file, or a line is not a pin.
     """
     if not compiled.is_file():
-        raise InputError(f"{compiled} does not exist; install.sh -r compiles it.")
+        raise InputError(f"{compiled} does not exist; `raven plugin compile` compiles it.")
     pins = {}
     for number, line in enumerate(compiled.read_text(encoding="utf-8").splitlines(), start=1):
         text = line.split(" #")[0].strip()
@@ -208,6 +235,7 @@ def update_compiled(
     force: bool = False,
     only_check: bool = False,
     by: str = "make requirements",
+    asked_by: Mapping[str, str] | None = None,
 ) -> bool:
     """Compile one file if it is out of date; whether it was.
 
@@ -220,13 +248,15 @@ def update_compiled(
         force: take it as out of date.
         only_check: write nothing.
         by: the command that compiles it.
+        asked_by: which file wants what, where that is more than one.
     """
     inputs = [*wanted, *(read_requirements(under) if under else [])]
     if not force and is_up_to_date(compiled, inputs):
         return False
     if not only_check:
+        asked_by = dict.fromkeys(wanted, made_from) | dict(asked_by or {})
         header = f"# Compiled from {made_from} by `{by}`; do not edit.\n"
-        pins = pip_compile(wanted, under, gpu) if wanted else ""
+        pins = pip_compile(wanted, under, gpu, compiled.parent, asked_by) if wanted else ""
         write_bytes(compiled, f"{header}# inputs: sha256={inputs_digest(inputs)}\n{pins}".encode())
     return True
 
@@ -244,7 +274,7 @@ def compile_plugin(folder: Path, gpu: bool, force: bool = False, only_check: boo
     name = "requirements-gpu" if gpu else "requirements"
     compiled, source = folder / f"{name}.txt", folder / f"{name}.in"
     constraints, root = folder.parent / "constraints.txt", folder.parent.parent
-    if not (constraints.is_file() and (root / "setup.py").is_file()):
+    if not (constraints.is_file() and (root / "setup.py").is_file() and has_own_script(folder)):
         stale = update_compiled(
             compiled,
             read_requirements(source),
@@ -253,7 +283,7 @@ def compile_plugin(folder: Path, gpu: bool, force: bool = False, only_check: boo
             gpu=gpu,
             force=force,
             only_check=only_check,
-            by="install.sh",
+            by="raven plugin compile",
         )
         return [compiled] if stale else []
     return compile_all(root, only_check, force, only={compiled})
@@ -274,18 +304,29 @@ def compile_all(
         RavenError: a source is missing, or pip-compile finds no solution.
     """
     constraints = root / "plugins" / "constraints.txt"
-    plugins = sorted(root.glob("plugins/*/requirements*.in"))
+    sources = sorted(root.glob("plugins/*/requirements*.in"))
+    plugins = [source for source in sources if has_own_script(source.parent)]
     stale: list[Path] = []
 
-    def look_after(compiled: Path, wanted: list[str], under: Path | None, made_from: str, gpu: bool) -> None:
-        if update_compiled(compiled, wanted, under, made_from, gpu, force, only_check):
+    def look_after(
+        compiled: Path,
+        wanted: list[str],
+        under: Path | None,
+        made_from: str,
+        gpu: bool,
+        asked_by: Mapping[str, str] | None = None,
+    ) -> None:
+        if update_compiled(compiled, wanted, under, made_from, gpu, force, only_check, asked_by=asked_by):
             stale.append(compiled)
 
     of_all = core_requirements(root)
+    asked_by = dict.fromkeys(of_all, "setup.py")
     for source in plugins:
         if source.stem == "requirements":
-            of_all += read_requirements(source)
-    look_after(constraints, of_all, None, "setup.py and plugins/*/requirements.in", gpu=False)
+            lines = read_requirements(source)
+            of_all += lines
+            asked_by |= dict.fromkeys(lines, source.relative_to(root).as_posix())
+    look_after(constraints, of_all, None, "setup.py and plugins/*/requirements.in", False, asked_by)
     if not constraints.is_file():
         return stale
     for source in plugins:

@@ -55,7 +55,7 @@ def write_plugin(name: str, template: str = "minimal", into: Path = Path()) -> P
         for mode in ("requirements", "requirements-gpu"):
             wanted = read_requirements(beside / f"{mode}.in")
             if not wanted:  # nothing to compile: say so; all else install.sh compiles at its first run
-                update_compiled(beside / f"{mode}.txt", wanted, None, f"{mode}.in", by="install.sh")
+                update_compiled(beside / f"{mode}.txt", wanted, None, f"{mode}.in", by="raven plugin compile")
         beside.rename(folder)
     except OSError as error:
         raise to_user_error(error, folder) from error

@@ -12,10 +12,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ravenml.plugin.environment import Environment, InstalledPackage, accepts, canonical, pip
+from ravenml.plugin.environment import Environment, InstalledPackage, accepts, canonical, origin_path
 from ravenml.plugin.inventory import PluginSource
 from ravenml.plugin.journal import Journal, package_from_journal
 from ravenml.plugin.leftovers import remove_empty
+from ravenml.plugin.pip import pip
 from ravenml.plugin.requirements import cpu_index
 
 _JOINED = "\x1f"  # a space at which no line is broken
@@ -34,6 +35,7 @@ class UninstallPlan:
         repair: what is installed again because a removed distribution owns files of it.
         own: what the user has changed since; from now on it is the user's, name to the reason.
         journaled: whether there is a journal of how these plugins came.
+        emptied: folders in which files of what goes lie.
     """
 
     plugins: dict[str, str] = field(default_factory=dict)
@@ -43,6 +45,12 @@ class UninstallPlan:
     repair: list[str] = field(default_factory=list)
     own: dict[str, str] = field(default_factory=dict)
     journaled: bool = True
+    emptied: set[str] = field(default_factory=set)
+
+    def note_folders(self, environment: Environment) -> None:
+        """Note where the files lie of what goes, as long as it is there."""
+        for name in {*self.plugins, *self.remove, *self.restore} & environment.distributions.keys():
+            self.emptied |= {os.path.dirname(file) for file in environment.files(name)}
 
 
 def make_plan(
@@ -50,26 +58,32 @@ def make_plan(
     environment: Environment,
     chosen: Sequence[str],
     folders: Sequence[PluginSource] = (),
+    already_gone: Mapping[str, str] | None = None,
 ) -> UninstallPlan:
     """Work out what goes, stays and comes back when the plugins ``chosen`` are taken away.
 
     Args:
         journal: settled.
+        environment: as it is now.
         chosen: canonical names of the plugins' distributions.
         folders: the plugins of the checkout: for those that were installed by hand, and so stand in no
             journal, the compiled file says what they need.
+        already_gone: those of the chosen that are uninstalled already, name to version.
     """
     now = environment.packages
     plan = UninstallPlan(journaled=not journal.is_empty)
-    plan.plugins = {name: now[name].version for name in chosen if name in now}
+    plan.plugins = {name: now[name].version for name in chosen if name in now} | dict(already_gone or {})
     installed = environment.plugins()
     pins_of_others = {
         name: noted["pins"] for name, noted in journal.plugins.items() if name not in chosen and name in now
     }
-    for folder in folders:
-        name = folder.distribution
-        if name in installed and name not in chosen and name not in pins_of_others:
-            pins_of_others[name] = {**folder.pins(gpu=True), **folder.pins()}
+    for name in installed:
+        if name in chosen or name in pins_of_others:
+            continue
+        found = environment.distributions.get(name) or environment.external[name]
+        for folder in folders:
+            if folder.path == origin_path(found) or canonical(folder.name) == name:
+                pins_of_others[name] = {**folder.pins(gpu=True), **folder.pins()}
     strangers = [name for name in installed if name not in chosen and name not in pins_of_others]
 
     brought = {}
@@ -172,12 +186,12 @@ def execute_plan(plan: UninstallPlan, journal: Journal, environment: Environment
 
     The journal forgets what was done and remembers what was not, so that it can be tried again.
     """
-    gone = [*plan.plugins, *plan.remove]
+    gone = [name for name in (*plan.plugins, *plan.remove) if name in environment.distributions]
     journal.repair = plan.repair
-    journal.begin(environment, pins={}, leaving=[*gone, *plan.restore, *plan.repair])
+    journal.begin(environment, pins={})
     problems = []
-    folders = {os.path.dirname(file) for name in [*gone, *plan.restore] for file in _files(environment, name)}
-    if gone and (problem := pip("uninstall", "-q", "-y", *gone)):
+    plan.note_folders(environment)
+    if gone and (problem := pip("uninstall", "-y", *gone, title="Removing")):
         problems.append(f"pip could not uninstall: {problem}")
     for name in _install_again([package for _, package in plan.restore.values()], problems):
         plan.restore.pop(name)
@@ -187,15 +201,11 @@ def execute_plan(plan: UninstallPlan, journal: Journal, environment: Environment
     for name in plan.own:
         journal.brought.pop(name, None)
         journal.changed.pop(name, None)
-    remove_empty(folders, environment)
+    remove_empty(plan.emptied, environment)
     journal.settle(killed=False)
     journal.forget_what_is_as_before(Environment())
     journal.save()
     return problems
-
-
-def _files(environment: Environment, name: str) -> set[str]:
-    return environment.files(name) if name in environment.distributions else set()
 
 
 def _install_again(packages: Sequence[InstalledPackage], problems: list[str]) -> list[str]:
@@ -203,14 +213,14 @@ def _install_again(packages: Sequence[InstalledPackage], problems: list[str]) ->
     if not packages:
         return []
     index = cpu_index() if any("+cpu" in package.version for package in packages) else None
-    command = ["install", "-q", "--force-reinstall", "--no-deps"]
+    command = ["install", "--force-reinstall", "--no-deps"]
     command += ["--extra-index-url", index] if index else []
     together = [argument for package in packages for argument in package.requirement()]
-    if pip(*command, *together) is None:
+    if pip(*command, *together, title="Restoring") is None:
         return []
     failed = []  # one of them is at fault; the others should not suffer
     for package in packages:
-        problem = pip(*command, *package.requirement())
+        problem = pip(*command, *package.requirement(), title=package.name)
         if problem:
             failed.append(package.name)
             problems.append(f"{package.name} {package.version} could not be installed again: {problem}")

@@ -148,6 +148,14 @@ class Environment:
         (site,) = (self.path / "lib").glob("python3.*/site-packages")
         return site
 
+    def digest(self) -> str:
+        """Of the paths and contents of all that rests in it, less what Python compiles by itself."""
+        total = hashlib.sha256()
+        for name in self.everything():
+            path = self.path / name
+            total.update(f"{name}\0".encode() + (path.read_bytes() if path.is_file() else b""))
+        return total.hexdigest()
+
     def everything(self) -> list[str]:
         """The paths of all that rests in it, less what Python compiles by itself."""
         return sorted(
@@ -235,12 +243,19 @@ def core_wheel(folder: Path, scratch: Path) -> Path:
 def make_wheels(folder: Path) -> Path:
     """A folder of wheels: what the core's scripts need, and tiny packages for the plugins."""
     here = Installed()
-    for name in {*CORE, *here.dependencies_of(CORE)} & (here.distributions.keys() | here.external.keys()):
+    for name in {*CORE, "pip-tools", *here.dependencies_of([*CORE, "pip-tools"])} & (
+        here.distributions.keys() | here.external.keys()
+    ):
         repack(folder, name)
     for version in ("1.0", "2.0"):
         write_wheel(folder, "alpha", version)
     write_wheel(folder, "beta", "1.0", requires=["alpha>=1"])
     write_wheel(folder, "gamma", "1.0", files={f"gamma/part{n}.py": "x = 1\n" for n in range(400)})
+    manual = {f"delta-1.0.data/data/share/man/man{n % 9}/delta{n}.1": f"page {n}\n" for n in range(200)}
+    elsewhere = {"delta-1.0.data/data/etc/delta/delta.conf": "", "delta-1.0.data/data/delta.txt": "x\n"}
+    write_wheel(folder, "delta", "1.0", files={"delta/__init__.py": ""} | manual | elsewhere)
+    write_wheel(folder, "wants-alpha-1", "1.0", requires=["alpha<2"])
+    write_wheel(folder, "wants-ghost", "1.0", requires=["ghost>=3"])
     write_wheel(folder, "leans-on-beta", "1.0", requires=["beta"])
     write_wheel(folder, "wants-alpha-2", "1.0", requires=["alpha>=2"])
     twin = {"twins/__init__.py": "", "twins/same.py": "x = 1\n"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from documented import write_documented
 from local_wheels import Checkout, Environment, killed_after
 
 
@@ -37,6 +39,54 @@ def test_an_installation_killed_at_any_instant_is_undone_byte_for_byte(
         assert environment.freeze() == first, part
         assert environment.everything() == files, part
     assert killed >= 3
+
+
+KILLS = int(os.environ.get("RAVENML_TEST_KILLS", "4"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300 + 60 * KILLS)
+def test_random_kills_leave_nothing_anywhere_in_the_environment(
+    environment: Environment, wheels: Path, tmp_path: Path
+):
+    """Of files outside of the packages too, with a script that keeps no journal, while versions change."""
+    checkout = Checkout.make(tmp_path / "checkout", wheels)
+    checkout.plugin("large", ["gamma==1.0", "delta==1.0", "twin-b==1.0"])
+    watched = write_documented(checkout.root / "plugins", "watched", ["delta", "alpha>=2"])
+    (watched / "ravenml_watched" / "core.py").write_text("import click\n@click.group()\ndef watched(): ...\n")
+    environment.pip("install", "-q", "alpha==1.0", "twin-a", "pip-tools")
+    files, content = environment.everything(), environment.digest()
+    whole = duration(environment, checkout.install_all)
+    assert "delta.txt" in environment.everything()
+    environment.ok(checkout.install_all, "-u", "-c")
+    assert environment.everything() == files and environment.digest() == content
+    moments, killed = random.Random(KILLS), 0
+    for number in range(KILLS):
+        part = moments.uniform(0.05, 1)
+        killed += killed_after(environment, part * whole, checkout.install_all)
+        environment.ok(checkout.install_all, "-u", "-c")
+        assert environment.everything() == files, (number, part)
+        assert environment.digest() == content, (number, part)
+        print(f"kill {number + 1} at {part:.2f}: nothing is left", flush=True)
+    assert killed >= KILLS // 2
+
+
+def test_what_a_person_put_there_after_a_kill_is_not_taken_for_what_it_left(
+    environment: Environment, checkout: Checkout
+):
+    files = environment.everything()
+    environment.ok(checkout.script("tiny"))
+    half(environment)
+    journal = environment.path / "share" / "ravenml" / "journal.json"
+    long_ago = time.time() - 3600
+    os.utime(journal, (long_ago, long_ago))
+    mine = environment.path / "bin" / "my-script"
+    mine.touch()
+    environment.ok(checkout.install_all, "-u")
+    assert mine.exists()
+    mine.unlink()
+    left = set(environment.everything()) - set(files)
+    assert all("beta" in path or "alpha" in path for path in left)  # the kill was an hour ago, they are new
 
 
 @pytest.mark.slow
@@ -95,11 +145,11 @@ def test_a_kill_while_pip_has_files_put_aside_loses_nothing(environment: Environ
 def test_a_pip_that_outlives_its_killed_script_is_waited_for(environment: Environment, checkout: Checkout):
     code = (
         "import os, subprocess, sys\n"
-        "from ravenml.plugin import environment\n"
+        "from ravenml.plugin import pip\n"
         "from ravenml.plugin.journal import locked\n"
         "with locked():\n"
         "    child = [sys.executable, '-c', 'import time; time.sleep(3)']\n"
-        "    subprocess.Popen(child, pass_fds=environment.inherited_by_pip, stdout=2)\n"
+        "    subprocess.Popen(child, pass_fds=pip.inherited, stdout=2)\n"
         "    os.kill(os.getpid(), 9)\n"
     )
     files = environment.everything()

@@ -96,7 +96,7 @@ def test_a_new_segmentation_plugin_lacks_only_its_compiled_requirements(tmp_path
     pytest.importorskip("torch")
     folder = write_plugin("my-net", "segmentation", tmp_path)
     faults = find_problems(folder)
-    assert len(faults) == 2 and all("is missing; install.sh" in fault for fault in faults)
+    assert len(faults) == 2 and all("is missing; `raven plugin compile" in fault for fault in faults)
 
 
 def test_ravenmls_own_plugin_is_without_fault():

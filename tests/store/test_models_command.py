@@ -119,7 +119,7 @@ def test_a_tar_without_classes_is_for_transfer_only_and_without_a_plugin_for_nob
 def test_a_removed_model_leaves_nothing(cloud: Raven, trained: str, open_store: OpenStore) -> None:
     refused = cloud("models", "rm", trained)
     assert refused.returncode == 2 and "--yes" in refused.stderr
-    cloud.ok("models", "rm", trained, "--yes")
+    cloud.ok("models", "rm", trained, "-y")
     assert list(open_store(prefix="m").list()) == []
     assert cloud("models", "rm", trained, "--yes").returncode == 2
     assert cloud.runs()  # the run itself is the user's
@@ -147,6 +147,32 @@ def test_without_a_bucket_models_are_on_this_machine(
     done = raven("models", "list", "--remote")
     assert done.returncode == 2 and "raven config update --model-bucket-name" in done.stderr
     assert "begins with 'zzz'" in raven("models", "show", "zzz").stderr
+
+
+NOBODY_THERE = {
+    "RAVENML_MODEL_BUCKET_NAME": "models",
+    "RAVENML_DATASET_BUCKET_NAME": "datasets",
+    "RAVENML_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_ACCESS_KEY_ID": "a",
+    "AWS_SECRET_ACCESS_KEY": "b",
+}
+
+
+def test_with_a_bucket_that_cannot_be_reached_what_is_here_is_listed_with_a_note(
+    raven: Raven, project: Path, tar: Path
+) -> None:
+    raven.ok("models", "push", tar, "--plugin", "unet")
+    done = raven("models", "list", "--json", **NOBODY_THERE)
+    assert done.returncode == 0 and [one["where"] for one in json.loads(done.stdout)] == ["local"]
+    assert "Note: only what is on this machine is listed." in done.stderr and "127.0.0.1:9" in done.stderr
+    alone = raven("models", "list", "--remote", **NOBODY_THERE)
+    assert alone.returncode == 1 and alone.stderr.startswith("Error: http://127.0.0.1:9 cannot be reached")
+    known = raven.home / "datasets" / "mine"
+    known.parent.mkdir(parents=True, exist_ok=True)
+    known.symlink_to(project)
+    done = raven("data", "list", "--json", **NOBODY_THERE)
+    assert done.returncode == 0 and [one["name"] for one in json.loads(done.stdout)] == ["mine"]
+    assert "Note: only what is on this machine is listed." in done.stderr
 
 
 def test_metadata_is_asked_for_once_and_again_only_where_it_changed(
