@@ -159,7 +159,7 @@ def train(one: Outcome, raven: list[str], name: str, work: Path, folder: Path, s
     """Call the training command, with answers to what it asks, until it ends in some way."""
     samples = [*folder.rglob("sample_configs/*.y*ml"), *folder.glob("example_config.yaml")]
     config = yaml.safe_load(samples[0].read_text()) if samples else {}
-    config["artifact_path"] = str(work / "artifacts")
+    config["artifact_path"] = None  # the result goes to the store, where it has a name
     own = [path for path in (folder / "example_config.json", folder / "config.yaml") if path.exists()]
     words = [name, "train"]
     if own and "YAML file with values for options not given" not in shown:  # `--config` is the plugin's own
@@ -174,7 +174,9 @@ def train(one: Outcome, raven: list[str], name: str, work: Path, folder: Path, s
     if called.exists():
         one.passed.append("input")
     if note(one, "trains", done.returncode == 0, done) and "Stored:" in done.stdout:
-        known = [json.loads(path.read_text()) for path in (work / "artifacts").rglob("metadata_*.json")]
+        known = [
+            json.loads(path.read_text()) for path in (work / "home").glob("store/models/metadata_*.json")
+        ]
         one.why = ", ".join(f"stored as {each['architecture']}" for each in known if "architecture" in each)
 
 
@@ -184,7 +186,6 @@ def train_and_answer(
     """Call the command until it ends otherwise than with a question, or with a setting that it refuses."""
     for _ in range(6):
         (work / "config.yaml").write_text(yaml.safe_dump(config))
-        shutil.rmtree(work / "artifacts", ignore_errors=True)
         done = run(command, work, folder, RAVENML_DEBUG="1", OLD_PLUGIN_CALLED=str(work / "called"))
         if asked := QUESTION.search(done.stderr):
             config["answers"] = {**config.get("answers", {}), asked[1]: asked[2]}

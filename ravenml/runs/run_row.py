@@ -63,6 +63,8 @@ def flat_settings(record: JsonObject) -> JsonObject:
     config = record.get("config") or {}
     core = {name: value for name, value in config.items() if name not in _NO_SETTINGS}
     plugin, parameters = config.get("plugin") or {}, record.get("parameters") or {}
+    if not isinstance(plugin, dict):  # a list, as plugins for ravenML 1 may have
+        plugin = {"plugin": plugin}
     return dict(_flatten(core)) | dict(_flatten(plugin)) | dict(_flatten(parameters))
 
 

@@ -15,6 +15,10 @@ from as_user import PATIENCE, Raven, start_raven
 from former_plugins import BOXES, FRAMEWORK, INSTANCE, POSE, SEMANTIC, write_former_dataset
 from throwaway import GROUP, SETTINGS, write_plugin
 
+from ravenml.dashboard.train.draft_import import from_run
+from ravenml.errors import InputError
+from ravenml.runs.run_row import flat_settings
+
 
 @pytest.fixture
 def dataset(home: Path, site: Path) -> Path:
@@ -123,7 +127,11 @@ def test_settings_may_be_a_list_and_a_nested_command_may_have_a_config_of_its_ow
     help_ = raven.ok("train", "semantic", "models", "train", "--help")
     assert "The framework's settings." in help_ and "YAML file with values" not in help_
     (run,) = raven.runs()
-    assert run.name in raven.ok("runs", "list")
+    assert "model_variant" in raven.ok("runs", "show", run.name, "--json")
+    record = json.loads((run / "run.json").read_text())
+    assert flat_settings(record)["plugin"] == [{"model_variant": "mobilenet"}, {"stride": 8}]
+    with pytest.raises(InputError, match="are a list"):
+        from_run(run)
 
 
 def test_a_list_of_settings_is_refused_where_the_plugin_publishes_settings(raven: Raven, site: Path) -> None:

@@ -66,7 +66,13 @@ def from_text(text: str, name: str) -> JsonObject:
 
 
 def _fields(config: TrainConfig) -> JsonObject:
-    """What is the same however it was written."""
+    """What is the same however it was written.
+
+    Raises:
+        InputError: the plugin's settings are a list, which no form has.
+    """
+    if isinstance(config.plugin, list):
+        raise InputError("The plugin's settings are a list; the wizard knows settings with names alone.")
     return {
         "dataset": config.dataset,
         "split": _split_options(config),
