@@ -44,6 +44,15 @@ class _Base:
         return Stub(name)
 
 
+class _AttrDict(dict[str, Any]):
+    """As that of the package attrdict, which no Python since 3.10 can import."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self:
+            raise AttributeError(name)
+        return _AttrDict(self[name]) if isinstance(self[name], dict) else self[name]
+
+
 class Stub:
     """Stands for whatever a framework has."""
 
@@ -59,6 +68,8 @@ class Stub:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._name in DECORATORS and len(args) == 1 and isinstance(args[0], FunctionType):
             return args[0]
+        if self._name == "AttrDict":
+            return _AttrDict(*args)
         if self._name == "RunConfig":  # TensorFlow's estimator, which trains in a folder
             _estimator_folders.append(Path(str(kwargs.get("model_dir", tempfile.gettempdir()))))
         elif self._name == "train_and_evaluate":
@@ -66,6 +77,10 @@ class Stub:
         elif self._name == "export_inference_graph":
             folders = [Path(value) for value in args if isinstance(value, str) and os.path.isabs(value)]
             _write_files(folders[-1], EXPORT)
+        elif self._name == "main":  # deeplab, which reads the command line
+            for word in sys.argv:
+                if word.startswith("--train_logdir="):
+                    _write_files(Path(word.partition("=")[2]), ("checkpoint", "model.ckpt-7.index"))
         if any(word in self._name.lower() for word in SAVES):
             for value in (*args, *kwargs.values()):
                 _write(value)
@@ -100,7 +115,7 @@ class Stub:
         """A file that exists."""
         path = Path(tempfile.gettempdir(), f"stub_{os.getpid()}_{self._name}")
         path.touch()
-        return str(path)
+        return os.fspath(path)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         import numpy as np
@@ -128,7 +143,6 @@ class Stub:
     __len__ = __int__ = __index__ = __hash__ = _one
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _same
     __floordiv__ = __mod__ = __pow__ = __matmul__ = __neg__ = __lt__ = __le__ = __gt__ = __ge__ = _same
-    __eq__ = _same  # type: ignore[assignment]
 
 
 class _Module(ModuleType):
@@ -150,7 +164,10 @@ class _Finder:
         top = name.partition(".")[0]
         if isinstance(sys.modules.get(name.rpartition(".")[0]), _Module):
             return ModuleSpec(name, _Finder)  # type: ignore[arg-type]
-        if "." in name or top.startswith("raven") or not _asked_by_plugin() or _is_its_own(top):
+        importer = _importer()
+        if "." in name or top.startswith("raven") or not importer.is_relative_to(PLUGIN):
+            return None
+        if (importer.parent / f"{top}.py").exists():  # it means a module of its own, and does not find it
             return None
         return ModuleSpec(name, _Finder)  # type: ignore[arg-type]
 
@@ -163,16 +180,12 @@ class _Finder:
         pass
 
 
-def _asked_by_plugin() -> bool:
+def _importer() -> Path:
+    """The file with the import that is under way."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and "importlib" in frame.f_code.co_filename:
         frame = frame.f_back
-    return frame is not None and frame.f_code.co_filename.startswith(str(PLUGIN))
-
-
-def _is_its_own(top: str) -> bool:
-    """Whether the plugin has a module of that name somewhere, which is then really missing."""
-    return any(PLUGIN.glob(f"**/{top}.py")) or any(PLUGIN.glob(f"**/{top}/__init__.py"))
+    return Path(frame.f_code.co_filename if frame is not None else "")
 
 
 _estimator_folders: list[Path] = []

@@ -37,7 +37,7 @@ FRAMEWORKS = "torch|tensorflow|keras|tensorboard|ml_dtypes|jax|onnx|lightning|co
 LEFT_OUT = re.compile(rf"(__editable__\w*\W)?(ravenml_|{FRAMEWORKS})", re.I)
 QUESTION = re.compile(r"The plugin asks '(.+?)', which has to be one of ([^,.]+)")
 REFUSED = re.compile(r"Invalid value for .*: (\S+)$", re.MULTILINE)
-LIMIT = 400  # seconds for one command
+LIMIT = 120  # seconds for one command
 
 
 @dataclass
@@ -164,6 +164,10 @@ def train(one: Outcome, raven: list[str], name: str, work: Path, folder: Path, s
     words = [name, "train"]
     if own and "YAML file with values for options not given" not in shown:  # `--config` is the plugin's own
         words += ["--config", str(own[0])]
+    if "--comet TEXT" in shown:
+        words += ["--comet", "trial"]
+    if "--no-validate" in shown:  # which would evaluate what stubs predict
+        words.append("--no-validate")
     called = work / "called"
     for records in (True, False):
         config["dataset"] = str(write_dataset(work / f"dataset_{records}", records))
@@ -205,12 +209,11 @@ def write_dataset(folder: Path, records: bool) -> Path:
     for name in ("keypoints", "mean", "stdev"):
         np.save(folder / f"{name}.npy", np.ones((20, 3)))
     if records:
-        complete = folder / "splits" / "complete" / "train"
-        complete.mkdir(parents=True, exist_ok=True)
-        (folder / "splits" / "standard" / "dev").mkdir(parents=True, exist_ok=True)
-        for part in ("train", "test"):
-            (complete / f"{part}.record-00000-of-00001").touch()
-            (complete / f"{part}.record.numexamples").write_text("1\n")
+        for place in ("complete/train", "standard/train", "standard/dev"):
+            (folder / "splits" / place).mkdir(parents=True, exist_ok=True)
+            for part in ("train", "test"):
+                (folder / "splits" / place / f"{part}.record-00000-of-00001").touch()
+                (folder / "splits" / place / f"{part}.record.numexamples").write_text("1\n")
     return folder
 
 

@@ -163,7 +163,7 @@ def test_former_names_are_told_once(raven: Raven, site: Path) -> None:
     assert first.returncode == 0
     assert "ravenml.utils.dataset (now ravenml.compat.datasets)" in first.stderr
     assert "raven (now ravenml)" in first.stderr
-    assert raven("train", "pose", "--help").stderr == ""
+    assert "former names" not in raven("train", "pose", "--help").stderr
 
 
 def test_a_package_called_raven_keeps_its_name(raven: Raven, site: Path) -> None:
@@ -197,4 +197,4 @@ def test_what_is_no_train_output_is_told(raven: Raven, site: Path, returned: str
     )
     write_plugin(site, "odd", GROUP + command)
     done = raven("train", "odd", "train")
-    assert done.returncode == 0 and told in done.stderr and bool(done.stderr) == bool(told)
+    assert done.returncode == 0 and told in done.stderr and ("Note:" in done.stderr) == bool(told)
