@@ -1,8 +1,9 @@
 """A run's folder, mirrored to a store every two seconds: the worker's side.
 
 What a checkpoint's event names is in the store before the event is: files go first, then the lines of
-``events.jsonl`` that were there when the round began, then ``run.json``.  A store's objects cannot grow, so
-what grows goes in pieces: only the last one is sent again.
+``events.jsonl`` that were there when the round began, then ``run.json`` as it was then, so that no record
+tells of an end whose events are not there.  A store's objects cannot grow, so what grows goes in pieces: only
+the last one is sent again.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class Mirror:
         """
         if last:
             self._rests.clear()
+        records = {name: self._stamp(name) for name in self._files() if Path(name).name in _LAST}
         grown = {name: size for name in self._growing() if (size := self._complete_size(name))}
         present = set(self._files())
         for name in sorted(present):
@@ -73,9 +75,8 @@ class Mirror:
                 self._send(name)
         for name, size in grown.items():
             self._grow(name, size)
-        for name in sorted(present):
-            if Path(name).name in _LAST:
-                self._send(name)
+        for name, stamp in sorted(records.items()):
+            self._send_record(name, stamp)
         for name in self._sent.keys() - set(self._files()):
             self.check()
             self._changes(name)
@@ -154,6 +155,17 @@ class Mirror:
             ended = time.monotonic()
             self._rests[name] = ended + _REST * (ended - began)
         self._sent[name] = stamp
+
+    def _send_record(self, name: str, stamp: _Stamp | None) -> None:
+        """Send a record, unless it has changed since the round began: then the next round sends it."""
+        if stamp is None or self._sent.get(name) == stamp:
+            return
+        with suppress(FileNotFoundError):
+            content = (self.folder / name).read_bytes()
+            if self._stamp(name) == stamp:
+                self.check()
+                self.run.store.put_content(self._key(name), content)
+                self._sent[name] = stamp
 
     def _put(self, name: str, stamp: _Stamp) -> None:
         store = self.run.store

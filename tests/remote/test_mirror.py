@@ -64,6 +64,29 @@ def test_files_go_before_the_events_that_name_them_and_the_record_last(store: Re
     ]
 
 
+def test_a_record_that_changes_during_a_round_waits_for_the_events_before_it(
+    store: Recorded, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror, put, ended = Mirror(RemoteRun(store, "r"), run), store.put_content, run.with_name("ended")
+
+    def end_meanwhile(key: str, content: bytes) -> object:
+        if not ended.exists():
+            ended.write_text('{"result": {"status": "completed"}}')
+            with (run / "events.jsonl").open("a") as events:
+                events.write('{"end": 1}\n')
+            ended.replace(run / "run.json")
+            ended.touch()
+        return put(key, content)
+
+    monkeypatch.setattr(store, "put_content", end_meanwhile)
+    mirror.round()
+    assert store.stored[-1] == "grow/events.jsonl@000000000000" and "files/run.json" not in store.stored
+    mirror.round()
+    assert store.stored[-2:] == ["grow/events.jsonl@000000000000", "files/run.json"]
+    assert b'{"end": 1}' in store.read("remote/r/grow/events.jsonl@000000000000")
+    assert b"completed" in store.read("remote/r/files/run.json")
+
+
 def test_only_what_has_changed_is_sent_again(store: Recorded, run: Path) -> None:
     mirror = Mirror(RemoteRun(store, "r"), run)
     mirror.round()
