@@ -141,9 +141,8 @@ def list_(local: bool, remote: bool, address: str | None, wanted: str | None, as
         raise click.UsageError("--local cannot be combined with --remote or --store.")
     found: list[DatasetRow] = [] if remote or address else list_local()
     if not local:
-        only_remote = remote or bool(address)
-        with local_only_if_unreachable(not only_remote):
-            found += list_remote(address, required=only_remote)
+        with local_only_if_unreachable(bool(found)):
+            found += list_remote(address, required=remote or bool(address))
     found = [one for one in found if wanted is None or wanted.lower() in one.name.lower()]
     if as_json:
         click.echo(json.dumps([one.as_dict() for one in found], indent=2))

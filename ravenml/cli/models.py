@@ -76,18 +76,17 @@ def list_(
 ) -> None:
     """List the models, newest first.
 
-    If the bucket cannot be read, the models on this machine are listed, with a note on stderr.
+    If the bucket cannot be read, models on this machine are listed all the same, with a note on stderr.
 
     In a pipe, columns are separated by tabs.
     """
     from dataclasses import asdict
 
-    from ravenml.store.models import list_models, merge_models
+    from ravenml.store.models import ModelRow, list_models, merge_models
 
-    listed = []
-    stores = _stores(local, remote, address)
-    for where, store in stores:
-        with local_only_if_unreachable(where == "remote" and len(stores) > 1):
+    listed: list[list[ModelRow]] = []
+    for where, store in _stores(local, remote, address):
+        with local_only_if_unreachable(where == "remote" and any(listed)):
             listed.append(list_models(store, where))
     found = merge_models(*listed)
     everything = bool(found)

@@ -80,7 +80,7 @@ def local_only_if_unreachable(allowed: bool) -> Iterator[None]:
     """Around what asks the bucket: where it fails, say so on stderr and continue without it.
 
     Args:
-        allowed: whether the user did not ask for the bucket alone, so that there is something else to show.
+        allowed: whether there is something else to show.
     """
     from ravenml.errors import Interrupted, RavenError
 

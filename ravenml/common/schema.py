@@ -52,7 +52,14 @@ class Each:
     value: Schema
 
 
-Schema: TypeAlias = type | tuple[str, ...] | list["Schema"] | Fields | Each
+@dataclass(frozen=True)
+class OneOf:
+    """A value of one of several plain kinds."""
+
+    kinds: tuple[type, ...]
+
+
+Schema: TypeAlias = type | tuple[str, ...] | list["Schema"] | Fields | Each | OneOf
 
 
 def read_object(path: Path, schema: Schema, mend: str = "correct or remove the file") -> JsonObject:
@@ -90,6 +97,9 @@ def find_fault(value: object, schema: Schema, place: str = "") -> str | None:
         if not isinstance(value, dict):
             return _not_a(value, "an object", place)
         faults = (find_fault(v, schema.value, _join(place, n)) for n, v in value.items() if v is not None)
+    elif isinstance(schema, OneOf):
+        words = " or ".join(_WORDS[kind] for kind in schema.kinds)
+        return None if any(fits(value, kind) for kind in schema.kinds) else _not_a(value, words, place)
     elif isinstance(schema, list):
         if not isinstance(value, list):
             return _not_a(value, "a list", place)

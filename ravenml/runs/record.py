@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ravenml.common.io import JsonObject
-from ravenml.common.schema import Each, Fields, Schema, read_object
+from ravenml.common.schema import Each, Fields, OneOf, Schema, read_object
 from ravenml.common.secrets import redact
 from ravenml.errors import RavenError
 from ravenml.runs.layout import EVENTS, HEARTBEAT, RUN_JSON, SUMMARY
@@ -41,7 +41,13 @@ RECORD_FIELDS: dict[str, Schema] = {
     "command": [str],
     "folder": str,
     "config_file": str,
-    "config": Fields({"plugin": object, "upload_checkpoints": ("all", "best", "none"), "artifact_path": str}),
+    "config": Fields(
+        {
+            "plugin": OneOf((dict, list)),
+            "upload_checkpoints": ("all", "best", "none"),
+            "artifact_path": str,
+        }
+    ),
     "parameters": dict,
     "dataset": Fields(
         {

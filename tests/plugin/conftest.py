@@ -33,6 +33,9 @@ def environment(made_once: Environment) -> Iterator[Environment]:
         if extra:
             made_once.pip("uninstall", "-q", "-y", *extra)
         shutil.rmtree(made_once.path / "share", ignore_errors=True)
+        for left in sorted(set(made_once.everything()) - set(files), reverse=True):
+            path = made_once.path / left
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 @pytest.fixture

@@ -161,6 +161,8 @@ NOBODY_THERE = {
 def test_with_a_bucket_that_cannot_be_reached_what_is_here_is_listed_with_a_note(
     raven: Raven, project: Path, tar: Path
 ) -> None:
+    nothing = raven("models", "list", **NOBODY_THERE)
+    assert nothing.returncode == 1 and nothing.stderr.startswith("Error: ")  # there is nothing else to show
     raven.ok("models", "push", tar, "--plugin", "unet")
     done = raven("models", "list", "--json", **NOBODY_THERE)
     assert done.returncode == 0 and [one["where"] for one in json.loads(done.stdout)] == ["local"]
