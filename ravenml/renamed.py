@@ -133,13 +133,23 @@ def find_renamed(name: str) -> ModuleSpec | None:
 
 def _is_installed(package: str) -> bool:
     """Whether there is such a package, of whomever; a folder without `__init__.py` is none."""
-    for finder in sys.meta_path:
-        if getattr(finder, "__module__", None) != "ravenml":
-            find = getattr(finder, "find_spec", None)
-            spec = find(package, None) if find is not None else None
-            if spec is not None and spec.origin is not None:
-                return True
-    return False
+    global _is_looking
+    if _is_looking:  # another finder asks all of them, and so this one: what it looks for is not ours to find
+        return True
+    _is_looking = True
+    try:
+        for finder in sys.meta_path:
+            if getattr(finder, "__module__", None) != "ravenml":
+                find = getattr(finder, "find_spec", None)
+                spec = find(package, None) if find is not None else None
+                if spec is not None and spec.origin is not None:
+                    return True
+        return False
+    finally:
+        _is_looking = False
+
+
+_is_looking = False
 
 
 def warn_of(former: str, new: str, verb: str = "use", stacklevel: int = 2) -> None:

@@ -47,3 +47,24 @@ def test_an_old_name_within_a_module_gives_the_same_object_and_a_warning(
     found = importlib.import_module(f"ravenml.{module}")
     with pytest.warns(DeprecationWarning, match=f"{module}.{old} is now {new}; use that."):
         assert getattr(found, old) is getattr(found, new)
+
+
+@pytest.mark.parametrize("place", [0, 100])
+def test_a_finder_that_asks_all_others_finds_the_former_package(
+    place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asking:
+        """As tools that measure coverage or draw imports have one."""
+
+        def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+            found = (one.find_spec(name, path, target) for one in sys.meta_path if one is not self)
+            return next((spec for spec in found if spec is not None), None)
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "raven"]:
+        monkeypatch.delitem(sys.modules, name)
+    finders = list(sys.meta_path)
+    finders.insert(place, Asking())
+    monkeypatch.setattr(sys, "meta_path", finders)
+    with pytest.warns(DeprecationWarning, match="raven is now ravenml"):
+        assert importlib.import_module("raven") is sys.modules["ravenml"]
+    monkeypatch.delitem(sys.modules, "raven", raising=False)
