@@ -101,7 +101,8 @@ def measure_growth(epochs: int) -> bool:
 def write_large_project(root: Path, gib: float, side: int = SIDE) -> Project:
     """Images with a rectangle each, ``gib`` GiB of them when decoded, and next to nothing as files.
 
-    The picture is the same in all; the rectangles differ, and with them what the cache holds.
+    The picture is the same in all but for a pixel with its number, as equal images are not split; the
+    rectangles differ, and with them what the cache holds.
     """
     images = round(gib * 1024 * MIB / (4 * side * side))
     classes = [{"title": "box", "shape": "rectangle", "color": "#FF0000"}]
@@ -110,9 +111,9 @@ def write_large_project(root: Path, gib: float, side: int = SIDE) -> Project:
     write_json(root / "meta.json", {"classes": classes, "tags": [], "projectType": "images"})
     picture = np.zeros((side, side, 3), np.uint8)
     picture[::64] = 200
-    content = encode_png(picture)
     for number in range(images):
-        (root / "all" / "img" / f"{number:05d}.png").write_bytes(content)
+        picture[0, 0] = np.frombuffer(number.to_bytes(3, "big"), np.uint8)
+        (root / "all" / "img" / f"{number:05d}.png").write_bytes(encode_png(picture))
         corners = [[number % 400, number // 400], [number % 400 + 100, 300]]
         box = {
             "classTitle": "box",
