@@ -4,8 +4,8 @@
 
 Each checkout is one of Supervisely's repository, or of a fork, of 2018 to 2020: every folder with a
 ``plugin_info.json`` is a plugin; what lies at one path in several checkouts is one.  Their sources are read
-and never run.  Names are counted as they stand in the sources (``TaskPaths.DATA_DIR``); names that are there
-and say, when they are used, that they cannot work are counted apart.
+and never run.  Names are counted as the sources write them (``TaskPaths.DATA_DIR``).  Names that exist, but
+report when used that they cannot work here, are counted separately.
 """
 
 from __future__ import annotations

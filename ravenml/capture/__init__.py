@@ -37,14 +37,18 @@ HOOKS = {
     "matplotlib.figure": ("figures", "watch_figure"),
 }
 
-
-is_left = False  # to a `Task` of the program, which reports settings and keeps models itself
+_is_left = False
 
 
 def leave() -> None:
-    """Report no settings and no models from now on."""
-    global is_left
-    is_left = True
+    """Leave settings and models to a `Task` of the program, which reports and keeps them itself."""
+    global _is_left
+    _is_left = True
+
+
+def is_left() -> bool:
+    """Whether settings and models are left to a `Task`."""
+    return _is_left
 
 
 def start() -> None:

@@ -34,7 +34,7 @@ def watch_argparse(argparse: Any) -> None:
 def _report(parser: Any, namespace: Any, frame: Any) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__") == "argparse":
         frame = frame.f_back
-    if is_of_the_program(frame):
+    if is_of_the_program(frame.f_globals):
         report_settings(
             {name: value for name, value in vars(namespace).items() if not callable(value)}, "argparse"
         )

@@ -25,10 +25,5 @@ def watch_click(click: Any) -> None:
 def _report(command: Any, context: Any) -> None:
     function = getattr(command.callback, "__wrapped__", command.callback)
     place = sys.modules.get(getattr(function, "__module__", ""))
-    if place is None or _is_of_the_program(place):
+    if place is None or is_of_the_program(vars(place)):
         report_settings(context.params, "click")
-
-
-def _is_of_the_program(module: Any) -> bool:
-    frame = type("Frame", (), {"f_globals": vars(module)})
-    return is_of_the_program(frame)

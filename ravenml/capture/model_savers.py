@@ -1,4 +1,7 @@
-"""Which functions and methods of which libraries save models, and which of their parameters says where."""
+"""Which functions and methods of which libraries save models, and which of their parameters says where.
+
+Apart from `models.py`, since every Python process below `raven run` reads the table as it starts.
+"""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from . import is_left
 from .imports import when_imported
 from .model_savers import MODULES
 from .reporting import report
@@ -43,7 +44,7 @@ def watch_module(saved: Callable[[Path], None], module: Any) -> None:
 
 
 def _report(path: Path) -> None:
-    if not sys.modules[__name__.rpartition(".")[0]].__dict__["is_left"]:
+    if not is_left():
         report("MODEL", path=str(path))
 
 

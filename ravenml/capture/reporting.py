@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from . import SWITCH, is_left
+
 _EVENTS = "RAVENML_EVENTS"
-_SWITCH = "RAVENML_CAPTURE"
 # Programs and libraries whose own flags are not the user's settings.
 _NOT_THE_PROGRAM = {
     *("torch", "accelerate", "deepspeed", "horovod", "ray", "pytest", "pip", "IPython", "ipykernel"),
@@ -35,17 +36,17 @@ def report_settings(values: Mapping[str, object], by: str) -> None:
     Args:
         by: the library that parsed it.
     """
-    if settings_are_known() or sys.modules[__name__.rpartition(".")[0]].__dict__["is_left"]:
+    if settings_are_known() or is_left():
         return
     plain = {str(name): to_plain(value) for name, value in values.items()}
     if plain:
         report("DESCRIBED", fields={"parameters": plain, "captured": by})
-        os.environ[_SWITCH] = str(os.getpid())
+        os.environ[SWITCH] = str(os.getpid())
 
 
 def settings_are_known() -> bool:
     """Whether a process above this one has told its settings, so that this one is its helper."""
-    owner = os.environ.get(_SWITCH, "")
+    owner = os.environ.get(SWITCH, "")
     return owner.isdigit() and int(owner) != os.getpid()
 
 
@@ -60,11 +61,11 @@ def to_plain(value: object) -> object:
     return str(value)
 
 
-def is_of_the_program(frame: Any) -> bool:
-    """Whether a call comes from the program, and not from a library that has flags of its own."""
-    name = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+def is_of_the_program(module: Mapping[str, object]) -> bool:
+    """Whether a module, given by its names, is the program's, and not a library's with flags of its own."""
+    name = str(module.get("__name__", "")).partition(".")[0]
     if name == "__main__":
-        spec = frame.f_globals.get("__spec__")  # of `python -m torch.distributed.run`
+        spec = module.get("__spec__")  # of `python -m torch.distributed.run`
         name = str(getattr(spec, "name", None) or "__main__").partition(".")[0]
     return name not in _NOT_THE_PROGRAM
 

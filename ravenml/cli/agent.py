@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ravenml.cli.options import report_problems
 from ravenml.common.defaults import DEFAULT_PORT
 
 if TYPE_CHECKING:
@@ -355,17 +356,11 @@ def check(plugin: Path, python: Path | None) -> None:
     supervisely_lib that it uses.
     """
     from ravenml.agent.check import check_plugin
-    from ravenml.errors import RavenError
 
     faults, notes = check_plugin(plugin, python)
     for note in notes:
         click.echo(f"Note: {note}")
-    for fault in faults:
-        click.echo(fault, err=True)
-    if faults:
-        count = f"{len(faults)} thing{'s are' if len(faults) > 1 else ' is'}"
-        raise RavenError(f"{count} wrong with {plugin}.")
-    click.echo(f"Nothing is wrong with {plugin}.")
+    report_problems(faults, plugin)
 
 
 def _report(run: Path, stored: str | None) -> None:

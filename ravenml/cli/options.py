@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -73,6 +74,22 @@ def confirm(question: str, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError(f"{question} Say --yes.")
     click.confirm(question, abort=True)
+
+
+def report_problems(problems: Sequence[str], place: Path) -> None:
+    """Print what is wrong with a plugin, a line each, or that nothing is.
+
+    Raises:
+        RavenError: something is wrong.
+    """
+    from ravenml.errors import RavenError
+
+    for problem in problems:
+        click.echo(problem, err=True)
+    if problems:
+        count = f"{len(problems)} thing{'s are' if len(problems) > 1 else ' is'}"
+        raise RavenError(f"{count} wrong with {place}.")
+    click.echo(f"Nothing is wrong with {place}.")
 
 
 @contextmanager

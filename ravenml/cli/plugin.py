@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ravenml.cli.options import print_table
+from ravenml.cli.options import print_table, report_problems
 
 
 @click.group()
@@ -67,12 +67,7 @@ def check(folder: str) -> None:
             faults.append(str(error))
     if for_agent and not faults:
         click.echo(f"Note: for `raven agent run` and Supervisely, it lacks {', '.join(for_agent)}.")
-    for fault in faults:
-        click.echo(fault, err=True)
-    if faults:
-        count = f"{len(faults)} thing{'s are' if len(faults) > 1 else ' is'}"
-        raise RavenError(f"{count} wrong with {place}.")
-    click.echo(f"Nothing is wrong with {place}.")
+    report_problems(faults, place)
 
 
 @plugin.command("compile", short_help="Compile a plugin's requirements.")

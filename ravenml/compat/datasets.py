@@ -14,7 +14,7 @@ from ravenml.errors import InputError, RavenError
 
 
 class Dataset(Project):
-    """A folder that is no project of Supervisely's: it has a path, a name and metadata, but no items.
+    """A folder that is not a Supervisely project: it has a path, a name and metadata, but no items.
 
     Args:
         name: the dataset's name.

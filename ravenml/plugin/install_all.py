@@ -165,7 +165,7 @@ def uninstall(
     """Remove plugins and all that came only with them; what was done, and what could not be.
 
     Raises:
-        InputError: there is no plugin of such a name.
+        InputError: no plugin has this name.
     """
     with nullcontext() if dry_run else locked():
         journal = Journal.open() if dry_run else open_settled_journal()

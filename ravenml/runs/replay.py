@@ -213,11 +213,12 @@ def _program(folder: Path, record: JsonObject, values: dict[str, str], more: Seq
     for name, value in values.items():
         if told and name in known:
             handed[name] = value
-        elif record.get("captured") == "hydra" and not _set_argument(arguments, name, value):
+        elif _set_argument(arguments, name, value):
+            continue
+        elif record.get("captured") == "hydra":
             arguments.append(f"{name}={value}")
-        elif not _set_argument(arguments, name, value):
-            near = difflib.get_close_matches(name, [one for one in known if one != name], n=1)
-            near = [] if name in known else near
+        else:
+            near = [] if name in known else difflib.get_close_matches(name, list(known), n=1)
             mend = f"did you mean `{near[0]}`?" if near else "give it behind `--`, as you would type it."
             has_none = "was not given" if name in known else "has no argument"
             raise InputError(f"--set: {folder.name} {has_none} {name!r}; {mend}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ravenml.capture.imports import when_imported
+from ravenml.capture.reporting import to_plain
 from ravenml.common.io import JsonObject, read_json
 from ravenml.common.parsing import parse_json
 from ravenml.common.secrets import redact
@@ -56,7 +57,7 @@ def record(values: Mapping[str, object], section: str | None = None) -> None:
     """Record parameters; secrets by their names."""
     if not values:
         return
-    plain_values = {str(name): _to_recordable(value) for name, value in values.items()}
+    plain_values = {str(name): to_plain(value) for name, value in values.items()}
     into = known.setdefault(section, {}) if section else known
     into.update(redact(plain_values))
     for listener in _listeners:
@@ -84,16 +85,6 @@ def cast(value: object, like: object) -> object:
         return parse_json(value, "")
     except (ValueError, OverflowError):
         return value
-
-
-def _to_recordable(value: object) -> object:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _to_recordable(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [_to_recordable(inner) for inner in value]
-    return str(value)
 
 
 _depth = 0
