@@ -80,6 +80,7 @@ def _read_programs(plugin: PluginFolder) -> tuple[dict[str, Path], list[str]]:
     faults: list[str] = []
     waiting = [f"src/{mode}.py" for mode in plugin.modes]
     seen: set[str] = set()
+    folders = plugin.import_folders()
     while waiting:
         name = waiting.pop()
         path = plugin.root / name
@@ -96,7 +97,7 @@ def _read_programs(plugin: PluginFolder) -> tuple[dict[str, Path], list[str]]:
         for module in found:
             imports.setdefault(module.partition(".")[0], path)
             inner = module.replace(".", "/")
-            waiting += [f"{folder}{inner}.py" for folder in ("src/", "")]
+            waiting += [str(Path(folder) / f"{inner}.py") for folder in folders]
     return imports, faults
 
 
@@ -136,7 +137,7 @@ def _preset_faults(plugin: PluginFolder) -> Iterator[str]:
 
 def _missing_packages(plugin: PluginFolder, users: dict[str, Path], python: Path) -> Iterator[str]:
     """The packages that its programs import, and that its Python does not have."""
-    places = [plugin.root, plugin.root / "src"]
+    places = [folder for name in plugin.import_folders() if (folder := plugin.root / name).is_dir()]
     own = {path.stem for place in places for path in place.iterdir() if path.is_dir() or path.suffix == ".py"}
     asked = sorted(set(users) - own - {LIBRARY, "ravenml"})
     try:

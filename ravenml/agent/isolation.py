@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from ravenml.agent.mounts import HOME, LIBRARY, SHIMS, WORKDIR, Mount, bwrap_mounts
+from ravenml.agent.mounts import HOME, LIBRARY, SHIMS, Mount, bwrap_mounts
+from ravenml.agent.plugin_folder import WORKDIR
 from ravenml.agent.task_folder import DATA, MOUNT, TaskFolder
 from ravenml.errors import InputError
 
@@ -40,6 +41,7 @@ class Sandbox:
         network: whether the program may use the network.
         variables: further variables of its environment, as the user gave them.
         mounts: what else it sees.
+        import_folders: where its Python finds modules, relative to the plugin's folder.
         own_library: whether ``shims`` holds a ``supervisely_lib`` of the user's, which comes first.
         writable_sources: whether it may change the plugin's folder.
     """
@@ -56,6 +58,7 @@ class Sandbox:
     gpus: Sequence[str] = field(default_factory=tuple)
     variables: Mapping[str, str] = field(default_factory=dict)
     mounts: Sequence[Mount] = ()
+    import_folders: Sequence[str] = ("", "src")
     own_library: bool = False
     writable_sources: bool = False
 
@@ -155,7 +158,7 @@ def environment(
     """The environment of a plugin's program: what is harmless from outside, what the contract says, and what
     the user adds.
     """
-    places = [workdir, f"{workdir}/src"]
+    places = [f"{workdir}/{folder}".rstrip("/") for folder in sandbox.import_folders]
     places.insert(0 if sandbox.own_library else len(places), shims)
     passed = {
         name: value for name, value in outside.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)

@@ -16,8 +16,8 @@ import ravenml
 from ravenml.agent import isolation
 from ravenml.agent.deployment import Deployment
 from ravenml.agent.mount_link import link_mount
-from ravenml.agent.mounts import LIBRARY, WORKDIR, Mount
-from ravenml.agent.plugin_folder import PluginFolder
+from ravenml.agent.mounts import LIBRARY, Mount
+from ravenml.agent.plugin_folder import WORKDIR, PluginFolder
 from ravenml.agent.safe_copy import remove_tree
 from ravenml.agent.task import AgentTask, tasks_dir
 from ravenml.agent.task_folder import (
@@ -129,6 +129,7 @@ class Launch:
             visible=[*_python_folders(self.python)] if self.python else [],
             variables=request.variables,
             mounts=[*request.mounts, *self._library_mount(request)],
+            import_folders=plugin.import_folders(),
             own_library=request.library is not None,
             writable_sources=request.writable_sources,
             image=plugin.version,

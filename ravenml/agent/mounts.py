@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ravenml.agent.plugin_folder import WORKDIR
 from ravenml.agent.task_folder import MOUNT
 from ravenml.errors import InputError
 
-WORKDIR = "/workdir"  # where a plugin's folder lies in its image
 HOME = "/sly_home"
 SHIMS = "/sly_path"  # in an image: what the agent adds to Python's path
 LIBRARY = "supervisely_lib"

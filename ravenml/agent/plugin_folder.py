@@ -15,7 +15,9 @@ SERVING = ("deploy", "deploy_smart")  # modes whose program ends only when it is
 KINDS = ("dtl", "architecture", "custom", "import", "general_plugin", "python", "agent")
 INFO = "plugin_info.json"
 VERSION = "VERSION"
+WORKDIR = "/workdir"  # where the folder lies in its image, and in a sandbox
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*:[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_PYTHONPATH = re.compile(r"""(?mi)^\s*ENV\s(?:.*\s)?PYTHONPATH(?:\s+|\s*=\s*)["']?([^"'\s]+)""")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,24 @@ class PluginFolder:
     def name(self) -> str:
         """What runs call it: its title."""
         return str(self.info.get("title") or self.root.name)
+
+    def import_folders(self) -> list[str]:
+        """Where its programs find their modules, relative to the folder: itself, ``src``, and what else of it
+        the Dockerfile's ``ENV PYTHONPATH`` names.
+        """
+        dockerfile = self.root / "Dockerfile"
+        said = dockerfile.read_text(encoding="utf-8", errors="replace") if dockerfile.is_file() else ""
+        found = ["", "src"]
+        for line in _PYTHONPATH.findall(said):
+            for entry in line.split(":"):
+                name = entry.removeprefix(f"{WORKDIR}/").strip("/")
+                if name != entry and name not in found and self._holds_folder(name):
+                    found.append(name)
+        return found
+
+    def _holds_folder(self, name: str) -> bool:
+        path = (self.root / name).resolve()
+        return path.is_dir() and path.is_relative_to(self.root.resolve())
 
     def script(self, mode: str) -> Path:
         """The program of a mode, relative to the folder.

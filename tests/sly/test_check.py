@@ -77,3 +77,17 @@ def test_a_folder_without_a_program_is_no_plugin(raven: Raven, tmp_path: Path) -
     done = raven("agent", "check", tmp_path)
     assert done.returncode == 1 and "is not a plugin" in done.stderr
     assert raven("agent", "check", tmp_path / "gone").returncode == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["ENV PYTHONPATH /workdir:/workdir/lib/nets:$PYTHONPATH", 'ENV A=1 PYTHONPATH="/workdir/lib/nets/"'],
+)
+def test_modules_are_found_where_the_dockerfile_says(printing: Path, line: str) -> None:
+    (printing / "Dockerfile").write_text(f"FROM scratch\n{line}\n")
+    (printing / "src" / "train.py").write_text("import blocks\nblocks.build()\n")
+    assert any("imports blocks" in fault for fault in check_plugin(printing)[0])
+    (printing / "lib" / "nets").mkdir(parents=True)
+    (printing / "lib" / "nets" / "blocks.py").write_text("import no_such_layers\n")
+    (fault,) = check_plugin(printing)[0]
+    assert fault.startswith("lib/nets/blocks.py imports no_such_layers")

@@ -17,6 +17,7 @@ from sly_support import needs_bwrap, only_run, record, tasks
 from ravenml.agent import isolation
 from ravenml.agent.mount_link import link_mount, unlink_mount
 from ravenml.agent.output_reader import find_checkpoint
+from ravenml.agent.plugin_folder import PluginFolder
 from ravenml.agent.safe_copy import copy_folder, remove_tree
 from ravenml.agent.task import AgentTask
 from ravenml.agent.task_folder import TaskFolder
@@ -237,3 +238,26 @@ def test_a_checkpoint_outside_of_results_is_refused(tmp_path: Path, subdir: obje
     (results / "file").write_text("x")
     with pytest.raises(RavenError):
         find_checkpoint(results, subdir)
+
+
+@pytest.mark.parametrize("kind", ["bwrap", "docker", "none"])
+def test_a_program_imports_from_folders_that_its_dockerfile_names(printing: Path, kind: str) -> None:
+    (printing / "src" / "nets").mkdir()
+    (printing / "elsewhere").symlink_to("/etc")
+    (printing / "Dockerfile").write_text(
+        "ENV PYTHONPATH /workdir:/workdir/src:/workdir/src/nets:/workdir/gone:/workdir/elsewhere\n"
+    )
+    folders = PluginFolder.open(printing).import_folders()
+    assert folders == ["", "src", "src/nets"]
+    task = TaskFolder(printing.parent / "task", {})
+    sandbox = isolation.Sandbox(
+        plugin=printing, task=task, home=Path("/home"), shims=Path("/shims"), python=Path("/usr/bin/python3"),
+        image="mine:1.0", import_folders=folders,
+    )  # fmt: skip
+    root = printing if kind == "none" else "/workdir"
+    expected = f"{root}:{root}/src:{root}/src/nets:"
+    if kind == "docker":
+        command = isolation.docker_command(sandbox, ["python"])
+        assert any(part.startswith(f"PYTHONPATH={expected}") for part in command)
+    else:
+        assert isolation.host_environment(kind, sandbox, {})[0]["PYTHONPATH"].startswith(expected)
