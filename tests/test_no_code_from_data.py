@@ -30,6 +30,7 @@ IMPORTERS = {
     "ravenml/cli/__init__.py": "command groups, from a table in it",
     "ravenml/dashboard/pages.py": "pages, from a table in it",
     "ravenml/dashboard/train/view.py": "the wizard's steps, by their names in it",
+    "ravenml/task/__init__.py": "public names, from a table in it",
     "ravenml/sly/__init__.py": "public names, from a table in it",
     "ravenml/sly/module_alias.py": "Supervisely's names, from a table in it",
     "ravenml/utils/plugins.py": "what a plugin's author names in code",

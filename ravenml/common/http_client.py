@@ -92,10 +92,10 @@ class HttpClient:
                 return self._request(method, path, body, dict(headers or {}), timeout, end, max_bytes)
             except ProtocolError as error:
                 if not (again and _was_closed(error)):
-                    raise Unreachable(_reason(error)) from error
+                    raise Unreachable(failure_reason(error)) from error
             except (HTTPError, OSError, ValueError) as error:
                 # ValueError: the name of the host, or of the proxy, is not a valid one.
-                raise Unreachable(_reason(error)) from error
+                raise Unreachable(failure_reason(error)) from error
         raise AssertionError
 
     def _request(
@@ -110,7 +110,7 @@ class HttpClient:
     ) -> Response:
         pool = self._pool
         if pool is None or self._process != os.getpid():  # what forked must not share a connection
-            pool = self._pool = self._connect()
+            pool = self._pool = connect(self.url, self.use_proxies)
             self._process = os.getpid()
         if not self.keep_connections:
             headers["Connection"] = "close"
@@ -140,18 +140,18 @@ class HttpClient:
             response.status, {name.lower(): value for name, value in response.headers.items()}, bytes(content)
         )
 
-    def _connect(self) -> urllib3.PoolManager:
-        parts = urlsplit(self.url)
-        direct = not self.use_proxies or proxy_bypass(parts.netloc.rpartition("@")[2])
-        proxy = None if direct else getproxies().get(parts.scheme)
-        if not proxy:
-            return urllib3.PoolManager(maxsize=16)
-        address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        account = (
-            unquote(address.netloc.rpartition("@")[0]).encode().decode("latin-1")
-        )  # so that UTF-8 is sent
-        headers = urllib3.make_headers(proxy_basic_auth=account) if account else None
-        return urllib3.ProxyManager(address.geturl(), proxy_headers=headers, maxsize=16)
+
+def connect(url: str, use_proxies: bool = True) -> urllib3.PoolManager:
+    """Connections to a server, through the user's proxy if there is one for it."""
+    parts = urlsplit(url)
+    direct = not use_proxies or proxy_bypass(parts.netloc.rpartition("@")[2])
+    proxy = None if direct else getproxies().get(parts.scheme)
+    if not proxy:
+        return urllib3.PoolManager(maxsize=16)
+    address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    account = unquote(address.netloc.rpartition("@")[0]).encode().decode("latin-1")  # so that UTF-8 is sent
+    headers = urllib3.make_headers(proxy_basic_auth=account) if account else None
+    return urllib3.ProxyManager(address.geturl(), proxy_headers=headers, maxsize=16)
 
 
 def _was_closed(error: ProtocolError) -> bool:
@@ -159,7 +159,7 @@ def _was_closed(error: ProtocolError) -> bool:
     return error.args[0] == "Connection aborted." and isinstance(error.args[-1], ConnectionError)
 
 
-def _reason(error: BaseException) -> str:
+def failure_reason(error: BaseException) -> str:
     """Why there was no answer, in the words of the operating system where it has any."""
     found: BaseException | None = error
     while found is not None:

@@ -49,6 +49,9 @@ RECORD_FIELDS: dict[str, Schema] = {
         }
     ),
     "parameters": dict,
+    "sections": Each(str),
+    "labels": dict,
+    "requirements": [str],
     "dataset": Fields(
         {
             "name": str,

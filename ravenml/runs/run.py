@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _MOST = 1 << 62
 DESCRIBABLE = (
     *("parameters", "captured", "project", "name", "task_type", "tags", "container", "output_uri", "remote"),
+    *("sections", "labels", "requirements"),
 )
 FIELDS = "RAVENML_RUN_FIELDS"  # in the environment of a run that was sent here: what its sender knows better
 

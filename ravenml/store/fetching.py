@@ -1,7 +1,8 @@
-"""Models and data from a bucket to this machine: checked, once, however many processes ask at a time."""
+"""Models and data from a bucket or the web to this machine: checked, once, however many processes ask."""
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import os
 from collections.abc import Iterator
@@ -19,16 +20,18 @@ from ravenml.store.local_store import FolderStore
 from ravenml.store.transfer import download, path_below
 
 
-def fetch(uri: str, to: str | os.PathLike[str] | None = None) -> Path:
+def fetch(uri: str, to: str | os.PathLike[str] | None = None, refresh: bool = False) -> Path:
     """Bring one file to this machine.
 
-    What is there and whole is not fetched again: each call asks the server for the object's state alone.
-    Processes that ask for the same file at once wait for the one that fetches it.
+    What is there and whole is not fetched again: each call asks the server for the object's state alone, and
+    a web server for nothing.  Processes that ask for the same file at once wait for the one that fetches it.
 
     Args:
-        uri: ``s3://bucket/key``, ``s3://host:port/bucket/key``, or a file (``file:///…`` or a path).
+        uri: ``s3://bucket/key``, ``s3://host:port/bucket/key``, ``https://…``, or a file (``file:///…`` or a
+            path).
         to: where a library expects it: the file's path, or a folder (existing, or ending in ``/``);
             default: ravenML's cache, which may be deleted at any time.
+        refresh: fetch it even if it is there.
 
     Returns:
         The file.  One in the cache is everybody's: do not write to it.
@@ -37,8 +40,13 @@ def fetch(uri: str, to: str | os.PathLike[str] | None = None) -> Path:
         InputError: there is no such object, or it is not an address.
         RavenError: it cannot be fetched, or differs from its checksum.
     """
-    folder, name = _split(uri)
-    store = _open(folder)
+    web = uri.startswith(("http://", "https://"))
+    if web:
+        from ravenml.store.web import fetch_from_web, web_file_name
+
+        folder, name = uri, web_file_name(uri)
+    else:
+        folder, name = _split(uri)
     if to is None:
         target = _cached(folder) / name
     else:
@@ -46,6 +54,13 @@ def fetch(uri: str, to: str | os.PathLike[str] | None = None) -> Path:
         if target.is_dir() or os.fspath(to).endswith(("/", os.sep)):
             target = target / name
     with _alone(target):
+        if web:
+            if refresh or not target.is_file():
+                fetch_from_web(uri, target)
+            return target
+        store = _open(folder)
+        if refresh:
+            target.unlink(missing_ok=True)
         entry = store.head(name)
         if entry is None:
             if next(iter(store.list(f"{name}/")), None) is not None:
@@ -55,12 +70,13 @@ def fetch(uri: str, to: str | os.PathLike[str] | None = None) -> Path:
     return target
 
 
-def fetch_folder(uri: str, local_dir: str | os.PathLike[str] | None = None) -> Path:
+def fetch_folder(uri: str, local_dir: str | os.PathLike[str] | None = None, match: str | None = None) -> Path:
     """Bring everything below a place in a bucket to this machine, like :func:`fetch`.
 
     Args:
         uri: ``s3://bucket/prefix``, ``s3://host:port/bucket/prefix``, or a folder.
         local_dir: where to; files that are there already stay.  Default: ravenML's cache.
+        match: only files whose path below it looks like this, such as ``*.json``.
 
     Returns:
         The folder, in which the prefix's files lie with their paths below it.
@@ -73,12 +89,12 @@ def fetch_folder(uri: str, local_dir: str | os.PathLike[str] | None = None) -> P
     store = _open(uri)
     target = Path(local_dir).absolute() if local_dir is not None else _cached(uri)
     with _alone(target):
-        entries = {entry.key: entry for entry in store.list("")}
+        entries = {entry.key: entry for entry in store.list("") if fnmatch.fnmatch(entry.key, match or "*")}
         if not entries:
-            raise InputError(f"There is nothing below {uri}/.")
+            raise InputError(f"There is nothing {f'like {match} ' if match else ''}below {uri}/.")
         targets = {key: path_below(target, key.lstrip("/"), uri) for key in entries}
         download(store, targets, entries, f"Fetching {uri.rpartition('/')[2]}")
-        if local_dir is None:
+        if local_dir is None and match is None:
             _remove_all_but(set(targets.values()), target)
     return target
 

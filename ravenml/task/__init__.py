@@ -1,4 +1,4 @@
-"""``Task`` and ``Logger`` under ClearML's names: what a script says about its own run.
+"""ClearML's names: what a script says about its own run, and reads of others; import them from here.
 
 ``backend.py`` has the two ways in which a script can speak. Under ``raven run`` it appends events to
 ``RAVENML_EVENTS`` and writes pictures and artifacts into ``RAVENML_RUN`` first; what belongs into
@@ -10,4 +10,38 @@ loaded; ``ravenml.capture`` wraps the functions that save models when their libr
 is kept with the run, and ``uploader.py`` copies it and uploads the copy from a thread.
 ``tensorboard_writers.py`` flushes what the script left open. ``ravenml.remote`` sends the script to a queue;
 on the worker ``RAVENML_WORKER`` is set.
+
+``task_view.py`` is a run as another script reads it, on ``recorded.py``; ``artifacts.py`` and ``models.py``
+are what it has left, and ``draft.py`` is one that is still to be started. ``output_model.py`` registers a
+model. ``storage.py`` moves files. ``names.py`` says what to use instead of a name that is not here.
 """
+
+from __future__ import annotations
+
+from typing import Any
+
+_MODULES = {
+    "Artifact": "artifacts",
+    "InputModel": "models",
+    "Logger": "task",
+    "Model": "models",
+    "OutputModel": "output_model",
+    "StorageManager": "storage",
+    "Task": "task",
+    "TaskTypes": "task",
+    "TaskView": "task_view",
+}
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name when it is used; one that is not here is answered with the nearest thing."""
+    import importlib
+
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    if name[:1].isupper():  # a class of ClearML's; modules of this package are asked for on their import
+        from ravenml.task.names import MissingName, describe_missing
+
+        raise MissingName(describe_missing("", name, __all__))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,12 +15,13 @@ from ravenml.common.io import to_jsonable
 from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.task.backend import RunBackend
+from ravenml.task.names import ClearMLName
 
 _UNSAFE = re.compile(r"[^\w .()=+-]+")
 _LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning"}
 
 
-class Logger:
+class Logger(ClearMLName):
     """What a task reports with; ``task.get_logger()`` and ``Logger.current_logger()`` give it.
 
     ``title`` and ``series`` name a curve or picture, ``iteration`` is its step.  A scalar's address is
@@ -80,7 +81,7 @@ class Logger:
         """
         given = image if image is not None else matrix
         if url is not None:
-            self._backend.event("TEXT", f"{title}/{series}: {url}")
+            self._refer("image", title, series, iteration, url)
             return
         if local_path is not None:
             path = Path(local_path)
@@ -121,9 +122,24 @@ class Logger:
         local_path: str | None = None,
         stream: Any = None,
         file_extension: str | None = None,
+        url: str | None = None,
         **_: object,
     ) -> None:
-        """Keep a file of any kind: ``local_path``, or a ``stream`` with its ``file_extension``."""
+        """Keep a file of any kind: ``local_path``, or a ``stream`` with its ``file_extension``.
+
+        Args:
+            url: where it is instead; only the address is kept.
+
+        Raises:
+            InputError: there is no such file, or none of them is given.
+        """
+        if url is not None:
+            self._refer("media", title, series, iteration, url)
+            return
+        if local_path is None and stream is None:
+            raise InputError(f"report_media: {title}/{series} needs local_path=, stream= or url=.")
+        if local_path is not None and not Path(local_path).is_file():
+            raise InputError(f"report_media: {local_path} does not exist.")
         if local_path is not None:
             content, suffix = Path(local_path).read_bytes(), Path(local_path).suffix
         else:
@@ -142,7 +158,19 @@ class Logger:
         extra_layout: object = None,
         extra_data: object = None,
     ) -> None:
-        """Keep a table as CSV: ``table_plot`` is a DataFrame or rows with a header, ``csv`` a file."""
+        """Keep a table as CSV.
+
+        Args:
+            table_plot: a DataFrame, or rows with a header; or
+            csv: a file; or
+            url: where a CSV is; only the address is kept.
+
+        Raises:
+            InputError: none of them is given.
+        """
+        if url is not None:
+            self._refer("table", title, series, iteration, url)
+            return
         if csv is not None:
             content = Path(csv).read_bytes()
         elif hasattr(table_plot, "to_csv"):
@@ -152,7 +180,7 @@ class Logger:
             csv_module.writer(buffer).writerows(table_plot)
             content = buffer.getvalue().encode()
         else:
-            raise InputError(f"report_table: {title}/{series} needs table_plot= or csv=.")
+            raise InputError(f"report_table: {title}/{series} needs table_plot=, csv= or url=.")
         self._keep("table", title, series, iteration, content, ".csv")
 
     def report_plotly(self, title: str, series: str, figure: Any, iteration: int | None = None) -> None:
@@ -171,9 +199,18 @@ class Logger:
                 "ARTIFACT", "artifact", kind=kind, name=name, file=file, step=step, sizeb=size
             )
 
+    def _refer(self, kind: str, title: str, series: str, iteration: int | None, url: str) -> None:
+        """Keep the address of something that lies elsewhere."""
+        name, step = f"{title}/{series}", int(iteration or 0)
+        self._backend.event("ARTIFACT", "artifact", kind=kind, name=name, uri=url, step=step)
+
     def flush(self, wait: bool = False) -> bool:
         """Everything is on disk already."""
         return True
+
+    def get_default_upload_destination(self) -> str:
+        """Where pictures stay: the run's folder."""
+        return str(self._backend.folder)
 
     def set_default_upload_destination(self, uri: str) -> None:
         """Pictures stay in the run's folder, whatever stands here."""

@@ -22,8 +22,10 @@ from ravenml.common.secrets import redact
 from ravenml.errors import InputError
 from ravenml.runs.replay import PARAMETERS
 
+ARGUMENTS = "Args"  # ClearML's section of what stands on the command line; a plain `connect` is "General"
 known: JsonObject = {}  # what was seen so far, by name
-_listeners: list[Callable[[JsonObject], None]] = []
+sections: dict[str, str] = {}  # of names that stand in none here, the section that ClearML has them in
+_listeners: list[Callable[[JsonObject, dict[str, str]], None]] = []
 
 
 def overrides() -> JsonObject:
@@ -46,28 +48,51 @@ def overrides() -> JsonObject:
     return found
 
 
-def listen(listener: Callable[[JsonObject], None]) -> None:
-    """Be told of all parameters now, and whenever there are more."""
-    _listeners.append(listener)
+def listen(listener: Callable[[JsonObject, dict[str, str]], None]) -> None:
+    """Be told of all parameters and their sections now, and whenever there are more.
+
+    Of what an earlier task of this process connected, nothing is told; the command line is that of both.
+    """
+    for name in [name for name in known if sections.get(name) != ARGUMENTS]:
+        if _listeners:
+            del known[name]
+    _listeners[:] = [listener]
     if known:
-        listener(known)
+        listener(known, sections)
 
 
-def record(values: Mapping[str, object], section: str | None = None) -> None:
-    """Record parameters; secrets by their names."""
+def record(values: Mapping[str, object], section: str | None = None, as_arguments: bool = False) -> None:
+    """Record parameters; secrets by their names.
+
+    Args:
+        values: by name.
+        section: what stands before the names; None, and ``General``, are the names alone.
+        as_arguments: they stand on the command line.
+    """
     if not values:
         return
-    plain_values = {str(name): to_plain(value) for name, value in values.items()}
-    into = known.setdefault(section, {}) if section else known
-    into.update(redact(plain_values))
+    plain_values = redact({str(name): to_plain(value) for name, value in values.items()})
+    if section and section != "General":
+        inner = known.setdefault(section, {})
+        if isinstance(inner, dict):
+            inner.update(plain_values)
+    else:
+        known.update(plain_values)
+        for name in plain_values:
+            if as_arguments:
+                sections[name] = ARGUMENTS
+            elif isinstance(plain_values[name], dict):
+                sections[name] = "General"
+            else:
+                sections.pop(name, None)
     for listener in _listeners:
-        listener(known)
+        listener(known, sections)
 
 
 def find_overridden(values: Mapping[str, object], section: str | None = None) -> JsonObject:
     """Those of ``values`` that stand under another value in the overrides, with that value."""
     given = overrides()
-    prefix = f"{section}." if section else ""
+    prefix = f"{section}." if section and section != "General" else ""
     names = [name for name in values if isinstance(name, str)]
     return {name: cast(given[prefix + name], values[name]) for name in names if prefix + name in given}
 
@@ -119,7 +144,7 @@ def _take_namespace(parser: argparse.ArgumentParser, namespace: argparse.Namespa
             else:
                 value = cast(value, getattr(namespace, action.dest))
             setattr(namespace, action.dest, value)
-    record({name: value for name, value in vars(namespace).items() if not callable(value)})
+    record({name: value for name, value in vars(namespace).items() if not callable(value)}, as_arguments=True)
 
 
 def _watch_click(click: Any) -> None:
@@ -131,7 +156,7 @@ def _watch_click(click: Any) -> None:
         for parameter in self.params:
             if parameter.name in given and parameter.name in ctx.params:
                 ctx.params[parameter.name] = parameter.type_cast_value(ctx, given[parameter.name])
-        record(ctx.params)
+        record(ctx.params, as_arguments=True)
         return original(self, ctx)
 
     click.Command.invoke = invoke

@@ -5,13 +5,14 @@ from __future__ import annotations
 import enum
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ravenml.capture.models import watch_models
 from ravenml.common.io import JsonObject
-from ravenml.errors import InputError
+from ravenml.errors import InputError, RavenError
 from ravenml.remote import WORKER
 from ravenml.runs import layout
 from ravenml.runs.process.kept_models import MODELS, KeptModels
@@ -20,11 +21,14 @@ from ravenml.task.artifacts import save_artifact
 from ravenml.task.backend import RunBackend, find_backend
 from ravenml.task.exit_hooks import ExitHooks
 from ravenml.task.logger import Logger
+from ravenml.task.recorded import find_runs, list_parameters
+from ravenml.task.task_view import TaskView
 from ravenml.task.tensorboard_writers import flush_writers
 from ravenml.task.uploader import Uploader, key_part
 
 if TYPE_CHECKING:
     from ravenml.remote.client.execute_remotely import Container
+    from ravenml.task.draft import Draft
 
 
 class TaskTypes(enum.StrEnum):
@@ -43,34 +47,31 @@ class TaskTypes(enum.StrEnum):
     custom = "custom"
 
 
-class Task:
-    """The run of this script.  ``Task.init`` makes it; there is one per process.
+class Task(TaskView):
+    """The run of this script.  ``Task.init`` makes it; there is one per process at a time.
 
-    Attributes:
-        id: the run's.
-        name, project: what people call it, and what it belongs to.
-        artifacts: the files that ``upload_artifact`` has written, by name.
+    What is read of it, see :class:`TaskView`, other runs have, too: ``Task.get_task`` finds them.
     """
 
     TaskTypes = TaskTypes
-    _current: Task | None = None
+    _requirements: ClassVar[list[str]] = []
 
     def __init__(
         self, backend: RunBackend, project: str | None, name: str | None, output_uri: str | None
     ) -> None:
-        self.id = backend.id
-        self.name, self.project = name, project
-        self.artifacts: dict[str, Path] = {}
+        super().__init__(backend.folder)
+        self._name, self._project = name, project
         self._backend = backend
         self._logger = Logger(backend)
         self._container: Container | None = None
-        self._models = KeptModels(backend.folder / layout.ARTIFACTS / MODELS)
+        self._kept_models = KeptModels(backend.folder / layout.ARTIFACTS / MODELS)
+        self._registered: dict[str, tuple[object, Mapping[str, object] | None]] = {}
+        self._labels: Mapping[str, int] | None = None
         self._uploader: Uploader | None = None
+        self._output_uri: str | None = None
         self._ended = False
         self._pid = os.getpid()
-        if output_uri:
-            prefix = f"{key_part(project or 'programs')}/{key_part(name or 'program')}.{self.id}"
-            self._uploader = Uploader(output_uri, prefix, backend.folder, self._record_upload)
+        self.output_uri = output_uri
 
     @classmethod
     def init(
@@ -99,17 +100,19 @@ class Task:
         Raises:
             InputError: ``output_uri`` is neither.
         """
-        if cls._current is not None and not cls._current._ended and cls._current._pid == os.getpid():
-            return cls._current
+        current = cls.current_task()
+        if current is not None and not current._ended and current._pid == os.getpid():
+            return current
         uri = output_uri if isinstance(output_uri, str) else None
         backend = find_backend(project_name, task_name)
         task = cls(backend, project_name, task_name, uri)
         ExitHooks(task._end)
         described = {"task_type": str(task_type), "tags": list(tags or ()), "output_uri": uri}
+        described |= {"requirements": cls._requirements}
         backend.describe(**{name: value for name, value in described.items() if value})
-        cls._current = task
+        TaskView._current = task
         Logger._current = task._logger
-        parameters.listen(lambda known: None if task._ended else backend.describe(parameters=known))
+        parameters.listen(task._describe_parameters)
         if hooks := sys.modules.get("_ravenml_capture"):  # of `raven run`, which would report the same
             hooks.leave()
         watch_models(task._keep_model)
@@ -118,7 +121,223 @@ class Task:
     @classmethod
     def current_task(cls) -> Task | None:
         """The task of this process; None before ``Task.init``."""
-        return cls._current
+        current: Task | None = cls._current
+        return current
+
+    # Other runs.
+
+    @classmethod
+    def get_task(
+        cls,
+        task_id: str | None = None,
+        project_name: str | None = None,
+        task_name: str | None = None,
+        tags: Sequence[str] | None = None,
+        allow_archived: bool = True,
+        task_filter: Mapping[str, Any] | None = None,
+    ) -> TaskView | None:
+        """A run of this home: by its ID, or the newest that has this project, name and tags.
+
+        Args:
+            task_id: any unique prefix of the ID.
+            tags: words that it must all have.
+            task_filter: of ClearML's conditions, ``status``.
+
+        Returns:
+            The run; None where none matches.
+
+        Raises:
+            InputError: no run, or more than one, has the ID.
+        """
+        if task_id:
+            from ravenml.task.draft import Draft
+
+            current = cls.current_task()
+            if current is not None and current.id == task_id:
+                return current
+            return Draft.find(task_id) or TaskView(layout.find_run(task_id))
+        statuses = (task_filter or {}).get("status") or ()
+        wanted = [*(tags or ()), *(["archived"] if allow_archived and "archived" in (tags or ()) else ())]
+        found = find_runs(project_name, task_name, wanted, statuses)
+        current = cls.current_task()
+        others = [folder for folder in found if current is None or folder.name != current.id]
+        return TaskView(others[0]) if others else current if found else None
+
+    @classmethod
+    def get_tasks(
+        cls,
+        task_ids: Sequence[str] | None = None,
+        project_name: str | None = None,
+        task_name: str | None = None,
+        tags: Sequence[str] | None = None,
+        allow_archived: bool = True,
+        task_filter: Mapping[str, Any] | None = None,
+    ) -> list[TaskView]:
+        """The runs of this home that match, newest first.
+
+        Args:
+            task_ids: these alone.
+            task_name: a regular expression that is found in the name.
+            tags: words that a run must all have; a word after ``-`` it must not have.
+            task_filter: of ClearML's conditions, ``status``, and ``_all_`` and ``_any_`` with ``fields`` and
+                ``pattern``.
+        """
+        if task_ids:
+            return [TaskView(layout.find_run(one)) for one in task_ids]
+        conditions = dict(task_filter or {})
+        found = find_runs(project_name, task_name, tags, conditions.get("status") or (), exact=False)
+        return [one for one in map(TaskView, found) if one._fits(conditions)]
+
+    @classmethod
+    def query_tasks(
+        cls,
+        project_name: str | None = None,
+        task_name: str | None = None,
+        tags: Sequence[str] | None = None,
+        additional_return_fields: Sequence[str] | None = None,
+        task_filter: Mapping[str, Any] | None = None,
+    ) -> list[Any]:
+        """The IDs of the runs that match, newest first; see :meth:`get_tasks`.
+
+        Args:
+            additional_return_fields: return mappings of ``id`` and these fields: ``name``, ``project``,
+                ``status``, ``script.version_num``, ``script.branch``, ``script.repository``, ``script.diff``.
+        """
+        found = cls.get_tasks(None, project_name, task_name, tags, task_filter=task_filter)
+        if additional_return_fields is None:
+            return [one.id for one in found]
+        return [{name: one[name] for name in ("id", *additional_return_fields)} for one in found]
+
+    @classmethod
+    def clone(
+        cls,
+        source_task: TaskView | str | None = None,
+        name: str | None = None,
+        comment: str | None = None,
+        parent: str | None = None,
+        project: str | None = None,
+    ) -> Draft:
+        """A run like another, which ``Task.enqueue`` starts; until then, its parameters can be changed.
+
+        Args:
+            source_task: the run or its ID; by default, the current one.
+        """
+        from ravenml.task.draft import Draft
+
+        source = source_task or cls._current
+        if source is None:
+            raise InputError("Task.clone needs source_task=: there is no current task.")
+        return Draft.of_run(source if isinstance(source, str) else source.id, name, project)
+
+    @classmethod
+    def create(
+        cls,
+        project_name: str | None = None,
+        task_name: str | None = None,
+        task_type: str | None = None,
+        repo: str | None = None,
+        branch: str | None = None,
+        commit: str | None = None,
+        script: str | None = None,
+        working_directory: str | None = None,
+        argparse_args: Sequence[tuple[str, object]] | None = None,
+        **_: object,
+    ) -> Draft:
+        """A run of a script of this machine, which ``Task.enqueue`` starts.
+
+        Args:
+            script: its file.
+            working_directory: where it runs.
+            argparse_args: pairs of names and values, as on the command line.
+
+        Raises:
+            InputError: no script is named, or it is one of another repository.
+        """
+        from ravenml.task.draft import Draft
+
+        return Draft.of_script(script, working_directory, argparse_args or (), task_name, project_name, repo)
+
+    @classmethod
+    def enqueue(
+        cls, task: Draft | str, queue_name: str | None = None, queue_id: str | None = None, **_: object
+    ) -> None:
+        """Start a run that ``Task.clone`` or ``Task.create`` has made.
+
+        Args:
+            queue_name: a queue of the configuration; a name that is none of them means this machine.
+
+        Raises:
+            InputError: there is no such run to be started, or a value of it is a secret.
+        """
+        from ravenml.task.draft import Draft
+
+        draft = Draft.find(task) if isinstance(task, str) else task
+        if not isinstance(draft, Draft):
+            raise InputError(f"Task.enqueue: {task} is none that Task.clone or Task.create made here.")
+        draft.start(queue_name)
+
+    @classmethod
+    def add_requirements(
+        cls, package_name: str | os.PathLike[str], package_version: str | None = None
+    ) -> None:
+        """Record that the script needs a package, or those of a requirements file; before ``Task.init``.
+
+        Args:
+            package_version: such as ``2.1`` or ``>=2.1``.
+        """
+        if Path(package_name).is_file():
+            lines = (line.partition("#")[0].strip() for line in Path(package_name).read_text().splitlines())
+            cls._requirements.extend(line for line in lines if line)
+        else:
+            version = package_version or ""
+            sign = "" if not version or version[0] in "<>=!~" else "=="
+            cls._requirements.append(f"{os.fspath(package_name)}{sign}{version}")
+        if cls._current is not None:
+            cls._current._backend.describe(requirements=cls._requirements)
+
+    def set_packages(self, packages: Sequence[str] | str | os.PathLike[str]) -> None:
+        """Record which packages the script needs: a list, or a requirements file."""
+        for one in [packages] if isinstance(packages, str | os.PathLike) else packages:
+            self.add_requirements(one)
+
+    # Itself.
+
+    @property
+    def name(self) -> str | None:
+        """What people call it."""
+        return self._name
+
+    @property
+    def project(self) -> str | None:
+        """What it belongs to."""
+        return self._project
+
+    @property
+    def logger(self) -> Logger:
+        """What numbers, pictures, tables and texts are reported with."""
+        return self._logger
+
+    @property
+    def output_uri(self) -> str | None:
+        """Where artifacts and models go as well; to be set at any time.
+
+        Raises:
+            InputError: it is neither ``s3://host:port/bucket/…`` nor a folder.
+        """
+        return self._output_uri
+
+    @output_uri.setter
+    def output_uri(self, uri: str | bool | None) -> None:
+        self._output_uri = uri if isinstance(uri, str) and uri else None
+        if self._uploader is not None:
+            self._uploader.finish()
+        self._uploader = self._open_uploader(self._output_uri) if self._output_uri else None
+        if self._output_uri:
+            self._backend.describe(output_uri=self._output_uri)
+
+    def _open_uploader(self, uri: str) -> Uploader:
+        prefix = f"{key_part(self.project or 'programs')}/{key_part(self.name or 'program')}.{self.id}"
+        return Uploader(uri, prefix, self._backend.folder, self._record_upload)
 
     @staticmethod
     def running_locally() -> bool:
@@ -141,6 +360,11 @@ class Task:
         Returns:
             ``mutable``.
         """
+        from ravenml.task.models import InputModel
+
+        if isinstance(mutable, InputModel):
+            mutable.connect(self, name)
+            return mutable
         mapping = isinstance(mutable, Mapping)
         values = dict(mutable) if mapping else _attributes(mutable)
         changed = {} if ignore_remote_overrides else parameters.find_overridden(values, name)
@@ -162,25 +386,61 @@ class Task:
         return self.connect(configuration, name)
 
     def get_parameters(self, backwards_compatibility: bool = True, cast: bool = False) -> JsonObject:
-        """All parameters, flat; a section's are ``Section/name``."""
-        flat: JsonObject = {}
-        for name, value in parameters.known.items():
-            inner = value if isinstance(value, dict) else {None: value}
-            flat |= {name if key is None else f"{name}/{key}": one for key, one in inner.items()}
-        return flat if cast else {name: str(value) for name, value in flat.items()}
-
-    def get_parameter(self, name: str, default: Any = None, cast: bool = False) -> Any:
-        """One parameter."""
-        return self.get_parameters(cast=cast).get(name, default)
+        """All parameters by section and name (``Args/lr``, ``General/epochs``), as texts unless ``cast``."""
+        return list_parameters(parameters.known, parameters.sections, cast)
 
     def set_parameters(self, *mappings: Mapping[str, object], **values: object) -> None:
-        """Record parameters."""
-        for one in (*mappings, values):
-            parameters.record(one)
+        """Record parameters by section and name (``General/lr``), or by name."""
+        for name, value in {**{n: v for one in mappings for n, v in one.items()}, **values}.items():
+            self.set_parameter(name, value)
 
     def set_parameter(self, name: str, value: object, *_: object, **__: object) -> None:
-        """Record a parameter."""
-        parameters.record({name: value})
+        """Record a parameter by section and name (``General/lr``), or by name."""
+        section, _slash, inner = name.rpartition("/") if "/" in name else ("", "", name)
+        as_arguments = section == parameters.ARGUMENTS
+        parameters.record({inner: value}, None if as_arguments else section or None, as_arguments)
+
+    def update_parameters(self, *mappings: Mapping[str, object], **values: object) -> None:
+        """Record parameters; see :meth:`set_parameters`."""
+        self.set_parameters(*mappings, **values)
+
+    def set_user_properties(self, *properties: Mapping[str, object], **values: object) -> bool:
+        """Record what people want to see of the run: names and values."""
+        for one in properties:
+            values[str(one["name"])] = one.get("value")
+        parameters.record(values, "properties")
+        return True
+
+    def connect_label_enumeration(
+        self, enumeration: Mapping[str, int], ignore_remote_overrides: bool = False
+    ) -> Mapping[str, int]:
+        """Record the classes that the models of this run know, by name, each with its number."""
+        self._labels = dict(enumeration)
+        self._backend.describe(labels=dict(enumeration))
+        return enumeration
+
+    def set_model_label_enumeration(self, enumeration: Mapping[str, int] | None = None) -> None:
+        """See :meth:`connect_label_enumeration`."""
+        self.connect_label_enumeration(enumeration or {})
+
+    def get_labels_enumeration(self) -> Mapping[str, int]:
+        """The classes that were recorded."""
+        return dict(self._labels or {})
+
+    def set_configuration_object(
+        self,
+        name: str,
+        config_text: str | None = None,
+        description: str | None = None,
+        config_type: str | None = None,
+        config_dict: Mapping[str, object] | None = None,
+    ) -> None:
+        """Keep a configuration among the artifacts: a text, or a mapping."""
+        self.upload_artifact(name, config_text if config_text is not None else dict(config_dict or {}))
+
+    def _describe_parameters(self, known: JsonObject, sections: Mapping[str, str]) -> None:
+        if not self._ended:
+            self._backend.describe(parameters=known, **({"sections": dict(sections)} if sections else {}))
 
     # What it leaves.
 
@@ -190,9 +450,14 @@ class Task:
         artifact_object: object,
         metadata: Mapping[str, object] | None = None,
         delete_after_upload: bool = False,
+        serialization_function: Callable[[Any], bytes] | None = None,
         **_: object,
     ) -> bool:
         """Keep an object or file among the run's artifacts, and send it to ``output_uri``.
+
+        Args:
+            artifact_object: a path, a pattern of paths (``data/*.jpg``), or any object.
+            serialization_function: makes the file's bytes of the object.
 
         Returns:
             Whether it is kept; a full disk does not end the script.
@@ -200,30 +465,39 @@ class Task:
         Raises:
             InputError: the path does not exist, or the object can be kept in no form.
         """
-        file_name, path = _file_name(name), None
+        file_name, path, kind = _file_name(name), None, ""
+        folder = self._backend.folder / layout.ARTIFACTS
         with self._backend.best_effort():
-            path = save_artifact(self._backend.folder / layout.ARTIFACTS, file_name, artifact_object)
+            path, kind = save_artifact(folder, file_name, artifact_object, serialization_function)
         if path is None:
             return False
         file = path.relative_to(self._backend.folder).as_posix()
-        fields: JsonObject = {"name": name, "file": file, "sizeb": path.stat().st_size}
+        fields: JsonObject = {"name": name, "type": kind, "file": file, "sizeb": path.stat().st_size}
         if metadata:
             fields["metadata"] = dict(metadata)
         self._backend.event("ARTIFACT", "artifact", **fields)
-        self.artifacts[name] = path
-        if self._uploader is not None:
-            self._uploader.send(f"artifacts/{name}/{path.name}", path)
+        self._send(f"artifacts/{name}/{path.name}", path)
         if delete_after_upload and isinstance(artifact_object, str | os.PathLike):
             Path(artifact_object).unlink(missing_ok=True)
         return True
 
+    def register_artifact(
+        self, name: str, artifact: object, metadata: Mapping[str, object] | None = None, **_: object
+    ) -> None:
+        """Keep an object as it is when the run ends."""
+        self._registered[_file_name(name)] = (artifact, metadata)
+
+    def unregister_artifact(self, name: str) -> None:
+        """Keep it no more."""
+        self._registered.pop(name, None)
+
+    def get_registered_artifacts(self) -> Mapping[str, Any]:
+        """The objects that ``register_artifact`` was given, by name."""
+        return {name: artifact for name, (artifact, _) in self._registered.items()}
+
     def add_tags(self, tags: Sequence[str] | str) -> None:
         """Add words by which people find the run."""
         self._backend.describe(tags=[tags] if isinstance(tags, str) else list(tags))
-
-    def get_output_log_web_page(self) -> str:
-        """Where to look: the run's folder."""
-        return str(self._backend.folder)
 
     # Elsewhere.
 
@@ -292,6 +566,10 @@ class Task:
         """End the run as completed."""
         self._end("completed")
 
+    def mark_stopped(self, *_: object, status_reason: str | None = None, **__: object) -> None:
+        """End the run as interrupted."""
+        self._end("interrupted", reason=status_reason or "the script said so")
+
     def mark_failed(self, *_: object, status_reason: str | None = None, **__: object) -> None:
         """End the run as failed."""
         self._end("failed", error=status_reason or "the script said so")
@@ -303,6 +581,9 @@ class Task:
     def _end(self, status: str, **result: object) -> None:
         if self._ended or self._pid != os.getpid():
             return
+        for name, (artifact, metadata) in self._registered.items():
+            with suppress(RavenError):
+                self.upload_artifact(name, artifact, metadata)
         self._ended = True
         flush_writers()
         if self._uploader is not None:
@@ -310,25 +591,32 @@ class Task:
         self._backend.end(status, **result)
 
     def _record_upload(self, name: str, address: str, size: int) -> None:
-        if not self._ended or isinstance(self._uploader, Uploader):
-            self._backend.event("ARTIFACT", "artifact", name=name, uri=address, sizeb=size)
+        self._backend.event("ARTIFACT", "artifact", name=name, uri=address, sizeb=size)
+
+    def _send(self, name: str, path: Path, uri: str | None = None) -> None:
+        """Send a file to ``output_uri``, or to another address for this once."""
+        if uri is not None:
+            uploader = self._open_uploader(uri)
+            uploader.send(name, path)
+            uploader.finish()
+        elif self._uploader is not None:
+            self._uploader.send(name, path)
 
     def _keep_model(self, path: Path) -> None:
         """Keep a model that the script has just saved, a file or a folder, and send it to ``output_uri``."""
         if self._ended or self._pid != os.getpid() or path.is_relative_to(self._backend.folder):
             return
-        with self._backend.best_effort():
-            for name, source in self._models.keep(path):
-                place = f"{layout.ARTIFACTS}/{MODELS}/{name}"
-                size = source.stat().st_size
-                self._backend.event("ARTIFACT", "artifact", kind="model", name=name, file=place, sizeb=size)
-                if self._uploader is not None:
-                    self._uploader.send(f"{MODELS}/{name}", source)
+        for name, source in self._keep(path):
+            labels = {"metadata": {"labels": self._labels}} if self._labels else {}
+            place = f"{layout.ARTIFACTS}/{MODELS}/{name}"
+            fields: JsonObject = {"name": name, "file": place, "sizeb": source.stat().st_size, **labels}
+            self._backend.event("ARTIFACT", "artifact", kind="model", **fields)
+            self._send(f"{MODELS}/{name}", source)
 
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(
-            f"ravenML's Task has no `{name}`; docs/tracking.md lists what it takes over from ClearML's."
-        )
+    def _keep(self, path: Path) -> Iterator[tuple[str, Path]]:
+        """Keep a model's file, or all files of its folder; each one's name, and where the script wrote it."""
+        with self._backend.best_effort():
+            yield from self._kept_models.keep(path)
 
 
 def _attributes(source: Any) -> JsonObject:

@@ -181,10 +181,10 @@ def test_init_again_gives_the_same_task_and_what_is_unknown_gets_a_sentence(rave
         from ravenml import Task, Logger
         assert Logger.current_logger() is None and Task.current_task() is None
         assert Task.init("p", "n") is Task.init("p", "n") is Task.current_task()
-        Task.current_task().connect_label_enumeration({})
+        Task.current_task().no_such_name({})
     """
     done = python(raven, source)
-    assert "Task has no `connect_label_enumeration`; docs/tracking.md" in done.stderr
+    assert "Task has no `no_such_name`; docs/tracking.md" in done.stderr
     assert len(raven.runs()) == 1
 
 
