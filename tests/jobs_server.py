@@ -20,6 +20,7 @@ class Jobs:
         submitted: what was submitted, in order.
         refuses: whether it takes no more jobs.
         answer: bytes that it sends instead of HTTP.
+        resources: what its one node has; without them it does not tell.
     """
 
     address: str = ""
@@ -27,6 +28,7 @@ class Jobs:
     submitted: list[dict[str, object]] = field(default_factory=list)
     refuses: bool = False
     answer: bytes | None = None
+    resources: dict[str, float] = field(default_factory=dict)
 
 
 @contextmanager
@@ -49,6 +51,9 @@ def jobs_server() -> Iterator[Jobs]:
             name = self.path.removeprefix("/api/jobs/")
             if self.path == "/api/version":
                 self._say(200, {"ray_version": "2.60"})
+            elif self.path == "/nodes?view=summary" and jobs.resources:
+                raylet = {"state": "ALIVE", "resourcesTotal": jobs.resources}
+                self._say(200, {"data": {"summary": [{"raylet": raylet}]}})
             elif name.endswith("/logs"):
                 self._say(200, {"logs": "ValueError: it broke\n"})
             elif name in jobs.status:

@@ -7,24 +7,15 @@ from pathlib import Path
 
 import click
 
-from ravenml.common.defaults import DEFAULT_RETRIES
-from ravenml.train.options import processes_option
+from ravenml.cli.remote_options import remote_options
+from ravenml.remote.demands import Demands
 
 
 @click.command(
     context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
     short_help="Run any program and record it.",
 )
-@click.option("--remote", "queue", metavar="QUEUE", help="Run it on the Ray cluster of this queue.")
-@processes_option(
-    "processes", help="With --remote: start N processes, with the environment variables of torchrun."
-)
-@click.option(
-    "--retries",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help=f"With --remote: how often to replace a lost worker or cluster (default {DEFAULT_RETRIES}).",
-)
+@remote_options("Run it")
 @click.option("--image", help="With --remote: container image, instead of the queue's.")
 @click.option("--project", help="Project that the run belongs to.")
 @click.option("--name", help="Name of the run.")
@@ -43,15 +34,14 @@ from ravenml.train.options import processes_option
 )
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PROGRAM [ARGS]...")
 def run(
-    queue: str | None,
-    processes: int | None,
-    retries: int | None,
+    remote: str | None,
     image: str | None,
     project: str | None,
     name: str | None,
     outputs: tuple[str, ...],
     no_capture: bool,
     program: tuple[str, ...],
+    **demanded: object,
 ) -> None:
     """Run any program, unchanged, and record it.
 
@@ -62,10 +52,11 @@ def run(
     Records its output, command, git state, packages, resource usage and exit code, the scalars and images
     that it writes for TensorBoard, and the events that it prints.  Exits with the program's exit code.
     """
-    if queue is None:
-        for value, option in ((processes, "--processes"), (retries, "--retries"), (image, "--image")):
-            if value is not None:
-                raise click.UsageError(f"{option} belongs to --remote; name a queue, or leave it out.")
+    demands = Demands.from_options(demanded)
+    if remote is None:
+        demands.refuse_without_queue()
+        if image is not None:
+            raise click.UsageError("--image belongs to --remote; name a queue, or leave it out.")
         from ravenml.runs.process.program import Program, run_program
 
         folders = [Path(place) for place in outputs]
@@ -77,14 +68,15 @@ def run(
 
     run_id = submit_program(
         program,
-        queue,
+        remote,
         project=project,
         name=name,
         outputs=outputs,
         image=image,
         capture=not no_capture,
-        workers=processes or 1,
-        retries=DEFAULT_RETRIES if retries is None else retries,
+        resources=demands.resources,
+        workers=demands.processes or 1,
+        retries=demands.retries_or_default,
     )
-    click.echo(f"Sent:      {run_id} to the queue {queue}")
+    click.echo(f"Sent:      {run_id} to the queue {remote}")
     click.echo(f"Follow it: raven runs logs -f {run_id}")

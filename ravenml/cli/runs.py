@@ -8,6 +8,7 @@ import click
 
 from ravenml.cli.options import patience_option, print_table
 from ravenml.common.formatting import format_size, terminal_safe
+from ravenml.runs.record import STATUSES
 
 ANYTHING = {"ignore_unknown_options": True}  # of a command's words behind --
 
@@ -23,7 +24,7 @@ def runs() -> None:
     "--status",
     "statuses",
     multiple=True,
-    type=click.Choice(["running", "waiting", "completed", "failed", "interrupted", "lost", "broken"]),
+    type=click.Choice(STATUSES),
     help="Only runs with this status; repeatable.",
 )
 @click.option("--tag", "tags", multiple=True, help="Only runs with this tag; repeatable, all must match.")

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from ravenml.serve.access import Access
 
 from ravenml.cli.options import engine_options
+from ravenml.cli.remote_options import processes_option
 from ravenml.common.defaults import DEFAULT_PORT
-from ravenml.train.options import TRUST_CODE, processes_option
+from ravenml.train.options import TRUST_CODE
 
 
 @click.command()

@@ -11,12 +11,13 @@ import click
 import ravenml
 from ravenml.cli import ARGV
 from ravenml.cli.options import print_table
+from ravenml.cli.remote_options import remote_options
 from ravenml.common.formatting import describe_error, printable
 from ravenml.common.hooks import TRAIN
 from ravenml.errors import RavenError
 from ravenml.plugin.discovery import find_plugin, plugins
 from ravenml.train import options
-from ravenml.train.options import plugin_command, remember, remote_options, set_option, store_unclaimed
+from ravenml.train.options import plugin_command, remember, set_option, store_unclaimed
 
 
 class Plugins(click.Group):
@@ -102,7 +103,7 @@ def _is_cores_own(error: Exception) -> bool:
     metavar="PATH",
     help="Store the result in this folder instead of the configured store.",
 )
-@remote_options
+@remote_options("Train", remembered=True)
 def train() -> None:
     """Train a model with an installed plugin.
 

@@ -8,6 +8,8 @@ import time
 from datetime import datetime
 from typing import TypeGuard
 
+from ravenml.errors import InputError
+
 _DURATION = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>min|[hdw])")
 _UNITS = {"min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}  # seconds
 # What terminals obey, by ECMA-48: control sequences, strings (titles, links, data) with their end, escapes.
@@ -57,6 +59,18 @@ def format_size(count: float) -> str:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def parse_bytes(text: str, where: str) -> int:
+    """A size such as ``5000000``, ``500M`` or ``20GiB`` (powers of 1024), in bytes.
+
+    Raises:
+        InputError: it is none.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise InputError(f"{where} is {text!r}, which is not a size; write bytes, or something like 20G.")
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
 
 
 def format_duration(seconds: float) -> str:

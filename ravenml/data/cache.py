@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import mmap
 import os
-import re
 import struct
 import threading
 import time
@@ -22,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ravenml.common.formatting import parse_bytes
 from ravenml.common.io import write_cache
 from ravenml.data.decoding import decode, decode_bytes
 from ravenml.data.digests import Digests
 from ravenml.data.problems import Notice, print_notice
 from ravenml.data.project import Item, Project
-from ravenml.errors import InputError
 
 _HEADER = struct.Struct("<8sIIIIQ")  # magic, height, width, bytes per mask pixel, 0, sum
 _MAGIC = b"ravenDC1"
@@ -315,18 +314,6 @@ def _allowed_bytes() -> int:
     from ravenml.config.config import load_config
 
     return int(load_config().cache_gib * 1024**3)
-
-
-def parse_bytes(text: str, where: str) -> int:
-    """A size such as ``5000000``, ``500M`` or ``20GiB`` (powers of 1024), in bytes.
-
-    Raises:
-        InputError: it is none.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text, re.IGNORECASE)
-    if match is None:
-        raise InputError(f"{where} is {text!r}, which is not a size; write bytes, or something like 20G.")
-    return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
 
 
 def _read_only(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -12,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from ravenml.common.formatting import terminal_safe
 from ravenml.common.io import to_user_error
 from ravenml.common.permissions import open_file
-from ravenml.common.secrets import StreamMasker
+from ravenml.common.secrets import StreamMasker, redact_text
 from ravenml.config.config import load_config
 
 
@@ -67,6 +69,37 @@ class ConsoleLog:
 def masks_console() -> bool:
     """Whether secrets are masked in what programs print, as the configuration says."""
     return load_config().mask_console
+
+
+_TAIL = 64 << 10  # bytes at the end of a log that are searched for an error
+# A Python exception, at the start of a line or behind the `[rank0]:` of torchrun's processes; or what other
+# programs print.
+_ERROR = re.compile(
+    r"(?:\[\w+\]:?\s*)?(?:(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)(?:: .+)?"
+    r"|(?:.{0,60}: )?(?:fatal |internal )?error: .+|fatal: .+|panic: .+)",
+    re.IGNORECASE,
+)
+
+
+def find_error(log: Path) -> str:
+    """The last line at the end of a log that names an error, without secrets; empty where none does.
+
+    Libraries print more once an exception is out (warnings about process groups, summaries of launchers), so
+    the last line of all seldom says what went wrong.
+    """
+    for line in reversed(read_tail(log)):
+        if _ERROR.fullmatch(line):
+            return redact_text(line)[:1000]
+    return ""
+
+
+def read_tail(log: Path) -> list[str]:
+    """The lines at the end of a log that hold something, without colours; none where there is no log."""
+    with suppress(OSError), log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL))
+        text = terminal_safe(file.read().decode(errors="replace").replace("\r", "\n"), newlines=True)
+        return [line for line in map(str.strip, text.split("\n")) if line]
+    return []
 
 
 class Tee(io.TextIOBase):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ravenml.common.formatting import format_number, local_time, terminal_safe
+from ravenml.common.formatting import format_duration, format_number, local_time, terminal_safe
 from ravenml.common.io import JsonObject
 from ravenml.errors import RavenError
 from ravenml.runs import layout
@@ -104,6 +105,14 @@ def details(folder: Path, width: int | None = None) -> list[str]:
     return [f"{name + ':':12s} {_indent(value)}" for name, value in facts if value] + scores
 
 
+def last_heard(folder: Path) -> str:
+    """How a run stood when its store and its cluster last answered, and why they do not now."""
+    beat = heartbeat(folder)
+    at = beat.get("at")
+    when = f", {format_duration(max(0.0, time.time() - at))} ago" if at else ""
+    return f"{beat.get('last') or 'never'}{when}; {beat.get('why') or ''}"
+
+
 def _indent(value: str) -> str:
     """A value as a terminal may show it; no line of it looks like a fact of its own."""
     return terminal_safe(value, newlines=True).replace("\n", f"\n{'':13s}")
@@ -118,6 +127,7 @@ def _facts(folder: Path, record: JsonObject, now: str) -> list[tuple[str, str | 
         ("Status", now),
         ("Now", _progress(folder) if now == "running" else None),
         ("Waits for", heartbeat(folder).get("waits_for") if now == "waiting" else None),
+        ("Last heard", last_heard(folder) if now == "unreachable" else None),
         ("Why", result.get("error") or result.get("reason")),
         ("Stack", "\n".join(result.get("stack") or ())),
         ("Name", " / ".join(str(record[key]) for key in ("project", "name") if record.get(key))),

@@ -17,10 +17,12 @@ from ravenml.runs.lock import is_locked
 
 SCHEMA = 1
 STALE = 60.0  # seconds without a heartbeat after which a run on a cluster counts as lost
-UNDER_WAY = ("running", "waiting")  # statuses of runs that have not ended
+# Statuses of runs that have not ended, or of which nobody who answers knows whether they have.
+UNDER_WAY = ("running", "waiting", "unreachable")
 SILENCE = 300.0  # seconds without an event after which a run on another machine counts as lost
 _ID = re.compile(r"\w[\w.-]{0,127}")
 ENDED = ("completed", "failed", "interrupted", "lost")
+STATUSES = (*UNDER_WAY, *ENDED, "broken")
 
 _CHECKOUT = dict.fromkeys(("root", "remote", "commit", "branch", "diff", "same_as", "place"), str)
 _MACHINE = {"host": str, "system": str, "cpu": str, "cores": int, "memory_bytes": float, "gpus": list}
@@ -92,7 +94,14 @@ RECORD_FIELDS: dict[str, Schema] = {
 }
 _RECORD = Fields(RECORD_FIELDS, required=("id", "attempts", "process"))
 _HEARTBEAT = Fields(
-    {"state": ("waiting", "running", "ended", "sealed", "lost"), "at": float, "waits_for": str, "host": str},
+    {
+        "state": ("waiting", "running", "ended", "sealed", "lost", "unreachable"),
+        "at": float,
+        "waits_for": str,
+        "host": str,
+        "last": str,
+        "why": str,
+    },
     required=("state",),
 )
 _SUMMARY = Fields(
@@ -128,8 +137,9 @@ def read_record(folder: Path) -> JsonObject:
 
 
 def status(folder: Path, record: JsonObject) -> str:
-    """``running``, ``completed``, ``failed``, ``interrupted``, ``lost`` (its process is gone, unsealed), or
-    ``waiting`` (on a cluster, for what it asks for).
+    """``running``, ``completed``, ``failed``, ``interrupted``, ``lost`` (its process is gone, unsealed),
+    ``waiting`` (on a cluster, for what it asks for), or ``unreachable`` (its store or cluster does not
+    answer, and nobody here knows how it stands).
 
     Derived, not trusted: a run that says nothing of its end runs only while its lock is held on this
     machine, or, on another machine, while its events are younger than five minutes; on a cluster, while its
@@ -143,6 +153,8 @@ def status(folder: Path, record: JsonObject) -> str:
         return str(result["status"])
     if (folder / HEARTBEAT).exists():
         beat = heartbeat(folder)
+        if beat["state"] == "unreachable":
+            return "unreachable"
         return str(beat["state"]) if time.time() - (beat.get("at") or 0) < STALE else "lost"
     if record["process"].get("host", "") == socket.gethostname():
         return "running" if is_locked(folder) else "lost"
@@ -164,7 +176,8 @@ def read_summary(folder: Path) -> JsonObject | None:
 
 
 def heartbeat(folder: Path) -> JsonObject:
-    """What was last heard of a run on a cluster: ``state``, ``at`` (seconds since 1970), ``waits_for``.
+    """What was last heard of a run on a cluster: ``state``, ``at`` (seconds since 1970), ``waits_for``; of
+    one that is unreachable also ``last`` (its state when it was heard) and ``why``.
 
     Raises:
         RavenError: it is broken.

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 import click
 from click.core import ParameterSource
 
-from ravenml.common.defaults import DEFAULT_RETRIES
 from ravenml.common.formatting import describe_error
 from ravenml.common.secret_patterns import is_secret
 from ravenml.errors import InputError, RavenError
@@ -427,68 +426,6 @@ def _remember_all(context: click.Context, parameter: click.Parameter, value: tup
         given = context.meta.setdefault(_OPTIONS, {})
         outer = given["set"][1] if "set" in given else ()
         given["set"] = (True, (*outer, *value))
-
-
-def remote_options(command: Function) -> Function:
-    """The options of ``raven train`` that send a training away."""
-    for option in (
-        click.option(
-            "--remote",
-            expose_value=False,
-            callback=remember,
-            metavar="QUEUE",
-            help="Train on the Ray cluster of this queue; `local` is one on this machine.",
-        ),
-        processes_option(
-            "processes",
-            expose_value=False,
-            help="With --remote: train one model with N processes.",
-            then=remember,
-        ),
-        click.option(
-            "--retries",
-            type=click.IntRange(min=0),
-            expose_value=False,
-            callback=remember,
-            metavar="N",
-            help=f"With --remote: how often to replace a lost worker or cluster (default {DEFAULT_RETRIES}).",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def processes_option(
-    name: str, *, then: Callable[..., object] = lambda context, parameter, value: value, **more: Any
-) -> Callable[[Function], Function]:
-    """``--processes N``, and its former name ``--workers``, which warns."""
-    former = f"ravenml.{name}"
-
-    def warn(context: click.Context, parameter: click.Parameter, value: int | None) -> None:
-        if value is not None:
-            click.echo("Note: --workers is now called --processes.", err=True)
-            context.meta[former] = value
-
-    def choose(context: click.Context, parameter: click.Parameter, value: int | None) -> object:
-        given = context.meta.pop(former, None)
-        if given is not None and context.get_parameter_source(name) == ParameterSource.DEFAULT:
-            value = given
-            context.set_parameter_source(name, ParameterSource.COMMANDLINE)
-        return then(context, parameter, value)
-
-    def add(command: Function) -> Function:
-        count = click.IntRange(min=1)
-        command = click.option(
-            *("--workers", f"{name}_former"),
-            type=count,
-            hidden=True,
-            is_eager=True,
-            expose_value=False,
-            callback=warn,
-        )(command)
-        return click.option("--processes", name, type=count, metavar="N", callback=choose, **more)(command)
-
-    return add
 
 
 def remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:

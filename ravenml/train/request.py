@@ -24,6 +24,7 @@ from ravenml.data.split import TEST, TRAIN, VAL, Split, default_split, known_tag
 from ravenml.errors import InputError
 from ravenml.plugin.discovery import Plugin
 from ravenml.plugin.user_code import REFERENCE, check_trusted, remember_code
+from ravenml.remote.demands import Demands
 from ravenml.runs import layout
 from ravenml.runs.launcher import FOLD, PARENT
 from ravenml.runs.replay import is_replayed
@@ -78,7 +79,7 @@ class Request:
         config_file: the file that was named with ``-c``, as it was typed.
         names_code: whether files name code of the user's own, which he trusts.
         remote: the queue that the training is to be sent to.
-        processes, retries: how many processes train there, and how often a lost one is replaced.
+        demands: what is asked of the queue for it.
     """
 
     plugin: Plugin | None
@@ -97,8 +98,7 @@ class Request:
     config_file: str | None = None
     names_code: bool = False
     remote: str | None = None
-    processes: int | None = None
-    retries: int | None = None
+    demands: Demands = field(default_factory=Demands)
 
     @property
     def plugin_name(self) -> str:
@@ -283,8 +283,7 @@ def make_request(given: TrainArguments) -> Request:
         config_file=file,
         names_code=names_code,
         remote=options.get("remote"),
-        processes=options.get("processes"),
-        retries=options.get("retries"),
+        demands=Demands.from_options(options),
     )
     if config.untagged and resumed is None and (config.kfold or (config.split and not config.split.tags)):
         what = "every image is in a fold" if config.kfold else "`split` does not divide by tags"

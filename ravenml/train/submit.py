@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from ravenml.common.defaults import DEFAULT_RETRIES
 from ravenml.common.secrets import drop_hidden, redact, redact_arguments
 from ravenml.errors import InputError
 from ravenml.train.record import describe_origin
@@ -12,7 +11,7 @@ from ravenml.train.request import Request
 
 _GROUPS = (
     *("-c", "--config", "--dataset", "--local", "--set"),
-    *("--remote", "--processes", "--workers", "--retries"),
+    *("--remote", "--processes", "--workers", "--retries", "--cpus", "--gpus", "--memory"),
 )
 _REPLACED = ("-c", "--config", "--dataset", "--resume")  # what the sent settings hold already
 
@@ -25,11 +24,9 @@ def submit_if_remote(request: Request) -> str | None:
         RavenError: the cluster or the store does not answer.
     """
     if request.remote is None:
-        for value, spelled in ((request.processes, "--processes"), (request.retries, "--retries")):
-            if value is not None:
-                raise InputError(f"{spelled} belongs to --remote; name a queue, or leave it out.")
+        request.demands.refuse_without_queue()
         return None
-    processes = request.processes or 1
+    processes = request.demands.processes or 1
     if processes > 1 and not getattr(request.settings, "data_parallel", False):
         raise InputError(
             f"--processes: the plugin {request.plugin_name!r} trains a model with one process; leave it out."
@@ -63,8 +60,9 @@ def submit_if_remote(request: Request) -> str | None:
         config=drop_hidden(redact(config.model_dump(mode="json"))),
         plugin=request.plugin.distribution if request.plugin is not None else None,
         needs_code=False,
+        resources=request.demands.resources,
         workers=processes,
-        retries=DEFAULT_RETRIES if request.retries is None else request.retries,
+        retries=request.demands.retries_or_default,
         spread_folds=request.wants_folds,
         resumable=True,
         resume_from=request.resumed,

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from projects import real_data, write_project
 
-from ravenml.data.cache import DecodedCache, default_cache, map_item, pack_item, parse_bytes
+from ravenml.common.formatting import parse_bytes
+from ravenml.data.cache import DecodedCache, default_cache, map_item, pack_item
 from ravenml.data.decoding import decode
 from ravenml.data.problems import DataProblem
 from ravenml.data.project import Project

@@ -18,7 +18,7 @@ from as_user import wait_for
 from on_ray import OnRay
 
 from ravenml.remote.client import local_ray
-from ravenml.remote.worker.ddp_group import variables
+from ravenml.remote.worker.ddp_group import Address, find_interface, variables
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -149,7 +149,12 @@ def test_the_first_start_names_what_other_machines_could_reach(
     assert "also listens on 0.0.0.0:8265, which other machines may reach" in capsys.readouterr().err
 
 
-def test_processes_that_train_together_here_find_each_other_on_loopback() -> None:
-    here = variables(1, [("127.0.0.1", 4000), ("127.0.0.1", 4001)], "run")
-    assert here["GLOO_SOCKET_IFNAME"] == here["NCCL_SOCKET_IFNAME"] == "lo"
-    assert "GLOO_SOCKET_IFNAME" not in variables(1, [("10.0.0.1", 4000), ("10.0.0.2", 4001)], "run")
+def test_processes_that_train_together_find_each_other_by_the_interface_of_their_address() -> None:
+    if not Path("/proc/net/dev").exists():
+        pytest.skip("only Linux calls its loopback interface lo")
+    here = Address("127.0.0.1", 4000, find_interface("127.0.0.1"))
+    there = Address("10.0.0.2", 4001, "eth7")
+    assert variables(0, [here, there], "run")["GLOO_SOCKET_IFNAME"] == "lo"
+    assert variables(1, [here, there], "run")["NCCL_SOCKET_IFNAME"] == "eth7"
+    assert find_interface("192.0.2.250") == ""
+    assert "GLOO_SOCKET_IFNAME" not in variables(0, [Address("192.0.2.250", 4000)], "run")

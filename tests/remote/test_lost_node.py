@@ -56,6 +56,20 @@ def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[OnR
         cluster.shutdown()
 
 
+def test_every_node_is_checked_and_the_one_that_lacks_something_is_named(nodes: tuple[OnRay, Any]) -> None:
+    raven, _ = nodes
+    said = raven.ok("remote", "check", "three")
+    lines = [line for line in said.splitlines() if line.startswith("node:")]
+    assert len(lines) == 3 and all("Python 3." in line and " free" in line for line in lines), said
+    assert sum("1 CPU" in line for line in lines) == 2
+    queues = json.loads((raven.home / "config.yaml").read_text())
+    queues["queues"]["three"]["secrets"] = ["/nowhere/key"]
+    (raven.home / "config.yaml").write_text(json.dumps(queues))
+    refused = raven("remote", "check", "three")
+    assert refused.returncode == 1
+    assert refused.stderr.count("has no /nowhere/key, which the queue requires; set it there.") == 3
+
+
 def test_a_node_lost_in_mid_training_changes_nothing_of_the_result(nodes: tuple[OnRay, Any]) -> None:
     raven, cluster = nodes
     train = ("train", "--remote", "three", "--dataset", "../project", "learner", "train", "--epochs", "6")

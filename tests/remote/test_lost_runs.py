@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from ravenml.remote.client.sync import refresh
 from ravenml.remote.job import Job, submission_id
 from ravenml.remote.layout import RemoteRun, attempt_name, code_key, open_store
 from ravenml.runs.layout import find_run
+from ravenml.runs.overview import details
 from ravenml.runs.record import read_record, status
 
 ID = "20261121-0412-abcd"
@@ -108,7 +110,7 @@ def test_any_machine_that_knows_the_queue_may_watch_over_what_others_sent(
     others, said = ForeignRuns(), list[str]()
     assert [others.check_all(said.append) for _ in range(2)] == [1, 1]
     assert [asked["submission_id"] for asked in cluster.submitted] == [submission_id(ID, 2)]
-    assert said == [f"{ID} was lost with its cluster; it is submitted again (attempt 2)."]
+    assert said == [f"{ID} was lost with its cluster; it is submitted again (retry 1 of 2)."]
     assert not runs_dir().exists(), "the run's folder stays where it is wanted"
     elsewhere.write("files/run.json", {"id": ID, "result": {"status": "completed"}})
     assert others.check_all(said.append) == 0
@@ -154,6 +156,39 @@ def test_the_cluster_is_believed_that_it_has_the_job(run: Path, cluster: Jobs, s
     cluster.status[submission_id(ID, 1)] = said
     assert refresh(run) is False
     assert status(run, read_record(run)) == state and not cluster.submitted
+
+
+def test_a_run_whose_store_does_not_answer_is_unreachable_and_not_lost(run: Path, cluster: Jobs) -> None:
+    remote_run = remote_run_of(run)
+    remote_run.write_heartbeat("waiting.json", 1, "running")
+    refresh(run)
+    assert status(run, read_record(run)) == "running"
+    away = Path(remote_run.store.name).rename(run.parent.parent / "unplugged")
+    refresh(run)
+    refresh(run)  # what was last heard stays
+    assert status(run, read_record(run)) == "unreachable" and not cluster.submitted
+    shown = "\n".join(details(run))
+    assert re.search(r"Last heard: +running, \d+ s ago; .* holds nothing of it", shown), shown
+    away.rename(remote_run.store.name)
+    remote_run.write("files/run.json", {**read_json(run / "run.json"), "result": {"status": "completed"}})
+    assert refresh(run) is True and status(run, read_record(run)) == "completed"
+
+
+def test_a_run_whose_bucket_refuses_is_unreachable(run: Path, cluster: Jobs) -> None:
+    write_json(run / REMOTE, {"v": 1, "id": ID, "queue": "gpu", "store": "s3://127.0.0.1:9/bucket/runs"})
+    with pytest.raises(RavenError):
+        refresh(run)
+    assert status(run, read_record(run)) == "unreachable"
+
+
+def test_a_run_whose_cluster_died_is_said_to_be_unreachable_within_seconds(run: Path, cluster: Jobs) -> None:
+    remote_run = remote_run_of(run)
+    remote_run.write_heartbeat("waiting.json", 1, "running")
+    age(remote_run, 20)
+    config_path().write_text("queues: {gpu: {address: 'http://127.0.0.1:9', requirements: none}}")
+    refresh(run)
+    assert status(run, read_record(run)) == "unreachable"
+    assert "its queue 'gpu' does not answer" in "\n".join(details(run))
 
 
 def test_a_job_that_was_stopped_on_the_cluster_stays_stopped(run: Path, cluster: Jobs) -> None:

@@ -67,12 +67,23 @@ def test_folds_are_spread_and_scored_as_here(cluster: OnRay) -> None:
 
 
 @pytest.mark.slow  # 11 s of Ray's own waiting
-def test_a_job_larger_than_the_cluster_says_what_it_waits_for_and_can_be_stopped(cluster: OnRay) -> None:
-    run_id = cluster.send("run", "--remote", "local", "--processes", "40", "--", "python", "loop.py")
-    cluster.until(run_id, "waiting")
-    wait_for(lambda: "40 CPU, of which the cluster has" in cluster.ok("runs", "show", run_id))
-    stopped = cluster("runs", "stop", run_id)
-    assert "is interrupted" in stopped.stdout, stopped.stderr
+def test_a_job_that_has_to_wait_says_what_for_and_can_be_stopped(cluster: OnRay) -> None:
+    every = str(os.cpu_count())
+    first = cluster.send("run", "--remote", "local", "--cpus", every, "--", "python", "loop.py")
+    cluster.until(first, "running")
+    second = cluster.send("run", "--remote", "local", "--", "python", "loop.py")
+    third = cluster.send("run", "--remote", "local", "--", "python", "loop.py")
+    cluster.until(third, "waiting")
+    wait_for(lambda: f"1 CPU, of which 0 of {every} are free" in cluster.ok("runs", "show", second))
+    assert "(number 2 of 2 in this queue)" in cluster.ok("runs", "show", third)
+    for run_id in (third, second, first):
+        stopped = cluster("runs", "stop", run_id)
+        assert "is interrupted" in stopped.stdout, stopped.stderr
+
+
+def test_a_job_larger_than_this_machine_is_refused(cluster: OnRay) -> None:
+    refused = cluster("run", "--remote", "local", "--gpus", "40", "--", "python", "loop.py")
+    assert refused.returncode == 2 and "This machine does not have 40 GPU" in refused.stderr
 
 
 @pytest.mark.slow  # Ray makes an environment with pip before it fails: 50 s

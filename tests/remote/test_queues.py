@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 from as_user import Raven
+from checkouts import checkout
+from jobs_server import jobs_server
 
 from ravenml.config.config import config_path
 from ravenml.errors import InputError
 from ravenml.remote.client.queues import queue_named
-from ravenml.remote.client.submit import send_dataset, submit
+from ravenml.remote.client.submit import check_script, send_dataset, submit
 
 
 def configure(text: str) -> None:
@@ -77,6 +81,51 @@ def test_the_command_line_names_queue_and_mend(raven: Raven, learner: Path, proj
     assert alone.returncode == 2 and "--processes belongs to --remote" in alone.stderr
     secret = raven("run", "--remote", "local", "--", "python", "x.py", "--api-token", "abc")
     assert secret.returncode == 2 and "holds a secret" in secret.stderr and "abc" not in secret.stderr
+
+
+def test_each_command_may_ask_for_other_resources_than_its_queue_and_hears_what_is_lacking(
+    tmp_path: Path, raven: Raven
+) -> None:
+    raven.cwd = checkout(tmp_path / "code", {"train.sh": "true"})
+    raven.home.mkdir(exist_ok=True)
+    with jobs_server() as jobs:
+        jobs.resources = {"CPU": 8, "memory": 2.0**36}
+        queue = f"{{address: '{jobs.address}', store: '{tmp_path}/store', requirements: none}}"
+        (raven.home / "config.yaml").write_text(f"queues: {{gpu: {queue}}}")
+        asked = ("--cpus", "4", "--gpus", "0.5", "--memory", "16GiB")
+        sent = raven("run", "--remote", "gpu", *asked, "--", "sh", "train.sh")
+        assert sent.returncode == 0, sent.stderr
+        assert "does not have 0.5 GPU (0 in all); the run waits until it does." in sent.stderr
+    (job,) = (tmp_path / "store").rglob("job.json")
+    assert json.loads(job.read_text())["resources"] == {"CPU": 4, "GPU": 0.5, "memory": 2.0**34}
+    for option in ("--gpus=1", "--memory=1G"):
+        alone = raven("run", option, "--", "true")
+        assert alone.returncode == 2 and f"{option.partition('=')[0]} belongs to --remote" in alone.stderr
+    wrong = raven("run", "--remote", "gpu", "--memory", "much", "--", "true")
+    assert wrong.returncode == 2 and "'much', which is not a size" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "missing"),
+    [
+        (["python", "-u", "trian.py", "--lr", "1"], "trian.py"),
+        (["python3.11", "-X", "dev", "sub/train.py"], "sub/train.py"),
+        (["./start", "now"], "./start"),
+        (["python", "train.py"], None),
+        (["python", "-m", "train.py"], None),
+        (["bash", "-c", "run.sh"], None),
+        (["python", "/opt/train.py"], None),
+        (["make", "train.py"], None),
+    ],
+)
+def test_a_script_that_is_not_here_is_not_sent(
+    tmp_path: Path, program: list[str], missing: str | None
+) -> None:
+    (tmp_path / "train.py").touch()
+    if missing is None:
+        return check_script(program, tmp_path)
+    with pytest.raises(InputError, match=re.escape(f"{missing} does not exist in {tmp_path}")):
+        check_script(program, tmp_path)
 
 
 def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:

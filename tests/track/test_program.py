@@ -71,6 +71,19 @@ def test_the_exit_code_is_passed_on_and_the_record_says_failed(raven: Raven) -> 
     assert (result["status"], result["exit_code"]) == ("failed", 7) and "exit code 7" in result["error"]
 
 
+def test_why_it_failed_is_the_error_and_not_what_was_printed_after_it(raven: Raven) -> None:
+    source = """
+        import sys
+        print("\x1b[31m[rank0]: ValueError: lr is negative, token=hf_abcdefghijklmnopqrstuvwxyz01234\x1b[0m")
+        print("[rank0]:[W1130 10:00:00 group.cpp:1496] Warning: destroy_process_group() was not called")
+        sys.exit(3)
+    """
+    run_python(raven, source)
+    error = record(raven.runs()[0])["result"]["error"]
+    assert "python ended with exit code 3: [rank0]: ValueError: lr is negative" in error
+    assert "hf_abc" not in error and "\x1b" not in error
+
+
 def test_a_program_that_crashes_is_said_to_have_been_ended_by_its_signal(raven: Raven) -> None:
     done = run_python(raven, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert done.returncode == 128 + signal.SIGKILL

@@ -35,6 +35,8 @@ def build_head(state: State) -> None:
         ui.label(
             "The process exited without reporting a result: it was killed, or the machine went down."
         ).classes("warn")
+    if state.last_heard:
+        ui.label(f"Last heard: {state.last_heard}").classes("warn wrap")
     if state.waits_for:
         ui.label(f"Waiting for {state.waits_for}.").classes("muted")
 

@@ -9,8 +9,7 @@ from ravenml.common.formatting import format_duration, format_number, parse_time
 from ravenml.dashboard.widgets.controls import text_element
 from ravenml.runs.filters import Row
 from ravenml.runs.overview import headline
-
-_STATUSES = ("running", "waiting", "completed", "failed", "interrupted", "lost", "broken")
+from ravenml.runs.record import STATUSES
 
 
 def format_elapsed(begin: str | None, end: str | None) -> str:
@@ -41,7 +40,7 @@ def format_cell(value: object) -> str:
 
 def status_chip(status: str) -> None:
     """How a run stands, as a word with a coloured mark before it."""
-    text_element("span", status, f"status status-{status if status in _STATUSES else 'lost'}")
+    text_element("span", status, f"status status-{status if status in STATUSES else 'lost'}")
 
 
 def _seconds(timestamp: str | None) -> float | None:

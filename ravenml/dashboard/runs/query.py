@@ -12,10 +12,10 @@ from ravenml.errors import InputError
 from ravenml.runs.events import as_number
 from ravenml.runs.filters import Row, filter_runs, lookup, parse_where
 from ravenml.runs.overview import headline
+from ravenml.runs.record import STATUSES
 
 SIZE = 50  # runs on a page
 SCORE = "score"  # the column with the score that names a run in a list
-STATUSES = ("running", "waiting", "completed", "failed", "interrupted", "lost", "broken")
 
 
 @dataclass(frozen=True)

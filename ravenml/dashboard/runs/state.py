@@ -13,6 +13,7 @@ from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import EventReader
 from ravenml.runs.notes import read_notes
+from ravenml.runs.overview import last_heard
 from ravenml.runs.record import UNDER_WAY, heartbeat, read_record, read_summary, status
 
 
@@ -31,6 +32,7 @@ class State(RunFolder):
     summary: JsonObject | None = None
     evaluation: JsonObject | None = None
     waits_for: str | None = None
+    last_heard: str | None = None
     error: str | None = None
     problems: list[str] = field(default_factory=list)
 
@@ -58,6 +60,7 @@ def read_state(run: RunFolder) -> State:
         EventReader(run.folder / layout.EVENTS).check()
         now = status(run.folder, state.record)
         state.waits_for = heartbeat(run.folder).get("waits_for") if now == "waiting" else None
+        state.last_heard = last_heard(run.folder) if now == "unreachable" else None
         state.status = now
     except RavenError as error:
         state.error = str(error)

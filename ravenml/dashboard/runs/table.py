@@ -15,9 +15,10 @@ from ravenml.dashboard.layout import empty_state, heading, page_frame
 from ravenml.dashboard.runs.bulk import Bulk
 from ravenml.dashboard.runs.labels import format_cell, format_elapsed, format_score
 from ravenml.dashboard.runs.listing import LISTING
-from ravenml.dashboard.runs.query import SCORE, SIZE, STATUSES, Page, Query, select
+from ravenml.dashboard.runs.query import SCORE, SIZE, Page, Query, select
 from ravenml.dashboard.widgets.controls import link, select_field, set_label
 from ravenml.runs.filters import Row, lookup
+from ravenml.runs.record import STATUSES
 
 PERIOD = 0.4  # seconds between two looks
 _COLUMNS = (  # name, title, whether a phone has room for it

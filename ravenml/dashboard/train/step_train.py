@@ -34,6 +34,7 @@ _STATUS = {  # icon, word, colour
     "starting": ("hourglass_empty", "Starting", ""),
     "running": ("autorenew", "Running", ""),
     "waiting": ("schedule", "Waiting in the queue", ""),
+    "unreachable": ("cloud_off", "Cannot be reached", "warn"),
     "completed": ("check_circle", "Completed", "good"),
     "interrupted": ("pause_circle", "Paused or stopped", "warn"),
     "failed": ("error", "Failed", "bad"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -40,6 +42,8 @@ _CONFIG = (
     *("model_bucket_name", "dataset_bucket_name", "endpoint_url", "region"),
     *("addressing_style", "checksums", "upload_checkpoints", "mask_console", "umask"),
 )
+_SCRIPTS = (".py", ".sh", ".R", ".jl", ".js", ".pl", ".rb")
+_INTERPRETER = re.compile(r"python[\d.]*|bash|sh|zsh|Rscript|julia|node|perl|ruby")
 _HOOK = "ravenml.remote.worker.export_python"
 
 
@@ -66,6 +70,7 @@ def submit(
     needs_code: bool = True,
     env: Mapping[str, str] | None = None,
     image: str | None = None,
+    resources: Mapping[str, float] | None = None,
     resume_from: Path | None = None,
     **options: Unpack[JobOptions],
 ) -> str:
@@ -83,6 +88,7 @@ def submit(
         needs_code: whether a ``cwd`` outside of any git checkout is an error.
         env: more plain variables than the queue's.
         image: another image than the queue's.
+        resources: what each process or fold asks for, where it is not what the queue says.
         resume_from: a run's folder here that the worker resumes.
         options: further fields of :class:`Job`.
 
@@ -103,7 +109,7 @@ def submit(
             arguments=list(command),
             folder=package.folder,
             code=package.digest,
-            resources=settings.resources,
+            resources={**settings.resources, **(resources or {})},
             image=image or settings.image,
             env={**settings.env, **(env or {})},
             secrets=settings.secrets,
@@ -120,6 +126,7 @@ def submit(
             find_engine()
         run = RemoteRun(open_store(address), run_id)
         with target.cluster() as jobs:
+            _check_resources(target, jobs, job)
             if run.store.head(code_key(package.digest)) is None:
                 run.store.put(code_key(package.digest), package.path)
             if resume_from is not None:
@@ -142,12 +149,14 @@ def submit_program(
     outputs: Sequence[str] = (),
     image: str | None = None,
     capture: bool = True,
+    resources: Mapping[str, float] | None = None,
     **options: Unpack[JobOptions],
 ) -> str:
     """Send any program to a queue, to be recorded there as ``raven run`` does; the run's id.
 
     Raises:
-        InputError: the command line contains a secret; for the rest, see :func:`submit`.
+        InputError: the command line contains a secret, or names a script that is not here; for the rest, see
+            :func:`submit`.
     """
     words = list(program)
     if redact_arguments(words) != words:
@@ -155,6 +164,8 @@ def submit_program(
             "The command line holds a secret, which everybody could read in the job; set it in the "
             "environment of the workers, and name the variable under the queue's `secrets`."
         )
+    if image is None and queue_named(queue).settings.image is None:  # an image may hold the script itself
+        check_script(words, Path.cwd())
     record = {key: value for key, value in (("project", project), ("name", name)) if value}
     flags = [word for key, value in record.items() for word in (f"--{key}", value)]
     flags += [word for folder in outputs for word in ("--output", folder)]
@@ -165,7 +176,57 @@ def submit_program(
         queue,
         record={**record, "command": ["raven", *command]},
         image=image,
+        resources=resources,
         **options,
+    )
+
+
+def check_script(program: Sequence[str], folder: Path) -> None:
+    """Refuse a program whose script is not in the folder that it runs in.
+
+    Args:
+        program: its command line: a relative path, or an interpreter and its options and script.
+        folder: the working folder.
+
+    Raises:
+        InputError: it is not there.
+    """
+    script = _script(program)
+    if script is not None and not os.path.isabs(script) and not (folder / script).exists():
+        raise InputError(f"{script} does not exist in {folder}, so the workers would not find it either.")
+
+
+def _script(program: Sequence[str]) -> str | None:
+    first, *rest = program
+    if _INTERPRETER.fullmatch(first.rpartition("/")[2]) is None:
+        return first if "/" in first else None
+    for word in rest:
+        if word.startswith(("-m", "-c")):
+            return None  # a module, or the code itself
+        if word.endswith(_SCRIPTS):  # other words are options, and their values
+            return word
+    return None
+
+
+def _check_resources(target: NamedQueue, jobs: RayJobs, job: Job) -> None:
+    """Refuse what this machine does not have; say what a cluster does not have now, as it may grow."""
+    try:
+        total = jobs.resources()
+    except (RavenError, LookupError, TypeError):
+        return  # what Ray cannot tell is not a reason to refuse
+    lacking = [
+        f"{amount * job.workers:g} {name} ({total.get(name, 0):g} in all)"
+        for name, amount in job.resources.items()
+        if amount * job.workers > total.get(name, 0)
+    ]
+    if not total or not lacking:
+        return
+    if target.is_local:
+        raise InputError(f"This machine does not have {', '.join(lacking)}, which the run asks for.")
+    print(
+        f"Note: the cluster of {target.name!r} does not have {', '.join(lacking)}; the run waits until it "
+        "does.",
+        file=sys.stderr,
     )
 
 

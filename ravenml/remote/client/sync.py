@@ -31,9 +31,10 @@ from ravenml.remote.mirror import PERIOD
 from ravenml.remote.restore import fetch, is_light, is_not_state
 from ravenml.remote.sealing import is_sealed, seal_mirror
 from ravenml.runs import layout
-from ravenml.runs.record import STALE
+from ravenml.runs.record import STALE, heartbeat
 
 _CURSOR = "readers/mirror.json"
+_QUIET = 15.0  # seconds without a heartbeat after which the cluster is asked whether it still has the run
 _SENT: JsonObject = {"state": "waiting", "waits_for": "its queue to start it", "begun": False}
 
 Say = Callable[[str], None]  # is given a sentence: what was done about a lost run, or what went wrong
@@ -70,12 +71,43 @@ def refresh(folder: Path, say: Say = _ignore) -> bool:
         if not alone:
             return False
         run = _remote_run(folder)
-        _forward_request(folder, run)
-        if _fetch(run, folder):
-            return True
-        beat = check_run(run, say)
-        write_json(folder / layout.HEARTBEAT, beat)
-        return beat["state"] == "sealed" and _fetch(run, folder)
+        try:
+            _forward_request(folder, run)
+            if _fetch(run, folder):
+                return True
+            beat = check_run(run, say)
+            if beat["state"] == "unreachable":
+                beat = _unreachable(folder, beat["why"])
+            elif beat["state"] == "waiting":
+                beat = {**beat, "waits_for": f"{beat.get('waits_for') or 'its turn'}{_place(folder)}"}
+            write_json(folder / layout.HEARTBEAT, beat)
+            return beat["state"] == "sealed" and _fetch(run, folder)
+        except RavenError as error:
+            write_json(folder / layout.HEARTBEAT, _unreachable(folder, str(error)))
+            raise
+
+
+def _place(folder: Path) -> str:
+    """Where a run stands among those that wait in its queue, as far as they are known here: Ray starts them
+    in about this order.
+    """
+    queue = read_object(folder / REMOTE, REMOTE_FIELDS).get("queue")
+    waiting = []
+    for other in unfinished():
+        with suppress(RavenError, OSError):
+            same = read_object(other / REMOTE, REMOTE_FIELDS).get("queue") == queue
+            if other == folder or (same and heartbeat(other)["state"] == "waiting"):
+                waiting.append(other)
+    return (
+        f" (number {waiting.index(folder) + 1} of {len(waiting)} in this queue)" if len(waiting) > 1 else ""
+    )
+
+
+def _unreachable(folder: Path, why: str) -> JsonObject:
+    """How a run stands that nobody here can ask about: as it did when it was last heard of."""
+    known = heartbeat(folder) if (folder / layout.HEARTBEAT).exists() else {"state": "waiting"}
+    last = known.get("last") or known["state"]
+    return {"state": "unreachable", "at": known.get("at") or 0.0, "last": last, "why": why}
 
 
 def _remote_run(folder: Path) -> RemoteRun:
@@ -99,9 +131,11 @@ def _fetch(run: RemoteRun, folder: Path) -> bool:
 
 
 def check_run(run: RemoteRun, say: Say = _ignore) -> JsonObject:
-    """What is known of a run that has not ended; one that is lost is sent again."""
+    """What is known of a run that has not ended; one that is lost is sent again.  ``unreachable``, with the
+    reason, where neither its store nor its cluster knows anything of it.
+    """
     beat = latest_heartbeat(run)
-    if time.time() - beat["at"] > STALE or not beat.get("begun", True) or beat["state"] == "ended":
+    if time.time() - beat["at"] > _QUIET or not beat.get("begun", True) or beat["state"] == "ended":
         beat = _check(run, beat, say)
     return beat
 
@@ -127,7 +161,8 @@ def _check(run: RemoteRun, beat: JsonObject, say: Say) -> JsonObject:
     """
     content = run.read("job.json")
     if content is None:
-        return beat
+        why = f"{run.store.name} holds nothing of it; is it the same store, or a folder that is not mounted?"
+        return {**beat, "state": "unreachable", "why": why}
     job = Job.from_json(content, run.key("job.json"))
     attempt = run.attempts()
     answers, found = _on_the_cluster(job, attempt)
@@ -137,7 +172,14 @@ def _check(run: RemoteRun, beat: JsonObject, say: Say) -> JsonObject:
     if state == "STOPPED":
         return _end_run(run, job, "interrupted", "its job was stopped on the cluster", say)
     if time.time() - beat["at"] <= STALE:
-        return beat
+        if answers or not beat.get("begun", True):
+            return beat
+        quiet = f"nothing was heard of it for {time.time() - beat['at']:.0f} s"
+        return {
+            **beat,
+            "state": "unreachable",
+            "why": f"{quiet}, and its queue {job.queue!r} does not answer",
+        }
     if state == "PENDING":
         return {"state": "waiting", "at": time.time(), "waits_for": "the cluster to create its environment"}
     if state == "RUNNING":  # it cannot reach the store at this moment, say; a second one would not be better
@@ -155,7 +197,7 @@ def _check(run: RemoteRun, beat: JsonObject, say: Say) -> JsonObject:
     claim = {"by": socket.gethostname(), "at": time.time(), "retry": retry}
     if not run.claim(attempt + 1, claim):
         return beat  # somebody else is doing it
-    say(f"{job.id} was lost with its cluster; it is submitted again (attempt {attempt + 1}).")
+    say(f"{job.id} was lost with its cluster; it is submitted again (retry {retry} of {job.retries}).")
     try:
         resubmit(job, attempt + 1)
     except RavenError as error:
@@ -196,10 +238,10 @@ def _failure_reason(job: Job, attempt: int, found: RayJob) -> str:
     with suppress(RavenError):
         jobs = queue_named(job.queue).cluster_if_up()
         log = jobs.logs(submission_id(job.id, attempt)) if jobs is not None else ""
-    return _summarise(str(found.get("message") or ""), log)
+    return summarise(str(found.get("message") or ""), log)
 
 
-def _summarise(message: str, log: str) -> str:
+def summarise(message: str, log: str) -> str:
     """What a person can use of what Ray says."""
     lines = [line.strip() for line in f"{message}\n{log}".splitlines() if line.strip()]
     for line in lines:

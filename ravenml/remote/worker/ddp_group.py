@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ravenml.remote.job import Job, ray_options
 from ravenml.remote.worker.worker import train
@@ -15,6 +14,19 @@ from ravenml.remote.worker.worker import train
 if TYPE_CHECKING:
     from ray import ObjectRef
     from ray.remote_function import RemoteFunction
+
+
+# Gloo and NCCL would choose an interface themselves: gloo the one that the machine's own name leads to, which
+# /etc/hosts often sets to loopback, where no other machine reaches it.
+_INTERFACE_VARIABLES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+
+
+class Address(NamedTuple):
+    """Where a process of the group is reached: an IP address, a free port, and the interface that has it."""
+
+    host: str
+    port: int
+    interface: str = ""
 
 
 class ProcessGroup:
@@ -67,9 +79,10 @@ class ProcessGroup:
     def _start(self) -> None:
         ranks = range(self._job.workers)
         addresses = self._ray.get([self._task(_find_address, rank).remote() for rank in ranks])
+        chosen = {name: self._job.env[name] for name in _INTERFACE_VARIABLES if name in self._job.env}
         self._tasks = [
             self._task(train, rank).remote(
-                self._job, self._attempt, rank, variables(rank, addresses, self._job.id)
+                self._job, self._attempt, rank, variables(rank, addresses, self._job.id) | chosen
             )
             for rank in ranks
         ]
@@ -82,23 +95,21 @@ class ProcessGroup:
         return self._ray.remote(function).options(**options, scheduling_strategy=where, max_retries=0)
 
 
-def variables(rank: int, addresses: Sequence[tuple[str, int]], name: str) -> dict[str, str]:
+def variables(rank: int, addresses: Sequence[Address], name: str) -> dict[str, str]:
     """What torchrun, and TensorFlow's strategies, find in the environment of one process.
 
     Each process sees the GPUs of its own bundle alone, and so is the only one of its node.
 
     Args:
         rank: which process.
-        addresses: host and free port of each.
+        addresses: of all of them, by rank.
         name: of the whole.
     """
-    host, port = addresses[0]
-    cluster = {"worker": [f"{one}:{its_port}" for one, its_port in addresses]}
-    # Gloo and NCCL choose an address that other machines reach, which those of this machine need not.
-    interface = "lo" if sys.platform == "linux" else "lo0"
-    names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME") if host.startswith("127.") else ()
+    host, port, _ = addresses[0]
+    cluster = {"worker": [f"{one.host}:{one.port}" for one in addresses]}
+    interface = addresses[rank].interface
     return {
-        **dict.fromkeys(names, interface),
+        **(dict.fromkeys(_INTERFACE_VARIABLES, interface) if interface else {}),
         "RANK": str(rank),
         "WORLD_SIZE": str(len(addresses)),
         "LOCAL_RANK": "0",
@@ -115,10 +126,21 @@ def variables(rank: int, addresses: Sequence[tuple[str, int]], name: str) -> dic
     }
 
 
-def _find_address() -> tuple[str, int]:
+def _find_address() -> Address:
     """Where this task runs, and a port that is free there."""
     import ray
 
+    host = ray.util.get_node_ip_address()
     with socket.socket() as one:
         one.bind(("", 0))
-        return ray.util.get_node_ip_address(), int(one.getsockname()[1])
+        return Address(host, int(one.getsockname()[1]), find_interface(host))
+
+
+def find_interface(host: str) -> str:
+    """The network interface of this machine that has an IP address; empty where none has it."""
+    import psutil  # Ray brings it along
+
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(address.address == host for address in addresses):
+            return name
+    return ""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ravenml.common.io import SCRATCH, write_json
 from ravenml.common.locks import acquire, is_held
 from ravenml.common.permissions import make_folder
+from ravenml.common.secrets import redact_text
 from ravenml.errors import RavenError
 from ravenml.remote.client.pack import CODE, PROVENANCE
 from ravenml.remote.job import Job, missing_secrets, ray_options
@@ -35,6 +36,7 @@ from ravenml.remote.worker.folds import JOB_FILE, REQUESTS
 from ravenml.remote.worker.heartbeat import Heartbeat, Superseded
 from ravenml.remote.worker.process import Process
 from ravenml.runs import layout
+from ravenml.runs.console import find_error, read_tail
 from ravenml.runs.launcher import FOLD, PARENT
 from ravenml.runs.run import FIELDS
 
@@ -130,7 +132,7 @@ class Worker:
                 raise TrainingLost(f"the training was killed by signal {-code}")
             if not is_sealed(folder) and not self.inside:
                 status = "completed" if code == 0 else "interrupted" if stopped else "failed"
-                why = "a request to stop" if stopped else _last_line(output)
+                why = "a request to stop" if stopped else _reason(output).removeprefix("Error: ")
                 seal_folder(folder, job, status, why or f"it ended with exit code {code}")
             if not (folder / layout.CONSOLE).exists():  # it ended before it had a run
                 shutil.copyfile(output, folder / layout.CONSOLE)
@@ -327,10 +329,7 @@ def _send_last(mirror: Mirror, patience: float = 6 * 3600.0) -> None:
             pause = min(60.0, 2 * pause)
 
 
-def _last_line(path: Path) -> str:
-    with suppress(OSError), path.open("rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - 8192))
-        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-        return lines[-1].removeprefix("Error: ")[:1000] if lines else ""
-    return ""
+def _reason(log: Path) -> str:
+    """Why a program that ended without sealing its run did so: the error that it named, or its last line."""
+    lines = read_tail(log)
+    return find_error(log) or (redact_text(lines[-1])[:1000] if lines else "")

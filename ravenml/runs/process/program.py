@@ -23,7 +23,7 @@ from ravenml.common.secrets import redact, redact_arguments
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.console import ConsoleLog
+from ravenml.runs.console import ConsoleLog, find_error
 from ravenml.runs.events import EventReader
 from ravenml.runs.monitor import RunMonitor
 from ravenml.runs.output_parser import OutputParser
@@ -286,9 +286,9 @@ class _RunningProgram:
             result["reason"] = run.stop.reason or _signal_name(came[0])
         elif status == "failed":
             ended = f"by {_signal_name(-returned)}" if returned < 0 else f"with exit code {returned}"
-            result["error"] = (
-                f"{self.program.arguments[0]} ended {ended}; the end of console.log may say why."
-            )
+            why = find_error(run.path / layout.CONSOLE)
+            said = f": {why}" if why else "; the end of console.log may say why."
+            result["error"] = f"{self.program.arguments[0]} ended {ended}{said}"
         if self.faults:
             result["faults"] = self.faults
         for fault in _attempt(lambda: run.finish(status, **result)):
