@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ravenml.cli.options import patience_option, print_table
 from ravenml.common.formatting import format_size, terminal_safe
 from ravenml.runs.record import STATUSES
+
+if TYPE_CHECKING:
+    from ravenml.runs.comparison import Comparison
 
 ANYTHING = {"ignore_unknown_options": True}  # of a command's words behind --
 
@@ -19,6 +23,7 @@ def runs() -> None:
 
 
 @runs.command("list")
+@click.argument("words", nargs=-1, metavar="[TEXT]...")
 @click.option("--plugin", help="Only runs of this plugin.", metavar="NAME")
 @click.option(
     "--status",
@@ -40,6 +45,7 @@ def runs() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-n", "limit", type=click.IntRange(min=1), help="Only the newest N.", metavar="N")
 def list_(
+    words: tuple[str, ...],
     plugin: str | None,
     statuses: tuple[str, ...],
     tags: tuple[str, ...],
@@ -50,9 +56,10 @@ def list_(
 ) -> None:
     """List the runs, newest first.
 
-    --where compares metrics (val/miou), settings (lr, input_size.width) and fields (plugin, dataset,
+    TEXT is searched in ID, name, project, plugin, program, dataset, tags and note; of several, all must
+    occur.  --where compares metrics (val/miou), settings (lr, input_size.width) and fields (plugin, dataset,
     created, name, note …) with = != < <= > >= and ~ (contains); each name gets its own column.  WHAT is a
-    training's plugin, or the name of a recorded program.  In a pipe, columns are separated by tabs.
+    training's plugin, or `program`.  In a pipe, columns are separated by tabs.
     """
     import sys
 
@@ -61,11 +68,11 @@ def list_(
 
     conditions = [condition for text in where for condition in parse_where(text)]
     moment = parse_since(since) if since else None
-    filtered = bool(plugin or statuses or tags or moment or conditions)
+    filtered = bool(words or plugin or statuses or tags or moment or conditions)
     everything = overview(None if filtered else limit)
-    found = filter_runs(everything, conditions, plugin=plugin, statuses=statuses, tags=tags, since=moment)[
-        :limit
-    ]
+    found = filter_runs(
+        everything, conditions, plugin=plugin, statuses=statuses, tags=tags, since=moment, words=words
+    )[:limit]
     if as_json:
         import orjson
 
@@ -139,9 +146,28 @@ def upload(run: str | None, upload_checkpoints: str | None, local: str | None) -
 @click.argument("names", nargs=-1, required=True, metavar="ID ID...")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Draw this metric; repeatable.")
 @click.option("--png", type=click.Path(dir_okay=False, path_type=Path), help="Also write the chart as a PNG.")
+@click.option(
+    "--group-by",
+    "groups",
+    multiple=True,
+    metavar="SETTING",
+    help="Mean and deviation of runs with the same SETTING; -SETTING: of runs that differ in it alone.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: differing settings, and every metric.")
-def compare(names: tuple[str, ...], metrics: tuple[str, ...], png: Path | None, as_json: bool) -> None:
-    """Compare runs: differing settings, scores, and a chart of the metrics."""
+@click.option("--csv", "as_csv", is_flag=True, help="With --group-by: print CSV.")
+def compare(
+    names: tuple[str, ...],
+    metrics: tuple[str, ...],
+    png: Path | None,
+    groups: tuple[str, ...],
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Compare runs: differing settings, scores, and a chart of the metrics.
+
+    \b
+    raven runs compare --group-by -seed ID ID ID ID    mean ± deviation over the seeds
+    """
     import shutil
     import sys
 
@@ -154,6 +180,13 @@ def compare(names: tuple[str, ...], metrics: tuple[str, ...], png: Path | None, 
     if len(folders) < 2:
         raise click.UsageError("Name two runs or more; `raven runs list` shows them.")
     compared = compared_runs(folders)
+    if groups:
+        if metrics or png is not None:
+            raise click.UsageError("--metric and --png draw single runs; leave them out with --group-by.")
+        _show_groups(compared, groups, as_json, as_csv)
+        return
+    if as_csv:
+        raise click.UsageError("--csv belongs to --group-by; name a setting, or use --json.")
     wanted = compared.metrics_to_chart(metrics)
     if as_json:
         import json
@@ -170,6 +203,23 @@ def compare(names: tuple[str, ...], metrics: tuple[str, ...], png: Path | None, 
             raise click.UsageError("None of the runs reported a metric over time; there is nothing to draw.")
         write_png(png, compared.ids, {name: compared.curve(name) for name in wanted})
         click.echo(f"Wrote {png}.", err=True)
+
+
+def _show_groups(compared: Comparison, names: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
+    from ravenml.runs.grouping import group_csv, group_runs, group_table
+
+    found = group_runs(compared, names)
+    if as_json:
+        import json
+
+        from ravenml.runs.run_row import printable
+
+        click.echo(json.dumps(printable([one.as_json() for one in found]), indent=2))
+    elif as_csv:
+        click.echo(group_csv(found), nl=False)
+    else:
+        for line in group_table(found):
+            click.echo(line)
 
 
 @runs.command()

@@ -96,6 +96,7 @@ def _is_cores_own(error: Exception) -> bool:
     help="YAML file with values for options not given here, or a run's train_args.json.",
 )
 @click.option("--dataset", expose_value=False, callback=remember, help="Dataset: a folder or a name.")
+@click.option("--name", expose_value=False, callback=remember, metavar="NAME", help="Name of the run.")
 @click.option(
     "--local",
     expose_value=False,

@@ -11,7 +11,7 @@ from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
 from ravenml.runs.curves import Curve, curves
 from ravenml.runs.events import as_number
-from ravenml.runs.overview import headline
+from ravenml.runs.overview import full_name, headline
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run_row import flat_settings
 from ravenml.runs.tables import align, select_metrics
@@ -23,13 +23,17 @@ class Comparison:
 
     Attributes:
         ids: the runs, in the order asked for.
+        names: what people call each; empty for a run without a name.
         differing: what not all of them agree about, by name: a value for each run, None where it has none.
+        settings: all that each run was told, and its dataset and commit.
         metrics: by address, a value for each run.
         curves: each run's curves.
     """
 
     ids: list[str]
+    names: list[str]
     differing: dict[str, list[object]]
+    settings: list[JsonObject]
     metrics: dict[str, list[object]]
     curves: list[dict[str, Curve]]
 
@@ -61,13 +65,19 @@ class Comparison:
 
     def as_json(self) -> JsonObject:
         """Plain values."""
-        return {"runs": self.ids, "settings": self.differing, "metrics": self.metrics}
+        return {"runs": self.ids, "names": self.names, "settings": self.differing, "metrics": self.metrics}
 
     def settings_table(self) -> list[str]:
         """What differs, a row each."""
-        rows = [["", *self.ids]]
+        rows = [
+            ["", *self.ids],
+            *([["name", *(name or "-" for name in self.names)]] if any(self.names) else []),
+        ]
         rows += [[name, *map(_cell, values)] for name, values in self.differing.items()]
-        return align(rows) if self.differing else ["Identical settings."]
+        return [
+            *(align(rows) if len(rows) > 1 else []),
+            *([] if self.differing else ["Identical settings."]),
+        ]
 
     def metrics_table(self) -> list[str]:
         """The scores that a person compares by, a row each; of two runs also the difference."""
@@ -98,7 +108,8 @@ def compare(folders: Sequence[Path]) -> Comparison:
     ]
     addresses = dict.fromkeys(name for one in scores for name in one)
     metrics = {name: [one.get(name) for one in scores] for name in addresses}
-    return Comparison([folder.name for folder in folders], differing, metrics, every)
+    ids = [folder.name for folder in folders]
+    return Comparison(ids, [full_name(record) for record in records], differing, told, metrics, every)
 
 
 def _describe(folder: Path, record: JsonObject) -> JsonObject:
@@ -143,6 +154,7 @@ def report(
     for name in compared.metrics_to_chart(metrics):
         chart = draw(compared.curve(name), min(width, 100), coloured=coloured)
         if chart:
-            legend = [f"{LETTERS[number % 26]} {run}" for number, run in enumerate(compared.ids)]
+            called = [name or run for name, run in zip(compared.names, compared.ids, strict=True)]
+            legend = [f"{LETTERS[number % 26]} {run}" for number, run in enumerate(called)]
             lines += ["", heading(terminal_safe(name)), *chart, "   ".join(legend)]
     return lines

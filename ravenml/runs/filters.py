@@ -16,6 +16,7 @@ from ravenml.errors import InputError
 
 Row = JsonObject
 
+_SEARCHED = ("id", "name", "project", "plugin", "program", "dataset", "tags", "note")
 _CONDITION = re.compile(
     r"""\s*(?P<name>[^\s<>=!~"']+)\s*(?P<sign><=|>=|!=|==|=|<|>|~)\s*"""
     r"""(?P<value>"[^"]*"|'[^']*'|[^\s"'<>=!~][^\s]*)\s*(?:$|\band\b(?=\s*\S))""",
@@ -97,8 +98,10 @@ def filter_runs(
     statuses: Collection[str] = (),
     tags: Collection[str] = (),
     since: datetime | None = None,
+    words: Collection[str] = (),
 ) -> list[Row]:
-    """The runs of which all of this is true, in the order given.
+    """The runs of which all of this is true, in the order given; each of ``words`` occurs, in upper or
+    lower case, in its ID, name, project, plugin, program, dataset, tags or note.
 
     Raises:
         InputError: a condition names something that no run has; the sentence suggests what is near.
@@ -113,7 +116,13 @@ def filter_runs(
         and all(tag in row["tags"] for tag in tags)
         and (begin is None or (row.get("created") or "") >= begin)
         and all(condition.matches(row) for condition in conditions)
+        and all(_holds(row, word.lower()) for word in words)
     ]
+
+
+def _holds(row: Row, word: str) -> bool:
+    """Whether a lower-case text occurs in what people call a run, or say of it."""
+    return any(word in _text(row[name]).lower() for name in _SEARCHED if row.get(name))
 
 
 def check_names(rows: Iterable[Row], names: Iterable[str]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
-from ravenml.common.formatting import format_duration, format_number, local_time, terminal_safe
+from ravenml.common.formatting import format_duration, format_number, format_size, local_time, terminal_safe
 from ravenml.common.io import JsonObject
 from ravenml.errors import RavenError
 from ravenml.runs import layout
+from ravenml.runs.contents import Content, is_missing, list_contents
 from ravenml.runs.events import EventReader, effective_metrics, newest_metrics
 from ravenml.runs.filters import lookup
 from ravenml.runs.index import list_rows
@@ -18,10 +20,13 @@ from ravenml.runs.lock import is_locked
 from ravenml.runs.notes import notes_or_reason
 from ravenml.runs.progress import RunProgress
 from ravenml.runs.record import heartbeat, read_record, read_summary, status
+from ravenml.runs.run_row import flat_settings
 from ravenml.runs.tables import fold_table, score_table
 from ravenml.runs.views import epoch_line
 
-_COLUMNS = ("id", "status", "plugin", "dataset", "folds", "tags")
+_CELL = 60  # characters of a setting and its value
+_MOST_ARTIFACTS = 20  # that are listed
+_COLUMNS = ("id", "name", "status", "plugin", "dataset", "folds", "tags")
 _LOOKED_AT = 32 << 20  # bytes of events that are checked for a person who waits
 _HEADLINES = ("val/miou", "val/mdice", "val/pixel_accuracy", "val/loss", "train/loss")
 
@@ -40,22 +45,28 @@ def rows(found: list[JsonObject], more: Sequence[str] = (), short: bool = False)
         short: leave out the current year.
     """
     more = [name for name in dict.fromkeys(more) if name not in _COLUMNS]
-    table = [["RUN", "STATUS", "WHAT", "DATASET", "FOLDS", "STARTED", "SCORE", *more, "TAGS"]]
+    table = [["RUN", "STATUS", "WHAT", "DATASET", "FOLDS", "STARTED", "SCORE", "NAME", *more, "TAGS"]]
     for one in found:
         name, value = headline(one["metrics"])
         table.append(
             [
                 one["id"],
                 one["status"],
-                str(one.get("plugin") or one.get("name") or one.get("kind") or "-"),
+                str(one.get("plugin") or one.get("kind") or "-"),
                 *(str(one.get(column) or "-") for column in ("dataset", "folds")),
                 local_time(one.get("created"), short=short),
                 f"{name} {format_number(value)}" if name else "-",
+                full_name(one) or "-",
                 *(_cell(lookup(one, column)) for column in more),
                 " ".join(one["tags"]) or "-",
             ]
         )
     return table
+
+
+def full_name(record: JsonObject) -> str:
+    """What people call a run: ``project / name``, or one of the two; empty where it has neither."""
+    return " / ".join(str(record[part]) for part in ("project", "name") if record.get(part))
 
 
 def _cell(value: object) -> str:
@@ -84,6 +95,7 @@ def full_record(folder: Path) -> JsonObject:
         EventReader(folder / layout.EVENTS).check()
     except RavenError as error:
         return {"id": folder.name, "status": "broken", "error": str(error)}
+    record["contents"] = [one.as_json() for one in list_contents(folder, record)]
     record["notes"] = {name: value for name, value in notes_or_reason(folder).items() if name != "v"}
     if (summary := read_summary(folder)) is not None:
         record["summary"] = summary
@@ -97,7 +109,7 @@ def details(folder: Path, width: int | None = None) -> list[str]:
     try:
         record = read_record(folder)
         now = status(folder, record)
-        facts = _facts(folder, record, now)
+        facts = _facts(folder, record, now, width)
         scores = _scores(folder, record, width)
     except RavenError as error:
         facts, scores = [("Run", folder.name), ("Status", "broken"), ("Why", str(error))], []
@@ -118,10 +130,11 @@ def _indent(value: str) -> str:
     return terminal_safe(value, newlines=True).replace("\n", f"\n{'':13s}")
 
 
-def _facts(folder: Path, record: JsonObject, now: str) -> list[tuple[str, str | None]]:
+def _facts(folder: Path, record: JsonObject, now: str, width: int | None) -> list[tuple[str, str | None]]:
     result = record.get("result") or {}
     notes = notes_or_reason(folder)
     attempts = len(record["attempts"])
+    contents = list_contents(folder, record)
     return [
         ("Run", record["id"]),
         ("Status", now),
@@ -130,7 +143,7 @@ def _facts(folder: Path, record: JsonObject, now: str) -> list[tuple[str, str | 
         ("Last heard", last_heard(folder) if now == "unreachable" else None),
         ("Why", result.get("error") or result.get("reason")),
         ("Stack", "\n".join(result.get("stack") or ())),
-        ("Name", " / ".join(str(record[key]) for key in ("project", "name") if record.get(key))),
+        ("Name", full_name(record)),
         ("Plugin", f"{record.get('plugin') or ''} {record.get('plugin_version') or ''}".strip()),
         ("Dataset", _dataset(record)),
         ("Split", _split(record)),
@@ -140,16 +153,60 @@ def _facts(folder: Path, record: JsonObject, now: str) -> list[tuple[str, str | 
         ("Clone of", _origin(record)),
         ("Command", shlex.join(record.get("command") or [])),
         ("Commit", _commit(record)),
-        ("Tags", " ".join(notes.get("tags") or ())),
+        ("Tags", " ".join(dict.fromkeys([*(record.get("tags") or ()), *(notes.get("tags") or ())]))),
         ("Note", notes.get("note")),
         ("Bad events", _bad_events(folder)),
         ("Folder", str(folder)),
-        *(("Model", str(folder / name)) for name in (result.get("models") or {}).values()),
+        ("Parameters", _parameters(record, width)),
+        *(("Model", _content(one)) for one in contents if one.kind == "model"),
+        ("Artifacts", _artifacts([one for one in contents if one.kind == "artifact"])),
         ("Previews", next((str(path.parent) for path in folder.glob("previews/*")), None)),
-        ("Stored", result.get("stored") or "no"),
+        ("Stored", _stored(record, contents)),
         ("Store with", _storing(folder, record, now)),
         ("Resume with", record.get("resume") if now in ("interrupted", "failed", "lost") else None),
     ]
+
+
+def _parameters(record: JsonObject, width: int | None) -> str:
+    """The settings that have a value, as many to a line as fit."""
+    settings = {name: value for name, value in flat_settings(record).items() if value is not None}
+    lines: list[str] = []
+    for name, value in settings.items():
+        cell = f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        cell = cell if len(cell) <= _CELL else f"{cell[: _CELL - 1]}…"
+        if lines and len(lines[-1]) + len(cell) + 2 <= (width or 100) - 13:
+            lines[-1] += f"  {cell}"
+        else:
+            lines.append(cell)
+    return "\n".join(lines)
+
+
+def _content(one: Content) -> str:
+    """A model or artifact: where it lies here, its size, and where it was stored."""
+    size = f" ({format_size(one.size)})" if one.size is not None else ""
+    here = str(one.path or one.name) if one.kind == "model" else one.name.removeprefix(f"{layout.ARTIFACTS}/")
+    missing = ", not on this machine" if one.path is None else ""
+    return f"{here}{size}{missing}" + (f"\n{one.address}" if one.address else "")
+
+
+def _artifacts(found: Sequence[Content]) -> str:
+    more = [f"{len(found) - _MOST_ARTIFACTS} more"] if len(found) > _MOST_ARTIFACTS else []
+    return "\n".join([*map(_content, found[:_MOST_ARTIFACTS]), *more])
+
+
+def _stored(record: JsonObject, contents: Sequence[Content]) -> str:
+    """Where else its results lie than in its folder."""
+    result = record.get("result") or {}
+    if is_missing(record):
+        return f"no longer: {result['stored']} is gone"
+    if result.get("stored"):
+        return str(result["stored"])
+    sent = [one for one in contents if one.address]
+    if not sent:
+        return "no"
+    columns = zip(*(str(one.address).split("/")[:-1] for one in sent), strict=False)
+    where = "/".join(same[0] for same in takewhile(lambda parts: len(set(parts)) == 1, columns))
+    return f"{where} ({len(sent)} of {len(contents)} files)"
 
 
 def _storing(folder: Path, record: JsonObject, now: str) -> str | None:

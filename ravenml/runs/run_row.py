@@ -8,7 +8,15 @@ from collections.abc import Iterator, Mapping
 from ravenml.common.io import JsonObject
 from ravenml.common.schema import describe_huge
 
-_NO_SETTINGS = ("v", "dataset", "metadata", "plugin")  # fields of a config that say not how was trained
+_NO_SETTINGS = (
+    "v",
+    "dataset",
+    "name",
+    "metadata",
+    "plugin",
+)  # fields of a config that say not how was trained
+
+_PROGRAM = 500  # characters of a command line that can be searched
 
 
 def run_row(record: JsonObject, notes: JsonObject) -> JsonObject:
@@ -25,6 +33,7 @@ def run_row(record: JsonObject, notes: JsonObject) -> JsonObject:
         "kind": record.get("kind"),
         "project": record.get("project"),
         "name": record.get("name"),
+        "program": _program(record),
         "dataset": (record.get("dataset") or {}).get("name"),
         "folds": (record.get("kfold") or {}).get("folds"),
         "fold": record.get("fold"),
@@ -37,6 +46,14 @@ def run_row(record: JsonObject, notes: JsonObject) -> JsonObject:
         "settings": flat_settings(record),
     }
     return {name: printable(value) for name, value in row.items()}
+
+
+def _program(record: JsonObject) -> str | None:
+    """The command line of a program that was not started by ``raven train``."""
+    command: list[str] = record.get("command") or []
+    if record.get("plugin") or not command:
+        return None
+    return " ".join(command[command.index("--") + 1 :] if "--" in command else command)[:_PROGRAM]
 
 
 def printable(value: object) -> object:

@@ -88,6 +88,7 @@ class TrainConfig(BaseModel):
 
     v: int = Field(SCHEMA, le=SCHEMA, description="The schema of this file.")
     dataset: str | None = Field(None, description="Dataset: a folder or a name (see `raven data list`).")
+    name: str | None = Field(None, description="Name of the run.")
     artifact_path: str | None = Field(
         None, description="Store the result in this folder instead of the configured store."
     )

@@ -17,7 +17,7 @@ from ravenml.train.settings import Leaf, inner_model, leaves, strip_optional
 
 # Where the core's fields stand; the plugin's own follow, under the headings that `--help` gives them.
 _CORE = {
-    "Common": ("dataset", "preset", "metadata", "answers"),
+    "Common": ("dataset", "name", "preset", "metadata", "answers"),
     "Data": ("split", "untagged", "split_seed"),
     "k-fold": ("kfold", "jobs"),
     "Storage": ("artifact_path", "overwrite_local", "upload_checkpoints", "ec2_policy"),

@@ -114,6 +114,7 @@ def write_metadata(run: Run, outcome: TrainResult, train: TrainInput) -> None:
         "architecture": read_architecture(models, outcome.metadata),
         "metrics": outcome.metrics,
         "code": record.get("provenance", {}).get("code", {}),
+        **({"name": record["name"]} if record.get("name") else {}),
         **{name: value for name, value in train.metadata.items() if value is not None},
         "plugin_metadata": outcome.metadata,
     }

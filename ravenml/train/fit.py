@@ -29,6 +29,7 @@ def fit(
     fold: int | None = None,
     jobs: int | None = None,
     resume: str | RunInfo | None = None,
+    name: str | None = None,
     local: str | Path | None = None,
     upload_checkpoints: str | None = None,
     metadata: Mapping[str, str] | None = None,
@@ -50,6 +51,7 @@ def fit(
         fold: train only this fold, counted from 0.
         jobs: how many folds to train in parallel; by default as many as are fastest here.
         resume: the run to continue.
+        name: what people call the run.
         local: the folder in which the result is stored, instead of the configured store.
         upload_checkpoints: which checkpoints are stored with the model: ``all``, ``best`` or ``none``.
         metadata: who trained and why, and any fields of your own.
@@ -67,6 +69,7 @@ def fit(
         known = ", ".join(plugins()) or "none"
         raise InputError(f"No plugin is called {plugin!r}; installed: {known}.")
     options: JsonObject = {
+        "--name": name,
         "--preset": preset,
         "--fold": fold,
         "--jobs": jobs,

@@ -356,6 +356,7 @@ def core_options() -> list[click.Option]:
                 callback=remember,
             ),
             option("--dataset", "Dataset: a folder or a name (see `raven data list`)."),
+            option("--name", "Name of the run.", metavar="NAME"),
             option("--preset", "Use this preset of the plugin.", metavar="TITLE"),
             set_option(),
             option(
@@ -475,8 +476,8 @@ def plugin_defaults(context: click.Context) -> dict[str, Any]:
 
 def _plugins_own(context: click.Context) -> Iterator[tuple[str, click.Context, str]]:
     """The plugin's options that are spelled like one of the core's: the core's name, where, its own name."""
-    # A plugin's own --config or --set is its own affair: the names are too common to mean ours.
-    common = ("config", "set")
+    # A plugin's own --config, --name or --set is its own affair: the names are too common to mean ours.
+    common = ("config", "name", "set")
     spellings = {option.opts[0]: str(option.name) for option in core_options() if option.name not in common}
     level: click.Context | None = context
     while level is not None:

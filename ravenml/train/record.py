@@ -37,6 +37,9 @@ def describe_origin(request: Request) -> JsonObject:
         "folder": os.getcwd(),
         "config": redact(request.config.model_dump(mode="json")),
     }
+    if request.config.name is not None:
+        is_fold = request.parent is not None
+        fields["name"] = f"{request.config.name}, fold {request.fold}" if is_fold else request.config.name
     if request.config_file is not None:
         fields["config_file"] = request.config_file
     if request.fold is not None:

@@ -377,6 +377,7 @@ def from_options(options: JsonObject) -> JsonObject:
     values: JsonObject = {}
     for option, name in (
         ("dataset", "dataset"),
+        ("name", "name"),
         ("preset", "preset"),
         ("jobs", "jobs"),
         ("fold_seed", "split_seed"),

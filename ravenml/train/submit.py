@@ -10,10 +10,10 @@ from ravenml.train.record import describe_origin
 from ravenml.train.request import Request
 
 _GROUPS = (
-    *("-c", "--config", "--dataset", "--local", "--set"),
+    *("-c", "--config", "--dataset", "--name", "--local", "--set"),
     *("--remote", "--processes", "--workers", "--retries", "--cpus", "--gpus", "--memory"),
 )
-_REPLACED = ("-c", "--config", "--dataset", "--resume")  # what the sent settings hold already
+_REPLACED = ("-c", "--config", "--dataset", "--name", "--resume")  # what the sent settings hold already
 
 
 def submit_if_remote(request: Request) -> str | None:

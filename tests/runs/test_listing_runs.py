@@ -343,3 +343,23 @@ def test_while_runs_are_written_listing_never_fails(home: Path, raven: Raven) ->
         writer.wait()
     events_of(home / "runs" / "20260101-000000-aaaaaa", {"val/miou": [0.5]})
     assert list_rows()
+
+
+def test_words_are_searched_in_what_people_call_a_run_and_say_of_it(home: Path, raven: Raven) -> None:
+    by_name = {"name": "Baseline", "project": "roads", "config": {"name": "Baseline", "plugin": {"lr": 0.1}}}
+    write_run(home, "20260101-000000-aaaaaa", more=by_name)
+    program = {"kind": "program", "command": ["raven", "run", "--", "python", "fit_lanes.py", "--lr", "1"]}
+    noted = write_run(home, "20260102-000000-bbbbbb", plugin="", more=program)
+    change_note(noted, "the lens was dirty")
+    change_tags(noted, ["night"])
+
+    def found(*words: str) -> str:
+        return "".join(row["id"][-1] for row in filter_runs(list_rows(), words=words))
+
+    assert [found("baseline"), found("ROADS"), found("learner")] == ["a", "a", "a"]
+    assert [found("fit_lanes"), found("dirty"), found("night")] == ["b", "b", "b"]
+    assert [found("2026010"), found("base", "dirty"), found("night", "lens")] == ["ba", "", "b"]
+    assert found("0.1") == ""  # settings are what --where asks for
+    rows = raven("runs", "list", "base").stdout.splitlines()
+    assert len(rows) == 2 and rows[1].split("\t")[-2] == "roads / Baseline"
+    assert raven("runs", "list", "nothing", "like", "it").stderr.strip() == "No runs match."

@@ -234,3 +234,15 @@ def wait_for_checkpoint(raven: Raven) -> Path:
     return wait_for(lambda: next(iter(raven.home.glob("runs/*/checkpoints/state_epoch.txt")), None)).parents[
         1
     ]
+
+
+def test_a_name_stands_in_the_records_of_the_run_and_its_folds_and_in_the_stored_model(
+    raven: Raven, learner: Path, project: Path
+) -> None:
+    options = ["--name", "baseline", "--dataset", project, "learner", "train", "--folds", "2", "--jobs", "1"]
+    raven.ok("train", *options)
+    (run,) = raven.runs()
+    assert read_record(run)["name"] == "baseline"
+    assert read_record(run / "folds" / "1")["name"] == "baseline, fold 1"
+    assert json.loads(Path(read_record(run)["result"]["stored"]).read_text())["name"] == "baseline"
+    assert f"{run.name} (baseline)" in raven.ok("models", "list")

@@ -13,11 +13,12 @@ from ravenml.dashboard.runs.state import State
 from ravenml.dashboard.widgets.controls import link, set_label, short_path
 from ravenml.errors import RavenError
 from ravenml.runs.notes import change_note, change_tags
+from ravenml.runs.overview import full_name
 
 
 def build_head(state: State) -> None:
     """Title, status, buttons."""
-    name = " / ".join(str(state.record[part]) for part in ("project", "name") if state.record.get(part))
+    name = full_name(state.record)
     with ui.element("div").classes("line head"):
         with ui.element("div").classes("heading grow"):
             with ui.element("h1").classes("wrap"):

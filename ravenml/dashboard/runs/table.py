@@ -18,6 +18,7 @@ from ravenml.dashboard.runs.listing import LISTING
 from ravenml.dashboard.runs.query import SCORE, SIZE, Page, Query, select
 from ravenml.dashboard.widgets.controls import link, select_field, set_label
 from ravenml.runs.filters import Row, lookup
+from ravenml.runs.overview import full_name
 from ravenml.runs.record import STATUSES
 
 PERIOD = 0.4  # seconds between two looks
@@ -137,7 +138,7 @@ class RunsPage:
 
     def _content(self, row: Row) -> JsonObject:
         """What a row shows: plain text, and addresses that are made here."""
-        named_as = " / ".join(str(row[part]) for part in ("project", "name") if row.get(part))
+        named_as = full_name(row)
         kind = str(row.get("plugin") or row.get("kind") or "")
         best = format_score(row)
         note = str(row.get("note") or "")

@@ -199,6 +199,7 @@ def as_config(draft: Draft) -> JsonObject:
     config |= _split_config(draft.split)
     if draft.jobs is not None and "kfold" in config:
         config["jobs"] = draft.jobs
+    config["name"] = draft.title or None
     config["upload_checkpoints"] = draft.upload_checkpoints
     config["metadata"] = {"comments": draft.comments} if draft.comments else None
     config["preset"] = draft.preset

@@ -62,7 +62,7 @@ def from_text(text: str, name: str) -> JsonObject:
         raise InputError(f"{name} contains no training settings.")
     plugin = pop_plugin_name(values, name)
     config = validate(TrainConfig, drop_hidden(values), name)
-    return {**_fields(config), "title": f"from {name}", "plugin": plugin}
+    return {**_fields(config), "title": config.name or f"from {name}", "plugin": plugin}
 
 
 def _fields(config: TrainConfig) -> JsonObject:
