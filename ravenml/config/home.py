@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ravenml.common.permissions import home
 
-__all__ = ["cache_dir", "datasets_dir", "home", "runs_dir", "store_dir"]
+__all__ = ["cache_dir", "datasets_dir", "home", "runs_dir", "store_dir", "versions_dir"]
 
 
 def runs_dir() -> Path:
@@ -29,3 +29,8 @@ def datasets_dir() -> Path:
 def store_dir() -> Path:
     """The root of the local store: finished models and what belongs to them."""
     return home() / "store"
+
+
+def versions_dir() -> Path:
+    """The versions of datasets that ``Dataset`` has made, with their files by content."""
+    return home() / "versions"

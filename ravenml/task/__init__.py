@@ -13,7 +13,9 @@ on the worker ``RAVENML_WORKER`` is set.
 
 ``task_view.py`` is a run as another script reads it, on ``recorded.py``; ``artifacts.py`` and ``models.py``
 are what it has left, and ``draft.py`` is one that is still to be started. ``output_model.py`` registers a
-model. ``storage.py`` moves files. ``names.py`` says what to use instead of a name that is not here.
+model. ``dataset.py`` has versions of folders, and ``storage.py`` moves files. ``pipeline.py`` runs steps in
+order, a function of the script by ``steps.py``, and ``optimizer.py`` tries parameters; what they start are
+runs of their own. ``names.py`` says what to use instead of a name that is not here.
 """
 
 from __future__ import annotations
@@ -22,14 +24,25 @@ from typing import Any
 
 _MODULES = {
     "Artifact": "artifacts",
+    "Dataset": "dataset",
+    "DiscreteParameterRange": "optimizer",
+    "GridSearch": "optimizer",
+    "HyperParameterOptimizer": "optimizer",
     "InputModel": "models",
+    "LogUniformParameterRange": "optimizer",
     "Logger": "task",
     "Model": "models",
     "OutputModel": "output_model",
+    "ParameterSet": "optimizer",
+    "PipelineController": "pipeline",
+    "PipelineDecorator": "pipeline",
+    "RandomSearch": "optimizer",
     "StorageManager": "storage",
     "Task": "task",
     "TaskTypes": "task",
     "TaskView": "task_view",
+    "UniformIntegerParameterRange": "optimizer",
+    "UniformParameterRange": "optimizer",
 }
 __all__ = list(_MODULES)
 
