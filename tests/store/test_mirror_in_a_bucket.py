@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from as_user import PATIENCE, wait_for
 from buckets import OpenStore
-from faults import FaultProxy
+from faults import FaultProxy, never
 from jobs_server import jobs_server
 
 from ravenml.config.config import config_path
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.remote.client.submit import submit
+from ravenml.remote.job import Job
 from ravenml.remote.layout import RemoteRun, code_key, known_runs
 from ravenml.remote.mirror import PIECE, Mirror
 from ravenml.remote.restore import fetch
+from ravenml.remote.worker import worker
+from ravenml.remote.worker.worker import Worker
+from ravenml.runs.events import read_events
+from ravenml.runs.record import read_record
 
 
 def test_a_key_is_made_once_whoever_else_tries(open_store: OpenStore) -> None:
@@ -141,3 +148,40 @@ def test_a_bucket_without_permission_is_one_sentence_before_anything_is_submitte
         with pytest.raises(RavenError, match=r"^[^\n]*no permission for storing[^\n]*$"):
             submit(["run", "--", "true"], "gpu", needs_code=False, cwd=tmp_path)
         assert not jobs.submitted and not runs_dir().exists()
+
+
+STEPS = """
+import json, pathlib, sys, time
+for step in range(30):
+    event = {"message": "metrics", "event_type": "EventType.METRICS", "type": "train", "step": step}
+    print(json.dumps({**event, "metrics": {"loss": 1 / (step + 1)}}), flush=True)
+    while step == 9 and not pathlib.Path(sys.argv[1]).exists():
+        time.sleep(0.02)
+    time.sleep(0.05)
+"""
+
+
+def test_a_bucket_that_is_away_in_mid_training_costs_nothing_once_it_is_back(
+    proxy: FaultProxy, bucket: str, open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "PERIOD", 0.2)
+    monkeypatch.setenv("RAVENML_STORAGE_PATH", str(tmp_path / "home"))
+    monkeypatch.setenv("RAVENML_TRACK", "none")
+    program = [sys.executable, "-c", STEPS, str(tmp_path / "go")]
+    job = Job("20261121-r", "gpu", f"s3://{proxy.address}/{bucket}", ["run", "--", *program], None, "0")
+    codes: list[int] = []
+    working = threading.Thread(target=lambda: codes.append(Worker(job, 1).run()))
+    working.start()
+    remote_run = RemoteRun(open_store(), job.id)
+    wait_for(lambda: remote_run.store.head(remote_run.key("grow/events.jsonl@000000000000")))
+    proxy.fault = lambda method, path, number: "reset"
+    (tmp_path / "go").touch()
+    wait_for(lambda: proxy.spoiled > 3)
+    time.sleep(2)  # the program ends while nothing can be stored
+    proxy.fault = never
+    working.join(PATIENCE)
+    assert codes == [0]
+    fetch(remote_run, tmp_path / "here", {})
+    steps = [event.fields["step"] for event in read_events(tmp_path / "here" / "events.jsonl", "METRICS")]
+    assert steps == list(range(30))
+    assert read_record(tmp_path / "here")["result"]["status"] == "completed"
