@@ -5,14 +5,13 @@ A run records both by itself (``provenance`` in `run.json`).
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
+from ravenml.common.git import GitFailed, run_git
 from ravenml.common.io import JsonObject
 from ravenml.common.parsing import read_json
 
 GIT_INFO = "git_info.json"  # what those `setup.py` write
-TIMEOUT = 60  # seconds
 
 
 def is_repo(path: Path) -> Path | None:
@@ -53,10 +52,6 @@ def retrieve_from_pkg(path: Path) -> JsonObject:
 
 def _git(place: Path, *arguments: str, fine: tuple[int, ...] = (0,)) -> str:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(place), *arguments], capture_output=True, timeout=TIMEOUT, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    output = done.stdout if done.returncode in fine else done.stderr
-    return output.decode(errors="replace")
+        return run_git(place, *arguments, fine=fine)
+    except GitFailed as error:
+        return error.output

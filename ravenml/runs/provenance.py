@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from ravenml.common.git import ask_git
 from ravenml.common.io import JsonObject, read_json, write_bytes
 from ravenml.common.secrets import SECRET_FILES, redact, redact_diff, redact_text
 from ravenml.config.machine import THREAD_VARIABLES, processor_name, usable_cores
 from ravenml.plugin.distributions import DamagedDistribution, installed_distributions, name_and_version
 
 DIFF_LIMIT = 1 << 20  # bytes
-_GIT_TIME = 20.0  # seconds
+_PATIENCE = 20.0  # seconds for one command of git
 VARIABLES = (
     *(*THREAD_VARIABLES, "PYTHONHASHSEED"),
     *("CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE"),
@@ -79,7 +80,7 @@ def code(checkouts: Mapping[str, Path], folder: Path | None) -> JsonObject:
     result: JsonObject = {}
     seen: dict[Path, str] = {}
     for name, place in checkouts.items():
-        top = _git(place, "rev-parse", "--show-toplevel")
+        top = _ask(place, "rev-parse", "--show-toplevel")
         if top is None:
             continue
         root = Path(top.strip())
@@ -94,21 +95,21 @@ def code(checkouts: Mapping[str, Path], folder: Path | None) -> JsonObject:
 
 def _checkout(root: Path, name: str, folder: Path | None) -> JsonObject:
     excluded = [f":(exclude,glob,icase)**/{pattern}" for pattern in SECRET_FILES]
-    commit = _git(root, "rev-parse", "HEAD")
-    remote = _git(root, "remote", "get-url", "origin")
+    commit = _ask(root, "rev-parse", "HEAD")
+    remote = _ask(root, "remote", "get-url", "origin")
     state: JsonObject = {
         "root": str(root),
         "remote": redact_text(remote.strip()) if remote else None,
         "commit": commit.strip() if commit else None,
-        "branch": redact_text((_git(root, "rev-parse", "--abbrev-ref", "HEAD") or "").strip()) or None,
+        "branch": redact_text((_ask(root, "rev-parse", "--abbrev-ref", "HEAD") or "").strip()) or None,
     }
-    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "--", ".", *excluded) or ""
+    untracked = _ask(root, "ls-files", "--others", "--exclude-standard", "--", ".", *excluded) or ""
     if untracked:
         state["untracked"] = [redact_text(name) for name in untracked.splitlines()[:1000]]
     plain = ("--no-ext-diff", "--no-textconv", "--no-color", "--binary")
-    diff = (_git(root, "diff", *plain, "HEAD", "--", ".", *excluded) if commit else None) or ""
+    diff = (_ask(root, "diff", *plain, "HEAD", "--", ".", *excluded) if commit else None) or ""
     if diff and folder is not None:
-        whole = _git(root, "diff", *plain, "-U100000", "HEAD", "--", ".", *excluded) or ""
+        whole = _ask(root, "diff", *plain, "-U100000", "HEAD", "--", ".", *excluded) or ""
         if "PRIVATE KEY" in whole:
             redact_diff(whole)  # from here on a part of a key is known without its beginning
         content = redact_diff(diff).encode(errors="surrogateescape")
@@ -121,18 +122,8 @@ def _checkout(root: Path, name: str, folder: Path | None) -> JsonObject:
     return state
 
 
-def _git(place: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(place), *arguments],
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=_GIT_TIME,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else None
+def _ask(place: Path, *arguments: str) -> str | None:
+    return ask_git(place, *arguments, patience=_PATIENCE)
 
 
 def machine() -> JsonObject:

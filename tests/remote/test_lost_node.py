@@ -26,6 +26,19 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+def start_cluster(port: int, workers: int) -> Any:
+    """A head that trains nothing, whose dashboard is at this port, and workers of one core each."""
+    from ray.cluster_utils import Cluster
+
+    small = {"object_store_memory": 80 << 20}
+    dashboard = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **dashboard, **small})
+    for _ in range(workers):
+        cluster.add_node(num_cpus=1, **small)
+    cluster.wait_for_nodes()
+    return cluster
+
+
 @pytest.fixture
 def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[OnRay, Any]]:
     """A head that trains nothing and two workers of one core, behind a queue; and the cluster itself."""
@@ -39,15 +52,9 @@ def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[OnR
     for name, value in {**raven.env(), "RAY_AUTH_MODE": "disabled"}.items():
         if CLEAN.get(name) != value:
             monkeypatch.setenv(name, value)
-    from ray.cluster_utils import Cluster
-
-    port, small = free_port(), {"object_store_memory": 80 << 20}
-    dashboard = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **dashboard, **small})
+    port = free_port()
+    cluster = start_cluster(port, workers=2)
     try:
-        for _ in range(2):
-            cluster.add_node(num_cpus=1, **small)
-        cluster.wait_for_nodes()
         queue = {"address": f"http://127.0.0.1:{port}", "store": str(tmp_path / "store")}
         queues = {"queues": {"three": {**queue, "requirements": "none"}}}
         (raven.home / "config.yaml").write_text(json.dumps(queues))
@@ -90,3 +97,27 @@ def test_a_node_lost_in_mid_training_changes_nothing_of_the_result(nodes: tuple[
     assert any(e["event_type"] == "EventType.RESUMED" for e in raven.events(lost))
     claims = os.listdir(Path(raven.home.parent / "store" / "remote" / lost / "attempts"))
     assert claims == ["0001.json"]  # Ray's own retries were enough
+
+
+def test_a_head_lost_alone_in_mid_training_is_made_up_for_by_a_new_one(nodes: tuple[OnRay, Any]) -> None:
+    raven, cluster = nodes
+    train = ("train", "--remote", "three", "--dataset", "../project", "learner", "train", "--epochs", "6")
+    whole = raven.send(*train)
+    raven.until(whole, "completed")
+    lost = raven.send(*train, "--seconds", "10")
+    wait_for(lambda: raven.record(lost) and len(told(raven, lost)) >= 4)
+    port = int(
+        json.loads((raven.home / "config.yaml").read_text())["queues"]["three"]["address"].split(":")[2]
+    )
+    cluster.remove_node(cluster.head_node, allow_graceful=False)
+    new = start_cluster(int(queue["address"].rpartition(":")[2]), workers=1)  # while the former workers still train
+    watching = raven.start("remote", "watch")
+    try:
+        record = raven.until(lost, "completed", "failed", seconds=300)
+    finally:
+        watching.kill()
+        watching.wait()
+        new.shutdown()
+    assert record["status"] == "completed"
+    assert told(raven, lost) == told(raven, whole)  # each step once, whoever did it
+    assert any(e["event_type"] == "EventType.RESUMED" for e in raven.events(lost))

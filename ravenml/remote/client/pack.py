@@ -12,8 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
+from ravenml.common.git import ask_git
 from ravenml.common.permissions import make_folder
 from ravenml.common.secrets import SECRET_FILES
 from ravenml.errors import InputError
@@ -82,7 +81,7 @@ def pack(target: Path, cwd: Path, plugin: str | None = None, needs_code: bool = 
 
 def checkout(cwd: Path) -> Path | None:
     """The root of the git checkout that ``cwd`` lies in."""
-    top = _git(cwd, "rev-parse", "--show-toplevel")
+    top = ask_git(cwd, "rev-parse", "--show-toplevel")
     return Path(top.strip()) if top else None
 
 
@@ -95,21 +94,21 @@ def files_of(root: Path) -> list[str]:
         InputError: a submodule has changes that no commit holds.
     """
     for place, commit in _submodules(root):
-        head = (_git(place, "rev-parse", "HEAD") or "").strip()
-        if head != commit or _git(place, "status", "--porcelain"):
+        head = (ask_git(place, "rev-parse", "HEAD") or "").strip()
+        if head != commit or ask_git(place, "status", "--porcelain"):
             raise InputError(
                 f"The submodule {place} has changes that {root.name} has not committed; commit them "
                 "there and here first."
             )
-    tracked = _names(_git(root, "ls-files", "-z", "--cached", "--recurse-submodules"))
-    others = _names(_git(root, "ls-files", "-z", "--others", "--exclude-standard"))
+    tracked = _names(ask_git(root, "ls-files", "-z", "--cached", "--recurse-submodules"))
+    others = _names(ask_git(root, "ls-files", "-z", "--others", "--exclude-standard"))
     names = {*tracked, *(name for name in others if not _is_secret(name))}
     return sorted(inner for name in names for inner in _resolve_link(root.resolve(), name, names))
 
 
 def _submodules(root: Path) -> Iterator[tuple[Path, str]]:
     """The submodules that are checked out here, theirs too, each with the commit that is wanted of it."""
-    for entry in _names(_git(root, "ls-files", "-z", "--stage")):
+    for entry in _names(ask_git(root, "ls-files", "-z", "--stage")):
         about, _, name = entry.partition("\t")
         mode, commit, _ = about.split(" ")
         if mode == "160000" and (root / name / ".git").exists():
@@ -215,15 +214,3 @@ def _is_secret(name: str) -> bool:
     parts = name.lower().split("/")
     patterns = [pattern.removesuffix("/**") for pattern in SECRET_FILES]
     return any(fnmatch(part, pattern) for part in parts for pattern in patterns)
-
-
-def _git(place: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(place), *arguments], capture_output=True, stdin=subprocess.DEVNULL, timeout=60
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return (
-        done.stdout.decode(sys.getfilesystemencoding(), "surrogateescape") if done.returncode == 0 else None
-    )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ravenml.common.git import GitFailed, run_git
 from ravenml.common.io import JsonObject
 from ravenml.common.permissions import make_folder
 from ravenml.common.secrets import HIDDEN
@@ -181,20 +180,8 @@ def _list_names(names: list[str]) -> str:
 
 def _git(place: Path | None, *arguments: str) -> str | None:
     """None, or why git failed."""
-    inside = ["-C", str(place)] if place is not None else []
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
     try:
-        done = subprocess.run(
-            ["git", *inside, *arguments],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            env=environment,
-        )
-    except OSError as error:
-        return f"git: {error.strerror}"
-    if done.returncode == 0:
-        return None
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return (lines[-1] if lines else f"git ended with {done.returncode}").removeprefix("fatal: ").rstrip(".")
+        run_git(place, *arguments, patience=None)
+    except GitFailed as error:
+        return str(error)
+    return None
