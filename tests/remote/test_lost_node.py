@@ -106,11 +106,10 @@ def test_a_head_lost_alone_in_mid_training_is_made_up_for_by_a_new_one(nodes: tu
     raven.until(whole, "completed")
     lost = raven.send(*train, "--seconds", "10")
     wait_for(lambda: raven.record(lost) and len(told(raven, lost)) >= 4)
-    port = int(
-        json.loads((raven.home / "config.yaml").read_text())["queues"]["three"]["address"].split(":")[2]
-    )
+    queue = json.loads((raven.home / "config.yaml").read_text())["queues"]["three"]
+    port = int(queue["address"].rpartition(":")[2])
     cluster.remove_node(cluster.head_node, allow_graceful=False)
-    new = start_cluster(int(queue["address"].rpartition(":")[2]), workers=1)  # while the former workers still train
+    new = start_cluster(port, workers=1)  # while the former workers still train
     watching = raven.start("remote", "watch")
     try:
         record = raven.until(lost, "completed", "failed", seconds=300)
