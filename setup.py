@@ -15,6 +15,7 @@ install_requires = [
     "rich>=13.7",
     "numpy>=2.0",
     "opencv-python-headless>=4.13",
+    "jsonschema>=4.18,<5",
     "boto3>=1.34",
     "urllib3>=2.2,<3",
     "obstore>=0.12,<0.13",

@@ -95,9 +95,7 @@ class TaskOptions:
             config = read_task_config(plugin, self.mode, self.config, self.preset, self.data)
         if not isinstance(config, dict):
             raise InputError(f"{source} must hold an object: the settings of the task.")
-        unchecked = check_config(plugin, self.mode, config, source)
-        if unchecked is not None:
-            click.echo(unchecked, err=True)
+        check_config(plugin, self.mode, config, source)
         return config
 
     def is_prepared(self) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from ravenml.common.io import JsonObject, read_json, write_json
+from ravenml.sly.config_schemas import ConfigSchemas
 
 CONFIG = "config"
 SETTINGS = "settings"
@@ -100,7 +100,7 @@ class AlwaysPassingConfigValidator:
 
 
 class MultiTypeValidator:
-    """Checks configs with JSON schemas (draft 4) from a file, and lays the schemas' defaults in.
+    """Checks configs with JSON schemas (draft 4) from a file, and fills the schemas' defaults in.
 
     Args:
         schema_fpath: the file: a schema for each kind of config; what stands under ``definitions`` belongs to
@@ -108,51 +108,24 @@ class MultiTypeValidator:
 
     Raises:
         InputError: the file cannot be read.
-        RuntimeError: jsonschema is not installed where the plugin runs.
     """
 
-    DEFINITIONS = "definitions"
-
     def __init__(self, schema_fpath: str) -> None:
-        try:
-            from jsonschema import Draft4Validator, validators
-        except ImportError:
-            raise RuntimeError(
-                f"{schema_fpath} cannot be checked: install jsonschema where the plugin runs "
-                "(pip install jsonschema)."
-            ) from None
-
-        def lay_defaults(validator: Any, properties: JsonObject, instance: Any, schema: Any) -> Any:
-            if isinstance(instance, dict):
-                for name, inner in properties.items():
-                    if isinstance(inner, dict) and "default" in inner:
-                        instance.setdefault(name, deepcopy(inner["default"]))
-            yield from Draft4Validator.VALIDATORS["properties"](validator, properties, instance, schema)
-
-        self._file = os.path.basename(schema_fpath)
-        kind = validators.extend(Draft4Validator, {"properties": lay_defaults})
-        schemas: JsonObject = read_json(Path(schema_fpath))
-        shared = schemas.pop(self.DEFINITIONS, {})
-        self._validators = {
-            name: kind({**schema, self.DEFINITIONS: {**schema.get(self.DEFINITIONS, {}), **shared}})
-            for name, schema in schemas.items()
-        }
+        self._schemas = ConfigSchemas(Path(schema_fpath))
 
     def val(self, type_name: str, obj: JsonObject) -> None:
         """Check a config, and add to it what it lacks and the schema has a default for.
 
         Raises:
             RuntimeError: it is wrong; every field that is wrong is named.
+            InputError: the schema cannot be used.
         """
-        if type_name not in self._validators:
-            raise RuntimeError(f"{self._file} has no schema for {type_name}.")
-        problems = sorted(self._validators[type_name].iter_errors(obj), key=lambda error: list(error.path))
-        if problems:
-            said = (
-                f"{'.'.join(map(str, error.absolute_path)) or type_name}: {error.message}"
-                for error in problems
-            )
-            raise RuntimeError(f"The config does not fit {self._file}: {'; '.join(said)}.")
+        name = self._schemas.path.name
+        if not self._schemas.has(type_name):
+            raise RuntimeError(f"{name} has no schema for {type_name}.")
+        faults = self._schemas.find_faults(type_name, obj, complete=True)
+        if faults:
+            raise RuntimeError(f"The config does not fit {name}: {'; '.join(faults)}.")
 
 
 class JsonConfigValidator(MultiTypeValidator):
@@ -216,14 +189,14 @@ class JsonSerializable:
         raise NotImplementedError(f"{cls.__name__} must say what from_json does.")
 
 
-def load_json_file(filename: str) -> object:
+def load_json_file(filename: str | bytes) -> object:
     """Read a file of JSON."""
-    return read_json(Path(filename))
+    return read_json(Path(os.fsdecode(filename)))
 
 
-def dump_json_file(data: object, filename: str, indent: int = 4) -> None:
+def dump_json_file(data: object, filename: str | bytes, indent: int = 4) -> None:
     """Write a file of JSON, whole or not at all."""
-    write_json(Path(filename), data)
+    write_json(Path(os.fsdecode(filename)), data)
 
 
 def remap_gpu_devices(in_device_ids: Sequence[int]) -> list[int]:
