@@ -188,6 +188,8 @@ def take_over(task: AgentTask, echo: Callable[[str], None] | None = None) -> str
     """
     if not task.acquire():
         raise RavenError(f"Another agent is already following {task.run}.")
+    if not task.was_started():
+        raise _give_up(task)
     run = Run.reattach(runs_dir() / task.run)
     result = run.record.get("result") or {}
     if result:
@@ -197,6 +199,21 @@ def take_over(task: AgentTask, echo: Callable[[str], None] | None = None) -> str
         task.leave()
         return None
     return follow_task(run, task, echo)
+
+
+def _give_up(task: AgentTask) -> RavenError:
+    """End a task whose program was never started; nothing of it stays but the run, if there is one."""
+    unlink_mount(task)
+    reason = "its agent was killed before the program was started"
+    if (runs_dir() / task.run / layout.RUN_JSON).exists():
+        run = Run.reattach(runs_dir() / task.run)
+        if run.record.get("result"):
+            run.detach()
+        else:
+            run.finish("interrupted", reason=reason)
+    task.write(done=True)
+    remove_tree(task.folder)
+    return RavenError(f"{task.run} never ran: {reason}. Start it again.")
 
 
 def follow_in_background(task: AgentTask) -> None:

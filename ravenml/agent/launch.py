@@ -190,26 +190,22 @@ def start(
     """
     run_id = layout.new_id()
     folder = tasks_dir() / run_id
+    task = AgentTask(folder, run_id, request.plugin.root, request.mode, folder / "task", grace=grace)
     try:
+        make_folder(folder)
+        task.acquire()
+        task.write()  # from here on another agent may take it over
         launch = Launch(request, folder, f"raven-{run_id}")
         aside = set_results_aside(launch.task_folder)
         if aside is not None:
             say(f"Earlier results: {aside}")
         program = [str(launch.sandbox.python), "-u", launch.script_inside]
-        task = AgentTask(
-            folder,
-            run_id,
-            request.plugin.root,
-            request.mode,
-            launch.task_folder.root,
-            named=request.task_dir is not None,
-            isolation=launch.kind,
-            command=launch.publish(isolation.sandbox_command(launch.kind, launch.sandbox, program)),
-            grace=grace,
-            data=launch.task_folder.mounted(),
-            keep=os.environ.get(KEEP, "true").strip().lower() in ("false", "no", "0"),
-        )
-        task.acquire()
+        task.task_dir, task.named = launch.task_folder.root, request.task_dir is not None
+        task.isolation = launch.kind
+        task.command = launch.publish(isolation.sandbox_command(launch.kind, launch.sandbox, program))
+        task.data = launch.task_folder.mounted()
+        task.keep = os.environ.get(KEEP, "true").strip().lower() in ("false", "no", "0")
+        task.write()
         if launch.kind == "none":
             link_mount(task)
         run = _begin_run(request, task, launch.task_folder, arguments)
@@ -217,7 +213,6 @@ def start(
         with suppress(RavenError):
             remove_tree(folder)
         raise
-    task.write()  # from here on another agent may take it over
     try:
         environment, working_folder, files = launch.environment()
         task.start(environment, working_folder, [*files, *([slot] if slot is not None else [])])

@@ -1,12 +1,12 @@
 """Runs a plugin's program and outlives the agent: its output goes to files, and so does its exit code.
 
-Started as ``python -I -S supervisor.py FOLDER COMMAND…`` with the standard library alone.  While it holds
-``FOLDER/alive``, the program runs; when it ends, ``FOLDER/exit`` holds its code.
+Started as ``python -I -S supervisor.py FOLDER ALIVE COMMAND…`` with the standard library alone.  ALIVE is the
+descriptor of ``FOLDER/alive``, which the agent has locked: the lock is held without a gap from before this
+process begins until it ends, while the program runs.  When that ends, ``FOLDER/exit`` holds its code.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -15,11 +15,8 @@ import sys
 SOCKET = "RAVENML_SERVE_SOCKET"
 
 
-def main(folder: str, program: list[str]) -> None:
+def main(folder: str, alive: int, program: list[str]) -> None:
     """Run ``program`` to its end; whatever asks this process to end is meant for the program."""
-    alive = os.open(os.path.join(folder, "alive"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    fcntl.flock(alive, fcntl.LOCK_EX)
-    os.ftruncate(alive, 0)
     os.write(alive, f"{os.getpid()}\n".encode())
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # a handler, not SIG_IGN, which the program would inherit
@@ -43,4 +40,4 @@ def main(folder: str, program: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3:])

@@ -1,8 +1,8 @@
 """A task on this machine: the program that runs, and what the agent must know to find it again.
 
 <home>/agent/<run id>/
-  task.json        what was started, how, and whether the agent is done with it
-  alive            held by the supervisor while the program runs
+  task.json        what is started, how, and whether the agent is done with it
+  alive            held by the supervisor while the program runs; it holds the supervisor's process number
   stdout, stderr   all that the program printed
   exit             its exit code, once it has ended
   cursor.json      how far the agent has read
@@ -26,6 +26,8 @@ from ravenml.agent import supervisor
 from ravenml.agent.task_folder import DATA
 from ravenml.common.io import read_json, write_json
 from ravenml.common.locks import LockHeld, is_held, open_locked
+from ravenml.common.locks import acquire as lock
+from ravenml.common.permissions import open_file
 from ravenml.config.home import home
 from ravenml.errors import RavenError
 
@@ -61,9 +63,9 @@ class AgentTask:
     plugin: Path
     mode: str
     task_dir: Path
-    named: bool
-    isolation: str
-    command: list[str]
+    named: bool = False
+    isolation: str = "none"
+    command: list[str] = field(default_factory=list)
     grace: float = 10.0
     keep: bool = False
     done: bool = False
@@ -128,17 +130,24 @@ class AgentTask:
             working_folder: where it starts.
             pass_fds: files that stay open, and locked, for as long as the supervisor lives.
         """
-        child = subprocess.Popen(
-            [sys.executable, "-I", "-S", supervisor.__file__, str(self.folder), *self.command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            cwd=working_folder,
-            start_new_session=True,
-            pass_fds=pass_fds,
-        )
-        while not (self.alive() or (self.folder / "exit").exists()):
+        # Locked here already: an agent that comes in between finds the task alive, or never started.
+        alive = open_file(self.folder / "alive", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+        try:
+            lock(alive, patience=0)
+            line = [sys.executable, "-I", "-S", supervisor.__file__, str(self.folder), str(alive)]
+            child = subprocess.Popen(
+                [*line, *self.command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                cwd=working_folder,
+                start_new_session=True,
+                pass_fds=[*pass_fds, alive],
+            )
+        finally:
+            os.close(alive)
+        while not (self._supervisor_pid() or (self.folder / "exit").exists()):
             if child.poll() is not None and not (self.folder / "exit").exists():
                 raise RavenError(f"The program of {self.run} could not be started ({self.folder}).")
             time.sleep(0.01)
@@ -146,6 +155,11 @@ class AgentTask:
     def alive(self) -> bool:
         """Whether the supervisor lives."""
         return is_held(self.folder / "alive")
+
+    def was_started(self) -> bool:
+        """Whether its program was started, or is about to be."""
+        alive = self.folder / "alive"
+        return self.alive() or (alive.exists() and alive.stat().st_size > 0)
 
     def exit_code(self) -> int | None:
         """The program's exit code (negative: the signal that ended it); None while there is none."""
