@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -16,11 +17,13 @@ from ravenml.sly.geometry import (
     Geometry,
     MultichannelBitmap,
     Rectangle,
+    Rotator,
     Size,
 )
 from ravenml.sly.json_fields import InvalidJson, expect_object, get_text, inside, read_list
 from ravenml.sly.project_meta import ObjClass, ProjectMeta, Tag, TagCollection, accepts_geometry
 from ravenml.sly.reporting import logger
+from ravenml.sly.rotation import ImageRotator
 from ravenml.sly.undrawn_geometry import OtherGeometry, deserialize_geometry, geometry_type
 
 ANN_EXT = ".json"
@@ -150,11 +153,19 @@ class Label:
         """Turned upside down with its image."""
         return self.clone(geometry=self.geometry.flipud(img_size))
 
-    def draw(self, bitmap: np.ndarray, thickness: int = 1, color: Color | None = None) -> None:
+    def rotate(self, rotator: Rotator) -> Self:
+        """Turned with its image."""
+        return self.clone(geometry=self.geometry.rotate(rotator))
+
+    def scale(self, factor: float) -> Self:
+        """Scaled around the image's top left."""
+        return self.clone(geometry=self.geometry.scale(factor))
+
+    def draw(self, bitmap: np.ndarray, color: Color | None = None, thickness: int = 1) -> None:
         """Draw it in its class's colour, or another."""
         self.geometry.draw(bitmap, self.obj_class.color if color is None else color, thickness)
 
-    def draw_contour(self, bitmap: np.ndarray, thickness: int = 1, color: Color | None = None) -> None:
+    def draw_contour(self, bitmap: np.ndarray, color: Color | None = None, thickness: int = 1) -> None:
         """Draw its outline in its class's colour, or another."""
         self.geometry.draw_contour(bitmap, self.obj_class.color if color is None else color, thickness)
 
@@ -242,21 +253,21 @@ class Annotation:
         return cls(size, labels, tags, get_text(data, "description", ""), scores, rest)
 
     @classmethod
-    def load_json_file(cls, path: str, project_meta: ProjectMeta) -> Annotation:
+    def load_json_file(cls, path: str | bytes, project_meta: ProjectMeta) -> Annotation:
         """Read an annotation file.
 
         Raises:
             InputError: it cannot be read, or is not JSON.
             InvalidJson: a field is missing or unusable; the error names the file and the place.
         """
-        data = read_json(Path(path))
-        with inside("", str(path)):
+        data = read_json(Path(os.fsdecode(path)))
+        with inside("", os.fsdecode(path)):
             return cls.from_json(data, project_meta)
 
     @classmethod
-    def from_img_path(cls, img_path: str) -> Annotation:
+    def from_img_path(cls, img_path: str | bytes) -> Annotation:
         """An annotation without anything, of an image's size."""
-        return cls(read_image(Path(img_path)).shape[:2])
+        return cls(read_image(Path(os.fsdecode(img_path))).shape[:2])
 
     def to_json(self) -> JsonObject:
         """The content of an annotation file."""
@@ -278,6 +289,7 @@ class Annotation:
         img_tags: Iterable[Tag] | None = None,
         img_description: str | None = None,
         pixelwise_scores_labels: Iterable[Label] | None = None,
+        custom_data: JsonObject | None = None,
     ) -> Annotation:
         """The same with something changed."""
         return Annotation(
@@ -286,7 +298,7 @@ class Annotation:
             self.img_tags if img_tags is None else img_tags,
             self.img_description if img_description is None else img_description,
             self._scores if pixelwise_scores_labels is None else pixelwise_scores_labels,
-            self._rest,
+            self._rest if custom_data is None else {**self._rest, _CUSTOM: dict(custom_data)},
         )
 
     def add_label(self, label: Label) -> Annotation:
@@ -369,6 +381,44 @@ class Annotation:
         """The annotation of the image turned upside down."""
         return self.transform_labels(lambda label: [label.flipud(self.img_size)])
 
+    def rotate(self, rotator: ImageRotator) -> Annotation:
+        """The annotation of the turned image.  Objects of which nothing is left are left out."""
+
+        def turned(label: Label) -> list[Label]:
+            try:
+                return [label.rotate(rotator)]
+            except ValueError:  # a bitmap of a few pixels, which lay between the new ones
+                return []
+
+        return self.transform_labels(turned, rotator.new_imsize)
+
+    def scale(self, factor: float) -> Annotation:
+        """The annotation of the image scaled by a factor."""
+        size = round(self.img_size[0] * factor), round(self.img_size[1] * factor)
+        return self.transform_labels(lambda label: [label.scale(factor)], size)
+
+    def stat_class_count(self, class_names: Iterable[str]) -> dict[str, int]:
+        """How many objects each class has, and how many there are: ``total count``.
+
+        Raises:
+            KeyError: an object's class is not among the names.
+        """
+        found = _count((label.obj_class.name for label in self._labels), class_names)
+        return {**found, "total count": len(self._labels)}
+
+    def stat_img_tags(self, tag_names: Iterable[str]) -> dict[str, int]:
+        """How often the image has each tag.
+
+        Raises:
+            KeyError: a tag is not among the names.
+        """
+        return _count((tag.name for tag in self.img_tags), tag_names)
+
+    def draw_class_idx_rgb(self, render: np.ndarray, name_to_index: Mapping[str, int]) -> None:
+        """Draw the objects, in order, each in the number of its class, into (height, width, 3)."""
+        for label in self._labels:
+            label.draw(render, [name_to_index[label.obj_class.name]] * 3)
+
     @staticmethod
     def stat_area(render: np.ndarray, names: Sequence[str], colors: Sequence[Color]) -> JsonObject:
         """How many pixels of a drawn annotation have each colour, and how many none.
@@ -390,12 +440,21 @@ class Annotation:
     def draw(self, bitmap: np.ndarray, color: Color | None = None, thickness: int = 1) -> None:
         """Draw the objects, in order, each in its class's colour, or all in another."""
         for label in self._labels:
-            label.draw(bitmap, thickness, color)
+            label.draw(bitmap, color, thickness)
 
     def draw_contour(self, bitmap: np.ndarray, color: Color | None = None, thickness: int = 1) -> None:
         """Draw the objects' outlines."""
         for label in self._labels:
-            label.draw_contour(bitmap, thickness, color)
+            label.draw_contour(bitmap, color, thickness)
+
+
+def _count(found: Iterable[str], names: Iterable[str]) -> dict[str, int]:
+    counts = dict.fromkeys(names, 0)
+    for name in found:
+        if name not in counts:
+            raise KeyError(f"{name!r} is not one of {', '.join(counts) or 'no names'}.")
+        counts[name] += 1
+    return counts
 
 
 def _write_scores(labels: Sequence[Label]) -> JsonObject:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ravenml.sly.annotation import Annotation, Label
-from ravenml.sly.geometry import Bitmap, Point, Rectangle
+from ravenml.sly.geometry import Bitmap, Point, Polygon, Polyline, Rectangle
 from ravenml.sly.project_meta import ObjClass
 
 
@@ -52,3 +52,79 @@ def filter_objects_by_area(
         return label.obj_class.name not in classes or not comparator(share, thresh_percent)
 
     return ann.clone(labels=[label for label in ann.labels if stays(label)])
+
+
+def drop_object_by_class(ann: Annotation, classes: Collection[str]) -> Annotation:
+    """Without the objects of some classes."""
+    return ann.clone(labels=[label for label in ann.labels if label.obj_class.name not in classes])
+
+
+def approximate_vector(ann: Annotation, classes: Collection[str], epsilon: float) -> Annotation:
+    """With fewer points in the lines and polygons of some classes, at most ``epsilon`` pixels off.
+
+    Raises:
+        RuntimeError: an object of one of the classes is neither.
+    """
+
+    def simpler(label: Label) -> list[Label]:
+        if label.obj_class.name not in classes:
+            return [label]
+        if not isinstance(label.geometry, Polygon | Polyline):
+            raise RuntimeError(f"An object of {label.obj_class.name!r} is neither a polygon nor a line.")
+        return [label.clone(geometry=label.geometry.approx_dp(epsilon))]
+
+    return ann.transform_labels(simpler)
+
+
+def bitwise_mask(
+    ann: Annotation,
+    class_mask: str,
+    classes_to_correct: Collection[str],
+    bitwise_op: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.logical_and,
+) -> Annotation:
+    """With the bitmaps of some classes corrected by the first one of another class.
+
+    Args:
+        class_mask: the class whose bitmap corrects the others; without one, nothing is changed.
+        classes_to_correct: the classes that are corrected; of what becomes nothing, nothing is kept.
+        bitwise_op: gets the correcting mask and the other, both bool of the whole image.
+
+    Raises:
+        RuntimeError: an object of one of these classes is not a bitmap.
+    """
+    mask = next((label for label in ann.labels if label.obj_class.name == class_mask), None)
+    if mask is None:
+        return ann.clone()
+    whole = np.zeros(ann.img_size, bool)
+    _bitmap(mask).draw(whole, True)
+
+    def corrected(label: Label) -> list[Label]:
+        if label.obj_class.name not in classes_to_correct or label.obj_class.name == class_mask:
+            return [label]
+        left = _bitmap(label).bitwise_mask(whole, bitwise_op)
+        return [] if left is None else [label.clone(geometry=left)]
+
+    return ann.transform_labels(corrected)
+
+
+def find_contours(ann: Annotation, classes_mapping: Mapping[str, ObjClass]) -> Annotation:
+    """With polygons instead of the bitmaps of some classes.
+
+    Args:
+        classes_mapping: the polygons' class for each such class.
+
+    Raises:
+        RuntimeError: an object of one of the classes is not a bitmap.
+    """
+
+    def outlined(label: Label) -> list[Label]:
+        new = classes_mapping.get(label.obj_class.name)
+        return [label] if new is None else [Label(one, new) for one in _bitmap(label).to_contours()]
+
+    return ann.transform_labels(outlined)
+
+
+def _bitmap(label: Label) -> Bitmap:
+    if not isinstance(label.geometry, Bitmap):
+        raise RuntimeError(f"An object of {label.obj_class.name!r} is not a bitmap.")
+    return label.geometry

@@ -162,7 +162,7 @@ def get_file_hash(path: str) -> str:
 def touch(path: str) -> None:
     """Make an empty file, or give one that is there today's date; the folder is made."""
     ensure_base_path(path)
-    Path(path).touch()
+    Path(os.fsdecode(path)).touch()
 
 
 def tree(dir_path: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Self
 
 import cv2
 import numpy as np
@@ -27,6 +27,21 @@ _ORIGIN = {
     "updated_at": "updatedAt",
     "created_at": "createdAt",
 }
+
+
+class Rotator(Protocol):
+    """What turns an image: `ravenml.sly.rotation.ImageRotator`."""
+
+    src_imsize: Size
+    angle_degrees_ccw: float
+
+    def transform(self, places: np.ndarray) -> np.ndarray:
+        """Where points come to lie, float (N, 2) of (x, y)."""
+        ...
+
+    def rotate_img(self, img: np.ndarray, use_inter_nearest: bool) -> np.ndarray:
+        """The turned image."""
+        ...
 
 
 class Geometry:
@@ -116,6 +131,18 @@ class Geometry:
         """Turned upside down with its image: the first row becomes the last."""
         turned = transforms.fliplr(transforms.transpose(self.shape), img_size[0])
         return self.from_shape(transforms.transpose(turned))
+
+    def rotate(self, rotator: Rotator) -> Self:
+        """Turned with its image; a rectangle becomes the one around it."""
+        return self._changed(rotator.transform)
+
+    def scale(self, factor: float) -> Self:
+        """Scaled around the image's top left."""
+        return self._changed(lambda places: places * factor)
+
+    def _changed(self, change: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """With its points changed, float (N, 2) of (x, y)."""
+        return self.from_shape(change_points(self.shape, change))
 
     def draw(self, bitmap: np.ndarray, color: Color, thickness: int = 1) -> None:
         """Draw it into an array (height, width) or (height, width, channels) of any type."""
@@ -331,6 +358,54 @@ class Bitmap(Geometry):
         """Its set pixels."""
         return float(self.data.sum())
 
+    def rotate(self, rotator: Rotator) -> Self:
+        """Turned with its image.
+
+        Raises:
+            ValueError: it is so small that no pixel is left of it.
+        """
+        mask = np.zeros(rotator.src_imsize, np.uint8)
+        self.draw(mask, 1)
+        return type(self)(rotator.rotate_img(mask, use_inter_nearest=True).astype(bool))
+
+    def scale(self, factor: float) -> Self:
+        """Scaled around the image's top left; every new pixel is an old one."""
+        size = [max(1, round(side * factor)) for side in self.data.shape]
+        mask = cv2.resize(self.data.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        origin = Point(self.origin.row * factor, self.origin.col * factor)
+        return type(self)(np.asarray(mask).astype(bool), origin)
+
+    def to_contours(self) -> list[Polygon]:
+        """A polygon around each connected area, with its holes; areas of one or two pixels have none."""
+        contours, levels = cv2.findContours(
+            self.data.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=self.shape.origin
+        )
+        rings = [np.asarray(ring)[:, 0, ::-1] for ring in contours]
+        found = []
+        for number, (_, _, hole, outer) in enumerate(levels[0] if levels is not None else ()):
+            holes = []
+            while hole >= 0:
+                holes.append(rings[hole].tolist())
+                hole = levels[0][hole][0]
+            if outer < 0 and len(rings[number]) > 2:
+                found.append(Polygon(rings[number].tolist(), holes))
+        return found
+
+    def bitwise_mask(
+        self, full_target_mask: np.ndarray, bit_op: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    ) -> Self | None:
+        """What an operation such as ``np.logical_and`` leaves of it; None where that is nothing.
+
+        Args:
+            full_target_mask: the other mask, bool of the whole image.
+            bit_op: gets that mask, and this one of the whole image.
+        """
+        whole = np.zeros(full_target_mask.shape[:2], bool)
+        self.draw(whole, True)
+        box = self.to_bbox()
+        left = box.get_cropped_numpy_slice(np.asarray(bit_op(full_target_mask, whole)).astype(bool))
+        return type(self)(left, self.origin) if left.any() else None
+
     @staticmethod
     def base64_2_data(s: str) -> np.ndarray:
         """A mask from its text."""
@@ -374,6 +449,13 @@ class Polygon(Geometry):
         """The holes, each int (N, 2) of (row, column)."""
         return [np.asarray(hole)[:, ::-1] for hole in self.shape.interior]
 
+    def approx_dp(self, epsilon: float) -> Polygon:
+        """With fewer points, at most ``epsilon`` pixels away from the outline (Douglas and Peucker)."""
+        return Polygon(
+            _fewer_points(self.exterior_np, epsilon, 3),
+            [_fewer_points(hole, epsilon, 3) for hole in self.interior_np],
+        )
+
 
 class Polyline(Geometry):
     """An open line."""
@@ -389,6 +471,49 @@ class Polyline(Geometry):
     def exterior(self) -> list[Point]:
         """Its points."""
         return [Point(y, x) for x, y in self.shape.points.tolist()]
+
+    @property
+    def exterior_np(self) -> np.ndarray:
+        """Its points, int (N, 2) of (row, column)."""
+        return np.asarray(self.shape.points)[:, ::-1]
+
+    def approx_dp(self, epsilon: float) -> Polyline:
+        """With fewer points, at most ``epsilon`` pixels away from the line (Douglas and Peucker)."""
+        return Polyline(_fewer_points(self.exterior_np, epsilon, 2))
+
+
+def change_points(
+    shape: shapes.AnyGeometry, change: Callable[[np.ndarray], np.ndarray]
+) -> shapes.AnyGeometry:
+    """A shape that is made of points, with these changed; float (N, 2) of (x, y).
+
+    Raises:
+        NotImplementedError: it is a bitmap.
+    """
+
+    def changed(places: np.ndarray) -> np.ndarray:
+        return np.asarray(np.rint(change(np.asarray(places, np.float64))), np.int32)
+
+    match shape:
+        case shapes.Point():
+            x, y = changed(np.array([[shape.x, shape.y]]))[0].tolist()
+            return shapes.Point(x, y)
+        case shapes.Rectangle():
+            sides = (shape.left, shape.right), (shape.top, shape.bottom)
+            corners = changed(np.array([(x, y) for x in sides[0] for y in sides[1]]))
+            return shapes.Rectangle(*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
+        case shapes.Line():
+            return shapes.Line(changed(shape.points))
+        case shapes.Polygon():
+            return shapes.Polygon(changed(shape.exterior), tuple(changed(hole) for hole in shape.interior))
+    raise NotImplementedError("A bitmap has no points that could be changed.")
+
+
+def _fewer_points(ring: np.ndarray, epsilon: float, least: int) -> Any:
+    found = ring
+    if epsilon > 0:
+        found = np.asarray(cv2.approxPolyDP(ring.astype(np.int32), epsilon, least > 2))[:, 0]
+    return (found if len(found) >= least else ring).tolist()
 
 
 def _data_first(data: Any, origin: Any) -> tuple[np.ndarray, Any]:
@@ -491,6 +616,23 @@ class MultichannelBitmap(Geometry):
         """Turned upside down with its image."""
         box = self.to_bbox().flipud(img_size)
         return type(self)(self.data[::-1], Point(box.top, box.left))
+
+    def rotate(self, rotator: Rotator) -> Self:
+        """Turned with its image: the rectangle around what becomes of it."""
+        whole = np.zeros((*rotator.src_imsize, self.data.shape[2]), self.data.dtype)
+        self.to_bbox().get_cropped_numpy_slice(whole)[:] = self.data
+        turned = rotator.rotate_img(whole, use_inter_nearest=True)
+        (box,) = self.to_bbox().rotate(rotator).crop(Rectangle.from_array(turned))
+        data = box.get_cropped_numpy_slice(turned)
+        return type(self)(data.reshape(box.height, box.width, -1), Point(box.top, box.left))
+
+    def scale(self, factor: float) -> Self:
+        """Scaled around the image's top left; every new pixel is an old one."""
+        height, width = (max(1, round(side * factor)) for side in self.data.shape[:2])
+        data = cv2.resize(self.data, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        return type(self)(
+            data.reshape(height, width, -1), Point(self.origin.row * factor, self.origin.col * factor)
+        )
 
     def crop(self, rect: Rectangle) -> list[Self]:
         """What of it lies in a rectangle."""

@@ -1,6 +1,7 @@
 """Images as arrays, uint8 RGB (height, width, 3).
 
-Sizes are (height, width); one side may be ``KEEP_ASPECT_RATIO``, or factors may be given instead.
+Sizes are (height, width); one side may be ``KEEP_ASPECT_RATIO``, or factors may be given instead.  Paths may
+be bytes, as TensorFlow hands them on.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from ravenml.data.images import decode_image, read_image
 from ravenml.data.problems import DataProblem
 from ravenml.sly.fs import ensure_base_path, get_bytes_hash
 from ravenml.sly.geometry import Rectangle
+from ravenml.sly.rotation import RotateMode as RotateMode
+from ravenml.sly.rotation import rotate as rotate
 
 Image = np.ndarray
 Size = Sequence[int]
@@ -44,12 +47,12 @@ def is_valid_ext(ext: str) -> bool:
     return ext.lower() in SUPPORTED_IMG_EXTS
 
 
-def has_valid_ext(path: str) -> bool:
+def has_valid_ext(path: str | bytes) -> bool:
     """Whether a path's extension is an image's."""
-    return is_valid_ext(os.path.splitext(path)[1])
+    return is_valid_ext(os.path.splitext(os.fsdecode(path))[1])
 
 
-def validate_ext(path: str) -> None:
+def validate_ext(path: str | bytes) -> None:
     """Refuse a path whose extension is not an image's.
 
     Raises:
@@ -57,24 +60,24 @@ def validate_ext(path: str) -> None:
     """
     if not has_valid_ext(path):
         known = ", ".join(SUPPORTED_IMG_EXTS)
-        raise ImageExtensionError(f"{path} should have one of these extensions: {known}.")
+        raise ImageExtensionError(f"{os.fsdecode(path)} should have one of these extensions: {known}.")
 
 
-def validate_format(path: str) -> None:
+def validate_format(path: str | bytes) -> None:
     """Refuse a file that cannot be read as an image.
 
     Raises:
         ImageReadException: it cannot.
     """
     try:
-        read_image(Path(path))
+        read_image(Path(os.fsdecode(path)))
     except DataProblem as error:
         raise ImageReadException(str(error)) from None
 
 
-def read(path: str) -> Image:
+def read(path: str | bytes) -> Image:
     """Read an image file."""
-    return read_image(Path(path))
+    return read_image(Path(os.fsdecode(path)))
 
 
 def read_bytes(image_bytes: bytes) -> Image:
@@ -82,14 +85,15 @@ def read_bytes(image_bytes: bytes) -> Image:
     return decode_image(bytes(image_bytes), Path("image"))
 
 
-def write(path: str, img: Image) -> None:
+def write(path: str | bytes, img: Image) -> None:
     """Write an image file, of the kind that its name says; the folder is made.
 
     Raises:
         ValueError: the name says none.
     """
-    ensure_base_path(path)
-    write_file(Path(path), _encode(img, Path(path).suffix, path))
+    name = os.fsdecode(path)
+    ensure_base_path(name)
+    write_file(Path(name), _encode(img, Path(name).suffix, name))
 
 
 def write_bytes(img: Image, ext: str) -> bytes:

@@ -50,6 +50,7 @@ _SHOWN = {
     "nn.pytorch.cuda nn.pytorch.dataset nn.pytorch.inference nn.pytorch.metrics nn.pytorch.weights",
     "reporting": "function_wrapper sly_logger task.progress",
     "rest": "nn.inference.rest_constants nn.inference.rest_server worker_api.rpc_servicer",
+    "rotation": "geometry.image_rotator imaging.image",
     "samples": "nn.dataset",
     "sliding_windows": "geometry.sliding_windows geometry.sliding_windows_fuzzy",
     "trainer": "nn.hosted.trainer nn.training.eval_planner",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from ravenml.common.io import JsonObject
 from ravenml.sly.geometry import AnyGeometry, Geometry
@@ -91,9 +91,28 @@ class Collection(Generic[T]):
                 raise ValueError(f"{item.name!r} is there in both, but is not the same.")
         return self.add_items(item for item in other if not self.has_key(item.name))
 
-    def clone(self) -> Self:
-        """The same."""
-        return type(self)(self._items)
+    def intersection(self, other: Iterable[T]) -> Self:
+        """What another has, too.
+
+        Raises:
+            ValueError: both have something of one name that is not the same, where names are unique.
+        """
+        found = []
+        for item in other:
+            own = self.get(item.name) if self.unique else item
+            if own is not None and own != item:
+                raise ValueError(f"{item.name!r} is there in both, but is not the same.")
+            found += [item] if item in self else []
+        return type(self)(found)
+
+    def difference(self, other: Iterable[T]) -> Self:
+        """Without what another has, too."""
+        others = list(other)
+        return type(self)(item for item in self._items if item not in others)
+
+    def clone(self, items: Iterable[T] | None = None) -> Self:
+        """The same, or others in its place."""
+        return type(self)(self._items if items is None else items)
 
     def to_json(self) -> list[object]:
         """As a list of JSON objects."""
@@ -179,6 +198,10 @@ class ObjClass:
         rest = {key: value for key, value in self._rest.items() if key != "id"}
         return ObjClass(name or self.name, geometry_type or self.geometry_type, color or self.color, rest)
 
+    def key(self) -> str:
+        """What it is found by: its name."""
+        return self.name
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ObjClass) and (self.name, self.shape) == (other.name, other.shape)
 
@@ -236,10 +259,52 @@ class TagMeta:
         values = {} if self.possible_values is None else {"values": self.possible_values}
         return {**self._rest, **fields, **values}
 
-    def clone(self, name: str | None = None) -> TagMeta:
-        """The same under another name."""
-        rest = {key: value for key, value in self._rest.items() if key != "id"}
-        return TagMeta(name or self.name, self.value_type, self.possible_values, self.color, rest)
+    def clone(
+        self,
+        name: str | None = None,
+        value_type: str | None = None,
+        possible_values: Sequence[str] | None = None,
+        color: Sequence[int] | None = None,
+    ) -> TagMeta:
+        """The same with something changed."""
+        rest = {key: value for key, value in self._rest.items() if key not in ("id", "values")}
+        values = self.possible_values if possible_values is None else possible_values
+        kind = value_type or self.value_type
+        if kind != TagValueType.ONEOF_STRING:
+            values = None
+        return TagMeta(name or self.name, kind, values, color or self.color, rest)
+
+    def key(self) -> str:
+        """What it is found by: its name."""
+        return self.name
+
+    def is_valid_value(self, value: TagValue) -> bool:
+        """Whether a tag may have a value."""
+        if self.value_type == TagValueType.ONEOF_STRING and self.possible_values:
+            return value in self.possible_values
+        kinds: JsonObject = {
+            TagValueType.NONE: type(None),
+            TagValueType.ANY_NUMBER: int | float,
+            TagValueType.ANY_STRING: str,
+            TagValueType.ONEOF_STRING: str,
+        }
+        return isinstance(value, kinds.get(self.value_type, object))
+
+    def add_possible_value(self, value: str) -> TagMeta:
+        """With one more value.
+
+        Raises:
+            ValueError: it is there, or the tag takes other values than some texts.
+        """
+        if self.value_type != TagValueType.ONEOF_STRING:
+            raise ValueError(f"The tag {self.name!r} takes {self.value_type}, not one of some texts.")
+        if value in (self.possible_values or []):
+            raise ValueError(f"The tag {self.name!r} takes {value!r} already.")
+        return self.clone(possible_values=[*(self.possible_values or []), value])
+
+    def is_compatible(self, other: TagMeta) -> bool:
+        """Whether another has the same name, kind and values."""
+        return self == other and self.possible_values == other.possible_values
 
     def __eq__(self, other: object) -> bool:
         own = (self.name, self.value_type)
@@ -261,18 +326,11 @@ class Tag:
 
     def __init__(self, meta: TagMeta, value: TagValue = None, rest: JsonObject | None = None) -> None:
         item = getattr(value, "item", None)  # numpy's numbers become Python's
-        value = item() if item is not None else value
-        kinds: JsonObject = {
-            TagValueType.NONE: type(None),
-            TagValueType.ANY_NUMBER: int | float,
-            TagValueType.ANY_STRING: str,
-            TagValueType.ONEOF_STRING: str,
-        }
-        if not isinstance(value, kinds.get(meta.value_type, object)):
-            raise ValueError(f"The tag {meta.name!r} takes {meta.value_type}, not {value!r}.")
-        if meta.value_type == TagValueType.ONEOF_STRING and value not in (meta.possible_values or [value]):
-            raise ValueError(f"The tag {meta.name!r} takes one of {meta.possible_values}, not {value!r}.")
-        self.meta, self.value, self._rest = meta, value, rest or {}
+        plain: Any = item() if item is not None else value
+        if not meta.is_valid_value(plain):
+            kind = f"one of {meta.possible_values}" if meta.possible_values else meta.value_type
+            raise ValueError(f"The tag {meta.name!r} takes {kind}, not {plain!r}.")
+        self.meta, self.value, self._rest = meta, plain, rest or {}
 
     @property
     def name(self) -> str:
@@ -300,6 +358,14 @@ class Tag:
     def to_json(self) -> JsonObject:
         """As annotations hold it."""
         return {**self._rest, "name": self.name, "value": self.value}
+
+    def key(self) -> str:
+        """What it is found by: its name."""
+        return self.name
+
+    def get_compact_str(self) -> str:
+        """Its name and its value, in one line."""
+        return self.name if self.value is None else f"{self.name}:{self.value}"
 
     def clone(self, meta: TagMeta | None = None, value: TagValue = None) -> Tag:
         """The same with something changed."""
@@ -358,9 +424,9 @@ class TagCollection(Collection[Tag]):
         """
         return cls(read_list(data, lambda entry: Tag.from_json(entry, tag_metas)))
 
-    def get_all(self, key: str) -> list[Tag]:
-        """All tags of a name."""
-        return [tag for tag in self if tag.name == key]
+    def get_all(self, key: str, default: Sequence[Tag] = ()) -> list[Tag]:
+        """All tags of a name, or ``default``."""
+        return [tag for tag in self if tag.name == key] or list(default)
 
 
 def accepts_geometry(obj_class: ObjClass, geometry: Geometry) -> bool:

@@ -26,6 +26,7 @@ from ravenml.sly.geometry import (
     Polygon,
     Polyline,
     Rectangle,
+    Rotator,
     Size,
 )
 from ravenml.sly.json_fields import inside
@@ -186,6 +187,15 @@ class OrientedBBox(OtherGeometry, name="oriented_bbox"):
         value = self.fields.get("angle")
         return float(value) if isinstance(value, int | float) else 0.0
 
+    def rotate(self, rotator: Rotator) -> Self:
+        """Turned with its image: around its own middle, which moves."""
+        corners = self._extent()
+        (middle,) = rotator.transform(corners.mean(axis=0)[None])
+        angle = self._angle - math.radians(rotator.angle_degrees_ccw)
+        places = iter(middle + corners - corners.mean(axis=0))
+        turned = type(self)(self.name, {**self.fields, "angle": angle})
+        return turned._changed(lambda two: np.array([next(places) for _ in two]))
+
     def _replaced(self, angle: float) -> Self:
         return type(self)(self.name, {**self.fields, "angle": angle} if self._angle else self.fields)
 
@@ -263,6 +273,20 @@ class AlphaMask(OtherGeometry, name="alpha_mask"):
         """Turned upside down with its image."""
         box = self.to_bbox().flipud(img_size)
         return self._with(self.data[::-1], box.top, box.left)
+
+    def rotate(self, rotator: Rotator) -> Self:
+        """Turned with its image."""
+        whole = np.zeros(rotator.src_imsize, np.uint8)
+        self.to_bbox().get_cropped_numpy_slice(whole)[:] = self.data
+        turned = rotator.rotate_img(whole, use_inter_nearest=True)
+        left, top, width, height = cv2.boundingRect(turned)
+        return self._with(turned[top : top + height, left : left + width], top, left)
+
+    def scale(self, factor: float) -> Self:
+        """Scaled around the image's top left."""
+        height, width = (max(1, round(side * factor)) for side in self.data.shape)
+        data = cv2.resize(self.data, (width, height), interpolation=cv2.INTER_AREA)
+        return self._with(data, round(self.origin.row * factor), round(self.origin.col * factor))
 
     @property
     def area(self) -> float:

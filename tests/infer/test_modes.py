@@ -323,6 +323,21 @@ def test_of_boxes_that_are_equally_sure_the_one_found_last_stays() -> None:
     assert [box(label) for label in outcome.added] == [(0, 1, 9, 9)]
 
 
+def test_what_windows_cannot_be_put_together_of_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Masks(Boxes):
+        def look(self, image: NDArray[np.uint8]) -> Prediction:
+            sure = {"name": "confidence", "value": 0.5}
+            shapes = Rectangle(0, 0, 9, 9), Bitmap((2, 2), np.ones((3, 3), bool))
+            return Prediction([Label.make("red", one, [sure]) for one in shapes])
+
+    image = np.zeros((20, 40, 3), np.uint8)
+    window = {"width": 20, "height": 20}
+    outcome = run(Masks(), image, name="sliding_window_det", window=window, min_overlap={"x": 0, "y": 0})
+    assert [label.kind for label in outcome.added] == ["rectangle"] * 2
+    (said,) = caplog.messages
+    assert "keeps rectangles only" in said and "shape bitmap" in said
+
+
 def test_boxes_need_a_tag_that_says_how_sure_they_are() -> None:
     image = np.full((40, 40, 3), 255, np.uint8)
     with pytest.raises(InputError, match=r"confidence_tag_name: the model's boxes have no tag 'sure'"):

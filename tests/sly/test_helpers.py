@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ravenml.sly as sly
+from ravenml.errors import InputError
 from ravenml.sly import augmentation, color, configs, fs, utils
 from ravenml.sly import image as images
 from ravenml.sly.annotation_transforms import extract_labels_from_mask
@@ -150,6 +152,19 @@ def test_an_image_and_its_annotation_change_together() -> None:
         augmentation.resize(image[1:], sly.Annotation((20, 30)), (10, 10))
 
 
+def test_paths_may_be_bytes_as_tensorflow_hands_them_on(tmp_path: Path) -> None:
+    image, ann = os.fsencode(tmp_path / "a" / "scene.png"), os.fsencode(tmp_path / "scene.png.json")
+    sly.image.write(image, np.full((4, 5, 3), 7, np.uint8))
+    sly.image.validate_ext(image)
+    sly.image.validate_format(image)
+    assert sly.image.read(image)[0, 0].tolist() == [7, 7, 7]
+    configs.dump_json_file(sly.Annotation.from_img_path(image).to_json(), ann)
+    assert configs.load_json_file(ann) == sly.Annotation((4, 5)).to_json()
+    assert sly.Annotation.load_json_file(ann, sly.ProjectMeta()).img_size == (4, 5)
+    with pytest.raises(InputError, match=r"gone\.json"):
+        sly.Annotation.load_json_file(b"gone.json", sly.ProjectMeta())
+
+
 # Configs.
 
 SCHEMAS: dict[str, Any] = {
@@ -181,10 +196,10 @@ def test_a_config_is_checked_and_gets_the_schemas_defaults(validator: configs.Js
     assert config == {"lr": 0.1, "epochs": 3, "size": {"width": 64}}
     validator.validate_inference_cfg({"anything": 1})
     for wrong, said in (
-        ({}, "training_config: 'lr' is a required property"),
+        ({}, "the config: 'lr' is a required property"),
         ({"lr": 0}, "lr: 0 is less than or equal to the minimum of 0"),
         ({"lr": 1, "epochs": "many"}, "epochs: 'many' is not of type 'integer'"),
-        ({"lr": 1, "momentum": 1}, "training_config: Additional properties are not allowed ('momentum'"),
+        ({"lr": 1, "momentum": 1}, "momentum: no such field; there is epochs, lr, size"),
         ({"lr": "x", "epochs": "y"}, "epochs: 'y' is not of type 'integer'; lr: 'x' is not of type 'number'"),
     ):
         with pytest.raises(RuntimeError) as caught:

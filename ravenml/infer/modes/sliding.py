@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,8 @@ from ravenml.infer.modes.blending import blend, most_likely
 from ravenml.infer.modes.configs import SlidingWindowConfig, SlidingWindowDetConfig
 from ravenml.infer.modes.grid import Grid
 from ravenml.infer.modes.interface import Image, ModeResult, Network, Prediction
+
+logger = logging.getLogger(__name__)
 
 
 class _Sliding(Mode):
@@ -93,11 +96,18 @@ class SlidingWindowDet(_Sliding):
     config_class = SlidingWindowDetConfig
     config: SlidingWindowDetConfig
 
+    def __init__(
+        self, config: SlidingWindowDetConfig, network: Network, known: Sequence[ObjClass] = ()
+    ) -> None:
+        super().__init__(config, network, known)
+        self._told: set[str] = set()  # shapes that were warned of
+
     def annotate(self, image: Image, document: EditableAnnotation) -> ModeResult:
         if self.config.save_probabilities:
             raise InputError("mode.save_probabilities: boxes have no probabilities of pixels; leave it out.")
         grid, found = self.grid(document.size), []
         tags: list[Sequence[Tag]] = []  # of each window
+        others: set[str] = set()  # shapes that windows cannot be put together of
         for places, tiles in grid.tiles(image, self.network.batch_size):
             predictions = self.network.infer(tiles, [EditableAnnotation(tiles.shape[1:3])] * len(tiles))
             for (y, x), one in zip(places, predictions, strict=True):
@@ -107,10 +117,22 @@ class SlidingWindowDet(_Sliding):
                         moved = translate(label.geometry, x, y)
                         inside = crop(moved, whole_area(document.size))
                         found += [label.changed(geometry=shape) for shape in inside]
+                    else:
+                        others.add(label.kind)
+        self._warn(others)
         if self.config.nms_after.enable:
             found = self._suppressed(found)
         added = [*self.areas(grid, tags), *self.named_labels(found)]
         return ModeResult(extend(document, added), added)
+
+    def _warn(self, shapes: set[str]) -> None:
+        for shape in sorted(shapes - self._told):
+            logger.warning(
+                "mode: sliding_window_det keeps rectangles only; the objects of the shape %s are left "
+                "out. There are full_image, roi and bboxes for them.",
+                shape,
+            )
+        self._told |= shapes
 
     def _suppressed(self, labels: list[Label]) -> list[Label]:
         """Of each class on its own; in the order in which the classes were first seen.
