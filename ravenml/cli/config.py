@@ -34,6 +34,7 @@ FIELDS: dict[str, tuple[type | tuple[str, ...], str]] = {
     "track": (str, "Trackers that receive every run: tensorboard,mlflow,clearml, or none."),
     "mlflow_tracking_uri": (str, "Where MLflow stores runs: a server's URL, sqlite:///… or a folder."),
     "clearml": (("server", "offline"), "Send to ClearML's server, or write an offline session."),
+    "notify": (str, "Webhook's URL, or command, that is told when a run fails, hangs or ends."),
     "trusted_code": (str, "Folders of your own code that models may name: FOLDER,FOLDER."),
     "umask": (str, "Who else may use ravenML's home: 077 nobody, 007 its group, 022 all may read."),
     "mask_console": (str, "Mask secrets in recorded output (console.log) too: true or false."),
@@ -75,7 +76,7 @@ def show(as_json: bool, **flags: str | None) -> None:
     from ravenml.config.config import effective_config
 
     found, sources = effective_config({name: value for name, value in flags.items() if value != ""})
-    values = found.model_dump()
+    values = found.model_dump() | ({"notify": found.notify.masked()} if found.notify is not None else {})
     if as_json:
         import json
 
@@ -109,7 +110,10 @@ def update(**given: str | None) -> None:
     spelled: dict[tuple[str, ...], str] = {(name,): f"--{name.replace('_', '-')}" for name in changes}
     kept = {name: value for name, value in values.items() if value != ""}
     missing = check_trackers(track) if (track := changes.get("track")) else []
-    save_config(validate(Config, kept, str(config_path()), spelled))
+    config = validate(Config, kept, str(config_path()), spelled)
+    save_config(config)
+    if config.notify is not None and "notify" in changes:
+        changes["notify"] = str(config.notify.masked())
     for name, value in changes.items():
         click.echo(f"{name} is now {value if value != '' else 'not set'} ({config_path()}).")
     for sentence in missing:

@@ -13,6 +13,7 @@ from ravenml.runs.record import STATUSES
 
 if TYPE_CHECKING:
     from ravenml.runs.comparison import Comparison
+    from ravenml.runs.stored import StoredResult
 
 ANYTHING = {"ignore_unknown_options": True}  # of a command's words behind --
 
@@ -436,10 +437,14 @@ def sync(run: str | None, names: tuple[str, ...]) -> None:
 @runs.command()
 @click.argument("names", nargs=-1, required=True, metavar="ID...")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
-def rm(names: tuple[str, ...], yes: bool) -> None:
+@click.option(
+    "--with-stored", is_flag=True, help="Also delete what they have stored: models, and files sent elsewhere."
+)
+def rm(names: tuple[str, ...], yes: bool, with_stored: bool) -> None:
     """Delete runs: their folders, including checkpoints and models.
 
-    Runs that are running or waiting for their cluster are refused.  Stored results are kept.
+    Runs that are running or waiting for their cluster are refused.  Stored results are kept, unless you
+    pass --with-stored; it refuses runs whose model another run began with.
     """
     import sys
 
@@ -450,22 +455,78 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
     folders = list(dict.fromkeys(find_run(name) for name in names))
     for folder in folders:
         check_removable(folder)
+    stored = _stored_results(folders) if with_stored else {}
     if not yes:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise InputError("There is no terminal to ask for confirmation; use --yes.")
         for folder in folders:
             click.echo(folder.name)
+            for place in stored[folder].places() if folder in stored else ():
+                click.echo(f"  and in {terminal_safe(place)}")
         click.confirm(f"Remove {'these runs' if len(folders) > 1 else 'this run'} permanently?", abort=True)
     for folder in folders:
         sent = may_come_back(folder)
+        # First what is stored: a run whose store does not answer is still there, and can be removed again.
+        count = stored[folder].remove() if stored.get(folder) else 0
         remove_run(folder)
-        click.echo(f"Removed {folder.name}.")
+        click.echo(f"Removed {folder.name}{f', and {count} files in the store' if count else ''}.")
         if sent:
             click.echo(
                 "Note: it was sent to a cluster and has not ended; its mirror stays in the store, and "
                 "another machine may submit it again.",
                 err=True,
             )
+
+
+def _stored_results(folders: list[Path]) -> dict[Path, StoredResult]:
+    """What each run has stored; refused where another run began with one of the models."""
+    from ravenml.errors import InputError
+    from ravenml.runs.stored import find_stored, used_by
+
+    gone = [folder.name for folder in folders]
+    for folder in folders:
+        if users := used_by(folder.name, gone):
+            raise InputError(
+                f"{', '.join(users[:3])} began with the model of {folder.name}; remove "
+                f"{'it' if len(users) == 1 else 'them'} as well, or leave --with-stored out."
+            )
+    return {folder: find_stored(folder) for folder in folders}
+
+
+@runs.command()
+@click.argument("names", nargs=-1, metavar="[ID]...")
+@click.option(
+    "--keep", default="best,last", show_default=True, metavar="NAMES", help="Checkpoints to keep: best, last."
+)
+@click.option("--dry-run", is_flag=True, help="Only list what would be deleted.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+def prune(names: tuple[str, ...], keep: str, dry_run: bool, yes: bool) -> None:
+    """Delete checkpoints that are neither the best nor the last, also in the store; without ID, of all runs.
+
+    Runs that are running are left alone.  Models are kept, and so are checkpoints that another run began
+    with, and what an unfinished run needs to be resumed.
+    """
+    from ravenml.cli.options import confirm
+    from ravenml.config.home import runs_dir
+    from ravenml.runs.layout import find_run, run_ids
+    from ravenml.runs.pruning import find_prunable, parse_keep
+    from ravenml.runs.pruning import prune as prune_run
+
+    wanted = parse_keep(keep)
+    named = [find_run(name) for name in names] or [runs_dir() / name for name in run_ids()]
+    found = [one for folder in dict.fromkeys(named) if (one := find_prunable(folder, wanted)) is not None]
+    for one in found:
+        there = f" and {len(one.keys)} in {one.stored.store.name}" if one.stored.store and one.keys else ""
+        click.echo(f"{one.folder.name}: {len(one.files)} files here{there}, {format_size(one.size)}")
+    if not found:
+        click.echo("There is nothing to delete.", err=True)
+    if dry_run or not found:
+        return
+    total = format_size(sum(one.size for one in found))
+    confirm(f"Delete these checkpoints permanently ({total})?", yes)
+    for one in found:
+        prune_run(one)
+    click.echo(f"Deleted {total}.")
 
 
 @runs.command()

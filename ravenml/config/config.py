@@ -15,6 +15,7 @@ from ravenml.common.parsing import read_yaml
 from ravenml.common.permissions import parse_umask
 from ravenml.common.validation import validate
 from ravenml.config.home import home
+from ravenml.config.notify import Notify
 from ravenml.config.queues import Queue
 from ravenml.errors import InputError
 
@@ -78,6 +79,11 @@ class Config(BaseModel):
     )
     clearml: Literal["server", "offline"] = Field(
         "server", description="Send to ClearML's server, or write an offline session."
+    )
+    notify: Notify | None = Field(
+        None,
+        description="Who is told when a run fails, hangs or ends: a webhook's URL, a command, or a mapping "
+        "with command, webhook, when and silence.",
     )
     queues: dict[str, Queue] = Field(
         default_factory=dict, description="Ray clusters by name: address, resources, image, env."

@@ -114,7 +114,8 @@ class Sidecar:
 
         if not self.held:
             self._started = True
-            if configured_exporters(load_config()):
+            config = load_config()
+            if configured_exporters(config) or config.notify is not None:
                 start_sidecar(self._run.path)
 
     def start_late(self) -> None:
@@ -125,5 +126,15 @@ class Sidecar:
         """
         chosen = os.environ.get("RAVENML_TRACK", "")
         worth_it = self._run.has_output or chosen or (home() / "config.yaml").exists()
-        if not self._started and not self.held and worth_it and chosen != "none":
+        if not self._started and not self.held and ((worth_it and chosen != "none") or _notifies()):
             start_sidecar(self._run.path)
+
+
+def _notifies() -> bool:
+    """Whether somebody may have to be told that a run has ended."""
+    if os.environ.get("RAVENML_NOTIFY"):
+        return True
+    try:
+        return b"notify" in (home() / "config.yaml").read_bytes()
+    except OSError:
+        return False

@@ -8,7 +8,15 @@ import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from ravenml.common.io import JsonObject, atomic_open, read_json, sweep_temporaries, to_user_error, write_json
+from ravenml.common.io import (
+    JsonObject,
+    atomic_open,
+    read_json,
+    resolve_inside,
+    sweep_temporaries,
+    to_user_error,
+    write_json,
+)
 from ravenml.common.permissions import make_folder
 from ravenml.errors import InputError, RavenError
 
@@ -80,6 +88,44 @@ def publish(files: Mapping[str, Path], folder: Path, run_id: str) -> None:
         if stale.exists() and _digest(stale) in ours[name]:
             stale.unlink()
     write_json(folder / MANIFEST, {"v": 1, "run": run_id, "files": new})
+
+
+def published_by(folder: Path) -> str | None:
+    """The run whose result :func:`publish` has put into the folder; None where there is none.
+
+    Raises:
+        RavenError: the folder's manifest is broken.
+    """
+    run = _manifest(folder).get("run")
+    return run if isinstance(run, str) else None
+
+
+def remove_published(folder: Path, run_id: str) -> int:
+    """Remove what :func:`publish` has put there of this run, and nobody has changed since; its metadata
+    first, and the manifest last, so that a second call goes on where a first one was interrupted.
+
+    Returns:
+        How many files there were.
+
+    Raises:
+        RavenError: one of them cannot be removed.
+    """
+    manifest = _manifest(folder)
+    if manifest.get("run") != run_id:
+        return 0
+    names = sorted(manifest["files"], key=lambda name: (name != "metadata.json", name))
+    ours = [name for name in names if resolve_inside(folder, name) is not None]
+    ours = [name for name in ours if _digest(folder / name) in manifest["files"][name]]
+    try:
+        for path in [*(folder / name for name in ours), folder / MANIFEST]:
+            path.unlink(missing_ok=True)
+            for above in path.parents:
+                if above == folder.parent or any(above.iterdir()):
+                    break
+                above.rmdir()
+    except OSError as error:
+        raise to_user_error(error, folder) from error
+    return len(ours)
 
 
 def _refuse_taken(names: Collection[str], folder: Path) -> None:

@@ -35,6 +35,7 @@ from ravenml.remote.client.ray_api import RayJobs
 OBJECT_STORE = 128 << 20  # bytes; runs travel through files, so that Ray's own memory may stay small
 IDLE = 600.0  # seconds; RAVENML_LOCAL_RAY_IDLE sets another
 _UP = 90.0  # seconds within which Ray has to answer
+_SAY = 10.0  # seconds between two lines about a Ray that takes longer
 _BUSY = ("PENDING", "RUNNING")
 
 
@@ -110,9 +111,15 @@ def _start() -> RayJobs:
             start_new_session=True,
             cwd="/",
         )
-    end = time.monotonic() + _UP
+    print("Starting Ray on this machine, which takes some seconds …", file=sys.stderr, flush=True)
+    begun = said = time.monotonic()
+    end = begun + _UP
     while time.monotonic() < end and keeper.poll() is None:
+        if time.monotonic() - said > _SAY:
+            said = time.monotonic()
+            print(f"Ray is still starting ({said - begun:.0f} s); see {log}.", file=sys.stderr, flush=True)
         if (jobs := running()) is not None:
+            print(f"Ray is up after {time.monotonic() - begun:.0f} s.", file=sys.stderr, flush=True)
             _warn_of_open_ports()
             return jobs
         time.sleep(0.1)

@@ -18,10 +18,12 @@ from pathlib import Path
 
 from ravenml.common.secrets import redact_text
 from ravenml.config.config import Config, load_config
+from ravenml.config.notify import Notify
 from ravenml.runs import layout
 from ravenml.runs.exporters.cursor import ExportCursor
 from ravenml.runs.exporters.registry import configured_exporters, load_exporter
 from ravenml.runs.exporters.start_sidecar import start_sidecar
+from ravenml.runs.notify import Notifier
 from ravenml.runs.record import read_record, status
 
 PERIOD = 1.0  # seconds between two looks
@@ -65,9 +67,11 @@ def main(arguments: Sequence[str]) -> None:
         os.nice(10)  # the training comes first
     config = load_config()
     names = list(arguments[1:]) or configured_exporters(config)
-    if not names:
-        return
     threads: dict[tuple[Path, str], threading.Thread] = {}
+    if config.notify is not None and not arguments[1:]:
+        threads[folder, ""] = _begin_to_notify(folder, config.notify)
+    if not names and not threads:
+        return
     ended_at: float | None = None
     while True:
         for place in _folders(folder):
@@ -95,6 +99,23 @@ def _begin(place: Path, name: str, config: Config, run: Path) -> threading.Threa
             _log(f"{name}: {type(error).__name__}: {error}")
 
     thread = threading.Thread(target=work, name=f"{place.name} {name}", daemon=True)
+    thread.start()
+    return thread
+
+
+def _begin_to_notify(folder: Path, settings: Notify) -> threading.Thread:
+    notifier = Notifier(folder, settings, _log)
+
+    def work() -> None:
+        while folder.exists():
+            try:
+                if not notifier.look():
+                    return
+            except Exception as error:
+                _log(f"notify: {type(error).__name__}: {error}")
+            time.sleep(PERIOD)
+
+    thread = threading.Thread(target=work, name="notify", daemon=True)
     thread.start()
     return thread
 
