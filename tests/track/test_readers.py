@@ -22,7 +22,8 @@ from throwaway import LEARNS, SETTINGS, write_plugin
 
 from ravenml.common.locks import LockHeld
 from ravenml.config.config import Config
-from ravenml.runs.exporters.base import Exporter, Unreached
+from ravenml.runs.events import ImageEvent, read_event
+from ravenml.runs.exporters.base import Exporter, Unreached, series_of
 from ravenml.runs.exporters.cursor import ExportCursor
 from ravenml.runs.exporters.registry import load_exporter
 from ravenml.runs.exporters.tensorboard import EventFileWriter
@@ -117,6 +118,91 @@ def test_what_is_written_for_tensorboard_is_what_its_own_reader_expects(tmp_path
     assert (events[2].step, events[2].summary.value[0].tag) == (1 << 40, "huge")
     image = events[3].summary.value[0].image
     assert (image.height, image.width, len(image.encoded_image_string)) == (4, 6, 5004)
+
+
+def described(folder: Path) -> None:
+    """A run of a program with tags, a commit with changes, an artifact, a model, and pictures of a series."""
+    (folder / "provenance").mkdir(parents=True)
+    (folder / "provenance" / "script.diff").write_text("--- a/fit.py\n+++ b/fit.py\n")
+    code = {
+        "working folder": {"same_as": "script", "place": "."},
+        "script": {
+            **{"remote": "https://example.org/roads.git", "branch": "main", "commit": "0123abcd" * 5},
+            **{"place": "fits", "diff": "provenance/script.diff"},
+        },
+    }
+    provenance = {"code": code, "packages": {"numpy": "2.0.1"}}
+    command = ["raven", "run", "--", "python", "fits/fit.py", "--lr", "0.1"]
+    about = {"kind": "program", "plugin": None, "name": "lanes", "project": "roads", "command": command}
+    run = Run.begin(folder, folder.name, {**about, "tags": ["night"], "provenance": provenance})
+    for step in (10, 20):
+        run.image(f"val/street/epoch_{step // 10:03d}", np.zeros((2, 3, 3), np.uint8), step=step)
+    for name, content in (("report.txt", b"all is well"), ("models/net.pt", b"weights")):
+        (folder / "artifacts" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "artifacts" / name).write_bytes(content)
+        run.artifact(folder / "artifacts" / name)
+    (folder / "notes.json").write_text(json.dumps({"v": 1, "tags": ["good"], "note": "rain"}))
+    run.finish("completed")
+
+
+def test_mlflow_gets_tags_commit_artifacts_and_models(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    config = Config(mlflow_tracking_uri=(tmp_path / "mlruns").as_uri())
+    described(tmp_path / "run")
+    brought("mlflow", tmp_path / "run", config)
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(config.mlflow_tracking_uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("roads").experiment_id], "tags.good = 'true'")
+    tags = run.data.tags
+    assert (tags["ravenml.tags"], tags["mlflow.note.content"]) == ("night,good", "rain")
+    assert (tags["mlflow.source.git.commit"], tags["mlflow.source.name"]) == ("0123abcd" * 5, "fit.py")
+    found = [one.path for one in client.list_artifacts(run.info.run_id, "artifacts")]
+    assert found == ["artifacts/models", "artifacts/report.txt"]
+    assert [one.file_size for one in client.list_artifacts(run.info.run_id, "artifacts/models")] == [7]
+
+
+def test_clearml_gets_the_programs_own_code_tags_artifacts_and_one_series_of_pictures(raven: Raven) -> None:
+    pytest.importorskip("clearml")
+    folder, here = raven.cwd / "run", Path(__file__).parent
+    described(folder)
+    code = CLEARML.partition("folder = ")[0]
+    code += "t.brought('clearml', Path(sys.argv[1]), Config(clearml='offline'))"
+    command = [sys.executable, "-c", code, str(folder), "offline", str(here), str(here.parent)]
+    done = subprocess.run(command, env=raven.env(), cwd=raven.cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (session,) = (folder / "clearml").rglob("*.zip")
+    with zipfile.ZipFile(session) as archive:
+        task = json.loads(archive.read("task.json"))
+        lines = archive.read("metrics.jsonl").decode().splitlines()
+    script = task["script"]
+    assert (script["repository"], script["branch"]) == ("https://example.org/roads.git", "main")
+    assert (script["version_num"], script["entry_point"], script["working_dir"]) == (
+        *("0123abcd" * 5, "fit.py", "fits"),
+    )
+    assert script["diff"].startswith("--- a/fit.py") and script["requirements"]["pip"] == "numpy==2.0.1"
+    assert sorted(task["tags"]) == ["good", "night"] and task["name"] == "lanes"
+    assert {one["key"] for one in task["execution"]["artifacts"]} == {"report.txt", "models/net.pt"}
+    events = [event for line in lines for event in json.loads(line)]
+    pictures = {(e["metric"], e["variant"], e["iter"]) for e in events if "image" in str(e.get("type"))}
+    assert pictures == {("val", "street", 10), ("val", "street", 20)}
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "series"),
+    [
+        ("val/street/epoch_003", 30, "val/street"),
+        ("figures/loss_000012", 12, "figures/loss"),
+        ("frames/camera_12", 7, "frames/camera_12"),
+        ("val/street/final", 30, "val/street"),
+        ("plain", 1, "plain"),
+        ("epoch_3", 3, "epoch"),
+    ],
+)
+def test_pictures_of_one_thing_are_one_series(name: str, step: int, series: str) -> None:
+    fields = {"event_type": "EventType.IMAGE", "name": name, "file": "previews/x.png", "step": step}
+    event = read_event(fields)
+    assert isinstance(event, ImageEvent) and series_of(event) == series
 
 
 def test_mlflow_shows_each_step_of_a_killed_and_resumed_run_once(tmp_path: Path) -> None:

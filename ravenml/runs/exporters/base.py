@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ravenml.common.io import JsonObject, resolve_inside
 from ravenml.renamed import former_names
 from ravenml.runs.events import Event, ImageEvent, MetricsEvent, ResourcesEvent, read_event
+from ravenml.runs.notes import notes_or_reason
 
 __getattr__ = former_names(__name__, {"Reader": "Exporter"})
 
@@ -100,6 +103,75 @@ def scalars(event: Event | JsonObject, created: float) -> Iterator[tuple[str, fl
 def picture_path(event: ImageEvent, folder: Path) -> Path | None:
     """The file of a picture that an event announces, where it is there, in the run's folder."""
     return resolve_inside(folder, event.file)
+
+
+_MOMENT = re.compile(r"[/_-](?:(?P<word>epoch|step|iter(?:ation)?)[_-]?)?(?P<number>\d{1,12})$|/final$")
+
+
+def series_of(event: ImageEvent) -> str:
+    """The name of the pictures that an event's is one of: without the epoch or the step at its end."""
+    found = _MOMENT.search(event.name)
+    if found is None or not event.name[: found.start()]:
+        return event.name
+    moments = (event.step, round(event.epoch) if event.epoch is not None else None)
+    if found["number"] and not found["word"] and int(found["number"]) not in moments:
+        return event.name
+    return event.name[: found.start()]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The code that a run has run, as trackers ask for it; what is not known is empty.
+
+    Attributes:
+        script: the program's own file, relative to ``folder``, or the command of a training.
+        folder: where it ran, relative to the repository.
+        diff: the uncommitted changes.
+        packages: requirements with versions.
+    """
+
+    script: str
+    repository: str
+    branch: str
+    commit: str
+    folder: str
+    diff: str
+    packages: list[str]
+
+
+def source_of(folder: Path, record: JsonObject) -> Source:
+    """The code of the run in ``folder``: that of its script, else of the folder in which it ran."""
+    provenance = record.get("provenance") or {}
+    code = provenance.get("code") or {}
+    name = next((one for one in ("script", "working folder", "core") if code.get(one)), "")
+    state: JsonObject = code.get(name) or {}
+    place = str(state.get("place") or ".")
+    state = code.get(state.get("same_as")) or state
+    diff = resolve_inside(folder, str(state.get("diff") or ""))
+    packages = provenance.get("packages") or {}
+    return Source(
+        script=_script(record, name),
+        repository=str(state.get("remote") or ""),
+        branch=str(state.get("branch") or ""),
+        commit=str(state.get("commit") or ""),
+        folder=place,
+        diff=diff.read_text(errors="replace") if diff is not None and diff.is_file() else "",
+        packages=[f"{package}=={version}" for package, version in packages.items()],
+    )
+
+
+def _script(record: JsonObject, code: str) -> str:
+    command: list[str] = record.get("command") or []
+    words = command[command.index("--") + 1 :] if "--" in command else command
+    script = next((word for word in words if word.endswith((".py", ".sh", ".r", ".jl"))), None)
+    if script is not None:
+        return Path(script).name if code == "script" else script
+    return " ".join(words)
+
+
+def tags_of(folder: Path, record: JsonObject) -> list[str]:
+    """The words by which people find a run: what its program said, and what was added since."""
+    return list(dict.fromkeys([*(record.get("tags") or ()), *(notes_or_reason(folder).get("tags") or ())]))
 
 
 def title_of(record: JsonObject) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ravenml.common.io import JsonObject
+from ravenml.runs.contents import list_contents
 from ravenml.runs.events import ImageEvent, read_event
 from ravenml.runs.exporters.base import (
     Exporter,
@@ -14,10 +15,16 @@ from ravenml.runs.exporters.base import (
     project_of,
     scalars,
     seconds_of,
+    series_of,
+    source_of,
     step_of,
+    tags_of,
     title_of,
 )
+from ravenml.runs.layout import ARTIFACTS
 from ravenml.runs.run_row import flat_settings
+
+_DETECTION = 60.0  # seconds that ClearML may look at its own process's repository
 
 
 class ClearML(Exporter):
@@ -40,7 +47,7 @@ class ClearML(Exporter):
                 title, _, series = address.partition("/")
                 logger.report_scalar(title, series, value, step)
             if isinstance(event, ImageEvent) and (path := picture_path(event, self.folder)) is not None:
-                title, _, series = event.name.partition("/")
+                title, _, series = series_of(event).partition("/")
                 logger.report_image(title, series or title, step_of(event), local_path=str(path))
             if event.type == "TEXT":
                 logger.report_text(event.message, print_console=False)
@@ -63,9 +70,31 @@ class ClearML(Exporter):
     def close(self, status: str, record: JsonObject) -> None:
         task = self._open()
         task.set_parameters({f"General/{name}": value for name, value in flat_settings(record).items()})
+        task.set_name(title_of(record))  # a program may say its name later
+        self._describe(task, record)
+        for one in list_contents(self.folder, record):
+            if one.path is not None:
+                name = one.name.removeprefix(f"{ARTIFACTS}/")
+                task.upload_artifact(name, artifact_object=str(one.path), wait_on_upload=True)
         if status != "completed" and not self._offline():
             task.mark_failed(status_reason=status, force=True)
         self.leave()
+
+    def _describe(self, task: Any, record: JsonObject) -> None:
+        """Its tags, and the code that it ran: ClearML has looked at ours, which sends all this."""
+        if tags := tags_of(self.folder, record):
+            task.add_tags(tags)
+        source = source_of(self.folder, record)
+        task._wait_for_repo_detection(timeout=_DETECTION)
+        task.set_script(
+            repository=source.repository,
+            branch=source.branch,
+            commit=source.commit,
+            diff=source.diff,
+            working_dir=source.folder,
+            entry_point=source.script,
+        )
+        task.set_packages(source.packages or "")
 
     def leave(self) -> None:
         if self._task is not None:  # its own handler at the process's exit may wait for ever

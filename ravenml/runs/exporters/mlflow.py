@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from ravenml.common.io import JsonObject
+from ravenml.runs.contents import list_contents
 from ravenml.runs.events import ImageEvent, read_event
 from ravenml.runs.exporters.base import (
     Exporter,
@@ -18,15 +19,19 @@ from ravenml.runs.exporters.base import (
     project_of,
     scalars,
     seconds_of,
+    source_of,
+    tags_of,
     title_of,
 )
 from ravenml.runs.layout import RUN_JSON
+from ravenml.runs.notes import notes_or_reason
 from ravenml.runs.record import read_record
 from ravenml.runs.run_row import flat_settings
 
 _UNSAFE = re.compile(r"[^\w\-. /]+")  # MLflow refuses other letters in names
 _METRICS, _PARAMETERS = 1000, 100  # as many as MLflow takes at once
 _LENGTH = 500
+MODELS = "model"  # the folder of a training's models among the artifacts
 _STATUS = {"completed": "FINISHED", "interrupted": "KILLED"}
 
 
@@ -82,6 +87,11 @@ class MLflow(Exporter):
 
     def close(self, status: str, record: JsonObject) -> None:
         self._describe(record)
+        for one in list_contents(self.folder, record):
+            if one.path is not None:
+                place = one.path.parent.relative_to(self.folder.resolve()).as_posix()
+                place = MODELS if one.kind == "model" and place == "." else place
+                self._client().log_artifact(self._run(), str(one.path), place)
         self._client().set_terminated(self._run(), _STATUS.get(status, "FAILED"))
 
     def where(self) -> str:
@@ -143,8 +153,19 @@ class MLflow(Exporter):
         ]
         for begin in range(0, len(parameters), _PARAMETERS):
             client.log_batch(run_id, params=parameters[begin : begin + _PARAMETERS])
-        facts = {"command": " ".join(record.get("command") or ()), "plugin": record.get("plugin")}
-        tags = [RunTag(f"ravenml.{name}", str(value)[:_LENGTH]) for name, value in facts.items() if value]
+        source, words = source_of(self.folder, record), tags_of(self.folder, record)
+        facts = {
+            "ravenml.command": " ".join(record.get("command") or ()),
+            "ravenml.plugin": record.get("plugin"),
+            "ravenml.tags": ",".join(words),
+            "mlflow.note.content": notes_or_reason(self.folder).get("note"),
+            "mlflow.source.name": source.script,
+            "mlflow.source.git.commit": source.commit,
+            "mlflow.source.git.branch": source.branch,
+            "mlflow.source.git.repoURL": source.repository,
+            **{_safe(word): "true" for word in words},
+        }
+        tags = [RunTag(name, str(value)[:_LENGTH]) for name, value in facts.items() if value]
         tags.append(RunTag("mlflow.runName", title_of(record)))  # a program may say its name later
         client.log_batch(run_id, tags=tags)
 

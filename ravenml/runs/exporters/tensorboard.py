@@ -13,7 +13,7 @@ from pathlib import Path
 from ravenml.common.io import JsonObject
 from ravenml.common.permissions import make_folder
 from ravenml.runs.events import ImageEvent, read_event
-from ravenml.runs.exporters.base import Exporter, picture_path, scalars, seconds_of, step_of
+from ravenml.runs.exporters.base import Exporter, picture_path, scalars, seconds_of, series_of, step_of
 
 FOLDER = "tensorboard"
 
@@ -31,8 +31,7 @@ class TensorBoard(Exporter):
                 self._open().add_scalar(tag, value, step, seconds)
             if isinstance(event, ImageEvent) and (path := picture_path(event, self.folder)) is not None:
                 content, step = path.read_bytes(), step_of(event)
-                tag = event.name.removesuffix(f"_{step:06d}")  # a series, where the name ends in its step
-                self._open().add_picture(tag, content, *_size(content), step, seconds)
+                self._open().add_picture(series_of(event), content, *_size(content), step, seconds)
         if self._writer is not None:
             self._writer.flush()
 
