@@ -546,11 +546,30 @@ def export(run: str, file: Path) -> None:
 
 
 @runs.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
-def import_(file: Path) -> None:
-    """Import a run from a FILE that `raven runs export` wrote."""
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice(["tensorboard", "mlflow", "wandb", "trackio"]),
+    help="Import all runs that this tool has kept at PATH.",
+)
+@click.argument("file", metavar="PATH", type=click.Path(path_type=Path))
+def import_(source: str | None, file: Path) -> None:
+    """Import a run from a file that `raven runs export` wrote, or the runs of another tool.
+
+    \b
+    raven runs import best.tar.gz
+    raven runs import --from mlflow mlruns
+
+    Importing twice makes no copies: a run that is here already is left alone, or replaced if it has grown.
+    """
     from ravenml.runs.archive import import_run
 
+    if source is not None:
+        from ravenml.runs.importers import import_from
+
+        for folder, new in import_from(source, file):
+            click.echo(f"{folder.name} {'was imported' if new else 'was already here, unchanged'}.")
+        return
     folder, new = import_run(file)
     click.echo(
         f"{folder.name} was imported: {folder}" if new else f"{folder.name} was already here, identical."
