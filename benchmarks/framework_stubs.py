@@ -22,7 +22,9 @@ from typing import Any
 
 PLUGIN = Path(os.environ.get("OLD_PLUGIN", "/nowhere"))
 DECORATORS = ("function", "no_grad", "jit", "script", "autograph", "register_keras_serializable")
-SAVES = ("save", "export", "dump", "write", "log", "fit", "train", "serialize", "create", "load")
+SAVES = (
+    *("save", "export", "dump", "write", "log", "fit", "train", "serialize", "create", "load", "checkpoint"),
+)
 # What TensorFlow's estimator, and the exporter of its object detection, leave in a folder.
 ESTIMATOR = (
     *("model.ckpt-7.index", "model.ckpt-7.meta", "graph.pbtxt", "events.out.tfevents.1"),
@@ -67,6 +69,7 @@ class Stub:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._name in DECORATORS and len(args) == 1 and isinstance(args[0], FunctionType):
+            args[0].get_concrete_function = Stub("get_concrete_function")  # type: ignore[attr-defined]
             return args[0]
         if self._name == "AttrDict":
             return _AttrDict(*args)
@@ -77,6 +80,10 @@ class Stub:
         elif self._name == "export_inference_graph":
             folders = [Path(value) for value in args if isinstance(value, str) and os.path.isabs(value)]
             _write_files(folders[-1], EXPORT)
+        elif self._name == "save":  # TensorFlow's saved_model, which writes a folder
+            for value in args:
+                if isinstance(value, str) and os.path.isabs(value) and not Path(value).suffix:
+                    _write_files(Path(value), ("saved_model.pb",))
         elif self._name == "main":  # deeplab, which reads the command line
             for word in sys.argv:
                 if word.startswith("--train_logdir="):
@@ -89,18 +96,34 @@ class Stub:
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
         return () if any(isinstance(base, type) and issubclass(base, _Base) for base in bases) else (_Base,)
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """One that may be changed, as a plugin does with a framework's class, and no other stub has."""
+        return type(self._name, (Stub,), {})
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return Stub, (self._name,)
+
+    def __instancecheck__(self, instance: Any) -> bool:
+        return False
+
+    __subclasscheck__ = __instancecheck__
+
     def __iter__(self) -> Any:
         """As many as an unpacking wants, else one."""
         frame: FrameType = sys._getframe(1)
         code, at = frame.f_code.co_code, frame.f_lasti
-        count = code[at + 1] if code[at] == UNPACK else 1
-        return iter([Stub(self._name) for _ in range(count)])
+        return _Elements(self._name, code[at + 1] if code[at] == UNPACK else 1)
 
     def __next__(self) -> Any:
         return Stub(self._name)
 
     def __getitem__(self, key: Any) -> Any:
         return Stub(self._name)
+
+    def keys(self) -> list[str]:
+        """For a call with ``**`` of it."""
+        return ["key"]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         pass
@@ -143,6 +166,26 @@ class Stub:
     __len__ = __int__ = __index__ = __hash__ = _one
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _same
     __floordiv__ = __mod__ = __pow__ = __matmul__ = __neg__ = __lt__ = __le__ = __gt__ = __ge__ = _same
+
+
+class _Elements:
+    """Iterates over so many stubs; ``next()``, as some frameworks' iterators have it, never ends."""
+
+    def __init__(self, name: str, left: int) -> None:
+        self.name = name
+        self.left = left
+
+    def __iter__(self) -> _Elements:
+        return self
+
+    def __next__(self) -> Stub:
+        self.left -= 1
+        if self.left < 0:
+            raise StopIteration
+        return self.next()
+
+    def next(self) -> Stub:
+        return Stub(self.name)
 
 
 class _Module(ModuleType):

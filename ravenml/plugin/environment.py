@@ -88,7 +88,9 @@ class Environment:
 
     Attributes:
         distributions: those in its own folders, by canonical name; only these may be changed.
-        borrowed: those that are found elsewhere on the path: the system's, or a checkout's.
+        external: those that are found elsewhere on the path: the system's, or a checkout's.
+        links: of the distributions that ``setup.py develop`` has installed, which older versions of pip call
+            for ``-e``, the file that says in which folder they lie.
     """
 
     def __init__(self) -> None:
@@ -96,7 +98,10 @@ class Environment:
         self.site = list(dict.fromkeys([Path(paths["purelib"]), Path(paths["platlib"])]))
         self.scripts = Path(paths["scripts"])
         own = [str(folder) for folder in self.site]
-        self.distributions = _by_name(own)
+        self.links = {
+            canonical(link.stem): link for folder in self.site for link in folder.glob("*.egg-link")
+        }
+        self.distributions = _linked(self.links) | _by_name(own)
         others = _by_name([folder for folder in sys.path if folder not in own])
         self.external = {name: one for name, one in others.items() if name not in self.distributions}
 
@@ -145,6 +150,8 @@ class Environment:
 
     def files(self, name: str) -> set[str]:
         """The absolute paths of a distribution's files, less compiled ones; none without a good RECORD."""
+        if name in self.links:
+            return {str(self.links[name])}
         try:
             files = self.distributions[name].files or []
         except (csv.Error, TypeError, ValueError):
@@ -178,6 +185,14 @@ def _by_name(folders: list[str]) -> dict[str, Distribution]:
     return result
 
 
+def _linked(links: dict[str, Path]) -> dict[str, Distribution]:
+    result: dict[str, Distribution] = {}
+    for name, link in links.items():
+        folder = link.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip()
+        result |= {key: found for key, found in _by_name([folder]).items() if key == name}
+    return result
+
+
 def _requires(found: Distribution) -> list[str]:
     try:
         return found.requires or []
@@ -193,7 +208,10 @@ def _training_plugins(found: Distribution) -> list[str]:
 
 
 def origin(found: Distribution) -> JsonObject | None:
-    """What pip noted about where a distribution came from, if it was no index."""
+    """What pip noted about where a distribution came from, if it was no index; or would have, if it had."""
+    info = getattr(found, "_path", None)
+    if isinstance(info, Path) and info.suffix == ".egg-info" and (info.parent / "setup.py").is_file():
+        return {"url": info.parent.as_uri(), "dir_info": {"editable": True}}
     try:
         text = found.read_text("direct_url.json")
         value = json.loads(text) if text else None

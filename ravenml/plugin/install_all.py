@@ -60,6 +60,7 @@ def install_with_script(folder: PluginSource, options: Sequence[str]) -> bool:
     gpu, name = "-g" in options, folder.distribution
     with locked():
         journal = open_settled_journal()
+        _adopt(folder, name, gpu, journal, Environment())
         known, changed = set(journal.brought), set(journal.changed)
         noted = journal.plugins.get(name) or NotedPlugin(folder=str(folder.path), gpu=gpu, pins={})
         journal.begin(Environment(), pins=None, plugin=name, noted=noted)
@@ -113,14 +114,15 @@ def _pinned_or_new(folder: PluginSource, gpu: bool, journal: Journal, known: set
     """What a plugin needs, by name: what its compiled requirements name, and what else came with it."""
     now = Environment().packages
     came = journal.brought.keys() - known - {folder.distribution}
-    return {name: now[name].version for name in sorted((_named(folder, gpu) | came) & now.keys())}
+    return {name: now[name].version for name in sorted((_named(folder, gpu).keys() | came) & now.keys())}
 
 
-def _named(folder: PluginSource, gpu: bool) -> set[str]:
-    """What compiled requirements name, whoever has compiled them."""
+def _named(folder: PluginSource, gpu: bool) -> dict[str, str]:
+    """What compiled requirements name, whoever has compiled them, with the version (empty: it says none)."""
     file = folder.compiled(gpu)
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
-    return {canonical(match[0]) for line in lines if (match := re.match(r"[A-Za-z0-9][\w.-]*", line))}
+    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    found = re.findall(r"^([A-Za-z0-9][\w.-]*)(?:\[.*?\])?(?: *== *([^\s;]+))?", text, re.MULTILINE)
+    return {canonical(name): version for name, version in found}
 
 
 def _run_own_script(folder: PluginSource, options: Sequence[str]) -> tuple[bool, str]:
@@ -201,23 +203,29 @@ def _adopt(
 ) -> dict[str, str]:
     """Note what came with a plugin whose ``install.sh`` was run by hand and keeps no journal.
 
-    It has compiled its requirements and installed them after that: what is older was there before.
+    It has compiled its requirements and installed them after that: what is older was there before.  Where it
+    has not installed the plugin itself, that it was run shows in all of them being there, as compiled.
 
     Returns:
         What its compiled requirements name and may have been there before, with the reason to keep it.
     """
-    compiled = folder.compiled(gpu)
-    unknown = name in journal.plugins or name not in environment.packages
-    if unknown or not folder.script.is_file() or has_own_script(folder.path) or not compiled.is_file():
+    compiled, now = folder.compiled(gpu), environment.packages
+    keeps_one = name in journal.plugins or has_own_script(folder.path)
+    if keeps_one or not folder.script.is_file() or not compiled.is_file():
         return {}
-    named = sorted(_named(folder, gpu) & environment.distributions.keys() - {name, "ravenml"})
+    wanted = _named(folder, gpu)
+    pins = {one: now[one].version for one in sorted((wanted.keys() & now.keys()) - {name, "ravenml"})}
     since = compiled.stat().st_mtime
-    pins = {one: environment.packages[one].version for one in named}
     came = {one: version for one, version in pins.items() if environment.installed_at(one) >= since}
-    journal.plugins[name] = NotedPlugin(folder=str(folder.path), gpu=gpu, pins=pins)
-    journal.brought = came | journal.brought
+    whole = all(
+        one in now and version.split("+")[0] in (now[one].version.split("+")[0], "")
+        for one, version in wanted.items()
+    )
+    if name not in now and not (whole and came):
+        return {}
+    journal.adopt(environment, name, NotedPlugin(folder=str(folder.path), gpu=gpu, pins=pins), came)
     why = f"it is older than {folder.name}/{compiled.name}, and so may have been there before"
-    return {one: why for one in named if one not in journal.brought}
+    return {one: why for one in pins if one not in journal.brought}
 
 
 def _uninstall_with_scripts(

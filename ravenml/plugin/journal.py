@@ -198,6 +198,23 @@ class Journal:
         }
         self.save()
 
+    def adopt(
+        self, environment: Environment, plugin: str, noted: NotedPlugin, came: Mapping[str, str]
+    ) -> None:
+        """Note a plugin that was installed without a journal.
+
+        Args:
+            environment: as it is.
+            plugin: the plugin.
+            noted: what to remember about it.
+            came: what has come with it, name to version.
+        """
+        if self.is_empty:
+            others = environment.packages.keys() - came.keys() - {plugin}
+            self.before = {name: _noted(environment.packages[name]) for name in others}
+        self.plugins[plugin] = noted
+        self.brought = dict(came) | self.brought
+
     def settle(self, killed: bool = True) -> list[str]:
         """Book what has become of the pending change, whether it ended well or was killed.
 

@@ -97,15 +97,17 @@ def _as_before(name: str, found: Distribution, before: Mapping[str, Mapping[str,
     return name in before and before[name]["version"] == name_and_version(found)[1]
 
 
-def remove_empty(folders: Iterable[str], environment: Environment) -> None:
-    """Remove folders in which pip has left nothing, and those above them, such as ``share/man/man1``."""
+def remove_empty(paths: Iterable[str], environment: Environment) -> None:
+    """Remove files and folders in which pip has left nothing, and those above, such as ``share/man/man1``."""
     stay = {sys.prefix, *map(str, environment.site), str(environment.scripts)}
-    for folder in sorted(folders, key=len, reverse=True):
+    for path in sorted(paths, key=len, reverse=True):
         with suppress(OSError):  # not empty
-            while folder.startswith(sys.prefix + os.sep) and folder not in stay:
-                if os.path.isdir(folder):
-                    os.rmdir(folder)
-                folder = os.path.dirname(folder)
+            while path.startswith(sys.prefix + os.sep) and path not in stay:
+                if os.path.isdir(path):
+                    os.rmdir(path)
+                elif os.path.isfile(path) and not Path(path).read_bytes().strip():
+                    os.unlink(path)
+                path = os.path.dirname(path)
 
 
 def _remove_unowned(path: Path, owned: set[str], until: float) -> list[str]:

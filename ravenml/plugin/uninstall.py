@@ -35,7 +35,8 @@ class UninstallPlan:
         repair: what is installed again because a removed distribution owns files of it.
         own: what the user has changed since; from now on it is the user's, name to the reason.
         journaled: whether there is a journal of how these plugins came.
-        emptied: folders in which files of what goes lie.
+        emptied: what goes if nothing is left in it: folders in which files of what goes lie, and the file by
+            which Python finds a plugin's folder.
     """
 
     plugins: dict[str, str] = field(default_factory=dict)
@@ -51,6 +52,8 @@ class UninstallPlan:
         """Note where the files lie of what goes, as long as it is there."""
         for name in {*self.plugins, *self.remove, *self.restore} & environment.distributions.keys():
             self.emptied |= {os.path.dirname(file) for file in environment.files(name)}
+            if name in environment.links:
+                self.emptied.add(str(environment.links[name].with_name("easy-install.pth")))
 
 
 def make_plan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from local_wheels import Checkout, Environment
 
 from ravenml.data.demo import write_demo
 from ravenml.plugin.check import find_problems
+from ravenml.plugin.environment import Environment as Installed
 from ravenml.plugin.inventory import PluginSource
 
 
@@ -60,6 +62,55 @@ def test_such_plugins_are_installed_listed_trained_and_leave_no_trace(
     assert said.count("Uninstalling...") == 2  # their own install.sh -u was asked
     assert "kept           nothing\nrestored       alpha 1.0 (was 2.0)\n" in said
     assert (compiling.freeze(), compiling.digest()) == (first, content)
+
+
+@pytest.mark.slow  # 60 s of pip and pip-compile
+def test_those_that_a_person_has_installed_by_their_script_leave_no_trace(
+    compiling: Environment, spaced: Checkout, tmp_path: Path
+):
+    """One that installs itself, to whose folder an older pip links; and one that does not."""
+    first, content = compiling.freeze(), compiling.digest()
+    plain = write_documented(spaced.root / "plugins", "plain", ["beta", "alpha>=2"])
+    itself = write_documented(spaced.root / "plugins", "itself", ["gamma"])
+    script = itself / "install.sh"
+    script.write_text(
+        script.read_text().replace("else\n", "    pip install --no-build-isolation -e .\nelse\n")
+    )
+    for folder in (plain, itself):
+        compiling.ok(folder / "install.sh", cwd=folder)
+    assert {"beta==1.0", "ravenml-itself==0.1"} <= set(compiling.freeze().splitlines())
+    said = compiling.ok(spaced.install_all, "-u", "-c", cwd=tmp_path)
+    assert "removed        alpha 2.0, beta 1.0, gamma 1.0, ravenml-itself 0.1\nkept           nothing" in said
+    assert (compiling.freeze(), compiling.digest()) == (first, content)
+
+
+@pytest.mark.slow  # 5 s of pip
+def test_packages_of_a_plugin_that_nobody_has_installed_are_left_alone(
+    environment: Environment, spaced: Checkout
+):
+    """Its compiled requirements came with the checkout, and some are here, newer and at the same version."""
+    folder = write_documented(spaced.root / "plugins", "plain", ["beta", "alpha>=2"])
+    (folder / "requirements.txt").write_text("alpha==2.0\nbeta==1.0\n")
+    environment.pip("install", "-q", "alpha==2.0")
+    said = environment.ok(spaced.install_all, "-u")
+    assert "removed        nothing\nkept           nothing\n" in said
+    assert "alpha==2.0" in environment.freeze()
+
+
+def test_a_plugin_to_whose_folder_an_older_pip_links_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = write_documented(tmp_path, "net", [], folder="net 1")
+    (folder / "ravenml_net.egg-info").mkdir()
+    (folder / "ravenml_net.egg-info" / "PKG-INFO").write_text("Name: ravenml_net\nVersion: 0.1\n")
+    link = tmp_path / "packages" / "ravenml-net.egg-link"
+    link.parent.mkdir()
+    link.write_text(f"{folder}\n.")
+    paths = {"purelib": str(link.parent), "platlib": str(link.parent), "scripts": str(tmp_path / "bin")}
+    monkeypatch.setattr(sysconfig, "get_paths", lambda: paths)
+    installed = Installed()
+    assert installed.packages["ravenml-net"].requirement() == ["-e", str(folder)]
+    assert installed.files("ravenml-net") == {str(link)}
 
 
 @pytest.mark.slow

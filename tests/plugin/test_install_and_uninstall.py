@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,21 @@ def test_a_version_that_the_user_had_is_changed_with_a_sentence_and_comes_back(
     assert environment.freeze() == first
     assert environment.everything() == files
     assert "restored       alpha 1.0 (was 2.0)\n" in said
+
+
+@pytest.mark.slow  # 20 s of pip
+def test_plugins_whose_folders_are_gone_go_with_all_that_came(environment: Environment, checkout: Checkout):
+    """By name, and together; the journal knows what they brought and changed."""
+    checkout.plugin("large", ["gamma==1.0"])
+    environment.pip("install", "-q", "alpha==1.0")
+    first, files = environment.freeze(), environment.everything()
+    environment.ok(checkout.install_all)
+    shutil.rmtree(checkout.root / "plugins")
+    said = environment.ok(checkout.install_all, "-u", "tiny")
+    assert "removed        beta 1.0, ravenml-tiny 0.3\n" in said
+    assert "restored       alpha 1.0 (was 2.0)\n" in said
+    assert "removed        gamma 1.0, ravenml-large 0.3\n" in environment.ok(checkout.install_all, "-u")
+    assert (environment.freeze(), environment.everything()) == (first, files)
 
 
 @pytest.mark.slow  # 15 s of pip

@@ -45,7 +45,7 @@ KILLS = int(os.environ.get("RAVENML_TEST_KILLS", "4"))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300 + 60 * KILLS)
+@pytest.mark.timeout(300 + 120 * KILLS)
 def test_random_kills_leave_nothing_anywhere_in_the_environment(
     environment: Environment, wheels: Path, tmp_path: Path
 ):
