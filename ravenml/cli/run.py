@@ -27,6 +27,7 @@ from ravenml.remote.demands import Demands
     type=click.Path(file_okay=False),
     help="Keep files that the program writes into this folder; repeatable.",
 )
+@click.option("--resume", metavar="ID", help="Continue this run with one more attempt, instead of a new run.")
 @click.option(
     "--no-capture",
     is_flag=True,
@@ -39,6 +40,7 @@ def run(
     project: str | None,
     name: str | None,
     outputs: tuple[str, ...],
+    resume: str | None,
     no_capture: bool,
     program: tuple[str, ...],
     **demanded: object,
@@ -49,6 +51,8 @@ def run(
     raven run -- python train.py --lr 0.01
     raven run --project roads --name baseline --output weights -- ./train.sh
 
+    Of a program that is started again with --resume ID, steps that are reported again count once.
+
     Records its output, command, git state, packages, resource usage and exit code, the scalars and images
     that it writes for TensorBoard, and the events that it prints.  Exits with the program's exit code.
     """
@@ -57,13 +61,17 @@ def run(
         demands.refuse_without_queue()
         if image is not None:
             raise click.UsageError("--image belongs to --remote; name a queue, or leave it out.")
-        from ravenml.runs.process.program import Program, run_program
+        from ravenml.runs.process.program import Program, find_resumable, run_program
 
         folders = [Path(place) for place in outputs]
-        exit_code, folder = run_program(Program(program, name, project, folders, capture=not no_capture))
+        resumed = find_resumable(resume) if resume is not None else None
+        asked = Program(program, name, project, folders, capture=not no_capture)
+        exit_code, folder = run_program(asked, resumed)
         if sys.stderr.isatty():
             click.echo(f"Run:       {folder}", err=True)
         sys.exit(exit_code)
+    if resume is not None:
+        raise click.UsageError("--resume continues a run on this machine; leave --remote out.")
     from ravenml.remote.client.submit import submit_program
 
     run_id = submit_program(

@@ -89,8 +89,9 @@ class RunMetrics:
     def _take(self, event: Event) -> bool:
         """Take in an event; whether it changed the metrics."""
         if isinstance(event, ResumedEvent):
-            for column in self._columns.values():
-                column.discard_after(event.step or 0, event.attempt or 0)
+            for address, column in self._columns.items():
+                if event.covers(address):
+                    column.discard_after(event.step or 0, event.attempt or 0)
             return True
         if not isinstance(event, MetricsEvent) or (moment := event.moment()) is None:
             return False

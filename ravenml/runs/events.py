@@ -39,7 +39,7 @@ _SHARED: dict[str, Schema] = {
 }  # fmt: skip
 _FIELDS: dict[str, dict[str, Schema]] = {
     "TASK_STARTED": {"run": str},
-    "RESUMED": {"step": int},
+    "RESUMED": {"step": int, "of": str},
     "PROGRESS": {"subtask": str, "current": float, "total": float, "images": int},
     "METRICS": {"type": str, "metrics": dict},
     "CHECKPOINT": {
@@ -184,7 +184,23 @@ class ImageEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class ResumedEvent(Event):
-    """A further attempt begins, from this step."""
+    """A further attempt begins, from this step.
+
+    Attributes:
+        of: what alone goes on from there, as :func:`subject` says it; None where everything does.
+    """
+
+    of: str | None = field(default=None, kw_only=True)
+
+    def overtakes(self, event: Event) -> bool:
+        """Whether an event before this one counts no more, because what it says is said again."""
+        if event.attempt == self.attempt or event.step is None or event.step <= (self.step or 0):
+            return False
+        return self.of is None or self.of == subject(event.type, event.fields.get("type"))
+
+    def covers(self, address: str) -> bool:
+        """Whether it says something about a metric."""
+        return self.of is None or address.startswith(f"{self.of.removeprefix('METRICS ')}/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +241,15 @@ def read_event(fields: JsonObject) -> Event:
         case "RESOURCES", {"resources": dict(values)}:
             return ResourcesEvent(type, fields, values, bad=bad)
         case "RESUMED", _:
-            return ResumedEvent(type, fields, bad=bad)
+            return ResumedEvent(type, fields, bad=bad, of=None if "of" in bad else fields.get("of"))
         case "TASK_FINISHED" | "TASK_STOPPED" | "TASK_CRASHED", _:
             return EndEvent(type, fields, bad=bad)
     return Event(type, fields, bad=bad)
+
+
+def subject(type: str, kind: object = None) -> str:
+    """What an event is about: metrics of one kind (``METRICS train``), pictures, checkpoints."""
+    return f"{type} {kind}" if type == "METRICS" else type
 
 
 def is_file_name(name: object) -> TypeGuard[str]:
@@ -463,8 +484,7 @@ def effective(events: Iterable[Event]) -> list[Event]:
     kept: list[Event] = []
     for event in events:
         if isinstance(event, ResumedEvent):
-            last = event.step or 0
-            kept = [one for one in kept if (one.step or 0) <= last or one.attempt == event.attempt]
+            kept = [one for one in kept if not event.overtakes(one)]
         kept.append(event)
     return kept
 

@@ -132,6 +132,10 @@ class StepNumbering:
         for event in recorded:
             self.number_event(event)
 
+    def begin_after(self, step: int) -> None:
+        """Count from here: the program goes on with what another process has begun."""
+        self._step = step
+
     def number_event(self, event: Mapping[str, object]) -> JsonObject:
         """The event with its step, where it has a place among the steps."""
         event = dict(event)

@@ -81,6 +81,9 @@ def replay_resume(folder: Path, record: JsonObject, more: Sequence[str] = ()) ->
             f"{folder.name} is a task of `raven agent`, and ravenML cannot resume its program; "
             "`raven agent attach` takes over one whose agent is gone."
         )
+    if (command := _program_words(record)) is not None:
+        _refuse_hidden(record, command)
+        return Replay(["run", "--resume", folder.name, *command, *more], _folder(record))
     if not record.get("plugin"):
         raise InputError(
             f"{folder.name} is not a training of a plugin, and ravenML cannot resume its program; "
@@ -92,6 +95,13 @@ def replay_resume(folder: Path, record: JsonObject, more: Sequence[str] = ()) ->
     rest = _without_options(rest, [one.partition("=")[0] for one in more if one.startswith("--")])
     _refuse_hidden(record, rest)
     return Replay(["train", *rest, "--resume", folder.name, *more], _folder(record))
+
+
+def _program_words(record: JsonObject) -> list[str] | None:
+    """What stood behind ``raven run`` on this machine; None of a run that was started otherwise."""
+    command: list[str] = record.get("command") or []
+    is_program = record.get("kind") == "program" and command[1:2] == ["run"] and not record.get("remote")
+    return command[2:] if is_program and (record.get("result") or {}).get("status") != "completed" else None
 
 
 def replay_clone(folder: Path, record: JsonObject, sets: Sequence[str], more: Sequence[str] = ()) -> Replay:

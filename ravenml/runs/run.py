@@ -26,7 +26,15 @@ from ravenml.common.permissions import close_home, make_folder
 from ravenml.common.schema import find_fault
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.events import EventWriter, effective_metrics, newest_metrics, read_events
+from ravenml.runs.events import (
+    Event,
+    EventWriter,
+    MetricsEvent,
+    effective_metrics,
+    newest_metrics,
+    read_events,
+    subject,
+)
 from ravenml.runs.lock import RunLock
 from ravenml.runs.output_parser import StepNumbering
 from ravenml.runs.record import RECORD_FIELDS, SCHEMA, read_record, redact_record
@@ -69,6 +77,7 @@ class Run:
         self._lock = lock
         self._steps: StepNumbering | None = None  # of events that another program printed
         self._events = EventWriter(path / layout.EVENTS, self.attempt)
+        self._back_to: dict[str, int] = {}  # of a program: from which step on what it says is said again
         self._placed = self.attempt == 1  # whether readers know from which step this attempt goes on
 
     @classmethod
@@ -161,7 +170,7 @@ class Run:
 
         A metric is addressed as ``<type>/<name>``, such as ``val/miou``.  NaN and infinities are kept.
         """
-        self._announce_restart()
+        self._announce_restart("METRICS", {"type": type, "step": step})
         fields: JsonObject = {
             "type": type,
             "epoch": epoch,
@@ -187,7 +196,7 @@ class Run:
         optional: Mapping[str, object] | None = None,
     ) -> None:
         """Announce a checkpoint whose ``files`` are already in place: it exists from this event on."""
-        self._announce_restart()
+        self._announce_restart("CHECKPOINT", {"step": step})
         self._write(
             "checkpoint",
             "CHECKPOINT",
@@ -250,7 +259,7 @@ class Run:
         write_bytes(target, content)
         name = file.removesuffix(target.suffix)
         place = target.relative_to(self.path).as_posix()
-        self._announce_restart()
+        self._announce_restart("IMAGE", fields)
         self._events.relay(
             {"message": "image", "event_type": "EventType.IMAGE", "name": name, "file": place, **fields}
         )
@@ -282,16 +291,19 @@ class Run:
         """
         if self._steps is None:
             events = read_events(self.path / layout.EVENTS)
-            self._steps = StepNumbering(e.fields for e in events if e.attempt == self.attempt)
+            recorded = list(events)
+            self._steps = StepNumbering(e.fields for e in recorded if e.attempt == self.attempt)
+            if not self._placed:
+                self._steps.begin_after(_last_step_before(recorded, event.get("epoch")))
         event = self._steps.number_event(event)
         if "step" in event:
-            self._announce_restart()
+            self._announce_restart(str(event.get("event_type")).removeprefix("EventType."), event)
         self._events.relay(event)
 
     def emit(self, event_type: str, message: str, fields: Mapping[str, object], level: str = "info") -> None:
         """Append an event of any type."""
         if "step" in fields:
-            self._announce_restart()
+            self._announce_restart(event_type, fields)
         self._write(message, event_type, fields, level)
 
     def describe(self, fields: Mapping[str, object]) -> None:
@@ -310,11 +322,23 @@ class Run:
             }
         )
 
-    def _announce_restart(self) -> None:
-        """Before the first thing that has a step: a plugin that did not say where it resumed started over."""
+    def _announce_restart(self, type: str, fields: Mapping[str, object]) -> None:
+        """Before the first thing that has a step: a plugin that did not say where it resumed started over.
+
+        Of another program that was started again nobody knows where it goes on: of each kind of metrics, and
+        of pictures, whatever it says first is where.
+        """
         self.has_output = True
-        if not self._placed:
+        if self._placed:
+            return
+        step = fields.get("step")
+        if self.record.get("plugin") or not isinstance(step, int):
             self.resumed(0, 0.0)
+            return
+        what = subject(type, fields.get("type"))
+        if step <= self._back_to.get(what, step):
+            self._back_to[what] = step - 1
+            self._write("resumed", "RESUMED", {"step": step - 1, "of": what})
 
     def should_stop(self) -> bool:
         """True after Ctrl-C, SIGTERM or a request in ``control.json``.  Cheap enough for every step.
@@ -393,6 +417,15 @@ def _merge(old: object, value: object) -> object:
     if isinstance(value, list) and isinstance(old, list):
         return [*old, *(one for one in value if one not in old)]
     return value
+
+
+def _last_step_before(events: Sequence[Event], epoch: object) -> int:
+    """The step of the last metrics before an epoch; 0 where that is not known."""
+    if isinstance(epoch, bool) or not isinstance(epoch, int | float):
+        return 0
+    metrics = (event for event in events if isinstance(event, MetricsEvent))
+    before = (e.step or 0 for e in metrics if e.epoch is not None and e.epoch < epoch)
+    return max(before, default=0)
 
 
 def _is_plain(metrics: Mapping[str, Any]) -> bool:

@@ -206,8 +206,17 @@ def test_a_program_without_that_argument_or_with_a_secret_is_refused(home: Path)
     with pytest.raises(InputError, match="no argument 'lr'; give it behind `--`"):
         replay_clone(folder, read_record(folder), ["lr=1"])
     assert replay_clone(folder, read_record(folder), [], ["--lr", "1"]).arguments[-2:] == ["--lr", "1"]
-    with pytest.raises(InputError, match="cannot resume its program"):
-        replay_resume(folder, read_record(folder))
+
+
+def test_a_program_that_has_not_completed_goes_on_by_its_recorded_command(home: Path) -> None:
+    folder = program(home, "python", "t.py", "--lr", "1")
+    record = read_record(folder) | {"result": {"status": "interrupted"}}
+    arguments = replay_resume(folder, record, ["--more"]).arguments
+    assert arguments[:3] == ["run", "--resume", folder.name]
+    assert arguments[-6:] == ["--", "python", "t.py", "--lr", "1", "--more"]
+    for other in ({"result": {"status": "completed"}}, {"remote": {"queue": "gpu"}}):
+        with pytest.raises(InputError, match="cannot resume its program"):
+            replay_resume(folder, record | other)
 
 
 # Resuming and stopping.

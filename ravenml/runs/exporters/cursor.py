@@ -176,11 +176,7 @@ class ExportCursor:
         return events, position
 
     def _overtaken(self, position: int, event: Event) -> bool:
-        step = event.step
-        return step is not None and any(
-            back_at > position and step > (resumed.step or 0) and resumed.attempt != event.attempt
-            for back_at, resumed in self._resumed
-        )
+        return any(back_at > position and resumed.overtakes(event) for back_at, resumed in self._resumed)
 
 
 def _size(path: Path) -> int:

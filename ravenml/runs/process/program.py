@@ -21,7 +21,7 @@ from ravenml.capture import SITE, SWITCH
 from ravenml.common.io import JsonObject
 from ravenml.common.secrets import redact, redact_arguments
 from ravenml.config.home import runs_dir
-from ravenml.errors import RavenError
+from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.runs.console import ConsoleLog, find_error
 from ravenml.runs.events import EventReader
@@ -36,6 +36,7 @@ from ravenml.runs.process.streams import Stream, copy_size, open_streams, pump
 from ravenml.runs.process.tensorboard_watcher import TensorBoardWatcher
 from ravenml.runs.process.terminal_text import TerminalText
 from ravenml.runs.provenance import code, machine
+from ravenml.runs.record import UNDER_WAY, read_record, status
 from ravenml.runs.run import Run
 
 KIND = "program"
@@ -85,16 +86,17 @@ def run_program(program: Program, run_folder: Path | None = None) -> tuple[int, 
 
     Args:
         program: what to run.
-        run_folder: the run's folder; by default a new one.
+        run_folder: the run's folder; by default a new one.  A run that is there goes on, as one more attempt.
 
     Returns:
         The exit code that a shell would show (128 and the signal's number where one ended it), and the run's
         folder.
 
     Raises:
-        CannotStart: it could not be started; nothing is kept of it.
+        CannotStart: it could not be started; nothing is kept of a run that is new.
         RavenError: the run's folder cannot be written.
     """
+    resumes = run_folder is not None and (run_folder / layout.RUN_JSON).exists()
     executable = _find(program)
     outputs = Outputs([program.folder / place for place in program.outputs])
     folder = run_folder or runs_dir() / layout.new_run_id()
@@ -107,15 +109,39 @@ def run_program(program: Program, run_folder: Path | None = None) -> tuple[int, 
         "folder": str(program.folder),
         "outputs": [str(place) for place in program.outputs],
     }
+    if resumes:  # its name and its project stay, if no others are given
+        fields = {name: value for name, value in fields.items() if value is not None}
     run = Run.begin(folder, folder.name, fields)
     try:
         return _RunningProgram(program, executable, run, outputs).run_to_end(), folder
-    except CannotStart:
-        shutil.rmtree(folder, ignore_errors=True)
+    except CannotStart as error:
+        if resumes:
+            run.finish("failed", error=str(error), metrics=run.last_metrics())
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
         raise
     except BaseException as error:
         run.finish("failed", error=f"{type(error).__name__}: {error}", metrics={})
         raise
+
+
+def find_resumable(prefix: str) -> Path:
+    """The folder of a program's run that is to go on.
+
+    Raises:
+        InputError: no such run, one that is not a program's, or one that has not ended.
+    """
+    folder = layout.find_run(prefix)
+    record = read_record(folder)
+    if record.get("kind") != KIND:
+        raise InputError(
+            f"--resume: {folder.name} is not a run of `raven run`; to resume a training: "
+            f"raven runs resume {folder.name}"
+        )
+    now = status(folder, record)
+    if now in UNDER_WAY:
+        raise InputError(f"--resume: {folder.name} is {now}; stop it first: raven runs stop {folder.name}")
+    return folder
 
 
 class _StreamState:
@@ -137,7 +163,7 @@ class _RunningProgram:
         self.models = KeptModels(run.path / layout.ARTIFACTS / MODELS)
         self.stop_requested_at: float | None = None
         self.faults: list[str] = []  # what could not be recorded: the program goes on
-        (run.path / INBOX).touch()
+        (run.path / INBOX).write_bytes(b"")  # what an attempt that was killed left is recorded already
 
     def run_to_end(self) -> int:
         """Start it, stay with it, and record how it ended."""
@@ -240,7 +266,8 @@ class _RunningProgram:
 
     def _describe_arguments(self) -> None:
         """Where the program has not told its settings, those that its command line shows."""
-        if not self.run.record.get("parameters"):
+        known = self.run.record.get("captured") == "command line"  # of an earlier attempt
+        if known or not self.run.record.get("parameters"):
             arguments = redact_arguments(list(self.program.arguments))
             if found := read_settings(arguments):
                 self.run.describe({"parameters": redact(found), "captured": "command line"})
