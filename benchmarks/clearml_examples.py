@@ -7,7 +7,8 @@ them, as far as the source shows what an object is: imports, and attributes of w
 return.
 
 With `--run`, each script runs unchanged in a home and a copy of its folder of its own.  A package `clearml`
-that is made for it hands on the names of `ravenml.task`.  A script runs if it ends with 0, or if it is still
+that is made for it hands on the names of `ravenml.task`, and it runs as on a worker, where `execute_remotely`
+does nothing.  A script runs if it ends with 0, or if it is still
 at work when its time is over.
 """
 
@@ -45,11 +46,12 @@ RETURNS = {
 LEFT_OUT = ("hyperdatasets", "router", "scheduler", "services", "legacy", "clearml_agent", "notebooks")
 # Arguments that a script requires, and scripts that have to run in the same home before.
 ARGUMENTS = {
-    "click_multi_cmd.py": ["hello", "--count", "2"],
-    "click_single_cmd.py": ["--print-something", "hi"],
-    "fire_class_cmd.py": ["calculate_total"],
+    "click_multi_cmd.py": ["hello", "--count", "2", "--name", "a"],
+    "click_single_cmd.py": ["--count", "2", "--name", "a"],
+    "fire_class_cmd.py": ["add", "1", "2"],
+    "fire_single_cmd.py": ["--count", "2"],
     "upload_local_model.py": ["--model-path", "upload_local_model.py", "--model-name", "own"],
-    "jsonargparse_command.py": ["--name", "a"],
+    "jsonargparse_command.py": ["person", "a"],
 }
 BEFORE = {
     "artifacts_retrieval.py": ["artifacts.py"],
@@ -70,6 +72,7 @@ BEFORE = {
 UNJUDGED = re.compile(
     r"ModuleNotFoundError|No module named|ImportError: (?!.*ravenML)|URLError|ConnectionError|resolve|HTTPE|"
     r"unreachable|MaxRetryError|CERTIFICATE|huggingface|FileNotFoundError: \[Errno 2\]|following argu|"
+    r"cannot be fetched|"
     r"is not available|CUDA|Proxy|No address associated|environment var|Could not connect|Usage:|required",
 )
 SHIM = '''
@@ -229,6 +232,7 @@ def run_script(path: Path, checkout: Path, paths: list[str], limit: float) -> tu
                 if not name.startswith(("RAVENML_", "CLEARML_"))
             },
             "HOME": str(work / "home"),
+            "RAVENML_WORKER": "1",
             "PYTHONPATH": os.pathsep.join([str(work / "shim"), *paths]),
             **{
                 "MPLBACKEND": "Agg",
@@ -262,7 +266,9 @@ def judge(text: str) -> tuple[str, str]:
     why = (errors or lines or [""])[-1]
     frames = re.findall(r'File "([^"]+)"', text)
     ours = bool(frames) and f"{os.sep}ravenml{os.sep}" in frames[-1]
-    if not ours and (UNJUDGED.search(why) or UNJUDGED.search("\n".join(lines[-8:]))):
+    if (not ours or "cannot be fetched" in why) and (
+        UNJUDGED.search(why) or UNJUDGED.search("\n".join(lines[-8:]))
+    ):
         return "unjudged", why
     return "ravenML", why
 

@@ -30,12 +30,23 @@ def report(event_type: str, **fields: object) -> None:
         os.close(file)
 
 
+_listeners: list[Callable[[dict[str, object], str], None]] = []
+
+
+def listen(listener: Callable[[dict[str, object], str], None]) -> None:
+    """Have settings and the library's name told to a `Task` of this process, and no file."""
+    _listeners[:] = [listener]
+
+
 def report_settings(values: Mapping[str, object], by: str) -> None:
     """Tell what the program was told; processes that it starts from now on do not tell theirs.
 
     Args:
         by: the library that parsed it.
     """
+    if _listeners:
+        _listeners[0](dict(values), by)
+        return
     if settings_are_known() or is_left():
         return
     plain = {str(name): to_plain(value) for name, value in values.items()}

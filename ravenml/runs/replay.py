@@ -220,8 +220,10 @@ def _program(folder: Path, record: JsonObject, values: dict[str, str], more: Seq
     handed: dict[str, str] = {}
     known = flat_settings(record) if record.get("parameters") else {}
     told = record.get("captured") in (None, "task")  # a program that only was listened to takes no others
+    sections = record.get("sections") or {}  # told by a `Task`
     for name, value in values.items():
-        if told and name in known:
+        section = sections.get(name, sections.get(name.partition(".")[0]))
+        if name in known and (told or (sections and section in (None, "General"))):
             handed[name] = value
         elif _set_argument(arguments, name, value):
             continue

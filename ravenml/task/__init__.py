@@ -37,12 +37,16 @@ _MODULES = {
     "PipelineController": "pipeline",
     "PipelineDecorator": "pipeline",
     "RandomSearch": "optimizer",
+    "SeriesInfo": "logger",
     "StorageManager": "storage",
     "Task": "task",
+    "TaskParameters": "task_parameters",
     "TaskTypes": "task",
     "TaskView": "task_view",
     "UniformIntegerParameterRange": "optimizer",
     "UniformParameterRange": "optimizer",
+    "param": "task_parameters",
+    "percent_param": "task_parameters",
 }
 __all__ = list(_MODULES)
 

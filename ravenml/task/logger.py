@@ -8,10 +8,11 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ravenml.common.io import to_jsonable
+from ravenml.common.io import JsonObject, to_jsonable
 from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.task.backend import RunBackend
@@ -19,6 +20,15 @@ from ravenml.task.names import ClearMLName
 
 _UNSAFE = re.compile(r"[^\w .()=+-]+")
 _LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning"}
+
+
+@dataclass
+class SeriesInfo:
+    """A line of ``report_line_plot``: its name, and its points, of shape ``(N, 2)``."""
+
+    name: str
+    data: Any
+    labels: Sequence[str] | None = None
 
 
 class Logger(ClearMLName):
@@ -227,7 +237,10 @@ def _plot(kind: str) -> Callable[..., None]:
         self: Logger, title: str, series: Any, *data: object, iteration: int | None = None, **named: object
     ) -> None:
         name = series if isinstance(series, str) else "series"
-        content = {"title": title, "series": name if name == series else str(series), "iteration": iteration}
+        shown = series
+        if isinstance(series, list | tuple):
+            shown = [vars(one) if isinstance(one, SeriesInfo) else one for one in series]
+        content: JsonObject = {"title": title, "series": shown, "iteration": iteration}
         values = {f"data{index or ''}": value for index, value in enumerate(data)}
         given = {key: value for key, value in {**values, **named}.items() if value is not None}
         self._keep(kind, title, name, iteration, _json({**content, **given}), ".json")
@@ -292,4 +305,4 @@ def _part(text: str) -> str:
     return _UNSAFE.sub("_", str(text)).strip(" .")[:100] or "_"
 
 
-__all__: Sequence[str] = ["Logger"]
+__all__: Sequence[str] = ["Logger", "SeriesInfo"]

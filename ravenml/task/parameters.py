@@ -1,7 +1,7 @@
 """A script's parameters: recorded, and overridden by those that ``raven runs clone --set`` hands over.
 
-argparse and Click are watched from the moment at which ``Task`` is first used, so that a script's own
-arguments need no line of code.
+argparse, Click, Hydra, Fire, absl and jsonargparse are watched from the moment at which ``Task`` is first
+used, so that a script's own arguments need no line of code.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import argparse
 import functools
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from ravenml.capture.imports import when_imported
-from ravenml.capture.reporting import to_plain
+from ravenml.capture.reporting import is_of_the_program, to_plain
+from ravenml.capture.reporting import listen as listen_to_hooks
 from ravenml.common.io import JsonObject, read_json
 from ravenml.common.parsing import parse_json
 from ravenml.common.secrets import redact
@@ -25,6 +27,14 @@ from ravenml.runs.replay import PARAMETERS
 ARGUMENTS = "Args"  # ClearML's section of what stands on the command line; a plain `connect` is "General"
 known: JsonObject = {}  # what was seen so far, by name
 sections: dict[str, str] = {}  # of names that stand in none here, the section that ClearML has them in
+captured: list[str] = []  # the libraries below that have parsed the command line
+_LIBRARIES = {  # by module: the function of `ravenml.capture.other_settings` that watches it
+    "hydra.core.utils": "watch_hydra",
+    "fire.core": "watch_fire",
+    "absl.flags._flagvalues": "watch_absl",
+    "jsonargparse._core": "watch_jsonargparse",
+}
+_SECTIONS = {"hydra": "Hydra", "absl": "TF_DEFINE"}  # ClearML's, of what is not in "Args"
 _listeners: list[Callable[[JsonObject, dict[str, str]], None]] = []
 
 
@@ -53,7 +63,8 @@ def listen(listener: Callable[[JsonObject, dict[str, str]], None]) -> None:
 
     Of what an earlier task of this process connected, nothing is told; the command line is that of both.
     """
-    for name in [name for name in known if sections.get(name) != ARGUMENTS]:
+    of_the_process = (ARGUMENTS, *_SECTIONS.values())
+    for name in [name for name in known if sections.get(name) not in of_the_process]:
         if _listeners:
             del known[name]
     _listeners[:] = [listener]
@@ -61,13 +72,13 @@ def listen(listener: Callable[[JsonObject, dict[str, str]], None]) -> None:
         listener(known, sections)
 
 
-def record(values: Mapping[str, object], section: str | None = None, as_arguments: bool = False) -> None:
+def record(values: Mapping[str, object], section: str | None = None, arguments: str | None = None) -> None:
     """Record parameters; secrets by their names.
 
     Args:
         values: by name.
         section: what stands before the names; None, and ``General``, are the names alone.
-        as_arguments: they stand on the command line.
+        arguments: they stand on the command line; ClearML's section of them.
     """
     if not values:
         return
@@ -79,8 +90,8 @@ def record(values: Mapping[str, object], section: str | None = None, as_argument
     else:
         known.update(plain_values)
         for name in plain_values:
-            if as_arguments:
-                sections[name] = ARGUMENTS
+            if arguments:
+                sections[name] = arguments
             elif isinstance(plain_values[name], dict):
                 sections[name] = "General"
             else:
@@ -127,13 +138,17 @@ def _watch_argparse() -> None:
         finally:
             _depth -= 1
         if _depth == 0:
-            _take_namespace(self, namespace)
+            _take_namespace(self, namespace, sys._getframe(1))
         return namespace, rest
 
     argparse.ArgumentParser.parse_known_args = parse_known_args  # type: ignore[method-assign]
 
 
-def _take_namespace(parser: argparse.ArgumentParser, namespace: argparse.Namespace) -> None:
+def _take_namespace(parser: argparse.ArgumentParser, namespace: argparse.Namespace, frame: FrameType) -> None:
+    while frame.f_back is not None and frame.f_globals.get("__name__") == "argparse":
+        frame = frame.f_back
+    if not is_of_the_program(frame.f_globals):  # Hydra's and Fire's own flags
+        return
     given = overrides()
     for action in parser._actions:
         if action.dest in given and hasattr(namespace, action.dest):
@@ -144,7 +159,9 @@ def _take_namespace(parser: argparse.ArgumentParser, namespace: argparse.Namespa
             else:
                 value = cast(value, getattr(namespace, action.dest))
             setattr(namespace, action.dest, value)
-    record({name: value for name, value in vars(namespace).items() if not callable(value)}, as_arguments=True)
+    record(
+        {name: value for name, value in vars(namespace).items() if not callable(value)}, arguments=ARGUMENTS
+    )
 
 
 def _watch_click(click: Any) -> None:
@@ -156,7 +173,7 @@ def _watch_click(click: Any) -> None:
         for parameter in self.params:
             if parameter.name in given and parameter.name in ctx.params:
                 ctx.params[parameter.name] = parameter.type_cast_value(ctx, given[parameter.name])
-        record(ctx.params, as_arguments=True)
+        record(ctx.params, arguments=ARGUMENTS)
         return original(self, ctx)
 
     click.Command.invoke = invoke
@@ -164,7 +181,32 @@ def _watch_click(click: Any) -> None:
 
 @functools.cache
 def watch() -> None:
-    """Watch argparse, and Click once it is loaded."""
-    if "ravenml.cli" not in sys.modules:
-        _watch_argparse()
-        when_imported("click", _watch_click)
+    """Watch argparse, and the other libraries once they are loaded."""
+    if "ravenml.cli" in sys.modules:
+        return
+    _watch_argparse()
+    when_imported("click", _watch_click)
+    listen_to_hooks(_take_captured)
+    for module, function in _LIBRARIES.items():
+        when_imported(module, functools.partial(_watch_library, function))
+
+
+def _watch_library(function: str, module: Any) -> None:
+    from ravenml.capture import other_settings
+
+    getattr(other_settings, function)(module)
+
+
+def _take_captured(values: dict[str, object], by: str) -> None:
+    captured[:] = [by]
+    if by == "jsonargparse":  # which names what is nested with a dot
+        values = dict(_flatten(values))
+    record(values, arguments=_SECTIONS.get(by, ARGUMENTS))
+
+
+def _flatten(values: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value

@@ -196,7 +196,7 @@ class PipelineController(ClearMLName):
         own = current is None or current._ended
         self._task = task = Task.init(self.project, self.name, Task.TaskTypes.controller, tags=self._tags)
         self._parameters |= parameters.find_overridden(self._parameters, None)
-        parameters.record(self._parameters, as_arguments=True)
+        parameters.record(self._parameters, arguments=parameters.ARGUMENTS)
         self._began = time.monotonic()
         try:
             while (step := self._next()) is not None:
@@ -444,7 +444,7 @@ class PipelineDecorator(ClearMLName):
                 given.apply_defaults()
                 values = dict(given.arguments)
                 values |= parameters.find_overridden(values, None)
-                parameters.record(values, as_arguments=True)
+                parameters.record(values, arguments=parameters.ARGUMENTS)
                 cls._current, cls._counts = (project, title), {}
                 try:
                     result = function(**values)

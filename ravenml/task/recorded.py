@@ -55,8 +55,8 @@ def _flatten(path: str, value: Any) -> JsonObject:
 
 
 def sections_of(record: JsonObject) -> Mapping[str, str]:
-    """The sections that a `Task` recorded; what the hooks of `raven run` captured are arguments."""
-    if record.get("captured") not in (None, "task"):
+    """The sections that a `Task` recorded; without one, all that `raven run` captured are arguments."""
+    if record.get("captured") not in (None, "task") and not record.get("sections"):
         return dict.fromkeys(record.get("parameters") or (), "Args")
     return record.get("sections") or {}
 

@@ -397,8 +397,10 @@ class Task(TaskView):
     def set_parameter(self, name: str, value: object, *_: object, **__: object) -> None:
         """Record a parameter by section and name (``General/lr``), or by name."""
         section, _slash, inner = name.rpartition("/") if "/" in name else ("", "", name)
-        as_arguments = section == parameters.ARGUMENTS
-        parameters.record({inner: value}, None if as_arguments else section or None, as_arguments)
+        if section == parameters.ARGUMENTS:
+            parameters.record({inner: value}, arguments=section)
+        else:
+            parameters.record({inner: value}, section or None)
 
     def update_parameters(self, *mappings: Mapping[str, object], **values: object) -> None:
         """Record parameters; see :meth:`set_parameters`."""
@@ -440,7 +442,9 @@ class Task(TaskView):
 
     def _describe_parameters(self, known: JsonObject, sections: Mapping[str, str]) -> None:
         if not self._ended:
-            self._backend.describe(parameters=known, **({"sections": dict(sections)} if sections else {}))
+            more: JsonObject = {"sections": dict(sections)} if sections else {}
+            more |= {"captured": parameters.captured[0]} if parameters.captured else {}
+            self._backend.describe(parameters=known, **more)
 
     # What it leaves.
 

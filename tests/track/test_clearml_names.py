@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import pickle
+import re
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,7 +21,18 @@ from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.runs.process.program import EVENTS, INBOX
 from ravenml.runs.run import Run
-from ravenml.task import InputModel, Model, OutputModel, StorageManager, Task, parameters
+from ravenml.task import (
+    InputModel,
+    Model,
+    OutputModel,
+    SeriesInfo,
+    StorageManager,
+    Task,
+    TaskParameters,
+    param,
+    parameters,
+    percent_param,
+)
 from ravenml.task.backend import AttachedRun
 from ravenml.task.task_view import TaskView
 
@@ -96,7 +108,7 @@ def test_an_archived_run_is_found_by_its_tag_alone(begin: Begin) -> None:
 
 def test_parameters_have_clearmls_sections_here_and_in_the_run(begin: Begin) -> None:
     task = begin()
-    parameters.record({"lr": 0.1}, as_arguments=True)
+    parameters.record({"lr": 0.1}, arguments="Args")
     task.connect({"epochs": 2, "deep": {"x": 1}, "none": None})
     task.connect({"depth": 3}, name="Net")
     task.set_parameter("General/epochs", 4)
@@ -270,6 +282,30 @@ def test_requirements_are_recorded(begin: Begin, monkeypatch: pytest.MonkeyPatch
     assert Task._requirements == ["rich==13", "pillow", "numpy>=2"]
 
 
+def test_parameters_that_a_class_declares_are_checked_and_connected(begin: Begin) -> None:
+    class Settings(TaskParameters):
+        rounds = param(type=int, desc="how many", range=(0, 10))
+        target = percent_param(default=0.5)
+
+    settings = Settings(rounds="3")
+    task = begin()
+    task.connect(settings, name="mine")
+    assert task.get_parameters(cast=True) == {"mine/rounds": 3, "mine/target": 0.5}
+    settings.update_from_dict({"target": 1})
+    assert settings.to_dict() == {"rounds": 3, "target": 1.0}
+    with pytest.raises(InputError, match="rounds is 11; it must be from 0 to 10"):
+        settings.rounds = 11
+    with pytest.raises(InputError, match="Settings has no parameter 'round'; it has rounds, target"):
+        Settings(round=1)
+
+
+def test_lines_of_a_plot_keep_their_points(begin: Begin) -> None:
+    task = begin()
+    task.logger.report_line_plot("t", [SeriesInfo("a", np.array([[0, 1.5]]))], "x", "y", iteration=0)
+    (file,) = (task._folder / "artifacts" / "line_plot").rglob("*.json")
+    assert json.loads(file.read_text())["series"] == [{"name": "a", "data": [[0, 1.5]], "labels": None}]
+
+
 # Files at addresses.
 
 
@@ -384,15 +420,19 @@ def names_of(kind: type) -> list[str]:
 def table() -> list[str]:
     """A row for each class: `python tests/track/test_clearml_names.py` prints it for the page."""
     kinds = {name: getattr(ravenml.task, name) for name in sorted(ravenml.task.__all__)}
+    functions = [name for name, kind in kinds.items() if not inspect.isclass(kind) or name == "param"]
+    kinds = {name: kind for name, kind in kinds.items() if name not in functions}
     rows = {name: [one for one in names_of(kind) if not one.startswith("_")] for name, kind in kinds.items()}
+    rows["functions"] = functions
     rows["Task"] = [name for name in rows["Task"] if name not in rows["TaskView"]]
-    return [f"| `{name}` | {', '.join(f'`{one}`' for one in names)} |" for name, names in rows.items()]
+    rows = {name if name == "functions" else f"`{name}`": names for name, names in rows.items()}
+    return [f"| {name} | {', '.join(f'`{one}`' for one in names)} |" for name, names in rows.items()]
 
 
 def test_the_page_lists_all_names() -> None:
     page = Path(__file__).parents[2] / "docs" / "tracking.md"
     section = page.read_text().partition("### All names")[2].partition("\n## ")[0]
-    assert [line for line in section.splitlines() if line.startswith("| `")] == table()
+    assert [line for line in section.splitlines() if re.match(r"\| (`|functions)", line)] == table()
 
 
 if __name__ == "__main__":

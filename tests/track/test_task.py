@@ -15,6 +15,7 @@ import pytest
 from as_user import PATIENCE, Raven
 
 from ravenml.runs.events import read_events
+from ravenml.task.recorded import list_parameters
 
 BUCKET = "artifacts"
 CREDENTIALS = {
@@ -334,3 +335,39 @@ def test_tags_are_added_to_those_that_are_there(raven: Raven) -> None:
     (raven.cwd / "train.py").write_text(source)
     raven.ok("run", "--", sys.executable, "train.py")
     assert [record(folder)["tags"] for folder in raven.runs()] == [["a", "b", "c"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "named"),
+    [
+        (
+            "import fire\ndef main(lr=0.1, name='a'): pass\nfire.Fire(main)",
+            ["--lr=0.5"],
+            {"Args/lr": 0.5, "Args/name": "a"},
+        ),
+        (
+            "from absl import app, flags\nflags.DEFINE_float('lr', 0.1, '')\napp.run(lambda _: None)",
+            ["--lr=0.5"],
+            {"TF_DEFINE/lr": 0.5},
+        ),
+        (
+            "from jsonargparse import ArgumentParser\nparser = ArgumentParser()\n"
+            "parser.add_argument('--net.lr', default=0.1, type=float)\nparser.parse_args()",
+            ["--net.lr=0.5"],
+            {"Args/net.lr": 0.5},
+        ),
+    ],
+    ids=["fire", "absl", "jsonargparse"],
+)
+def test_what_other_libraries_parse_is_recorded_and_not_their_own_flags(
+    raven: Raven, source: str, arguments: list[str], named: dict[str, Any]
+) -> None:
+    pytest.importorskip(source.split()[1])
+    done = python(raven, f"from ravenml.task import Task\nTask.init('p', 'n')\n{source}", *arguments)
+    assert done.returncode == 0, done.stderr
+    (folder,) = raven.runs()
+    said = record(folder)
+    assert list_parameters(said["parameters"], said["sections"], cast=True) == named
+    name = next(iter(named)).partition("/")[2]
+    shown = raven.ok("runs", "clone", folder.name, "--set", f"{name}=9", "--dry-run")
+    assert shown.strip().endswith("=9")  # on the command line, where the library reads it
