@@ -29,16 +29,22 @@ def seal_folder(folder: Path, job: Job, status: str, error: str) -> None:
     write_json(folder / layout.RUN_JSON, _with_result(record, status, error))
 
 
-def seal_mirror(run: RemoteRun, job: Job, status: str, error: str) -> None:
-    """Give an unsealed run its result in the mirror; one that has a result keeps it."""
+def seal_mirror(run: RemoteRun, job: Job, status: str, error: str, corrects: bool = False) -> None:
+    """Give an unsealed run its result in the mirror; one that has a result keeps it.
+
+    Args:
+        corrects: whether a run that has failed gets this reason instead of its own.
+    """
     record = run.read(f"files/{layout.RUN_JSON}") or job.first_record()
-    if not record.get("result"):
+    result = record.get("result") or {}
+    if not result or (corrects and result.get("status") == "failed"):
         run.write(f"files/{layout.RUN_JSON}", _with_result(record, status, error))
 
 
 def _with_result(record: JsonObject, status: str, error: str) -> JsonObject:
     ended = utc_timestamp()
-    result = {"status": status, "finished": ended, "error" if status == "failed" else "reason": error}
+    why = {"error" if status == "failed" else "reason": error}
+    result = {**(record.get("result") or {}), "status": status, "finished": ended, **why}
     attempts = [*record.get("attempts", ())]
     if attempts:
         attempts[-1] = {**attempts[-1], "ended": ended, "status": status}

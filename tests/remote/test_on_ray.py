@@ -81,6 +81,25 @@ def test_a_job_that_has_to_wait_says_what_for_and_can_be_stopped(cluster: OnRay)
         assert "is interrupted" in stopped.stdout, stopped.stderr
 
 
+@pytest.mark.slow
+def test_of_processes_that_train_together_the_one_that_failed_says_why(cluster: OnRay) -> None:
+    run_id = cluster.send("run", "--remote", "local", "--processes", "2", "--", "python", "-c", SECOND_FAILS)
+    record = cluster.until(run_id, "completed", "failed", seconds=180)
+    why = record["result"]["error"]  # type: ignore[index]
+    assert why.startswith("Process 1 of 2 failed on ") and why.endswith("ValueError: no such class"), why
+    assert "the first gives up" in (cluster.home / "runs" / run_id / "console.log").read_text()
+
+
+SECOND_FAILS = """
+import os, sys, time
+if os.environ["RANK"] == "1":
+    raise ValueError("no such class")
+time.sleep(8)
+print("the first gives up", flush=True)
+sys.exit("Connection closed by peer")
+"""
+
+
 def test_a_job_larger_than_this_machine_is_refused(cluster: OnRay) -> None:
     refused = cluster("run", "--remote", "local", "--gpus", "40", "--", "python", "loop.py")
     assert refused.returncode == 2 and "This machine does not have 40 GPU" in refused.stderr

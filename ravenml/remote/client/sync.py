@@ -247,8 +247,11 @@ def summarise(message: str, log: str) -> str:
     for line in lines:
         if line.startswith("ERROR:"):  # pip's own words
             return f"Its requirements cannot be installed: {line.removeprefix('ERROR:').strip()}"
-    errors = [line for line in lines if "Error" in line] or lines or ["no reason given"]
-    return f"The cluster could not start it: {errors[-1][:500]}"
+    errors = [line for line in lines if "Error" in line and not line.startswith("Running entrypoint")]
+    if errors:
+        return f"The cluster could not start it: {errors[-1][:500]}"
+    said = message.partition(", last available logs")[0].strip().rstrip(".")  # those hold no error
+    return f"Its job ended on the cluster, and nothing says why: {said or 'no reason given'}."
 
 
 def _forward_request(folder: Path, run: RemoteRun) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ravenml.remote.job import Job, ray_options
-from ravenml.remote.worker.worker import train
+from ravenml.remote.worker.worker import train_together
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 _INTERFACE_VARIABLES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 
 
+# Seconds that the others have to end once one has failed: they notice, and the first sends its last lines.
+_GRACE = 30.0
+
+
 class Address(NamedTuple):
     """Where a process of the group is reached: an IP address, a free port, and the interface that has it."""
 
@@ -30,10 +35,15 @@ class Address(NamedTuple):
 
 
 class ProcessGroup:
-    """As many Ray tasks as the job has workers; if one is lost, all begin again from the last checkpoint."""
+    """As many Ray tasks as the job has workers; if one is lost, all begin again from the last checkpoint.
+
+    Attributes:
+        error: why all were given up, or which process failed first, and why.
+    """
 
     def __init__(self, ray: ModuleType, job: Job, attempt: int) -> None:
         self.error = ""
+        self._failed_at: float | None = None
         self._ray, self._job, self._attempt = ray, job, attempt
         self._tries = 0
         self._tasks: list[ObjectRef[Any]] = []
@@ -47,7 +57,7 @@ class ProcessGroup:
             self._start()
         ready, rest = self._ray.wait(self._tasks, num_returns=len(self._tasks), timeout=patience)
         try:
-            codes = self._ray.get(ready)
+            ended = dict(zip(map(self._tasks.index, ready), self._ray.get(ready), strict=True))
         except Exception as error:
             self.cancel()
             self._tries += 1
@@ -56,10 +66,15 @@ class ProcessGroup:
                 return 1
             self._reserve()
             return None
-        if rest and not any(codes):
+        failed = {rank: reason for rank, (code, reason) in ended.items() if code}
+        if failed and self._failed_at is None:
+            self._failed_at = time.monotonic()
+            rank, reason = next(iter(sorted(failed.items(), reverse=True)))  # the first one names it itself
+            self.error = f"Process {rank} of {self._job.workers} failed on {reason}"
+        if rest and (self._failed_at is None or time.monotonic() < self._failed_at + _GRACE):
             return None  # the others are about to end, or still train
         self.cancel()
-        return max(codes)
+        return max(code for code, _ in ended.values())
 
     def cancel(self) -> None:
         """Stop all, whatever they do, and give back what they had."""
@@ -75,13 +90,14 @@ class ProcessGroup:
         bundle = {name: amount for name, amount in self._job.resources.items() if amount}
         self._group = placement_group([bundle] * self._job.workers, strategy="PACK")
         self._tasks = []
+        self._failed_at, self.error = None, ""
 
     def _start(self) -> None:
         ranks = range(self._job.workers)
         addresses = self._ray.get([self._task(_find_address, rank).remote() for rank in ranks])
         chosen = {name: self._job.env[name] for name in _INTERFACE_VARIABLES if name in self._job.env}
         self._tasks = [
-            self._task(train, rank).remote(
+            self._task(train_together, rank).remote(
                 self._job, self._attempt, rank, variables(rank, addresses, self._job.id) | chosen
             )
             for rank in ranks

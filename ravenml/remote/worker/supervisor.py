@@ -50,7 +50,8 @@ def main() -> int:
             code = 130
             break
     if training.error:
-        seal_mirror(run, job, "failed", training.error)
+        # Of several processes, the one that failed first knows more than those that then missed it.
+        seal_mirror(run, job, "failed", training.error, corrects=job.workers > 1)
     run.write_heartbeat(WAITING, attempt, "ended")
     return code
 

@@ -55,9 +55,16 @@ class TrainingLost(Exception):
     """The training was killed by something else than itself: worth another try."""
 
 
-def train(job: Job, attempt: int, rank: int = 0, environment: Mapping[str, str] | None = None) -> int:
-    """A run, or one process of several that train one model; its exit code."""
-    return Worker(job, attempt, mirrored=rank == 0, environment=dict(environment or {})).run()
+def train(job: Job, attempt: int) -> int:
+    """A run; its exit code."""
+    return Worker(job, attempt).run()
+
+
+def train_together(job: Job, attempt: int, rank: int, environment: Mapping[str, str]) -> tuple[int, str]:
+    """One process of several that train one model; its exit code, and why it is not 0."""
+    worker = Worker(job, attempt, mirrored=rank == 0, environment=dict(environment))
+    code = worker.run()
+    return code, f"{socket.gethostname()}: {worker.reason}" if code else ""
 
 
 def train_fold(job: Job, attempt: int, fold: int) -> int:
@@ -74,6 +81,7 @@ class Worker:
         control: the name of the request that it listens to.
         mirrored: whether it writes the run; of processes that train one model together, only the first.
         environment: what the process gets beside this one's environment.
+        reason: why its exit code is not 0, once it has ended.
     """
 
     job: Job
@@ -82,6 +90,7 @@ class Worker:
     control: str = layout.CONTROL
     mirrored: bool = True
     environment: dict[str, str] = field(default_factory=dict)
+    reason: str = ""
 
     def run(self) -> int:
         """Restore, run, mirror; the exit code of the process.
@@ -130,10 +139,12 @@ class Worker:
             code, stopped = self._follow(process, run, mirror, folds)
             if code < 0 and not is_sealed(folder) and not stopped:
                 raise TrainingLost(f"the training was killed by signal {-code}")
+            if code:
+                found = _reason(output).removeprefix("Error: ")
+                self.reason = "a request to stop" if stopped else found or f"it ended with exit code {code}"
             if not is_sealed(folder) and not self.inside:
                 status = "completed" if code == 0 else "interrupted" if stopped else "failed"
-                why = "a request to stop" if stopped else _reason(output).removeprefix("Error: ")
-                seal_folder(folder, job, status, why or f"it ended with exit code {code}")
+                seal_folder(folder, job, status, self.reason)
             if not (folder / layout.CONSOLE).exists():  # it ended before it had a run
                 shutil.copyfile(output, folder / layout.CONSOLE)
             if self.mirrored:
@@ -215,6 +226,7 @@ class Worker:
     def _refuse(self, reason: str) -> int:
         """End the run because it cannot be run on this worker at all."""
         print(reason, flush=True)
+        self.reason = reason
         with suppress(RavenError):
             seal_mirror(RemoteRun(open_store(self.job.store), self.job.id), self.job, "failed", reason)
         return 1
