@@ -188,6 +188,8 @@ def is_there(name: str) -> bool:
         kind = getattr(ravenml.task, owner)
     except (AttributeError, ImportError):
         return False
+    if not inspect.isclass(kind):
+        return not attribute
     annotated = [one for base in inspect.getmro(kind) for one in inspect.get_annotations(base)]
     return not attribute or attribute in annotated or hasattr(kind, attribute)
 
