@@ -28,7 +28,7 @@ OPTION_VARIABLES = tuple(
     f"RAVENML_{name}"
     for name in (
         *("DATASET", "KFOLD", "FOLDS", "FOLD_BY", "FOLD_SEED", "FOLD_FROM", "FOLD", "JOBS", "RESUME"),
-        *("PRESET", "LOCAL", "UNTAGGED", "UPLOAD_CHECKPOINTS", "IN_PROCESS"),
+        *("PRESET", "LOCAL", "NAME", "UNTAGGED", "UPLOAD_CHECKPOINTS", "IN_PROCESS"),
     )
 )
 # Options that are given anew, or whose value the recorded config has in a form that holds everywhere.
