@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import click
 
 from ravenml.cli.remote_options import remote_options
+from ravenml.common.defaults import DEFAULT_KEPT_GIB
+from ravenml.common.io import SCRATCH
 from ravenml.remote.demands import Demands
 
 
@@ -29,6 +32,13 @@ from ravenml.remote.demands import Demands
 )
 @click.option("--resume", metavar="ID", help="Continue this run with one more attempt, instead of a new run.")
 @click.option(
+    "--keep-new",
+    type=click.FloatRange(min=0),
+    metavar="N",
+    help="Keep new and changed files of the working folder, up to N GiB in all "
+    f"(default 0: none; on a queue {DEFAULT_KEPT_GIB:g}).",
+)
+@click.option(
     "--no-capture",
     is_flag=True,
     help="Leave Python programs alone: no settings, figures and models are captured from within.",
@@ -41,6 +51,7 @@ def run(
     name: str | None,
     outputs: tuple[str, ...],
     resume: str | None,
+    keep_new: float | None,
     no_capture: bool,
     program: tuple[str, ...],
     **demanded: object,
@@ -65,7 +76,8 @@ def run(
 
         folders = [Path(place) for place in outputs]
         resumed = find_resumable(resume) if resume is not None else None
-        asked = Program(program, name, project, folders, capture=not no_capture)
+        kept = keep_new if keep_new is not None else DEFAULT_KEPT_GIB if os.environ.get(SCRATCH) else 0
+        asked = Program(program, name, project, folders, capture=not no_capture, keep_new=kept)
         exit_code, folder = run_program(asked, resumed)
         if sys.stderr.isatty():
             click.echo(f"Run:       {folder}", err=True)
@@ -81,6 +93,7 @@ def run(
         name=name,
         outputs=outputs,
         image=image,
+        keep_new=keep_new,
         capture=not no_capture,
         resources=demands.resources,
         workers=demands.processes or 1,

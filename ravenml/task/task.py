@@ -525,7 +525,11 @@ class Task(TaskView):
             self._backend.describe(container=self._container.record())
 
     def execute_remotely(
-        self, queue_name: str | None = None, clone: bool = False, exit_process: bool = True
+        self,
+        queue_name: str | None = None,
+        clone: bool = False,
+        exit_process: bool = True,
+        outputs: Sequence[str | os.PathLike[str]] = (),
     ) -> None:
         """Send this script to a queue and end here; on the worker nothing happens.
 
@@ -533,6 +537,8 @@ class Task(TaskView):
             queue_name: a queue of the configuration; ``local`` needs none.
             clone: go on here as well.
             exit_process: end this process, before the imports below are reached.
+            outputs: folders, relative to this one, whose new files all come back; of the working folder's
+                other new files, 2 GiB do.
 
         Raises:
             RavenError: it cannot be sent.
@@ -550,6 +556,7 @@ class Task(TaskView):
                 project=self.project,
                 name=self.name,
                 container=self._container,
+                outputs=[os.fspath(one) for one in outputs],
                 overrides=parameters.overrides(),
             )
         )

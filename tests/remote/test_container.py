@@ -17,7 +17,7 @@ from ravenml.remote.client.execute_remotely import hide_values
 from ravenml.remote.job import Job
 from ravenml.remote.layout import RemoteRun
 from ravenml.remote.worker import worker
-from ravenml.remote.worker.container import container_command, find_engine
+from ravenml.remote.worker.container import container_command, find_engine, first_complaint
 from ravenml.remote.worker.folds import cluster_folds
 from ravenml.remote.worker.worker import Worker
 from ravenml.store.local_store import FolderStore
@@ -46,6 +46,16 @@ def test_code_and_run_are_mounted_and_secrets_go_by_name_alone() -> None:
     assert not any("s3cr3t" in word or "HOME" in word for word in words)
     assert "--gpus=all" in words and "--user=1000:1000" in words
     assert words[-6:] == ["--workdir=/scratch/code", "repo/img:3", "python", "-m", "ravenml", "run"]
+
+
+def test_of_a_container_that_cannot_be_made_the_engines_first_complaint_is_the_reason() -> None:
+    output = """Unable to find image 'repo/img:3' locally
+docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
+
+Run 'docker run --help' for more information
+"""
+    assert first_complaint(output).startswith("Cannot connect to the Docker daemon")
+    assert first_complaint("Error: short-name resolution\nsecond\n") == "short-name resolution"
 
 
 def test_podman_is_told_of_gpus_in_its_own_words() -> None:

@@ -22,7 +22,7 @@ task.set_base_docker("img:1 --env GIT_SSL_NO_VERIFY=true -e=GIT_USER=harmless -e
 parser = argparse.ArgumentParser()
 parser.add_argument("--lr", type=float, default=0.1)
 parser.parse_args()
-task.execute_remotely(queue_name="gpu")
+task.execute_remotely(queue_name="gpu", outputs=["weights"])
 raise SystemExit("reached")
 """
 
@@ -48,6 +48,7 @@ def test_what_a_clone_sets_goes_along_and_values_of_variables_stay(tmp_path: Pat
     (described,) = (tmp_path / "store").rglob("job.json")
     job = json.loads(described.read_text())
     assert job["image_arguments"] == ["--env=GIT_SSL_NO_VERIFY=true", "--env=GIT_USER", "--env=PASS"]
+    assert "--output weights" in " ".join(job["arguments"])
     assert job["setup"] == ["pip install numpy"]
     assert "GIT_USER, PASS: not sent" in done.stdout
     for path in filter(os.path.isfile, tmp_path.rglob("*")):

@@ -209,3 +209,34 @@ def test_a_program_that_does_not_stop_is_ended_and_its_run_is_interrupted_not_tr
     working.join(PATIENCE)
     record = remote_run.read("files/run.json")
     assert codes and record and record["result"]["status"] == "interrupted"
+
+
+def test_files_that_a_program_leaves_in_its_working_folder_come_back_up_to_a_limit(
+    tmp_path: Path, remote_run: RemoteRun, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAVENML_STORAGE_PATH", str(tmp_path / "home"))
+    monkeypatch.setenv("RAVENML_TRACK", "none")
+    writes = """
+from pathlib import Path
+Path("out").mkdir()
+Path("out/scores.csv").write_text("1,2")
+Path("big.bin").write_bytes(bytes(200_000))
+"""
+    limit = f"{100_000 / 2**30:f}"
+    for run, options in (("20261121-r", []), ("20261121-s", ["--keep-new", limit])):
+        command = ["run", *options, "--", sys.executable, "-c", writes]
+        assert Worker(Job(run, "local", str(tmp_path / "store"), command, None, "0"), 1).run() == 0
+    assert _artifacts(tmp_path / "store", "20261121-r") == {"big.bin": 200_000, "out/scores.csv": 3}
+    assert _artifacts(tmp_path / "store", "20261121-s") == {"out/scores.csv": 3}
+    record = RemoteRun(remote_run.store, "20261121-s").read("files/run.json")
+    assert record and "big.bin (195.3 KiB) was not kept" in record["result"]["faults"][0]
+
+
+def _artifacts(store: Path, run: str) -> dict[str, int]:
+    """Path below ``artifacts/files`` and size of a run's files in a store."""
+    (folder,) = (path for path in store.rglob("artifacts/files") if run in str(path))
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

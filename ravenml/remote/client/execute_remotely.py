@@ -69,6 +69,7 @@ class Submission:
         project, name: what the run belongs to and is called.
         container: the image that the worker runs it in, with its arguments; values of ``--env`` are whole
             here, and must not be written down.
+        outputs: folders whose files come back, whatever their size; relative to ``folder``.
         overrides: parameters that override the script's own (``raven runs clone --set``).
     """
 
@@ -78,6 +79,7 @@ class Submission:
     project: str | None = None
     name: str | None = None
     container: Container | None = None
+    outputs: Sequence[str] = ()
     overrides: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -104,6 +106,7 @@ def submit(submission: Submission) -> str:
         if value
     }
     options = [word for name, value in record.items() for word in (f"--{name}", value)]
+    options += [word for folder in submission.outputs for word in ("--output", folder)]
     command = ["run", *options, "--", "python", *arguments]
     record["command"] = ["raven", *command]
     image_arguments, hidden = hide_values(container.arguments if container is not None else ())

@@ -148,6 +148,7 @@ def submit_program(
     name: str | None = None,
     outputs: Sequence[str] = (),
     image: str | None = None,
+    keep_new: float | None = None,
     capture: bool = True,
     resources: Mapping[str, float] | None = None,
     **options: Unpack[JobOptions],
@@ -169,6 +170,7 @@ def submit_program(
     record = {key: value for key, value in (("project", project), ("name", name)) if value}
     flags = [word for key, value in record.items() for word in (f"--{key}", value)]
     flags += [word for folder in outputs for word in ("--output", folder)]
+    flags += [] if keep_new is None else ["--keep-new", f"{keep_new:g}"]
     flags += [] if capture else ["--no-capture"]
     command = ["run", *flags, "--", *words]
     return submit(

@@ -10,6 +10,7 @@ from pathlib import Path
 from ravenml.errors import RavenError
 
 ENGINES = ("docker", "podman")
+ENGINE_FAILED = 125  # the exit code of both where the container could not even be made
 # Variables of the worker that tell which part of the machine a training may use.
 _PASSED = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 
@@ -77,6 +78,16 @@ def container_command(
     if setup:
         command = ["bash", "-e", "-c", "\n".join([*setup, 'exec "$@"']), "bash", *command]
     return [*words, *arguments, f"--workdir={cwd}", image, *command]
+
+
+def first_complaint(output: str) -> str:
+    """What an engine that could not make a container said first: advice about its options follows that."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    marks = (*(f"{engine}: " for engine in ENGINES), "Error: ", "ERROR: ")
+    said = next((line for line in lines if line.startswith(marks)), lines[0] if lines else "")
+    for mark in marks:
+        said = said.removeprefix(mark)
+    return said[:1000]
 
 
 def current_user() -> str:

@@ -32,6 +32,7 @@ from ravenml.remote.layout import RemoteRun, open_store
 from ravenml.remote.mirror import PERIOD, Mirror
 from ravenml.remote.restore import fetch
 from ravenml.remote.sealing import is_sealed, read_result, seal_folder, seal_mirror
+from ravenml.remote.worker.container import ENGINE_FAILED, first_complaint
 from ravenml.remote.worker.folds import JOB_FILE, REQUESTS
 from ravenml.remote.worker.heartbeat import Heartbeat, Superseded
 from ravenml.remote.worker.process import Process
@@ -140,7 +141,7 @@ class Worker:
             if code < 0 and not is_sealed(folder) and not stopped:
                 raise TrainingLost(f"the training was killed by signal {-code}")
             if code:
-                found = _reason(output).removeprefix("Error: ")
+                found = _reason(output, job, code).removeprefix("Error: ")
                 self.reason = "a request to stop" if stopped else found or f"it ended with exit code {code}"
             if not is_sealed(folder) and not self.inside:
                 status = "completed" if code == 0 else "interrupted" if stopped else "failed"
@@ -341,7 +342,11 @@ def _send_last(mirror: Mirror, patience: float = 6 * 3600.0) -> None:
             pause = min(60.0, 2 * pause)
 
 
-def _reason(log: Path) -> str:
-    """Why a program that ended without sealing its run did so: the error that it named, or its last line."""
-    lines = read_tail(log)
-    return find_error(log) or (redact_text(lines[-1])[:1000] if lines else "")
+def _reason(output: Path, job: Job, code: int) -> str:
+    """Why a process that ended without sealing its run did so: the error that it named, or its last line."""
+    if job.image and code == ENGINE_FAILED:
+        with suppress(OSError):
+            return redact_text(first_complaint(output.read_text(errors="replace")))
+    lines = read_tail(output)
+    said = find_error(output) or (redact_text(lines[-1])[:1000] if lines else "")
+    return said.removeprefix("Error: ")

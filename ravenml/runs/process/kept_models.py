@@ -49,6 +49,10 @@ class KeptModels:
             if file.is_file() and not file.is_symlink():
                 yield self._keep(f"{name}/{file.relative_to(path).as_posix()}", file)
 
+    def sources(self) -> list[Path]:
+        """Where the script wrote what is kept."""
+        return list(self._sources.values())
+
     def _keep(self, name: str, source: Path) -> tuple[str, Path]:
         target = self._folder / name
         try:

@@ -30,6 +30,7 @@ from ravenml.runs.output_parser import OutputParser
 from ravenml.runs.process.argument_settings import read_settings
 from ravenml.runs.process.environment import environment_of
 from ravenml.runs.process.kept_models import MODELS, KeptModels
+from ravenml.runs.process.new_files import NewFiles
 from ravenml.runs.process.outputs import Outputs
 from ravenml.runs.process.signals import SignalForwarder
 from ravenml.runs.process.streams import Stream, copy_size, open_streams, pump
@@ -57,6 +58,7 @@ class Program:
         outputs: folders whose new files are kept as artifacts.
         folder: where it runs.
         capture: whether Python programs get the hooks of `ravenml.capture`.
+        keep_new: how many GiB of files that are new or changed in ``folder`` at the end are kept.
     """
 
     arguments: Sequence[str]
@@ -65,6 +67,7 @@ class Program:
     outputs: Sequence[Path] = ()
     folder: Path = field(default_factory=Path.cwd)
     capture: bool = True
+    keep_new: float = 0
 
     def command(self) -> list[str]:
         """The command line that runs it again."""
@@ -98,7 +101,10 @@ def run_program(program: Program, run_folder: Path | None = None) -> tuple[int, 
     """
     resumes = run_folder is not None and (run_folder / layout.RUN_JSON).exists()
     executable = _find(program)
-    outputs = Outputs([program.folder / place for place in program.outputs])
+    named = [program.folder / place for place in program.outputs]
+    outputs = Outputs(named)
+    limit = int(program.keep_new * 2**30)
+    new_files = NewFiles(program.folder, named, limit) if limit else None
     folder = run_folder or runs_dir() / layout.new_run_id()
     fields = {
         "kind": KIND,
@@ -113,7 +119,7 @@ def run_program(program: Program, run_folder: Path | None = None) -> tuple[int, 
         fields = {name: value for name, value in fields.items() if value is not None}
     run = Run.begin(folder, folder.name, fields)
     try:
-        return _RunningProgram(program, executable, run, outputs).run_to_end(), folder
+        return _RunningProgram(program, executable, run, outputs, new_files).run_to_end(), folder
     except CannotStart as error:
         if resumes:
             run.finish("failed", error=str(error), metrics=run.last_metrics())
@@ -156,8 +162,11 @@ class _StreamState:
 class _RunningProgram:
     """One program that runs."""
 
-    def __init__(self, program: Program, executable: Path, run: Run, outputs: Outputs) -> None:
+    def __init__(
+        self, program: Program, executable: Path, run: Run, outputs: Outputs, new_files: NewFiles | None
+    ) -> None:
         self.program, self.executable, self.run, self.outputs = program, executable, run, outputs
+        self.new_files = new_files
         self.states: dict[str, _StreamState] = {}
         self.inbox = EventReader(run.path / INBOX)
         self.models = KeptModels(run.path / layout.ARTIFACTS / MODELS)
@@ -264,12 +273,20 @@ class _RunningProgram:
             for name, _ in self.models.keep(path):
                 self.run.artifact(self.run.path / layout.ARTIFACTS / MODELS / name)
 
+    def _keep_new_files(self) -> None:
+        if self.new_files is not None:
+            missing = self.new_files.keep(self.run, self.models.sources())
+            self.faults += missing
+            for line in missing:
+                print(f"raven: {line}", file=sys.stderr)
+
     def _describe_arguments(self) -> None:
         """Where the program has not told its settings, those that its command line shows."""
-        known = self.run.record.get("captured") == "command line"  # of an earlier attempt
-        if known or not self.run.record.get("parameters"):
-            arguments = redact_arguments(list(self.program.arguments))
-            if found := read_settings(arguments):
+        captured, known = self.run.record.get("captured"), self.run.record.get("parameters")
+        told_before = captured == "command line"  # of an earlier attempt
+        if captured is None or told_before or (captured == "task" and not known):
+            found = read_settings(redact_arguments(list(self.program.arguments)))
+            if found or known:
                 self.run.describe({"parameters": redact(found), "captured": "command line"})
 
     def _tick(self, child: subprocess.Popen[bytes], log: ConsoleLog) -> None:
@@ -300,6 +317,7 @@ class _RunningProgram:
             self._describe_arguments,
             boards.look_everywhere,
             lambda: self.outputs.keep_all(run),
+            self._keep_new_files,
         ]
         for work in left:
             self._try(work)
