@@ -51,6 +51,7 @@ _FIELDS: dict[str, dict[str, Schema]] = {
         "optional": dict,
     },
     "IMAGE": {"name": str, "file": str},
+    "PLOT": {"name": str, "kind": str, "data": dict},
     "ARTIFACT": {"file": str, "sizeb": int},
     "RESOURCES": {"resources": dict},
     **{name: {"status": str} for name in ("TASK_FINISHED", "TASK_STOPPED", "TASK_CRASHED")},

@@ -237,9 +237,7 @@ def _plot(kind: str) -> Callable[..., None]:
         self: Logger, title: str, series: Any, *data: object, iteration: int | None = None, **named: object
     ) -> None:
         name = series if isinstance(series, str) else "series"
-        shown = series
-        if isinstance(series, list | tuple):
-            shown = [vars(one) if isinstance(one, SeriesInfo) else one for one in series]
+        shown = series if name == series else _plain(series)
         content: JsonObject = {"title": title, "series": shown, "iteration": iteration}
         values = {f"data{index or ''}": value for index, value in enumerate(data)}
         given = {key: value for key, value in {**values, **named}.items() if value is not None}
@@ -291,6 +289,12 @@ def _encode_image(image: Any, place: str) -> bytes:
     code = codes[channels]
     ready = np.ascontiguousarray(array)
     return bytes(cv2.imencode(".png", ready if code is None else cv2.cvtColor(ready, code))[1].tobytes())
+
+
+def _plain(series: object) -> object:
+    """The series of a plot that has several, as mappings: ClearML's are objects with a name and data."""
+    several = series if isinstance(series, list | tuple) else [series]
+    return [one if isinstance(one, Mapping) else getattr(one, "__dict__", str(one)) for one in several]
 
 
 def _json(value: object) -> bytes:

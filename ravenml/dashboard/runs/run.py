@@ -13,6 +13,7 @@ from ravenml.dashboard.widgets.artifacts import build_files, list_files
 from ravenml.dashboard.widgets.charts import PERIOD, Charts, find_sources
 from ravenml.dashboard.widgets.console import Console
 from ravenml.dashboard.widgets.controls import definition_list
+from ravenml.dashboard.widgets.plots import build_plots, build_texts, find_plots, find_texts
 from ravenml.dashboard.widgets.previews import PreviewSlider, find_previews
 from ravenml.dashboard.widgets.progress import ProgressBars
 from ravenml.runs import layout
@@ -95,11 +96,13 @@ class RunPage:
                 provenance.read_diffs(state),
                 list_files(folder),
                 bool(evaluation.find_final_pictures(folder)),
+                find_plots(folder),
+                find_texts(folder),
             )
         )
         if found is None or self._rest.is_deleted:
             return
-        previews, changes, files, has_pictures = found
+        previews, changes, files, has_pictures, plots, texts = found
         self._console = None
         self._rest.clear()
         with self._rest:
@@ -111,6 +114,12 @@ class RunPage:
                     folds.links(state, count)
             self._previews = PreviewSlider(self.run)
             self._previews.show(previews)
+            if plots:
+                with section("Plots"):
+                    build_plots(self.run, plots)
+            if texts:
+                with section("Texts"):
+                    build_texts(texts)
             if evaluation.sections(state) or has_pictures:
                 with section("Evaluation"):
                     evaluation.build(state)

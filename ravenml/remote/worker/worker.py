@@ -141,7 +141,7 @@ class Worker:
             if code < 0 and not is_sealed(folder) and not stopped:
                 raise TrainingLost(f"the training was killed by signal {-code}")
             if code:
-                found = _reason(output, job, code).removeprefix("Error: ")
+                found = _reason(output, job, code)
                 self.reason = "a request to stop" if stopped else found or f"it ended with exit code {code}"
             if not is_sealed(folder) and not self.inside:
                 status = "completed" if code == 0 else "interrupted" if stopped else "failed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -13,7 +14,7 @@ from pathlib import Path
 from ravenml.common.formatting import utc_timestamp
 from ravenml.common.permissions import make_folder
 from ravenml.config.home import cache_dir, home
-from ravenml.runs.process.tfevents import EventFile, Picture, Scalar
+from ravenml.runs.process.tfevents import EventFile, Found, Plot, Scalar, Words, first_record
 from ravenml.runs.run import Run
 
 MARK = "tfevents"
@@ -77,23 +78,39 @@ class TensorBoardWatcher:
             return f"{folder}/{tag}"
         return tag if tag.strip("/").count("/") else f"scalar/{tag}"
 
-    def _say(self, address: str, found: Scalar | Picture) -> None:
+    def _say(self, address: str, found: Found) -> None:
         event = {"step": found.step, "timestamp": utc_timestamp(found.seconds)}
         if isinstance(found, Scalar):
             kind, _, name = address.strip("/").partition("/")
             metrics = {"type": kind, "metrics": {name: found.value}}
             self._run.relay({"message": "metrics", "event_type": "EventType.METRICS", **metrics, **event})
             return
+        name = address.strip("/")
+        if isinstance(found, Words):
+            title = name.removeprefix("scalar/").removesuffix("/text_summary")  # as torch adds it
+            self._run.relay({"message": found.text, "event_type": "EventType.TEXT", "name": title, **event})
+            return
+        if isinstance(found, Plot):
+            plot = {"name": name.removeprefix("scalar/"), "kind": found.kind, "data": found.data}
+            self._run.relay({"message": "plot", "event_type": "EventType.PLOT", **plot, **event})
+            return
         suffix = _SUFFIXES.get(found.content[:4], ".png")
-        name = _UNSAFE.sub("_", address.strip("/")).replace("..", "_")
+        name = _UNSAFE.sub("_", name).replace("..", "_")
         self._run.picture(f"{name}_{found.step:06d}{suffix}", found.content, **event)
 
 
 def _claim(path: Path, run: Run) -> bool:
-    """Whether the file is this run's: the first run that finds it keeps it."""
+    """Whether the file is this run's: the first run that finds it keeps it.
+
+    A program that writes over a file of an earlier run makes another one of it, which its first record shows:
+    the time at which it was begun.
+    """
     with suppress(OSError):
-        found = path.stat()
-        claim = cache_dir() / "boards" / f"{found.st_dev:x}-{found.st_ino:x}-{path.name}"[:250]
+        found, first = path.stat(), first_record(path)
+        if not first:
+            return False
+        key = f"{found.st_dev:x}-{found.st_ino:x}-{zlib.crc32(first):x}"
+        claim = cache_dir() / "boards" / f"{key}-{path.name}"[:250]
         make_folder(claim.parent)
         try:
             claim.open("x").write(run.id)
