@@ -10,7 +10,8 @@ The program's environment need not hold ravenML, so this package needs Python's 
 Python 3.8.  Whatever goes wrong in a hook is a line in the run's log and never ends the program.
 
 ``imports.py`` has the mechanism, ``models.py`` (with its table, ``model_savers.py``) and ``figures.py`` what
-is made, and ``argparse_settings.py``, ``click_settings.py`` and ``other_settings.py`` what was told.
+is made, ``argparse_settings.py``, ``click_settings.py`` and ``other_settings.py`` what was told, and a file
+for each library (``keras_metrics.py`` …) what it measures, which ``metrics.py`` reports.
 """
 
 from __future__ import annotations
@@ -35,6 +36,28 @@ HOOKS = {
     "jsonargparse._core": ("other_settings", "watch_jsonargparse"),
     "matplotlib.pyplot": ("figures", "watch_pyplot"),
     "matplotlib.figure": ("figures", "watch_figure"),
+    "keras.src.callbacks": ("keras_metrics", "watch_keras"),
+    "keras.callbacks": ("keras_metrics", "watch_keras"),
+    "tf_keras.src.callbacks": ("keras_metrics", "watch_keras"),
+    "sklearn.base": ("sklearn_metrics", "watch_estimators"),
+    "sklearn.metrics._classification": ("sklearn_metrics", "watch_scores"),
+    "sklearn.metrics._ranking": ("sklearn_metrics", "watch_scores"),
+    "sklearn.metrics._regression": ("sklearn_metrics", "watch_scores"),
+    "sklearn.model_selection._validation": ("sklearn_metrics", "watch_validation"),
+    "pytorch_lightning.trainer.connectors.logger_connector.logger_connector": (
+        "lightning_metrics",
+        "watch_lightning",
+    ),
+    "lightning.pytorch.trainer.connectors.logger_connector.logger_connector": (
+        "lightning_metrics",
+        "watch_lightning",
+    ),
+    "transformers.trainer": ("transformers_metrics", "watch_trainer"),
+    "xgboost.callback": ("xgboost_metrics", "watch_rounds"),
+    "xgboost.training": ("xgboost_metrics", "watch_training"),
+    "lightgbm.engine": ("lightgbm_metrics", "watch_training"),
+    "catboost.core": ("catboost_metrics", "watch_training"),
+    "ultralytics.engine.trainer": ("ultralytics_metrics", "watch_trainer"),
 }
 
 _is_left = False
@@ -56,13 +79,15 @@ def start() -> None:
 
     Until a library is imported, none of the hooks' files is.
     """
-    if not _is_first_of_its_rank():
+    if not is_first_of_its_rank():
         return
     from .imports import when_imported
     from .model_savers import MODULES
 
-    for name, (file, function) in {**HOOKS, **dict.fromkeys(MODULES, ("models", "report_models"))}.items():
+    for name, (file, function) in HOOKS.items():
         when_imported(name, _loading(file, function))
+    for name in MODULES:
+        when_imported(name, _loading("models", "report_models"))
 
 
 def _loading(file: str, function: str) -> Callable[[object], None]:
@@ -74,7 +99,7 @@ def _loading(file: str, function: str) -> Callable[[object], None]:
     return call
 
 
-def _is_first_of_its_rank() -> bool:
+def is_first_of_its_rank() -> bool:
     """Whether this process is rank 0 of those that a launcher started, or has no rank."""
     names = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID", "LOCAL_RANK")
     return next((os.environ[name] for name in names if os.environ.get(name)), "0") == "0"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ _EVENTS = "RAVENML_EVENTS"
 # Programs and libraries whose own flags are not the user's settings.
 _NOT_THE_PROGRAM = {
     *("torch", "accelerate", "deepspeed", "horovod", "ray", "pytest", "pip", "IPython", "ipykernel"),
+    *("joblib", "loky", "multiprocessing", "lightning", "lightning_fabric", "tensorboard"),
     *("hydra", "fire", "absl", "jsonargparse"),
 }
 
@@ -55,6 +57,15 @@ def report_settings(values: Mapping[str, object], by: str) -> None:
         os.environ[SWITCH] = str(os.getpid())
 
 
+def report_parameters(name: str, values: Mapping[str, object]) -> None:
+    """Tell with which parameters a library trains, apart from what the program was told.
+
+    Args:
+        name: what has the parameters, such as ``RandomForestClassifier``.
+    """
+    report("DESCRIBED", fields={"parameters": {name: to_plain(values)}})
+
+
 def settings_are_known() -> bool:
     """Whether a process above this one has told its settings, so that this one is its helper."""
     owner = os.environ.get(SWITCH, "")
@@ -63,8 +74,12 @@ def settings_are_known() -> bool:
 
 def to_plain(value: object) -> object:
     """A value as JSON has it: numbers, texts, lists and mappings stay, and all else becomes text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return to_plain(value.item())  # a number of NumPy's
     if isinstance(value, Mapping):
         return {str(key): to_plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple, set)):
