@@ -243,8 +243,9 @@ def _plotly(plot: PlotData) -> JsonObject | None:
         return None
     named = []
     for one in traces:
-        y = one.get("y") if isinstance(one.get("y"), list) else []
-        x = one.get("x") if isinstance(one.get("x"), list) else list(range(len(y)))
+        x, y = one.get("x"), one.get("y")
+        y = y if isinstance(y, list) else []
+        x = x if isinstance(x, list) else list(range(len(y)))
         named.append((str(one.get("name") or ""), [list(pair) for pair in zip(x, y, strict=False)]))
     return _points(named, lines=any("lines" in str(one.get("mode") or "lines") for one in traces))
 

@@ -139,10 +139,10 @@ class EventFile:
             for index, picture in enumerate(strings[2:]):  # width and height stand before the pictures
                 yield Picture(f"{tag}/{index}" if len(strings) > 3 else tag, step, seconds, picture)
         elif plugin == "text":
-            strings = [
+            texts = [
                 _bytes(value).decode(errors="replace") for number, value in fields(tensor) if number == 8
             ]
-            yield Words(tag, step, seconds, "\n".join(strings))
+            yield Words(tag, step, seconds, "\n".join(texts))
         elif plugin == "histograms":
             numbers = _numbers(tensor)
             if data := _quantiles(list(zip(numbers[::3], numbers[1::3], numbers[2::3], strict=False))):
