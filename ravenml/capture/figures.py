@@ -6,9 +6,11 @@ import functools
 import itertools
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .metrics import reports
 from .reporting import guarded, report
 
 _RUN = "RAVENML_RUN"
@@ -50,12 +52,24 @@ def _is_of_the_run(path: Any) -> bool:
 
 @guarded
 def _keep(figure: Any, title: str, save: Any = None) -> None:
+    if not reports():
+        return
     name = _UNSAFE.sub("_", title).strip(" .")[:100] or "figure"
-    step = next(_steps.setdefault(name, itertools.count()))
+    folder = Path(os.environ[_RUN], _FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
+    step = _take_step(folder, name)
     file = f"{_FOLDER}/{name}_{step:06d}.png"
     target = Path(os.environ[_RUN], file)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.part")
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     (save or type(figure).savefig)(figure, beside, format="png")
     os.replace(beside, target)
     report("IMAGE", name=f"figures/{name}_{step:06d}", file=file, step=step)
+
+
+def _take_step(folder: Path, name: str) -> int:
+    """The next number of a figure; processes that were forked count on where their parent was."""
+    for step in _steps.setdefault(name, itertools.count()):
+        with suppress(FileExistsError):
+            os.close(os.open(folder / f"{name}_{step:06d}.png", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            return step
+    raise AssertionError("counting has no end")

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from ravenml.common.io import JsonObject, write_bytes
-from ravenml.config.home import runs_dir
+from ravenml.config.home import cache_dir, runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import EventWriter
-from ravenml.runs.process.program import EVENTS, KIND
+from ravenml.runs.process.inbox import EVENTS, INBOX, Inbox, rank
+from ravenml.runs.process.program import KIND
+
+PATIENCE = 20.0  # seconds that other ranks wait for rank 0 to begin its run
 
 
 class BestEffort:
@@ -87,8 +91,9 @@ class AttachedRun(BestEffort):
         self._writer = EventWriter(Path(os.environ[EVENTS]))
 
     def event(self, event_type: str, message: str = "", level: str = "info", **fields: object) -> None:
+        own = {"rank": rank()} if rank() else {}
         with self.best_effort():
-            self._writer.write(message or event_type.lower(), event_type, fields, level)
+            self._writer.write(message or event_type.lower(), event_type, {**fields, **own}, level)
 
     def describe(self, **fields: object) -> None:
         self.event("DESCRIBED", fields=fields)
@@ -105,6 +110,8 @@ class AttachedRun(BestEffort):
 
 class OwnRun(BestEffort):
     """A run of this process's own: console, events, use of resources, TensorBoard's files."""
+
+    _child: AttachedRun | None = None
 
     def __init__(self, project: str | None, name: str | None) -> None:
         from ravenml.common.secrets import redact_arguments
@@ -128,15 +135,40 @@ class OwnRun(BestEffort):
         found |= {**environment_of(Path(sys.executable)), "machine": machine()}
         self.run.update(provenance=found)
         self._boards = TensorBoardWatcher(self.run, [Path.cwd()], os.getpid())
+        # Processes that this one starts or forks speak through it: a run has one writer.
+        self._pid, self._inbox = os.getpid(), Inbox(self.run, self._attempt)
+        self._has_ranks = _meeting_point() is not None
+        self._told = {EVENTS: str(self._inbox.path), layout.RUN_VARIABLE: str(self.folder)}
+        os.environ |= self._told
         self._monitor = RunMonitor.of(self.run)
+        self._monitor.every(0.5, self._inbox.read)
         self._monitor.every(1.0, self._boards.look)
         self._stack.enter_context(self._monitor)
 
+    def _attempt(self, work: Callable[[], None]) -> None:
+        with self.best_effort():
+            work()
+
+    @property
+    def _parent(self) -> AttachedRun | None:
+        """In a forked child, the way to the process whose run it is."""
+        if self._child is None and os.getpid() != self._pid:
+            self._child = AttachedRun()
+        return self._child
+
     def event(self, event_type: str, message: str = "", level: str = "info", **fields: object) -> None:
+        if self._parent is not None:
+            self._parent.event(event_type, message, level, **fields)
+            return
+        if self._has_ranks and event_type in ("METRICS", "IMAGE"):
+            self._inbox.note(fields)
         with self.best_effort():
             self.run.emit(event_type, message or event_type.lower(), fields, level)
 
     def describe(self, **fields: object) -> None:
+        if self._parent is not None:
+            self._parent.describe(**fields)
+            return
         with self.best_effort():
             self.run.describe(fields)
 
@@ -145,8 +177,17 @@ class OwnRun(BestEffort):
             with suppress(Exception):
                 self._boards.look_everywhere()
             self._stack.close()
+            self._stop_listening()
             with self.best_effort():
                 self.run.finish(status, metrics=self.run.last_metrics(), **result)
+
+    def _stop_listening(self) -> None:
+        with suppress(Exception):
+            self._inbox.read()
+            self._inbox.end()
+        for name, value in self._told.items():
+            if os.environ.get(name) == value:
+                del os.environ[name]
 
     def hold(self, held: bool = True) -> None:
         self._monitor.hold_exporters(held)
@@ -155,15 +196,40 @@ class OwnRun(BestEffort):
         import shutil
 
         self._stack.close()
+        self._stop_listening()
         self.run.finish("completed", metrics={})
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def find_backend(project: str | None, name: str | None) -> RunBackend:
     """The run around this process where there is one, and a new one elsewhere."""
+    if rank() and not os.environ.get(EVENTS):
+        _join_rank_0()
     if os.environ.get(EVENTS) and os.environ.get(layout.RUN_VARIABLE):
         backend = AttachedRun()
         known: Mapping[str, object] = {"project": project, "name": name, "captured": "task"}
         backend.describe(**{field: value for field, value in known.items() if value})
         return backend
-    return OwnRun(project, name)
+    own = OwnRun(project, name)
+    if (meeting := _meeting_point()) is not None:
+        write_bytes(meeting, str(own.folder).encode())
+    return own
+
+
+def _meeting_point() -> Path | None:
+    """Where rank 0 tells the ranks beside it of its run; None without a launcher such as torchrun."""
+    if os.environ.get("WORLD_SIZE", "1") == "1" or not os.environ.get("MASTER_PORT", "").isdigit():
+        return None
+    return cache_dir() / "ranks" / f"{os.getppid()}-{os.environ['MASTER_PORT']}"
+
+
+def _join_rank_0() -> None:
+    """Speak to the run that rank 0 begins, if it is a process beside this one that does."""
+    meeting, end = _meeting_point(), time.monotonic() + PATIENCE
+    while meeting is not None and os.environ.get("GROUP_RANK", "0") == "0" and time.monotonic() < end:
+        with suppress(OSError):
+            folder = Path(meeting.read_text())
+            if (folder / INBOX).exists():  # as long as the run goes on
+                os.environ |= {EVENTS: str(folder / INBOX), layout.RUN_VARIABLE: str(folder)}
+                return
+        time.sleep(0.1)

@@ -16,7 +16,7 @@ from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.remote import WORKER
 from ravenml.runs import layout
-from ravenml.runs.process.program import EVENTS
+from ravenml.runs.process.inbox import EVENTS
 from ravenml.runs.record import read_record
 from ravenml.runs.replay import Replay, replay_clone
 from ravenml.task.recorded import list_parameters, sections_of

@@ -12,8 +12,8 @@ from ravenml.config.home import runs_dir
 from ravenml.runs import layout
 from ravenml.runs.events import read_events
 from ravenml.runs.index import list_rows
+from ravenml.runs.process.inbox import INBOX
 from ravenml.runs.process.kept_models import MODELS
-from ravenml.runs.process.program import INBOX
 from ravenml.task.artifacts import Artifact
 
 # What ClearML calls a run's status.

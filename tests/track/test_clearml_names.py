@@ -19,7 +19,7 @@ import pytest
 import ravenml.task
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
-from ravenml.runs.process.program import EVENTS, INBOX
+from ravenml.runs.process.inbox import EVENTS, INBOX
 from ravenml.runs.run import Run
 from ravenml.task import (
     InputModel,

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,11 @@ from ravenml.config.home import runs_dir
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
 from ravenml.runs.console import ConsoleLog, find_error
-from ravenml.runs.events import EventReader
 from ravenml.runs.monitor import RunMonitor
 from ravenml.runs.output_parser import OutputParser
 from ravenml.runs.process.argument_settings import read_settings
 from ravenml.runs.process.environment import environment_of
+from ravenml.runs.process.inbox import EVENTS, Inbox
 from ravenml.runs.process.kept_models import MODELS, KeptModels
 from ravenml.runs.process.new_files import NewFiles
 from ravenml.runs.process.outputs import Outputs
@@ -41,10 +40,7 @@ from ravenml.runs.record import UNDER_WAY, read_record, status
 from ravenml.runs.run import Run
 
 KIND = "program"
-EVENTS = "RAVENML_EVENTS"  # in the child's environment: a file to which it may write events
-INBOX = ".inbox.jsonl"
 GRACE = 60.0  # seconds between being asked to stop and being killed
-_ENDS = "EventType.TASK_"  # a program does not say how its run ends; its exit code does
 
 
 @dataclass(frozen=True)
@@ -168,11 +164,10 @@ class _RunningProgram:
         self.program, self.executable, self.run, self.outputs = program, executable, run, outputs
         self.new_files = new_files
         self.states: dict[str, _StreamState] = {}
-        self.inbox = EventReader(run.path / INBOX)
+        self.inbox = Inbox(run, self._try)
         self.models = KeptModels(run.path / layout.ARTIFACTS / MODELS)
         self.stop_requested_at: float | None = None
         self.faults: list[str] = []  # what could not be recorded: the program goes on
-        (run.path / INBOX).write_bytes(b"")  # what an attempt that was killed left is recorded already
 
     def run_to_end(self) -> int:
         """Start it, stay with it, and record how it ended."""
@@ -209,7 +204,7 @@ class _RunningProgram:
     def _start(self, streams: Sequence[Stream]) -> subprocess.Popen[bytes]:
         ends = {name: stream.child_end for stream in streams for name in stream.names}
         told = {
-            EVENTS: str(self.run.path / INBOX),
+            EVENTS: str(self.inbox.path),
             layout.RUN_VARIABLE: str(self.run.path),
             "PYTHONUNBUFFERED": "1",
         }
@@ -243,17 +238,7 @@ class _RunningProgram:
         state = self.states.setdefault(stream.names[0], _StreamState())
         log.write(state.lines.feed(state.decode(piece)))
         for found in state.parser.feed(piece):
-            self._relay(found)
-
-    def _relay(self, found: object) -> None:
-        """Keep an event, unless it is one that only the run's owner may write."""
-        if not isinstance(found, dict) or str(found.get("event_type", _ENDS)).startswith(_ENDS):
-            return
-        if found["event_type"] == "EventType.DESCRIBED":
-            if isinstance(fields := found.get("fields"), dict):
-                self._try(lambda: self.run.describe(redact(fields)))
-            return
-        self._try(lambda: self.run.relay(found))
+            self.inbox.relay(found)
 
     def _try(self, record: Callable[[], None]) -> None:
         """Record something; a full disk does not end the program."""
@@ -261,11 +246,7 @@ class _RunningProgram:
             self.faults += [fault] if fault not in self.faults else []
 
     def _read_inbox(self) -> None:
-        for event in self.inbox.read_new():
-            if event.fields.get("event_type") == "EventType.MODEL":
-                self._try(partial(self._keep_model, Path(str(event.fields.get("path")))))
-            else:
-                self._relay(event.fields)
+        self.inbox.read(self._keep_model)
 
     def _keep_model(self, path: Path) -> None:
         """Keep a model that the program has saved, and has not replaced or removed since."""
@@ -304,7 +285,7 @@ class _RunningProgram:
         for state in self.states.values():
             log.write(state.lines.feed(state.decode(b"", final=True)) + state.lines.end())
             for found in state.parser.end():
-                self._relay(found)
+                self.inbox.relay(found)
 
     def _record_end(
         self, returned: int, came: Sequence[int], boards: TensorBoardWatcher, found: JsonObject
@@ -321,8 +302,7 @@ class _RunningProgram:
         ]
         for work in left:
             self._try(work)
-        with suppress(OSError):
-            (run.path / INBOX).unlink()
+        self.inbox.end()
         exit_code = 128 - returned if returned < 0 else returned
         stopped = bool(came) or run.stop.reason is not None
         status = "completed" if returned == 0 else "interrupted" if stopped else "failed"
