@@ -13,7 +13,7 @@ from typing import Any
 from ravenml.capture import SWITCH
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
-from ravenml.runs.process.program import EVENTS
+from ravenml.runs.process.inbox import EVENTS
 
 _STEP = "RAVENML_STEP"  # in the environment of such a process
 _PARENTS = (EVENTS, layout.RUN_VARIABLE, SWITCH)  # what is the script's own run's, and not the step's

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ravenml.errors import InputError
 from ravenml.runs.importers.base import Image, ImportedRun, Measured
-from ravenml.runs.process.tfevents import EventFile, Scalar
+from ravenml.runs.process.tfevents import EventFile, Picture, Scalar
 
 _MARK = "tfevents"
 
@@ -38,7 +38,7 @@ def _read(folder: Path, files: list[Path], root: Path) -> ImportedRun | None:
                 continue
             if isinstance(found, Scalar):
                 measured.append(Measured(found.tag, found.value, found.step, found.seconds))
-            else:
+            elif isinstance(found, Picture):
                 images.append(Image(found.tag, found.content, found.step, found.seconds))
     times = [*(one.seconds for one in measured), *(one.seconds for one in images)]
     if not times:
