@@ -102,16 +102,23 @@ class PredictorNetwork:
     def _boxes(self, found: NDArray[np.generic], size: tuple[int, ...]) -> list[Label]:
         labels = []
         for left, top, right, bottom, score, index in np.asarray(found, np.float64).reshape(-1, 6).tolist():
-            box = Rectangle(
-                max(math.floor(left), 0),
-                max(math.floor(top), 0),
-                min(math.ceil(right), size[1]) - 1,
-                min(math.ceil(bottom), size[0]) - 1,
-            )
-            if box.left <= box.right and box.top <= box.bottom:
+            if right > 0 and bottom > 0 and left < size[1] and top < size[0]:
+                first, last = _pixels(left, right, size[1])
+                upper, lower = _pixels(top, bottom, size[0])
+                box = Rectangle(first, upper, last, lower)
                 sure = {"name": CONFIDENCE, "value": round(score, 6)}
                 labels.append(Label.make(self.classes[int(index)].title, box, [sure]))
         return labels
+
+
+def _pixels(start: float, end: float, size: int) -> tuple[int, int]:
+    """The first and the last pixel of a stretch from ``start`` to ``end``, by the pixel edges nearest to them.
+
+    Rounding outwards would make every box larger.  A stretch of less than a pixel is one.
+    """
+    first = min(max(math.floor(start + 0.5), 0), size - 1)
+    last = min(math.floor(end + 0.5), size) - 1
+    return first, max(first, last)
 
 
 def default_batch_size(predictor: Predictor) -> int:

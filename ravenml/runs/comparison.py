@@ -13,7 +13,7 @@ from ravenml.runs.curves import Curve, curves
 from ravenml.runs.events import as_number
 from ravenml.runs.overview import full_name, headline
 from ravenml.runs.record import read_record, status
-from ravenml.runs.run_row import flat_settings
+from ravenml.runs.run_row import flat_settings, program_of
 from ravenml.runs.tables import align, select_metrics
 
 
@@ -28,6 +28,7 @@ class Comparison:
         settings: all that each run was told, and its dataset and commit.
         metrics: by address, a value for each run.
         curves: each run's curves.
+        best_metric: by which all their plugins choose the best checkpoint; None where they go by several.
     """
 
     ids: list[str]
@@ -36,6 +37,7 @@ class Comparison:
     settings: list[JsonObject]
     metrics: dict[str, list[object]]
     curves: list[dict[str, Curve]]
+    best_metric: str | None = None
 
     def curve(self, address: str) -> list[Curve | None]:
         """A metric's curve for each run; in one unit, so that they can be drawn over each other."""
@@ -60,7 +62,7 @@ class Comparison:
         if wanted:
             return list(dict.fromkeys(wanted))
         values = {name: 0.0 for name in known}
-        first = headline(values)[0] or next(iter(known), "")
+        first = headline(values, self.best_metric)[0] or next(iter(known), "")
         return [first] if first else []
 
     def as_json(self) -> JsonObject:
@@ -102,6 +104,8 @@ def compare(folders: Sequence[Path]) -> Comparison:
     names = dict.fromkeys(name for one in told for name in one)
     differing = {name: [one.get(name) for one in told] for name in names}
     differing = {name: values for name, values in differing.items() if any(v != values[0] for v in values)}
+    if not any(name in flat_settings(record) for record in records for name in differing):
+        differing |= _differing_programs(records)
     scores = [
         (record.get("result") or {}).get("metrics") or {name: curve.y[-1] for name, curve in one.items()}
         for record, one in zip(records, every, strict=True)
@@ -109,7 +113,21 @@ def compare(folders: Sequence[Path]) -> Comparison:
     addresses = dict.fromkeys(name for one in scores for name in one)
     metrics = {name: [one.get(name) for one in scores] for name in addresses}
     ids = [folder.name for folder in folders]
-    return Comparison(ids, [full_name(record) for record in records], differing, told, metrics, every)
+    best = {record.get("best_metric") for record in records}
+    only = best.pop() if len(best) == 1 else None  # of plugins that go by different ones, a well-known one
+    called = [full_name(record) for record in records]
+    return Comparison(ids, called, differing, told, metrics, every, only)
+
+
+def _differing_programs(records: Sequence[JsonObject]) -> JsonObject:
+    """What tells command lines apart of which no setting does: the words that are not in all of them."""
+    programs = [program_of(record) for record in records]
+    if all(program == programs[0] for program in programs):
+        return {}
+    common = set(programs[0]).intersection(*programs)
+    words = [" ".join(word for word in program if word not in common) for program in programs]
+    told_apart = len(set(words)) > 1
+    return {"program": words if told_apart else [" ".join(program) for program in programs]}
 
 
 def _describe(folder: Path, record: JsonObject) -> JsonObject:

@@ -154,7 +154,7 @@ def describe(
         silent: seconds without an event.
     """
     result: JsonObject = record.get("result") or {}
-    name, score = headline(result.get("metrics") or {})
+    name, score = headline(result.get("metrics") or {}, record.get("best_metric"))
     called = f"{full_name(record)} ({folder.name})" if full_name(record) else folder.name
     text = f"{called} {_SAID.get(event, event)}"
     if silent is not None:

@@ -47,7 +47,7 @@ def rows(found: list[JsonObject], more: Sequence[str] = (), short: bool = False)
     more = [name for name in dict.fromkeys(more) if name not in _COLUMNS]
     table = [["RUN", "STATUS", "WHAT", "DATASET", "FOLDS", "STARTED", "SCORE", "NAME", *more, "TAGS"]]
     for one in found:
-        name, value = headline(one["metrics"])
+        name, value = headline(one["metrics"], one.get("best_metric"))
         table.append(
             [
                 one["id"],
@@ -73,13 +73,14 @@ def _cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
-def headline(metrics: JsonObject) -> tuple[str, float]:
-    """The one score that a line has room for: a well-known one, else the first (a program has its own).
+def headline(metrics: JsonObject, best_metric: str | None = None) -> tuple[str, float]:
+    """The one score that a line has room for: the one by which the plugin chooses its best checkpoint, else a
+    well-known one, else the first (a program has its own).
 
     It is NaN where that score is not defined: another one, such as the pixel accuracy of empty images, would
     look as if all were well.
     """
-    for name in (*_HEADLINES, *metrics):
+    for name in (*([best_metric] if best_metric else []), *_HEADLINES, *metrics):
         if metrics.get(name) == "NaN" or isinstance(metrics.get(name), int | float):
             return name, float(metrics[name])
     return "", 0.0

@@ -37,6 +37,7 @@ RECORD_FIELDS: dict[str, Schema] = {
     "kind": str,
     "project": str,
     "name": str,
+    "best_metric": str,
     "task_type": str,
     "captured": str,
     "tags": [str],

@@ -8,14 +8,8 @@ from collections.abc import Iterator, Mapping
 from ravenml.common.io import JsonObject
 from ravenml.common.schema import describe_huge
 
-_NO_SETTINGS = (
-    "v",
-    "dataset",
-    "name",
-    "metadata",
-    "plugin",
-)  # fields of a config that say not how was trained
-
+# Fields of a config that say nothing of how the model was trained.
+_NO_SETTINGS = ("v", "dataset", "name", "metadata", "plugin")
 _PROGRAM = 500  # characters of a command line that can be searched
 
 
@@ -33,7 +27,7 @@ def run_row(record: JsonObject, notes: JsonObject) -> JsonObject:
         "kind": record.get("kind"),
         "project": record.get("project"),
         "name": record.get("name"),
-        "program": _program(record),
+        "program": " ".join(program_of(record))[:_PROGRAM] or None,
         "dataset": (record.get("dataset") or {}).get("name"),
         "folds": (record.get("kfold") or {}).get("folds"),
         "fold": record.get("fold"),
@@ -42,18 +36,19 @@ def run_row(record: JsonObject, notes: JsonObject) -> JsonObject:
         "stored": result.get("stored"),
         "tags": list(dict.fromkeys([*(record.get("tags") or ()), *(notes.get("tags") or ())])),
         "note": notes.get("note"),
+        "best_metric": record.get("best_metric"),
         "metrics": result.get("metrics") or {},
         "settings": flat_settings(record),
     }
     return {name: printable(value) for name, value in row.items()}
 
 
-def _program(record: JsonObject) -> str | None:
-    """The command line of a program that was not started by ``raven train``."""
+def program_of(record: JsonObject) -> list[str]:
+    """The command line of a program that was not started by ``raven train``; empty for a training."""
     command: list[str] = record.get("command") or []
-    if record.get("plugin") or not command:
-        return None
-    return " ".join(command[command.index("--") + 1 :] if "--" in command else command)[:_PROGRAM]
+    if record.get("plugin"):
+        return []
+    return command[command.index("--") + 1 :] if "--" in command else command
 
 
 def printable(value: object) -> object:

@@ -40,6 +40,9 @@ def describe_origin(request: Request) -> JsonObject:
     if request.config.name is not None:
         is_fold = request.parent is not None
         fields["name"] = f"{request.config.name}, fold {request.fold}" if is_fold else request.config.name
+    best_metric = getattr(request.settings, "best_metric", None)
+    if isinstance(best_metric, str):
+        fields["best_metric"] = best_metric
     if request.config_file is not None:
         fields["config_file"] = request.config_file
     if request.fold is not None:

@@ -10,10 +10,12 @@ import pytest
 from as_user import Raven
 from many_runs import events_of, write_run
 
+from ravenml.common.io import write_json
 from ravenml.errors import InputError
 from ravenml.runs.chart import draw
 from ravenml.runs.comparison import compare
 from ravenml.runs.curves import Curve, curves
+from ravenml.runs.overview import headline, overview, rows
 
 A, B, C = "20260101-000000-aaaaaa", "20260102-000000-bbbbbb", "20260103-000000-cccccc"
 
@@ -67,6 +69,17 @@ def test_a_metric_is_chosen_by_name_and_an_unknown_one_refused(two: list[Path], 
     assert raven("runs", "compare", A).returncode == 2
 
 
+def test_runs_are_named_by_the_metric_that_their_plugin_chooses_the_best_checkpoint_by(home: Path) -> None:
+    metrics = {"val/loss": 1.5, "val/ap": 0.3, "train/lr": 0.1}
+    found = [write_run(home, run, metrics=metrics, more={"best_metric": "val/ap"}) for run in (A, B)]
+    for folder in found:
+        events_of(folder, {"val/loss": [2.0, 1.5], "val/ap": [0.1, 0.3]})
+    assert compare(found).metrics_to_chart([]) == ["val/ap"]
+    (row,) = {tuple(line[6:7]) for line in rows(overview())[1:]}
+    assert row == ("val/ap 0.3000",)
+    assert headline(metrics) == ("val/loss", 1.5) and headline({"loss": 2}, "val/ap") == ("loss", 2.0)
+
+
 def test_a_k_fold_runs_curve_is_the_mean_of_its_folds(home: Path) -> None:
     folder = write_run(home, C)
     for fold, values in enumerate([[0.1, 0.3], [0.3, 0.5, 0.9]]):
@@ -94,6 +107,30 @@ def test_runs_without_curves_are_compared_all_the_same(home: Path) -> None:
     assert compared.metrics_to_chart([]) == [] and compared.metrics_table() == ["No scores were reported."]
     with pytest.raises(InputError, match="no curve of 'val/miou' was reported"):
         compared.metrics_to_chart(["val/miou"])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shown"),
+    [
+        (["train.sh", "big", "3"], ["train.sh", "big", "4"], ["3", "4"]),
+        (["train.sh", "a", "b"], ["train.sh", "b", "a"], ["train.sh a b", "train.sh b a"]),
+        (["train.sh", "a"], ["train.sh", "a"], None),
+    ],
+)
+def test_command_lines_that_differ_are_never_called_identical(
+    home: Path, one: list[str], other: list[str], shown: list[str] | None
+) -> None:
+    folders = []
+    for number, program in enumerate((one, other)):
+        folder = home / "runs" / f"20261130-r{number}"
+        command = ["raven", "run", "--name", f"n{number}", "--", *program]
+        process = {"host": "h", "pid": 1}
+        record = {"id": folder.name, "kind": "program", "command": command, "process": process}
+        write_json(folder / "run.json", {**record, "attempts": [], "result": {"status": "completed"}})
+        folders.append(folder)
+    compared = compare(folders)
+    assert compared.differing.get("program") == shown
+    assert ("Identical settings." in compared.settings_table()) == (shown is None)
 
 
 def test_a_straight_line_is_drawn_straight() -> None:

@@ -20,7 +20,7 @@ def format_elapsed(begin: str | None, end: str | None) -> str:
 
 def format_score(row: Row) -> str:
     """The one score of a run in a list."""
-    name, value = headline(row["metrics"])
+    name, value = headline(row["metrics"], row.get("best_metric"))
     return f"{name} {format_number(value)}" if name else ""
 
 

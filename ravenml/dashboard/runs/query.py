@@ -124,7 +124,7 @@ def _ordered(rows: list[Row], column: str, up: bool) -> list[Row]:
 
     def value(row: Row) -> object:
         if column == SCORE:
-            name, score = headline(row["metrics"])
+            name, score = headline(row["metrics"], row.get("best_metric"))
             return score if name else None
         return lookup(row, column)
 
