@@ -17,7 +17,7 @@ from pathlib import Path
 from ravenml.errors import InputError, RavenError
 from ravenml.plugin.environment import Environment, Requirement, accepts, canonical, is_conda
 from ravenml.plugin.pip import pip
-from ravenml.plugin.requirements import cpu_index
+from ravenml.plugin.requirements import cpu_index_options
 
 
 @dataclass
@@ -129,8 +129,8 @@ def _describe(missing: dict[str, str], environment: Environment) -> list[str]:
 
 
 def _with_pip(requirements: list[str]) -> str | None:
-    index = cpu_index() if any(line.startswith("torch") for line in requirements) else None
-    return pip("install", *(["--extra-index-url", index] if index else []), *requirements)
+    has_torch = any(line.startswith("torch") for line in requirements)
+    return pip("install", *cpu_index_options(has_torch), *requirements)
 
 
 def _conda() -> str | None:

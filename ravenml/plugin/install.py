@@ -24,7 +24,7 @@ from ravenml.plugin.environment import Environment, Requirement, accepts, in_env
 from ravenml.plugin.inventory import PluginSource
 from ravenml.plugin.journal import UNPINNED, Journal, locked
 from ravenml.plugin.pip import pip, say
-from ravenml.plugin.requirements import compile_plugin, cpu_index
+from ravenml.plugin.requirements import compile_plugin, cpu_index_options
 from ravenml.plugin.uninstall import execute_plan, make_plan
 
 
@@ -78,22 +78,39 @@ def install(folder: PluginSource, gpu: bool = False, recompile: bool = False) ->
             install_folder(folder)
             ended_well = True
         except RavenError as error:
-            raise RavenError(
-                f"{folder.name} is not, or only half, installed: {error} Run {script} again, or "
-                f"`install_all.sh -u {shlex.quote(folder.name)}` to undo it."
-            ) from error
+            raise half_installed(folder, error, again=script) from error
         finally:
             journal.settle(killed=not ended_well)
+    check_installed(folder, gpu, f"{len(pins)} pinned packages", again=script, remove=f"{script} -u")
+
+
+def half_installed(folder: PluginSource, error: RavenError, again: str) -> RavenError:
+    """What to say of a plugin whose installation failed: why, and what to run."""
+    return RavenError(
+        f"{folder.name} is not, or only half, installed: {error} Run {again} again, or "
+        f"`install_all.sh -u {shlex.quote(folder.name)}` to undo it."
+    )
+
+
+def check_installed(folder: PluginSource, gpu: bool, came: str, again: str, remove: str) -> None:
+    """See that a plugin that was just installed loads, and say so.
+
+    Args:
+        came: what came with it, in words.
+        again, remove: the commands that install it once more, and that remove it.
+
+    Raises:
+        RavenError: it does not load.
+    """
     problem = loading_error(folder.distribution, folder.path / "requirements.in")
     if problem:
         raise RavenError(
-            f"{folder.name} is installed but does not load: {problem}. Run {script} again, or "
-            f"{script} -u to remove it."
+            f"{folder.name} is installed but does not load: {problem}. Run {again} again, or {remove} to "
+            "remove it."
         )
-    problem = pip("check", title=folder.name)
-    if problem:
-        say(f"Note: pip check finds: {problem}")
-    say(f"{folder.name} is installed and loads ({'GPU' if gpu else 'CPU'}, {len(pins)} pinned packages).")
+    if problem := pip("check", title=folder.name):
+        say(f"Note: pip check finds: {problem.rstrip('.')}.")
+    say(f"{folder.name} is installed and loads ({'GPU' if gpu else 'CPU'}, {came}).")
 
 
 def open_settled_journal() -> Journal:
@@ -148,8 +165,8 @@ def _install_pins(folder: PluginSource, gpu: bool, pins: dict[str, str]) -> None
             cuda_only = Path(temporary) / "no-cpu-build.txt"
             cuda_only.write_text(f"torch!={pins['torch']}+cpu\n")
             command += ["-c", str(cuda_only)]
-        elif not gpu and "torch" in pins and (index := cpu_index()):
-            command += ["--extra-index-url", index]
+        else:
+            command += cpu_index_options(not gpu and "torch" in pins)
         problem = pip(*command, title=folder.name, asked_by=folder.compiled(gpu).name)
     if problem:
         raise RavenError(f"pip says: {problem.rstrip('.')}.")

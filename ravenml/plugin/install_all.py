@@ -18,13 +18,19 @@ from pathlib import Path
 
 from ravenml.errors import RavenError
 from ravenml.plugin import pip as processes
-from ravenml.plugin.check import loading_error
 from ravenml.plugin.conda import verify
 from ravenml.plugin.environment import Environment, canonical
-from ravenml.plugin.install import install_folder, open_settled_journal, require_environment, run_script
+from ravenml.plugin.install import (
+    check_installed,
+    half_installed,
+    install_folder,
+    open_settled_journal,
+    require_environment,
+    run_script,
+)
 from ravenml.plugin.inventory import PluginSource, find_plugin_folders, find_to_uninstall
 from ravenml.plugin.journal import LOCK, UNPINNED, Journal, NotedPlugin, locked
-from ravenml.plugin.pip import explain_failure, pip, run_shown, say
+from ravenml.plugin.pip import explain_failure, run_shown, say
 from ravenml.plugin.requirements import has_own_script
 from ravenml.plugin.uninstall import UninstallPlan, execute_plan, make_plan, summary_table
 
@@ -84,10 +90,7 @@ def install_with_script(folder: PluginSource, options: Sequence[str]) -> bool:
                 finally:
                     journal.settle()
         except RavenError as error:
-            raise RavenError(
-                f"{folder.name} is not, or only half, installed: {error} Run install_all.sh again, or "
-                f"`install_all.sh -u {shlex.quote(folder.name)}` to undo it."
-            ) from error
+            raise half_installed(folder, error, again="install_all.sh") from error
         for one, change in journal.changed.items():
             if one not in changed:
                 say(
@@ -97,16 +100,9 @@ def install_with_script(folder: PluginSource, options: Sequence[str]) -> bool:
         pins = _pinned_or_new(folder, gpu, journal, known)
         journal.plugins[name] = NotedPlugin(folder=str(folder.path), gpu=gpu, pins=pins)
         journal.save()
-    problem = loading_error(name, folder.path / "requirements.in")
-    if problem:
-        raise RavenError(
-            f"{folder.name} is installed but does not load: {problem}. Run install_all.sh again, or "
-            f"`install_all.sh -u {shlex.quote(folder.name)}` to remove it."
-        )
-    if problem := pip("check", title=folder.name):
-        say(f"Note: pip check finds: {problem}.")
-    new = len(journal.brought.keys() - known - {name})
-    say(f"{folder.name} is installed and loads ({'GPU' if gpu else 'CPU'}, {new} packages came with it).")
+    came = f"{len(journal.brought.keys() - known - {name})} packages came with it"
+    remove = f"`install_all.sh -u {shlex.quote(folder.name)}`"
+    check_installed(folder, gpu, came, again="install_all.sh", remove=remove)
     return True
 
 

@@ -141,6 +141,12 @@ def cpu_index(environment: Mapping[str, str] = os.environ, seconds: float = 2.0)
     return TORCH_CPU_INDEX if is_reachable(f"{TORCH_CPU_INDEX}/torch/", seconds) else None
 
 
+def cpu_index_options(wanted: bool = True) -> list[str]:
+    """pip's options for that index; none where there is none, or torch for the CPU is not wanted."""
+    index = cpu_index() if wanted else None
+    return ["--extra-index-url", index] if index else []
+
+
 def is_reachable(address: str, seconds: float) -> bool:
     """Whether ``address`` gives a good HTTP answer within ``seconds``."""
     good = threading.Event()
@@ -181,8 +187,8 @@ def pip_compile(
     command += ["--no-header", "--no-annotate", "--no-emit-options", "--output-file=-", "-"]
     if gpu:
         environment = {"PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": "", "PIP_CONFIG_FILE": os.devnull}
-    elif index := cpu_index():
-        command += ["--extra-index-url", index]
+    else:
+        command += cpu_index_options()
     if constraints is not None:
         command += ["--constraint", str(constraints)]
     code, text = run_shown(

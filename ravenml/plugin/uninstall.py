@@ -17,7 +17,7 @@ from ravenml.plugin.inventory import PluginSource
 from ravenml.plugin.journal import Journal, package_from_journal
 from ravenml.plugin.leftovers import remove_empty
 from ravenml.plugin.pip import pip
-from ravenml.plugin.requirements import cpu_index
+from ravenml.plugin.requirements import cpu_index_options
 
 _JOINED = "\x1f"  # a space at which no line is broken
 
@@ -215,9 +215,8 @@ def _install_again(packages: Sequence[InstalledPackage], problems: list[str]) ->
     """Install these at just these versions, and nothing else; the names of those where it failed."""
     if not packages:
         return []
-    index = cpu_index() if any("+cpu" in package.version for package in packages) else None
-    command = ["install", "--force-reinstall", "--no-deps"]
-    command += ["--extra-index-url", index] if index else []
+    has_cpu_build = any("+cpu" in package.version for package in packages)
+    command = ["install", "--force-reinstall", "--no-deps", *cpu_index_options(has_cpu_build)]
     together = [argument for package in packages for argument in package.requirement()]
     if pip(*command, *together, title="Restoring") is None:
         return []
