@@ -112,7 +112,7 @@ class PredictorNetwork:
 
 
 def _pixels(start: float, end: float, size: int) -> tuple[int, int]:
-    """The first and the last pixel of a stretch from ``start`` to ``end``, by the pixel edges nearest to them.
+    """The first and last pixel of a stretch from ``start`` to ``end``, by the edges nearest to them.
 
     Rounding outwards would make every box larger.  A stretch of less than a pixel is one.
     """
