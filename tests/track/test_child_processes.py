@@ -82,7 +82,7 @@ def test_of_what_all_ranks_report_rank_0s_counts_and_nothing_else_is_lost(
 def test_torchruns_ranks_are_one_run(raven: Raven, recorded: bool) -> None:
     pytest.importorskip("torch")
     joins = "import torch.distributed as dist\ndist.init_process_group('gloo')\n"
-    (raven.cwd / "train.py").write_text(joins + TRAIN + "dist.destroy_process_group()\n")
+    (raven.cwd / "train.py").write_text(joins + TRAIN + "dist.barrier()\ndist.destroy_process_group()\n")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py"]
     assert metrics(run(raven, *launcher, recorded=recorded)) == EXPECTED
 
