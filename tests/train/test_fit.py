@@ -182,6 +182,6 @@ PLAIN = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | TEXT
 
 @given(PLAIN | st.lists(PLAIN, max_size=4) | st.dictionaries(st.text("abc", min_size=1), PLAIN, max_size=3))
 def test_a_value_survives_as_text(value: Any) -> None:
-    got = parse_settings([f"name={as_text(value)}"], None)["plugin"]["name"]
+    got = parse_settings([f"setting={as_text(value)}"], None)["plugin"]["setting"]
     # A bare number or truth value stays text: the setting's own type decides, as on the command line.
     assert got == (value if isinstance(value, str | list | dict) or value is None else as_text(value))
