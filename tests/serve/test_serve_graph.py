@@ -51,4 +51,4 @@ def test_a_request_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     served = ServedModel.load(str(write_graph(tmp_path / "red.onnx", ABOUT)))
     limits = Limits(64, 1e-6)
     with listening(lambda access: make_app(Serving(served, access, limits)), TOKEN) as access:
-        assert post(access, picture()).status in (503, 504)
+        assert post(access, picture()).status in (408, 503, 504)  # wherever it is noticed
