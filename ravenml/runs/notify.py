@@ -121,8 +121,8 @@ class Notifier:
 
 
 class _LifeSigns:
-    """Whether a run, or a fold, has said anything since the last look: an event, or a line of output.  What
-    of the machine is in use is reported beside the training, and is no sign of life.
+    """Whether a run, or a fold, has said anything since the last look: an event, or a line of output.
+    The machine's usage is measured from outside the training, so it is not a sign of life.
     """
 
     def __init__(self, place: Path) -> None:

@@ -133,7 +133,7 @@ class StepNumbering:
             self.number_event(event)
 
     def begin_after(self, step: int) -> None:
-        """Count from here: the program goes on with what another process has begun."""
+        """Count from here: the program resumes what another process began."""
         self._step = step
 
     def number_event(self, event: Mapping[str, object]) -> JsonObject:

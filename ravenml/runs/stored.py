@@ -104,8 +104,7 @@ def _sent(folder: Path, record: JsonObject) -> Iterator[tuple[Store, str]]:
 
 
 def used_by(run_id: str, without: Iterable[str] = ()) -> list[str]:
-    """The other runs of this home that were told to begin with this run's model: its ID stands in their
-    settings.
+    """The other runs of this home that started from this run's model: their settings name its ID.
 
     Args:
         run_id: the run.

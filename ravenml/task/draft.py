@@ -182,7 +182,7 @@ class Draft(TaskView):
             sets = [f"{_setting(name)}={value}" for name, value in self._given.items()]
             replay = replay_clone(self._source, record, sets)
             options = self._options()
-            if replay.arguments[:1] == ["run"]:  # named anew
+            if replay.arguments[:1] == ["run"]:  # the options below name it
                 at = replay.arguments.index("--")
                 replay.arguments[1:at] = [*_without_names(replay.arguments[1:at]), *options]
             return replay

@@ -26,7 +26,7 @@ from ravenml.runs.replay import PARAMETERS
 
 ARGUMENTS = "Args"  # ClearML's section of what stands on the command line; a plain `connect` is "General"
 known: JsonObject = {}  # what was seen so far, by name
-sections: dict[str, str] = {}  # of names that stand in none here, the section that ClearML has them in
+sections: dict[str, str] = {}  # ClearML's section of each name that has no section here
 captured: list[str] = []  # the libraries below that have parsed the command line
 _LIBRARIES = {  # by module: the function of `ravenml.capture.other_settings` that watches it
     "hydra.core.utils": "watch_hydra",

@@ -32,7 +32,7 @@ def list_parameters(parameters: Mapping[str, Any], sections: Mapping[str, str], 
 
     Args:
         parameters: as ``run.json`` has them; a section is a mapping.
-        sections: of names that stand in none, the section; others are in ``General``.
+        sections: the section of each name outside of any mapping; default: ``General``.
         cast: keep the values' types; without it they are texts.
     """
     flat: JsonObject = {}

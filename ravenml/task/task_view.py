@@ -33,7 +33,7 @@ SINGLE = "summary"  # the type of metrics that have no curve
 
 
 class TaskView(ClearMLName):
-    """A run of this home, read anew whenever something is asked of it.
+    """A run of this home; every question reads its files again.
 
     Args:
         folder: the run's.

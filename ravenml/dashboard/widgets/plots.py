@@ -1,7 +1,7 @@
 """Plots that a program reported: histograms, matrices, scatters, lines and tables, drawn with ECharts.
 
-They come from events (TensorBoard's) and from files below ``artifacts`` (``report_*`` of a `Task`).  What
-stands in them becomes numbers and plain text here, never options of the chart.
+They come from events (TensorBoard's) and from files below ``artifacts`` (``report_*`` of a `Task`).  Their
+content becomes numbers and plain text here, never options of the chart.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs of other tools, brought here: ``raven runs import --from SOURCE PATH``; one file per source."""
+"""Imports the runs of other tools: ``raven runs import --from SOURCE PATH``; one file per source."""
 
 from __future__ import annotations
 
