@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SITE = os.path.join(os.path.dirname(__file__), "site")  # goes onto a program's PYTHONPATH
 SWITCH = "RAVENML_CAPTURE"  # in a program's environment: "on", then the process that has told its settings
+RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")  # where launchers put a process's rank
 
 # By the module that is waited for: the file with its hook, and the function that is given the module.
 HOOKS = {
@@ -101,5 +102,5 @@ def _loading(file: str, function: str) -> Callable[[object], None]:
 
 def is_first_of_its_rank() -> bool:
     """Whether this process is rank 0 of those that a launcher started, or has no rank."""
-    names = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID", "LOCAL_RANK")
+    names = (*RANKS, "LOCAL_RANK")
     return next((os.environ[name] for name in names if os.environ.get(name)), "0") == "0"

@@ -104,7 +104,7 @@ def compare(folders: Sequence[Path]) -> Comparison:
     names = dict.fromkeys(name for one in told for name in one)
     differing = {name: [one.get(name) for one in told] for name in names}
     differing = {name: values for name, values in differing.items() if any(v != values[0] for v in values)}
-    if not any(name in flat_settings(record) for record in records for name in differing):
+    if differing.keys().isdisjoint(name for record in records for name in flat_settings(record)):
         differing |= _differing_programs(records)
     scores = [
         (record.get("result") or {}).get("metrics") or {name: curve.y[-1] for name, curve in one.items()}

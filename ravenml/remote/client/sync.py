@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,6 +37,7 @@ _CURSOR = "readers/mirror.json"
 _QUIET = 15.0  # seconds without a heartbeat after which the cluster is asked whether it still has the run
 _SENT: JsonObject = {"state": "waiting", "waits_for": "its queue to start it", "begun": False}
 
+Queues = dict[str | None, list[Path]]  # by name: the folders of the runs that wait in it
 Say = Callable[[str], None]  # is given a sentence: what was done about a lost run, or what went wrong
 
 
@@ -57,12 +58,13 @@ def unfinished() -> list[Path]:
     return [folder for folder in found if (folder / REMOTE).exists()]
 
 
-def refresh(folder: Path, say: Say = _ignore) -> bool:
+def refresh(folder: Path, say: Say = _ignore, queues: Queues | None = None) -> bool:
     """Bring what is new of a run; send it again if it is lost.  Whether it has ended.
 
     Args:
         folder: the run's folder here.
         say: is given a sentence on what was done about a lost run.
+        queues: what :func:`_waiting` found, where it was asked already.
 
     Raises:
         RavenError: the store does not answer.
@@ -79,7 +81,7 @@ def refresh(folder: Path, say: Say = _ignore) -> bool:
             if beat["state"] == "unreachable":
                 beat = _unreachable(folder, beat["why"])
             elif beat["state"] == "waiting":
-                beat = {**beat, "waits_for": f"{beat.get('waits_for') or 'its turn'}{_place(folder)}"}
+                beat = {**beat, "waits_for": f"{beat.get('waits_for') or 'its turn'}{_place(folder, queues)}"}
             write_json(folder / layout.HEARTBEAT, beat)
             return beat["state"] == "sealed" and _fetch(run, folder)
         except RavenError as error:
@@ -87,20 +89,25 @@ def refresh(folder: Path, say: Say = _ignore) -> bool:
             raise
 
 
-def _place(folder: Path) -> str:
-    """Where a run stands among those that wait in its queue, as far as they are known here: Ray starts them
-    in about this order.
-    """
+def _place(folder: Path, queues: Queues | None) -> str:
+    """Where a run stands among those that wait in its queue; Ray starts them in about this order."""
     queue = read_object(folder / REMOTE, REMOTE_FIELDS).get("queue")
-    waiting = []
-    for other in unfinished():
-        with suppress(RavenError, OSError):
-            same = read_object(other / REMOTE, REMOTE_FIELDS).get("queue") == queue
-            if other == folder or (same and heartbeat(other)["state"] == "waiting"):
-                waiting.append(other)
+    found = (_waiting(unfinished()) if queues is None else queues).get(queue, [])
+    waiting = sorted({*found, folder})
     return (
         f" (number {waiting.index(folder) + 1} of {len(waiting)} in this queue)" if len(waiting) > 1 else ""
     )
+
+
+def _waiting(folders: Sequence[Path]) -> Queues:
+    """The runs that wait in each queue, as far as they are known here."""
+    found: Queues = {}
+    for folder in folders:
+        with suppress(RavenError, OSError):
+            if heartbeat(folder)["state"] == "waiting":
+                queue = read_object(folder / REMOTE, REMOTE_FIELDS).get("queue")
+                found.setdefault(queue, []).append(folder)
+    return found
 
 
 def _unreachable(folder: Path, why: str) -> JsonObject:
@@ -282,7 +289,7 @@ def refresh_all(say: Say = _ignore) -> int:
 
     def one(folder: Path) -> bool:
         try:
-            return refresh(folder, say)
+            return refresh(folder, say, queues)
         except (RavenError, OSError, ValueError) as error:
             say(f"{folder.name}: {error}")
             return False
@@ -290,6 +297,7 @@ def refresh_all(say: Say = _ignore) -> int:
     folders = unfinished()
     if not folders:
         return 0
+    queues = _waiting(folders)
     with ThreadPoolExecutor(min(8, len(folders))) as pool:
         return sum(not ended for ended in pool.map(one, folders))
 

@@ -69,7 +69,7 @@ class ProcessGroup:
         failed = {rank: reason for rank, (code, reason) in ended.items() if code}
         if failed and self._failed_at is None:
             self._failed_at = time.monotonic()
-            rank, reason = next(iter(sorted(failed.items(), reverse=True)))  # the first one names it itself
+            rank, reason = max(failed.items())  # the first one names it itself
             self.error = f"Process {rank} of {self._job.workers} failed on {reason}"
         if rest and (self._failed_at is None or time.monotonic() < self._failed_at + _GRACE):
             return None  # the others are about to end, or still train

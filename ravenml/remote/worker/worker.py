@@ -347,6 +347,5 @@ def _reason(output: Path, job: Job, code: int) -> str:
     if job.image and code == ENGINE_FAILED:
         with suppress(OSError):
             return redact_text(first_complaint(output.read_text(errors="replace")))
-    lines = read_tail(output)
-    said = find_error(output) or (redact_text(lines[-1])[:1000] if lines else "")
+    said = find_error(output) or redact_text("".join(read_tail(output)[-1:]))[:1000]
     return said.removeprefix("Error: ")

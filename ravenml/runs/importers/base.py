@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -18,7 +19,7 @@ from ravenml.common.permissions import make_folder
 from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.events import EventWriter, effective_metrics, newest_metrics
+from ravenml.runs.events import EventWriter, as_number, effective_metrics, newest_metrics
 from ravenml.runs.record import SCHEMA, read_record, redact_record
 from ravenml.runs.removal import IMPORTING, sweep
 
@@ -208,6 +209,31 @@ def _plain(name: str) -> str:
     """A name whose parts lead to no other folder and begin with no dot."""
     parts = [part.lstrip(".") or "_" for part in name.replace("\0", "_").split("/") if part]
     return "/".join(parts) or "_"
+
+
+def flat_numbers(values: JsonObject, internal: str = "", above: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers among logged values, those within mappings under ``outer/inner``.
+
+    Args:
+        internal: begins the names that the tool uses itself, which are left out; empty: there are none.
+    """
+    for name, value in values.items():
+        if internal and name.startswith(internal):
+            continue
+        if isinstance(value, dict):
+            if "_type" not in value:  # a table or a picture
+                yield from flat_numbers(value, internal, f"{above}{name}/")
+        elif (number := as_number(value)) is not None:
+            yield f"{above}{name}", number
+
+
+def parse_object(text: object) -> JsonObject:
+    """A mapping in JSON; an empty one where the text is something else."""
+    try:
+        found = json.loads(str(text))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def files_below(folder: Path) -> dict[str, Path]:

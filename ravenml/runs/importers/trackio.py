@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,8 +10,7 @@ from pathlib import Path
 from ravenml.common.formatting import parse_timestamp
 from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
-from ravenml.runs.events import as_number
-from ravenml.runs.importers.base import ImportedRun, Measured
+from ravenml.runs.importers.base import ImportedRun, Measured, flat_numbers, parse_object
 
 
 def read_runs(path: Path) -> Iterator[ImportedRun]:
@@ -30,13 +28,14 @@ def _read(file: Path, database: sqlite3.Connection) -> Iterator[ImportedRun]:
     configs: dict[str, JsonObject] = {}
     if "configs" in tables:
         configs = {
-            name: _object(text) for name, text in database.execute("SELECT run_name, config FROM configs")
+            name: parse_object(text)
+            for name, text in database.execute("SELECT run_name, config FROM configs")
         }
     runs: dict[str, list[Measured]] = {}
     rows = database.execute("SELECT run_name, timestamp, step, metrics FROM metrics ORDER BY id")
     for name, timestamp, step, text in rows:
         seconds = _seconds(timestamp)
-        for address, value in _flat(_object(text)):
+        for address, value in flat_numbers(parse_object(text)):
             runs.setdefault(name, []).append(Measured(address, value, int(step or 0), seconds))
     for name, measured in runs.items():
         times = [one.seconds for one in measured]
@@ -50,23 +49,6 @@ def _read(file: Path, database: sqlite3.Connection) -> Iterator[ImportedRun]:
             parameters={key: value for key, value in config.items() if not key.startswith("_")},
             measured=measured,
         )
-
-
-def _flat(values: JsonObject, above: str = "") -> Iterator[tuple[str, float]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            if "_type" not in value:  # a table or a picture
-                yield from _flat(value, f"{above}{name}/")
-        elif (number := as_number(value)) is not None:
-            yield f"{above}{name}", number
-
-
-def _object(text: object) -> JsonObject:
-    try:
-        found = json.loads(str(text))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _seconds(text: object) -> float:

@@ -19,8 +19,7 @@ from pathlib import Path
 from ravenml.common.formatting import parse_timestamp
 from ravenml.common.io import JsonObject
 from ravenml.common.parsing import read_yaml
-from ravenml.runs.events import as_number
-from ravenml.runs.importers.base import ImportedRun, Measured, files_below
+from ravenml.runs.importers.base import ImportedRun, Measured, files_below, flat_numbers, parse_object
 from ravenml.runs.process.tfevents import fields
 
 _FOLDER = re.compile(r"(?:offline-)?run-(\d{8}_\d{6})-(\w+)")
@@ -62,13 +61,13 @@ def _read(folder: Path, run_id: str, begun: str) -> ImportedRun:
     measured = [
         Measured(name, value, step, _seconds(row, started))
         for step, row in told.rows
-        for name, value in _numbers(row)
+        for name, value in flat_numbers(row, internal="_")
     ]
     ended = max((one.seconds for one in measured), default=_seconds(summary, started))
     if not measured:
         step = summary.get("_step")
         last = step if isinstance(step, int) else 0
-        measured = [Measured(name, value, last, ended) for name, value in _numbers(summary)]
+        measured = [Measured(name, value, last, ended) for name, value in flat_numbers(summary, internal="_")]
     settings = {name: _value(one) for name, one in config.items()} | told.config
     program = [metadata.get("program"), *(metadata.get("args") or ())]
     return ImportedRun(
@@ -100,7 +99,7 @@ def _read_log(file: Path) -> _Told:
 
 
 def _records(file: Path) -> Iterator[bytes]:
-    """The records of a log; one may stand in pieces in several blocks (1: whole, 2: first, 3, 4: last)."""
+    """The records of a log; a record may be split over several blocks (1: whole, 2: first, 3, 4: last)."""
     content = file.read_bytes() if file.is_file() else b""
     if not content.startswith(_MAGIC):
         return
@@ -171,17 +170,6 @@ def _text(record: int | bytes, number: int) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else ""
 
 
-def _numbers(row: JsonObject, above: str = "") -> Iterator[tuple[str, float]]:
-    for name, value in row.items():
-        if name.startswith("_"):
-            continue
-        if isinstance(value, dict):
-            if "_type" not in value:  # a table or a picture
-                yield from _numbers(value, f"{above}{name}/")
-        elif (number := as_number(value)) is not None:
-            yield f"{above}{name}", number
-
-
 def _value(one: object) -> object:
     """A setting in ``config.yaml``, which has its value under a name."""
     return one["value"] if isinstance(one, dict) and "value" in one else one
@@ -193,11 +181,9 @@ def _commit(metadata: JsonObject) -> str | None:
 
 
 def _json(file: Path) -> JsonObject:
-    try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    with suppress(OSError, ValueError):
+        return parse_object(file.read_text())
+    return {}
 
 
 def _seconds(row: JsonObject, otherwise: float) -> float:

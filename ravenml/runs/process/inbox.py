@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from ravenml.capture import RANKS
 from ravenml.common.io import JsonObject
 from ravenml.common.secrets import redact
 from ravenml.runs.events import EventReader
@@ -95,6 +96,5 @@ def _name(event: JsonObject, metric: str) -> str:
 
 def rank() -> int:
     """This process's rank among those that a launcher has started; 0 where there is none."""
-    names = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
-    found = next((os.environ[name] for name in names if os.environ.get(name)), "0")
+    found = next((os.environ[name] for name in RANKS if os.environ.get(name)), "0")
     return int(found) if found.isdigit() else 0

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ravenml.common.formatting import format_size
-from ravenml.common.io import atomic_open, to_user_error
 from ravenml.config.home import home
-from ravenml.runs import layout
+from ravenml.runs.process.outputs import keep_file, walk_files
 from ravenml.runs.run import Run
 
 FILES = "files"  # the folder's name among a run's artifacts
 _NAMED = 20  # files that are named one by one if they are not kept
 _NEVER = (".git", "__pycache__", "node_modules", ".ipynb_checkpoints", ".venv", "venv")
-
-State = tuple[int, int]  # size in bytes, time of the last change in nanoseconds
 
 
 class NewFiles:
@@ -33,7 +27,7 @@ class NewFiles:
     def __init__(self, folder: Path, without: Sequence[Path], limit: int) -> None:
         self._folder, self._limit = folder.resolve(), limit
         self._without = {str(one.resolve()) for one in (*without, home())}
-        self._known = dict(self._files())
+        self._known = dict(walk_files(self._folder, self._skips))
 
     def keep(self, run: Run, known: Iterable[Path]) -> list[str]:
         """Keep what is new or has changed, the smallest files first, until the limit is reached.
@@ -51,7 +45,7 @@ class NewFiles:
         kept_already = {path.resolve() for path in known}
         found = [
             (state[0], path)
-            for path, state in self._files()
+            for path, state in walk_files(self._folder, self._skips)
             if self._known.get(path) != state and path not in kept_already
         ]
         left = self._limit
@@ -61,15 +55,7 @@ class NewFiles:
                 over.append((size, path))
                 continue
             left -= size
-            target = run.path / layout.ARTIFACTS / FILES / path.relative_to(self._folder)
-            try:
-                with path.open("rb") as source, atomic_open(target) as file:
-                    shutil.copyfileobj(source, file, 1 << 20)
-            except FileNotFoundError:
-                continue  # a temporary file of something that still runs
-            except OSError as error:
-                raise to_user_error(error, path) from error
-            run.artifact(target)
+            keep_file(run, path, f"{FILES}/{path.relative_to(self._folder).as_posix()}")
         return self._describe(over)
 
     def _describe(self, over: Sequence[tuple[int, Path]]) -> list[str]:
@@ -85,16 +71,5 @@ class NewFiles:
             lines.append(f"{len(rest)} smaller files ({size}) were not kept either, for the same reason.")
         return lines
 
-    def _files(self) -> Iterator[tuple[Path, State]]:
-        for parent, folders, files in os.walk(self._folder):
-            folders[:] = [
-                name
-                for name in folders
-                if name not in _NEVER and os.path.join(parent, name) not in self._without
-            ]
-            for name in files:
-                path = Path(parent, name)
-                with suppress(OSError):
-                    if path.is_file() and not path.is_symlink():
-                        found = path.stat()
-                        yield path, (found.st_size, found.st_mtime_ns)
+    def _skips(self, folder: Path) -> bool:
+        return folder.name in _NEVER or str(folder) in self._without

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,28 +47,43 @@ class Outputs:
         for name, path, state in self._files():
             if self._known.get(path) == state or (before is not None and state[1] > before):
                 continue
-            target = run.path / layout.ARTIFACTS / name
-            try:
-                with path.open("rb") as source, atomic_open(target) as file:
-                    shutil.copyfileobj(source, file, 1 << 20)
-            except FileNotFoundError:
-                continue  # a temporary file of the program's
-            except OSError as error:
-                raise to_user_error(error, path) from error
-            self._known[path] = state
-            run.artifact(target)
+            if keep_file(run, path, name):
+                self._known[path] = state
 
     def _files(self) -> Iterator[tuple[str, Path, State]]:
         for name, folder in self._folders.items():
-            for parent, folders, files in os.walk(folder):
-                folders[:] = [name for name in folders if Path(parent, name) != home().resolve()]
-                for file in sorted(files):
-                    path = Path(parent, file)
-                    with suppress(OSError):
-                        if path.is_file() and not path.is_symlink():
-                            found = path.stat()
-                            inside = path.relative_to(folder).as_posix()
-                            yield f"{name}/{inside}", path, (found.st_size, found.st_mtime_ns)
+            for path, state in walk_files(folder, lambda place: place == home().resolve()):
+                yield f"{name}/{path.relative_to(folder).as_posix()}", path, state
+
+
+def walk_files(folder: Path, skips: Callable[[Path], bool]) -> Iterator[tuple[Path, State]]:
+    """The files at and below a folder, without links, and without the folders that ``skips`` says."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not skips(Path(parent, name))]
+        for file in sorted(files):
+            path = Path(parent, file)
+            with suppress(OSError):
+                if path.is_file() and not path.is_symlink():
+                    found = path.stat()
+                    yield path, (found.st_size, found.st_mtime_ns)
+
+
+def keep_file(run: Run, path: Path, name: str) -> bool:
+    """Copy a program's file to ``name`` among the run's artifacts; False where it is gone by now.
+
+    Raises:
+        RavenError: the disk is full, or the file cannot be read.
+    """
+    target = run.path / layout.ARTIFACTS / name
+    try:
+        with path.open("rb") as source, atomic_open(target) as file:
+            shutil.copyfileobj(source, file, 1 << 20)
+    except FileNotFoundError:
+        return False  # a temporary file of something that still runs
+    except OSError as error:
+        raise to_user_error(error, path) from error
+    run.artifact(target)
+    return True
 
 
 def _name_folders(folders: Sequence[Path]) -> dict[str, Path]:
