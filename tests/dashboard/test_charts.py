@@ -108,9 +108,8 @@ def test_zooming_into_100_000_points_brings_every_one_in_sight(
     drawn(page)
     assert 1900 < len(option(page)["points"][1]) / 2 <= 2000
     page.get_by_role("img", name="Chart of loss").focus()
-    for _ in range(8):
+    for _ in range(8):  # at once: none may be lost
         page.keyboard.press("+")
-        page.wait_for_timeout(300)
 
     def seen() -> bool:
         drawn = option(page)
@@ -119,6 +118,32 @@ def test_zooming_into_100_000_points_brings_every_one_in_sight(
         return end - begin < 0.5 and abs(len(inside) - (end - begin) * 1000) < 3
 
     wait_for(seen)
+
+
+def test_what_somebody_zoomed_to_stays_while_the_axis_grows(
+    raven: Any, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    folder = write_run(raven.home, "20261121-060000-abcdef", status=None)
+    grow(folder, 0, 20_000)
+    page = browse(dashboard).go(f"/runs/{folder.name}")
+    drawn(page)
+    page.get_by_role("img", name="Chart of loss").focus()
+    grow(folder, 20_000, 24_000)
+    for _ in range(3):
+        page.keyboard.press("+")
+    zoom = option(page)["zoom"]
+    wait_for(lambda: option(page)["max"] > 23.9)
+    grow(folder, 24_000, 28_000)
+    wait_for(lambda: option(page)["max"] > 27.9)
+    now = option(page)["zoom"]
+    assert (now["startValue"], now["endValue"]) == pytest.approx(
+        (zoom["startValue"], zoom["endValue"]), abs=0.01
+    )
+    for _ in range(40):  # up to the newest point
+        page.keyboard.press("ArrowRight")
+    grow(folder, 28_000, 30_000)
+    wait_for(lambda: option(page)["max"] > 29.9)
+    assert option(page)["zoom"]["endValue"] == pytest.approx(option(page)["max"], abs=0.01)
 
 
 @pytest.mark.slow

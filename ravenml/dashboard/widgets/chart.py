@@ -11,17 +11,7 @@ from nicegui.events import GenericEventArguments
 from ravenml.common.io import JsonObject
 from ravenml.dashboard.drawing import COLOURS, ChartLine, ChartView, Drawing, DrawnCurve, draw, find_extent
 
-_ZOOM = {"+": 0.5, "=": 0.5, "-": 2.0}  # keys: by how much the visible range shrinks or grows
-_MOVE = {"ArrowLeft": -0.2, "ArrowRight": 0.2}  # by which share of it the range moves
-_NEAR = 1e-9
 _MARKED = 60  # points that are marked one by one
-# Only the keys that are ours go to the server, and they do not scroll the page as well.
-_KEYS = """(event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (!["+", "=", "-", "0", "ArrowLeft", "ArrowRight"].includes(event.key)) return;
-  event.preventDefault();
-  emit(event);
-}"""
 
 
 class Chart:
@@ -62,10 +52,16 @@ class Chart:
                 self._left_out = ui.label().classes("small muted")
             with ui.element("div").classes("chart-plot").props("tabindex=0 role=img") as self._box:
                 self._plot = ui.echart(self._options())
+        # What is visible is the browser's to say, in values: the axis may have grown since the last drawing.
+        # Keys that follow each other quickly are not answered from here, but on the spot.
         self._plot.on(
-            "chart:datazoom", self._on_zoom, [["start", "end", "batch"]], throttle=0.2, leading_events=False
+            "chart:datazoom",
+            self._on_zoom,
+            throttle=0.2,
+            leading_events=False,
+            js_handler=f"() => emit(charts.visible({self._plot.id}))",
         )
-        self._box.on("keydown", self._on_key, ["key"], js_handler=_KEYS)
+        self._box.on("keydown", js_handler=f"(event) => charts.press(event, {self._plot.id})")
         self._describe()
 
     async def update(self, lines: Sequence[ChartLine] | None = None, view: ChartView | None = None) -> None:
@@ -94,7 +90,7 @@ class Chart:
             change["series"] = self._series()
         if drawn.extent != before.extent and drawn.extent is not None:
             change["xAxis"] = {"min": drawn.extent[0], "max": drawn.extent[1], "name": self._unit}
-            change["dataZoom"] = self._zoom_range()
+            change[":dataZoom"] = f"charts.keep({self._plot.id}, {dumps(drawn.extent[1])})"
         # Not through the element's options: those are observed in the browser, value by value.
         how = {} if len(change["series"]) == 2 * len(self._drawn_styles) else {"replaceMerge": ["series"]}
         self._drawn_styles = self._styles()
@@ -208,48 +204,14 @@ class Chart:
                 for name, colour, dashed in named:
                     legend_entry(name, colour, dashed)
 
-    def _zoom_range(self) -> list[JsonObject]:
-        """The visible range for the browser, whose own idea of it is a share of an axis that has grown."""
-        if self.view.window is None or self._drawn.extent is None:
-            return [{"start": 0, "end": 100}] * 2
-        begin, end = self.view.window
-        return [{"startValue": begin, "endValue": end}] * 2
-
     async def _on_zoom(self, event: GenericEventArguments) -> None:
-        zoom = (event.args.get("batch") or [event.args])[0]
-        if self._drawn.extent is None or zoom.get("start") is None:
-            return
-        await self._look_at(float(zoom["start"]) / 100, float(zoom["end"]) / 100)
-
-    async def _look_at(self, start: float, end: float) -> None:
-        """Fetch the detail of a part of the axis, given as shares of it."""
-        assert self._drawn.extent is not None
-        first, last = self._drawn.extent
-        whole = start <= _NEAR and end >= 1 - _NEAR
-        window = None if whole else (first + start * (last - first), first + end * (last - first))
+        """Fetch the detail of the part that is visible now."""
+        seen = event.args
+        whole = not isinstance(seen, dict)
+        window = None if whole else (float(seen["begin"]), float(seen["end"]))
         self.view = ChartView(self.view.smoothing, self.view.log, window)
-        self._follows = end >= 1 - _NEAR  # whoever looks at the newest point sees what comes
+        self._follows = whole or bool(seen["newest"])  # whoever looks at the newest point sees what comes
         await self.update()
-
-    async def _on_key(self, event: GenericEventArguments) -> None:
-        pressed = event.args.get("key")
-        if self._drawn.extent is None or pressed not in {*_ZOOM, *_MOVE, "0"}:
-            return
-        first, last = self._drawn.extent
-        begin, end = self.view.window or (first, last)
-        length = (end - begin) * _ZOOM.get(pressed, 1.0)
-        middle = (begin + end) / 2 + length * _MOVE.get(pressed, 0.0)
-        if pressed == "0" or length >= last - first or last == first:
-            begin, end = first, last
-        else:
-            begin = min(max(first, middle - length / 2), last - length)
-            end = begin + length
-        shares = [100 * (at - first) / ((last - first) or 1.0) for at in (begin, end)]
-        if begin == first and end == last:
-            shares = [0.0, 100.0]
-        self._plot.run_chart_method(
-            "dispatchAction", {"type": "dataZoom", "dataZoomIndex": 1, "start": shares[0], "end": shares[1]}
-        )
 
 
 def _series_data(curve: DrawnCurve) -> JsonObject:

@@ -18,13 +18,12 @@ from ravenml.errors import RavenError
 from ravenml.plugin.environment import Requirement
 from ravenml.remote.client.pack import pack
 from ravenml.remote.client.queues import NamedQueue, queue_named
-from ravenml.remote.client.ray_api import RayJobs
+from ravenml.remote.client.ray_api import NODES, RayJobs
 from ravenml.remote.client.submit import entrypoint, requirements, runtime_environment
 from ravenml.remote.client.sync import summarise
 from ravenml.remote.layout import ROOT, open_store
 from ravenml.remote.worker.probe import MARK
 
-NODES = 20.0  # seconds until a cluster must know of its nodes
 _SOON = 3.0  # seconds after which whoever waits is told what for
 PATIENCE = 300.0  # seconds; the first job of a queue with requirements installs them
 
@@ -101,9 +100,7 @@ def _amounts(resources: Mapping[str, float]) -> str:
 
 
 def _resources(target: NamedQueue, jobs: RayJobs) -> str:
-    end = time.monotonic() + NODES
-    while not (total := jobs.resources()) and time.monotonic() < end:
-        time.sleep(0.5)  # a head that has just started knows of no node yet
+    total = jobs.resources(patience=NODES)
     missing = [
         f"{amount:g} {what} (it has {total.get(what, 0):g})"
         for what, amount in target.settings.resources.items()

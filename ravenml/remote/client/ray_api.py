@@ -15,6 +15,7 @@ from ravenml.errors import RavenError
 
 STARTING = 30.0  # seconds; a cluster that has just started has no agent yet that takes jobs
 PATIENCE = 15.0  # seconds; a cluster whose head has gone takes connections and never answers
+NODES = 20.0  # seconds until a cluster that has just started must know of its nodes
 
 
 class RayJob(TypedDict, total=False):
@@ -44,8 +45,18 @@ class RayJobs:
         found = self._json("GET", "/api/version", patience=patience)
         return str(found.get("ray_version") if isinstance(found, dict) else found)
 
-    def resources(self) -> dict[str, float]:
-        """What all living nodes have together, by resource."""
+    def resources(self, patience: float = 0.0) -> dict[str, float]:
+        """What all living nodes have together, by resource.
+
+        Args:
+            patience: seconds to wait for the first node, which a cluster that has just started does not know.
+        """
+        end = time.monotonic() + patience
+        while not (total := self._total()) and time.monotonic() < end:
+            time.sleep(0.5)
+        return total
+
+    def _total(self) -> dict[str, float]:
         nodes = self._json("GET", "/nodes?view=summary")["data"]["summary"]
         total: dict[str, float] = {}
         for node in nodes:

@@ -25,7 +25,7 @@ from ravenml.errors import InputError, RavenError
 from ravenml.plugin.requirements import read_pins
 from ravenml.remote.client.pack import pack
 from ravenml.remote.client.queues import NamedQueue, queue_named
-from ravenml.remote.client.ray_api import RayJobs
+from ravenml.remote.client.ray_api import NODES, RayJobs
 from ravenml.remote.job import Job, submission_id
 from ravenml.remote.layout import ATTEMPT, RUN, STORE, RemoteRun, code_key, open_store
 from ravenml.remote.mirror import Mirror
@@ -213,7 +213,7 @@ def _script(program: Sequence[str]) -> str | None:
 def _check_resources(target: NamedQueue, jobs: RayJobs, job: Job) -> None:
     """Refuse what this machine does not have; say what a cluster does not have now, as it may grow."""
     try:
-        total = jobs.resources()
+        total = jobs.resources(patience=NODES if target.is_local else 0.0)
     except (RavenError, LookupError, TypeError):
         return  # what Ray cannot tell is not a reason to refuse
     lacking = [
