@@ -58,6 +58,39 @@ def test_what_a_training_reports_is_drawn_within_a_second(
     assert option(page)["max"] == 4
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_page_opened_before_the_first_metric_gets_the_legend_and_the_curves_that_come_later(
+    late: bool, raven: Any, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    """``late``: timers are slow, as in a tab in the background, and charts are made when more has come."""
+    folder = write_run(raven.home, "20261121-060000-abcdef", status=None)
+    tab = browse(dashboard)
+    if late:
+        tab.page.add_init_script(
+            "const now = setTimeout; window.setTimeout = (f, ms, ...a) => now(f, ms || 3000, ...a);"
+        )
+    page = tab.go(f"/runs/{folder.name}")
+    page.get_by_text("No metrics yet.").wait_for()
+    append(folder, "train", 1, loss=3)  # what a training says first
+    page.get_by_role("img", name="train: 3 at epoch 1").wait_for()
+    append(folder, "val", 1, loss=4)
+    page.get_by_role("img", name="val: 4 at epoch 1").wait_for()
+    append(folder, "train", 2, loss=2)
+    append(folder, "val", 2, loss=3)
+    wait_for(lambda: [p for p in option(page)["points"] if p] == [[1, 3, 2, 2], [1, 4, 2, 3]])
+    figure = page.locator("figure", has=page.get_by_role("img", name="Chart of loss over epoch"))
+    assert figure.locator(".chart-key").all_inner_texts() == ["train", "val"]
+    series = of_chart(page, "(chart) => chart.getOption().series.map((one) => [one.type, one.name])")
+    assert series == [["line", "train"], ["line", "train"], ["line", "val"], ["line", "val"]]
+
+
+def append(folder: Path, kind: str, epoch: int, **metrics: float) -> None:
+    """Write what a training reports at the end of an epoch."""
+    event = {"event_type": "EventType.METRICS", "type": kind, "epoch": epoch, "step": epoch, "attempt": 1}
+    with (folder / "events.jsonl").open("a") as file:
+        file.write(json.dumps({**event, "metrics": metrics}) + "\n")
+
+
 def test_smoothing_and_a_logarithmic_axis(
     run: Path, dashboard: Dashboard, browse: Callable[..., Tab]
 ) -> None:

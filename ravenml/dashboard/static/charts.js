@@ -80,3 +80,29 @@ const charts = (() => {
     new MutationObserver(look).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   });
 })();
+
+// Changes come in their order, and wait for the chart: the browser may still be loading what draws it.
+const chartChanges = new Map(); // by element: what waits
+
+function changeChart(id, change, how) {
+  const waiting = chartChanges.get(id);
+  if (waiting) {
+    waiting.push([change, how]);
+    return;
+  }
+  const chart = getElement(id)?.chart;
+  if (chart) {
+    chart.setOption(change, how);
+    return;
+  }
+  const changes = [[change, how]];
+  chartChanges.set(id, changes);
+  let looks = 0;
+  const timer = setInterval(() => {
+    const made = getElement(id)?.chart;
+    if (!made && ++looks < 6000) return; // ten minutes: a chart that was taken away never comes
+    clearInterval(timer);
+    chartChanges.delete(id);
+    for (const one of made ? changes : []) made.setOption(...one);
+  }, 100);
+}

@@ -25,7 +25,7 @@ class Chart:
         title: what is drawn; plain text.
         lines: the curves.
         view: how they are looked at.
-        legend: whether the lines' names stand in the chart's head.
+        legend: whether the lines' names stand in the chart's head, where it has several.
         drawing: ``draw(lines, view)`` where that is known already.
     """
 
@@ -94,7 +94,10 @@ class Chart:
         # Not through the element's options: those are observed in the browser, value by value.
         how = {} if len(change["series"]) == 2 * len(self._drawn_styles) else {"replaceMerge": ["series"]}
         self._drawn_styles = self._styles()
-        self._plot.run_chart_method(":setOption", to_javascript(change), to_javascript(how))
+        # Nor through a method of the element: that is lost while the browser still loads what draws charts.
+        self._plot.client.run_javascript(
+            f"changeChart({self._plot.id}, {to_javascript(change)}, {to_javascript(how)})"
+        )
         self._describe()
 
     @property
@@ -196,7 +199,7 @@ class Chart:
         count = self._drawn.left_out
         why = "not positive or not finite" if self.view.log else "NaN or infinite"
         self._left_out.text = f"{count:,} values {why}" if count else ""
-        named = self._styles() if self._legend else []
+        named = self._styles() if self._legend and len(self.lines) > 1 else []
         if named != self._named:
             self._named = named
             self._names.clear()

@@ -197,7 +197,7 @@ class Charts:
                         panel.title,
                         self._lines(panel),
                         self.view,
-                        legend=len(self.sources) == 1 and len(panel.addresses) > 1,
+                        legend=len(self.sources) == 1,
                         drawing=self._drawings.pop(panel.title, None),
                     )
                     self._charts[panel.title] = chart
