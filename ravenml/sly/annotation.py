@@ -12,10 +12,10 @@ import numpy as np
 from ravenml.common.io import JsonObject, read_json
 from ravenml.data.annotation import parse_size, shape_kind
 from ravenml.data.images import read_image
+from ravenml.sly.bitmap import MultichannelBitmap
 from ravenml.sly.geometry import (
     Color,
     Geometry,
-    MultichannelBitmap,
     Rectangle,
     Rotator,
     Size,
@@ -24,6 +24,13 @@ from ravenml.sly.json_fields import InvalidJson, expect_object, get_text, inside
 from ravenml.sly.project_meta import ObjClass, ProjectMeta, Tag, TagCollection, accepts_geometry
 from ravenml.sly.reporting import logger
 from ravenml.sly.rotation import ImageRotator
+from ravenml.sly.text import (
+    CornerAnchorMode,
+    Font,
+    draw_text_sequence,
+    get_font,
+    get_readable_font_size,
+)
 from ravenml.sly.undrawn_geometry import OtherGeometry, deserialize_geometry, geometry_type
 
 ANN_EXT = ".json"
@@ -161,13 +168,36 @@ class Label:
         """Scaled around the image's top left."""
         return self.clone(geometry=self.geometry.scale(factor))
 
-    def draw(self, bitmap: np.ndarray, color: Color | None = None, thickness: int = 1) -> None:
-        """Draw it in its class's colour, or another."""
+    def draw(
+        self,
+        bitmap: np.ndarray,
+        color: Color | None = None,
+        thickness: int = 1,
+        draw_tags: bool = False,
+        tags_font: Font | None = None,
+    ) -> None:
+        """Draw it in its class's colour, or another; with its tags above it, the image must be uint8 RGB."""
         self.geometry.draw(bitmap, self.obj_class.color if color is None else color, thickness)
+        if draw_tags:
+            self._draw_tags(bitmap, tags_font)
 
-    def draw_contour(self, bitmap: np.ndarray, color: Color | None = None, thickness: int = 1) -> None:
-        """Draw its outline in its class's colour, or another."""
+    def draw_contour(
+        self,
+        bitmap: np.ndarray,
+        color: Color | None = None,
+        thickness: int = 1,
+        draw_tags: bool = False,
+        tags_font: Font | None = None,
+    ) -> None:
+        """Draw its outline; otherwise as `draw`."""
         self.geometry.draw_contour(bitmap, self.obj_class.color if color is None else color, thickness)
+        if draw_tags:
+            self._draw_tags(bitmap, tags_font)
+
+    def _draw_tags(self, bitmap: np.ndarray, font: Font | None) -> None:
+        box = self.geometry.to_bbox()
+        texts = [tag.get_compact_str() for tag in self.tags]
+        draw_text_sequence(bitmap, texts, (box.top, box.left), CornerAnchorMode.BOTTOM_LEFT, font=font)
 
     @property
     def area(self) -> float:
@@ -437,15 +467,39 @@ class Annotation:
         rest = {"unlabeled area": total - sum(found.values()), "total area": total}
         return {**found, **rest, "height": height, "width": width, "channels": channels}
 
-    def draw(self, bitmap: np.ndarray, color: Color | None = None, thickness: int = 1) -> None:
-        """Draw the objects, in order, each in its class's colour, or all in another."""
-        for label in self._labels:
-            label.draw(bitmap, color, thickness)
+    def draw(
+        self,
+        bitmap: np.ndarray,
+        color: Color | None = None,
+        thickness: int = 1,
+        draw_tags: bool = False,
+    ) -> None:
+        """Draw the objects, in order, each in its class's colour, or all in another.
 
-    def draw_contour(self, bitmap: np.ndarray, color: Color | None = None, thickness: int = 1) -> None:
-        """Draw the objects' outlines."""
+        With ``draw_tags``, their tags stand above them and the image's in its corner; it must be uint8 RGB.
+        """
+        font = get_font(font_size=get_readable_font_size(self.img_size)) if draw_tags else None
         for label in self._labels:
-            label.draw_contour(bitmap, color, thickness)
+            label.draw(bitmap, color, thickness, draw_tags, font)
+        if draw_tags:
+            self._draw_tags(bitmap, font)
+
+    def draw_contour(
+        self,
+        bitmap: np.ndarray,
+        color: Color | None = None,
+        thickness: int = 1,
+        draw_tags: bool = False,
+    ) -> None:
+        """Draw the objects' outlines; otherwise as `draw`."""
+        font = get_font(font_size=get_readable_font_size(self.img_size)) if draw_tags else None
+        for label in self._labels:
+            label.draw_contour(bitmap, color, thickness, draw_tags, font)
+        if draw_tags:
+            self._draw_tags(bitmap, font)
+
+    def _draw_tags(self, bitmap: np.ndarray, font: Font | None) -> None:
+        draw_text_sequence(bitmap, [tag.get_compact_str() for tag in self.img_tags], (0, 0), font=font)
 
 
 def _count(found: Iterable[str], names: Iterable[str]) -> dict[str, int]:

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from ravenml.sly.annotation import Annotation, Label
-from ravenml.sly.geometry import Bitmap, Point, Polygon, Polyline, Rectangle
+from ravenml.sly.bitmap import Bitmap, SkeletonizeMethod
+from ravenml.sly.geometry import Point, Polygon, Polyline, Rectangle
 from ravenml.sly.project_meta import ObjClass
 
 
@@ -74,6 +75,21 @@ def approximate_vector(ann: Annotation, classes: Collection[str], epsilon: float
         return [label.clone(geometry=label.geometry.approx_dp(epsilon))]
 
     return ann.transform_labels(simpler)
+
+
+def skeletonize_bitmap(ann: Annotation, classes: Collection[str], method_id: SkeletonizeMethod) -> Annotation:
+    """With the bitmaps of some classes thinned to lines of one pixel; see `Bitmap.skeletonize`.
+
+    Raises:
+        RuntimeError: an object of one of the classes is not a bitmap.
+    """
+
+    def thinned(label: Label) -> list[Label]:
+        if label.obj_class.name not in classes:
+            return [label]
+        return [label.clone(geometry=_bitmap(label).skeletonize(method_id))]
+
+    return ann.transform_labels(thinned)
 
 
 def bitwise_mask(

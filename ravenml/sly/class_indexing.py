@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json
-from ravenml.sly.geometry import Bitmap, Geometry
+from ravenml.sly.bitmap import Bitmap
+from ravenml.sly.geometry import Geometry
 from ravenml.sly.project_meta import ObjClass, ObjClassCollection
 
 BACKGROUND = "background"

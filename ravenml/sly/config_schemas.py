@@ -48,9 +48,8 @@ class ConfigSchemas:
         Raises:
             InputError: the schema is none, or refers to one that the file does not have.
         """
-        from jsonschema import Draft4Validator, SchemaError, validators
+        from jsonschema import Draft4Validator, validators
         from referencing import Registry
-        from referencing.exceptions import Unresolvable
 
         own, shared = self._schemas[kind], self._schemas.get(_DEFINITIONS, {})
         schema = {**own, _DEFINITIONS: {**own.get(_DEFINITIONS, {}), **shared}}
@@ -60,12 +59,25 @@ class ConfigSchemas:
         else:
             schema = _without_required(schema)
         try:
-            Draft4Validator.check_schema(schema)
             # With a registry of its own, no schema is fetched from anywhere.
             found = sorted(validator(schema, registry=Registry()).iter_errors(config), key=_place)
-        except (SchemaError, Unresolvable, RecursionError) as error:
-            raise InputError(f"{self.path} is not a usable JSON schema: {_first_line(error)}.") from None
+        except Exception as error:  # the schema is data: what it makes the validator do is its fault
+            raise InputError(f"{self.path} is not a usable JSON schema: {_why(schema, error)}.") from None
         return [_describe(fault, [part] if part else []) for fault in found]
+
+
+def _why(schema: JsonObject, error: Exception) -> str:
+    """Why a schema cannot be used.
+
+    One that can be is not held to the standard first: real ones have ``"required": []``.
+    """
+    from jsonschema import Draft4Validator, SchemaError
+
+    try:
+        Draft4Validator.check_schema(schema)
+    except SchemaError as fault:
+        return f"{'.'.join(map(str, fault.absolute_path))}: {_first_line(fault.message)}".removeprefix(": ")
+    return _first_line(error)
 
 
 def _fill_in_defaults(validator: Any, properties: JsonObject, config: Any, schema: Any) -> Iterator[Any]:

@@ -21,6 +21,9 @@ from ravenml.sly.fs import ensure_base_path, get_bytes_hash
 from ravenml.sly.geometry import Rectangle
 from ravenml.sly.rotation import RotateMode as RotateMode
 from ravenml.sly.rotation import rotate as rotate
+from ravenml.sly.text import CornerAnchorMode as CornerAnchorMode
+from ravenml.sly.text import draw_text as draw_text
+from ravenml.sly.text import draw_text_sequence as draw_text_sequence
 
 Image = np.ndarray
 Size = Sequence[int]

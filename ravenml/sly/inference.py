@@ -20,6 +20,7 @@ from ravenml.infer.modes.catalog import MODES, effective_config, make_mode
 from ravenml.infer.modes.interface import Prediction
 from ravenml.sly import image as images
 from ravenml.sly.annotation import Annotation, Label, PixelwiseScoresLabel
+from ravenml.sly.bitmap import Bitmap, MultichannelBitmap
 from ravenml.sly.configs import (
     CLASS_TITLE_TO_IDX,
     CLASSES,
@@ -35,7 +36,7 @@ from ravenml.sly.configs import (
     update_recursively,
 )
 from ravenml.sly.configs import GPU_DEVICE as GPU_DEVICE  # plugins import it from here
-from ravenml.sly.geometry import AnyGeometry, Bitmap, MultichannelBitmap, Point, Rectangle
+from ravenml.sly.geometry import AnyGeometry, Point, Rectangle
 from ravenml.sly.paths import TaskPaths
 from ravenml.sly.project import OpenMode, Project, read_single_project
 from ravenml.sly.project_meta import (

@@ -31,6 +31,7 @@ _SHOWN = {
     "deploy": "nn.hosted.deploy",
     "fs": "io.fs",
     "undrawn_geometry": "geometry.cuboid geometry.graph geometry.helpers",
+    "bitmap": "geometry.bitmap geometry.helpers geometry.multichannel_bitmap",
     "geometry": "geometry.any_geometry geometry.bitmap geometry.geometry geometry.helpers "
     "geometry.multichannel_bitmap geometry.point geometry.point_location geometry.polygon geometry.polyline "
     "geometry.rectangle",
@@ -48,11 +49,14 @@ _SHOWN = {
     "project.project_meta",
     "pytorch": "nn.hosted.pytorch.constants nn.hosted.pytorch.inference_applier nn.hosted.pytorch.trainer "
     "nn.pytorch.cuda nn.pytorch.dataset nn.pytorch.inference nn.pytorch.metrics nn.pytorch.weights",
+    "renaming": "annotation.obj_class_collection annotation.obj_class_mapper annotation.renamer "
+    "annotation.tag_meta_collection annotation.tag_meta_mapper nn.hosted.inference_modes",
     "reporting": "function_wrapper sly_logger task.progress",
     "rest": "nn.inference.rest_constants nn.inference.rest_server worker_api.rpc_servicer",
     "rotation": "geometry.image_rotator imaging.image",
     "samples": "nn.dataset",
     "sliding_windows": "geometry.sliding_windows geometry.sliding_windows_fuzzy",
+    "text": "imaging.font imaging.image",
     "trainer": "nn.hosted.trainer nn.training.eval_planner",
     "utils": "_utils pyscripts_utils.utils tiny_timer",
 }

@@ -16,12 +16,11 @@ import cv2
 import numpy as np
 
 from ravenml.common.io import JsonObject
+from ravenml.sly.bitmap import Bitmap, MultichannelBitmap
 from ravenml.sly.geometry import (
     AnyGeometry,
-    Bitmap,
     Color,
     Geometry,
-    MultichannelBitmap,
     Point,
     Polygon,
     Polyline,

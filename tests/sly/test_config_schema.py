@@ -10,6 +10,7 @@ import pytest
 from as_user import Raven
 from sly_support import needs_bwrap, only_run, tasks
 
+import ravenml.sly as sly
 from ravenml.agent.config_schema import check_config
 from ravenml.agent.plugin_folder import PluginFolder
 from ravenml.errors import InputError
@@ -82,8 +83,14 @@ def test_a_prediction_s_schema_is_for_the_model_s_part(plugin: PluginFolder) -> 
 
 @pytest.mark.parametrize(
     "schema",
-    [{"type": "tree"}, {"$ref": "#/definitions/nothing"}, {"$ref": "http://localhost:9/schema.json"}],
-    ids=["no type", "no definition", "elsewhere"],
+    [
+        {"type": "tree"},
+        {"$ref": "#/definitions/nothing"},
+        {"$ref": "http://localhost:9/schema.json"},
+        {"properties": {"epochs": {"minimum": "one"}}},
+        {"properties": ["epochs"]},
+    ],
+    ids=["no type", "no definition", "elsewhere", "no number", "no fields"],
 )
 def test_schemas_that_cannot_be_used_are_named_and_none_is_fetched(
     plugin: PluginFolder, schema: dict[str, Any]
@@ -92,6 +99,16 @@ def test_schemas_that_cannot_be_used_are_named_and_none_is_fetched(
     path.write_text(json.dumps({"training_config": schema}))
     with pytest.raises(InputError, match=r"schemas\.json is not a usable JSON schema"):
         check_config(plugin, "train", {"epochs": 3}, "x")
+
+
+def test_a_schema_may_break_the_standard_where_that_does_no_harm(plugin: PluginFolder) -> None:
+    path = plugin.root / "src" / "schemas.json"
+    classes = {"type": "object", "required": [], "properties": {"neutral": {"type": "string"}}}
+    path.write_text(json.dumps({"training_config": {"properties": {"special_classes": classes}}}))
+    validator = sly.JsonConfigValidator(path)
+    validator.validate_train_cfg({"special_classes": {}})
+    with pytest.raises(Exception, match=r"special_classes\.neutral: 3 is not of type 'string'"):
+        validator.validate_train_cfg({"special_classes": {"neutral": 3}})
 
 
 @pytest.mark.parametrize("schemas", [[], {"training_config": 3}, {"other_config": {}}])

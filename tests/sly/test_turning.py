@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import ravenml.sly as sly
 from ravenml.sly import annotation_transforms as transforms
-from ravenml.sly.geometry import MultichannelBitmap
+from ravenml.sly.bitmap import MultichannelBitmap, SkeletonizeMethod
 from ravenml.sly.image import RotateMode, rotate
 from ravenml.sly.rotation import ImageRotator
 from ravenml.sly.undrawn_geometry import deserialize_geometry
@@ -193,3 +194,25 @@ def test_collections_have_what_theirs_has() -> None:
     )
     assert tags.intersection([sly.Tag(more, "b")]).items() == tags.items()[1:]
     assert tags.items()[0].get_compact_str() == "kind:a"
+
+
+@pytest.mark.parametrize("method", SkeletonizeMethod)
+def test_a_thinned_bar_is_a_line_in_its_middle(method: SkeletonizeMethod) -> None:
+    pytest.importorskip("skimage")
+    bar = sly.Label(sly.Bitmap(np.ones((5, 30), bool), sly.Point(20, 10)), sly.ObjClass("road", sly.Bitmap))
+    box = sly.Label(sly.Rectangle(0, 0, 3, 3), sly.ObjClass("box", sly.Rectangle))
+    thin = transforms.skeletonize_bitmap(sly.Annotation((60, 60), [bar, box]), ["road"], method)
+    rows, columns = np.nonzero(drawn(thin.clone(labels=thin.labels[:1])))
+    middle = (columns > 14) & (columns < 35)
+    assert set(rows[middle]) == {22} and middle.sum() == 20  # the ends may fork
+    assert thin.labels[1].geometry == box.geometry
+    with pytest.raises(RuntimeError, match="'box' is not a bitmap"):
+        transforms.skeletonize_bitmap(thin, ["box"], method)
+
+
+def test_thinning_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "skimage"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    with pytest.raises(ImportError, match="install it with `pip install scikit-image`"):
+        sly.Bitmap(np.ones((3, 3), bool)).skeletonize(SkeletonizeMethod.THINNING)

@@ -73,9 +73,6 @@ def cuda_variable(x: Tensor, volatile: bool = False) -> Tensor:
     return x.cuda() if torch.cuda.is_available() else x
 
 
-torch = lazy_import("torch", "pip install torch")
-
-
 def image_tensor(image: np.ndarray) -> Tensor:
     """An image, uint8 RGB ``(height, width, 3)``, as float32 ``(3, height, width)`` in 0 … 1."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float().div(255)
@@ -87,9 +84,6 @@ class PytorchSegmentationSlyDataset(SlyDataset):
     def _get_sample_impl(self, img_fpath: str, ann_fpath: str) -> tuple[Tensor, Tensor]:
         image, indices = super()._get_sample_impl(img_fpath, ann_fpath)
         return image_tensor(image), indices
-
-
-torch = lazy_import("torch", "pip install torch")
 
 
 class WeightsRW:
@@ -197,9 +191,6 @@ class MultiClassAccuracy:
         return (right & counted).float().sum() / counted.float().sum().clamp(min=1)
 
 
-torch = lazy_import("torch", "pip install torch")
-
-
 def infer_per_pixel_scores_single_image(
     model: Module, raw_input: Tensor, out_shape: Sequence[int], apply_softmax: bool = True
 ) -> np.ndarray:
@@ -217,9 +208,6 @@ def infer_per_pixel_scores_single_image(
     array = np.ascontiguousarray(scores[0].permute(1, 2, 0).cpu().numpy())
     height, width = out_shape[:2]
     return images.resize(array, (height, width)).reshape(height, width, -1)
-
-
-torch = lazy_import("torch", "pip install torch")
 
 
 class PytorchSegmentationTrainer(SuperviselyModelTrainer):
