@@ -195,7 +195,10 @@ class Label:
             self._draw_tags(bitmap, tags_font)
 
     def _draw_tags(self, bitmap: np.ndarray, font: Font | None) -> None:
-        box = self.geometry.to_bbox()
+        try:
+            box = self.geometry.to_bbox()
+        except NotImplementedError:  # it is not known where it lies, so nothing can stand beside it
+            return
         texts = [tag.get_compact_str() for tag in self.tags]
         draw_text_sequence(bitmap, texts, (box.top, box.left), CornerAnchorMode.BOTTOM_LEFT, font=font)
 

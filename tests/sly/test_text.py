@@ -84,3 +84,17 @@ def test_tags_are_drawn_above_their_object_and_in_the_corner_of_the_image() -> N
         assert 25 < top < bottom == 40 and left == 60
         getattr(annotation, draw)(both, draw_tags=True)
         assert box_of(both)[:2] == (0, 0) and box_of(both)[2] == 40
+
+
+def test_an_object_whose_place_is_not_known_does_not_stop_the_others() -> None:
+    meta = sly.ProjectMeta.from_json(
+        {"classes": [{"title": "cell", "shape": "hexagon", "color": "#5A5A5A"}], "tags": [{"name": "ripe"}]}
+    )
+    cell = {"classTitle": "cell", "geometryType": "hexagon", "sides": 6, "tags": [{"name": "ripe"}]}
+    known = {**cell, "vertices": {"a": {"loc": [60, 40]}, "b": {"loc": [80, 50]}}}
+    annotation = sly.Annotation.from_json(
+        {"size": {"height": 60, "width": 120}, "objects": [cell, known], "tags": []}, meta
+    )
+    image = grey()
+    annotation.draw(image, draw_tags=True)
+    assert box_of(image)[1:3] == (60, 40)
