@@ -1,4 +1,8 @@
-"""``notes.json``: people's tags and their note on a run.  The training never touches it."""
+"""``notes.json``: people's tags and their note on a run.
+
+What ``metadata.comments`` says of a training is its first note; apart from that, a training never touches
+the file.
+"""
 
 from __future__ import annotations
 

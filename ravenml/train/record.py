@@ -16,6 +16,7 @@ from ravenml.data.problems import DataProblem
 from ravenml.data.split import write_split
 from ravenml.errors import RavenError
 from ravenml.runs import layout
+from ravenml.runs.notes import change_note
 from ravenml.runs.provenance import provenance
 from ravenml.runs.record import read_record
 from ravenml.runs.run import Run
@@ -64,6 +65,8 @@ def record_inputs(request: Request, run: Run, train: TrainInput) -> None:
             write_split(train.split, run.path / layout.INFO)
             known["split"] = {part: len(its) for part, its in train.split.parts().items() if its}
     if request.parent is None:
+        if effective["metadata"]["comments"] and not (run.path / layout.NOTES).exists():
+            change_note(run.path, effective["metadata"]["comments"])
         known["provenance"] = provenance(_checkouts(request), run.path / "provenance")
     run.update(**known)
 

@@ -138,7 +138,7 @@ def test_tags_and_the_note_are_edited_where_they_stand(
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Remove the tag camera-2").wait_for()
     page.get_by_label("Note", exact=True).fill("the lens was dirty")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved", exact=True).wait_for()
     wait_for(lambda: json.loads((runs / ONE / "notes.json").read_text())["note"] == "the lens was dirty")
     page.get_by_role("button", name="Remove the tag camera-2").click()
     wait_for(lambda: json.loads((runs / ONE / "notes.json").read_text())["tags"] == [])

@@ -68,6 +68,24 @@ def test_what_is_typed_while_a_choice_is_still_being_looked_at_stays(
     assert page.get_by_label("Canvas width").input_value() == "48"
 
 
+def test_title_and_note_of_a_training_are_those_of_its_run(
+    dashboard: Dashboard, browse: Browse, raven: Raven, ready: Draft
+) -> None:
+    page = browse(dashboard).go(f"/train/{ready.id}?step=settings")
+    page.get_by_label("Draft title").fill("wet meadows")
+    page.get_by_label("Note", exact=True).fill("after the flood")
+    wait_for(lambda: (kept := read_draft(ready.id)).title == "wet meadows" and kept.comments)
+    onward(page, "Train")
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text("Completed", exact=True).wait_for()
+    (run,) = raven.runs()
+    page.get_by_role("link", name=run.name).click()
+    page.get_by_role("heading", name="wet meadows", level=1).wait_for()
+    assert page.get_by_label("Note", exact=True).input_value() == "after the flood"
+    page.goto(f"{dashboard.origin}/runs?where=note~flood")
+    page.get_by_role("link", name="wet meadows").wait_for()
+
+
 @pytest.mark.slow
 def test_a_dashboard_that_is_killed_stops_nothing_and_the_next_one_goes_on(
     start: Start, browse: Browse, raven: Raven, ready: Draft

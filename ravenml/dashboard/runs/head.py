@@ -109,11 +109,10 @@ class Notes:
             self._field.on("keydown.enter", lambda: self._change(add=(self._field.value or "").split()))
         with ui.element("div").classes("line"):
             self._note = ui.textarea(placeholder="Add a note", value=str(self._state.notes.get("note") or ""))
-            self._note.props("outlined dense autogrow rows=1").classes("grow")
+            self._note.props("outlined dense autogrow rows=1 debounce=600").classes("grow")
             set_label(self._note, "Note")
-            self._save = ui.button("Save", on_click=self._write).props("flat dense")
-            self._save.set_visibility(False)
-            self._note.on_value_change(lambda: self._save.set_visibility(True))
+            self._note.on_value_change(self._write)
+            self._saved = ui.label().classes("small muted").props('role="status"')
 
     def _fill(self) -> None:
         for tag in self._own:
@@ -145,7 +144,7 @@ class Notes:
         except RavenError as error:
             show_error(error)
             return
-        self._save.set_visibility(False)
+        self._saved.text = "Saved"
 
 
 def final_scores(state: State) -> list[tuple[str, str]]:

@@ -52,6 +52,7 @@ class RunPage:
         self.charts = Charts(find_sources(run.folder))
         self.progress = ProgressBars(run.folder)
         self._console: Console | None = None
+        self._previews: PreviewSlider | None = None
         self._stamp: object = None
 
     def read(self) -> None:
@@ -112,7 +113,7 @@ class RunPage:
                     if state.summary is not None:
                         folds.build(state)
                     folds.links(state, count)
-            self._previews = PreviewSlider(self.run)
+            self._previews = PreviewSlider(self.run, self._previews.chosen if self._previews else None)
             self._previews.show(previews)
             if plots:
                 with section("Plots"):
@@ -147,7 +148,7 @@ class RunPage:
         elif self.state.under_way:
             self.progress.show()
             found = await run.io_bound(find_previews, self.run.folder)
-            if found is not None:
+            if found is not None and self._previews is not None:
                 self._previews.show(found)
 
     def _look(self) -> None:

@@ -15,6 +15,7 @@ from ravenml.dashboard.layout import empty_state, section
 from ravenml.dashboard.train.fields import add_cards, add_field, add_path
 from ravenml.errors import RavenError
 from ravenml.runs import layout
+from ravenml.runs.overview import full_name
 from ravenml.runs.record import read_record
 
 if TYPE_CHECKING:
@@ -119,8 +120,9 @@ def find_starting_models() -> list[StartingModel]:
         except RavenError:
             continue
         dataset = (record.get("dataset") or {}).get("name")
-        text = " · ".join(str(part) for part in (record.get("plugin"), dataset) if part)
-        found.append(StartingModel(str(path), f"run {run_id}", text))
+        named = run_id if full_name(record) else None
+        text = " · ".join(str(part) for part in (record.get("plugin"), dataset, named) if part)
+        found.append(StartingModel(str(path), full_name(record) or f"run {run_id}", text))
         if len(found) >= _MOST:
             break
     models = store_dir() / "models"

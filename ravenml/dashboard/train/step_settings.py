@@ -160,7 +160,7 @@ def _core(view: WizardView) -> None:
             upload = ui.select(kept, label="Stored checkpoints", value=draft.upload_checkpoints or "")
             upload.props("dense outlined").classes("form-field")
             upload.on_value_change(lambda event: store("upload_checkpoints", event.value or None))
-        note = ui.textarea("Comments", value=draft.comments)
+        note = ui.textarea("Note", value=draft.comments)
         note.props("dense outlined autogrow debounce=600 maxlength=4000").on_value_change(
             lambda event: store("comments", event.value or "")
         )

@@ -39,7 +39,8 @@ def slider(
         pause: seconds between two changes that are told.
     """
     element = ui.element("input").classes("slider")
-    element.props.update({"type": "range", "min": low, "max": high, "step": step, "value": value})
+    # `^value` is where the thumb begins.  A `value` would put it back there whenever the page draws anything.
+    element.props.update({"type": "range", "min": low, "max": high, "step": step, "^value": value})
     element.on("input", change, throttle=pause, leading_events=False, js_handler=_VALUE)
     return set_label(element, name)
 

@@ -83,54 +83,101 @@ def _parse_name(name: Path) -> tuple[str, Moment]:
 
 
 class PreviewSlider:
-    """The section of previews on the current page; hidden while there are none."""
+    """The section of previews on the current page; hidden while there are none.
 
-    def __init__(self, run: RunFolder) -> None:
+    Args:
+        run: whose pictures they are.
+        chosen: the moment to begin with; None follows the latest.
+
+    Attributes:
+        chosen: the moment that somebody chose; None while the latest is followed.
+    """
+
+    def __init__(self, run: RunFolder, chosen: str | None = None) -> None:
+        self.chosen = chosen
         self._run = run
         self._found = PreviewSet()
-        self._at = -1
         self._images: dict[str, ui.element] = {}
         self._box = ui.element("div")
+        self._slider: ui.element | None = None
 
     def show(self, found: PreviewSet) -> None:
-        """Show these; whoever looks at the newest moment follows it."""
+        """Show these.  The moment that somebody chose stays, and so do the slider and its focus."""
         if found == self._found:
             return
-        at_end = self._at >= len(self._found.moments) - 1
-        self._found = found
-        self._at = len(found.moments) - 1 if at_end else min(self._at, len(found.moments) - 1)
-        self._box.clear()
-        if found.rows:
+        before, self._found = self._found, found
+        if not found.rows:
+            self._box.clear()
+            self._slider = None
+            return
+        if self._slider is None:
+            self._box.clear()
             with self._box, section("Predictions over time"):
                 self._build()
+        if list(before.rows) != list(found.rows) or not self._images:
+            self._build_pictures()
+        several = len(found.moments) > 1
+        assert self._slider is not None
+        self._slider.props["max"] = len(found.moments) - 1
+        for element in (self._slider, self._follow):
+            element.set_visibility(several)
+        self._fill()
+
+    @property
+    def _at(self) -> int:
+        """The place of the moment that is shown."""
+        moments = self._found.moments
+        return moments.index(self.chosen) if self.chosen in moments else len(moments) - 1
 
     def _build(self) -> None:
-        moments = self._found.moments
         with ui.element("div").classes("line"):
-            if len(moments) > 1:
-                slider("Moment", 0, len(moments) - 1, 1, self._at, self._move, pause=0.05).classes("grow")
+            last = len(self._found.moments) - 1
+            self._slider = slider("Moment", 0, last, 1, self._at, self._move, pause=0.05).classes("grow")
             self._moment = ui.label().classes("strong moment")
+            self._follow = ui.checkbox("Follow the latest", value=self.chosen is None)
+            self._follow.on("click", self._turn)
+        self._pictures = ui.element("div").classes("pictures")
+        self._left = ui.label().classes("muted small")
+
+    def _build_pictures(self) -> None:
         self._images = {}
-        with ui.element("div").classes("pictures"):
+        self._pictures.clear()
+        with self._pictures:
             for shown in list(self._found.rows)[:_ROWS]:
                 with ui.element("figure").classes("picture"):
                     self._images[shown] = ui.element("img").props("loading=lazy")
                     with ui.element("figcaption").classes("small muted wrap"):
                         ui.label(shown)
         left = len(self._found.rows) - _ROWS
-        if left > 0:
-            ui.label(f"{left} more are in the run's folder.").classes("muted small")
-        self._fill()
+        self._left.text = f"{left} more are in the run's folder."
+        self._left.set_visibility(left > 0)
 
     async def _move(self, event: GenericEventArguments) -> None:
-        self._at = min(max(0, int(event.args or 0)), len(self._found.moments) - 1)
+        moments = self._found.moments
+        at = min(max(0, int(event.args or 0)), len(moments) - 1)
+        self.chosen = moments[at] if at < len(moments) - 1 else None  # whoever goes to the end follows it
+        self._fill(moved=True)
+
+    def _turn(self) -> None:
+        self.chosen = None if self._follow.value else self._found.moments[self._at]
         self._fill()
 
-    def _fill(self) -> None:
-        moment = self._found.moments[self._at]
+    def _fill(self, moved: bool = False) -> None:
+        """Show the pictures of the moment.
+
+        Args:
+            moved: whether the thumb is there already, since somebody moves it.
+        """
+        at = self._at
+        moment = self._found.moments[at]
         self._moment.text = moment
+        self._follow.value = self.chosen is None
+        if self._slider is not None and not moved:
+            # The browser forgets the thumb's beginning once it was moved.
+            self._slider.props["^value"] = at
+            self._box.client.run_javascript(f"getHtmlElement({self._slider.id}).value = {at}")
         for shown, image in self._images.items():
-            file = self._found.rows[shown][self._at]
+            file = self._found.rows[shown][at]
             image.set_visibility(file is not None)
             if file is not None:
                 image.props.update({"src": self._run.url(file), "alt": f"{shown}, {moment}"})
