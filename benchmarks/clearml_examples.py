@@ -26,7 +26,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PACKAGES = ("clearml", "trains")
@@ -68,11 +68,17 @@ BEFORE = {
     "urbansounds_dataset_preprocessing.py": ["urbansounds_get_data.py"],
     "data_ingestion.py": ["dataset_creation.py"],
 }
+# What nobody has here: a GitHub repository, and the ID of a run that an agent is running.
+NEEDS = {
+    "check_remotely_runnable.py": "the ID of a run of an agent",
+    "task_stats_to_comment.py": "a pull request",
+}
 # How a script says that it lacks a package, a file of its own, the internet, or what nobody here has.
 UNJUDGED = re.compile(
     r"ModuleNotFoundError|No module named|ImportError: (?!.*ravenML)|URLError|ConnectionError|resolve|HTTPE|"
     r"unreachable|MaxRetryError|CERTIFICATE|huggingface|FileNotFoundError: \[Errno 2\]|following argu|"
     r"cannot be fetched|"
+    r"failed to download|ExecutableNotFound|"
     r"is not available|CUDA|Proxy|No address associated|environment var|Could not connect|Usage:|required",
 )
 SHIM = '''
@@ -214,43 +220,45 @@ def count_names(scripts: list[Path], missing: bool) -> None:
                 print(f"  {len(files):3} {name}  ({', '.join(sorted(files)[:3])})")
 
 
-def run_script(path: Path, checkout: Path, paths: list[str], limit: float) -> tuple[str, str]:
-    """Run a script, and what has to run before it.
-
-    Returns:
-        `runs`, `ravenML` (it stops because of it) or `unjudged`, and why.
-    """
+@contextmanager
+def prepare(path: Path, checkout: Path, paths: list[str]) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A copy of the folder of a script, and an environment with a home of its own in which it can run."""
     with tempfile.TemporaryDirectory(prefix="clearml_examples_") as place:
         work = Path(place)
         (work / "shim" / "clearml").mkdir(parents=True)
         (work / "shim" / "clearml" / "__init__.py").write_text(SHIM)
         (work / "home").mkdir()
         shutil.copytree(checkout, work / "examples")
-        here = work / "examples" / path.relative_to(checkout).parent
-        environment = {
-            **{
-                name: value
-                for name, value in os.environ.items()
-                if not name.startswith(("RAVENML_", "CLEARML_"))
-            },
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("RAVENML_", "CLEARML_"))
+        }
+        own = {
             "HOME": str(work / "home"),
             "RAVENML_WORKER": "1",
             "PYTHONPATH": os.pathsep.join([str(work / "shim"), *paths]),
-            **{
-                "MPLBACKEND": "Agg",
-                "RAVENML_TRACK": "none",
-                "RAVENML_STORAGE_PATH": str(work / "home" / "raven"),
-            },
-            **{"TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1", "TMPDIR": str(work / "home")},
+            "MPLBACKEND": "Agg",
+            "RAVENML_TRACK": "none",
+            "RAVENML_STORAGE_PATH": str(work / "home" / "raven"),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "HF_HUB_OFFLINE": "1",
+            "TMPDIR": str(work / "home"),
         }
+        yield work / "examples" / path.relative_to(checkout).parent, {**inherited, **own}
+
+
+def run_script(path: Path, checkout: Path, paths: list[str], limit: float) -> tuple[str, str]:
+    """Run a script, and what has to run before it.
+
+    Returns:
+        `runs`, `ravenML` (it stops because of it) or `unjudged`, and why.
+    """
+    if path.name in NEEDS:
+        return "unjudged", f"needs {NEEDS[path.name]}"
+    with prepare(path, checkout, paths) as (here, environment):
         for name in (*BEFORE.get(path.name, ()), path.name):
             script = here / name
-            code, text = run(
-                [sys.executable, script.name, *ARGUMENTS.get(script.name, ())],
-                script.parent,
-                environment,
-                limit,
-            )
+            command = [sys.executable, script.name, *ARGUMENTS.get(script.name, ())]
+            code, text = run(command, script.parent, environment, limit)
             if code not in (0, None) and script.name != path.name:
                 return judge(text)[0], f"{script.name}: {judge(text)[1]}"
         if code == 0:

@@ -55,9 +55,16 @@ def _reporting(component: Any) -> Any:
 
 @guarded
 def _report_call(component: Any, args: Any, kwargs: Any) -> None:
-    bound = inspect.signature(component).bind(*args, **kwargs)
+    signature = inspect.signature(component)
+    bound = signature.bind(*args, **kwargs)
     bound.apply_defaults()
-    report_settings(bound.arguments, "fire")
+    settings = dict(bound.arguments)
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            settings |= settings.pop(name)
+        elif parameter.kind is parameter.VAR_POSITIONAL and not settings[name]:
+            del settings[name]
+    report_settings(settings, "fire")
 
 
 def watch_absl(flags: Any) -> None:

@@ -438,7 +438,9 @@ def sync(run: str | None, names: tuple[str, ...]) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="ID...")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
-    "--with-stored", is_flag=True, help="Also delete what they have stored: models, and files sent elsewhere."
+    "--with-stored",
+    is_flag=True,
+    help="Also delete what they have stored: models, files sent elsewhere, and what a queue keeps of them.",
 )
 def rm(names: tuple[str, ...], yes: bool, with_stored: bool) -> None:
     """Delete runs: their folders, including checkpoints and models.
@@ -449,6 +451,7 @@ def rm(names: tuple[str, ...], yes: bool, with_stored: bool) -> None:
     import sys
 
     from ravenml.errors import InputError
+    from ravenml.remote.client.stored_mirror import find_mirror, remove_mirror
     from ravenml.runs.layout import find_run
     from ravenml.runs.removal import check_removable, may_come_back, remove_run
 
@@ -456,6 +459,7 @@ def rm(names: tuple[str, ...], yes: bool, with_stored: bool) -> None:
     for folder in folders:
         check_removable(folder)
     stored = _stored_results(folders) if with_stored else {}
+    mirrors = {folder: find_mirror(folder) for folder in folders} if with_stored else {}
     if not yes:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise InputError("There is no terminal to ask for confirmation; use --yes.")
@@ -463,19 +467,24 @@ def rm(names: tuple[str, ...], yes: bool, with_stored: bool) -> None:
             click.echo(folder.name)
             for place in stored[folder].places() if folder in stored else ():
                 click.echo(f"  and in {terminal_safe(place)}")
+            if mirror := mirrors.get(folder):
+                click.echo(f"  and in {terminal_safe(mirror.store.name)} (its mirror, of the queue)")
         click.confirm(f"Remove {'these runs' if len(folders) > 1 else 'this run'} permanently?", abort=True)
     for folder in folders:
         sent = may_come_back(folder)
         # First what is stored: a run whose store does not answer is still there, and can be removed again.
         count = stored[folder].remove() if stored.get(folder) else 0
+        if mirror := mirrors.get(folder):
+            count += remove_mirror(mirror)
         remove_run(folder)
         click.echo(f"Removed {folder.name}{f', and {count} files in the store' if count else ''}.")
         if sent:
-            click.echo(
-                "Note: it was sent to a cluster and has not ended; its mirror stays in the store, and "
-                "another machine may submit it again.",
-                err=True,
+            left = (
+                "what may still run there can write to the store again."
+                if with_stored
+                else "its mirror stays in the store, and another machine may submit it again."
             )
+            click.echo(f"Note: it was sent to a cluster and has not ended; {left}", err=True)
 
 
 def _stored_results(folders: list[Path]) -> dict[Path, StoredResult]:
@@ -501,23 +510,28 @@ def _stored_results(folders: list[Path]) -> dict[Path, StoredResult]:
 @click.option("--dry-run", is_flag=True, help="Only list what would be deleted.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def prune(names: tuple[str, ...], keep: str, dry_run: bool, yes: bool) -> None:
-    """Delete checkpoints that are neither the best nor the last, also in the store; without ID, of all runs.
+    """Delete checkpoints that are neither the best nor the last, in the stores too; without ID, of all runs.
 
     Runs that are running are left alone.  Models are kept, and so are checkpoints that another run began
     with, and what an unfinished run needs to be resumed.
     """
     from ravenml.cli.options import confirm
     from ravenml.config.home import runs_dir
+    from ravenml.remote.client.stored_mirror import find_mirror
     from ravenml.runs.layout import find_run, run_ids
     from ravenml.runs.pruning import find_prunable, parse_keep
     from ravenml.runs.pruning import prune as prune_run
 
     wanted = parse_keep(keep)
     named = [find_run(name) for name in names] or [runs_dir() / name for name in run_ids()]
-    found = [one for folder in dict.fromkeys(named) if (one := find_prunable(folder, wanted)) is not None]
+    found = []
+    for folder in dict.fromkeys(named):
+        mirror = find_mirror(folder)
+        copy = (mirror.store, mirror.key("files/")) if mirror is not None else None
+        if (one := find_prunable(folder, wanted, copy)) is not None:
+            found.append(one)
     for one in found:
-        there = f" and {len(one.keys)} in {one.stored.store.name}" if one.stored.store and one.keys else ""
-        click.echo(f"{one.folder.name}: {len(one.files)} files here{there}, {format_size(one.size)}")
+        click.echo(f"{one.folder.name}: {' and '.join(one.places())}, {format_size(one.size)}")
     if not found:
         click.echo("There is nothing to delete.", err=True)
     if dry_run or not found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ravenml.common.io import JsonObject, to_user_error, write_json
@@ -16,6 +16,7 @@ from ravenml.runs.index import list_rows
 from ravenml.runs.lock import RunLock
 from ravenml.runs.record import UNDER_WAY, read_record, status
 from ravenml.runs.stored import StoredResult, find_stored
+from ravenml.store.base import Store
 from ravenml.store.models import read_metadata
 from ravenml.store.results import extras_prefix, metadata_key
 
@@ -32,6 +33,7 @@ class Prunable:
         stored: where its result lies.
         keys: those in the store.
         size: of all together, in bytes.
+        copied: those in a copy of the folder elsewhere, a store and a key each.
     """
 
     folder: Path
@@ -39,6 +41,14 @@ class Prunable:
     stored: StoredResult
     keys: list[str]
     size: int
+    copied: list[tuple[Store, str]] = field(default_factory=list)
+
+    def places(self) -> list[str]:
+        """How many files go where, for people."""
+        stored = [self.stored.store.name] * len(self.keys) if self.stored.store is not None else []
+        names = [*stored, *(store.name for store, _ in self.copied)]
+        there = [f"{names.count(name)} in {name}" for name in dict.fromkeys(names)]
+        return [f"{len(self.files)} files here", *there]
 
 
 def parse_keep(text: str) -> list[str]:
@@ -53,8 +63,15 @@ def parse_keep(text: str) -> list[str]:
     return names
 
 
-def find_prunable(folder: Path, keep: Sequence[str]) -> Prunable | None:
+def find_prunable(
+    folder: Path, keep: Sequence[str], copy: tuple[Store, str] | None = None
+) -> Prunable | None:
     """The checkpoints of a run that ``keep`` does not name; None for a run that has not ended, or is broken.
+
+    Args:
+        folder: the run's.
+        keep: ``best``, ``last``, or both.
+        copy: a copy of the folder that goes with it: a store, and how the keys of its files begin.
 
     What events do not name is nobody's checkpoint and stays; so does what another run begins with, and, of a
     run that is not completed, what resuming it needs.
@@ -84,8 +101,15 @@ def find_prunable(folder: Path, keep: Sequence[str]) -> Prunable | None:
         prefix = extras_prefix(record["id"])
         there = {entry.key: entry.size for entry in stored.store.list(prefix)}
         keys = {key: there[key] for name in names if (key := prefix + name) in there}
-    size = sum(path.stat().st_size for path in files) + sum(keys.values())
-    return Prunable(folder, files, stored, list(keys), size) if files or keys else None
+    copied: dict[tuple[Store, str], int] = {}
+    if copy is not None:
+        store, prefix = copy
+        there = {entry.key: entry.size for entry in store.list(prefix)}
+        copied = {(store, key): there[key] for name in names if (key := prefix + name) in there}
+    size = sum(path.stat().st_size for path in files) + sum(keys.values()) + sum(copied.values())
+    return (
+        Prunable(folder, files, stored, list(keys), size, list(copied)) if files or keys or copied else None
+    )
 
 
 def prune(found: Prunable) -> None:
@@ -106,6 +130,8 @@ def prune(found: Prunable) -> None:
             write_json(found.folder / layout.METADATA, metadata)
             for key in found.keys:
                 store.delete(key)
+        for copy, key in found.copied:
+            copy.delete(key)
         for path in found.files:
             try:
                 path.unlink(missing_ok=True)

@@ -23,8 +23,8 @@ from ravenml.common.parsing import parse_json
 from ravenml.common.secrets import redact
 from ravenml.errors import InputError
 from ravenml.runs.replay import PARAMETERS
+from ravenml.task.recorded import ARGUMENTS
 
-ARGUMENTS = "Args"  # ClearML's section of what stands on the command line; a plain `connect` is "General"
 known: JsonObject = {}  # what was seen so far, by name
 sections: dict[str, str] = {}  # ClearML's section of each name that has no section here
 captured: list[str] = []  # the libraries below that have parsed the command line

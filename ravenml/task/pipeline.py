@@ -17,6 +17,7 @@ from ravenml.errors import InputError, RavenError
 from ravenml.task import parameters
 from ravenml.task.draft import Draft
 from ravenml.task.names import ClearMLName
+from ravenml.task.recorded import ARGUMENTS
 from ravenml.task.steps import is_step, run_function
 from ravenml.task.task import Task
 from ravenml.task.task_view import TaskView
@@ -196,7 +197,7 @@ class PipelineController(ClearMLName):
         own = current is None or current._ended
         self._task = task = Task.init(self.project, self.name, Task.TaskTypes.controller, tags=self._tags)
         self._parameters |= parameters.find_overridden(self._parameters, None)
-        parameters.record(self._parameters, arguments=parameters.ARGUMENTS)
+        parameters.record(self._parameters, arguments=ARGUMENTS)
         self._began = time.monotonic()
         try:
             while (step := self._next()) is not None:
@@ -444,7 +445,7 @@ class PipelineDecorator(ClearMLName):
                 given.apply_defaults()
                 values = dict(given.arguments)
                 values |= parameters.find_overridden(values, None)
-                parameters.record(values, arguments=parameters.ARGUMENTS)
+                parameters.record(values, arguments=ARGUMENTS)
                 cls._current, cls._counts = (project, title), {}
                 try:
                     result = function(**values)

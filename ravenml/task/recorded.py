@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ STATUSES = {
     "lost": "failed",
     "broken": "unknown",
 }
+ARGUMENTS = "Args"  # ClearML's section of what stands on the command line; a plain `connect` is "General"
 MODEL_KINDS = ("model", "input model")  # of artifacts: one that the run saved, and one that it was given
 
 
@@ -37,13 +39,23 @@ def list_parameters(parameters: Mapping[str, Any], sections: Mapping[str, str], 
     """
     flat: JsonObject = {}
     for name, value in parameters.items():
-        if name in sections:
-            flat |= _flatten(f"{sections[name]}/{name}", value)
-        elif isinstance(value, Mapping):
-            flat |= _flatten(name, value)
+        section = sections.get(name)
+        if section == ARGUMENTS:  # one option each, whatever its value
+            flat[f"{section}/{name}"] = value if cast else _to_text(value, str)
         else:
-            flat[f"General/{name}"] = value
-    return flat if cast else {name: "" if one is None else str(one) for name, one in flat.items()}
+            path = (
+                f"{section}/{name}" if section else name if isinstance(value, Mapping) else f"General/{name}"
+            )
+            found = _flatten(path, value)
+            flat |= found if cast else {key: _to_text(one, json.dumps) for key, one in found.items()}
+    return flat
+
+
+def _to_text(value: object, write: Callable[[object], str]) -> str:
+    """A value as ClearML spells it: a list of the command line as Python does, any other as JSON."""
+    if isinstance(value, list | dict):
+        return write(value)
+    return "" if value is None else str(value)
 
 
 def _flatten(path: str, value: Any) -> JsonObject:

@@ -21,7 +21,7 @@ from ravenml.task.artifacts import save_artifact
 from ravenml.task.backend import RunBackend, find_backend
 from ravenml.task.exit_hooks import ExitHooks
 from ravenml.task.logger import Logger
-from ravenml.task.recorded import find_runs, list_parameters
+from ravenml.task.recorded import ARGUMENTS, find_runs, list_parameters
 from ravenml.task.task_view import TaskView
 from ravenml.task.tensorboard_writers import flush_writers
 from ravenml.task.uploader import Uploader, key_part
@@ -358,8 +358,9 @@ class Task(TaskView):
             name: a section, which comes before the names (``Optimizer.lr``).
 
         Returns:
-            ``mutable``.
+            ``mutable``; of a dictionary, one with the same content that records what is set in it later.
         """
+        from ravenml.task.connected import ConnectedDict
         from ravenml.task.models import InputModel
 
         if isinstance(mutable, InputModel):
@@ -374,7 +375,7 @@ class Task(TaskView):
             else:
                 setattr(mutable, key, value)
         parameters.record({**values, **changed}, name)
-        return mutable
+        return ConnectedDict(mutable, name, not ignore_remote_overrides) if type(mutable) is dict else mutable
 
     def connect_configuration(
         self, configuration: Any, name: str | None = None, description: str | None = None, **_: object
@@ -397,7 +398,7 @@ class Task(TaskView):
     def set_parameter(self, name: str, value: object, *_: object, **__: object) -> None:
         """Record a parameter by section and name (``General/lr``), or by name."""
         section, _slash, inner = name.rpartition("/") if "/" in name else ("", "", name)
-        if section == parameters.ARGUMENTS:
+        if section == ARGUMENTS:
             parameters.record({inner: value}, arguments=section)
         else:
             parameters.record({inner: value}, section or None)

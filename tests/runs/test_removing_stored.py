@@ -11,6 +11,8 @@ from as_user import Raven
 from many_runs import write_new, write_run
 
 from ravenml.errors import InputError
+from ravenml.remote.layout import RemoteRun
+from ravenml.remote.mirror import Mirror
 from ravenml.runs.pruning import find_prunable, parse_keep, prune
 from ravenml.runs.record import read_record
 from ravenml.runs.stored import find_stored, used_by
@@ -163,3 +165,39 @@ def test_what_is_to_be_kept_is_best_or_last() -> None:
     for wrong in ("", "first", "best,first"):
         with pytest.raises(InputError, match="should be best, last"):
             parse_keep(wrong)
+
+
+def sent_to_a_queue(run: Path, store: FolderStore) -> Path:
+    """The run, mirrored in the store of the queue that it was sent to."""
+    mirror = RemoteRun(store, run.name)
+    Mirror(mirror, run).round()
+    mirror.write("job.json", {"id": run.name})
+    sent = {"v": 1, "id": run.name, "queue": "cluster", "store": str(store.root)}
+    (run / "remote.json").write_text(json.dumps(sent))
+    return run
+
+
+def test_what_a_queue_keeps_of_a_run_goes_with_it(home: Path, tmp_path: Path, raven: Raven) -> None:
+    queue = FolderStore(tmp_path / "queue")
+    for name in (A, B):
+        sent_to_a_queue(trained(home, name), queue)
+    queue.put_content("remote/code/0.zip", b"the code of both")
+    raven.ok("runs", "rm", "--yes", B)
+    assert any(B in entry.key for entry in queue.list()), "nobody asked for what is stored"
+    raven.ok("runs", "rm", "--with-stored", "--yes", A)
+    assert not (home / "runs" / A).exists()
+    assert {entry.key.split("/")[1] for entry in queue.list()} == {B, "code"}
+
+
+def test_pruning_a_run_deletes_what_its_queue_keeps_of_the_checkpoints(
+    home: Path, tmp_path: Path, raven: Raven
+) -> None:
+    queue = FolderStore(tmp_path / "queue")
+    run = sent_to_a_queue(trained(home, A), queue)
+    (run / "checkpoints" / "model_001.pth").unlink()  # as of what is fetched not everything is here
+    before = raven.ok("runs", "prune", "--dry-run", A)
+    assert f"{A}: 2 files here and 3 in {queue.name}" in before
+    raven.ok("runs", "prune", "--yes", A)
+    there = [entry.key.rpartition("/")[2] for entry in queue.list(f"remote/{A}/files/checkpoints/")]
+    assert there == ["mine.txt", "model_002.pth", "model_005.pth", "state_005.pt"]
+    assert checkpoints(run) == ["model_002.pth", "model_005.pth", "state_005.pt"]

@@ -99,6 +99,16 @@ def test_what_fire_calls_is_known_with_its_defaults(raven: Raven) -> None:
     assert settings(run(raven, source, "roads", "--lr=0.2")) == {"data": "roads", "lr": 0.2, "epochs": 3}
 
 
+def test_more_words_that_fire_hands_over_are_known_by_their_own_names(raven: Raven) -> None:
+    pytest.importorskip("fire")
+    source = """
+        import fire
+        def train(epochs=3, *folders, **more): print("trained")
+        fire.Fire(train)
+    """
+    assert settings(run(raven, source, "--lr=0.2")) == {"epochs": 3, "lr": 0.2}
+
+
 def test_the_flags_that_an_absl_program_defines_are_known(raven: Raven) -> None:
     pytest.importorskip("absl")
     source = """

@@ -437,3 +437,16 @@ def test_the_page_lists_all_names() -> None:
 
 if __name__ == "__main__":
     print("\n".join(table()))
+
+
+def test_lists_are_spelled_as_clearml_spells_them() -> None:
+    from ravenml.task.recorded import list_parameters
+
+    values = {"names": ["a", "b"], "map": {"a": 1}, "classes": ["a", None], "net": {"widths": [1, True]}}
+    arguments = {"names": "Args", "map": "Args"}
+    assert list_parameters(values, arguments, cast=False) == {
+        "Args/names": "['a', 'b']",
+        "Args/map": "{'a': 1}",
+        "General/classes": '["a", null]',
+        "net/widths": "[1, true]",
+    }

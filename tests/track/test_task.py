@@ -116,6 +116,39 @@ def test_the_name_on_the_command_line_stays(raven: Raven) -> None:
     assert (said["project"], said["name"]) == ("theirs", "mine")
 
 
+def test_what_is_set_in_a_connected_dictionary_later_is_recorded(raven: Raven) -> None:
+    source = """
+        import copy, json, pickle
+        from ravenml import Task
+        task = Task.init("p", "n")
+        params = task.connect({"net": {"depth": 2}})
+        params["lr"] = 0.5
+        params.update(epochs=3)
+        params["net"]["depth"] = 4
+        params["space"] = {"width": [1, 2]}
+        params["space"]["height"] = 5
+        params |= {"seed": 1}
+        optimizer = task.connect({}, name="Optimizer")
+        optimizer.setdefault("beta", 0.9)
+        optimizer["beta"] *= 2
+        for same in (copy.deepcopy(params), pickle.loads(pickle.dumps(params))):
+            assert type(same) is dict and same == params
+        print(json.dumps(params), isinstance(params, dict), optimizer)
+    """
+    given = {"lr": "0.25", "Optimizer.beta": 0.5}
+    done = python(raven, source, RAVENML_PARAMETERS=json.dumps(given))
+    assert done.returncode == 0, done.stderr
+    params = {
+        "net": {"depth": 4},
+        "lr": 0.25,
+        "epochs": 3,
+        "space": {"width": [1, 2], "height": 5},
+        "seed": 1,
+    }
+    assert done.stdout == f"{json.dumps(params)} True {{'beta': 1.0}}\n"
+    assert record(raven.runs()[0])["parameters"] == {**params, "Optimizer": {"beta": 1.0}}
+
+
 def test_parameters_are_overridden_by_what_clone_hands_over(raven: Raven) -> None:
     source = """
         import argparse

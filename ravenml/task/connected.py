@@ -1,0 +1,68 @@
+"""A mapping that ``Task.connect`` has recorded, and that records what the script sets in it later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ravenml.task import parameters
+
+
+class ConnectedDict(dict[Any, Any]):
+    """What ``Task.connect`` returns of a dictionary; it is one, and copies and pickles are plain ones.
+
+    Args:
+        values: what it holds.
+        section: that of its names; see :func:`ravenml.task.parameters.record`.
+        overridden: whether a name that is new gets the value of ``raven runs clone --set``.
+    """
+
+    def __init__(
+        self, values: Mapping[Any, Any], section: str | None = None, overridden: bool = True
+    ) -> None:
+        super().__init__(values)
+        self._section, self._overridden = section, overridden
+        self._changed: Callable[[], None] = self._record
+        self._connect_inner()
+
+    def _record(self) -> None:
+        parameters.record(self, self._section)
+
+    def _connect_inner(self) -> None:
+        """Dictionaries in it tell of their changes, too."""
+        for key, value in self.items():
+            if type(value) is dict:
+                inner = ConnectedDict(value, self._section, overridden=False)
+                inner._pass_on(self._changed)
+                super().__setitem__(key, inner)
+
+    def _pass_on(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        for value in self.values():
+            if isinstance(value, ConnectedDict):
+                value._pass_on(changed)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.update({key: value})
+
+    def update(self, *values: Any, **more: Any) -> None:
+        """As of any dictionary; what is set is recorded."""
+        new = dict(*values, **more)
+        if self._overridden:
+            new |= parameters.find_overridden({k: v for k, v in new.items() if k not in self}, self._section)
+        super().update(new)
+        self._connect_inner()
+        self._changed()
+
+    def __ior__(self, values: Any) -> ConnectedDict:  # type: ignore[misc]
+        self.update(values)
+        return self
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        """As of any dictionary; what is set is recorded."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def __reduce__(self) -> tuple[type[dict[Any, Any]], tuple[dict[Any, Any]]]:
+        return dict, (dict(self),)
