@@ -34,7 +34,7 @@ def child(project: str, home: str, name: str) -> None:
 
     imported = time.perf_counter()
     settings = {"input_size": {"width": 128, "height": 96}, "augmentations": "colour+rotate+crop"}
-    step = TrainingLoop._train_step
+    step = TrainingLoop.learn
 
     def first_step(*arguments: object) -> None:
         begun = time.perf_counter()
@@ -43,7 +43,7 @@ def child(project: str, home: str, name: str) -> None:
         print(imported - begin, begun - imported, done - imported, flush=True)
         os._exit(0)
 
-    TrainingLoop._train_step = first_step  # type: ignore[method-assign,assignment]
+    TrainingLoop.learn = first_step  # type: ignore[method-assign,assignment]
     train(UNetSettings.model_validate(settings), lambda: Project.open(Path(project)), Path(home) / name)
 
 

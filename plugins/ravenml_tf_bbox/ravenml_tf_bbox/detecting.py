@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ravenml_tf_bbox.targets import Anchors, detection_loss
+from ravenml_tf_bbox.targets import Anchors, detection_sums
 
 if TYPE_CHECKING:
     import keras
@@ -130,10 +130,13 @@ class Detector:
 
     def measure(
         self, images: NDArray[np.uint8], boxes: NDArray[np.float32], classes: NDArray[np.float32]
-    ) -> tuple[list[NDArray[np.float32]], float]:
-        """The same, and the loss over these images; see :class:`ravenml_tf_bbox.data.Batch`."""
-        found, counts, loss = self._measure(images, boxes, classes)
-        return _cut(found, counts), float(loss)
+    ) -> tuple[list[NDArray[np.float32]], float, float]:
+        """The same, the sum of these images' losses, and how many anchors are objects, by which to divide it.
+
+        See :class:`ravenml_tf_bbox.data.Batch`.
+        """
+        found, counts, loss, objects = self._measure(images, boxes, classes)
+        return _cut(found, counts), float(loss), float(objects)
 
     def raw_output(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """What the network says of one uint8 image ``(1, H, W, 3)``; see :func:`decode_one`."""
@@ -159,8 +162,8 @@ class Detector:
 
     def _detect_and_measure(self, images: tf.Tensor, boxes: tf.Tensor, classes: tf.Tensor) -> Any:
         outputs = self.model(unit_range(images), training=False)
-        losses = detection_loss(outputs, *self.anchors.encode(boxes, classes))
-        return *select_boxes(outputs, self.anchors, self.choice), losses["loss"]
+        class_sum, box_sum, count = detection_sums(outputs, *self.anchors.encode(boxes, classes))
+        return *select_boxes(outputs, self.anchors, self.choice), class_sum + box_sum, count
 
 
 def _cut(found: tf.Tensor, counts: tf.Tensor) -> list[NDArray[np.float32]]:

@@ -20,7 +20,7 @@ class Evaluation:
     """What was found, in the images' own pixels.
 
     Attributes:
-        loss: the mean over all images, by batches.
+        loss: summed over all images, by the number of anchors that are objects; no size of batches matters.
         truths: what there was to be found, per image.
         found: per image, float32 ``(K, 6)``: edges, score, class index; the likeliest first.
         titles: the classes.
@@ -47,7 +47,7 @@ def evaluate(
     samples: FittedSamples,
     batch_size: int,
     titles: Sequence[str],
-    report: Callable[[int, int], None] = lambda done, total: None,
+    report: Callable[[int, int], object] = lambda done, total: None,
 ) -> Evaluation:
     """Measure ``detector`` on ``samples`` in their order.
 
@@ -56,12 +56,12 @@ def evaluate(
     """
     truths = [samples.truth(index) for index in range(len(samples))]
     found: list[NDArray[np.float32]] = []
-    total = 0.0
+    total = objects = 0.0
     for batch in loader.batches(samples, range(len(samples)), batch_size):
-        predictions, loss = detector.measure(batch.images, batch.boxes, batch.classes)
-        total += loss * len(batch)
+        predictions, loss, its_objects = detector.measure(batch.images, batch.boxes, batch.classes)
+        total, objects = total + loss, objects + its_objects
         for one in predictions:
             truth = truths[len(found)]
             found.append(to_image(one, truth.scale, truth.size))
         report(len(found), len(samples))
-    return Evaluation(total / max(len(found), 1), truths, found, titles)
+    return Evaluation(total / max(objects, 1.0), truths, found, titles)

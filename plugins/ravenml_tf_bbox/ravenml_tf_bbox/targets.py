@@ -114,20 +114,30 @@ def detection_loss(
     Returns:
         ``loss``, and its parts ``class_loss`` and ``box_loss``: scalars.
     """
+    import tensorflow as tf
+
+    class_sum, box_sum, count = detection_sums(outputs, deltas, classes)
+    count = tf.maximum(count, 1.0)
+    class_loss, box_loss = class_sum / count, box_sum / count
+    return {"loss": class_loss + box_loss, "class_loss": class_loss, "box_loss": box_loss}
+
+
+def detection_sums(
+    outputs: dict[str, tf.Tensor], deltas: tf.Tensor, classes: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The sums of the focal and the Huber loss, and the number of anchors that are objects: scalars."""
     import keras
     import tensorflow as tf
 
     positive = tf.cast(classes > BACKGROUND, tf.float32)
     counted = tf.cast(classes > IGNORED, tf.float32)
-    count = tf.maximum(tf.reduce_sum(positive), 1.0)
     truth = tf.one_hot(classes, outputs["classes"].shape[-1])
     focal = keras.losses.BinaryFocalCrossentropy(
         apply_class_balancing=True, alpha=0.25, gamma=2.0, from_logits=True, axis=-1, reduction=None
     )
     # one by one: Keras would take the mean over the classes
     focal_losses = focal(truth[..., None], outputs["classes"][..., None])
-    class_loss = tf.reduce_sum(focal_losses * counted[..., None]) / count
     huber = keras.losses.Huber(delta=TRANSITION, reduction=None)
     box_losses = huber(deltas[..., None], outputs["boxes"][..., None]) / TRANSITION
-    box_loss = tf.reduce_sum(box_losses * positive[..., None]) / count
-    return {"loss": class_loss + box_loss, "class_loss": class_loss, "box_loss": box_loss}
+    class_sum = tf.reduce_sum(focal_losses * counted[..., None])
+    return class_sum, tf.reduce_sum(box_losses * positive[..., None]), tf.reduce_sum(positive)

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from bbox_support import SETTINGS, MakeInput, small_settings
 
-from ravenml.errors import InputError
+from ravenml.data.project import Project
+from ravenml.errors import InputError, RavenError
 from ravenml.runs.events import effective, read_events
 from ravenml.runs.run import Run
 from ravenml.train.interfaces import TrainOutput
+from ravenml_tf_bbox.evaluating import evaluate_model
 from ravenml_tf_bbox.training import run_training
 
 Trained = tuple[Path, TrainOutput]
@@ -152,3 +154,26 @@ def test_what_cannot_be_trained_is_refused_before_tensorflow_begins(
     with pytest.raises(InputError, match=r"weights: .*nowhere\.npz does not exist"):
         run_training(make_input(small_settings(weights="nowhere.npz")))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_diverges_ends_and_leaves_no_weights_that_are_not_finite(
+    make_input: MakeInput, tmp_path: Path
+) -> None:
+    wild = small_settings(epochs=30, optimizer="SGD", lr=100.0, max_grad_norm=0, checkpoint_every=1)
+    with pytest.raises(RavenError, match=r"not finite (at|after) step \d+ .*smaller --lr than 100\."):
+        run_training(make_input(wild))
+    for path in (tmp_path / "run" / "checkpoints").glob("model_*"):
+        assert all(np.isfinite(one).all() for one in np.load(path).values()), path.name
+    assert not list((tmp_path / "run" / "checkpoints").glob("*best*"))  # nothing was found: AP 0 is no best
+
+
+def test_the_loss_of_a_validation_is_the_same_whatever_the_size_of_its_batches(
+    trained: Trained, project_path: Path, tmp_path: Path
+) -> None:
+    model, project = trained[1].model_path, Project.open(project_path)
+    assert model is not None
+    losses = [
+        evaluate_model(model, project, tmp_path / str(size), batch_size=size, workers=0).loss
+        for size in (1, 4)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)

@@ -55,7 +55,7 @@ def evaluate(
     device: torch.device,
     loss: Loss = segmentation_loss,
     own_metrics: Mapping[str, Metric] = {},
-    report: Callable[[int, int], None] = lambda done, total: None,
+    report: Callable[[int, int], object] = lambda done, total: None,
     originals: ImagesAndLabels | None = None,
     team: Team | None = None,
 ) -> Evaluation:

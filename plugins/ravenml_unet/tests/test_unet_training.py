@@ -274,7 +274,7 @@ def test_what_is_not_to_be_kept_is_not_there(
 def test_by_default_short_epochs_do_not_each_end_with_a_checkpoint(
     make_input: MakeInput, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, kept: int
 ) -> None:
-    monkeypatch.setattr("ravenml_unet.loop.CHECKPOINT_SECONDS", seconds)
+    monkeypatch.setattr("ravenml.toolkit.loop.CHECKPOINT_SECONDS", seconds)
     run_training(make_input(small_settings(epochs=3, checkpoint_every=None)))
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("model_*[0-9].pth"))
     assert names == ["model_001.pth", "model_002.pth"][:kept]
@@ -374,3 +374,14 @@ def test_bfloat16_learns_too(make_input: MakeInput, tmp_path: Path) -> None:
     losses = [e["metrics"]["loss"] for e in events(tmp_path / "run", "METRICS") if e["type"] == "train"]
     assert losses[-1] < losses[0]
     assert all(v.dtype != torch.bfloat16 for v in last_weights(tmp_path / "run").values())
+
+
+def test_a_training_that_diverges_ends_and_leaves_no_weights_that_are_not_finite(
+    make_input: MakeInput, tmp_path: Path
+) -> None:
+    wild = small_settings(epochs=30, optimizer="SGD", lr=100.0, max_grad_norm=0, checkpoint_every=1)
+    with pytest.raises(RavenError, match=r"not finite (at|after) step \d+ .*smaller --lr than 100, or with"):
+        run_training(make_input(wild))
+    for path in (tmp_path / "run" / "checkpoints").glob("model_*"):
+        weights = torch.load(path, weights_only=True)
+        assert all(bool(torch.isfinite(one).all()) for one in weights.values()), path.name
