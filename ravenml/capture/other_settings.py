@@ -38,7 +38,9 @@ def watch_fire(core: Any) -> None:
     @functools.wraps(original)
     def call(component: Any, *args: Any, **kwargs: Any) -> Any:
         if inspect.isroutine(component) or inspect.isclass(component):
+            metadata = core.decorators.GetMetadata(component)
             component = _reporting(component)
+            component.FIRE_METADATA = metadata  # a class takes no words by their place, unlike a function
         return original(component, *args, **kwargs)
 
     core._CallAndUpdateTrace = call

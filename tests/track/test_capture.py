@@ -99,6 +99,20 @@ def test_what_fire_calls_is_known_with_its_defaults(raven: Raven) -> None:
     assert settings(run(raven, source, "roads", "--lr=0.2")) == {"data": "roads", "lr": 0.2, "epochs": 3}
 
 
+def test_a_class_that_fire_makes_gets_the_words_that_it_gets_without_raven(raven: Raven) -> None:
+    pytest.importorskip("fire")
+    source = """
+        import fire
+        class Model:
+            def __init__(self, depth=1): self._depth = depth
+            def train(self, epochs): print("trained", self._depth, epochs)
+        fire.Fire(Model)
+    """
+    folder = run(raven, source, "train", "5")
+    assert settings(folder) == {"depth": 1, "epochs": 5}
+    assert "trained 1 5" in (folder / "console.log").read_text()
+
+
 def test_more_words_that_fire_hands_over_are_known_by_their_own_names(raven: Raven) -> None:
     pytest.importorskip("fire")
     source = """
