@@ -479,13 +479,12 @@ class Annotation:
     ) -> None:
         """Draw the objects, in order, each in its class's colour, or all in another.
 
-        With ``draw_tags``, their tags stand above them and the image's in its corner; it must be uint8 RGB.
+        ``draw_tags`` writes each object's tags above it, and the image's in the top left corner; the image
+        must then be uint8 RGB.
         """
-        font = get_font(font_size=get_readable_font_size(self.img_size)) if draw_tags else None
-        for label in self._labels:
-            label.draw(bitmap, color, thickness, draw_tags, font)
-        if draw_tags:
-            self._draw_tags(bitmap, font)
+        self._draw(
+            lambda label, font: label.draw(bitmap, color, thickness, draw_tags, font), bitmap, draw_tags
+        )
 
     def draw_contour(
         self,
@@ -495,14 +494,20 @@ class Annotation:
         draw_tags: bool = False,
     ) -> None:
         """Draw the objects' outlines; otherwise as `draw`."""
+        self._draw(
+            lambda label, font: label.draw_contour(bitmap, color, thickness, draw_tags, font),
+            bitmap,
+            draw_tags,
+        )
+
+    def _draw(
+        self, draw_label: Callable[[Label, Font | None], None], bitmap: np.ndarray, draw_tags: bool
+    ) -> None:
         font = get_font(font_size=get_readable_font_size(self.img_size)) if draw_tags else None
         for label in self._labels:
-            label.draw_contour(bitmap, color, thickness, draw_tags, font)
+            draw_label(label, font)
         if draw_tags:
-            self._draw_tags(bitmap, font)
-
-    def _draw_tags(self, bitmap: np.ndarray, font: Font | None) -> None:
-        draw_text_sequence(bitmap, [tag.get_compact_str() for tag in self.img_tags], (0, 0), font=font)
+            draw_text_sequence(bitmap, [tag.get_compact_str() for tag in self.img_tags], (0, 0), font=font)
 
 
 def _count(found: Iterable[str], names: Iterable[str]) -> dict[str, int]:

@@ -20,7 +20,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from ravenml.common.io import JsonObject, write_bytes
 from ravenml.errors import InputError
@@ -59,12 +59,14 @@ class Position(Protocol):
         batch: how many steps of the next epoch are done.
         step: how many steps are done in all.
         weights: the name of the weights' file beside it.
+        best: the best validation so far, as ``Best`` has it.
     """
 
     epoch: int
     batch: int
     step: int
     weights: str
+    best: dict[str, Any] | None
 
 
 Network = TypeVar("Network")

@@ -134,11 +134,13 @@ class TrainingLoop(ABC, Generic[Network, State, Batch]):
         """The learning rate of the step that comes next."""
         return learning_rate(self.settings, self.step, self.steps_per_epoch)
 
-    def resume_at(self, epoch: int, batch: int, step: int, best: Mapping[str, Any] | None) -> None:
+    def resume_at(self, state: State) -> None:
         """Stand where a state stood whose weights are loaded."""
-        self.epoch, self.batch, self.step = epoch, batch, step
-        self.best = Best(**best) if best else None
+        self.epoch, self.batch, self.step = state.epoch, state.batch, state.step
+        self.best = Best(**state.best) if state.best else None
         self.run.resumed(self.step, self.epochs_done)
+        # Once more: the kill may have come between the files and what was to follow them.
+        self.keeper.announce(self.keeper.folder / state.weights, state, self.epochs_done)
 
     def fit(self) -> bool:
         """Train up to the last epoch.

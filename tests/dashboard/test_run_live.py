@@ -11,6 +11,9 @@ import pytest
 from as_user import PATIENCE, Raven, wait_for
 from browsing import Dashboard, Tab, of_chart
 from painter import write_painter
+from simple_project import write_simple_project
+
+from ravenml.dashboard.train.draft import SplitOptions, change_draft, new_draft
 
 
 @pytest.mark.usefixtures("learner")
@@ -70,3 +73,41 @@ def test_chosen_runs_are_stopped_together_and_a_stubborn_one_only_if_one_insists
     finally:
         for one in both:
             one.kill()
+
+
+def test_the_moment_that_somebody_chose_stays_while_the_training_goes_on(
+    raven: Raven, site: Path, home: Path, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    """On the run's page and in the wizard; with the keyboard, which needs the focus to stay."""
+    write_painter(site)
+    write_simple_project(home / "datasets" / "meadows", images=12, val=3)
+    draft = new_draft(dataset="meadows", plugin="painter", split=SplitOptions(way="tags"))
+    change_draft(draft.id, lambda one: one.settings.update(epochs=600, seconds=0.4))
+    wizard = browse(dashboard).go(f"/train/{draft.id}?step=train")
+    wizard.get_by_role("button", name="Start training").click()
+    wizard.get_by_role("slider", name="Moment").wait_for()
+    (folder,) = raven.runs()
+    page = browse(dashboard).go(f"/runs/{folder.name}")
+    page.get_by_role("slider", name="Smoothing").focus()
+    page.keyboard.press("PageUp")
+    for tab in (wizard, page):
+        thumb, moment = tab.get_by_role("slider", name="Moment"), tab.locator(".moment")
+
+        def second_is_chosen() -> bool:
+            thumb.focus()  # noqa: B023
+            tab.keyboard.press("Home")  # noqa: B023
+            tab.keyboard.press("ArrowRight")  # noqa: B023
+            tab.wait_for_timeout(500)  # noqa: B023
+            return bool(moment.inner_text().endswith(" 2"))  # noqa: B023
+
+        wait_for(second_is_chosen)  # a page that learns only now that the run goes on is built anew
+        end = int(thumb.get_attribute("max") or 0)
+        wait_for(lambda: int(thumb.get_attribute("max") or 0) > end + 2)  # noqa: B023
+        assert thumb.input_value() == "1" and moment.inner_text().endswith(" 2")
+        assert thumb.evaluate("(one) => one === document.activeElement")
+        tab.get_by_role("checkbox", name="Follow the latest").click()
+        wait_for(lambda: int(thumb.input_value()) > end + 2)  # noqa: B023
+        wait_for(lambda: thumb.evaluate("(one) => one.value === one.max"))  # noqa: B023
+    assert float(page.get_by_role("slider", name="Smoothing").input_value()) > 0
+    wizard.get_by_role("button", name="Stop", exact=True).click()
+    wizard.get_by_text("Paused or stopped").wait_for()

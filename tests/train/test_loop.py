@@ -120,7 +120,7 @@ def fit(folder: Path, resume: State | None = None, limit: int = 10**9, **setting
         if resume is not None:
             loop.network.weights = np.load(folder / "checkpoints" / resume.weights)
             loop.loss = resume.loss
-            loop.resume_at(resume.epoch, resume.batch, resume.step, resume.best)
+            loop.resume_at(resume)
         loop.fit()
     return loop
 

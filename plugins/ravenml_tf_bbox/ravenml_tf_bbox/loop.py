@@ -78,14 +78,11 @@ class TrainingLoop(loop.TrainingLoop[Any, State, Batch]):
 
     def restore(self, state: State) -> None:
         """Stand where ``state`` stood."""
-        weights = self.keeper.folder / state.weights
-        load_weights(self.detector.model, weights)
+        load_weights(self.detector.model, self.keeper.folder / state.weights)
         for variable, value in zip(self.optimizer.variables, state.optimizer, strict=True):
             variable.assign(value)
         self._sums |= state.sums
-        self.resume_at(state.epoch, state.batch, state.step, state.best)
-        # Once more: the kill may have come between the files and what was to follow them.
-        self.keeper.announce(weights, state, self.epochs_done)
+        self.resume_at(state)
 
     def state(self, weights: str) -> State:
         """Where the training stands."""

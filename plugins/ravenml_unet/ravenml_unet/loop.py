@@ -99,15 +99,12 @@ class TrainingLoop(loop.TrainingLoop[nn.Module, State, tuple[Batch, float]]):
 
     def restore(self, state: State) -> None:
         """Stand where ``state`` stood."""
-        weights = self.keeper.folder / state.weights
-        load_weights(self.model, weights, self.settings.model)
+        load_weights(self.model, self.keeper.folder / state.weights, self.settings.model)
         self._optimizer.load_state_dict(state.optimizer)
         self.fabric.strategy.precision.load_state_dict(state.precision)
         if self.team.rank == 0:  # the others' are in it
             self._sums |= {name: value.to(self.fabric.device) for name, value in state.sums.items()}
-        self.resume_at(state.epoch, state.batch, state.step, state.best)
-        # Once more: the kill may have come between the files and what was to follow them.
-        self.keeper.announce(weights, state, self.epochs_done)
+        self.resume_at(state)
 
     def state(self, weights: str) -> State:
         """Where the training stands."""

@@ -1,4 +1,4 @@
-// The parts of a chart that the browser decides: what is visible of its x axis, and the colours of the page's theme.
+// What the browser decides about a chart: what is visible of its x axis, when changes reach it, and its colours.
 const charts = (() => {
   const ZOOM = { "+": 0.5, "=": 0.5, "-": 2 }; // by how much the visible range shrinks or grows
   const MOVE = { ArrowLeft: -0.2, ArrowRight: 0.2 }; // by which share of it the range moves
@@ -34,7 +34,30 @@ const charts = (() => {
     of(id).dispatchAction({ type: "dataZoom", dataZoomIndex: 1, start, end: start + length });
   }
 
-  return { visible, keep, press };
+  const changes = new Map(); // by element: those that wait for its chart
+
+  /** Change a chart. Changes come in their order, and wait: the browser may still be loading what draws it. */
+  function change(id, option, how) {
+    const waiting = changes.get(id);
+    if (waiting) waiting.push([option, how]);
+    else if (of(id)) of(id).setOption(option, how);
+    else {
+      changes.set(id, [[option, how]]);
+      waitForChart(id);
+    }
+  }
+
+  function waitForChart(id) {
+    let looks = 0;
+    const timer = setInterval(() => {
+      if (!of(id) && ++looks < 6000) return; // ten minutes: a chart that was taken away never comes
+      clearInterval(timer);
+      for (const one of changes.get(id)) of(id)?.setOption(...one);
+      changes.delete(id);
+    }, 100);
+  }
+
+  return { visible, keep, press, change };
 })();
 
 // The charts' colours are those of the page: they are set when a chart is made, and here when the theme changes.
@@ -80,29 +103,3 @@ const charts = (() => {
     new MutationObserver(look).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   });
 })();
-
-// Changes come in their order, and wait for the chart: the browser may still be loading what draws it.
-const chartChanges = new Map(); // by element: what waits
-
-function changeChart(id, change, how) {
-  const waiting = chartChanges.get(id);
-  if (waiting) {
-    waiting.push([change, how]);
-    return;
-  }
-  const chart = getElement(id)?.chart;
-  if (chart) {
-    chart.setOption(change, how);
-    return;
-  }
-  const changes = [[change, how]];
-  chartChanges.set(id, changes);
-  let looks = 0;
-  const timer = setInterval(() => {
-    const made = getElement(id)?.chart;
-    if (!made && ++looks < 6000) return; // ten minutes: a chart that was taken away never comes
-    clearInterval(timer);
-    chartChanges.delete(id);
-    for (const one of made ? changes : []) made.setOption(...one);
-  }, 100);
-}

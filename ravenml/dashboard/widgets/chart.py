@@ -25,7 +25,7 @@ class Chart:
         title: what is drawn; plain text.
         lines: the curves.
         view: how they are looked at.
-        legend: whether the lines' names stand in the chart's head, where it has several.
+        legend: whether the chart's head lists the lines by name; it does so only if there are several.
         drawing: ``draw(lines, view)`` where that is known already.
     """
 
@@ -96,7 +96,7 @@ class Chart:
         self._drawn_styles = self._styles()
         # Nor through a method of the element: that is lost while the browser still loads what draws charts.
         self._plot.client.run_javascript(
-            f"changeChart({self._plot.id}, {to_javascript(change)}, {to_javascript(how)})"
+            f"charts.change({self._plot.id}, {to_javascript(change)}, {to_javascript(how)})"
         )
         self._describe()
 
