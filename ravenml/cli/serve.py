@@ -113,8 +113,8 @@ def serve(
     training in Supervisely's U-Net app, or an .onnx or .xml file.
 
     On a terminal, the printed address includes an access token; elsewhere, a line says in which file it is.
-    Set your own with RAVENML_TOKEN or --token-file.  The server is reachable from this machine only, unless
-    --host says otherwise.
+    The token stays the same when the server restarts; set your own with RAVENML_TOKEN or --token-file.  The
+    server is reachable from this machine only, unless --host says otherwise.
     """
     from pathlib import Path
 
@@ -125,7 +125,7 @@ def serve(
     opened = inherited_socket()
     inherited = opened is not None
     file = Path(token_file) if token_file and not inherited else None  # a worker's token is its parent's
-    token, given = choose_token(no_token, file), token_source(no_token, file)
+    token, given = choose_token(no_token, file, "serve"), token_source(no_token, file, "serve")
     hide_token()
     if opened is None:
         opened = listen(host, port, DEFAULT_PORT)

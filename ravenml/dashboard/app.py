@@ -131,9 +131,9 @@ def serve(
         RavenError: NiceGUI is not installed.
         InputError: the port is taken, the host is none of this machine's, or the token is unusable.
     """
-    secret = choose_token(not token, token_file)
+    secret = choose_token(not token, token_file, "dashboard")
     listening = listen(host, port, PORT)
-    given = token_source(not token, token_file)
+    given = token_source(not token, token_file, "dashboard")
     access = Access(secret, host, listening.getsockname()[1], tuple(names), given)
     hide_token()
     app = make_app(Settings(access, AllowedPaths(roots)))

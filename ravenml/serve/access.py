@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import socket
+import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from urllib.parse import quote
 
 from ravenml.common.defaults import DEFAULT_PORT
 from ravenml.common.io import to_user_error
+from ravenml.common.locks import exclusive_lock
 from ravenml.config.home import home
 from ravenml.errors import InputError
 
@@ -38,7 +40,7 @@ class Access:
         host: the address that it listens on.
         port: its port.
         names: further names by which it may be called (``--allow-host``), such as a proxy's.
-        given: where the user has set the token; None for one that was made up.
+        given: where the token is kept or was set; None for one that was made up for this server alone.
     """
 
     token: str | None
@@ -129,9 +131,7 @@ class Access:
         path = self.token_file
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)
-            with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-                file.write(self.token or "")
+            _write_private(path, self.token or "")
         except OSError as error:
             raise to_user_error(error, path) from error
 
@@ -182,7 +182,7 @@ def cookie_name(host: str) -> str:
     return f"ravenml-{(found and found['port']) or 'default'}"
 
 
-def token_source(none: bool = False, file: Path | None = None) -> str | None:
+def token_source(none: bool = False, file: Path | None = None, kept: str | None = None) -> str | None:
     """Where `choose_token` finds the token, in words; None where it makes one up."""
     if none:
         return None
@@ -191,7 +191,9 @@ def token_source(none: bool = False, file: Path | None = None) -> str | None:
     if os.environ.get(TOKEN_VARIABLE):
         return f"as set with {TOKEN_VARIABLE}"
     named = os.environ.get(TOKEN_FILE_VARIABLE)
-    return f"in {named}" if named else None
+    if named:
+        return f"in {named}"
+    return f"in {kept_file(kept)}" if kept else None
 
 
 def hide_token() -> None:
@@ -199,15 +201,17 @@ def hide_token() -> None:
     os.environ.pop(TOKEN_VARIABLE, None)
 
 
-def choose_token(none: bool = False, file: Path | None = None) -> str | None:
-    """The token: of ``--token-file``, ``RAVENML_TOKEN`` or ``RAVENML_TOKEN_FILE``, else a new one.
+def choose_token(none: bool = False, file: Path | None = None, kept: str | None = None) -> str | None:
+    """The token: of ``--token-file``, ``RAVENML_TOKEN``, ``RAVENML_TOKEN_FILE`` or the home, else a new one.
 
     Args:
         none: demand none.
         file: a file that holds nothing else.
+        kept: whose token it is, such as ``dashboard``; the home keeps it, so that a restart locks nobody out.
 
     Raises:
         InputError: the file cannot be read, or the token is too short or has characters that get lost.
+        RavenError: the home, which keeps it, may not be written.
     """
     if none:
         return None
@@ -215,7 +219,7 @@ def choose_token(none: bool = False, file: Path | None = None) -> str | None:
     if file is None and not os.environ.get(TOKEN_VARIABLE) and named:
         file = Path(named)
     if file is None and not os.environ.get(TOKEN_VARIABLE):
-        return secrets.token_hex(24)
+        return _keep_token(kept_file(kept)) if kept else secrets.token_hex(24)
     where = TOKEN_VARIABLE
     token = os.environ.get(TOKEN_VARIABLE, "")
     if file is not None:
@@ -227,9 +231,52 @@ def choose_token(none: bool = False, file: Path | None = None) -> str | None:
             raise InputError(f"{file}: the token cannot be read: {reason}.") from None
     if len(token) < SHORTEST:
         raise InputError(f"{where}: a token has at least {SHORTEST} characters, this one has {len(token)}.")
-    if not (token.isascii() and token.isprintable() and " " not in token):
+    if not _is_printable(token):
         raise InputError(f"{where}: a token has printable ASCII characters alone, and no spaces.")
     return token
+
+
+def kept_file(name: str) -> Path:
+    """Where the home keeps the token of a server, such as ``dashboard``; delete it for a new one."""
+    return home() / "tokens" / name
+
+
+def _keep_token(path: Path) -> str:
+    """The token in this file; a new one where there is none, or where others could have read it."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with exclusive_lock(path.with_name(f".{path.name}.lock")):  # two that start together agree
+            token = _read_private(path)
+            if token is None:
+                token = secrets.token_hex(24)
+                _write_private(path, token)
+    except OSError as error:
+        raise to_user_error(error, path) from error
+    return token
+
+
+def _read_private(path: Path) -> str | None:
+    """A token in a file that nobody else has access to; None where there is no such token."""
+    with suppress(OSError, UnicodeDecodeError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, encoding="ascii") as file:
+            found = os.fstat(descriptor)
+            alone = found.st_uid == os.geteuid() and not found.st_mode & 0o077 and stat.S_ISREG(found.st_mode)
+            token = file.read(1024).strip() if alone else ""
+        if len(token) >= SHORTEST and _is_printable(token):
+            return token
+    return None
+
+
+def _write_private(path: Path, token: str) -> None:
+    """Write a file of one's own, in place of whatever is there."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(token)
+
+
+def _is_printable(token: str) -> bool:
+    return token.isascii() and token.isprintable() and " " not in token
 
 
 def is_loopback(host: str) -> bool:

@@ -130,6 +130,11 @@ def make_app(serving: Serving) -> FastAPI:
         content, kind = handler.metrics.text()
         return Response(content, media_type=kind)
 
+    @app.get("/token", include_in_schema=False)
+    async def token() -> Response:
+        """For the page that shows how programs call the server; a browser has a cookie alone."""
+        return JSONResponse({"token": serving.access.token}, headers={"cache-control": "no-store"})
+
     for address, (name, kind) in _PAGES.items():
         content = (_WEB / name).read_bytes()
 

@@ -8,7 +8,7 @@ too, and any page in the user's browser can send requests to it:
 - the token must come as a cookie, as ``Authorization: Bearer``, or as ``?token=`` in the address.
 
 A browser that opens the printed address gets the cookie and is sent on to the address without the token, so
-that it stays out of history and logs::
+that it stays out of history and logs.  One that comes without the token gets a page to enter it in::
 
     access = Access(choose_token(), host, port)
     app.add_middleware(Guard, access=access)      # the last one that is added is the outermost
@@ -22,6 +22,8 @@ import html
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from string import Template
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -42,12 +44,18 @@ POLICY = (
 SLOWEST = 2**14  # bytes a second at which a body has to come, or an answer is read
 PATIENCE = 10.0  # seconds that may be lost on top
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">{again}
-<title>ravenML</title></head>
-<body style="font: 1em system-ui, sans-serif; max-width: 40em; margin: 4em auto; color-scheme: light dark">
-<p style="padding: 0 1em">{message}</p></body></html>
-"""
+TOKEN_ADDRESS = "/_token"  # where the page that asks for the token sends it
+_LONGEST = 2**13  # bytes that it may send
+_PAGE = Path(__file__).parent / "web" / "refused.html"
+_FORM = """<p$kind>$message</p>
+<form method="post" action="$action">
+<input type="hidden" name="next" value="$target">
+<label for="token">Access token</label>
+<input id="token" name="token" type="password" required autofocus autocomplete="current-password">
+<button type="submit">Continue</button>
+</form>
+<p class="muted">The server prints its address when it starts: the token is what follows ?token= there,
+or is in the file that the next line names.</p>"""
 _AGAIN = '<meta http-equiv="refresh" content="0">'
 _NO_TOKEN = (
     "A token is needed: open the address that the server printed when it started, or send it as "
@@ -96,7 +104,10 @@ class Guard:
                 return
             _hide_token(scope)
             await self.app(scope, receive, send)
+        elif self._brings_token(scope) and (refused is None or refused[0] == 401):
+            await self._take_token(scope, receive, send)
         elif refused is not None:
+            _hide_token(scope)
             await self._respond(send, scope, *refused)
         elif (target := self._without_token(scope)) is not None:
             await self._redirect(send, scope, target)
@@ -159,10 +170,37 @@ class Guard:
         once = [self.access.accepts_once(token, spend=True) for token in tokens]  # of all: each is spent
         if not any(once) and not any(self.access.accepts(token) for token in tokens):
             return None  # an old one, in a browser that has the right cookie
-        raw = scope.get("raw_path") or scope["path"].encode()
-        path = quote(raw.split(b"?")[0].decode("latin-1"), safe="/%:@!$&'()*+,;=~-._")
-        query = urlencode([(name, value) for name, value in _query(scope) if name != "token"])
-        return "/" + path.lstrip("/") + (f"?{query}" if query else "")  # one slash: //name is another server
+        return _asked_for(scope)
+
+    def _brings_token(self, scope: Scope) -> bool:
+        return bool(
+            self.access.token is not None and scope["method"] == "POST" and scope["path"] == TOKEN_ADDRESS
+        )
+
+    async def _take_token(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the form of the page that asks for the token."""
+        body, more = b"", True
+        try:
+            async with asyncio.timeout(self.patience):
+                while more and len(body) <= _LONGEST:
+                    message = await receive()
+                    body += message.get("body", b"")
+                    more = message.get("more_body", False) and message["type"] == "http.request"
+        except TimeoutError:
+            await self._respond(send, scope, 408, "The request's body comes too slowly; send it again.")
+            return
+        if len(body) > _LONGEST:
+            await self._respond(send, scope, 413, f"This form may bring at most {_LONGEST} bytes.")
+            return
+        try:
+            fields = dict(parse_qsl(body.decode("latin-1"), max_num_fields=8))
+        except ValueError:
+            fields = {}
+        target = _own_address(fields.get("next", "/"))
+        if self.access.accepts(fields.get("token", "").strip()):
+            await self._redirect(send, scope, target)
+        else:
+            await self._ask(send, scope, "This is not the token of this server.", target, wrong=True)
 
     async def _redirect(self, send: Send, scope: Scope, target: str) -> None:
         name = cookie_name(_header_values(scope, b"host")[0])
@@ -181,23 +219,50 @@ class Guard:
 
     async def _respond(self, send: Send, scope: Scope, status: int, message: str) -> None:
         """Answer with one sentence: a page for browsers, JSON for programs."""
-        if _is_page(scope):
-            # A strict cookie is not sent by whoever follows a link on another site; the page asks again.
-            again = (
-                _AGAIN if status == 401 and _header_values(scope, b"sec-fetch-site") == ["cross-site"] else ""
-            )
-            kind, body = b"text/html; charset=utf-8", _PAGE.format(again=again, message=html.escape(message))
+        if status == 401 and _is_page(scope):
+            await self._ask(send, scope, "A token is needed to open this page.", _asked_for(scope))
+        elif _is_page(scope):
+            title = "This page cannot be opened"
+            await self._answer_page(send, scope, status, title, f"<p>{html.escape(message)}</p>")
         else:
             import json
 
-            kind, body = b"application/json", json.dumps({"detail": message})
+            body = json.dumps({"detail": message})
+            await self._answer(send, scope, status, b"application/json", body, b"default-src 'none'")
+
+    async def _ask(self, send: Send, scope: Scope, message: str, target: str, wrong: bool = False) -> None:
+        """Answer with the page that asks for the token, and leads on to ``target``."""
+        content = Template(_FORM).substitute(
+            kind=' class="bad" role="alert"' if wrong else "",
+            message=html.escape(message),
+            action=TOKEN_ADDRESS,
+            target=html.escape(target),
+        )
+        # A strict cookie is not sent by whoever follows a link on another site; the page asks again.
+        again = _AGAIN if _header_values(scope, b"sec-fetch-site") == ["cross-site"] else ""
+        await self._answer_page(send, scope, 401, "Enter the access token", content, again)
+
+    async def _answer_page(
+        self, send: Send, scope: Scope, status: int, title: str, content: str, again: str = ""
+    ) -> None:
+        page = Template(_PAGE.read_text(encoding="utf-8"))
+        text = page.substitute(title=title, content=content, again=again)
+        policy = (
+            b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
+            b"frame-ancestors 'none'"
+        )
+        await self._answer(send, scope, status, b"text/html; charset=utf-8", text, policy)
+
+    async def _answer(
+        self, send: Send, scope: Scope, status: int, kind: bytes, body: str, policy: bytes
+    ) -> None:
         content = body.encode()
         headers = [
             (b"content-type", kind),
             (b"content-length", str(len(content)).encode()),
             (b"cache-control", b"no-store"),
             *((name, value) for name, value in self._headers if name != b"content-security-policy"),
-            (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
+            (b"content-security-policy", policy),
         ]
         if status == 401:
             headers.append((b"www-authenticate", b'Bearer realm="ravenML"'))
@@ -283,6 +348,20 @@ def _hide_token(scope: Scope) -> None:
     if _tokens(scope):
         rest = [(name, value) for name, value in _query(scope) if name != "token"]
         scope["query_string"] = urlencode(rest).encode()
+
+
+def _asked_for(scope: Scope) -> str:
+    """The address that was asked for, without the token."""
+    raw = scope.get("raw_path") or scope["path"].encode()
+    query = urlencode([(name, value) for name, value in _query(scope) if name != "token"])
+    return _own_address(raw.split(b"?")[0].decode("latin-1")) + (f"?{query}" if query else "")
+
+
+def _own_address(text: str) -> str:
+    """A path, with or without a query, as an address of this server's and of no other's."""
+    path, mark, query = text.partition("?")
+    quoted = quote(path, safe="/%:@!$&'()*+,;=~-._").lstrip("/")  # //name is another server
+    return f"/{quoted}{mark}{quote(query, safe='/%:@!$&()*+,;=~-._?')}"
 
 
 def _cookies(header: str, name: str) -> list[str]:

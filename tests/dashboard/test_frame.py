@@ -28,6 +28,30 @@ def test_the_token_can_be_given_and_left_out(start: Start) -> None:
     assert answer(f"{start('--no-token').origin}/train")[0] == 200
 
 
+def test_a_page_asks_for_the_token_and_a_restart_locks_nobody_out(
+    start: Start, browse: Callable[..., Tab]
+) -> None:
+    one = start()
+    tab = browse(one)
+    page = tab.page
+    page.goto(f"{one.origin}/runs?where=status%3Dfailed")
+    page.get_by_role("heading", name="Enter the access token").wait_for()
+    assert page.locator(":focus").get_attribute("id") == "token"
+    page.keyboard.type("not the token, but long")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").get_by_text("This is not the token").wait_for()
+    page.keyboard.type(one.token)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Runs").wait_for()
+    assert page.url == f"{one.origin}/runs?where=status%3Dfailed"
+    assert not [address for address in tab.requests if one.token in address]
+    one.stop()
+    again = start("--port", one.origin.rpartition(":")[2])
+    assert again.token == one.token
+    page.goto(f"{one.origin}/models")  # with the cookie of before
+    page.get_by_role("heading", name="Models", exact=True).wait_for()
+
+
 def test_nothing_is_loaded_from_elsewhere(dashboard: Dashboard, browse: Callable[..., Tab]) -> None:
     tab = browse(dashboard)
     tab.go("/")

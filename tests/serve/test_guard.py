@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -16,7 +17,7 @@ from as_user import PATIENCE, in_a_loop
 from listening import listening
 
 from ravenml.errors import InputError
-from ravenml.serve.access import Access, choose_token, cookie_name, listen
+from ravenml.serve.access import Access, choose_token, cookie_name, listen, token_source
 from ravenml.serve.security import Guard
 
 TOKEN = "a-secret-of-sixteen-or-more"
@@ -100,6 +101,46 @@ def test_a_browser_is_sent_on_to_the_address_without_the_token_and_keeps_a_cooki
     assert ask(server, headers["location"], cookie=f"other=x y; {cookie}")[0] == 200
     assert ask(server, cookie=f"{cookie}x")[0] == 401
     assert ask(server, cookie=f"ravenml-1={cookie.partition('=')[2]}")[0] == 401  # another server's
+
+
+def send_token(access: Access, **fields: str) -> tuple[int, dict[str, str], str]:
+    """What the form of the page that asks for the token sends."""
+    kind = {"content_type": "application/x-www-form-urlencoded", "accept": "text/html"}
+    own = {"origin": f"http://127.0.0.1:{access.port}", "sec_fetch_site": "same-origin"}
+    return ask(access, "/_token", "POST", urlencode(fields), **(kind | own))
+
+
+def test_a_page_asks_for_the_token_and_leads_on_to_where_one_wanted_to_go(server: Access) -> None:
+    _, headers, page = ask(server, "/run/1%20a?x=%26&token=old", accept="text/html")
+    assert 'name="next" value="/run/1%20a?x=%26"' in page and 'type="password"' in page and "old" not in page
+    assert "form-action 'self'" in headers["content-security-policy"]
+    status, headers, _ = send_token(server, token=f" {TOKEN} ", next="/run/1%20a?x=%26")
+    assert (status, headers["location"]) == (303, "/run/1%20a?x=%26")
+    cookie, *attributes = headers["set-cookie"].split("; ")
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} == set(attributes) and TOKEN not in cookie
+    assert ask(server, headers["location"], cookie=cookie)[0] == 200
+    status, headers, page = send_token(server, token="wrong", next='/"><script>')
+    assert status == 401 and "This is not the token" in page and "<script>" not in page
+    assert "set-cookie" not in headers and headers["cache-control"] == "no-store"
+    assert send_token(server)[0] == 401
+    assert send_token(server, token=TOKEN, next="é" * 20_000)[0] == 413
+
+
+def test_the_page_s_form_leads_to_this_server_alone_and_is_taken_from_it_alone(server: Access) -> None:
+    for target in (
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "/a\r\nset-cookie: b",
+        "\t//e",
+    ):
+        place = send_token(server, token=TOKEN, next=target)[1]["location"]
+        assert place.startswith("/") and not place.startswith("//"), place
+        assert not set(place) & set("\\\r\n\t"), place
+    body, path = urlencode({"token": TOKEN}), "/_token"
+    assert ask(server, path, "POST", body, origin="http://evil.example")[0] == 403
+    assert ask(server, path, "POST", body, sec_fetch_site="cross-site")[0] == 403
+    assert ask(server, path, "POST", body, host="evil.example")[0] == 403
 
 
 def test_two_servers_with_one_token_neither_share_a_cookie_nor_log_each_other_out(server: Access) -> None:
@@ -252,6 +293,30 @@ def test_the_token_comes_from_the_environment_or_a_file_or_by_chance(
     monkeypatch.delenv("RAVENML_TOKEN")
     monkeypatch.setenv("RAVENML_TOKEN_FILE", str(file))
     assert choose_token() == "another-secret-in-a-file"
+
+
+def test_the_home_keeps_a_token_of_each_kind_of_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, theirs = choose_token(kept="dashboard"), choose_token(kept="serve")
+    assert mine is not None and len(mine) == 48 and mine != theirs
+    assert choose_token(kept="dashboard") == mine  # after a restart
+    file = home / "tokens" / "dashboard"
+    assert file.read_text() == mine and token_source(kept="dashboard") == f"in {file}"
+    assert file.stat().st_mode & 0o777 == 0o600 and file.parent.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setenv("RAVENML_TOKEN", TOKEN)
+    assert choose_token(kept="dashboard") == TOKEN and file.read_text() == mine
+    monkeypatch.delenv("RAVENML_TOKEN")
+
+    file.chmod(0o644)  # somebody else may have read it
+    renewed = choose_token(kept="dashboard")
+    assert renewed not in (mine, None) and file.stat().st_mode & 0o777 == 0o600
+    secret = home / "secret"
+    secret.write_text("a-secret-of-sixteen-or-more")
+    secret.chmod(0o600)
+    file.unlink()
+    file.symlink_to(secret)
+    assert choose_token(kept="dashboard") not in (renewed, secret.read_text()) and not file.is_symlink()
+    file.write_text("short")
+    assert len(choose_token(kept="dashboard") or "") == 48
 
 
 def test_a_token_that_is_easily_guessed_or_unreadable_is_refused(

@@ -169,6 +169,13 @@ def test_the_documentation_shows_every_address(server: Access, page: Any) -> Non
     page.goto(server.address)
     page.click("text=API")
     page.wait_for_selector("text=POST/predict")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy the token").click()
+    page.get_by_text("Copied.").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == server.token
+    assert server.token not in page.content()
+    page.get_by_role("button", name="Show").click()
+    page.locator("#token", has_text=server.token).wait_for()
     for text in ("/healthz", "/metrics", "threshold", "Retry-After"):
         assert page.locator(f"text={text}").count()
 

@@ -53,7 +53,41 @@ function operation(path, verb, described) {
   return section;
 }
 
+const HIDDEN = "••••••••";
+
+async function token() {
+  const answer = await fetch("token");
+  if (!answer.ok) throw new Error(`The server answered with ${answer.status}.`);
+  return (await answer.json()).token || "none: this server was started with --no-token";
+}
+
+async function showToken(shown) {
+  byId("token").textContent = shown ? await token() : HIDDEN;
+  byId("show-token").textContent = shown ? "Hide" : "Show";
+  byId("show-token").setAttribute("aria-pressed", shown);
+}
+
+async function copyToken() {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(await token());
+    byId("copied").textContent = "Copied.";
+  } else {
+    // Browsers let pages of https and of this machine alone write to the clipboard.
+    await showToken(true);
+    getSelection().selectAllChildren(byId("token"));
+    byId("copied").textContent = "Selected; copy it with Ctrl-C.";
+  }
+}
+
+function onClick(id, action) {
+  byId(id).addEventListener("click", () => action().catch((error) => {
+    byId("copied").textContent = error.message;
+  }));
+}
+
 async function start() {
+  onClick("show-token", () => showToken(byId("token").textContent === HIDDEN));
+  onClick("copy-token", copyToken);
   const here = location.origin;
   byId("curl").textContent =
     `curl -H "Authorization: Bearer $RAVENML_TOKEN" -F image=@photo.jpg ${here}/predict\n` +
