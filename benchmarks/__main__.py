@@ -37,6 +37,7 @@ class Benchmark:
 BENCHMARKS = {
     "startup": Benchmark("raven train list: 1.5 × Click and entry points; help of a training: 0.4 s"),
     "program": Benchmark("raven run adds at most 0.3 s"),
+    "hook_cost": Benchmark("the hooks of raven run add at most 30 ms to a Python program's start"),
     "runs": Benchmark("10,000 runs are listed and filtered in time"),
     "events": Benchmark("a metric event costs 8 µs, and less than elsewhere", python_as=("--python",)),
     "formats": Benchmark("a large COCO file is imported within 200 MiB"),
