@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 
+from ravenml.common.io import is_scratch
 from ravenml.config.home import home
 from ravenml.runs.exporters.start_sidecar import start_sidecar
 from ravenml.runs.resources import PERIOD, ResourceMonitor, can_measure
@@ -115,7 +116,7 @@ class Sidecar:
         if not self.held:
             self._started = True
             config = load_config()
-            if configured_exporters(config) or config.notify is not None:
+            if configured_exporters(config) or (config.notify is not None and not is_scratch(self._run.path)):
                 start_sidecar(self._run.path)
 
     def start_late(self) -> None:
@@ -126,15 +127,18 @@ class Sidecar:
         """
         chosen = os.environ.get("RAVENML_TRACK", "")
         worth_it = self._run.has_output or chosen or (home() / "config.yaml").exists()
-        if not self._started and not self.held and ((worth_it and chosen != "none") or _notifies()):
+        if not self._started and not self.held and ((worth_it and chosen != "none") or self._notifies()):
             start_sidecar(self._run.path)
 
-
-def _notifies() -> bool:
-    """Whether somebody may have to be told that a run has ended."""
-    if os.environ.get("RAVENML_NOTIFY"):
-        return True
-    try:
-        return b"notify" in (home() / "config.yaml").read_bytes()
-    except OSError:
-        return False
+    def _notifies(self) -> bool:
+        """Whether somebody may have to be told that the run has ended; of one that was sent here, its sender
+        tells.
+        """
+        if is_scratch(self._run.path):
+            return False
+        if os.environ.get("RAVENML_NOTIFY"):
+            return True
+        try:
+            return b"notify" in (home() / "config.yaml").read_bytes()
+        except OSError:
+            return False

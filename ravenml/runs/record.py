@@ -73,6 +73,7 @@ RECORD_FIELDS: dict[str, Schema] = {
     "polls": bool,
     "origin": Fields({"clone_of": str, "set": dict}),
     "process": Fields({"host": str, "pid": int}),
+    "remote": Fields({"queue": str, "from": str}),
     "attempts": [Fields({"started": str, "ended": str, "status": str})],
     "result": Fields(
         {

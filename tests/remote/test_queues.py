@@ -128,6 +128,15 @@ def test_a_script_that_is_not_here_is_not_sent(
         check_script(program, tmp_path)
 
 
+def test_a_run_of_this_machine_is_not_resumed_on_a_queue(raven: Raven) -> None:
+    refused = raven("run", "--resume", "20260101", "--remote", "local", "--", "python", "train.py")
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-1] == (
+        "Error: --resume continues a run on this machine; leave --remote out."
+    )
+    assert not raven.runs()
+
+
 def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     configure(f"queues: {{gpu: {{address: 'http://127.0.0.1:9', store: '{tmp_path}', requirements: none}}}}")
     with pytest.raises(Exception, match=r"http://127\.0\.0\.1:9 does not answer"):

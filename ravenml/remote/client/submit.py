@@ -26,6 +26,7 @@ from ravenml.plugin.requirements import read_pins
 from ravenml.remote.client.pack import pack
 from ravenml.remote.client.queues import NamedQueue, queue_named
 from ravenml.remote.client.ray_api import NODES, RayJobs
+from ravenml.remote.client.start_notifying import tell_about
 from ravenml.remote.job import Job, submission_id
 from ravenml.remote.layout import ATTEMPT, RUN, STORE, RemoteRun, code_key, open_store
 from ravenml.remote.mirror import Mirror
@@ -137,6 +138,8 @@ def submit(
                 raise RavenError(f"Another process is submitting {run_id} right now.")
             _start(jobs, target, job, attempt, package.path)
     follow_run(job)
+    if load_config().notify is not None:
+        tell_about(run_id)
     return run_id
 
 

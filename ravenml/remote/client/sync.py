@@ -24,6 +24,7 @@ from ravenml.config.home import runs_dir
 from ravenml.errors import RavenError
 from ravenml.remote.client.queues import queue_named
 from ravenml.remote.client.ray_api import RayJob
+from ravenml.remote.client.start_notifying import start_notifying
 from ravenml.remote.client.submit import REMOTE, REMOTE_FIELDS, following, resubmit
 from ravenml.remote.job import Job, submission_id
 from ravenml.remote.layout import HEARTBEAT, WAITING, RemoteRun, attempt_name, open_store
@@ -308,6 +309,7 @@ def sync_in_background(patience: float = 10.0) -> None:
     Args:
         patience: how long the first look may take, in seconds, before what is known here has to do.
     """
+    start_notifying()  # where its process was killed
     if not unfinished():
         return
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ravenml.common.io import is_scratch
 from ravenml.common.secrets import redact_text
 from ravenml.config.config import Config, load_config
 from ravenml.config.notify import Notify
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str]) -> None:
     config = load_config()
     names = list(arguments[1:]) or configured_exporters(config)
     threads: dict[tuple[Path, str], threading.Thread] = {}
-    if config.notify is not None and not arguments[1:]:
+    if config.notify is not None and not arguments[1:] and not is_scratch(folder):
         threads[folder, ""] = _begin_to_notify(folder, config.notify)
     if not names and not threads:
         return
