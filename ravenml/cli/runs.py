@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ravenml.cli.options import patience_option, print_table
+from ravenml.cli.runs_notes import archive, note, rename, restore, tag
 from ravenml.common.formatting import format_size, terminal_safe
 from ravenml.runs.record import STATUSES
 
@@ -43,6 +44,7 @@ def runs() -> None:
     help='Only runs that match this condition: "val/miou>0.5 and lr<=0.01".',
     metavar="CONDITION",
 )
+@click.option("--archived", is_flag=True, help="Only archived runs, which are left out otherwise.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-n", "limit", type=click.IntRange(min=1), help="Only the newest N.", metavar="N")
 def list_(
@@ -52,6 +54,7 @@ def list_(
     tags: tuple[str, ...],
     since: str | None,
     where: tuple[str, ...],
+    archived: bool,
     as_json: bool,
     limit: int | None,
 ) -> None:
@@ -59,20 +62,27 @@ def list_(
 
     TEXT is searched in ID, name, project, plugin, program, dataset, tags and note; of several, all must
     occur.  --where compares metrics (val/miou), settings (lr, input_size.width) and fields (plugin, dataset,
-    created, name, note …) with = != < <= > >= and ~ (contains); each name gets its own column.  WHAT is a
-    training's plugin, or `program`.  In a pipe, columns are separated by tabs.
+    created, name, note …) with = != < <= > >= and ~ (contains), joined by `and` and `or`; each name gets its
+    own column.  WHAT is a training's plugin, or `program`.  In a pipe, columns are separated by tabs.
     """
     import sys
 
     from ravenml.runs.filters import filter_runs, parse_since, parse_where
+    from ravenml.runs.notes import ARCHIVED
     from ravenml.runs.overview import overview, rows
 
     conditions = [condition for text in where for condition in parse_where(text)]
     moment = parse_since(since) if since else None
-    filtered = bool(words or plugin or statuses or tags or moment or conditions)
-    everything = overview(None if filtered else limit)
+    everything = overview()
     found = filter_runs(
-        everything, conditions, plugin=plugin, statuses=statuses, tags=tags, since=moment, words=words
+        everything,
+        conditions,
+        plugin=plugin,
+        statuses=statuses,
+        tags=tags,
+        since=moment,
+        words=words,
+        archived=None if ARCHIVED in tags else archived,
     )[:limit]
     if as_json:
         import orjson
@@ -83,7 +93,8 @@ def list_(
         said = "No runs match." if everything else "No runs yet; `raven train` makes one."
         click.echo(said, err=True)
         return
-    print_table(rows(found, [condition.name for condition in conditions], short=sys.stdout.isatty()))
+    named = [name for condition in conditions for name in condition.names]
+    print_table(rows(found, named, short=sys.stdout.isatty()))
     for row in found:
         if row["status"] == "broken":
             click.echo(f"{row['id']} is broken: {terminal_safe(row['error'])}", err=True)
@@ -380,38 +391,6 @@ def clone(run: str, sets: tuple[str, ...], dry_run: bool, more: tuple[str, ...])
     replay.start_instead(record.get("plugin"))
 
 
-@runs.command()
-@click.argument("run", metavar="ID")
-@click.argument("tags", nargs=-1, metavar="[TAG]...")
-@click.option("--remove", multiple=True, metavar="TAG", help="Remove this tag; repeatable.")
-def tag(run: str, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
-    """Add tags to a run, or remove them; without any, print its tags."""
-    from ravenml.runs.layout import find_run
-    from ravenml.runs.notes import change_tags, read_notes
-
-    folder = find_run(run)
-    has = change_tags(folder, tags, remove) if tags or remove else read_notes(folder).get("tags") or ()
-    click.echo(terminal_safe(" ".join(has)) or "(no tags)")
-
-
-@runs.command()
-@click.argument("run", metavar="ID")
-@click.argument("text", required=False)
-@click.option("--remove", is_flag=True, help="Remove the note.")
-def note(run: str, text: str | None, remove: bool) -> None:
-    """Set a run's note; without TEXT, print it."""
-    from ravenml.runs.layout import find_run
-    from ravenml.runs.notes import change_note, read_notes
-
-    folder = find_run(run)
-    if text is not None and remove:
-        raise click.UsageError("Give a TEXT or --remove, not both.")
-    if text is None and not remove:
-        click.echo(terminal_safe(read_notes(folder).get("note") or "(no note)", newlines=True))
-        return
-    change_note(folder, text)
-
-
 @runs.command(short_help="Send a run's events to a tracker.")
 @click.argument("run", metavar="ID", required=False)
 @click.option("--to", "names", multiple=True, metavar="TRACKER", help="Only to this tracker; repeatable.")
@@ -588,3 +567,7 @@ def import_(source: str | None, file: Path) -> None:
     click.echo(
         f"{folder.name} was imported: {folder}" if new else f"{folder.name} was already here, identical."
     )
+
+
+for command in (tag, note, rename, archive, restore):
+    runs.add_command(command)

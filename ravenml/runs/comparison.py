@@ -11,6 +11,7 @@ from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
 from ravenml.runs.curves import Curve, curves
 from ravenml.runs.events import as_number
+from ravenml.runs.notes import apply_notes, notes_or_reason
 from ravenml.runs.overview import full_name, headline
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run_row import flat_settings, program_of
@@ -115,7 +116,10 @@ def compare(folders: Sequence[Path]) -> Comparison:
     ids = [folder.name for folder in folders]
     best = {record.get("best_metric") for record in records}
     only = best.pop() if len(best) == 1 else None  # of plugins that go by different ones, a well-known one
-    called = [full_name(record) for record in records]
+    called = [
+        full_name(apply_notes(record, notes_or_reason(folder)))
+        for folder, record in zip(folders, records, strict=True)
+    ]
     return Comparison(ids, called, differing, told, metrics, every, only)
 
 

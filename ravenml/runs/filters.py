@@ -1,4 +1,6 @@
-"""Which runs are meant: ``--where "val/miou>0.5 and lr<=0.01"``, ``--since 2d``, ``--tag``, ``--status``."""
+"""Which runs are meant: ``--where "val/miou>0.5 and lr<=0.01 or plugin=mine"``, ``--since 2d``, ``--tag``,
+``--status``.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,14 @@ from typing import Any
 from ravenml.common.formatting import parse_duration, parse_timestamp, utc_timestamp
 from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
+from ravenml.runs.notes import ARCHIVED
 
 Row = JsonObject
 
 _SEARCHED = ("id", "name", "project", "plugin", "program", "dataset", "tags", "note")
 _CONDITION = re.compile(
     r"""\s*(?P<name>[^\s<>=!~"']+)\s*(?P<sign><=|>=|!=|==|=|<|>|~)\s*"""
-    r"""(?P<value>"[^"]*"|'[^']*'|[^\s"'<>=!~][^\s]*)\s*(?:$|\band\b(?=\s*\S))""",
+    r"""(?P<value>"[^"]*"|'[^']*'|[^\s"'<>=!~][^\s]*)\s*(?P<joint>$|\b(?:and|or)\b(?=\s*\S))""",
     re.IGNORECASE,
 )
 _SIGNS: dict[str, Callable[[Any, Any], bool]] = {
@@ -56,6 +59,27 @@ class Condition:
             return any(_SIGNS[self.sign](str(one), self.value) for one in found)
         return _SIGNS[self.sign](_text(found), self.value)
 
+    @property
+    def names(self) -> list[str]:
+        """The metric, setting or field that it asks for."""
+        return [self.name]
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """Conditions joined by ``or``: a run matches if all conditions of one alternative are true of it."""
+
+    alternatives: tuple[tuple[Condition, ...], ...]
+
+    def matches(self, row: Row) -> bool:
+        """Whether one of the alternatives is true of a run."""
+        return any(all(one.matches(row) for one in conditions) for conditions in self.alternatives)
+
+    @property
+    def names(self) -> list[str]:
+        """The metrics, settings and fields that it asks for."""
+        return list(dict.fromkeys(one.name for conditions in self.alternatives for one in conditions))
+
 
 def lookup(row: Row, name: str) -> object:
     """What a run has under a metric's, a field's or a setting's name; None where it has nothing."""
@@ -65,17 +89,18 @@ def lookup(row: Row, name: str) -> object:
     return None
 
 
-def parse_where(text: str) -> list[Condition]:
-    """The conditions of ``NAME SIGN VALUE and NAME SIGN VALUE …``; all of them are to hold.
+def parse_where(text: str) -> list[Condition | AnyOf]:
+    """The conditions of ``NAME SIGN VALUE and NAME SIGN VALUE or …``; all that are returned are to hold.
 
-    The signs are ``= != < <= > >=`` and ``~`` (holds this text).  A value with spaces is quoted.
+    The signs are ``= != < <= > >=`` and ``~`` (holds this text).  A value with spaces is quoted.  As in
+    Python, ``and`` binds more tightly than ``or``.
 
     Raises:
         InputError: it is not written like that; the sentence shows the part.
     """
-    found: list[Condition] = []
+    alternatives: list[list[Condition]] = [[]]
     place = 0
-    while place < len(text) or not found:
+    while place < len(text) or not alternatives[0]:
         match = _CONDITION.match(text, place)
         if match is None:
             raise InputError(
@@ -85,28 +110,35 @@ def parse_where(text: str) -> list[Condition]:
         sign = "=" if match["sign"] == "==" else match["sign"]
         value = match["value"]
         quoted = value[0] in "\"'"
-        found.append(Condition(match["name"], sign, value[1:-1] if quoted else value))
+        alternatives[-1].append(Condition(match["name"], sign, value[1:-1] if quoted else value))
+        if match["joint"].lower() == "or":
+            alternatives.append([])
         place = match.end()
-    return found
+    if len(alternatives) > 1:
+        return [AnyOf(tuple(map(tuple, alternatives)))]
+    return list(alternatives[0])
 
 
 def filter_runs(
     rows: Sequence[Row],
-    conditions: Sequence[Condition] = (),
+    conditions: Sequence[Condition | AnyOf] = (),
     *,
     plugin: str | None = None,
     statuses: Collection[str] = (),
     tags: Collection[str] = (),
     since: datetime | None = None,
     words: Collection[str] = (),
+    archived: bool | None = None,
 ) -> list[Row]:
-    """The runs of which all of this is true, in the order given; each of ``words`` occurs, in upper or
-    lower case, in its ID, name, project, plugin, program, dataset, tags or note.
+    """The runs of which all of this is true, in the order given.
+
+    Each of ``words`` occurs, in upper or lower case, in a run's ID, name, project, plugin, program, dataset,
+    tags or note.  With ``archived``, only runs that are archived (True) or that are not (False).
 
     Raises:
         InputError: a condition names something that no run has; the sentence suggests what is near.
     """
-    check_names(rows, [condition.name for condition in conditions])
+    check_names(rows, [name for condition in conditions for name in condition.names])
     begin = utc_timestamp(since, milliseconds=False).rstrip("Z") if since is not None else None
     return [
         row
@@ -114,6 +146,7 @@ def filter_runs(
         if (plugin is None or row.get("plugin") == plugin)
         and (not statuses or row["status"] in statuses)
         and all(tag in row["tags"] for tag in tags)
+        and (archived is None or (ARCHIVED in row["tags"]) == archived)
         and (begin is None or (row.get("created") or "") >= begin)
         and all(condition.matches(row) for condition in conditions)
         and all(_holds(row, word.lower()) for word in words)

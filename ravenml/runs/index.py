@@ -24,7 +24,7 @@ from ravenml.runs.notes import notes_or_reason
 from ravenml.runs.record import read_record, status
 from ravenml.runs.run_row import printable, run_row
 
-_FORMAT = 5  # of the index file; a file of another format is rebuilt
+_FORMAT = 6  # of the index file; a file of another format is rebuilt
 _FILE = "runs-index.json"
 _SAVE = 10.0  # seconds between two writings of it by somebody who looks on
 

@@ -12,6 +12,7 @@ from ravenml.config.home import runs_dir
 from ravenml.runs import layout
 from ravenml.runs.curves import Curve, curves
 from ravenml.runs.filters import filter_runs, parse_since, parse_where
+from ravenml.runs.notes import ARCHIVED
 from ravenml.runs.index import list_rows
 from ravenml.runs.record import read_record
 
@@ -93,16 +94,19 @@ def list_runs(
     tags: str | Collection[str] = (),
     since: str | None = None,
     limit: int | None = None,
+    archived: bool | None = False,
 ) -> list[RunInfo]:
     """List the runs that match all conditions, newest first.
 
     Args:
-        where: comparisons of metrics, settings and fields, such as ``val/miou>0.5 and lr<=0.01``.
+        where: comparisons of metrics, settings and fields, such as ``val/miou>0.5 and lr<=0.01``;
+            ``or`` joins alternatives.
         plugin: only runs of this plugin.
         status: only runs with this status, or with one of these.
         tags: only runs with this tag, or with all of these.
         since: only runs started in the last ``30min``, ``12h``, ``2d`` or ``3w``, or since a date.
         limit: only this many, the newest.
+        archived: only runs that are archived, or (default) that are not; None for both.
 
     Raises:
         InputError: a condition cannot be read, or names something that no run has.
@@ -110,7 +114,13 @@ def list_runs(
     conditions = [one for text in _several(where) for one in parse_where(text)]
     begun = parse_since(since) if since else None
     rows = filter_runs(
-        list_rows(), conditions, plugin=plugin, statuses=_several(status), tags=_several(tags), since=begun
+        list_rows(),
+        conditions,
+        plugin=plugin,
+        statuses=_several(status),
+        tags=_several(tags),
+        since=begun,
+        archived=None if ARCHIVED in _several(tags) else archived,
     )
     return [_info(row) for row in rows[:limit]]
 

@@ -1,4 +1,4 @@
-"""``notes.json``: people's tags and their note on a run.
+"""``notes.json``: people's tags, their note on a run, and the name they gave it afterwards.
 
 What ``metadata.comments`` says of a training is its first note; apart from that, a training never touches
 the file.
@@ -17,12 +17,15 @@ from ravenml.errors import InputError, RavenError
 from ravenml.runs.layout import NOTES
 
 SCHEMA = 1
-_FIELDS = Fields({"v": int, "tags": [str], "note": str})
+ARCHIVED = "archived"  # the tag of runs that lists leave out
+_NAME = 200  # characters of a name
+_FIELDS = Fields({"v": int, "tags": [str], "note": str, "name": str})
 _TAG = re.compile(r"[\w.:/+-]{1,64}")
 
 
 def read_notes(folder: Path) -> JsonObject:
-    """The run's ``tags`` (sorted) and ``note``; empty where nobody wrote any.
+    """The run's ``tags`` (sorted), its ``note``, and its ``name`` if it was renamed; empty where nobody wrote
+    any.
 
     Raises:
         RavenError: the file is broken, or of a newer ravenML.
@@ -75,6 +78,38 @@ def change_note(folder: Path, text: str | None) -> None:
         notes["note"] = text.strip() or None if text else None
 
     _change(folder, change)
+
+
+def archive_run(folder: Path, archived: bool = True) -> bool:
+    """Leave a run out of lists, or restore it there; whether that changed anything.
+
+    It is a tag, so that filters know it, and exports and trackers keep it.
+    """
+    if (ARCHIVED in (read_notes(folder).get("tags") or ())) == archived:
+        return False
+    change_tags(folder, **{"add" if archived else "remove": [ARCHIVED]})
+    return True
+
+
+def rename_run(folder: Path, name: str | None) -> None:
+    """Give a run another name; None or an empty one brings back the name that it began with.
+
+    Raises:
+        InputError: the name is too long, or has several lines.
+    """
+    name = (name or "").strip()
+    if len(name) > _NAME or not name.isprintable():
+        raise InputError(f"A run's name is one line of at most {_NAME} characters.")
+
+    def change(notes: JsonObject) -> None:
+        notes["name"] = name or None
+
+    _change(folder, change)
+
+
+def apply_notes(record: JsonObject, notes: JsonObject) -> JsonObject:
+    """A run's record under the name that people gave it since."""
+    return {**record, "name": notes["name"]} if notes.get("name") else record
 
 
 def _change(folder: Path, change: Callable[[JsonObject], None]) -> JsonObject:

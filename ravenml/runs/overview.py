@@ -17,7 +17,7 @@ from ravenml.runs.events import EventReader, effective_metrics, newest_metrics
 from ravenml.runs.filters import lookup
 from ravenml.runs.index import list_rows
 from ravenml.runs.lock import is_locked
-from ravenml.runs.notes import notes_or_reason
+from ravenml.runs.notes import apply_notes, notes_or_reason
 from ravenml.runs.progress import RunProgress
 from ravenml.runs.record import heartbeat, read_record, read_summary, status
 from ravenml.runs.run_row import flat_settings
@@ -31,9 +31,9 @@ _LOOKED_AT = 32 << 20  # bytes of events that are checked for a person who waits
 _HEADLINES = ("val/miou", "val/mdice", "val/pixel_accuracy", "val/loss", "train/loss")
 
 
-def overview(limit: int | None = None) -> list[JsonObject]:
+def overview() -> list[JsonObject]:
     """One flat record per run, newest first; a run whose record is broken says so."""
-    return list_rows(layout.run_ids()[-limit:] if limit else None)
+    return list_rows()
 
 
 def rows(found: list[JsonObject], more: Sequence[str] = (), short: bool = False) -> list[list[str]]:
@@ -97,7 +97,9 @@ def full_record(folder: Path) -> JsonObject:
     except RavenError as error:
         return {"id": folder.name, "status": "broken", "error": str(error)}
     record["contents"] = [one.as_json() for one in list_contents(folder, record)]
-    record["notes"] = {name: value for name, value in notes_or_reason(folder).items() if name != "v"}
+    notes = notes_or_reason(folder)
+    record["notes"] = {name: value for name, value in notes.items() if name != "v"}
+    record = apply_notes(record, notes)
     if (summary := read_summary(folder)) is not None:
         record["summary"] = summary
     return record
@@ -144,7 +146,7 @@ def _facts(folder: Path, record: JsonObject, now: str, width: int | None) -> lis
         ("Last heard", last_heard(folder) if now == "unreachable" else None),
         ("Why", result.get("error") or result.get("reason")),
         ("Stack", "\n".join(result.get("stack") or ())),
-        ("Name", full_name(record)),
+        ("Name", full_name(apply_notes(record, notes))),
         ("Plugin", f"{record.get('plugin') or ''} {record.get('plugin_version') or ''}".strip()),
         ("Dataset", _dataset(record)),
         ("Split", _split(record)),

@@ -26,7 +26,7 @@ def run_row(record: JsonObject, notes: JsonObject) -> JsonObject:
         "plugin": record.get("plugin"),
         "kind": record.get("kind"),
         "project": record.get("project"),
-        "name": record.get("name"),
+        "name": notes.get("name") or record.get("name"),
         "program": " ".join(program_of(record))[:_PROGRAM] or None,
         "dataset": (record.get("dataset") or {}).get("name"),
         "folds": (record.get("kfold") or {}).get("folds"),

@@ -14,7 +14,7 @@ from ravenml.errors import InputError
 from ravenml.runs import layout
 from ravenml.runs.curves import curves
 from ravenml.runs.events import effective_metrics, newest_metrics, read_events
-from ravenml.runs.notes import change_tags, read_notes
+from ravenml.runs.notes import archive_run, change_tags, read_notes
 from ravenml.runs.record import read_record, status
 from ravenml.task.artifacts import Artifact
 from ravenml.task.models import Model, read_models
@@ -229,10 +229,8 @@ class TaskView(ClearMLName):
         change_tags(self._folder, [re.sub(r"[^\w.:/+-]", "_", word)[:64] for word in words])
 
     def set_archived(self, archive: bool = True) -> None:
-        """Tag it ``archived``, or take the tag off it."""
-        has = "archived" in (read_notes(self._folder).get("tags") or ())
-        if archive != has:
-            change_tags(self._folder, *([["archived"], []] if archive else [[], ["archived"]]))
+        """Leave it out of lists, or restore it there."""
+        archive_run(self._folder, archive)
 
     def mark_stopped(self, *_: object, status_reason: str | None = None, **__: object) -> None:
         """Ask a run that is under way to stop; it ends as ``interrupted``."""

@@ -48,6 +48,10 @@ def names(where: str) -> list[str]:
         ("lr<=0.01 and val/miou>0", ["c"]),
         ("lr=1e-4", ["c"]),
         ("lr == 0.1 AND optimizer=sgd", ["a"]),
+        ("lr=0.1 or lr=0.01", ["b", "a"]),
+        ("plugin=other or val/miou>0.5 and lr<1", ["c", "b"]),
+        ("val/miou>0.5 and lr<1 OR plugin=other", ["c", "b"]),
+        ("note='this or that' or lr=0.1", ["a"]),
         ("input_size.width=64", ["c", "a"]),
         ("plugin!=learner", ["b"]),
         ("status=failed", ["b"]),
@@ -64,7 +68,9 @@ def test_a_condition_compares_metrics_settings_and_fields(
     assert names(where) == expected
 
 
-@pytest.mark.parametrize("text", ["", "lr", "lr>", "> 3", "lr<0.1 or lr>1", "lr<0.1 and", "lr=1 miou=2"])
+@pytest.mark.parametrize(
+    "text", ["", "lr", "lr>", "> 3", "lr<0.1 or", "or lr<1", "lr<0.1 and", "lr=1 miou=2"]
+)
 def test_what_is_no_condition_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(InputError, match="write NAME SIGN VALUE, such as"):
         parse_where(text)
@@ -137,6 +143,37 @@ def test_tags_and_a_note_are_kept_and_shown(raven: Raven, three: Path) -> None:
     refused = raven("runs", "tag", "20260101", "two words")
     assert refused.returncode == 2 and "'two words' cannot be used" in refused.stderr
     assert "it has a." in raven("runs", "tag", "20260101", "--remove", "b").stderr
+
+
+def test_a_renamed_run_has_its_new_name_everywhere_until_that_is_undone(raven: Raven, three: Path) -> None:
+    raven.ok("runs", "rename", "20260101", "the clean lens")
+    assert "the clean lens" in raven.ok("runs", "list", "clean")
+    assert "Name:        the clean lens\n" in raven.ok("runs", "show", "20260101")
+    assert json.loads(raven.ok("runs", "show", "20260101", "--json"))["name"] == "the clean lens"
+    assert "the clean lens" in raven.ok("runs", "compare", "20260101", "20260103")
+    raven.ok("runs", "rename", "20260101", "--undo")
+    assert "the clean lens" not in raven.ok("runs", "show", "20260101")
+    for wrong in ("two\nlines", "x" * 201):
+        assert raven("runs", "rename", "20260101", wrong).returncode == 2
+
+
+def test_archived_runs_are_left_out_of_lists_and_keep_all_they_have(raven: Raven, three: Path) -> None:
+    from ravenml import list_runs
+
+    assert raven.ok("runs", "archive", "20260101", "20260102").splitlines() == [
+        "Archived 20260101-000000-aaaaaa.",
+        "Archived 20260102-000000-bbbbbb.",
+    ]
+    assert raven.ok("runs", "archive", "20260102") == "20260102-000000-bbbbbb was archived already.\n"
+    listed = raven.ok("runs", "list", "--json")
+    assert [row["id"][-1] for row in json.loads(listed)] == ["c"]
+    assert [one.id[-1] for one in list_runs()] == ["c"]
+    assert [one.id[-1] for one in list_runs(archived=None)] == ["c", "b", "a"]
+    archived = json.loads(raven.ok("runs", "list", "--archived", "--json"))
+    assert [row["id"][-1] for row in archived] == ["b", "a"]
+    assert "Status:      failed" in raven.ok("runs", "show", "20260102")
+    raven.ok("runs", "restore", "20260102")
+    assert [one.id[-1] for one in list_runs()] == ["c", "b"]
 
 
 def test_people_who_tag_at_the_same_time_lose_nothing(three: Path) -> None:

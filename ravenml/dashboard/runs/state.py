@@ -12,7 +12,7 @@ from ravenml.dashboard.run_files import RunFolder
 from ravenml.errors import RavenError
 from ravenml.runs import layout
 from ravenml.runs.events import EventReader
-from ravenml.runs.notes import read_notes
+from ravenml.runs.notes import apply_notes, read_notes
 from ravenml.runs.overview import last_heard
 from ravenml.runs.record import UNDER_WAY, heartbeat, read_record, read_summary, status
 
@@ -69,6 +69,7 @@ def read_state(run: RunFolder) -> State:
             setattr(state, name, read(run.folder))
         except RavenError as error:
             state.problems.append(str(error))
+    state.record = apply_notes(state.record, state.notes)
     return state
 
 
