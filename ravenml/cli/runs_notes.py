@@ -1,4 +1,4 @@
-"""The commands of ``raven runs`` for what people say of a run: its tags, its note, its name, its place in lists."""
+"""The commands of ``raven runs`` for what people say of a run: tags, note, name, whether it is archived."""
 
 from __future__ import annotations
 

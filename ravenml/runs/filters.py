@@ -165,6 +165,8 @@ def check_names(rows: Iterable[Row], names: Iterable[str]) -> None:
         InputError: the sentence suggests the nearest names.
     """
     wanted = set(names)
+    if not wanted:
+        return
     known: set[str] = set()
     for row in rows:
         known |= row.keys() | row["metrics"].keys() | row["settings"].keys()

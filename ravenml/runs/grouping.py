@@ -7,7 +7,7 @@ import io
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ravenml.common.formatting import format_number
@@ -15,8 +15,10 @@ from ravenml.common.io import JsonObject
 from ravenml.errors import InputError
 from ravenml.runs.comparison import Comparison
 from ravenml.runs.events import as_number
+from ravenml.runs.filters import Row
 from ravenml.runs.tables import align, select_metrics
 
+_FIELDS = ("plugin", "dataset")  # of a row, by which runs can be grouped too
 _FACTS = ("status",)  # what differs between runs, but is not a choice of anybody's
 
 
@@ -68,9 +70,48 @@ def group_runs(compared: Comparison, names: Sequence[str]) -> list[Group]:
     Raises:
         InputError: a name is not a setting of any of the runs.
     """
+    differing = [name for name in compared.differing if name not in _FACTS]
+    return _group(compared.ids, compared.settings, differing, compared.metrics, names)
+
+
+def group_rows(rows: Sequence[Row], names: Sequence[str], metrics: Sequence[str]) -> list[Group]:
+    """Put runs of a list that agree about these settings into one group, in the order of their first runs.
+
+    Args:
+        rows: flat records as ``ravenml.runs.index`` makes them.
+        names: settings, ``plugin``, ``dataset``; ``-seed`` means all that differ between the runs, but this
+            one.
+        metrics: those to take the mean of.
+
+    Raises:
+        InputError: a name is not a setting of any of the runs.
+    """
+    settings = [{**{name: row.get(name) for name in _FIELDS}, **row["settings"]} for row in rows]
+    values = {name: [row["metrics"].get(name) for row in rows] for name in metrics}
+    return _group([row["id"] for row in rows], settings, find_differing(settings), values, names)
+
+
+def find_differing(settings: Sequence[JsonObject]) -> list[str]:
+    """The settings that not all runs agree about, by name; of a run that lacks one it is None."""
+    first = settings[0] if settings else {}
+    differing: set[str] = set()
+    for one in settings:
+        if one != first:
+            differing |= {name for name, value in one.items() if first.get(name) != value}
+            differing |= {name for name, value in first.items() if one.get(name) != value}
+    return sorted(differing)
+
+
+def _group(
+    ids: Sequence[str],
+    settings: Sequence[JsonObject],
+    differing: Sequence[str],
+    metrics: Mapping[str, Sequence[object]],
+    names: Sequence[str],
+) -> list[Group]:
     without = [name[1:] for name in names if name.startswith("-")]
     chosen = [name for name in names if not name.startswith("-")]
-    known = list(dict.fromkeys(name for one in compared.settings for name in one))
+    known = list(dict.fromkeys(name for one in settings for name in one))
     for name in [*chosen, *without]:
         if name not in known:
             from ravenml.data.problems import suggestion
@@ -79,19 +120,18 @@ def group_runs(compared: Comparison, names: Sequence[str]) -> list[Group]:
                 f"--group-by: none of the runs has the setting {name!r}; {suggestion(name, known)}"
             )
     if without:
-        differing = [name for name in compared.differing if name not in (*without, *_FACTS)]
-        chosen = list(dict.fromkeys([*chosen, *differing]))
+        chosen = list(dict.fromkeys([*chosen, *(name for name in differing if name not in without)]))
     members: dict[str, list[int]] = {}
-    for number, one in enumerate(compared.settings):
+    for number, one in enumerate(settings):
         key = json.dumps([one.get(name) for name in chosen], default=str)
         members.setdefault(key, []).append(number)
     return [
         Group(
-            {name: compared.settings[runs[0]].get(name) for name in chosen},
-            [compared.ids[number] for number in runs],
+            {name: settings[runs[0]].get(name) for name in chosen},
+            [ids[number] for number in runs],
             {
                 name: spread
-                for name, values in compared.metrics.items()
+                for name, values in metrics.items()
                 if (spread := _spread([values[number] for number in runs])) is not None
             },
         )

@@ -12,8 +12,8 @@ from ravenml.config.home import runs_dir
 from ravenml.runs import layout
 from ravenml.runs.curves import Curve, curves
 from ravenml.runs.filters import filter_runs, parse_since, parse_where
-from ravenml.runs.notes import ARCHIVED
 from ravenml.runs.index import list_rows
+from ravenml.runs.notes import ARCHIVED
 from ravenml.runs.record import read_record
 
 

@@ -67,6 +67,76 @@ def test_the_table_is_filtered_and_ordered_by_its_address(
     assert "did you mean val/miou" in page.get_by_role("alert").inner_text()
 
 
+def test_columns_are_chosen_ordered_pinned_and_remembered(
+    runs: Path, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    page = browse(dashboard, viewport={"width": 700, "height": 900}).go("/runs")
+    page.get_by_role("link", name=THREE).wait_for()
+    page.get_by_role("button", name="Columns").click()
+    for name in ("plugin", "dataset", "tags"):
+        page.get_by_role("button", name=f"Remove {name}").click()
+    for name in ("epochs", "val/loss", "lr"):
+        page.get_by_label("Add a column").fill(name)
+        page.get_by_role("option", name=name, exact=True).click()
+    page.get_by_role("button", name="Pin lr").click()
+    page.get_by_role("button", name="Move val/loss up").click()
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.wait_for_url("**columns=*")
+    heads = page.locator(".runs-table th .sort")
+    page.get_by_role("link", name=THREE).wait_for()
+    expected = ["Run", "lr", "Status", "Started", "Score", "val/loss", "epochs"]
+    assert heads.all_inner_texts() == expected
+    assert page.get_by_role("row", name=TWO).locator("td").nth(2).inner_text() == "0.01"
+    page.locator(".scroll-x").evaluate("(box) => (box.scrollLeft = 10000)")
+    run, lr, last = (heads.nth(n).bounding_box() for n in (0, 1, 6))
+    assert 0 <= run["x"] < lr["x"] < last["x"] < 700 and lr["x"] >= run["x"] + run["width"]
+    page.goto(f"{dashboard.origin}/runs")  # without them in the address: this browser remembers
+    page.get_by_role("link", name=THREE).wait_for()
+    assert heads.all_inner_texts() == expected
+    page.get_by_role("button", name="Columns").click()
+    page.get_by_role("button", name="Usual columns").click()
+    page.get_by_role("columnheader", name="Dataset").wait_for()
+    assert "columns" not in page.url
+
+
+def test_runs_are_searched_grouped_renamed_and_archived(
+    runs: Path, raven: Any, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    page = browse(dashboard).go("/runs")
+    page.get_by_label(f"Select {ONE}").check()
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("the <b>first</b>")
+    page.get_by_role("dialog").get_by_role("button", name="Rename").click()
+    page.get_by_role("link", name="the <b>first</b>").wait_for()
+    page.get_by_label("Search").fill("FIRST")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**text=FIRST")
+    wait_for(lambda: listed(page) == ["the <b>first</b>"])
+    page.goto(f"{dashboard.origin}/runs")
+    page.get_by_label("Group by").select_option("lr")
+    page.wait_for_url("**group=lr")
+    page.get_by_role("columnheader", name="val/miou").wait_for()
+    cells = page.locator("tbody tr").first.locator("td").all_inner_texts()
+    assert cells == ["0.01", "1 run", "0.6000"]
+    page.goto(f"{dashboard.origin}/runs?group=epochs")
+    groups = page.get_by_role("row", name="2 runs")
+    assert groups.locator("td").all_inner_texts() == ["3", "2 runs", "0.5000 ± 0.1414"]
+    groups.get_by_role("link").click()
+    page.wait_for_url("**/runs/compare?ids=*")
+    page.goto(f"{dashboard.origin}/runs")
+    page.get_by_label(f"Select {THREE}").check()
+    page.get_by_role("button", name="Archive").click()
+    wait_for(lambda: listed(page) == [TWO, "the <b>first</b>"])
+    assert THREE not in raven.ok("runs", "list")
+    page.goto(f"{dashboard.origin}/runs")
+    page.get_by_label("Archived").select_option("Archived")
+    page.wait_for_url("**archived=1")
+    page.get_by_label(f"Select {THREE}").check()
+    page.get_by_role("button", name="Restore").click()
+    page.get_by_text("No runs match.").wait_for()
+    assert THREE in raven.ok("runs", "list")
+
+
 def test_runs_appear_change_and_go_while_one_looks(
     runs: Path, raven: Any, dashboard: Dashboard, browse: Callable[..., Tab]
 ) -> None:

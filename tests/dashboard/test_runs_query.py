@@ -26,7 +26,13 @@ def ids(query: Query) -> list[str]:
 
 
 def test_an_address_says_all_of_it_and_is_read_back() -> None:
-    query = Query("val/miou>0.5 and lr<=0.01", "failed", "good", "lr", True, 3)
+    query = Query(
+        *("val/miou>0.5 and lr<=0.01", "failed", "good", "lr", True, 3, "two words"),
+        columns=("lr", "iou of 100%, or less"),
+        pinned=("lr",),
+        group="-seed",
+        archived=True,
+    )
     address = query.address(page=3)
     from urllib.parse import parse_qsl, urlsplit
 
@@ -68,7 +74,23 @@ def test_a_column_is_ordered_downwards_then_upwards_then_not() -> None:
 
 
 def test_what_is_asked_for_gets_a_column() -> None:
-    assert Query("val/miou>0.5 and lr<1", sort="epochs").columns() == ["val/miou", "lr", "epochs"]
+    assert Query("val/miou>0.5 and lr<1", sort="epochs").named_columns() == ["val/miou", "lr", "epochs"]
+
+
+def test_chosen_columns_come_from_the_address_or_from_what_the_browser_remembers() -> None:
+    remembered = Query(columns=("lr", "a,b"), pinned=("lr", "gone")).chosen_columns()
+    assert Query.parse({}, remembered) == Query(columns=("lr", "a,b"), pinned=("lr",))
+    assert Query.parse({"columns": "epochs"}, remembered) == Query(columns=("epochs",))
+    assert Query().chosen_columns() == "" and Query.parse({}, "%%%=&") == Query()
+
+
+def test_archived_runs_are_shown_where_they_are_asked_for_alone() -> None:
+    rows = [row("b", tags=["archived", "good"]), row("a", tags=["good"])]
+    shown = [
+        [one["id"] for one in select(rows, query).rows]
+        for query in (Query(), Query(archived=True), Query(tag="archived"), Query(text="GOOD"))
+    ]
+    assert shown == [["a"], ["b"], ["b"], ["a"]]
 
 
 def test_pages_hold_fifty_runs_and_a_page_too_far_is_the_last() -> None:

@@ -1,4 +1,4 @@
-"""What can be done with several runs at once: compare, tag, stop, remove."""
+"""What can be done with several runs at once: compare, tag, rename, archive, stop, remove."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ravenml.dashboard.layout import confirm, show_error
 from ravenml.dashboard.runs.actions import stop
 from ravenml.dashboard.widgets.controls import count_text
 from ravenml.errors import RavenError
-from ravenml.runs.notes import change_tags
+from ravenml.runs.notes import archive_run, change_tags, rename_run
 from ravenml.runs.removal import remove_run
 
 
@@ -19,11 +19,13 @@ class Bulk:
     """The chosen runs of a table, and the bar with what can be done with them.
 
     Args:
-        again: called when something was changed.
+        reload: called when something was changed.
+        archived: whether the table shows archived runs.
     """
 
-    def __init__(self, reload: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, reload: Callable[[], Awaitable[None]], archived: bool = False) -> None:
         self._reload = reload
+        self._archived = archived
         self._chosen: list[str] = []
 
     def build(self) -> None:
@@ -36,6 +38,11 @@ class Bulk:
             self._count = ui.label().classes("strong")
             self._compare = ui.button("Compare", icon="compare_arrows", on_click=self._go).props("flat dense")
             ui.button("Tag", icon="sell", on_click=self._tag).props("flat dense")
+            self._renaming = ui.button("Rename", icon="edit", on_click=self._rename).props("flat dense")
+            if self._archived:
+                ui.button("Restore", icon="unarchive", on_click=self._archive).props("flat dense")
+            else:
+                ui.button("Archive", icon="archive", on_click=self._archive).props("flat dense")
             ui.button("Stop", icon="stop", on_click=self._stop).props("flat dense")
             ui.button("Remove", icon="delete", on_click=self._remove).props("flat dense color=negative")
         self._update()
@@ -64,6 +71,7 @@ class Bulk:
         self._count.text = f"{count_text(count, 'run')} selected"
         self._bar.set_visibility(count > 0)
         self._compare.set_enabled(count > 1)
+        self._renaming.set_visibility(count == 1)
 
     def _go(self) -> None:
         ui.navigate.to(f"/runs/compare?ids={','.join(self._chosen)}")
@@ -88,6 +96,23 @@ class Bulk:
         await self._each(
             lambda run_id: change_tags(runs_dir() / run_id, **{"add" if how == "add" else "remove": words})
         )
+
+    async def _rename(self) -> None:
+        with ui.dialog() as dialog, ui.card().classes("dialog"):
+            ui.label(f"Rename {self._chosen[0]}").classes("strong")
+            field = ui.input("Name").props("outlined dense autofocus")
+            field.on("keydown.enter", lambda: dialog.submit(field.value or ""))
+            ui.label("An empty name brings back the one that it began with.").classes("small muted")
+            with ui.element("div").classes("line"):
+                ui.button("Rename", on_click=lambda: dialog.submit(field.value or "")).props("unelevated")
+                ui.button("Cancel", on_click=dialog.close).props("flat")
+        name = await dialog
+        dialog.delete()
+        if name is not None:
+            await self._each(lambda run_id: rename_run(runs_dir() / run_id, name))
+
+    async def _archive(self) -> None:
+        await self._each(lambda run_id: archive_run(runs_dir() / run_id, not self._archived))
 
     async def _remove(self) -> None:
         title = f"Remove {count_text(len(self._chosen), 'run')} permanently?"

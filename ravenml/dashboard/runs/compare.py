@@ -22,20 +22,20 @@ from ravenml.runs.comparison import Comparison, compare
 from ravenml.runs.events import as_number
 from ravenml.runs.tables import select_metrics
 
-_MOST = 24  # runs that are compared; more lines than that nobody tells apart
+MOST_COMPARED = 24  # runs that are compared; more lines than that nobody tells apart
 
 
 async def show(ids: list[str]) -> None:
     """Build the page."""
     known = set(await run.io_bound(layout.run_ids) or ())
-    chosen = [one for one in dict.fromkeys(ids) if one in known][:_MOST]
+    chosen = [one for one in dict.fromkeys(ids) if one in known][:MOST_COMPARED]
     missing = [one for one in dict.fromkeys(ids) if one not in known]
     with page_frame("Compare runs", "/runs"):
         heading("Compare runs", f"{count_text(len(chosen), 'run')} side by side.")
         if missing:
             ui.label(f"Not found: {', '.join(missing)}").classes("warn wrap")
-        if len(ids) > _MOST:
-            ui.label(f"Only the first {_MOST} are compared.").classes("warn")
+        if len(ids) > MOST_COMPARED:
+            ui.label(f"Only the first {MOST_COMPARED} are compared.").classes("warn")
         if not chosen:
             with empty_state(
                 "compare_arrows", "No runs selected.", "Select runs in the table, then choose Compare."

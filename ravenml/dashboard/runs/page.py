@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 from fastapi import Response
 from nicegui import app, ui
 
@@ -19,7 +21,11 @@ def register(settings: Settings) -> None:
     @ui.page("/runs", response_timeout=PATIENCE)
     async def show_table() -> None:
         request = ui.context.client.request
-        await table.show(Query.parse(dict(request.query_params) if request is not None else {}))
+        if request is None:
+            await table.show(Query())
+            return
+        remembered = unquote(request.cookies.get(table.COLUMNS, ""))
+        await table.show(Query.parse(dict(request.query_params), remembered))
 
     @ui.page("/runs/compare", response_timeout=PATIENCE)
     async def show_comparison(ids: str = "") -> None:

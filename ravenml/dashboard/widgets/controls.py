@@ -67,6 +67,22 @@ def select_field(name: str, field: str, options: Mapping[str, str], value: str) 
     return set_label(element, name)
 
 
+def search_field(name: str, field: str, value: str, example: str) -> ui.element:
+    """A field of a form for text that is searched for.
+
+    Args:
+        name: what people hear.
+        field: its name in the form.
+        value: what it holds.
+        example: what stands in it while it is empty.
+    """
+    element = ui.element("input").classes("field grow search").props("type=search")
+    element.props.update({"name": field, "value": value, "placeholder": example})
+    # Without a button to send it, a browser sends only forms that have a single such field.
+    element.on("keydown.enter.prevent", js_handler="(event) => event.target.form.requestSubmit()")
+    return set_label(element, name)
+
+
 def short_path(path: object) -> str:
     """A path as people know it: below one's own home it begins with ``~``."""
     text, own = str(path), str(Path.home())
