@@ -43,6 +43,11 @@ HOOKS = (
     Hook(SETTINGS, "choices(field)", "values of a text field, each with a line of text and parameter count"),
     Hook(SETTINGS, "learning_rates(steps)", "learning rate of every step, for the dashboard's curve"),
     Hook(SETTINGS, "parallel_folds(project, folds)", "number of folds that train fastest at once (`--jobs`)"),
+    Hook(
+        SETTINGS,
+        "find_problems(classes)",
+        "what a project with these classes cannot be trained for, by field",
+    ),
     Hook(SETTINGS, "augmented(image, count, seed)", "augmented copies of an image, for the live preview"),
     Hook(SETTINGS, PRESETS, "file next to the settings' module: presets for training and inference"),
     Hook(PREDICT, "", "a function `load(model_dir, device)` that returns a predictor"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ravenml.data.classes import BACKGROUND
 from ravenml.data.problems import suggestion
@@ -96,6 +96,40 @@ def _nothing_in(project: Project, kind: str, items: list[Item], wanted: list[str
 def describe_no_best(settings: LoopSettings) -> str:
     """What a training says at its end where no validation had the metric that the best is chosen by."""
     return f"val/{settings.best_name} was not defined in any validation; the model has the last weights."
+
+
+def find_problems(checks: Mapping[str, Callable[[], object]]) -> dict[str, str]:
+    """What `TrainSettings.find_problems` returns: what each check refuses, in a sentence.
+
+    Args:
+        checks: by the field's dotted name, what raises an `InputError`, whose sentence may begin with it.
+    """
+    problems = {}
+    for name, check in checks.items():
+        try:
+            check()
+        except InputError as error:
+            problems[name] = str(error).removeprefix(f"{name}: ").rstrip(".")
+    return problems
+
+
+def check_classes(chosen: Sequence[str] | None, known: Sequence[str]) -> None:
+    """Refuse classes that the project does not have, and a choice of none.
+
+    Args:
+        chosen: the setting ``classes``; None are all.
+        known: the titles of the project's classes.
+
+    Raises:
+        InputError: with the first class that there is not.
+    """
+    if chosen is not None and not chosen:
+        raise InputError("classes: none is chosen; name at least one.")
+    for title in chosen or []:
+        if title not in known and title != BACKGROUND:
+            raise InputError(
+                f'classes: the project has no class "{title}"; {suggestion(title, list(known))}.'
+            )
 
 
 def check_best_by(settings: LoopSettings, known: Collection[str]) -> None:

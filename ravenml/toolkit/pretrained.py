@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ravenml.common.io import JsonObject, read_json
+from ravenml.common.reading import open_file
 from ravenml.data.project import ObjClass
 from ravenml.errors import InputError
 from ravenml.infer.model_folder import read_classes, read_input_size
@@ -25,6 +26,8 @@ __getattr__ = former_names(
         "classes_to_go_on_with": "match_classes",
     },
 )
+
+_HEAD = 4096  # bytes of a file that are looked at
 
 ReadState = Callable[[JsonObject], tuple[object, JsonObject]]
 
@@ -85,7 +88,32 @@ def inspect_weights(path: Path, suffix: str, read_state: ReadState = read_run_st
     folder = path.absolute().parent.parent
     if path.absolute().parent.name == layout.CHECKPOINTS and (folder / "info" / "ui_state.json").is_file():
         return _of_training(folder, path, read_state)
+    check_binary(path, "weights", suffix)
     return PretrainedWeights(path)
+
+
+def check_binary(path: Path, field: str, suffix: str) -> None:
+    """Refuse a file that can hold no weights, such as a script, without reading it.
+
+    Args:
+        path: the file.
+        field: the setting that names it.
+        suffix: of the plugin's own files of weights.
+
+    Raises:
+        InputError: it cannot be read, is empty, or is text.
+    """
+    try:
+        with open_file(path) as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise InputError(f"{field}: {path} cannot be read: {error.strerror or error}.") from None
+    if not head:
+        raise InputError(f"{field}: {path} is empty; give a {suffix} file.")
+    # Whatever holds numbers has bytes near its beginning that no text has; the last letter may be cut.
+    text = head.decode(errors="replace")[: -3 if len(head) == _HEAD else None]
+    if "\ufffd" not in text and not any(letter < " " and not letter.isspace() for letter in text):
+        raise InputError(f"{field}: {path} is text, not weights; give a {suffix} file.")
 
 
 def match_classes(

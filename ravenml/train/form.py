@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from ravenml.common.io import JsonObject
 from ravenml.common.validation import message_of
+from ravenml.errors import InputError
 from ravenml.train.settings import (
     Leaf,
     TrainSettings,
@@ -53,6 +54,10 @@ def validate_settings(model: type[BaseModel], values: JsonObject) -> tuple[BaseM
             path = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in names), place)
             wrong.setdefault(".".join(path), message_of(fault))
         return None, wrong
+    except InputError as error:  # such as of a file that a field names, which begins with the field's name
+        named, _, problem = str(error).rstrip(".").partition(": ")
+        known = named in {".".join(leaf.path) for leaf in leaves(model)}
+        return None, {named: problem} if known else {"": str(error).rstrip(".")}
 
 
 def flatten(values: JsonObject, model: type[BaseModel]) -> JsonObject:

@@ -3,7 +3,9 @@
 ``python -m ravenml.train.helper PLUGIN`` reads questions from stdin and answers on stdout, in lines of JSON:
 
 - ``{"ask": "describe"}``: what `ravenml.train.form.describe_settings` gives;
-- ``{"ask": "check", "settings": {…}}``: ``settings`` (all of them, flat) or ``wrong`` (a sentence per field);
+- ``{"ask": "check", "settings": {…}, "classes": [TITLE …]}``: ``settings`` (all of them, flat; null where
+  they make no sense) and ``wrong``, a sentence per field; with a project's classes it is all that the
+  command would refuse;
 - ``{"ask": "curve", "settings": {…}, "steps": 10}``: ``rates``;
 - ``{"ask": "augment", "settings": {…}, "images": [FILE …], "folder": …, "seed": 0, "count": 1,
   "width": 320}``: ``pictures``, the names of files that were written into the folder.
@@ -42,6 +44,8 @@ def answer(model: type[BaseModel], question: JsonObject) -> JsonObject:
         return describe_settings(model)
     settings, wrong = validate_settings(model, question.get("settings", {}))
     if kind == "check":
+        if isinstance(settings, TrainSettings) and question.get("classes") is not None:
+            wrong = settings.find_problems(question["classes"])
         return {
             "settings": None if settings is None else flatten(settings.model_dump(mode="json"), model),
             "wrong": wrong,

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ravenml.common.io import JsonObject
 from ravenml.compat.prompts import OVERWRITE, answering, may_ask
@@ -26,6 +26,10 @@ from ravenml.train import finish
 from ravenml.train.interfaces import TrainInput, TrainOutput
 from ravenml.train.record import describe_origin, read_fold_choices, record_inputs
 from ravenml.train.request import Request
+from ravenml.train.settings import check_for_project
+
+if TYPE_CHECKING:
+    from ravenml.data.project import Project
 
 Result = TypeVar("Result")
 
@@ -100,13 +104,22 @@ class Session:
             request.fold,
             known if known is not None and (known / layout.RUN_JSON).exists() else None,
             read_fold_choices(request.parent) if request.parent is not None else None,
-            open_dataset=request.open_dataset,
+            open_dataset=self._open_dataset,
             make_split=request.make_split,
             begin_run=self.begin,
         )
         if request.config.dataset is not None:
             _ = train.dataset if request.wants_folds else train.split
         return train
+
+    def _open_dataset(self) -> Project:
+        """The dataset; settings that the plugin cannot train on it are refused here."""
+        request = self.request
+        project = request.open_dataset()
+        # A fold's parent has looked, and so has a resumed run; without settings it may be no project at all.
+        if request.settings is not None and request.parent is None and request.resumed is None:
+            check_for_project(request.settings, project.titles)
+        return project
 
     def begin(self, train: TrainInput) -> Run:
         """Make the run's folder with all that is known before training, and show its progress."""

@@ -90,6 +90,21 @@ class TrainSettings(BaseModel):
         """
         return 1
 
+    def find_problems(self, classes: Sequence[str]) -> dict[str, str]:
+        """What a training on a project would be refused for, beyond what the fields' types say.
+
+        It is asked before anything is trained, and by the dashboard, which shows each sentence at its field.
+        Frameworks are imported inside, if at all.
+
+        Args:
+            classes: the titles of the project's classes.
+
+        Returns:
+            By the fields' dotted names, sentences that begin after the field's name, without their full stop;
+            see `ravenml.toolkit.preflight.find_problems`.
+        """
+        return {}
+
     def augmented(self, image: NDArray[np.uint8], count: int, seed: int) -> list[NDArray[np.uint8]]:
         """What training would see of an image: ``count`` changed ones.  Frameworks are imported inside.
 
@@ -242,6 +257,21 @@ def nest(values: Mapping[tuple[str, ...], object]) -> JsonObject:
             inner = inner.setdefault(name, {})
         inner[path[-1]] = value
     return result
+
+
+def check_for_project(settings: BaseModel, classes: Sequence[str]) -> None:
+    """Refuse what the plugin cannot train on a project, before anything is trained.
+
+    Args:
+        settings: the plugin's.
+        classes: the titles of the project's classes.
+
+    Raises:
+        InputError: with the first field, and what is wrong with it.
+    """
+    problems = settings.find_problems(classes) if isinstance(settings, TrainSettings) else {}
+    for name, problem in problems.items():
+        raise InputError(f"{name}: {problem}.")
 
 
 def parse_settings(sets: Sequence[str], model: type[BaseModel] | None) -> JsonObject:

@@ -15,6 +15,9 @@ SOURCE = (
 def train(ctx, train: TrainInput):
     import time
     import numpy as np
+    from ravenml.errors import InputError
+    if train.settings.words == "too many":
+        raise InputError("words: too many of them; use fewer.")
     run, s = train.run, train.settings
     kept = run.path / "checkpoints" / "state_epoch.txt"
     start = 1
@@ -79,6 +82,16 @@ class Settings(TrainSettings):
     def learning_rates(self, steps):
         fall = self.fall if self.kind == "falling" else 1
         return [self.lr * fall ** (step // steps) for step in range(steps * self.epochs)]
+
+    def find_problems(self, classes):
+        from pathlib import Path
+        from ravenml.errors import InputError
+        from ravenml.toolkit.preflight import check_classes, find_problems
+        def check_changes():
+            if self.changes not in ("none", "night") and Path(self.changes).read_text() != "a style":
+                raise InputError(f"changes: {self.changes} is no style; write one.")
+        checks = {"titles": lambda: check_classes(self.titles or None, classes), "changes": check_changes}
+        return find_problems(checks)
 
     def augmented(self, image, count, seed):
         return [image // 2 if self.changes == "night" else image for _ in range(count)]

@@ -86,6 +86,38 @@ def test_title_and_note_of_a_training_are_those_of_its_run(
     page.get_by_role("link", name="wet meadows").wait_for()
 
 
+def test_what_the_command_would_refuse_is_shown_in_its_step_before_and_after_the_start(
+    dashboard: Dashboard, browse: Browse, raven: Raven, ready: Draft, home: Path
+) -> None:
+    style = home / "datasets" / "style.txt"
+    style.write_text("no style")
+    page = browse(dashboard).go(f"/train/{ready.id}?step=augment")
+    page.get_by_label("Or your own file").fill(str(style))
+    page.get_by_label("Or your own file").press("Enter")
+    page.get_by_text(f"Changes: {style} is no style; write one.").wait_for()
+    assert page.get_by_role("button", name="Next: Model").is_disabled()
+    by_hand = raven("train", "-c", str(home / "drafts" / f"{ready.id}.yml"), "painter", "train")
+    assert by_hand.stderr.strip() == f"Error: changes: {style} is no style; write one." and not raven.runs()
+
+    style.write_text("a style")
+    page.reload()
+    for step in ("Model", "Hyperparameters", "Train"):
+        onward(page, step)
+    style.write_text("no style")  # changed after it was chosen
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_role("alert").get_by_text("no style; write one.").wait_for()
+    assert not raven.runs()
+
+    style.write_text("a style")
+    change_draft(ready.id, lambda draft: draft.settings.update(words="too many"))  # the plugin alone minds
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text("Could not start").wait_for()
+    page.get_by_text("words: too many of them; use fewer.", exact=True).wait_for()
+    assert page.get_by_role("link", name=read_draft(ready.id).runs[0]).count() == 0 and not raven.runs()
+    page.get_by_role("button", name="Back to Hyperparameters").click()
+    page.get_by_label("Epochs").wait_for()
+
+
 @pytest.mark.slow
 def test_a_dashboard_that_is_killed_stops_nothing_and_the_next_one_goes_on(
     start: Start, browse: Browse, raven: Raven, ready: Draft

@@ -18,6 +18,11 @@ SUMMARY = (  # in the order in which COCOeval gives them
 FIRST = ("ap", "ap50", "ap75", "ar100")  # what people look at first
 
 
+def list_metrics(titles: Sequence[str]) -> list[str]:
+    """The metrics of a validation with these classes; the best weights can be chosen by each."""
+    return ["loss", *SUMMARY, *(f"{score}/{title}" for score in ("ap", "ap50", "ar100") for title in titles)]
+
+
 def coco_evaluation(
     truths: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]], titles: Sequence[str]
 ) -> Any:

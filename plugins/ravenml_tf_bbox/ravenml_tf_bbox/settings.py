@@ -14,6 +14,8 @@ from ravenml_tf_bbox.augmentation.templates import BOXES, find_pipeline
 from ravenml_tf_bbox.models import ARCHITECTURES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -143,6 +145,33 @@ class BoxSettings(LoopSettings):
         if field == "model":
             return [Choice(name, its.description, its.parameters) for name, its in ARCHITECTURES.items()]
         return template_choices({**BOXES, **TEMPLATES}) if field == "augmentations" else []
+
+    def find_problems(self, classes: Sequence[str]) -> dict[str, str]:
+        """What the files that are named, and the project's classes, do not allow."""
+        from ravenml.data.classes import BACKGROUND
+        from ravenml.toolkit.preflight import check_best_by, check_classes, find_problems
+        from ravenml_tf_bbox.metrics import list_metrics
+
+        titles = [c for c in classes if c != BACKGROUND and (self.classes is None or c in self.classes)]
+        return find_problems(
+            {
+                "classes": lambda: check_classes(self.classes, classes),
+                "augmentations": lambda: find_pipeline(self.augmentations),
+                "weights": lambda: self._check_weights(titles),
+                "best_by": lambda: check_best_by(self, list_metrics(titles)),
+            }
+        )
+
+    def _check_weights(self, titles: Sequence[str]) -> None:
+        if self.weights is None:
+            return
+        from ravenml.data.project import ObjClass
+        from ravenml.toolkit.pretrained import match_classes
+        from ravenml_tf_bbox.weights import inspect_weights
+
+        start = inspect_weights(Path(self.weights))
+        classes = [ObjClass(title, "rectangle", "#000000") for title in titles]  # only titles are compared
+        match_classes(start, classes, self.weights_init_type)
 
     def augmented(self, image: NDArray[np.uint8], count: int, seed: int) -> list[NDArray[np.uint8]]:
         """As the training changes them."""

@@ -30,7 +30,7 @@ from ravenml_tf_bbox.detecting import MEASURED, Detector
 from ravenml_tf_bbox.export import describe_model, pack
 from ravenml_tf_bbox.framework import device_name, machine, tensorflow
 from ravenml_tf_bbox.loop import TrainingData, TrainingLoop
-from ravenml_tf_bbox.metrics import FIRST, SUMMARY, DetectionScores
+from ravenml_tf_bbox.metrics import FIRST, DetectionScores, list_metrics
 from ravenml_tf_bbox.models import create_model
 from ravenml_tf_bbox.previews import Previewer
 from ravenml_tf_bbox.report import evaluation_pictures, match_images, write_evaluation
@@ -64,9 +64,7 @@ def run_training(train: TrainInput) -> TrainOutput | None:
     titles = [c.title for c in classes]
     check_parts(split)
     lacking = check_annotated(project, split, titles, train.fold)
-    check_best_by(
-        settings, ["loss", *SUMMARY, *(f"{s}/{t}" for s in ("ap", "ap50", "ar100") for t in titles)]
-    )
+    check_best_by(settings, list_metrics(titles))
     pipeline = find_pipeline(settings.augmentations)
     identity = {
         **training_identity(settings, titles, train.fold, split, pipeline),

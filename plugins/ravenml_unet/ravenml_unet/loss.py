@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
-
-from ravenml.data.problems import suggestion
-from ravenml.errors import InputError
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of log-probabilities and labels, as below
 
@@ -43,23 +40,6 @@ def segmentation_loss(
     union = (probabilities + truth).sum(dim=(0, 2, 3)) - intersection
     jaccard = torch.log((intersection + EPS) / (union + EPS)).sum()
     return (1 - jaccard_weight) * loss - jaccard_weight * jaccard
-
-
-def read_weights(weights: Mapping[str, float], titles: Sequence[str]) -> torch.Tensor:
-    """The weight of every class, float32 ``(classes,)``; classes that are not named weigh 1.
-
-    Raises:
-        InputError: a class is unknown, or nothing would weigh anything.
-    """
-    for title in weights:
-        if title not in titles:
-            raise InputError(
-                f"class_weights: there is no class {title!r}; {suggestion(title, list(titles))}."
-            )
-    values = [weights.get(title, 1.0) for title in titles]
-    if not any(values):
-        raise InputError("class_weights: all classes weigh 0, so there is nothing to learn.")
-    return torch.tensor(values, dtype=torch.float32)
 
 
 def balanced_weights(pixels: NDArray[np.int64]) -> torch.Tensor:

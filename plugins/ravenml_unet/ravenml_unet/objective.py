@@ -11,9 +11,9 @@ import torch
 
 from ravenml.errors import InputError
 from ravenml.plugin.user_code import import_object
-from ravenml_unet.checks import METRICS
+from ravenml_unet.checks import METRICS, list_class_weights, metric_name
 from ravenml_unet.data import ResizedSamples
-from ravenml_unet.loss import Loss, balanced_weights, read_weights, segmentation_loss
+from ravenml_unet.loss import Loss, balanced_weights, segmentation_loss
 from ravenml_unet.settings import BALANCED, UNetSettings
 
 Metric = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -34,7 +34,8 @@ def make_loss(
         weights = balanced_weights(pixels).to(device)
     else:
         assert isinstance(settings.class_weights, dict)
-        weights = read_weights(settings.class_weights, titles).to(device)
+        listed = list_class_weights(settings.class_weights, titles)
+        weights = torch.tensor(listed, dtype=torch.float32, device=device)
     return partial(segmentation_loss, jaccard_weight=settings.jaccard_weight, class_weights=weights)
 
 
@@ -46,7 +47,7 @@ def make_metrics(settings: UNetSettings) -> dict[str, Metric]:
     """
     metrics: dict[str, Metric] = {}
     for reference in settings.metric:
-        name = reference.rpartition(":")[2].rpartition(".")[2]
+        name = metric_name(reference)
         if name in metrics or name in METRICS:
             raise InputError(f"metric: {reference}: a metric is called {name} already; rename the function.")
         metrics[name] = Checked(import_object(reference, "metric"), f"metric: {reference}", per_image=True)

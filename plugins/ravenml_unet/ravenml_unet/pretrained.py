@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ravenml.errors import InputError
 from ravenml.toolkit import pretrained
 from ravenml.toolkit.pretrained import PretrainedWeights
 
@@ -20,6 +21,19 @@ def inspect_weights(path: Path) -> PretrainedWeights:
         InputError: it does not exist, is neither of the three kinds, or says what makes no sense.
     """
     return pretrained.inspect_weights(path, ".pth", _read_state)
+
+
+def check_architecture(start: PretrainedWeights, architecture: str) -> None:
+    """Refuse weights that say that they are another network's.
+
+    Raises:
+        InputError: with both names.
+    """
+    if start.architecture not in (None, architecture):
+        raise InputError(
+            f"weights: {start.path} holds a {start.architecture}, not a {architecture}; "
+            f"train with --model {start.architecture} or give other weights."
+        )
 
 
 def _read_state(state: dict[str, Any]) -> tuple[object, dict[str, Any]]:

@@ -15,6 +15,8 @@ from ravenml.train.settings import Choice, shown
 from ravenml_unet.models.registry import ARCHITECTURES, check_model_name, check_named_by_file, list_offered
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -189,6 +191,12 @@ class UNetSettings(LoopSettings):
                 for name, point in list_offered().items()
             ]
         return template_choices(TEMPLATES) if field == "augmentations" else []
+
+    def find_problems(self, classes: Sequence[str]) -> dict[str, str]:
+        """What the files that are named, and the project's classes, do not allow."""
+        from ravenml_unet.checks import find_problems
+
+        return find_problems(self, classes)
 
     def augmented(self, image: NDArray[np.uint8], count: int, seed: int) -> list[NDArray[np.uint8]]:
         """As the training changes them."""

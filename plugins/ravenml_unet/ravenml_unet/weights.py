@@ -20,6 +20,7 @@ from ravenml.infer.model_folder import check_unpacked_size, find_weights
 from ravenml.store.model_state import read_config, unpack_model
 from ravenml.toolkit.pretrained import PretrainedWeights
 from ravenml_unet.models.network import SegmentationNetwork
+from ravenml_unet.pretrained import check_architecture
 
 SAFETENSORS = ".safetensors"
 
@@ -157,11 +158,7 @@ def load_initial_weights(
     Raises:
         InputError: they are another architecture's, or cannot be read.
     """
-    if start.architecture not in (None, architecture):
-        raise InputError(
-            f"weights: {start.path} holds a {start.architecture}, not a {architecture}; "
-            f"train with --model {start.architecture} or give other weights."
-        )
+    check_architecture(start, architecture)
     if not start.is_packed:
         load_weights(model, start.path, architecture, keep=model.head if replace_head else ())
         return

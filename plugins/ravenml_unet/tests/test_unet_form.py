@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
+from unet_support import run_unet, write_project
 
 from ravenml.train.form import describe_settings
+from ravenml.train.helper import answer
 from ravenml_unet.settings import UNetSettings
 
 
@@ -41,3 +46,32 @@ def test_what_augmentations_do_to_an_image_is_shown() -> None:
     assert len(seen) == 6 and {(one.shape, one.dtype) for one in seen} == {(image.shape, image.dtype)}
     assert any((one != image).any() for one in seen)
     assert all((one == image).all() for one in UNetSettings().augmented(image, 2, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("augmentations", "augs.yml", "pipeline[0]: there is no operation 'twirl'"),
+        ("class_weights", "rad=2", "there is no class 'rad'; did you mean \"red\"?"),
+        ("weights", "net.py", "net.py is text, not weights; give a .pth file"),
+        ("best_by", "val/iou/rad", "no metric is called 'iou/rad'; did you mean \"iou/red\"?"),
+        ("classes", "reed", 'the project has no class "reed"; did you mean "red"?'),
+        ("encoder_weights", "net.py", "net.py is text, not weights"),
+    ],
+)
+def test_what_the_command_refuses_the_form_says_in_the_same_words(
+    tmp_path: Path, own_home: Path, field: str, value: str, said: str
+) -> None:
+    root = write_project(tmp_path / "shapes")
+    (tmp_path / "augs.yml").write_text("pipeline: [{name: twirl}]")
+    (tmp_path / "net.py").write_text("import torch\n\nprint('größer')\n")
+    if (tmp_path / value).exists():
+        value = str(tmp_path / value)
+    settings = {field: [value] if field == "classes" else value}
+    question = {"ask": "check", "settings": settings, "classes": ["red", "green"]}
+    ((named, problem),) = answer(UNetSettings, question)["wrong"].items()
+    assert named == field and said in problem
+    option = f"--{field.replace('_', '-')}"
+    done = run_unet("train", "--dataset", root, "unet", "train", option, value, code=2, cwd=tmp_path)
+    assert done.stderr.strip() == f"Error: {field}: {problem}."
+    assert not (own_home / "runs").exists() or not list((own_home / "runs").iterdir())

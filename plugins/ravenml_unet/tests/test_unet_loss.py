@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from ravenml.errors import InputError
-from ravenml_unet.loss import balanced_weights, read_weights, segmentation_loss
+from ravenml_unet.checks import list_class_weights
+from ravenml_unet.loss import balanced_weights, segmentation_loss
 
 
 def a_batch(classes: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,7 +58,7 @@ def test_the_jaccard_part_has_the_gradient_that_finite_differences_have() -> Non
 
 def test_class_weights_weigh_the_pixels_of_the_nll() -> None:
     output, labels = a_batch()
-    weights = read_weights({"cat": 3.0, "dog": 0.0}, ["__bg__", "cat", "dog"])
+    weights = torch.tensor(list_class_weights({"cat": 3.0, "dog": 0.0}, ["__bg__", "cat", "dog"]))
     assert weights.tolist() == [1, 3, 0]
     expected = F.nll_loss(output, labels, weight=torch.tensor([1.0, 3.0, 0.0]))
     torch.testing.assert_close(segmentation_loss(output, labels, class_weights=weights), expected)
@@ -73,4 +74,4 @@ def test_balanced_weights_are_the_median_frequency_over_the_class_s_own() -> Non
 )
 def test_weights_of_no_class_or_of_nothing_are_refused(weights: dict[str, float], named: str) -> None:
     with pytest.raises(InputError, match=named):
-        read_weights(weights, ["__bg__", "cat"])
+        list_class_weights(weights, ["__bg__", "cat"])

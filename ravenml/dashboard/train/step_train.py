@@ -11,6 +11,7 @@ from nicegui import ui
 
 from ravenml.common.io import write_bytes
 from ravenml.config.home import runs_dir
+from ravenml.dashboard import processes
 from ravenml.dashboard.layout import command_box, section, show_error
 from ravenml.dashboard.run_files import RunFolder
 from ravenml.dashboard.runs import actions
@@ -18,6 +19,7 @@ from ravenml.dashboard.runs.evaluation import build_pictures, find_final_picture
 from ravenml.dashboard.runs.state import State, read_state
 from ravenml.dashboard.train import launch
 from ravenml.dashboard.train.draft import as_command, as_yaml, path_of
+from ravenml.dashboard.train.wizard import TITLES, step_of_refusal
 from ravenml.dashboard.widgets.artifacts import RUN_LINK, build_files, list_files
 from ravenml.dashboard.widgets.charts import PERIOD, Charts, find_sources
 from ravenml.dashboard.widgets.console import Console
@@ -35,6 +37,7 @@ _STATUS = {  # icon, word, colour
     "running": ("autorenew", "Running", ""),
     "waiting": ("schedule", "Waiting in the queue", ""),
     "unreachable": ("cloud_off", "Cannot be reached", "warn"),
+    "refused": ("error", "Could not start", "bad"),
     "completed": ("check_circle", "Completed", "good"),
     "interrupted": ("pause_circle", "Paused or stopped", "warn"),
     "failed": ("error", "Failed", "bad"),
@@ -45,7 +48,7 @@ _STATUS = {  # icon, word, colour
 async def build(view: WizardView) -> None:
     """Make the step."""
     runs = view.wizard.draft.runs
-    card = RunCard(view.wizard.shared.settings.access, runs[-1]) if runs else None
+    card = RunCard(view, runs[-1]) if runs else None
     if card is not None:
         await card.build()
         view.tick = card.refresh
@@ -61,11 +64,14 @@ def _build_start(view: WizardView, again: bool) -> None:
     name = wizard.form["command"] if wizard.form else "train"
 
     async def start() -> None:
+        button.disable()
+        await wizard.load()  # files that the settings name may have changed since they were chosen
+        view.refresh_around()
         why = wizard.lock_reason("train")
         if why is not None:
+            button.enable()
             ui.notify(why, position="top")
             return
-        button.disable()
         try:
             await to_thread(launch.start, wizard.draft, name)
         except RavenError as error:
@@ -97,15 +103,16 @@ def _build_start(view: WizardView, again: bool) -> None:
 class RunCard:
     """The run on the page; :meth:`refresh` brings what is new."""
 
-    def __init__(self, access: Access, run_id: str) -> None:
-        self.access = access
+    def __init__(self, view: WizardView, run_id: str) -> None:
+        self.view = view
+        self.access = view.wizard.shared.settings.access
         self.run = RunFolder(run_id, None, runs_dir() / run_id)
         self.state = State(run_id, None, self.run.folder, status="starting")
         self.charts: Charts | None = None
         self._progress = ProgressBars(self.run.folder)
         self._found = PreviewSet()
         self._pausable = False
-        self._displayed: tuple[str, bool] | None = None  # the status and whether it can be paused
+        self._displayed: tuple[str, bool, str] | None = None  # status, whether it can be paused, refusal
         self._refused = ""  # why its command could not begin
         self._reading = asyncio.Lock()
         self._stamp: object = None
@@ -117,7 +124,8 @@ class RunCard:
             with ui.element("div").classes("line"):
                 self._icon = ui.icon("autorenew", size="22px").props('aria-hidden="true"')
                 self._word = ui.label().classes("strong").props('role="status"')
-                ui.link(self.run.id, f"/runs/{self.run.id}").classes("mono grow cut")
+                self._link = ui.link(self.run.id, f"/runs/{self.run.id}").classes("mono grow cut")
+                self._link.set_visibility(False)  # there is nothing to open before the run has begun
                 self._buttons = ui.element("div").classes("line")
             self._message = ui.label().classes("wrap muted")
             self._progress.build()
@@ -161,7 +169,7 @@ class RunCard:
         self._found = find_previews(self.run.folder, self._progress.epochs, folds=True)
 
     async def _show(self) -> None:
-        now = (self.state.status, self._pausable)
+        now = (self.state.status, self._pausable, self._refused)
         if now != self._displayed:
             began = (
                 self._displayed is None or self._displayed[0] == "starting"
@@ -175,8 +183,6 @@ class RunCard:
         self._previews.show(self._found)
         if self.state.status == "starting":
             self._set_message(self._refused or "Starting the process…")
-            if self._refused:
-                self._word.text = "Could not start"
         elif self.charts is None:
             self.charts = Charts(find_sources(self.run.folder))
             await to_thread(self.charts.load)
@@ -187,6 +193,8 @@ class RunCard:
 
     def _show_status(self) -> None:
         status, result = self.state.status, self.state.result
+        self._link.set_visibility(status != "starting")
+        status = "refused" if status == "starting" and self._refused else status
         icon, word, colour = _STATUS.get(status, ("help", status, ""))
         self._icon.props["name"] = icon
         self._icon.classes(replace=colour)
@@ -199,6 +207,9 @@ class RunCard:
                     pause = ui.button("Pause", icon="pause", on_click=lambda: self._ask(launch.pause))
                     pause.props("outline")
                 ui.button("Stop", icon="stop", on_click=lambda: self._ask(launch.stop)).props("flat")
+            elif status == "refused":
+                step = step_of_refusal(self._refused, self.view.wizard.form)
+                ui.button(f"Back to {TITLES[step]}", icon="arrow_back", on_click=lambda: self.view.open(step))
             elif self.state.can_resume:
                 ui.button("Resume", icon="play_arrow", on_click=self._resume)
 
@@ -247,9 +258,13 @@ def _write_link(run: RunFolder, access: Access) -> None:
 
 
 def _read_refusal(run_id: str) -> str:
-    """What the command printed where it could not begin a run."""
+    """Why the command could not begin a run; empty where it still may."""
+    log = launch.log_of(run_id)
+    if processes.is_printing(log):
+        return ""
     try:
-        lines = launch.log_of(run_id).read_text(errors="replace").splitlines()
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     except OSError:
         return ""
-    return next((line for line in reversed(lines) if line.startswith(("Error:", "Usage:"))), "")
+    last = lines[-1] if lines else "The process ended without a word; start it once more."
+    return next((line for line in reversed(lines) if line.startswith("Error:")), last).removeprefix("Error: ")

@@ -181,7 +181,7 @@ class WizardView:
                 with self.content:
                     await self._show()
                 return
-            await self.wizard.preview_split()  # once the project is open, or counted
+            await self.wizard.follow_project()  # once it is open, or counted
             if {step: self.wizard.find_problem(step) for step in STEPS} != self._problems:
                 self.refresh_around()
             if self.tick is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import Lock, to_thread
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ class Wizard:
         self.plugin_fault: str | None = None
         self.split_preview: SplitPreview | None = None
         self._divided_for: object = None
+        self._checked_for: object = None  # the settings and classes that the plugin was asked about last
         self._seen = changed_at(draft_id)
         self._turn = Lock()  # of what changes the draft, or what is known of it: one after the other
         self.on_change: Callable[[], None] = lambda: None
@@ -86,9 +88,9 @@ class Wizard:
             self._open()
             if self.job is not None and self.job.stats is not None:
                 self.job = await to_thread(self.shared.stats_jobs.refresh, self.job.root)
-            await self._ask_plugin()
             if self.job is not None:  # most projects open at once; a step need not be shut for that moment
                 await to_thread(self.job.opened.wait, _OPENING)
+            await self._ask_plugin()
             await self._divide()
 
     async def poll(self) -> bool:
@@ -114,12 +116,7 @@ class Wizard:
             self._seen = changed_at(self.draft.id)
             if self.draft.dataset != before.dataset:
                 self._open()
-            if (self.draft.plugin, self.draft.settings, self.draft.preset) != (
-                before.plugin,
-                before.settings,
-                before.preset,
-            ):
-                await self._ask_plugin()
+            await self._check_again()
             await self._divide()
             self.on_change()
 
@@ -151,9 +148,10 @@ class Wizard:
         """The plugin's field with a role."""
         return by_role(self.form, role)
 
-    async def preview_split(self) -> None:
-        """Divide the images anew where the wish, or the project, has changed."""
+    async def follow_project(self) -> None:
+        """Divide the images and check the settings again where the wish, or the project, has changed."""
         async with self._turn:
+            await self._check_again()
             await self._divide()
 
     async def _divide(self) -> None:
@@ -193,7 +191,19 @@ class Wizard:
             except RavenError as error:
                 self.job = StatsJob.failed(str(error))
 
+    def _check_key(self) -> object:
+        return deepcopy((self.draft.plugin, self.draft.settings, self.draft.preset, self._titles()))
+
+    def _titles(self) -> list[str] | None:
+        """The classes of the project; None while it is not open."""
+        return self.job.project.titles if self.job is not None and self.job.project is not None else None
+
+    async def _check_again(self) -> None:
+        if self._check_key() != self._checked_for:
+            await self._ask_plugin()
+
     async def _ask_plugin(self) -> None:
+        self._checked_for = self._check_key()
         self.form, self.values, self.wrong, self.plugin_fault = None, {}, {}, None
         if not self.draft.plugin:
             return
@@ -205,7 +215,7 @@ class Wizard:
         helper = self.shared.helper(self.draft.plugin)
         try:
             self.form = await helper.describe()
-            answer = await helper.ask(ask="check", settings=self.effective())
+            answer = await helper.ask(ask="check", settings=self.effective(), classes=self._titles())
         except RavenError as error:
             self.plugin_fault = str(error)
             return
@@ -285,9 +295,24 @@ def _project(draft: Draft, job: StatsJob | None, plugin_fault: str | None) -> st
 
 def _wrong(step: str, form: JsonObject | None, wrong: Mapping[str, str]) -> str | None:
     fields = {field["name"]: field for field in (form["fields"] if form else [])}
-    for name, problems in wrong.items():
+    for name, problem in wrong.items():
         field = fields.get(name)
-        place = STEP_OF_ROLE.get(field["role"] or "", "settings") if field else "settings"
-        if place == step:
-            return f"{field['title']}: {problems}." if field else f"{problems}."
+        if step_of_field(field) == step:
+            return f"{field['title']}: {problem}." if field else f"{problem}."
     return None
+
+
+def step_of_field(field: JsonObject | None) -> str:
+    """The step in which a field is asked for; one that is not known belongs to the hyperparameters."""
+    return STEP_OF_ROLE.get((field["role"] if field else None) or "", "settings")
+
+
+def step_of_refusal(sentence: str, form: JsonObject | None) -> str:
+    """The step to go back to after a command was refused with ``sentence``, by the field that it names."""
+    named = sentence.partition(":")[0]
+    fields = {field["name"]: field for field in (form["fields"] if form else [])}
+    if named in fields:
+        return step_of_field(fields[named])
+    if "split" in sentence or "fold" in named:
+        return "split"
+    return "project" if "dataset" in named or named.startswith("/") else "settings"
