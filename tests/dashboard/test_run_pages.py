@@ -175,6 +175,50 @@ def test_chosen_runs_are_compared_and_the_address_can_be_shared(
     assert {ONE, TWO} == set(names)
 
 
+def test_runs_are_drawn_by_what_differs_and_chosen_in_the_drawing(
+    runs: Path, raven: Any, dashboard: Dashboard, browse: Callable[..., Tab]
+) -> None:
+    write_run(raven.home, "20261121-080000-dddddd", settings={"lr": 1e-5, "model": "B"}, metrics={})
+    write_run(
+        raven.home,
+        "20261121-090000-eeeeee",
+        settings={"lr": 1e-4, "model": "<b>B</b>"},
+        metrics={"val/miou": 0.9},
+        more={"name": "the best"},
+    )
+    page = browse(dashboard).go("/runs?text=learner")
+    page.get_by_role("link", name="Plot").click()
+    page.wait_for_url("**/runs/plot?text=learner")
+    axes = of_chart(
+        page, "(c) => c.getOption().parallelAxis.map((axis) => [axis.name, axis.type, axis.data ?? null])"
+    )
+    assert axes == [
+        ["epochs", "category", ["3"]],
+        ["lr", "log", None],
+        ["model", "category", ["<b>B</b>"]],
+        ["val/miou", "value", None],
+    ]
+    lines = "(c) => c.getOption().series[0].data"
+    best = [None, 1e-4, "<b>B</b>", 0.9]
+    assert of_chart(page, lines) == [best, ["3", 0.01, None, 0.6], ["3", 0.1, None, 0.4]]
+    with within(3):  # a run that ends while one looks
+        write_run(raven.home, "20261121-100000-ffffff", settings={"lr": 1.0}, metrics={"val/miou": 0.1})
+        wait_for(lambda: len(of_chart(page, lines)) == 4)
+    page.get_by_label("Across").select_option("model")
+    page.wait_for_url("**x=model*")
+    drawn(page)
+    points = of_chart(page, lines, 1)
+    assert ["<b>B</b>", 0.9, "the best"] in points
+    page.get_by_label("Filter", exact=True).fill("lr<=0.01")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**where=lr*")
+    drawn(page)
+    assert of_chart(page, lines, 1) == [["<b>B</b>", 0.9, "the best"], [None, 0.6, TWO]]
+    place = of_chart(page, "(c) => c.convertToPixel({ gridIndex: 0 }, ['<b>B</b>', 0.9])", 1)
+    page.locator(".nicegui-echart").nth(1).click(position={"x": place[0], "y": place[1]})
+    page.wait_for_url("**/runs/20261121-090000-eeeeee")
+
+
 def test_a_runs_page_shows_why_it_failed_and_a_wrong_address_says_so(
     runs: Path, dashboard: Dashboard, browse: Callable[..., Tab]
 ) -> None:

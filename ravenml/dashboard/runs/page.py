@@ -1,4 +1,4 @@
-"""The addresses of ``/runs``: the table, the comparison, a run, and its files."""
+"""The addresses of ``/runs``: the table, the comparison, the plot, a run, and its files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nicegui import app, ui
 
 from ravenml.dashboard import run_files
 from ravenml.dashboard.pages import PATIENCE, Nav, Settings
-from ravenml.dashboard.runs import compare, run, table
+from ravenml.dashboard.runs import compare, plot, run, table
 from ravenml.dashboard.runs.query import Query
 
 NAV: Nav | None = Nav("Runs", "/runs", "stacked_line_chart")
@@ -30,6 +30,12 @@ def register(settings: Settings) -> None:
     @ui.page("/runs/compare", response_timeout=PATIENCE)
     async def show_comparison(ids: str = "") -> None:
         await compare.show([one for one in ids.split(",") if one])
+
+    @ui.page("/runs/plot", response_timeout=PATIENCE)
+    async def show_plot() -> None:
+        request = ui.context.client.request
+        values = dict(request.query_params) if request is not None else {}
+        await plot.show(plot.PlotQuery.parse(values))
 
     @ui.page("/runs/{run_id}", response_timeout=PATIENCE)
     async def show_run(run_id: str, fold: int | None = None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from nicegui import run, ui
 from nicegui.element import Element
@@ -26,6 +26,7 @@ from ravenml.dashboard.widgets.controls import (
     count_text,
     link,
     search_field,
+    search_form,
     select_field,
     set_label,
     table,
@@ -115,7 +116,7 @@ class RunsPage:
     def _filters(self) -> None:
         """A plain form, whose fields become the page's address."""
         shown = {"text", "where", "status", "tag", "archived", "group", "page"}
-        with ui.element("form").classes("line").props("action=/runs method=get role=search") as form:
+        with search_form("/runs"):
             search_field("Search", "text", self.query.text, "Search names, data, tags, notes")
             search_field("Filter", "where", self.query.where, f"Filter, for example {_EXAMPLE}")
             select_field(
@@ -135,11 +136,16 @@ class RunsPage:
             ui.button("Columns", icon="view_column", on_click=self._choose_columns).props(
                 "flat dense type=button"
             )
+            link("Plot", self._plot_address())
             for name, value in self.query.fields().items():
                 if name not in shown:
                     ui.element("input").props(f"type=hidden name={name}").props["value"] = value
-        # Empty fields would only lengthen the address.
-        form.on("submit", js_handler="(e) => { for (const f of e.target.elements) f.disabled = !f.value; }")
+
+    def _plot_address(self) -> str:
+        """Where the runs of this query are drawn."""
+        wanted = {"text", "where", "status", "tag", "archived"}
+        fields = {name: value for name, value in self.query.fields().items() if value and name in wanted}
+        return f"/runs/plot?{urlencode(fields)}" if fields else "/runs/plot"
 
     def _names(self) -> list[str]:
         """The columns behind the run's own, in their order; pinned ones come first."""

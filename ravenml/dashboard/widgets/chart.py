@@ -118,7 +118,7 @@ class Chart:
 
     def _options(self) -> JsonObject:
         extent = self._drawn.extent or (None, None)
-        text, rule = {":color": _css_variable("--muted"), "fontSize": 11}, {":color": _css_variable("--line")}
+        text, rule = {":color": css_variable("--muted"), "fontSize": 11}, {":color": css_variable("--line")}
         axis = {"axisLabel": dict(text), "splitLine": {"lineStyle": dict(rule)}}
         return {
             "animation": False,
@@ -130,9 +130,9 @@ class Chart:
                 "confine": True,
                 "renderMode": "richText",  # text on a canvas: a name is never markup
                 "transitionDuration": 0,
-                ":backgroundColor": _css_variable("--card"),
-                ":borderColor": _css_variable("--line"),
-                "textStyle": {":color": _css_variable("--ink"), "fontSize": 12},
+                ":backgroundColor": css_variable("--card"),
+                ":borderColor": css_variable("--line"),
+                "textStyle": {":color": css_variable("--ink"), "fontSize": 12},
             },
             "xAxis": {
                 "type": "value",
@@ -162,8 +162,8 @@ class Chart:
                 {
                     **{"type": "slider", "height": 12, "bottom": 2, "filterMode": "filter"},
                     **{"showDataShadow": False, "showDetail": False, "brushSelect": False},
-                    **{"borderColor": "transparent", ":fillerColor": _css_variable("--accent-soft")},
-                    **{":backgroundColor": _css_variable("--back"), "moveHandleSize": 0},
+                    **{"borderColor": "transparent", ":fillerColor": css_variable("--accent-soft")},
+                    **{":backgroundColor": css_variable("--back"), "moveHandleSize": 0},
                 },
             ],
             "series": self._series(),
@@ -243,6 +243,6 @@ def to_javascript(value: object) -> str:
     return dumps(value)
 
 
-def _css_variable(variable: str) -> str:
+def css_variable(variable: str) -> str:
     """A script's expression for a colour of the page's theme."""
     return f"getComputedStyle(document.body).getPropertyValue('{variable}').trim()"

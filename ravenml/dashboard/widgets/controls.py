@@ -67,6 +67,16 @@ def select_field(name: str, field: str, options: Mapping[str, str], value: str) 
     return set_label(element, name)
 
 
+def search_form(address: str) -> ui.element:
+    """A plain form whose fields become the address of the page that it asks for; use it in a ``with``."""
+    form = ui.element("form").classes("line").props("method=get role=search")
+    form.props["action"] = address
+    # Empty fields would only lengthen the address.
+    return form.on(
+        "submit", js_handler="(e) => { for (const f of e.target.elements) f.disabled = !f.value; }"
+    )
+
+
 def search_field(name: str, field: str, value: str, example: str) -> ui.element:
     """A field of a form for text that is searched for.
 
