@@ -7,7 +7,7 @@ import sys
 import threading
 from typing import Any
 
-from .reporting import guarded, is_of_the_program, report_settings
+from .reporting import arguments, guarded, is_of_the_program, report_settings
 
 _parsing = threading.local()  # `depth`: a parser's subparsers are called from within
 
@@ -35,6 +35,4 @@ def _report(parser: Any, namespace: Any, frame: Any) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__") == "argparse":
         frame = frame.f_back
     if is_of_the_program(frame.f_globals):
-        report_settings(
-            {name: value for name, value in vars(namespace).items() if not callable(value)}, "argparse"
-        )
+        report_settings(arguments(namespace), "argparse")

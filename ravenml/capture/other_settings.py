@@ -70,22 +70,23 @@ def _report_call(component: Any, args: Any, kwargs: Any) -> None:
 
 
 def watch_absl(flags: Any) -> None:
-    """Report the flags that the program itself defines."""
+    """Report the flags of all modules but absl's own."""
     original = flags.FlagValues.__call__
 
     @functools.wraps(original)
-    def parse(self: Any, argv: Any, *args: Any, **kwargs: Any) -> Any:
-        result = original(self, argv, *args, **kwargs)
-        _report_absl(self, argv)
+    def parse(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, *args, **kwargs)
+        _report_absl(self)
         return result
 
     flags.FlagValues.__call__ = parse
 
 
 @guarded
-def _report_absl(values: Any, argv: Any) -> None:
-    own = values.get_key_flags_for_module(argv[0])
-    report_settings({flag.name: flag.value for flag in own}, "absl")
+def _report_absl(values: Any) -> None:
+    defined = values.flags_by_module_dict()
+    flags = [flag for module in defined if not module.startswith("absl.") for flag in defined[module]]
+    report_settings({flag.name: flag.value for flag in flags}, "absl")
 
 
 def watch_jsonargparse(core: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import json
 import math
@@ -73,7 +74,11 @@ def settings_are_known() -> bool:
 
 
 def to_plain(value: object) -> object:
-    """A value as JSON has it: numbers, texts, lists and mappings stay, and all else becomes text."""
+    """A value as JSON has it: numbers, texts, lists and mappings stay, of an enumeration the member's name
+    does, and all else becomes text.
+    """
+    if isinstance(value, enum.Enum):
+        return value.name or str(value)  # flags that are combined have no name before Python 3.11
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -85,6 +90,15 @@ def to_plain(value: object) -> object:
     if isinstance(value, (list, tuple, set)):
         return [to_plain(inner) for inner in value]
     return str(value)
+
+
+def arguments(namespace: object) -> dict[str, object]:
+    """What argparse has parsed, by name; members of enumerations with their class, as ClearML has them."""
+    return {
+        name: str(value) if isinstance(value, enum.Enum) else value
+        for name, value in vars(namespace).items()
+        if not callable(value)
+    }
 
 
 def is_of_the_program(module: Mapping[str, object]) -> bool:

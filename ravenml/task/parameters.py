@@ -7,6 +7,7 @@ used, so that a script's own arguments need no line of code.
 from __future__ import annotations
 
 import argparse
+import enum
 import functools
 import os
 import sys
@@ -16,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from ravenml.capture.imports import when_imported
+from ravenml.capture.reporting import arguments as read_namespace
 from ravenml.capture.reporting import is_of_the_program, to_plain
 from ravenml.capture.reporting import listen as listen_to_hooks
 from ravenml.common.io import JsonObject, read_json
@@ -36,6 +38,8 @@ _LIBRARIES = {  # by module: the function of `ravenml.capture.other_settings` th
 }
 _SECTIONS = {"hydra": "Hydra", "absl": "TF_DEFINE"}  # ClearML's, of what is not in "Args"
 _listeners: list[Callable[[JsonObject, dict[str, str]], None]] = []
+_namespaces: list[tuple[argparse.Namespace, frozenset[str]]] = []  # what was parsed, and which names it had
+_PLAIN = (str, int, float, bool, list, type(None))  # of a namespace's later attributes, what is a setting
 
 
 def overrides() -> JsonObject:
@@ -67,6 +71,11 @@ def listen(listener: Callable[[JsonObject, dict[str, str]], None]) -> None:
     for name in [name for name in known if sections.get(name) not in of_the_process]:
         if _listeners:
             del known[name]
+    _listeners.clear()
+    for namespace, parsed in _namespaces:  # a script may have set attributes before it began its task
+        current = read_namespace(namespace)
+        settings = {n: value for n, value in current.items() if n in parsed or type(value) in _PLAIN}
+        record(settings, arguments=ARGUMENTS)
     _listeners[:] = [listener]
     if known:
         listener(known, sections)
@@ -110,6 +119,9 @@ def find_overridden(values: Mapping[str, object], section: str | None = None) ->
 
 def cast(value: object, like: object) -> object:
     """A value that may have come as text, as the type of the one that it replaces."""
+    if isinstance(like, enum.Enum):
+        members = type(like).__members__
+        return members.get(str(value).rpartition(".")[2], value)
     if not isinstance(value, str) or isinstance(like, str):
         return str(value) if isinstance(like, str) else value
     if isinstance(like, bool):
@@ -159,9 +171,9 @@ def _take_namespace(parser: argparse.ArgumentParser, namespace: argparse.Namespa
             else:
                 value = cast(value, getattr(namespace, action.dest))
             setattr(namespace, action.dest, value)
-    record(
-        {name: value for name, value in vars(namespace).items() if not callable(value)}, arguments=ARGUMENTS
-    )
+    values = read_namespace(namespace)
+    _namespaces.append((namespace, frozenset(values)))
+    record(values, arguments=ARGUMENTS)
 
 
 def _watch_click(click: Any) -> None:

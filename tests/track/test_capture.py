@@ -123,16 +123,22 @@ def test_more_words_that_fire_hands_over_are_known_by_their_own_names(raven: Rav
     assert settings(run(raven, source, "--lr=0.2")) == {"epochs": 3, "lr": 0.2}
 
 
-def test_the_flags_that_an_absl_program_defines_are_known(raven: Raven) -> None:
+def test_the_flags_of_an_absl_program_and_of_its_modules_are_known(raven: Raven) -> None:
     pytest.importorskip("absl")
+    (raven.cwd / "net.py").write_text("from absl import flags\nflags.DEFINE_integer('width', 8, 'units')\n")
     source = """
+        import enum
         from absl import app, flags
+        import net
+        class Kind(enum.Enum): small = 1; large = 2
         flags.DEFINE_float("lr", 0.1, "rate")
         flags.DEFINE_integer("epochs", 3, "epochs")
+        flags.DEFINE_enum_class("kind", Kind.small, Kind, "kind")
         def main(argv): pass
         app.run(main)
     """
-    assert settings(run(raven, source, "--lr=0.2")) == {"lr": 0.2, "epochs": 3}
+    known = {"lr": 0.2, "epochs": 3, "kind": "large", "width": 8}
+    assert settings(run(raven, source, "--lr=0.2", "--kind=large")) == known
 
 
 def test_what_jsonargparse_parses_is_known(raven: Raven) -> None:

@@ -149,6 +149,46 @@ def test_what_is_set_in_a_connected_dictionary_later_is_recorded(raven: Raven) -
     assert record(raven.runs()[0])["parameters"] == {**params, "Optimizer": {"beta": 1.0}}
 
 
+def test_arguments_that_a_script_sets_before_it_begins_its_task_are_recorded_as_set(raven: Raven) -> None:
+    source = """
+        import argparse, enum
+        from ravenml import Task
+        class Color(enum.Enum): RED = 1; BLUE = "blue"
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--lr", type=float, default=0.1)
+        parser.add_argument("--no-cuda", action="store_true")
+        parser.add_argument("--color", type=Color, default=Color.RED)
+        args = parser.parse_args()
+        args.cuda = not args.no_cuda
+        args.lr *= 2
+        args.model = object()
+        task = Task.init("p", "n")
+        args.lr = args.late = 9
+        task.connect({"color": Color.BLUE}, "Net")
+    """
+    done = python(raven, source, "--lr", "0.25")
+    assert done.returncode == 0, done.stderr
+    assert record(raven.runs()[0])["parameters"] == {
+        **{"lr": 0.5, "no_cuda": False, "cuda": True, "color": "Color.RED"},  # as ClearML spells a member
+        "Net": {"color": "BLUE"},
+    }
+
+
+def test_a_member_of_an_enumeration_is_overridden_by_its_name(raven: Raven) -> None:
+    source = """
+        import enum
+        from ravenml import Task
+        class Color(enum.Enum): RED = 1; BLUE = "blue"
+        class Settings: color = Color.RED
+        task = Task.init("p", "n")
+        print(task.connect({"color": Color.RED}), task.connect(Settings(), "Net").color)
+    """
+    given = {"color": "BLUE", "Net.color": "Color.BLUE"}
+    done = python(raven, source, RAVENML_PARAMETERS=json.dumps(given))
+    assert done.stdout == "{'color': <Color.BLUE: 'blue'>} Color.BLUE\n", done.stderr
+    assert record(raven.runs()[0])["parameters"] == {"color": "BLUE", "Net": {"color": "BLUE"}}
+
+
 def test_parameters_are_overridden_by_what_clone_hands_over(raven: Raven) -> None:
     source = """
         import argparse
