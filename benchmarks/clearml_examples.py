@@ -73,13 +73,17 @@ NEEDS = {
     "check_remotely_runnable.py": "the ID of a run of an agent",
     "task_stats_to_comment.py": "a pull request",
 }
-# How a script says that it lacks a package, a file of its own, the internet, or what nobody here has.
+# How a script's error says that it lacks a package, a file of its own, the internet, or a GPU.  Only the line
+# with the error counts, since whatever else is printed may hold these words; and a script that misses
+# arguments counts against ravenML until ARGUMENTS has them, since a wrong hook would look the same.
 UNJUDGED = re.compile(
-    r"ModuleNotFoundError|No module named|ImportError: (?!.*ravenML)|URLError|ConnectionError|resolve|HTTPE|"
-    r"unreachable|MaxRetryError|CERTIFICATE|huggingface|FileNotFoundError: \[Errno 2\]|following argu|"
-    r"cannot be fetched|"
-    r"failed to download|ExecutableNotFound|"
-    r"is not available|CUDA|Proxy|No address associated|environment var|Could not connect|Usage:|required",
+    r"ModuleNotFoundError: No module named (?!'(?:ravenml|clearml|trains)\b)"
+    r"|ImportError: (?!.*(?:ravenML|ravenml))"
+    r"|(?:URLError|HTTPError|ConnectionError|MaxRetryError|ProxyError|SSLError|gaierror|OfflineModeIsEnabled)\b"
+    r"|Temporary failure in name resolution|No address associated with hostname|CERTIFICATE_VERIFY_FAILED"
+    r"|cannot be fetched|failed to download|couldn't connect to 'https?://"
+    r"|FileNotFoundError: \[Errno 2\] No such file or directory: '[^/]"
+    r"|ExecutableNotFound|CUDA is not available|Torch not compiled with CUDA|No CUDA GPUs"
 )
 SHIM = '''
 import importlib, sys, types
@@ -276,9 +280,7 @@ def judge(text: str) -> tuple[str, str]:
     why = (errors or lines or [""])[-1]
     frames = re.findall(r'File "([^"]+)"', text)
     ours = bool(frames) and f"{os.sep}ravenml{os.sep}" in frames[-1]
-    if (not ours or "cannot be fetched" in why) and (
-        UNJUDGED.search(why) or UNJUDGED.search("\n".join(lines[-8:]))
-    ):
+    if (not ours or "cannot be fetched" in why) and UNJUDGED.search(why):
         return "unjudged", why
     return "ravenML", why
 

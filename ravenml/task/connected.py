@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from ravenml.task import parameters
@@ -22,25 +23,22 @@ class ConnectedDict(dict[Any, Any]):
     ) -> None:
         super().__init__(values)
         self._section, self._overridden = section, overridden
-        self._changed: Callable[[], None] = self._record
-        self._connect_inner()
+        self._tell: Callable[[Iterable[Any]], None] = self._record  # is given the names that have changed
+        self._connect_inner(self)
 
-    def _record(self) -> None:
-        parameters.record(self, self._section)
+    def _record(self, names: Iterable[Any]) -> None:
+        parameters.record({name: self[name] for name in names}, self._section, often=True)
 
-    def _connect_inner(self) -> None:
+    def _connect_inner(self, names: Iterable[Any]) -> None:
         """Dictionaries in it tell of their changes, too."""
-        for key, value in self.items():
-            if type(value) is dict:
-                inner = ConnectedDict(value, self._section, overridden=False)
-                inner._pass_on(self._changed)
-                super().__setitem__(key, inner)
+        for name in names:
+            if type(self[name]) is dict:
+                inner = ConnectedDict(self[name], self._section, overridden=False)
+                inner._tell = partial(self._tell_of_inner, name)
+                super().__setitem__(name, inner)
 
-    def _pass_on(self, changed: Callable[[], None]) -> None:
-        self._changed = changed
-        for value in self.values():
-            if isinstance(value, ConnectedDict):
-                value._pass_on(changed)
+    def _tell_of_inner(self, name: Any, _: Iterable[Any]) -> None:
+        self._tell([name])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.update({key: value})
@@ -51,8 +49,8 @@ class ConnectedDict(dict[Any, Any]):
         if self._overridden:
             new |= parameters.find_overridden({k: v for k, v in new.items() if k not in self}, self._section)
         super().update(new)
-        self._connect_inner()
-        self._changed()
+        self._connect_inner(new)
+        self._tell(new)
 
     def __ior__(self, values: Any) -> ConnectedDict:  # type: ignore[misc]
         self.update(values)

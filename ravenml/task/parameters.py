@@ -7,10 +7,13 @@ used, so that a script's own arguments need no line of code.
 from __future__ import annotations
 
 import argparse
+import copy
 import enum
 import functools
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
@@ -27,6 +30,7 @@ from ravenml.errors import InputError
 from ravenml.runs.replay import PARAMETERS
 from ravenml.task.recorded import ARGUMENTS
 
+PERIOD = 0.2  # seconds between two times at which what changes often is written
 known: JsonObject = {}  # what was seen so far, by name
 sections: dict[str, str] = {}  # ClearML's section of each name that has no section here
 captured: list[str] = []  # the libraries below that have parsed the command line
@@ -81,17 +85,38 @@ def listen(listener: Callable[[JsonObject, dict[str, str]], None]) -> None:
         listener(known, sections)
 
 
-def record(values: Mapping[str, object], section: str | None = None, arguments: str | None = None) -> None:
+def record(
+    values: Mapping[str, object],
+    section: str | None = None,
+    arguments: str | None = None,
+    *,
+    often: bool = False,
+) -> None:
     """Record parameters; secrets by their names.
 
     Args:
         values: by name.
         section: what stands before the names; None, and ``General``, are the names alone.
         arguments: they stand on the command line; ClearML's section of them.
+        often: there may be more in a moment, so that they need not be written one by one.
     """
     if not values:
         return
     plain_values = redact({str(name): to_plain(value) for name, value in values.items()})
+    with _telling.lock:
+        before = copy.deepcopy((known, sections)) if often else None
+        _add(plain_values, section, arguments)
+        if before == (known, sections):
+            return
+    _telling.tell(often)
+
+
+def flush() -> None:
+    """Tell what was recorded a moment ago."""
+    _telling.flush()
+
+
+def _add(plain_values: JsonObject, section: str | None, arguments: str | None) -> None:
     if section and section != "General":
         inner = known.setdefault(section, {})
         if isinstance(inner, dict):
@@ -105,8 +130,50 @@ def record(values: Mapping[str, object], section: str | None = None, arguments: 
                 sections[name] = "General"
             else:
                 sections.pop(name, None)
-    for listener in _listeners:
-        listener(known, sections)
+
+
+class _Telling:
+    """Hands what is known to the listeners: at once, or at most every :data:`PERIOD` seconds."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()  # of what is known
+        self._pid = os.getpid()
+        self._told_at = -PERIOD
+        self._timer: threading.Timer | None = None
+
+    def tell(self, often: bool) -> None:
+        """Tell now, or soon where it is ``often`` and was done a moment ago."""
+        with self.lock:
+            wait = self._told_at + PERIOD - time.monotonic()
+            # Nothing runs at the end of a forked process, so there nothing waits.
+            if often and wait > 0 and os.getpid() == self._pid:
+                if self._timer is None:
+                    self._timer = threading.Timer(wait, self.flush)
+                    self._timer.daemon = True
+                    self._timer.start()
+                return
+            self._tell()
+
+    def flush(self) -> None:
+        """Tell now what waits."""
+        with self.lock:
+            if self._timer is not None and os.getpid() == self._pid:
+                self._tell()
+
+    def _tell(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._told_at = None, time.monotonic()
+        for listener in _listeners:
+            listener(known, sections)
+
+    def after_fork(self) -> None:
+        """In the child: another thread of the parent may have held the lock."""
+        self.lock = threading.RLock()
+
+
+_telling = _Telling()
+os.register_at_fork(after_in_child=_telling.after_fork)
 
 
 def find_overridden(values: Mapping[str, object], section: str | None = None) -> JsonObject:

@@ -596,6 +596,7 @@ class Task(TaskView):
         for name, (artifact, metadata) in self._registered.items():
             with suppress(RavenError):
                 self.upload_artifact(name, artifact, metadata)
+        parameters.flush()
         self._ended = True
         flush_writers()
         if self._uploader is not None:

@@ -149,6 +149,36 @@ def test_what_is_set_in_a_connected_dictionary_later_is_recorded(raven: Raven) -
     assert record(raven.runs()[0])["parameters"] == {**params, "Optimizer": {"beta": 1.0}}
 
 
+@pytest.mark.parametrize("end", ["", "raise ValueError('no data')", "time.sleep(1); os._exit(1)"])
+def test_a_dictionary_that_changes_often_is_written_a_few_times_and_its_last_values_are_there(
+    raven: Raven, end: str
+) -> None:
+    source = f"""
+        import os, time
+        from pathlib import Path
+        from ravenml import Task
+        task = Task.init("p", "n")
+        params = task.connect({{"step": 0, "net": {{"depth": 2}}}})
+        run = next(Path(os.environ["RAVENML_STORAGE_PATH"], "runs").glob("2*/run.json"))
+        began, written, seen = time.monotonic(), 0, None
+        for step in range(1000):
+            params["step"] = step
+            params["net"]["depth"] = step
+            now = run.stat().st_mtime_ns
+            written, seen = written + (now != seen), now
+        allowed = 2 + (time.monotonic() - began) / 0.2
+        assert written <= allowed, (written, allowed)
+        if os.fork() == 0:
+            params["child"] = 1
+            os._exit(0)
+        os.wait()
+        {end}
+    """
+    done = python(raven, source)
+    assert "AssertionError" not in done.stderr
+    assert record(raven.runs()[0])["parameters"] == {"step": 999, "net": {"depth": 999}, "child": 1}
+
+
 def test_arguments_that_a_script_sets_before_it_begins_its_task_are_recorded_as_set(raven: Raven) -> None:
     source = """
         import argparse, enum
