@@ -67,6 +67,7 @@ development = [
     "httpx>=0.27",
     "debugpy>=1.8",
     "playwright>=1.48",
+    "axe-playwright-python>=0.1.7",  # axe-core, which judges the accessibility of pages
     "import-linter>=2.3",
     "mypy>=2.4,<3",
     "ruff>=0.17,<0.18",

@@ -99,7 +99,10 @@ def _handle_missing_pages(pages: FastAPI) -> None:
             return await http_exception_handler(request, error)
         with Client(page(""), request=request) as client:
             text = f"There is no page at {request.url.path[:200]}."
-            with page_frame("No such page"), empty_state("search_off", "This page does not exist.", text):
+            with (
+                page_frame("No such page"),
+                empty_state("search_off", "This page does not exist.", text, whole_page=True),
+            ):
                 ui.link("Go to the start page", "/")
         return client.build_response(request, 404)
 

@@ -22,6 +22,7 @@ def head() -> str:
         f'<link rel="stylesheet" href="/static/runs.css?v={__version__}">'
         f'<script src="/static/charts.js?v={__version__}" defer></script>'
         f'<script src="/static/upload.js?v={__version__}" defer></script>'
+        f'<script src="/static/focus.js?v={__version__}" defer></script>'
     )
 
 
@@ -100,12 +101,20 @@ def section(title: str) -> ui.element:
     return box
 
 
-def empty_state(icon: str, title: str, text: str = "") -> ui.element:
-    """What stands where nothing is yet, and says how something comes there; more can be put into it."""
+def empty_state(icon: str, title: str, text: str = "", *, whole_page: bool = False) -> ui.element:
+    """What stands where nothing is yet, and says how something comes there; more can be put into it.
+
+    Args:
+        icon: one of Material's icons.
+        title: what is not there.
+        text: how it comes there.
+        whole_page: whether the page has nothing else, so that the title is its heading.
+    """
     box = ui.element("div").classes("empty")
     with box:
         ui.icon(icon).props('aria-hidden="true"')
-        ui.label(title).classes("strong")
+        with ui.element("h1" if whole_page else "div").classes("strong"):
+            ui.label(title)
         if text:
             ui.label(text).classes("muted")
     return box

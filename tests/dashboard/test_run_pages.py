@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 from as_user import wait_for, within
 from browsing import Dashboard, Start, Tab, answer, drawn, of_chart
+from evaluated_run import leave_everything
 
 sys.path.append(str(Path(__file__).parents[1] / "runs"))
 from many_runs import events_of, write_run
@@ -263,48 +261,9 @@ def test_tags_and_the_note_are_edited_where_they_stand(
 
 @pytest.fixture
 def evaluated(runs: Path) -> Path:
-    """A k-fold run with folds, pictures, an evaluation, provenance and a model.  Its folder."""
-    folder = runs / TWO
-    picture = cv2.imencode(".png", np.full((24, 48, 3), 90, np.uint8))[1].tobytes()
-    for place in ("val/street/epoch_001", "val/street/epoch_002", "evaluation/worst_1"):
-        path = folder / "previews" / f"{place}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture)
-    part = {
-        "confusion": [[90, 10], [5, 95]],
-        "scores": {"miou": 0.86},
-        "per_class": {
-            "sky": {"iou": 0.857, "dice": 0.9, "precision": 0.95, "recall": 0.9, "truth_pixels": 100},
-            "road": {"iou": None, "dice": None, "precision": None, "recall": None, "truth_pixels": 0},
-        },
-        "per_image": [{"item": "a/1.png", "miou": 0.9}, {"item": "a/2.png", "miou": 0.2}],
-    }
-    (folder / "evaluation.json").write_text(
-        json.dumps({"v": 1, "classes": ["sky", "road"], "model_size": part})
-    )
-    folds = [{"fold": n, "status": "completed", "metrics": {"val/miou": 0.5 + n / 10}} for n in range(3)]
-    summary = {"v": 1, "folds": folds, "mean": {"val/miou": 0.6}, "std": {"val/miou": 0.1}}
-    (folder / "summary.json").write_text(
-        json.dumps({**summary, "out_of_fold": {"miou": 0.58}, "out_of_fold_images": 12})
-    )
-    for number in range(3):
-        fold = folder / "folds" / str(number)
-        fold.mkdir(parents=True)
-        record = json.loads((folder / "run.json").read_text()) | {"fold": number}
-        (fold / "run.json").write_text(json.dumps(record))
-        events_of(fold, {"val/miou": [0.1, 0.2, 0.5 + number / 10]})
-    (folder / "provenance").mkdir()
-    (folder / "provenance" / "core.diff").write_text("--- a/x.py\n+++ b/x.py\n-old line\n+new line\n")
-    record = json.loads((folder / "run.json").read_text())
-    record["provenance"] = {
-        "python": "3.11.8",
-        "packages": {"numpy": "2.1.0"},
-        "code": {"core": {"commit": "0123456789abcdef", "branch": "main", "diff": "provenance/core.diff"}},
-        "machine": {"host": socket.gethostname(), "cores": 2, "memory_bytes": 2**34, "gpus": []},
-    }
-    (folder / "run.json").write_text(json.dumps(record))
-    (folder / "model-state.tar").write_bytes(b"weights")
-    return folder
+    """A k-fold run with all that runs leave.  Its folder."""
+    leave_everything(runs / TWO)
+    return runs / TWO
 
 
 def test_a_k_fold_runs_page_shows_all_that_it_left(

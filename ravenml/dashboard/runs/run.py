@@ -28,7 +28,7 @@ async def show(run_id: str, fold: int | None) -> None:
         what = "run" if folder is None else "fold"
         with (
             page_frame(f"No such {what}", "/runs"),
-            empty_state("search_off", f"This {what} does not exist.", run_id),
+            empty_state("search_off", f"This {what} does not exist.", run_id, whole_page=True),
         ):
             ui.link("All runs", "/runs")
         return

@@ -169,7 +169,9 @@ class ProjectStats:
                     if job is not None and job.project is not None:
                         _figures(job.project, job.stats)
                     if self._stage != "done":
-                        self._bar = ui.linear_progress(0, show_value=False).props("rounded")
+                        self._bar = ui.linear_progress(0, show_value=False).props(
+                            'rounded aria-label="Images counted"'
+                        )
                         self._words = ui.label("Opening the project …").classes("muted small")
             if job is not None and job.project is not None:
                 self.gallery = ImageGallery(self.view.wizard, job)

@@ -12,7 +12,7 @@ from nicegui import ui
 from ravenml.dashboard.layout import heading, show_error
 from ravenml.dashboard.train.draft import STEPS, Draft, put, value_at
 from ravenml.dashboard.train.wizard import TITLES, Wizard
-from ravenml.dashboard.widgets.controls import count_text
+from ravenml.dashboard.widgets.controls import count_text, set_label
 from ravenml.errors import RavenError
 
 _LOOK = 1.0  # seconds between two looks at what other browsers do
@@ -59,7 +59,7 @@ class WizardView:
                 for number, one in enumerate(STEPS, 1):
                     self._rail_button(number, one)
             with ui.element("div").classes("step"):
-                self._body = ui.element("div").classes("step-body")
+                self._body = ui.element("section").classes("step-body").props("tabindex=-1")
                 self._foot = ui.element("div").classes("step-foot")
         self.wizard.on_change = self.refresh_around
         self.refresh_around()
@@ -77,7 +77,10 @@ class WizardView:
             ui.navigate.history.replace(f"/train/{self.wizard.draft.id}?step={step}")
             await self.change(lambda draft: setattr(draft, "step", step))
             await self._show()
-            ui.run_javascript("window.scrollTo({top: 0})")
+            # The button that was pressed is gone, and whoever goes on by keyboard begins at the step's top.
+            ui.run_javascript(
+                f"getHtmlElement({self._body.id}).focus({{preventScroll: true}}); window.scrollTo({{top: 0}})"
+            )
 
     async def change(self, change: Callable[[Draft], None]) -> bool:
         """Change the draft; whether it could be."""
@@ -157,6 +160,7 @@ class WizardView:
             self.tick = None
             self._shown = self.step
             self._body.clear()
+            set_label(self._body, TITLES[self.step])
             self.refresh_around()
             build: Step = import_module(f"ravenml.dashboard.train.step_{self.step}").build
             with self._body:

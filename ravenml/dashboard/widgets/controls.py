@@ -162,7 +162,8 @@ def table(
     with ui.element("div").classes("scroll-x"), ui.element("table").classes("table"):
         with ui.element("thead"), ui.element("tr"):
             for name, kind in zip(head, kinds, strict=True):
-                text_element("th", name, kind).props("scope=col")
+                # A column without a title has no header: an empty one would be read as one.
+                text_element("th", name, kind).props("scope=col") if name else ui.element("td")
         with ui.element("tbody"):
             for row in rows:
                 with ui.element("tr"):
