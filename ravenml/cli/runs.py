@@ -217,6 +217,30 @@ def compare(
         click.echo(f"Wrote {png}.", err=True)
 
 
+@runs.command(short_help="Write a page about runs, to mail or to print.")
+@click.argument("names", nargs=-1, metavar="[ID]...")
+@click.option(
+    "--html",
+    "page",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The page to write; one file, which a browser opens without network access.",
+)
+def report(names: tuple[str, ...], page: Path) -> None:
+    """Write a page about one or several runs; without ID, about the newest.
+
+    It shows what the runs are, their curves, scores, settings that differ, newest predictions, and commands.
+    """
+    from ravenml.runs.layout import find_run
+    from ravenml.runs.report import write_report
+
+    folders = list(dict.fromkeys(find_run(name) for name in names)) or [find_run(None)]
+    file = page.expanduser()
+    write_report(folders, file)
+    click.echo(f"Wrote {file}: {format_size(file.stat().st_size)}.")
+
+
 def _show_groups(compared: Comparison, names: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
     from ravenml.runs.grouping import group_csv, group_runs, group_table
 

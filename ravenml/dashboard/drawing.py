@@ -11,11 +11,6 @@ import orjson
 from ravenml.dashboard.downsample import downsample_visible, smooth
 from ravenml.dashboard.metric_column import Numbers, Points
 
-# Seen apart by the colour-blind, and legible on white and on black.
-COLOURS = (
-    *("#3b7ddd", "#e07b1f", "#2a9d6f", "#c4487f", "#8466d1", "#a8861a", "#1a9bb5", "#d1504a"),
-    *("#6b8f23", "#7a7f8c", "#b0652b", "#4f6bb0"),
-)
 _DIGITS = 6  # of a drawn value: more than any screen shows
 _PLACES = 10  # of where it is drawn: steps are counted in millions, and zoomed into
 
@@ -26,7 +21,7 @@ class ChartLine:
 
     Attributes:
         name: what it is called beside others.
-        colour: its place among :data:`COLOURS`.
+        colour: its place among :data:`ravenml.runs.curves.COLOURS`.
         dashed: whether it is drawn so, beside another one of the same colour.
     """
 

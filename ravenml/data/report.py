@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ravenml.common.io import write_bytes
 from ravenml.data.inspection import Inspection, inspect_project
-from ravenml.data.report_page import render_page
+from ravenml.data.report_page import render_report
 from ravenml.data.report_pictures import Pictures
 
 
@@ -35,5 +35,5 @@ def write_report(
     """
     pictures = Pictures()
     found = inspect_project(root, threads, progress, pictures)
-    write_bytes(file, render_page(found, pictures))
+    write_bytes(file, render_report(found, pictures))
     return found

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
-from html import escape
 from importlib.metadata import version
-from importlib.resources import files
 from itertools import groupby
 from typing import NamedTuple
 
-from ravenml.common.formatting import local_time, shortened, terminal_safe, utc_timestamp
+from ravenml.common.formatting import local_time, utc_timestamp
+from ravenml.common.html_page import as_text, render_page, render_section
 from ravenml.data.formats.losses import problem_kind
 from ravenml.data.inspection import Inspection
 from ravenml.data.problems import DataProblem
@@ -39,10 +38,8 @@ class _Bar(NamedTuple):
     share: float
 
 
-def render_page(found: Inspection, pictures: Pictures) -> bytes:
+def render_report(found: Inspection, pictures: Pictures) -> bytes:
     """The whole page, UTF-8.  All that comes from the project is escaped."""
-    css = (files("ravenml.data") / "report.css").read_text("utf-8")
-    name = _text(found.project.name)
     body = "\n".join(
         part
         for part in (
@@ -57,32 +54,7 @@ def render_page(found: Inspection, pictures: Pictures) -> bytes:
         )
         if part
     )
-    # Nothing may be loaded or run, whatever a name or a path holds.
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    page = f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="ravenML {version("ravenml")}">
-<title>{name} · ravenML</title>
-<style>
-{css}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
-    return page.encode()
-
-
-def _text(value: object, longest: int = 300) -> str:
-    """A text of somebody else's: nothing in it is markup, control characters are spelled out, and it ends."""
-    return escape(shortened(terminal_safe(str(value)), longest))
+    return render_page(found.project.name, body)
 
 
 def _heading(found: Inspection) -> str:
@@ -101,8 +73,8 @@ def _heading(found: Inspection) -> str:
     )
     made = f"Inspected {local_time(utc_timestamp())} with ravenML {version('ravenml')}"
     return (
-        f"<header><h1>{_text(found.project.name)}</h1>"
-        f'<p class="muted"><span class="path">{_text(found.project.root, _LONGEST_PATH)}</span></p>'
+        f"<header><h1>{as_text(found.project.name)}</h1>"
+        f'<p class="muted"><span class="path">{as_text(found.project.root, _LONGEST_PATH)}</span></p>'
         f'<p class="muted small">{made}</p></header>'
         f'<section aria-label="Overview"><div class="figures">{figures}</div></section>'
     )
@@ -122,19 +94,23 @@ def _problems(problems: Sequence[DataProblem]) -> str:
         rest = len(those) - _EXAMPLES
         more = f'<br><span class="muted small">and {rest:,} more</span>' if rest > 0 else ""
         count = f'<span class="bad">{len(those):,} × </span>' if len(those) > 1 else ""
-        fix = f'<span class="good">{_text(first.fix)}</span>'
-        lines.append(f"<li>{count}{_text(first.problem)}; {fix}.{places}{more}</li>")
+        fix = f'<span class="good">{as_text(first.fix)}</span>'
+        lines.append(f"<li>{count}{as_text(first.problem)}; {fix}.{places}{more}</li>")
     left = len(kinds) - _MOST_KINDS
     more = f'<p class="muted small">And {left:,} more kinds of problems.</p>' if left > 0 else ""
-    return _section("Problems", f'<ul class="problems">{"".join(lines)}</ul>{more}')
+    return render_section("Problems", f'<ul class="problems">{"".join(lines)}</ul>{more}')
 
 
 def _notices(notices: Sequence[str]) -> str:
-    return _section("Good to know", "".join(f"<p>{_text(one)}</p>" for one in notices)) if notices else ""
+    return (
+        render_section("Good to know", "".join(f"<p>{as_text(one)}</p>" for one in notices))
+        if notices
+        else ""
+    )
 
 
 def _place(problem: DataProblem) -> str:
-    return _text(f"{problem.file}{f', {problem.field}' if problem.field else ''}", _LONGEST_PATH)
+    return as_text(f"{problem.file}{f', {problem.field}' if problem.field else ''}", _LONGEST_PATH)
 
 
 def _suspicious(found: Inspection, pictures: Pictures) -> str:
@@ -149,12 +125,12 @@ def _suspicious(found: Inspection, pictures: Pictures) -> str:
         for one in shown:
             (title,) = one.objects
             detail = one.about.removeprefix(reason).lstrip(" ,")
-            tiles.append(_tile(one, f"<b>{_text(title)}</b> {_text(detail)}"))
+            tiles.append(_tile(one, f"<b>{as_text(title)}</b> {as_text(detail)}"))
         parts.append(
             f"<h3>{reason[0].upper()}{reason[1:]}: {count:,} {_plural('object', count)}{images}</h3>"
             f'<p class="muted small">{_WHY[reason]}</p>{_gallery(tiles, small=True)}'
         )
-    return _section("Suspicious objects", "".join(parts)) if parts else ""
+    return render_section("Suspicious objects", "".join(parts)) if parts else ""
 
 
 def _classes(found: Inspection) -> str:
@@ -172,8 +148,8 @@ def _classes(found: Inspection) -> str:
         swatch = f'<span class="swatch" style="background:rgb{known.rgb}"></span>'
         rows.append(
             [
-                f"{swatch}{_text(known.title)}",
-                _text(known.shape),
+                f"{swatch}{as_text(known.title)}",
+                as_text(known.shape),
                 _Bar(f"{one.objects:,}", one.objects / most["objects"]),
                 _Bar(f"{one.images:,}", one.images / most["images"]),
                 _Bar(f"{100 * one.pixel_share:.2f} %", one.pixel_share / most["pixel_share"]),
@@ -183,7 +159,7 @@ def _classes(found: Inspection) -> str:
     rest = len(counts) - len(rows)
     more = f"<p class='muted small'>And {rest:,} more classes.</p>" if rest else ""
     background = f"<p class='muted small'>Background: {100 * found.background_share:.2f} % of all pixels.</p>"
-    return _section("Classes", _table(header, rows, texts=2) + more + background)
+    return render_section("Classes", _table(header, rows, texts=2) + more + background)
 
 
 def _rare(found: Inspection, pictures: Pictures) -> str:
@@ -196,11 +172,11 @@ def _rare(found: Inspection, pictures: Pictures) -> str:
         said = f"{one.objects:,} {_plural('object', one.objects)}"
         said += f" in {one.images:,} {_plural('image', one.images)}" if one.objects else ""
         shown = _in_order(pictures.classes[title])[:PER_CLASS]
-        parts.append(f"<h3>{_text(title)}: {said}</h3>{_gallery(_described(shown)) if shown else ''}")
+        parts.append(f"<h3>{as_text(title)}: {said}</h3>{_gallery(_described(shown)) if shown else ''}")
     rest = len(rare) - _MOST_RARE
     more = f'<p class="muted small">And {rest:,} more classes.</p>' if rest > 0 else ""
     about = '<p class="muted small">No objects, or fewer than 1 % of those of the most frequent class.</p>'
-    return _section("Rare classes", f"{about}{''.join(parts)}{more}")
+    return render_section("Rare classes", f"{about}{''.join(parts)}{more}")
 
 
 def _sheet(found: Inspection, pictures: Pictures) -> str:
@@ -211,11 +187,11 @@ def _sheet(found: Inspection, pictures: Pictures) -> str:
     said = "All images" if len(shown) == total else f"{len(shown):,} of {total:,} images, evenly spaced"
     drawn = {title for one in shown for title in one.objects}
     legend = "".join(
-        f'<li><span class="swatch" style="background:rgb{known.rgb}"></span>{_text(known.title)}</li>'
+        f'<li><span class="swatch" style="background:rgb{known.rgb}"></span>{as_text(known.title)}</li>'
         for known in found.project.classes[:_MOST_CLASSES]
         if known.title in drawn
     )
-    return _section(
+    return render_section(
         "Contact sheet",
         f'<p class="muted small">{said}, in the order of their names.</p>'
         f'<ul class="legend small">{legend}</ul>{_gallery(_described(shown))}',
@@ -240,17 +216,13 @@ def _tables(found: Inspection) -> str:
         ordered = sorted(counts.items(), key=lambda pair: -pair[1])
         most = ordered[0][1] or 1
         rows: list[list[str | _Bar]] = [
-            [_text(key), _Bar(f"{count:,}", count / most)] for key, count in ordered[:_MOST_ROWS]
+            [as_text(key), _Bar(f"{count:,}", count / most)] for key, count in ordered[:_MOST_ROWS]
         ]
         rest = ordered[_MOST_ROWS:]
         if rest:
             rows.append([f"{len(rest):,} more", _Bar(f"{sum(count for _, count in rest):,}", 0)])
-        parts.append(_section(title, _table([first, second], rows, texts=1)))
+        parts.append(render_section(title, _table([first, second], rows, texts=1)))
     return f'<div class="columns">{"".join(parts)}</div>' if parts else ""
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{title}</h2>{content}</section>"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str | _Bar]], texts: int) -> str:
@@ -281,14 +253,14 @@ def _described(shown: Iterable[Picture]) -> Iterable[str]:
     """Tiles with what is in each image: its most frequent classes."""
     for one in shown:
         ordered = sorted(one.objects.items(), key=lambda pair: -pair[1])
-        said = ", ".join(f"{count:,} {_text(title)}" for title, count in ordered[:_NAMED])
+        said = ", ".join(f"{count:,} {as_text(title)}" for title, count in ordered[:_NAMED])
         more = f", {len(ordered) - _NAMED} more classes" if len(ordered) > _NAMED else ""
         yield _tile(one, f"{said}{more}" if said else "no objects")
 
 
 def _tile(picture: Picture, caption: str) -> str:
     """``caption`` is HTML."""
-    key = _text(picture.item.key)
+    key = as_text(picture.item.key)
     source = base64.b64encode(picture.jpeg).decode()
     return (
         f'<figure title="{key}"><img alt="{key}" loading="lazy" src="data:image/jpeg;base64,{source}">'

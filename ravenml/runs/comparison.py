@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +122,15 @@ def compare(folders: Sequence[Path]) -> Comparison:
         for folder, record in zip(folders, records, strict=True)
     ]
     return Comparison(ids, called, differing, told, metrics, every, only)
+
+
+def best_value(name: str, values: Sequence[object]) -> float | None:
+    """The best value of a score: the lowest of a loss, else the highest; None where all are equal."""
+    numbers = [as_number(value) for value in values]
+    known = [number for number in numbers if number is not None and not math.isnan(number)]
+    if len(set(known)) < 2:
+        return None
+    return min(known) if "loss" in name else max(known)
 
 
 def _differing_programs(records: Sequence[JsonObject]) -> JsonObject:

@@ -10,6 +10,12 @@ from pathlib import Path
 from ravenml.runs import layout
 from ravenml.runs.events import MetricsEvent, effective_metrics
 
+# Seen apart by the colour-blind, and legible on white and on black.
+COLOURS = (
+    *("#3b7ddd", "#e07b1f", "#2a9d6f", "#c4487f", "#8466d1", "#a8861a", "#1a9bb5", "#d1504a"),
+    *("#6b8f23", "#7a7f8c", "#b0652b", "#4f6bb0"),
+)
+
 
 @dataclass
 class Curve:

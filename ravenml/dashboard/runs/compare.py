@@ -18,7 +18,7 @@ from ravenml.dashboard.widgets.charts import PERIOD, Charts, Source
 from ravenml.dashboard.widgets.controls import count_text, link, table
 from ravenml.errors import RavenError
 from ravenml.runs import layout
-from ravenml.runs.comparison import Comparison, compare
+from ravenml.runs.comparison import Comparison, best_value, compare
 from ravenml.runs.events import as_number
 from ravenml.runs.tables import select_metrics
 
@@ -118,15 +118,13 @@ def _build_scores(compared: Comparison, head: list[str]) -> None:
 
 
 def _marked(name: str, values: Sequence[object]) -> list[object]:
-    """The values of a score, the best of them in bold: the lowest of a loss, the highest of all else."""
-    numbers = [as_number(value) for value in values]
-    known = [number for number in numbers if number is not None and number == number]
-    best = (min if "loss" in name else max)(known) if len(set(known)) > 1 else None
+    """The values of a score, the best of them in bold."""
+    best = best_value(name, values)
 
     def bold(text: str) -> Callable[[], object]:
         return lambda: ui.label(text).classes("strong")
 
     return [
-        bold(format_number(value)) if number is not None and number == best else format_number(value)
-        for value, number in zip(values, numbers, strict=True)
+        bold(format_number(value)) if best is not None and as_number(value) == best else format_number(value)
+        for value in values
     ]

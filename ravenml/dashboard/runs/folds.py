@@ -9,9 +9,9 @@ from nicegui import ui
 
 from ravenml.common.formatting import format_number
 from ravenml.common.io import JsonObject
-from ravenml.dashboard.drawing import COLOURS
 from ravenml.dashboard.runs.state import State
 from ravenml.dashboard.widgets.controls import link, table
+from ravenml.runs.curves import COLOURS
 from ravenml.runs.events import as_number
 from ravenml.runs.tables import select_metrics
 

@@ -9,7 +9,8 @@ from nicegui import run, ui
 from nicegui.events import GenericEventArguments
 
 from ravenml.common.io import JsonObject
-from ravenml.dashboard.drawing import COLOURS, ChartLine, ChartView, Drawing, DrawnCurve, draw, find_extent
+from ravenml.dashboard.drawing import ChartLine, ChartView, Drawing, DrawnCurve, draw, find_extent
+from ravenml.runs.curves import COLOURS
 
 _MARKED = 60  # points that are marked one by one
 

@@ -19,11 +19,11 @@ from nicegui import ui
 from ravenml.common.io import JsonObject
 from ravenml.common.parsing import read_json
 from ravenml.common.reading import open_file
-from ravenml.dashboard.drawing import COLOURS
 from ravenml.dashboard.run_files import RunFolder
 from ravenml.dashboard.widgets.controls import table
 from ravenml.errors import RavenError
 from ravenml.runs import layout
+from ravenml.runs.curves import COLOURS
 from ravenml.runs.events import as_number, read_events
 
 _MOST = 24  # plots on a page
