@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import mimetypes
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +20,7 @@ from ravenml.runs import layout
 if TYPE_CHECKING:
     from fastapi import Response
 
+ARCHIVE = "/runs/{run_id}/download"
 ADDRESS = "/runs/{run_id}/files/{path:path}"
 # What a browser may show in its own window.  Everything else is saved: a page or a drawing that somebody put
 # into a run must not run here, with the dashboard's cookie.
@@ -79,3 +84,59 @@ def serve_file(run_id: str, path: str) -> Response:
         content_disposition_type="inline" if displayed else "attachment",
         headers={"cache-control": "private, max-age=0, must-revalidate"},
     )
+
+
+def serve_archive(run_id: str) -> Response:
+    """The response to a request for a whole run: a ZIP that is made while it is sent."""
+    from fastapi.responses import PlainTextResponse, StreamingResponse
+
+    folder = find_folder(run_id)
+    if folder is None:
+        return PlainTextResponse("This run does not exist.", 404)
+    headers = {
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(run_id)}.zip",
+        "cache-control": "no-store",
+    }
+    return StreamingResponse(_archive(folder), media_type="application/zip", headers=headers)
+
+
+class _Pipe:
+    """Takes what `zipfile` writes, which cannot go back in it, until it is fetched."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, content: bytes) -> int:
+        self._parts.append(bytes(content))
+        return len(content)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def fetch(self) -> bytes:
+        content = b"".join(self._parts)
+        self._parts.clear()
+        return content
+
+
+def _archive(folder: Path) -> Iterator[bytes]:
+    """A run's files as a ZIP, piece by piece; links, whose targets may not be served, are left out."""
+    pipe = _Pipe()
+    with zipfile.ZipFile(pipe, "w") as archive:  # type: ignore[call-overload]  # models and pictures are packed
+        for place, folders, names in os.walk(folder):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                path = Path(place) / name
+                if name.startswith(".") or name in (layout.LOCK, layout.CONTROL):
+                    continue
+                with suppress(OSError):  # it has just been removed, or is a link or a pipe
+                    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+                    with open(descriptor, "rb") as source:
+                        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                            continue
+                        inner = f"{folder.name}/{path.relative_to(folder).as_posix()}"
+                        with archive.open(inner, "w", force_zip64=True) as target:
+                            while content := source.read(1 << 20):
+                                target.write(content)
+                                yield pipe.fetch()
+    yield pipe.fetch()

@@ -43,6 +43,7 @@ class RunProgress:
     began: float = field(default_factory=time.monotonic)
     ended: bool = False
     _first_epoch: float | None = None
+    _heard: float | None = None  # when progress was read last
     _images: tuple[float, int] | None = None
 
     def __post_init__(self) -> None:
@@ -62,6 +63,7 @@ class RunProgress:
                 progress = self.subtasks.setdefault(subtask, Progress())
                 progress.current, progress.total = event.current, event.total
                 self.newest = subtask
+                self._heard = time.monotonic()
                 if subtask == "Epoch" and self._first_epoch is None:
                     self._first_epoch = float(progress.current)
                 if event.images is not None and event.seconds is not None:
@@ -101,13 +103,18 @@ class RunProgress:
         return _share((epochs.current + (within if within < 1 else 0.0)) / epochs.total)
 
     def seconds_left(self) -> float | None:
-        """An estimate from what was done since this attempt began; None before it is known."""
+        """An estimate from what was done since this attempt began; None before it is known.
+
+        It is made when progress is read, and falls until the next: nothing has become slower in between.
+        """
         done, epochs = self.done(), self.subtasks.get("Epoch")
-        if done is None or epochs is None:
+        if done is None or epochs is None or self._heard is None:
             return None
         fresh = done - (self._first_epoch or 0.0) / epochs.total
-        elapsed = time.monotonic() - self.began
-        return elapsed * (1 - done) / fresh if fresh > 0.002 else None
+        if fresh <= 0.002:
+            return None
+        since = time.monotonic() - self._heard
+        return max(0.0, (self._heard - self.began) * (1 - done) / fresh - since)
 
 
 @dataclass

@@ -348,7 +348,7 @@ def _combine(contents: Sequence[bytes], names: Sequence[str], params: PredictPar
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:  # PNGs are not made smaller by packing
         for number, (name, content) in enumerate(zip(names, contents, strict=True)):
-            stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in PurePath(name).name)
+            stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in PurePath(name).stem)
             archive.writestr(f"{number:03d}_{stem}.png", content)
     return file.getvalue(), "application/zip"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -289,6 +290,52 @@ def test_a_k_fold_runs_page_shows_all_that_it_left(
     page.get_by_role("link", name="fold 1", exact=True).click()
     page.get_by_role("heading", name=f"{evaluated.name}, fold 1").wait_for()
     drawn(page)
+
+
+def test_after_a_training_its_model_is_tried_and_everything_taken_along(
+    evaluated: Path, dashboard: Dashboard, browse: Callable[..., Tab], tmp_path: Path
+) -> None:
+    (evaluated / "link.txt").symlink_to(tmp_path)
+    titles = [f"class {number}" for number in range(30)]
+    matrix = [[90 if one == other else one % 2 for one in range(30)] for other in range(30)]
+    matrix[3][4] = 60
+    found = {"v": 1, "classes": titles, "model_size": {"confusion": matrix}}
+    (evaluated / "evaluation.json").write_text(json.dumps(found))
+    image = {"event_type": "EventType.IMAGE", "name": "val/street", "file": "previews/val/street/002.png"}
+    (evaluated / "previews/val/street/002.png").write_bytes(
+        (evaluated / "previews/val/street/epoch_002.png").read_bytes()
+    )
+    for old in (evaluated / "previews/val/street").glob("epoch_*"):
+        old.unlink()
+    with (evaluated / "events.jsonl").open("a") as file:
+        file.write(json.dumps({**image, "epoch": 2, "attempt": 1}) + "\n")
+    page = browse(dashboard).go(f"/runs/{evaluated.name}")
+    page.get_by_role("heading", name="What now").wait_for()
+    assert page.locator(".moment").inner_text() == "epoch 2"  # as in the wizard, though the run has ended
+
+    page.get_by_role("button", name="Enlarge val/street").click()
+    page.get_by_role("dialog").get_by_text("val/street, epoch 2").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.get_by_role("button", name="Enlarge worst 1").click()
+    page.get_by_role("dialog").get_by_role("img", name="worst 1").wait_for()
+    page.keyboard.press("Escape")
+
+    first = page.locator("h3", has_text="Most confused").locator("xpath=following::table[1]//tbody/tr[1]")
+    assert first.inner_text().split("\t")[:2] == ["class 3", "class 4"]
+    assert page.locator(".confusion tbody tr").count() == 30
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download everything").click()
+    archive = zipfile.ZipFile(download.value.path())
+    assert archive.testzip() is None and f"{TWO}/link.txt" not in archive.namelist()
+    assert {f"{TWO}/model-state.tar", f"{TWO}/run.json", f"{TWO}/folds/1/run.json"} <= set(archive.namelist())
+    assert archive.read(f"{TWO}/model-state.tar") == b"weights"
+    again = page.get_by_role("link", name="Train again with…").get_attribute("href")
+    assert again == f"/train?from={TWO}"
+    page.get_by_role("button", name="Try the model").click()  # this file is no model, and the page says so
+    page.get_by_role("button", name="Dismiss").wait_for()
+    page.get_by_text("model-state.tar").first.wait_for()
 
 
 def test_files_are_served_from_the_runs_folder_alone(

@@ -7,6 +7,8 @@ import re
 import time
 from pathlib import Path
 
+import pytest
+
 from ravenml.runs.display import Display
 from ravenml.runs.events import read_event
 from ravenml.runs.progress import RunProgress, Series
@@ -25,6 +27,24 @@ def test_the_whole_counts_the_folds_that_have_not_begun(tmp_path: Path) -> None:
     assert left is not None and abs(left - 70) < 1
     ended.ended = half.ended = True
     assert Series("all folds", 2, began=now - 30).seconds_left([ended, half]) == 0
+
+
+def test_the_estimate_falls_between_two_reports_of_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch of an hour whose iterations are not reported must not seem to take longer and longer."""
+    clock = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    run = RunProgress("", tmp_path, began=1000.0)
+    clock[0] = 1100.0
+    run._take(read_event({"event_type": "EventType.PROGRESS", "subtask": "Epoch", "current": 0, "total": 10}))
+    assert run.seconds_left() is None
+    run._take(read_event({"event_type": "EventType.PROGRESS", "subtask": "Epoch", "current": 1, "total": 10}))
+    assert run.seconds_left() == 900
+    clock[0] = 1150.0
+    assert run.seconds_left() == 850
+    clock[0] = 9000.0
+    assert run.seconds_left() == 0
 
 
 def test_lines_of_a_pipe_name_the_time_left_for_all_folds(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_several_images_are_answered_in_their_order(server: Access) -> None:
     pictures = post(server, body, "?answer=mask", **headers)
     assert pictures.headers["Content-Type"] == "application/zip"
     archive = zipfile.ZipFile(io.BytesIO(pictures.content))
-    assert archive.namelist() == ["000_a.png.png", "001_ü.png.png"]
+    assert archive.namelist() == ["000_a.png", "001_ü.png"]
 
 
 def test_every_mode_of_inference_can_be_asked_for(server: Access) -> None:

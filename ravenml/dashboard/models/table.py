@@ -171,7 +171,7 @@ def _text(model: ModelRow) -> str:
     return " ".join(str(part) for part in parts if part).lower()
 
 
-def serve_button(model_id: str, then: Callable[[], Awaitable[None]]) -> None:
+def serve_button(model_id: str, then: Callable[[], Awaitable[None]], words: str = "Try or serve") -> None:
     """Starts a server for a model."""
 
     async def go() -> None:
@@ -182,8 +182,8 @@ def serve_button(model_id: str, then: Callable[[], Awaitable[None]]) -> None:
             show_error(error)
         await then()
 
-    button = ui.button("Try or serve", icon="play_arrow", on_click=go).props("flat dense no-wrap")
-    set_label(button, f"Try or serve {model_id}")
+    button = ui.button(words, icon="play_arrow", on_click=go).props("flat dense no-wrap")
+    set_label(button, f"{words} {model_id}")
 
 
 def server_line(server: serving.Server, then: Callable[[], Awaitable[None]]) -> None:

@@ -13,13 +13,14 @@ from ravenml.common.io import JsonObject
 from ravenml.dashboard.run_files import RunFolder
 from ravenml.dashboard.runs.labels import format_cell
 from ravenml.dashboard.runs.state import State
-from ravenml.dashboard.widgets.controls import table
-from ravenml.dashboard.widgets.previews import EVALUATION, PICTURES
+from ravenml.dashboard.widgets.controls import set_label, table, text_element
+from ravenml.dashboard.widgets.previews import EVALUATION, PICTURES, enlarge
 from ravenml.runs import layout
 from ravenml.runs.events import as_number
 
 _SIZES = {"original_size": "at the original image size", "model_size": "at the network's input size"}
-_LEGIBLE = 30  # classes of a confusion matrix that can be read
+_LEGIBLE = 60  # classes of a confusion matrix that can be read, with scrolling
+_CONFUSED = 10  # pairs of classes that are listed
 _WORST = 10
 _PER_IMAGE = ("miou_fg", "miou", "mdice_fg", "mdice", "pixel_accuracy")
 
@@ -62,7 +63,7 @@ def find_final_pictures(folder: Path) -> list[str]:
 
 
 def build_pictures(run: RunFolder, files: Sequence[str]) -> None:
-    """The pictures about a training's end, side by side, each a link to itself."""
+    """The pictures about a training's end, side by side; each is enlarged where one presses it."""
     named = {file: Path(file).stem for file in files}
     _strip(run, [file for file in files if named[file].startswith("worst")], "Worst predictions")
     _strip(run, [file for file in files if named[file].startswith("best")], "Best predictions")
@@ -77,10 +78,15 @@ def _strip(run: RunFolder, files: Sequence[str], title: str) -> None:
         ui.label(title)
     with ui.element("div").classes("pictures"):
         for file in files:
-            target = run.url(file)
-            with ui.element("figure").classes("picture"), ui.link(target=target, new_tab=True):
-                image = ui.element("img").props("decoding=async")  # a few: they need not wait for scrolling
-                image.props.update({"src": target, "alt": Path(file).stem.replace("_", " ")})
+            target, caption = run.url(file), Path(file).stem.replace("_", " ")
+            with ui.element("figure").classes("picture"):
+                button = ui.element("button").classes("tile").props("type=button")
+                button.on("click", lambda target=target, caption=caption: enlarge(target, caption))
+                with set_label(button, f"Enlarge {caption}"):
+                    image = ui.element("img").props("decoding=async")  # a few: no need to wait for scrolling
+                    image.props.update({"src": target, "alt": caption})
+                with ui.element("figcaption").classes("small wrap"):
+                    ui.label(caption)
 
 
 def _section(one: JsonObject, classes: Sequence[object]) -> None:
@@ -124,25 +130,49 @@ def _confusion(matrix: Sequence[object], titles: Sequence[str]) -> None:
             "muted"
         )
         return
-    with ui.element("div").classes("scroll-x"), ui.element("table").classes("confusion"):
+    crowded = "confusion crowded" if len(titles) > 8 else "confusion"
+    with (
+        ui.element("div").classes("scroll-x matrix").props('tabindex=0 role=region aria-label="Confusion"'),
+        ui.element("table").classes(crowded),
+    ):
         with ui.element("thead"), ui.element("tr"):
             ui.element("td")
             for title in titles:
-                with ui.element("th").props("scope=col"):
+                with ui.element("th").props("scope=col") as head:
                     ui.label(title)
+                head.props["title"] = title
         with ui.element("tbody"):
             for title, row in zip(titles, rows, strict=True):
                 numbers = [as_number(value) or 0.0 for value in row]
                 total = sum(numbers)
                 with ui.element("tr"):
-                    with ui.element("th").props("scope=row"):
+                    with ui.element("th").props("scope=row") as head:
                         ui.label(title)
+                    head.props["title"] = title
                     for place, number in enumerate(numbers):
                         share = 100 * number / total if total else 0.0
                         strength = f"color-mix(in srgb, var(--accent) {share:.0f}%, var(--card))"
                         text = "var(--card)" if share > 55 else "var(--ink)"
-                        with ui.element("td").style(f"background: {strength}; color: {text}"):
-                            ui.label(f"{share:.0f}" if share >= 0.5 or titles[place] == title else "")
+                        shown = f"{share:.0f}" if share >= 0.5 or titles[place] == title else ""
+                        cell = text_element("td", shown).style(f"background: {strength}; color: {text}")
+                        cell.props["title"] = f"{title} predicted as {titles[place]}: {share:.1f} %"
+    _most_confused(rows, titles)
+
+
+def _most_confused(rows: Sequence[Sequence[object]], titles: Sequence[str]) -> None:
+    """The pairs of classes that are taken for each other most often: what one looks for in a large matrix."""
+    pairs: list[tuple[float, str, str]] = []
+    for title, row in zip(titles, rows, strict=True):
+        numbers = [as_number(value) or 0.0 for value in row]
+        total = sum(numbers)
+        others = zip(numbers, titles, strict=True)
+        pairs += [(number / total, title, other) for number, other in others if number and other != title]
+    if len(titles) > 8 and pairs:
+        pairs.sort(key=lambda pair: -pair[0])
+        shown = [[title, other, _percent(share)] for share, title, other in pairs[:_CONFUSED]]
+        with ui.element("h3"):
+            ui.label("Most confused")
+        table(["True class", "Predicted as", "Share"], shown, texts=["Predicted as"])
 
 
 def _worst(per_image: Sequence[object]) -> None:

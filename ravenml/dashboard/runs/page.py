@@ -41,6 +41,10 @@ def register(settings: Settings) -> None:
     async def show_run(run_id: str, fold: int | None = None) -> None:
         await run.show(run_id, fold)
 
+    @app.get(run_files.ARCHIVE, include_in_schema=False)
+    def send_archive(run_id: str) -> Response:
+        return run_files.serve_archive(run_id)
+
     @app.get(run_files.ADDRESS, include_in_schema=False)
     def send_file(run_id: str, path: str) -> Response:
         return run_files.serve_file(run_id, path)

@@ -8,13 +8,14 @@ from ravenml.dashboard.layout import empty_state, page_frame, section
 from ravenml.dashboard.run_files import RunFolder, find_folder
 from ravenml.dashboard.runs import evaluation, folds, provenance
 from ravenml.dashboard.runs.head import Notes, build_head, final_scores, run_facts
+from ravenml.dashboard.runs.model_use import ModelUse
 from ravenml.dashboard.runs.state import State, read_state
 from ravenml.dashboard.widgets.artifacts import build_files, list_files
 from ravenml.dashboard.widgets.charts import PERIOD, Charts, find_sources
 from ravenml.dashboard.widgets.console import Console
 from ravenml.dashboard.widgets.controls import definition_list
 from ravenml.dashboard.widgets.plots import build_plots, build_texts, find_plots, find_texts
-from ravenml.dashboard.widgets.previews import PreviewSlider, find_previews
+from ravenml.dashboard.widgets.previews import PreviewSet, PreviewSlider, find_previews, read_epochs
 from ravenml.dashboard.widgets.progress import ProgressBars
 from ravenml.runs import layout
 
@@ -75,6 +76,7 @@ class RunPage:
         with section("Charts"):
             self.charts.build()
         self._rest = ui.element("div").classes("stack sections")
+        self._use: ModelUse | None = None
 
     def _build_head(self) -> None:
         build_head(self.state)
@@ -93,7 +95,7 @@ class RunPage:
         state, folder = self.state, self.run.folder
         found = await run.io_bound(
             lambda: (
-                find_previews(folder),
+                self._find_previews(),
                 provenance.read_diffs(state),
                 list_files(folder),
                 bool(evaluation.find_final_pictures(folder)),
@@ -104,7 +106,7 @@ class RunPage:
         if found is None or self._rest.is_deleted:
             return
         previews, changes, files, has_pictures, plots, texts = found
-        self._console = None
+        self._console, self._use = None, None
         self._rest.clear()
         with self._rest:
             count = len(self.charts.sources) if self.charts.sources[0].name else 0
@@ -113,6 +115,9 @@ class RunPage:
                     if state.summary is not None:
                         folds.build(state)
                     folds.links(state, count)
+            if state.status == "completed" and state.fold is None:
+                self._use = ModelUse(self.run, state)
+                await self._use.build()
             self._previews = PreviewSlider(self.run, self._previews.chosen if self._previews else None)
             self._previews.show(previews)
             if plots:
@@ -131,13 +136,18 @@ class RunPage:
                 definition_list(run_facts(state))
                 provenance.build(state, changes)
             with section("Files"):
-                build_files(self.run, files)
+                self._files = ui.element("div").classes("stack")
+                self._listed = files
+                with self._files:
+                    build_files(self.run, files)
 
     async def refresh(self) -> None:
         """Bring what is new to the page."""
         await self.charts.refresh()
         if self._console is not None:
             await self._console.refresh()
+        if self._use is not None:
+            await self._use.refresh()
         before = self._outline()
         await run.io_bound(self._look)
         if self._outline() != before:
@@ -147,9 +157,23 @@ class RunPage:
             await self.fill()
         elif self.state.under_way:
             self.progress.show()
-            found = await run.io_bound(find_previews, self.run.folder)
+            await self._show_files()
+            found = await run.io_bound(self._find_previews)
             if found is not None and self._previews is not None:
                 self._previews.show(found)
+
+    async def _show_files(self) -> None:
+        """The files again, if there are others; a size that grows alone changes nothing."""
+        files = await run.io_bound(list_files, self.run.folder)
+        if files is None or self._console is None or list(files.sizes) == list(self._listed.sizes):
+            return
+        self._listed = files
+        self._files.clear()
+        with self._files:
+            build_files(self.run, files)
+
+    def _find_previews(self) -> PreviewSet:
+        return find_previews(self.run.folder, self.progress.epochs or read_epochs(self.run.folder))
 
     def _look(self) -> None:
         """Read what may have changed."""

@@ -12,8 +12,9 @@ from nicegui.events import GenericEventArguments
 
 from ravenml.dashboard.layout import section
 from ravenml.dashboard.run_files import RunFolder
-from ravenml.dashboard.widgets.controls import slider
+from ravenml.dashboard.widgets.controls import set_label, slider
 from ravenml.runs import layout
+from ravenml.runs.events import ImageEvent, read_events
 
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 EVALUATION = "evaluation"  # the folder of pictures about the end, which are shown with the scores
@@ -67,6 +68,35 @@ def find_previews(
         last: str | None = None
         rows[shown] = [last := row.get(moment, last) for moment in moments]
     return PreviewSet(names, rows)
+
+
+def read_epochs(folder: Path, folds: bool = False) -> dict[Path, float]:
+    """The epoch, or else the step, of each picture that a run announced.  Work for a thread.
+
+    Args:
+        folder: the run's.
+        folds: whether the pictures of a k-fold run's folds belong to it.
+    """
+    found: dict[Path, float] = {}
+    for place in [folder, *(layout.fold_folders(folder) if folds else [])]:
+        for event in read_events(place / layout.EVENTS, "IMAGE"):
+            moment = event.epoch if event.epoch is not None else event.step
+            if isinstance(event, ImageEvent) and moment is not None:
+                found[place / event.file] = moment
+    return found
+
+
+def enlarge(address: str, caption: str) -> None:
+    """Show a picture as large as the window allows, with its caption."""
+    with ui.dialog() as dialog, ui.card().classes("look"):
+        with ui.element("div").classes("line"):
+            ui.label(caption).classes("strong grow wrap")
+            ui.link("Open the file", address, new_tab=True)
+            ui.button(icon="close", on_click=dialog.close).props('flat round dense aria-label="Close"')
+        image = ui.element("img").classes("fill")
+        image.props.update({"src": address, "alt": caption})
+    dialog.on("hide", dialog.delete)
+    dialog.open()
 
 
 def _parse_name(name: Path) -> tuple[str, Moment]:
@@ -145,12 +175,21 @@ class PreviewSlider:
         with self._pictures:
             for shown in list(self._found.rows)[:_ROWS]:
                 with ui.element("figure").classes("picture"):
-                    self._images[shown] = ui.element("img").props("loading=lazy")
-                    with ui.element("figcaption").classes("small muted wrap"):
+                    button = ui.element("button").classes("tile").props("type=button")
+                    with set_label(button, f"Enlarge {shown}").on(
+                        "click", lambda name=shown: self._open(name)
+                    ):
+                        self._images[shown] = ui.element("img").props("loading=lazy")
+                    with ui.element("figcaption").classes("small wrap"):
                         ui.label(shown)
         left = len(self._found.rows) - _ROWS
         self._left.text = f"{left} more are in the run's folder."
         self._left.set_visibility(left > 0)
+
+    def _open(self, shown: str) -> None:
+        file = self._found.rows[shown][self._at]
+        if file is not None:
+            enlarge(self._run.url(file), f"{shown}, {self._found.moments[self._at]}")
 
     async def _move(self, event: GenericEventArguments) -> None:
         moments = self._found.moments
