@@ -14,7 +14,7 @@ from ravenml.data.geometry_json import InvalidGeometry, parse_geometry
 from ravenml.data.images import read_bytes
 from ravenml.data.problems import DataProblem, Report, from_parse_error, raise_problem, suggestion
 
-_DRAWN = ("bitmap", "polygon", "rectangle")
+DRAWN = ("bitmap", "polygon", "rectangle")
 _LARGEST = 1 << 30  # pixels; OpenCV reads no larger image
 EXPORT_AGAIN = "export this image's annotation again"
 
@@ -101,7 +101,7 @@ def read_head(path: Path, shapes: Mapping[str, str]) -> Head:
     for entry in entries:
         title = str(entry.get("classTitle"))
         kind = shape_kind(entry, shapes.get(title, ""))
-        if kind in _DRAWN:
+        if kind in DRAWN:
             head.objects[title] += 1
         else:
             head.left_out[kind] += 1
@@ -199,7 +199,7 @@ def _add(
     annotation: Annotation, given: object, path: Path, where: str, shapes: Mapping[str, str] | None
 ) -> None:
     entry, title, kind = parse_class(given, path, where, shapes)
-    if kind not in _DRAWN:
+    if kind not in DRAWN:
         annotation.left_out[kind] += 1
         return
     geometry = parse_geometry(entry, kind)

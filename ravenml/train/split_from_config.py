@@ -44,7 +44,11 @@ def split_from_config(
     report_left_out(project, project.items, notice)
     if choice.datasets is not None:
         return _by_datasets(project, choice.datasets, notice)
-    return split_by_chance(project, seed, (choice.percent or 20.0) / 100, notice)
+    split = split_by_chance(project, seed, (choice.percent or 20.0) / 100, notice)
+    images = len(split.train) + len(split.val)
+    if choice.percent is not None and choice.percent * images < 100:
+        notice(f"{choice.percent:g} % of {images} images is less than one, so 1 image validates.")
+    return split
 
 
 def _by_files(project: Project, train: Path, val: Path, notice: Notice) -> Split:

@@ -37,6 +37,10 @@ def train(ctx, train: TrainInput):
         run.metrics("val", epoch, {"loss": 2 / epoch, "miou": epoch / 100}, step=epoch)
         run.image(f"val/meadow/{epoch:03d}", np.full((24, 32, 3), epoch * 20 % 255, np.uint8), epoch=epoch)
         run.progress("Epoch", epoch, s.epochs)
+    if s.words == "pack":
+        from ravenml.store.model_state import pack_model
+        about = {"settings": {"plugin": "painter", "architecture": s.brush}, "out_classes": []}
+        return TrainOutput(model_path=pack_model(run.path / "model-state.tar", about, []))
     return TrainOutput()
 """
 )
@@ -50,6 +54,10 @@ from ravenml.train.settings import Choice, TrainSettings, shown
 class Size(BaseModel):
     width: int = Field(64, gt=0, json_schema_extra=shown(title="Canvas width", unit="pixels"))
 
+class Frame(BaseModel):
+    width: int = Field(64, gt=0, json_schema_extra=shown(title="Frame width"))
+    height: int = Field(48, gt=0, json_schema_extra=shown(title="Frame height"))
+
 class Settings(TrainSettings):
     epochs: int = Field(3, ge=1, description="How many.", json_schema_extra=shown(role="epochs"))
     seconds: float = Field(0.05, ge=0, description="Of an epoch.")
@@ -62,12 +70,13 @@ class Settings(TrainSettings):
     kind: Literal["flat", "falling"] = Field("flat", json_schema_extra=shown(group="schedule", title="Kind"))
     fall: float = Field(0.5, json_schema_extra=shown(group="schedule", when={"kind": ["falling"]}))
     canvas: Size = Size()
+    frame: Frame = Frame()
     words: str = Field("<script>document.title = 'taken over'</script>", description="<b>Any</b> words.")
 
     @classmethod
     def choices(cls, field):
         if field == "brush":
-            return [Choice("round", "<i>soft</i>", 1_500_000), Choice("flat", "hard")]
+            return [Choice("round", "<i>soft</i>", 1_500_000), Choice("flat", "hard", 18_342)]
         return [Choice("none"), Choice("night", "darker")] if field == "changes" else []
 
     @field_validator("brush")

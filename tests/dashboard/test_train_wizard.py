@@ -71,6 +71,7 @@ def test_what_is_typed_while_a_choice_is_still_being_looked_at_stays(
 def test_title_and_note_of_a_training_are_those_of_its_run(
     dashboard: Dashboard, browse: Browse, raven: Raven, ready: Draft
 ) -> None:
+    change_draft(ready.id, lambda draft: draft.settings.update(words="pack"))
     page = browse(dashboard).go(f"/train/{ready.id}?step=settings")
     page.get_by_label("Draft title").fill("wet meadows")
     page.get_by_label("Note", exact=True).fill("after the flood")
@@ -82,8 +83,12 @@ def test_title_and_note_of_a_training_are_those_of_its_run(
     page.get_by_role("link", name=run.name).click()
     page.get_by_role("heading", name="wet meadows", level=1).wait_for()
     assert page.get_by_label("Note", exact=True).input_value() == "after the flood"
-    page.goto(f"{dashboard.origin}/runs?where=note~flood")
-    page.get_by_role("link", name="wet meadows").wait_for()
+    for place in (
+        *("runs", "runs?where=note~flood", "runs?where=name~wet", f"runs/compare?ids={run.name}"),
+        "models",
+    ):
+        page.goto(f"{dashboard.origin}/{place}")
+        page.get_by_role("link", name="wet meadows", exact=True).wait_for()
 
 
 def test_what_the_command_would_refuse_is_shown_in_its_step_before_and_after_the_start(
@@ -116,6 +121,60 @@ def test_what_the_command_would_refuse_is_shown_in_its_step_before_and_after_the
     assert page.get_by_role("link", name=read_draft(ready.id).runs[0]).count() == 0 and not raven.runs()
     page.get_by_role("button", name="Back to Hyperparameters").click()
     page.get_by_label("Epochs").wait_for()
+
+
+def test_a_typed_folder_a_small_share_classes_without_objects_and_a_size_in_proportion(
+    start: Start, browse: Browse, painted: Path, site: Path, home: Path
+) -> None:
+    meta = json.loads((painted / "meta.json").read_text())
+    meta["classes"] += [
+        {"title": title, "shape": shape, "color": "#0000FF"}
+        for title, shape in (("an empty one", "polygon"), ("spot", "point"))
+    ]
+    (painted / "meta.json").write_text(json.dumps(meta))
+    about = next(site.glob("ravenml_painter*.dist-info/METADATA"))
+    about.write_text(about.read_text().replace("Version:", "Summary: Paints meadows.\nVersion:"))
+    draft = new_draft(plugin="painter", split=SplitOptions(way="tags"))
+    tab = browse(start(HOME=str(home)))
+    page = tab.go(f"/train/{draft.id}")
+    page.get_by_role("radio", name="painter").get_by_text("Paints meadows · ravenml_painter").wait_for()
+    page.get_by_label("Or a project's folder").fill("~/datasets/meadows")
+    page.get_by_label("Or a project's folder").press("Enter")
+    page.get_by_text("12", exact=True).first.wait_for()
+    assert read_draft(draft.id).dataset == str(painted.resolve())
+
+    onward(page, "Split")
+    page.get_by_role("radio", name="Random").click()
+    page.get_by_label("Validation share").fill("5")
+    page.get_by_text("5 % of 12 images is less than one, so 1 image validates.").wait_for()
+
+    onward(page, "Classes")
+    page.get_by_text("a point cannot become a mask").wait_for()
+    page.get_by_text("no objects", exact=True).wait_for()
+    empty, thing = (page.get_by_role("checkbox", name=f"Train on {title}") for title in ("an empty", "thing"))
+    assert empty.get_attribute("aria-checked") == "false" and thing.get_attribute("aria-checked") == "true"
+    rows = page.locator("tbody tr")
+    assert "100.00 %" not in rows.last.inner_text()
+    thing.click()
+    rows.last.get_by_text("100.00 %").wait_for()
+    thing.click()
+    rows.last.get_by_text("100.00 %").wait_for(state="detached")
+    page.get_by_role("button", name="Class", exact=True).click()
+    page.locator("tbody tr:first-child").get_by_text("an empty one").wait_for()
+    page.get_by_role("button", name="Objects", exact=True).click()
+    page.locator("tbody tr:first-child").get_by_text("thing").wait_for()
+    assert page.locator("th[aria-sort='descending']").inner_text().startswith("Objects")
+
+    for step in ("Augmentations", "Model"):
+        onward(page, step)
+    page.get_by_text("18,300 parameters · hard").wait_for()
+    onward(page, "Hyperparameters")
+    page.get_by_role("checkbox", name="Keep proportions").click()
+    page.get_by_label("Frame width").fill("128")
+    page.wait_for_function("() => document.querySelector('[aria-label=\"Frame height\"]').value === '96'")
+    page.get_by_label("Frame height").fill("36")
+    page.wait_for_function("() => document.querySelector('[aria-label=\"Frame width\"]').value === '48'")
+    wait_for(lambda: read_draft(draft.id).settings["frame"] == {"width": 48, "height": 36})
 
 
 @pytest.mark.slow

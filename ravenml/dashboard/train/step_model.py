@@ -49,7 +49,7 @@ def _architectures(view: WizardView, field: JsonObject) -> None:
         await view.redo()
 
     def describe(one: JsonObject) -> str:
-        size = f"{one['parameters'] / 1e6:.1f} million parameters" if one["parameters"] else ""
+        size = describe_parameters(one["parameters"]) if one["parameters"] else ""
         return " · ".join(part for part in (size, one["text"]) if part)
 
     if offered:
@@ -59,6 +59,14 @@ def _architectures(view: WizardView, field: JsonObject) -> None:
         own = {**field, "choices": [], "title": "Other", "default": ""}
         shown = "" if now in [one["value"] for one in offered] else now
         add_field(view, own, value=shown, after=view.redo)
+
+
+def describe_parameters(count: int) -> str:
+    """``21.8 million parameters``, or ``48,000 parameters`` of a small network, to three figures."""
+    if count >= 1_000_000:
+        return f"{count / 1e6:.1f} million parameters"
+    figures = max(0, len(str(count)) - 3)
+    return f"{round(count, -figures):,} parameters"
 
 
 async def _weights(view: WizardView, field: JsonObject) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import TYPE_CHECKING
 
 from nicegui import ui
@@ -17,7 +18,7 @@ from ravenml.dashboard.widgets.controls import count_text, short_path
 from ravenml.data.project import Project
 from ravenml.data.registry import known_datasets
 from ravenml.errors import RavenError
-from ravenml.plugin.discovery import plugins
+from ravenml.plugin.discovery import Plugin, plugins
 
 if TYPE_CHECKING:
     from ravenml.dashboard.train.view import WizardView
@@ -40,7 +41,8 @@ def _choose_project(view: WizardView) -> None:
 
     async def choose(dataset: str) -> None:
         try:
-            view.wizard.shared.root_of(dataset)
+            root = view.wizard.shared.root_of(dataset)
+            dataset = dataset if dataset in known else str(root)  # `~` and relative paths are spelled out
         except RavenError as error:
             path.error = str(error)
             return
@@ -111,10 +113,20 @@ def _choose_plugin(view: WizardView) -> None:
             )
             return
         faults = {name: plugin.fault() for name, plugin in known.items()}
-        texts = [(name, name, faults[name] or f"{p.distribution} {p.version}") for name, p in known.items()]
+        texts = [(name, name, faults[name] or _describe(p)) for name, p in known.items()]
         for name, card in add_cards("Plugins", texts, draft.plugin, choose).items():
             if faults[name] is not None:
                 card.classes("broken").props("disabled aria-disabled=true")
+
+
+def _describe(plugin: Plugin) -> str:
+    """What the plugin says that it does, and its version."""
+    version = f"{plugin.distribution} {plugin.version}"
+    try:
+        about = metadata(plugin.distribution)
+    except PackageNotFoundError:
+        return version
+    return f"{about['Summary'].rstrip('.')} · {version}" if "Summary" in about else version
 
 
 class ProjectStats:

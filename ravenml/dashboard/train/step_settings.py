@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +54,9 @@ class Form:
         self.curve: ui.element | None = None
         self.chart: Chart | None = None
         self.drawn = 0
+        self._locks: dict[str, ui.checkbox] = {}  # by what `….width` and `….height` have in common
+        self._ratios: dict[str, float] = {}  # width / height of those that are locked
+        self._followed: dict[str, int] = {}  # sides that were set because the other one was
 
     def build(self) -> None:
         """Make it."""
@@ -62,10 +66,38 @@ class Form:
                 with ui.element("div").classes("fields"):
                     for field in fields:
                         with ui.element("div").classes("form-field") as place:
-                            element = add_field(self.view, field, after=self.refresh)
+                            after = partial(self._changed, field["name"])
+                            element = add_field(self.view, field, after=after)
+                            self._add_lock(field["name"])
                         self.places[field["name"]] = (field, place, element)
                 if group == "schedule":
                     self.curve = ui.element("div").classes("curve")
+
+    def _add_lock(self, name: str) -> None:
+        """Below a height that has a width, a box that keeps their proportions."""
+        size = name.removesuffix(".height")
+        if size == name or f"{size}.width" not in self.places:
+            return
+
+        def turn() -> None:
+            width, height = (self.view.wizard.value(f"{size}.{side}") for side in ("width", "height"))
+            if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+                self._ratios[size] = width / height
+
+        self._locks[size] = ui.checkbox("Keep proportions", on_change=turn).props("dense")
+
+    async def _changed(self, name: str) -> None:
+        size, _, side = name.rpartition(".")
+        value, lock = self.view.wizard.value(name), self._locks.get(size)
+        led = self._followed.pop(name, None) == value  # it was set below, not by a person
+        if lock is not None and lock.value and size in self._ratios and isinstance(value, int) and not led:
+            ratio = self._ratios[size] if side == "width" else 1 / self._ratios[size]
+            other, fitting = f"{size}.{'height' if side == 'width' else 'width'}", round(value / ratio)
+            element = self.places[other][2]
+            if fitting != self.view.wizard.value(other) and isinstance(element, ui.input):
+                self._followed[other] = fitting
+                element.value = str(fitting)
+        await self.refresh()
 
     async def refresh(self) -> None:
         """After a value changed: which fields count now, what is wrong, and the curve."""

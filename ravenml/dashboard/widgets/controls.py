@@ -6,6 +6,7 @@ What people wrote is never put into a string of ``props``, which would read sett
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -143,6 +144,8 @@ def table(
     numbers: bool = True,
     texts: Collection[str] = (),
     wide: Collection[str] = (),
+    sort: Callable[[str], None] | None = None,
+    sorted_by: tuple[str, bool] | None = None,
 ) -> None:
     """A small table; a cell is text, or a function that makes it.
 
@@ -152,6 +155,8 @@ def table(
         numbers: whether all but the first column hold numbers.
         texts: the titles of columns that do not, nevertheless.
         wide: the titles of columns for which a phone has no room.
+        sort: is called with the title of the column that people press.
+        sorted_by: the title of the column by which the rows are sorted, and whether downwards.
     """
     plain = (*head[:1], *texts) if numbers else head
     kinds = [
@@ -163,7 +168,14 @@ def table(
         with ui.element("thead"), ui.element("tr"):
             for name, kind in zip(head, kinds, strict=True):
                 # A column without a title has no header: an empty one would be read as one.
-                text_element("th", name, kind).props("scope=col") if name else ui.element("td")
+                if not name or sort is None:
+                    text_element("th", name, kind).props("scope=col") if name else ui.element("td")
+                    continue
+                with ui.element("th").classes(kind).props("scope=col") as column:
+                    button = ui.button(name, on_click=partial(sort, name)).props("flat dense no-caps size=sm")
+                if sorted_by is not None and sorted_by[0] == name:
+                    column.props["aria-sort"] = "descending" if sorted_by[1] else "ascending"
+                    button.props["icon-right"] = "arrow_downward" if sorted_by[1] else "arrow_upward"
         with ui.element("tbody"):
             for row in rows:
                 with ui.element("tr"):
