@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -254,6 +255,59 @@ def export(
     done = export_model(source, kind, path, dynamic=dynamic, half=half, images=images, trust_code=trust_code)
     click.echo(f"Compared on {done.images}: {done.agreement}.")
     click.echo(f"Exported: {done.path}")
+
+
+@models.command()
+@click.argument("name")
+@click.argument("model", metavar="[ID]", required=False)
+@_places
+@click.option("--remove", is_flag=True, help="Forget the alias; the model stays.")
+def alias(name: str, model: str | None, local: bool, remote: bool, address: str | None, remove: bool) -> None:
+    """Let NAME mean a model, such as `production`; without ID, print which one it means.
+
+    Every command that takes a model takes its alias: `raven serve production`.  It is kept in the store, so
+    everybody who uses the bucket means the same model.
+    """
+    from ravenml.errors import InputError
+    from ravenml.store.aliases import remove_alias, set_alias
+    from ravenml.store.models import ModelNotFound, find_model
+
+    stores = [store for _, store in _stores(local, remote, address)]
+    if remove:
+        if model is not None:
+            raise click.UsageError("Give an ID or --remove, not both.")
+        if not [store for store in stores if remove_alias(store, name)]:
+            raise InputError(f"There is no alias {name!r}.")
+        click.echo(f"Removed the alias {name}.")
+        return
+    if model is None:
+        click.echo(find_model(stores, name)[1])
+        return
+    model_id = find_model(stores, model)[1]
+    having = []
+    for store in stores:
+        with suppress(ModelNotFound):
+            having += [store] if find_model([store], model_id)[1] == model_id else []
+    set_alias(having[-1], name, model_id)  # the bucket's, if it is there: others change it too
+    for store in stores:
+        if store is not having[-1]:
+            remove_alias(store, name)
+    click.echo(f"{name} is {model_id} in {having[-1].name}.")
+
+
+@models.command()
+@click.argument("model", metavar="ID")
+@click.argument("name")
+@_places
+def rename(model: str, name: str, local: bool, remote: bool, address: str | None) -> None:
+    """Give a model another name in lists; an empty one removes it."""
+    from ravenml.store.models import find_model, rename_model
+
+    store, model_id = find_model([store for _, store in _stores(local, remote, address)], model)
+    rename_model(store, model_id, name)
+    click.echo(
+        f"{model_id} is called {name.strip()!r} now." if name.strip() else f"{model_id} has no name now."
+    )
 
 
 @models.command()

@@ -146,6 +146,22 @@ async def confirm(title: str, texts: Sequence[str], action: str, keep: str = "Ca
     return bool(answer)
 
 
+async def ask_text(title: str, label: str, value: str, action: str, text: str = "") -> str | None:
+    """Ask for a line of text; None if that was cancelled."""
+    with ui.dialog() as dialog, ui.card().classes("dialog"):
+        ui.label(title).classes("strong")
+        field = ui.input(label, value=value).props("outlined dense autofocus")
+        field.on("keydown.enter", lambda: dialog.submit(field.value or ""))
+        if text:
+            ui.label(text).classes("small muted")
+        with ui.element("div").classes("line"):
+            ui.button(action, on_click=lambda: dialog.submit(field.value or "")).props("unelevated")
+            ui.button("Cancel", on_click=dialog.close).props("flat")
+    answer = await dialog
+    dialog.delete()
+    return None if answer is None else str(answer)
+
+
 def command_box(text: str) -> None:
     """A command line to copy."""
 

@@ -7,7 +7,7 @@ import hashlib
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import orjson
@@ -17,6 +17,7 @@ from ravenml.common.io import JsonObject, write_bytes, write_json
 from ravenml.common.parsing import parse_json
 from ravenml.config.home import cache_dir
 from ravenml.errors import InputError, RavenError
+from ravenml.store.aliases import list_aliases, remove_alias, resolve_alias
 from ravenml.store.base import Digest, Entry, Store
 from ravenml.store.ids import new_id
 from ravenml.store.model_state import read_config
@@ -25,6 +26,7 @@ from ravenml.store.transfer import Transferred, download, map_in_threads, path_b
 
 SCHEMA = 1  # of metadata_<id>.json
 _CACHE = 2  # of the cached listing
+_NAME = 200  # characters of a name
 _AT_ONCE = 1_000  # models whose metadata is read before it is remembered: Ctrl-C loses no more than that
 
 
@@ -38,6 +40,7 @@ class ModelRow:
         date: when it was finished, ISO 8601 in UTC.
         where: ``local``, ``remote`` or ``local, remote``.
         error: why its metadata cannot be read.
+        aliases: the names that mean it.
     """
 
     id: str
@@ -53,6 +56,7 @@ class ModelRow:
     transfer_only: bool = False
     where: str = ""
     error: str | None = None
+    aliases: tuple[str, ...] = ()
 
 
 def list_models(store: Store, where: str) -> list[ModelRow]:
@@ -80,6 +84,10 @@ def list_models(store: Store, where: str) -> list[ModelRow]:
     if not asked and len(known) != len(entries):
         _write_cache(cache, entries, fresh)
     models = [ModelRow(**{**fresh[entry.key], "where": where}) for entry in entries]
+    named: dict[str, list[str]] = {}
+    for name, model_id in list_aliases(store).items() if models else ():
+        named.setdefault(model_id, []).append(name)
+    models = [replace(model, aliases=tuple(named.get(model.id, ()))) for model in models]
     return sorted(models, key=lambda model: (model.date, model.id), reverse=True)
 
 
@@ -90,7 +98,8 @@ def merge_models(*lists: Iterable[ModelRow]) -> list[ModelRow]:
         for model in one:
             before = found.get(model.id)
             where = f"{before.where}, {model.where}" if before else model.where
-            found[model.id] = ModelRow(**{**asdict(before or model), "where": where})
+            names = dict.fromkeys([*(before.aliases if before else ()), *model.aliases])
+            found[model.id] = replace(before or model, where=where, aliases=tuple(names))
     return sorted(found.values(), key=lambda model: (model.date, model.id), reverse=True)
 
 
@@ -117,15 +126,22 @@ class ModelNotFound(InputError):
 
 
 def find_model(stores: Iterable[Store], prefix: str) -> tuple[Store, str]:
-    """The first store that has a model whose ID begins with ``prefix``, and that ID.
+    """The first store that has a model whose ID begins with ``prefix`` or whose alias it is, and that ID.
 
     Raises:
         ModelNotFound: none begins like that.
-        InputError: more than one does.
+        InputError: more than one does, or it is the alias of a model that is gone.
     """
     names = []
     for store in stores:
         names.append(store.name)
+        if (meant := resolve_alias(store, prefix)) is not None:
+            if store.head(metadata_key(meant)) is None:
+                raise InputError(
+                    f"{prefix} is the alias of {meant}, which is no longer in {store.name}; set it with "
+                    f"`raven models alias {prefix} ID`."
+                )
+            return store, meant
         ids = [entry.key[len(METADATA) : -len(".json")] for entry in store.list(METADATA + prefix)]
         if prefix in ids:
             return store, prefix
@@ -219,6 +235,19 @@ def push_file(store: Store, file: Path, plugin: str | None, name: str | None, tr
     return model_id
 
 
+def rename_model(store: Store, model_id: str, name: str | None) -> None:
+    """Give a model another name in lists; None or an empty one removes it.
+
+    Raises:
+        InputError: the name is too long, or has several lines.
+    """
+    name = (name or "").strip()
+    if len(name) > _NAME or not name.isprintable():
+        raise InputError(f"A model's name is one line of at most {_NAME} characters.")
+    metadata = read_metadata(store, model_id)
+    store.put_content(metadata_key(model_id), orjson.dumps({**metadata, "name": name or None}))
+
+
 def remove_model(store: Store, model_id: str) -> int:
     """Remove a model and all beside it, its metadata first, so that nothing is ever half listed.
 
@@ -237,6 +266,9 @@ def remove_model(store: Store, model_id: str) -> int:
             if f"_{model_id}." in entry.key or f"_{model_id}-f" in entry.key
         ]
     store.delete(metadata_key(model_id))
+    for name, meant in list_aliases(store).items():
+        if meant == model_id:
+            remove_alias(store, name)
     map_in_threads(store, store.delete, keys)
     return len(keys) + 1
 

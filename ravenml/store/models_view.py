@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ravenml.common.formatting import format_number, format_size, local_time
 from ravenml.common.io import JsonObject
+from ravenml.store.aliases import list_aliases
 from ravenml.store.base import Entry, Store
 from ravenml.store.models import ModelRow
 from ravenml.store.results import extras_prefix
@@ -21,7 +22,7 @@ def rows(found: Sequence[ModelRow]) -> list[list[str]]:
         score = f"{name} {one.metrics[name]:.4f}" if name else "-"
         table.append(
             [
-                f"{one.id} ({one.name})" if one.name else one.id,
+                " ".join([one.id, *([f"({one.name})"] if one.name else []), *map("@{}".format, one.aliases)]),
                 one.architecture or "-",
                 f"{one.plugin or '-'}{' (transfer only)' if one.transfer_only else ''}",
                 one.dataset or "-",
@@ -37,11 +38,13 @@ def rows(found: Sequence[ModelRow]) -> list[list[str]]:
 
 def details(store: Store, model_id: str, metadata: JsonObject, entries: Mapping[str, Entry]) -> list[str]:
     """One model as lines of text."""
+    aliases = [name for name, meant in list_aliases(store).items() if meant == model_id]
     dataset = metadata.get("dataset")
     extras = [entry for key, entry in entries.items() if key.startswith(extras_prefix(model_id))]
     facts = [
         ("Model", model_id),
         ("Name", metadata.get("name")),
+        ("Aliases", ", ".join(aliases)),
         ("Store", store.name),
         ("Plugin", f"{metadata.get('plugin') or '-'} {metadata.get('plugin_version') or ''}".strip()),
         ("Made by", metadata.get("created_by")),

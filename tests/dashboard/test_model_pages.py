@@ -76,6 +76,36 @@ def test_a_file_is_uploaded_checked_and_stored_for_transfer_learning(
     assert not list((raven.home / "cache" / "dashboard" / "uploads").glob("*.tar"))
 
 
+def test_a_model_is_renamed_gets_an_alias_and_is_removed_on_its_page(
+    raven: Any, dashboard: Dashboard, browse: Callable[..., Tab], tmp_path: Path
+) -> None:
+    tar = tar_of(tmp_path / "made.tar", {"config.json": CONFIG, "model.pth": b"weights"})
+    raven.ok("models", "push", tar, "--transfer-only")
+    page = browse(dashboard).go("/models")
+    page.get_by_role("link", name="made", exact=True).click()
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("<b>better</b>")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="<b>better</b>").wait_for()
+    page.get_by_role("button", name="Alias").click()
+    page.get_by_label("Alias, such as production").fill("no spaces")
+    page.get_by_role("button", name="Set").click()
+    page.get_by_text("'no spaces' cannot be used").wait_for()
+    page.get_by_role("button", name="OK").click()
+    page.get_by_role("button", name="Alias").click()
+    page.get_by_label("Alias, such as production").fill("production")
+    page.keyboard.press("Enter")
+    page.get_by_role("definition").get_by_text("production").wait_for()
+    model = raven.ok("models", "alias", "production").strip()
+    page.goto(f"{dashboard.origin}/models")
+    page.locator(".chip", has_text="production").wait_for()
+    page.goto(f"{dashboard.origin}/models/{model}")
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    page.get_by_text("No models yet.").wait_for()
+    assert not [path for path in (raven.home / "store").rglob("*") if path.is_file()]
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RAVENML_STORAGE_PATH", str(tmp_path))

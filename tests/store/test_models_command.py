@@ -125,6 +125,45 @@ def test_a_removed_model_leaves_nothing(cloud: Raven, trained: str, open_store: 
     assert cloud.runs()  # the run itself is the user's
 
 
+def test_an_alias_means_a_model_everywhere_until_it_means_another(
+    cloud: Raven, trained: str, tar: Path, open_store: OpenStore
+) -> None:
+    cloud.ok("models", "push", tar, "--name", "made elsewhere")
+    other = next(
+        one["id"] for one in json.loads(cloud.ok("models", "list", "--json")) if one["id"] != trained
+    )
+    assert cloud.ok("models", "alias", "production", trained[:17]).startswith(
+        f"production is {trained} in s3:"
+    )
+    assert f"{trained} @production" in cloud.ok("models", "list")
+    assert "Aliases:   production" in cloud.ok("models", "show", "production")
+    cloud.ok("models", "pull", "production")
+    assert (cloud.home / "store" / "models" / f"Tiny_{trained}.tar").exists()
+    cloud.ok("models", "alias", "production", other)
+    assert cloud.ok("models", "alias", "production") == f"{other}\n"
+    cloud.ok("models", "rename", "production", "the good one")
+    rows = {one["id"]: one for one in json.loads(cloud.ok("models", "list", "--json"))}
+    assert rows[other]["name"] == "the good one" and rows[other]["aliases"] == ["production"]
+    assert rows[trained]["aliases"] == []
+    cloud.ok("models", "rm", "production", "-y")
+    assert [one.key for one in open_store(prefix="m").list("aliases/")] == []
+    gone = cloud("serve", "production")
+    assert gone.returncode == 2 and "stored model is called 'production'" in gone.stderr
+    for wrong in ("2nd", "a/b", "x" * 65):
+        refused = cloud("models", "alias", wrong, trained)
+        assert refused.returncode == 2 and "cannot be used" in refused.stderr
+    assert cloud("models", "alias", "production", "--remove").returncode == 2
+
+
+def test_an_alias_of_a_model_that_another_program_removed_says_so(
+    cloud: Raven, trained: str, open_store: OpenStore
+) -> None:
+    cloud.ok("models", "alias", "production", trained)
+    open_store(prefix="m").delete(f"models/metadata_{trained}.json")
+    refused = cloud("models", "show", "production")
+    assert refused.returncode == 2 and f"alias of {trained}, which is no longer in" in refused.stderr
+
+
 def test_a_removal_that_was_interrupted_is_not_listed_and_can_be_finished(
     cloud: Raven, trained: str, open_store: OpenStore
 ) -> None:
@@ -189,12 +228,12 @@ def test_metadata_is_asked_for_once_and_again_only_where_it_changed(
     assert [one.id for one in list_models(store, "remote")] == ["m4", "m3", "m2", "m1", "m0"]
     before = len(proxy.seen)
     list_models(store, "remote")
-    assert len(proxy.seen) - before == 1
+    assert len(proxy.seen) - before == 2  # what is there, and the aliases
     write_json(tmp_path / "m", {"id": "m2", "architecture": "B"})
     store.put("models/metadata_m2.json", tmp_path / "m")
     before = len(proxy.seen)
     assert {one.id: one.architecture for one in list_models(store, "remote")}["m2"] == "B"
-    assert len(proxy.seen) - before == 2
+    assert len(proxy.seen) - before == 3
 
 
 def test_what_other_programs_and_older_versions_wrote_is_listed_too(

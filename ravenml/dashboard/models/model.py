@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from nicegui import run, ui
 
 from ravenml.common.formatting import format_size, local_time
 from ravenml.common.io import JsonObject
-from ravenml.dashboard.layout import command_box, empty_state, heading, page_frame, section
+from ravenml.dashboard.layout import (
+    ask_text,
+    command_box,
+    confirm,
+    empty_state,
+    heading,
+    page_frame,
+    section,
+    show_error,
+)
 from ravenml.dashboard.models import servers as serving
 from ravenml.dashboard.models.table import PERIOD, serve_button, server_line
 from ravenml.dashboard.runs.labels import format_cell
 from ravenml.dashboard.widgets.controls import definition_list, link, short_path, table
 from ravenml.errors import InputError, RavenError
 from ravenml.runs import layout
+from ravenml.store.aliases import list_aliases, set_alias
 from ravenml.store.base import Entry, Store
 from ravenml.store.factory import bucket, local_models
-from ravenml.store.models import find_model, model_entries, read_metadata
+from ravenml.store.models import find_model, model_entries, read_metadata, remove_model, rename_model
 
 
 def read(model_id: str) -> tuple[str, JsonObject, dict[str, Entry]]:
@@ -26,13 +36,20 @@ def read(model_id: str) -> tuple[str, JsonObject, dict[str, Entry]]:
     Raises:
         RavenError: there is no such model, or it cannot be read.
     """
+    store = _find(model_id)
+    metadata = read_metadata(store, model_id)
+    metadata["aliases"] = sorted(name for name, meant in list_aliases(store).items() if meant == model_id)
+    return store.name, metadata, model_entries(store, model_id, metadata)
+
+
+def _find(model_id: str) -> Store:
+    """The store that has a model: this machine's, else the bucket."""
     remote = bucket("models")
     stores: list[Store] = [local_models(), *([remote] if remote is not None else [])]
     store, found = find_model(stores, model_id)
     if found != model_id:
         raise InputError(f"No model is called {model_id!r}.")
-    metadata = read_metadata(store, found)
-    return store.name, metadata, model_entries(store, found, metadata)
+    return store
 
 
 async def show(model_id: str) -> None:
@@ -51,7 +68,10 @@ async def show(model_id: str) -> None:
     store, metadata, entries = found
     has_run = model_id in (await run.io_bound(layout.run_ids) or ())
     with page_frame(str(metadata.get("name") or model_id), "/models"):
-        heading(str(metadata.get("name") or model_id), model_id if metadata.get("name") else "")
+        with ui.element("div").classes("line head"):
+            with ui.element("div").classes("grow"):
+                heading(str(metadata.get("name") or model_id), model_id if metadata.get("name") else "")
+            _build_changes(model_id, metadata)
         with section("Try or serve"):
             box = ui.element("div").classes("stack")
         _about(model_id, store, metadata, has_run)
@@ -81,12 +101,60 @@ async def show(model_id: str) -> None:
     ui.timer(PERIOD, look, immediate=False)
 
 
+def _build_changes(model_id: str, metadata: JsonObject) -> None:
+    """Buttons that rename the model, give it an alias, or remove it."""
+
+    async def rename() -> None:
+        asked = await ask_text("Rename the model", "Name", str(metadata.get("name") or ""), "Rename")
+        if asked is not None:
+            await _change(lambda store: rename_model(store, model_id, asked), model_id)
+
+    async def alias() -> None:
+        asked = await ask_text("Let a name mean this model", "Alias, such as production", "", "Set")
+        if asked:
+            await _change(lambda store: set_alias(store, asked.strip(), model_id), model_id)
+
+    async def remove() -> None:
+        texts = [
+            "This deletes its file and all that lies beside it in this store. Runs are kept.",
+            f"Its aliases are removed too: raven serve {model_id} will not find it.",
+        ]
+        if await confirm("Remove this model permanently?", texts, "Remove") and await _change(
+            lambda store: remove_model(store, model_id), model_id, reload=False
+        ):
+            ui.navigate.to("/models")
+
+    with ui.element("div").classes("line tight"):
+        ui.button("Rename", icon="edit", on_click=rename).props("flat dense")
+        ui.button("Alias", icon="label", on_click=alias).props("flat dense")
+        ui.button("Remove", icon="delete", on_click=remove).props("flat dense color=negative")
+
+
+async def _change(change: Callable[[Store], object], model_id: str, reload: bool = True) -> bool:
+    """Change a model in the store that has it, and show it anew; whether it could be changed."""
+
+    def work() -> str | None:
+        try:
+            change(_find(model_id))
+        except RavenError as error:
+            return str(error)
+        return None
+
+    problem = await run.io_bound(work)
+    if problem:
+        show_error(problem)
+    elif reload:
+        ui.navigate.reload()
+    return not problem
+
+
 def _about(model_id: str, store: str, metadata: JsonObject, has_run: bool) -> None:
     dataset = metadata.get("dataset")
     with section("About"):
         definition_list(
             [
                 ("Run", (lambda: link(model_id, f"/runs/{model_id}")) if has_run else None),
+                ("Aliases", ", ".join(metadata["aliases"])),
                 ("Architecture", metadata.get("architecture")),
                 ("Plugin", f"{metadata.get('plugin') or ''} {metadata.get('plugin_version') or ''}".strip()),
                 ("Dataset", dataset.get("name") if isinstance(dataset, dict) else dataset),

@@ -134,6 +134,8 @@ class ModelsPage:
             link(model.name or model.id, f"/models/{model.id}", "strong")
             if model.name:
                 ui.label(model.id).classes("small muted")
+            for alias in model.aliases:
+                ui.label(alias).classes("chip")
             if model.transfer_only:
                 ui.label("for transfer learning only").classes("small warn")
             if model.error:
@@ -167,6 +169,7 @@ def _text(model: ModelRow) -> str:
         model.dataset,
         model.created_by,
         model.where,
+        *model.aliases,
     )
     return " ".join(str(part) for part in parts if part).lower()
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from nicegui import run, ui
 
 from ravenml.config.home import runs_dir
-from ravenml.dashboard.layout import confirm, show_error
+from ravenml.dashboard.layout import ask_text, confirm, show_error
 from ravenml.dashboard.runs.actions import stop
 from ravenml.dashboard.widgets.controls import count_text
 from ravenml.errors import RavenError
@@ -98,16 +98,8 @@ class Bulk:
         )
 
     async def _rename(self) -> None:
-        with ui.dialog() as dialog, ui.card().classes("dialog"):
-            ui.label(f"Rename {self._chosen[0]}").classes("strong")
-            field = ui.input("Name").props("outlined dense autofocus")
-            field.on("keydown.enter", lambda: dialog.submit(field.value or ""))
-            ui.label("An empty name brings back the one that it began with.").classes("small muted")
-            with ui.element("div").classes("line"):
-                ui.button("Rename", on_click=lambda: dialog.submit(field.value or "")).props("unelevated")
-                ui.button("Cancel", on_click=dialog.close).props("flat")
-        name = await dialog
-        dialog.delete()
+        hint = "An empty name brings back the one that it began with."
+        name = await ask_text(f"Rename {self._chosen[0]}", "Name", "", "Rename", hint)
         if name is not None:
             await self._each(lambda run_id: rename_run(runs_dir() / run_id, name))
 
