@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import sys
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -62,7 +63,7 @@ def _wrap(method: Callable[..., Any], after: Callable[..., None]) -> Callable[..
 
 
 def _report_fit(estimator: Any, _: Any, data: Any) -> None:
-    if not hasattr(estimator, "predict") and not hasattr(estimator, "fit_predict"):
+    if not any(hasattr(estimator, name) for name in ("predict", "fit_predict", "cv_results_")):
         return  # it prepares data
     settings = {key: value for key, value in estimator.get_params().items() if not _is_estimator(value)}
     name = _label(estimator, settings)
@@ -71,12 +72,29 @@ def _report_fit(estimator: Any, _: Any, data: Any) -> None:
     if hasattr(estimator, "best_params_"):
         settings = {**settings, "best_params": estimator.best_params_}
     report_parameters(name, settings)
-    if hasattr(estimator, "best_score_"):
-        _report_next("cv", f"best_score/{name}", estimator.best_score_)
+    for score, value in _best_scores(estimator).items():
+        _report_next("cv", f"{score}/{name}", value)
     try:
         _data[estimator] = weakref.ref(data)
     except TypeError:
         _data.pop(estimator, None)  # such as a list
+
+
+def _best_scores(search: Any) -> dict[str, float]:
+    """The best scores of a search over parameters, by name; of one that scores in several ways, each."""
+    if hasattr(search, "best_score_"):
+        return {"best_score": search.best_score_}
+    results = getattr(search, "cv_results_", None) or {}
+    chosen = getattr(search, "best_index_", None)  # where a function of the program chose
+    found = {}
+    for name, values in results.items():
+        if name.startswith("mean_test_"):
+            score = name.partition("mean_test_")[2]
+            label = "best_score" if score == "score" else f"best_{score}"
+            known = [float(value) for value in values if value == value]  # those that could be scored
+            if known:
+                found[label] = float(values[chosen]) if chosen is not None else max(known)
+    return found
 
 
 def _label(estimator: Any, settings: Mapping[str, Any]) -> str | None:
@@ -115,6 +133,8 @@ def watch_scores(module: Any) -> None:
         is_own = getattr(function, "__module__", None) == module.__name__ and callable(function)
         if is_own and name.endswith(_ENDINGS) and not name.startswith("_"):
             setattr(module, name, _wrap_score(name, function))
+        elif is_own and name == "classification_report":
+            setattr(module, name, _wrap_report(function))
 
 
 def _wrap_score(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,6 +143,31 @@ def _wrap_score(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         result = function(*args, **kwargs)
         if _is_of_the_program(sys._getframe(1).f_globals) and not is_worker():
             _report_next("score", name, result)
+        return result
+
+    return watched
+
+
+def _wrap_report(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Of a table of all classes, its last lines are reported: accuracy and the means."""
+
+    @guarded
+    def report(*args: Any, **kwargs: Any) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it has warned already
+            table = function(*args, **{**kwargs, "output_dict": True})
+        for name, value in table.items():
+            if name == "accuracy":
+                _report_next("score", "accuracy", value)
+            elif name.endswith(" avg"):
+                for score in ("precision", "recall", "f1-score"):
+                    _report_next("score", f"{name} {score}", value[score])
+
+    @functools.wraps(function)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if _is_of_the_program(sys._getframe(1).f_globals) and not is_worker():
+            report(*args, **kwargs)
         return result
 
     return watched

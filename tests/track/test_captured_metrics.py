@@ -107,6 +107,29 @@ def test_a_search_is_one_training_and_its_workers_say_nothing(captured: Captured
     assert told["GridSearchCV"]["error_score"] == "nan"  # as JSON has no such number
 
 
+def test_a_report_of_all_classes_and_searches_that_choose_in_their_own_way_are_known(
+    captured: Captured,
+) -> None:
+    pytest.importorskip("sklearn")
+    events = captured("""
+        from sklearn.metrics import classification_report
+        from sklearn.model_selection import GridSearchCV
+        from sklearn.tree import DecisionTreeClassifier
+        tree = DecisionTreeClassifier(random_state=0)
+        print(classification_report(y, tree.fit(x, y).predict(x), zero_division=0))
+        depths = {"max_depth": [1, 2]}
+        GridSearchCV(tree, depths, cv=2, refit=lambda results: 1).fit(x, y)
+        GridSearchCV(tree, depths, cv=3, scoring=["accuracy", "f1"], refit=False).fit(x, y)
+    """)
+    means = [
+        f"score/{mean} avg {one}"
+        for mean in ("macro", "weighted")
+        for one in ("precision", "recall", "f1-score")
+    ]
+    searches = ["cv/best_score/GridSearchCV", "cv/best_accuracy/GridSearchCV 2", "cv/best_f1/GridSearchCV 2"]
+    assert metrics(events) == [(name, 0) for name in ("score/accuracy", *means, *searches)]
+
+
 @pytest.mark.slow
 def test_what_keras_logs_after_each_epoch_is_known(captured: Captured) -> None:
     pytest.importorskip("keras")
