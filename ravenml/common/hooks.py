@@ -49,6 +49,8 @@ HOOKS = (
         "what a project with these classes cannot be trained for, by field",
     ),
     Hook(SETTINGS, "augmented(image, count, seed)", "augmented copies of an image, for the live preview"),
+    Hook(SETTINGS, "augmented_with_mask(image, mask, count, seed)", "the same, each with its changed mask"),
+    Hook(SETTINGS, "augmentation_code()", "augmentations as Python, to copy from the dashboard"),
     Hook(SETTINGS, PRESETS, "file next to the settings' module: presets for training and inference"),
     Hook(PREDICT, "", "a function `load(model_dir, device)` that returns a predictor"),
     Hook(

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ravenml.data.annotation import Annotation
 from ravenml.data.geometry import Bitmap, Geometry, Polygon, Rectangle
+
+_STRENGTH = 0.5  # of the colours over a picture
 
 
 def mask_type(classes: int) -> type[np.uint8] | type[np.uint16]:
@@ -30,6 +33,21 @@ def draw_mask(annotation: Annotation, titles: Sequence[str]) -> np.ndarray:
     for thing in annotation.objects:
         draw(mask, thing.geometry, numbers.get(thing.class_title, 0))
     return mask
+
+
+def overlay_masks(
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], colours: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Lay colours over an image where the mask is not 0.
+
+    Args:
+        image: uint8 RGB ``(H, W, 3)``.
+        mask: ``(H, W)``; ``i + 1`` is the colour ``colours[i]``.
+        colours: uint8 ``(C, 3)``.
+    """
+    table = np.concatenate([np.zeros((1, 3), np.uint8), colours])
+    coloured = cv2.addWeighted(image, 1 - _STRENGTH, table[mask], _STRENGTH, 0)
+    return np.where(mask[..., None] > 0, coloured, image).astype(np.uint8)
 
 
 def draw(mask: np.ndarray, geometry: Geometry, value: int) -> None:

@@ -8,7 +8,9 @@
   command would refuse;
 - ``{"ask": "curve", "settings": {…}, "steps": 10}``: ``rates``;
 - ``{"ask": "augment", "settings": {…}, "images": [FILE …], "folder": …, "seed": 0, "count": 1,
-  "width": 320}``: ``pictures``, the names of files that were written into the folder.
+  "width": 320, "masks": [FILE.npy …], "colours": [[R, G, B] …]}``: ``pictures``, the names of files that were
+  written into the folder, and ``code``, the augmentations as Python.  Masks are laid over the pictures
+  where there are any; ``i + 1`` in one is the colour ``i``.
 
 Every answer has ``error``, a sentence or None.  It ends with its stdin, and with whoever started it.
 """
@@ -53,11 +55,11 @@ def answer(model: type[BaseModel], question: JsonObject) -> JsonObject:
     if settings is None:
         raise InputError(" ".join(wrong.values()))
     if not isinstance(settings, TrainSettings):
-        return {"rates": [], "pictures": []}
+        return {"rates": [], "pictures": [], "code": ""}
     if kind == "curve":
         return {"rates": settings.learning_rates(int(question["steps"]))}
     if kind == "augment":
-        return {"pictures": _augment(settings, question)}
+        return {"pictures": _augment(settings, question), "code": settings.augmentation_code()}
     raise InputError(f"ask: {kind!r} is not a question that is known.")
 
 
@@ -67,7 +69,9 @@ def _augment(settings: TrainSettings, question: JsonObject) -> list[list[str]]:
 
     from ravenml.common.io import write_cache
     from ravenml.data.images import read_image
+    from ravenml.data.masks import overlay_masks
 
+    colours = np.array(question.get("colours") or [], np.uint8).reshape(-1, 3)
     folder, seed = Path(question["folder"]), int(question["seed"])
     rows: list[list[str]] = []
     for number, file in enumerate(question["images"]):
@@ -75,7 +79,16 @@ def _augment(settings: TrainSettings, question: JsonObject) -> list[list[str]]:
         scale = min(1.0, int(question["width"]) / image.shape[1])
         size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
         small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        changed = settings.augmented(small, int(question["count"]), seed + number)
+        count = int(question["count"])
+        if question.get("masks"):
+            mask = np.load(question["masks"][number], allow_pickle=False)
+            mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+            pairs = settings.augmented_with_mask(small, mask, count, seed + number)
+            changed = [overlay_masks(one, its, colours) for one, its in pairs]
+            changed = changed or settings.augmented(small, count, seed + number)
+            small = overlay_masks(small, mask, colours)
+        else:
+            changed = settings.augmented(small, count, seed + number)
         row = []
         for place, picture in enumerate([small, *changed]):
             path = folder / f"{number}-{place}.jpg"

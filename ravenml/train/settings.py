@@ -118,6 +118,26 @@ class TrainSettings(BaseModel):
         """
         return []
 
+    def augmented_with_mask(
+        self, image: NDArray[np.uint8], mask: NDArray[np.uint8], count: int, seed: int
+    ) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+        """As :meth:`augmented`, with what becomes of the mask.
+
+        Args:
+            image: uint8 RGB ``(H, W, 3)``.
+            mask: uint8 ``(H, W)``; 0 is the background.
+            count: how many.
+            seed: decides the changes.
+
+        Returns:
+            Pairs like the given one; empty: the plugin changes no masks.
+        """
+        return []
+
+    def augmentation_code(self) -> str:
+        """The augmentations as Python, to copy; empty: there are none, or the plugin does not say."""
+        return ""
+
 
 @dataclass(frozen=True)
 class Choice:

@@ -104,6 +104,12 @@ class Settings(TrainSettings):
 
     def augmented(self, image, count, seed):
         return [image // 2 if self.changes == "night" else image for _ in range(count)]
+
+    def augmented_with_mask(self, image, mask, count, seed):
+        return [(one[:, ::-1].copy(), mask[:, ::-1].copy()) for one in self.augmented(image, count, seed)]
+
+    def augmentation_code(self):
+        return "darker()" if self.changes == "night" else ""
 """
 
 PRESETS = '[{"title": "long", "config": {"epochs": 40}}]'

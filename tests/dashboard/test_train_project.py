@@ -16,9 +16,10 @@ from ravenml.dashboard.train import launch
 from ravenml.dashboard.train.dataset_stats import StatsJob, StatsJobs
 from ravenml.dashboard.train.draft import SplitOptions
 from ravenml.dashboard.train.helper import Helper
-from ravenml.dashboard.train.pictures import make_thumbnail, overlay_masks
+from ravenml.dashboard.train.pictures import make_thumbnail
 from ravenml.dashboard.train.split_preview import class_balance, find_imbalance, preview_split, propose_split
 from ravenml.data.demo import write_demo
+from ravenml.data.masks import overlay_masks
 from ravenml.data.project import Project
 from ravenml.errors import InputError, RavenError
 

@@ -177,6 +177,33 @@ def test_a_typed_folder_a_small_share_classes_without_objects_and_a_size_in_prop
     wait_for(lambda: read_draft(draft.id).settings["frame"] == {"width": 48, "height": 36})
 
 
+def test_the_preview_of_augmentations_draws_masks_enlarges_and_can_be_copied(
+    dashboard: Dashboard, browse: Browse, ready: Draft
+) -> None:
+    change_draft(ready.id, lambda draft: draft.settings.update(changes="night"))
+    page = browse(dashboard).go(f"/train/{ready.id}?step=augment")
+    orange = """(number) => {
+      const image = document.querySelectorAll(".augmented img")[number];
+      if (!image?.complete || !image.naturalWidth) return null;
+      const canvas = Object.assign(document.createElement("canvas"), { width: 32, height: 24 });
+      canvas.getContext("2d").drawImage(image, 0, 0, 32, 24);
+      const data = canvas.getContext("2d").getImageData(0, 0, 32, 24).data, found = [];
+      for (let at = 0; at < data.length; at += 4) if (data[at] - data[at + 2] > 50) found.push((at / 4) % 32);
+      return { least: Math.min(...found), most: Math.max(...found), count: found.length };
+    }"""  # where the class's colour lies, from left to right
+    original, changed = (page.wait_for_function(orange, arg=number).json_value() for number in (0, 1))
+    assert 80 < original["count"] < 130 and 80 < changed["count"] < 130
+    assert abs(original["least"] - (31 - changed["most"])) <= 1  # the mask is mirrored as the image is
+    page.get_by_role("switch", name="Masks").click()
+    page.wait_for_function(f"() => ({orange})(0)?.count === 0 && ({orange})(1)?.count === 0")
+    page.get_by_role("button", name=re.compile("Enlarge .* augmented, 1")).first.click()
+    page.get_by_role("dialog").get_by_role("img", name=re.compile("augmented, 1")).wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_text("Python of the pipeline").click()
+    page.get_by_text("darker()").wait_for()
+    page.get_by_role("button", name="Copy", exact=True).wait_for()
+
+
 @pytest.mark.slow
 def test_a_dashboard_that_is_killed_stops_nothing_and_the_next_one_goes_on(
     start: Start, browse: Browse, raven: Raven, ready: Draft

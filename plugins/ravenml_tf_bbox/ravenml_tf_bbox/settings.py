@@ -183,3 +183,9 @@ class BoxSettings(LoopSettings):
         pipeline = find_pipeline(self.augmentations)
         whole = BoxedImage(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
         return [augment(whole, pipeline, seed + number).image for number in range(count)]
+
+    def augmentation_code(self) -> str:
+        """The pipeline as Python."""
+        from ravenml.toolkit.augmentation.reading import pipeline_as_python
+
+        return pipeline_as_python(find_pipeline(self.augmentations))

@@ -204,3 +204,18 @@ class UNetSettings(LoopSettings):
         from ravenml_unet.augmentation.preview import augment_images
 
         return augment_images(read_augmentations(self.augmentations), image, count, seed)
+
+    def augmented_with_mask(
+        self, image: NDArray[np.uint8], mask: NDArray[np.uint8], count: int, seed: int
+    ) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+        """As the training changes both."""
+        from ravenml.toolkit.augmentation.reading import read_augmentations
+        from ravenml_unet.augmentation.preview import augment_pairs
+
+        return augment_pairs(read_augmentations(self.augmentations), image, mask, count, seed)
+
+    def augmentation_code(self) -> str:
+        """The pipeline as Python."""
+        from ravenml.toolkit.augmentation.reading import pipeline_as_python, read_augmentations
+
+        return pipeline_as_python(read_augmentations(self.augmentations))

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from unet_support import run_unet, write_project
 
+from ravenml.toolkit.augmentation.pipeline import Pipeline
+from ravenml.toolkit.augmentation.reading import read_augmentations
 from ravenml.train.form import describe_settings
 from ravenml.train.helper import answer
 from ravenml_unet.settings import UNetSettings
@@ -46,6 +48,21 @@ def test_what_augmentations_do_to_an_image_is_shown() -> None:
     assert len(seen) == 6 and {(one.shape, one.dtype) for one in seen} == {(image.shape, image.dtype)}
     assert any((one != image).any() for one in seen)
     assert all((one == image).all() for one in UNetSettings().augmented(image, 2, seed=1))
+
+
+def test_a_mask_is_changed_with_its_image_and_the_pipeline_is_python_that_makes_it_again() -> None:
+    image, mask = np.zeros((32, 48, 3), np.uint8), np.zeros((32, 48), np.uint8)
+    image[:, :10], mask[:, :10] = 255, 3
+    for template in ("colour+rotate+crop+fliplr", "none"):
+        settings = UNetSettings(augmentations=template)
+        pairs = settings.augmented_with_mask(image, mask, 6, seed=1)
+        assert len(pairs) == 6 and {(its.shape, its.dtype) for _, its in pairs} == {(mask.shape, mask.dtype)}
+        assert all({*np.unique(its)} <= {0, 3} for _, its in pairs)
+        code, made = settings.augmentation_code(), {}
+        exec(code, made)  # noqa: S102
+        assert made.get("pipeline", Pipeline()) == read_augmentations(template)
+    pairs = UNetSettings(augmentations="colour+rotate+crop+fliplr").augmented_with_mask(image, mask, 6, 1)
+    assert any((its != mask).any() for _, its in pairs)
 
 
 @pytest.mark.parametrize(

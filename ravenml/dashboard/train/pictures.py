@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ravenml.common.io import write_cache
 from ravenml.config.home import cache_dir
 from ravenml.dashboard.train.draft import read_draft
 from ravenml.dashboard.train.wizard import Shared
 from ravenml.data.images import read_image
-from ravenml.data.masks import draw_mask
+from ravenml.data.masks import draw_mask, overlay_masks
 from ravenml.data.problems import DataProblem
 from ravenml.data.project import Item, Project
 from ravenml.errors import RavenError
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 WIDTHS = (320, 1280)
-_STRENGTH = 0.5  # of the colours over the picture
 _QUALITY = 85
 
 
@@ -46,21 +44,6 @@ def make_thumbnail(project: Project, item: Item, width: int, masks: bool) -> byt
     with suppress(OSError):  # a full disk: it is made again the next time
         write_cache(path, [content])
     return content
-
-
-def overlay_masks(
-    image: NDArray[np.uint8], mask: NDArray[np.uint8], colours: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
-    """Lay colours over an image where the mask is not 0.
-
-    Args:
-        image: uint8 RGB ``(H, W, 3)``.
-        mask: ``(H, W)``; ``i + 1`` is the colour ``colours[i]``.
-        colours: uint8 ``(C, 3)``.
-    """
-    table = np.concatenate([np.zeros((1, 3), np.uint8), colours])
-    coloured = cv2.addWeighted(image, 1 - _STRENGTH, table[mask], _STRENGTH, 0)
-    return np.where(mask[..., None] > 0, coloured, image).astype(np.uint8)
 
 
 def _draw(project: Project, item: Item, width: int, masks: bool) -> bytes:

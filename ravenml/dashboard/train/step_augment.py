@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import shutil
 import time
 from asyncio import to_thread
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,10 @@ from ravenml.dashboard.layout import empty_state, section
 from ravenml.dashboard.train.draft import path_of, value_at
 from ravenml.dashboard.train.fields import add_cards, add_path
 from ravenml.dashboard.train.wizard import Wizard
+from ravenml.dashboard.widgets.controls import set_label
+from ravenml.dashboard.widgets.previews import enlarge
+from ravenml.data.masks import draw_mask
+from ravenml.data.project import Item
 from ravenml.errors import InputError, RavenError
 
 if TYPE_CHECKING:
@@ -58,6 +64,7 @@ class AugmentPreview:
     def __init__(self, view: WizardView) -> None:
         self.view = view
         self.seed = int(time.time()) % 1_000_000
+        self.masks = True
 
     async def build(self) -> None:
         """Make it; the pictures come when they are painted."""
@@ -65,9 +72,15 @@ class AugmentPreview:
             ui.label("Random images with the chosen classes: the original, then augmented versions.").classes(
                 "muted grow"
             )
+            ui.switch("Masks", value=True).on_value_change(lambda event: self._turn(bool(event.value)))
             ui.button("More examples", icon="casino", on_click=self.again).props("flat dense")
         self.box = ui.element("div").classes("stack")
+        self.code = ui.element("div").classes("stack")
         ui.timer(0.01, self.paint, once=True)
+
+    async def _turn(self, masks: bool) -> None:
+        self.masks = masks
+        await self.paint()
 
     async def again(self) -> None:
         """Take other images."""
@@ -83,11 +96,12 @@ class AugmentPreview:
                 "small"
             )
         try:
-            rows = await paint_augmentations(self.view.wizard, self.seed)
+            rows, code = await paint_augmentations(self.view.wizard, self.seed, self.masks)
             message = "" if any(len(row) > 1 for _, row in rows) else "The plugin provides no preview."
         except RavenError as error:
-            rows, message = [], str(error)
+            rows, code, message = [], "", str(error)
         self.box.clear()
+        self._show_code(code)
         with self.box:
             if message:
                 ui.label(message).classes("muted wrap").props('role="status"')
@@ -95,22 +109,38 @@ class AugmentPreview:
             for name, pictures in rows:
                 with ui.element("div").classes("augmented"):
                     for number, source in enumerate(pictures):
-                        image = ui.element("img")
-                        image.props["src"] = source
-                        image.props["alt"] = f"{name}, {'original' if not number else f'augmented, {number}'}"
+                        shown = f"{name}, {'original' if not number else f'augmented, {number}'}"
+                        with ui.element("button").classes("tile").props("type=button") as tile:
+                            ui.element("img").props.update({"src": source, "alt": shown})
+                        set_label(tile, f"Enlarge {shown}").on("click", partial(enlarge, source, shown))
+
+    def _show_code(self, code: str) -> None:
+        self.code.clear()
+        if code:
+            with self.code, ui.expansion("Python of the pipeline", icon="code").classes("fill"):
+                copy = ui.button("Copy", icon="content_copy", on_click=lambda: ui.clipboard.write(code))
+                copy.props("flat dense")
+                with ui.element("pre").classes("yaml"):
+                    ui.label(code)
 
 
-IMAGES, VARIANTS, WIDTH = 3, 4, 320
+IMAGES, VARIANTS, WIDTH = 3, 4, 640
 _NAME = re.compile(r"\d+-\d+\.jpg")
 _PLACE = re.compile(r"\d{1,12}")
 _KEPT = 3  # previews of a draft that stay on disk
 
 
-async def paint_augmentations(wizard: Wizard, seed: int) -> list[tuple[str, list[str]]]:
+async def paint_augmentations(
+    wizard: Wizard, seed: int, masks: bool = True
+) -> tuple[list[tuple[str, list[str]]], str]:
     """Pictures of a few random images that hold the chosen classes.
 
+    Args:
+        masks: whether the masks of the chosen classes are laid over them.
+
     Returns:
-        For each image its name and the addresses of its pictures: itself first, then the changed ones.
+        For each image its name and the addresses of its pictures: itself first, then the changed ones; and
+        the augmentations as Python.
 
     Raises:
         RavenError: the plugin cannot show it, or there is no image.
@@ -130,11 +160,36 @@ async def paint_augmentations(wizard: Wizard, seed: int) -> list[tuple[str, list
         seed=seed,
         count=VARIANTS,
         width=WIDTH,
+        masks=await to_thread(_write_masks, wizard, items, folder) if masks else [],
+        colours=[known.rgb for known in job.project.classes],
     )
+    # The address differs where the picture does: browsers keep it.
+    address = f"/train/{wizard.draft.id}/augmented/{seed}"
+    drawn = hashlib.sha256(repr((wizard.effective(), masks)).encode()).hexdigest()[:12]
     return [
-        (item.key, [f"/train/{wizard.draft.id}/augmented/{seed}/{name}" for name in names])
+        (item.key, [f"{address}/{name}?v={drawn}" for name in names])
         for item, names in zip(items, answer["pictures"], strict=False)
-    ]
+    ], answer["code"]
+
+
+def _write_masks(wizard: Wizard, items: list[Item], folder: Path) -> list[str]:
+    """Masks of the chosen classes as files; none where there are more than they can number."""
+    job, field = wizard.job, wizard.field("classes")
+    assert job is not None and job.project is not None
+    titles = job.project.titles
+    if len(titles) > 255:
+        return []
+    wanted = value_at(wizard.draft.settings, field["name"]) if field is not None else None
+    chosen = np.arange(len(titles) + 1, dtype=np.uint8)
+    for number, title in enumerate(titles, 1):
+        if wanted and title not in wanted:
+            chosen[number] = 0
+    files = []
+    for number, item in enumerate(items):
+        mask = draw_mask(job.project.annotation(item, lambda fault: None), titles)
+        files.append(str(folder / f"{number}.npy"))
+        np.save(files[-1], chosen[mask])
+    return files
 
 
 def choose_images(wizard: Wizard, seed: int) -> list[int]:

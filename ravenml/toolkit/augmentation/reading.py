@@ -33,6 +33,21 @@ def read_augmentations(value: str) -> Pipeline:
     return read_pipeline(path)
 
 
+def pipeline_as_python(pipeline: Pipeline) -> str:
+    """Python that makes the same pipeline; empty where it does nothing."""
+    if not pipeline.pipeline:
+        return ""
+    kinds = sorted({type(step).__name__ for step in pipeline.pipeline})
+    lines = [f"from ravenml.toolkit.augmentation.pipeline import {', '.join([*kinds, 'Pipeline'])}", ""]
+    order = "random_order=True, " if pipeline.random_order else ""
+    lines.append(f"pipeline = Pipeline({order}pipeline=[")
+    for step in pipeline.pipeline:
+        given = {name: value for name, value in step if name != "name" and name in step.model_fields_set}
+        arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        lines.append(f"    {type(step).__name__}({arguments}),")
+    return "\n".join([*lines, "])", ""])
+
+
 def read_pipeline(path: Path) -> Pipeline:
     """Read a pipeline from YAML or JSON.
 

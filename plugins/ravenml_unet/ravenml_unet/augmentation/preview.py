@@ -56,9 +56,19 @@ def augment_images(
     pipeline: Pipeline, image: NDArray[np.uint8], count: int, seed: int = 0
 ) -> list[NDArray[np.uint8]]:
     """``count`` images that training could see instead of ``image``; all uint8 RGB ``(H, W, 3)``."""
+    nothing = np.zeros(image.shape[:2], np.uint8)
+    return [changed for changed, _ in augment_pairs(pipeline, image, nothing, count, seed)]
+
+
+def augment_pairs(
+    pipeline: Pipeline, image: NDArray[np.uint8], mask: NDArray[np.uint8], count: int, seed: int = 0
+) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """``count`` pairs that training could see instead of an image and its mask, uint8 ``(H, W)``."""
     batch = torch.from_numpy(image).permute(2, 0, 1).float().div(255).repeat(count, 1, 1, 1)
-    seen, _ = Augmenter(pipeline, 0)(batch, torch.zeros(count, *image.shape[:2], dtype=torch.int64), seed)
-    return list(seen.mul(255).round().byte().permute(0, 2, 3, 1).numpy())
+    labels = torch.from_numpy(mask).long().repeat(count, 1, 1)
+    seen, moved = Augmenter(pipeline, 0)(batch, labels, seed)
+    images = seen.mul(255).round().byte().permute(0, 2, 3, 1).numpy()
+    return list(zip(images, moved.byte().numpy(), strict=True))
 
 
 def preview(
