@@ -172,7 +172,7 @@ def table(
                     text_element("th", name, kind).props("scope=col") if name else ui.element("td")
                     continue
                 with ui.element("th").classes(kind).props("scope=col") as column:
-                    button = ui.button(name, on_click=partial(sort, name)).props("flat dense no-caps size=sm")
+                    button = ui.button(name, on_click=partial(sort, name)).props("flat dense no-caps")
                 if sorted_by is not None and sorted_by[0] == name:
                     column.props["aria-sort"] = "descending" if sorted_by[1] else "ascending"
                     button.props["icon-right"] = "arrow_downward" if sorted_by[1] else "arrow_upward"
