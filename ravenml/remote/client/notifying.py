@@ -55,7 +55,7 @@ def _follow() -> None:
                 going_on = (folder / REMOTE).exists()  # else it was removed
             if not going_on:
                 (marks() / name).unlink(missing_ok=True)
-                del watched[name]
+                watched.pop(name, None)
         time.sleep(PERIOD)
 
 
