@@ -64,6 +64,10 @@ class Condition:
         """The metric, setting or field that it asks for."""
         return [self.name]
 
+    def __str__(self) -> str:
+        mark = "'" if '"' in self.value else '"'
+        return f"{self.name}{self.sign}{mark}{self.value}{mark}"
+
 
 @dataclass(frozen=True)
 class AnyOf:
@@ -117,6 +121,20 @@ def parse_where(text: str) -> list[Condition | AnyOf]:
     if len(alternatives) > 1:
         return [AnyOf(tuple(map(tuple, alternatives)))]
     return list(alternatives[0])
+
+
+def narrow_where(text: str, more: Sequence[Condition]) -> str:
+    """The conditions of ``text`` and these as well, as :func:`parse_where` reads them.
+
+    Raises:
+        InputError: ``text`` cannot be read.
+    """
+    before = parse_where(text) if text.strip() else []
+    joined = [tuple(one for one in before if isinstance(one, Condition))]
+    for one in before:
+        if isinstance(one, AnyOf):
+            joined = list(one.alternatives)
+    return " or ".join(" and ".join(map(str, (*conditions, *more))) for conditions in joined)
 
 
 def filter_runs(

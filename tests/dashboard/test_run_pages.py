@@ -119,6 +119,9 @@ def test_runs_are_searched_grouped_renamed_and_archived(
     assert cells == ["0.01", "1 run", "0.6000"]
     page.goto(f"{dashboard.origin}/runs?group=epochs")
     groups = page.get_by_role("row", name="2 runs")
+    groups.get_by_role("link").focus()
+    page.wait_for_timeout(1200)  # the page has looked again, and left alone what is as it was
+    assert page.evaluate("document.activeElement.textContent") == "2 runs"
     assert groups.locator("td").all_inner_texts() == ["3", "2 runs", "0.5000 ± 0.1414"]
     groups.get_by_role("link").click()
     page.wait_for_url("**/runs/compare?ids=*")

@@ -18,7 +18,7 @@ from many_runs import events_of, write_new, write_run
 
 from ravenml.errors import InputError
 from ravenml.runs import index, overview
-from ravenml.runs.filters import filter_runs, parse_since, parse_where
+from ravenml.runs.filters import Condition, filter_runs, narrow_where, parse_since, parse_where
 from ravenml.runs.index import Index, list_rows
 from ravenml.runs.notes import change_note, change_tags, read_notes
 from ravenml.runs.run import Run
@@ -74,6 +74,25 @@ def test_a_condition_compares_metrics_settings_and_fields(
 def test_what_is_no_condition_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(InputError, match="write NAME SIGN VALUE, such as"):
         parse_where(text)
+
+
+@pytest.mark.parametrize("where", ["", "lr<1 and epochs=3", "lr=1 or note~'a b' and lr<3"])
+def test_a_condition_is_narrowed_whatever_joins_its_parts(where: str) -> None:
+    rows = [
+        {"metrics": {}, "settings": {"lr": lr, "epochs": epochs, "model": model}, "note": note}
+        for lr in (0, 1, 2)
+        for epochs in (3, 4)
+        for model in ('say "hi"', "U")
+        for note in ("a b", "c")
+    ]
+    narrowed = narrow_where(where, [Condition("model", "=", 'say "hi"')])
+    before = parse_where(where) if where else []
+    expected = [
+        row
+        for row in rows
+        if row["settings"]["model"] != "U" and all(one.matches(row) for one in before)  # type: ignore[index]
+    ]
+    assert [row for row in rows if all(one.matches(row) for one in parse_where(narrowed))] == expected
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_the_examples_for_curl_work_as_they_stand(server: Access, folder: Path) 
     assert b'"classTitle":"red"' in (folder / "photo.png.json").read_bytes()
     assert (folder / "overlay.png").read_bytes().startswith(b"\x89PNG")
     names = zipfile.ZipFile(folder / "masks.zip").namelist()
-    assert names == ["000_photo.png.png", "001_other.png.png"]
+    assert names == ["000_photo.png", "001_other.png"]
 
 
 def test_the_example_for_python_works_as_it_stands(server: Access, folder: Path) -> None:

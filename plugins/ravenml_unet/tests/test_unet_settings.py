@@ -88,7 +88,7 @@ def test_class_weights_are_understood_as_the_command_line_writes_them() -> None:
 def test_files_are_written_down_with_their_whole_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mine.pth").touch()
+    (tmp_path / "mine.pth").write_bytes(b"\x80\x02weights")
     monkeypatch.chdir(tmp_path)
     assert UNetSettings(weights="mine.pth").weights == str(tmp_path / "mine.pth")
     assert UNetSettings(weights="not_there.pth").weights == "not_there.pth"

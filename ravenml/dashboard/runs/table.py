@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -32,7 +33,7 @@ from ravenml.dashboard.widgets.controls import (
     table,
 )
 from ravenml.errors import InputError
-from ravenml.runs.filters import Row, lookup
+from ravenml.runs.filters import Condition, Row, lookup, narrow_where
 from ravenml.runs.grouping import Group, find_differing, group_rows
 from ravenml.runs.notes import ARCHIVED
 from ravenml.runs.overview import full_name, headline
@@ -64,6 +65,21 @@ async def show(query: Query) -> None:
     ui.timer(PERIOD, table.refresh, immediate=False)
 
 
+@dataclass(frozen=True)
+class Grouped:
+    """Runs in groups, as they are shown.
+
+    Attributes:
+        groups: the best first.
+        metrics: the scores that are shown of each.
+        problem: why the conditions or the grouping cannot be used.
+    """
+
+    groups: list[Group]
+    metrics: list[str]
+    problem: str | None
+
+
 class RunsPage:
     """The table on one page."""
 
@@ -72,6 +88,7 @@ class RunsPage:
         self._all = rows
         self._page = select(rows, query)
         self._empty = not rows
+        self._grouped: Grouped | None = None
         self.bulk = Bulk(self._reload, query.archived)
 
     def build(self) -> None:
@@ -80,7 +97,7 @@ class RunsPage:
         self._problem = ui.label().classes("bad").props("role=alert")
         if self.query.group:
             self._groups = ui.element("section").classes("card flush")
-            self._fill_groups()
+            self._fill_groups(self._group())
             return
         self.bulk.build()
         with ui.element("section").classes("card flush"):
@@ -103,7 +120,9 @@ class RunsPage:
             return
         self._all = rows
         if self.query.group:
-            self._fill_groups()
+            grouped = await run.io_bound(self._group)
+            if grouped is not None:
+                self._fill_groups(grouped)
             return
         page = select(rows, self.query)
         if page != self._page:
@@ -184,8 +203,8 @@ class RunsPage:
             f"location.assign({json.dumps(changed)})"
         )
 
-    def _fill_groups(self) -> None:
-        """Show the runs in groups: what each is, how many runs, the mean of each score."""
+    def _group(self) -> Grouped:
+        """The runs in groups: what each is, how many runs, the mean of each score."""
         found, problem = find(self._all, self.query)
         scores = [name for name in self._names() if any(name in row["metrics"] for row in found)]
         heads = [name for row in found if (name := headline(row["metrics"], row.get("best_metric"))[0])]
@@ -197,25 +216,33 @@ class RunsPage:
                 groups.sort(key=partial(_rank, metrics[0]))
         except InputError as error:
             problem = problem or str(error).removeprefix("--group-by: ")
-        self._problem.text = problem or ""
-        self._problem.set_visibility(bool(problem))
+        return Grouped(groups, metrics, problem)
+
+    def _fill_groups(self, grouped: Grouped) -> None:
+        """Show them; what is the same stays as it is, with the focus that it may have."""
+        if grouped == self._grouped:
+            return
+        self._grouped = grouped
+        self._problem.text = grouped.problem or ""
+        self._problem.set_visibility(bool(grouped.problem))
         self._groups.clear()
         with self._groups:
-            if not groups:
+            if not grouped.groups:
                 ui.label("No runs match.").classes("muted pad")
                 return
-            names = list(groups[0].values)
+            names = list(grouped.groups[0].values)
             rows = [
                 [
                     *(format_cell(value) or "–" for value in one.values.values()),
-                    partial(link, count_text(len(one.ids), "run"), _address_of(one.ids, self.query)),
-                    *(str(one.metrics.get(name) or "") for name in metrics),
+                    partial(link, count_text(len(one.ids), "run"), _address_of(one, self.query)),
+                    *(str(one.metrics.get(name) or "") for name in grouped.metrics),
                 ]
-                for one in groups[:_MOST_GROUPS]
+                for one in grouped.groups[:_MOST_GROUPS]
             ]
-            table([*names, "Runs", *metrics], rows, texts=[*names[1:], "Runs"])
-            if len(groups) > _MOST_GROUPS:
-                ui.label(f"The first {_MOST_GROUPS} of {len(groups):,} groups.").classes("muted pad")
+            table([*names, "Runs", *grouped.metrics], rows, texts=[*names[1:], "Runs"])
+            if len(grouped.groups) > _MOST_GROUPS:
+                left_out = f"The first {_MOST_GROUPS} of {len(grouped.groups):,} groups."
+                ui.label(left_out).classes("muted pad")
 
     def _fill(self, page: Page) -> None:
         """Show a page of runs."""
@@ -305,11 +332,24 @@ def _rank(metric: str, group: Group) -> float:
     return spread.mean if "loss" in metric else -spread.mean
 
 
-def _address_of(ids: Sequence[str], query: Query) -> str:
+def _address_of(group: Group, query: Query) -> str:
     """Where the runs of a group are seen: compared where they are few, else in the table."""
-    if len(ids) <= MOST_COMPARED:
-        return f"/runs/compare?ids={','.join(ids)}" if len(ids) > 1 else f"/runs/{ids[0]}"
+    if len(group.ids) == 1:
+        return f"/runs/{quote(group.ids[0])}"
+    if len(group.ids) <= MOST_COMPARED:
+        return f"/runs/compare?ids={','.join(group.ids)}"
+    conditions = [
+        Condition(name, "=", text) for name, value in group.values.items() if (text := _text(value))
+    ]
+    with suppress(InputError):
+        return query.address(group="", where=narrow_where(query.where, conditions))
     return query.address(group="")
+
+
+def _text(value: object) -> str:
+    """A setting's value as a condition names it; empty where none can."""
+    text = "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return "" if isinstance(value, list | dict) or ("'" in text and '"' in text) else text
 
 
 class ColumnChooser:

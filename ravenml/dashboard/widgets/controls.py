@@ -72,9 +72,14 @@ def search_form(address: str) -> ui.element:
     """A plain form whose fields become the address of the page that it asks for; use it in a ``with``."""
     form = ui.element("form").classes("line").props("method=get role=search")
     form.props["action"] = address
-    # Empty fields would only lengthen the address.
+    # Empty fields would only lengthen the address.  Whoever comes back to the page finds them as they were.
     return form.on(
-        "submit", js_handler="(e) => { for (const f of e.target.elements) f.disabled = !f.value; }"
+        "submit",
+        js_handler="""(event) => {
+          const empty = [...event.target.elements].filter((field) => field.name && !field.value);
+          for (const field of empty) field.disabled = true;
+          setTimeout(() => { for (const field of empty) field.disabled = false; });
+        }""",
     )
 
 
@@ -164,7 +169,11 @@ def table(
         for name in head
     ]
 
-    with ui.element("div").classes("scroll-x"), ui.element("table").classes("table"):
+    box = ui.element("div").classes("scroll-x")
+    if sort is None:
+        # There may be nothing in it that takes the focus, so the table itself does: the arrow keys scroll it.
+        set_label(box.props("tabindex=0 role=group"), "Table")
+    with box, ui.element("table").classes("table"):
         with ui.element("thead"), ui.element("tr"):
             for name, kind in zip(head, kinds, strict=True):
                 # A column without a title has no header: an empty one would be read as one.
