@@ -86,9 +86,14 @@ def group_rows(rows: Sequence[Row], names: Sequence[str], metrics: Sequence[str]
     Raises:
         InputError: a name is not a setting of any of the runs.
     """
-    settings = [{**{name: row.get(name) for name in _FIELDS}, **row["settings"]} for row in rows]
+    settings = [list_choices(row) for row in rows]
     values = {name: [row["metrics"].get(name) for row in rows] for name in metrics}
     return _group([row["id"] for row in rows], settings, find_differing(settings), values, names)
+
+
+def list_choices(row: Row) -> JsonObject:
+    """What somebody chose for a run of a list: its plugin, its dataset and its settings, by name."""
+    return {**{name: row.get(name) for name in _FIELDS}, **row["settings"]}
 
 
 def find_differing(settings: Sequence[JsonObject]) -> list[str]:

@@ -36,7 +36,7 @@ _SIDE = 640  # pixels of a picture's longer side
 _SETTING = 120  # letters of a setting's value
 _LONG = 2_000  # letters of a command or a note
 
-Place = Callable[[float, float], tuple[float, float]]  # where a value stands in the picture
+Place = Callable[[float, float], tuple[float, float]]  # from data to pixel coordinates
 
 
 def write_report(folders: Sequence[Path], file: Path) -> None:
@@ -161,7 +161,7 @@ def _chart(name: str, addresses: Sequence[str], compared: Comparison) -> str:
 def _scale(
     left: float, right: float, low: float, high: float
 ) -> Callable[[float, float], tuple[float, float]]:
-    """Where a value stands in the picture."""
+    """The function from data to pixel coordinates."""
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 
     def place(x: float, y: float) -> tuple[float, float]:

@@ -100,7 +100,7 @@ def test_the_moment_that_somebody_chose_stays_while_the_training_goes_on(
             tab.wait_for_timeout(500)  # noqa: B023
             return bool(moment.inner_text().endswith(" 2"))  # noqa: B023
 
-        wait_for(second_is_chosen)  # a page that learns only now that the run goes on is built anew
+        wait_for(second_is_chosen)  # the page is rebuilt when it notices that the run was resumed
         end = int(thumb.get_attribute("max") or 0)
         wait_for(lambda: int(thumb.get_attribute("max") or 0) > end + 2)  # noqa: B023
         assert thumb.input_value() == "1" and moment.inner_text().endswith(" 2")

@@ -131,7 +131,7 @@ def _build_changes(model_id: str, metadata: JsonObject) -> None:
 
 
 async def _change(change: Callable[[Store], object], model_id: str, reload: bool = True) -> bool:
-    """Change a model in the store that has it, and show it anew; whether it could be changed."""
+    """Change a model in the store that has it, and reload the page; whether that worked."""
 
     def work() -> str | None:
         try:

@@ -20,7 +20,7 @@ from ravenml.dashboard.widgets.chart import css_variable
 from ravenml.dashboard.widgets.controls import count_text, link, search_field, search_form, select_field
 from ravenml.runs.events import as_number
 from ravenml.runs.filters import Row, lookup
-from ravenml.runs.grouping import find_differing
+from ravenml.runs.grouping import find_differing, list_choices
 from ravenml.runs.overview import full_name, headline
 
 PERIOD = 1.0  # seconds between two looks
@@ -137,8 +137,7 @@ def read_plot(rows: Sequence[Row], query: PlotQuery) -> PlotData | None:
     if not y:
         return None
     own = [row for row in rows if as_number(row["metrics"].get(y)) is not None]
-    named = [{"plugin": row.get("plugin"), "dataset": row.get("dataset"), **row["settings"]} for row in own]
-    axes = [read_axis(own, name) for name in find_differing(named)]
+    axes = [read_axis(own, name) for name in find_differing([list_choices(row) for row in own])]
     axes = [axis for axis in axes if len(axis.words) <= _MOST_WORDS]
     xs = [*(axis.name for axis in axes), *(name for name in ys if name != y)]
     x = query.x if query.x in xs else max(axes, key=_variety).name if axes else next(iter(xs), y)

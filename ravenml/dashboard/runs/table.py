@@ -34,7 +34,7 @@ from ravenml.dashboard.widgets.controls import (
 )
 from ravenml.errors import InputError
 from ravenml.runs.filters import Condition, Row, lookup, narrow_where
-from ravenml.runs.grouping import Group, find_differing, group_rows
+from ravenml.runs.grouping import Group, find_differing, group_rows, list_choices
 from ravenml.runs.notes import ARCHIVED
 from ravenml.runs.overview import full_name, headline
 from ravenml.runs.record import STATUSES
@@ -144,7 +144,7 @@ class RunsPage:
             tags = sorted({str(tag) for row in self._all for tag in row.get("tags") or ()} - {ARCHIVED})
             if tags:
                 select_field("Tag", "tag", {"": "Any tag", **{tag: tag for tag in tags}}, self.query.tag)
-            groups = find_differing([{**_plain(row), **row["settings"]} for row in self._all])
+            groups = find_differing([list_choices(row) for row in self._all])
             if groups:
                 by = {name: f"Group by {name}" for name in groups}
                 rest = {f"-{name}": f"Group by all but {name}" for name in groups if name.endswith("seed")}
@@ -317,11 +317,6 @@ class RunsPage:
 
 def _title(name: str) -> str:
     return _TITLES.get(name) or (name.capitalize() if name in FIELDS else name)
-
-
-def _plain(row: Row) -> JsonObject:
-    """By what runs are grouped apart from their settings."""
-    return {"plugin": row.get("plugin"), "dataset": row.get("dataset")}
 
 
 def _rank(metric: str, group: Group) -> float:

@@ -90,7 +90,7 @@ def search_field(name: str, field: str, value: str, example: str) -> ui.element:
         name: what people hear.
         field: its name in the form.
         value: what it holds.
-        example: what stands in it while it is empty.
+        example: the placeholder.
     """
     element = ui.element("input").classes("field grow search").props("type=search")
     element.props.update({"name": field, "value": value, "placeholder": example})
